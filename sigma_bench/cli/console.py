@@ -1,0 +1,36 @@
+"""What every verb shares: consoles, progress bars, and the rule for bad input.
+
+A ValueError is the user's mistake or the data's: one sentence on stderr, exit code 2, no traceback.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def progress(*columns: ProgressColumn) -> Iterator[Progress]:
+    """A progress display that leaves one line per finished task; plain where there is no terminal."""
+    shown = (
+        SpinnerColumn(finished_text=" "),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        *columns,
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*shown, console=err) as display:
+        yield display

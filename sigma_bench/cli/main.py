@@ -1,0 +1,56 @@
+"""The ``sigma-bench`` command: one Typer file per verb, heavy imports inside the verbs."""
+
+import sys
+
+import typer
+
+from sigma_bench import __version__
+from sigma_bench.cli import data, demo, doctor, evaluate, models, pretrain, table, tasks
+from sigma_bench.cli.console import err, out
+
+app = typer.Typer(
+    name="sigma-bench",
+    help="Evaluation-first benchmark for self-supervised video models, built round SIGMA (ECCV 2024).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo.demo)
+app.command("pretrain")(pretrain.pretrain)
+app.command("evaluate")(evaluate.evaluate)
+app.command("table")(table.table)
+app.command("tasks")(tasks.tasks)
+app.command("models")(models.models)
+app.command("doctor")(doctor.doctor)
+app.add_typer(data.app, name="data")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+def app_main() -> None:
+    """Console entry: a ValueError is one sentence and exit code 2; Ctrl-C says how to go on."""
+    try:
+        app()
+    except ValueError as error:
+        err.print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        err.print("stopped; the same command continues from the last checkpoint and skips what is finished")
+        sys.exit(130)
+
+
+def _escaped(error: Exception) -> str:
+    from rich.markup import escape
+
+    return escape(" ".join(str(error).split()))

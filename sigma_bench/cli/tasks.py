@@ -1,0 +1,29 @@
+"""``sigma-bench tasks``: everything declared, without importing torch."""
+
+import typer
+from rich.table import Table
+
+from sigma_bench.cli.console import out
+from sigma_bench.specs import catalogue
+from sigma_bench.specs.fingerprint import task_fingerprint
+
+
+def tasks(
+    name: str = typer.Argument(None, help="A task to show in full, resolved: card, protocol, overrides."),
+) -> None:
+    """List tasks, suites and recipes, or show one task in full."""
+    if name is not None:
+        out.print_json(catalogue.resolve(catalogue.load_task(name)).model_dump_json())
+        return
+    listing = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("task", "protocol", "asks", "fingerprint", "dataset"):
+        listing.add_column(column, overflow="fold")
+    for task_name in catalogue.task_names():
+        task = catalogue.resolve(catalogue.load_task(task_name))
+        listing.add_row(
+            task.task, task.protocol.protocol, task.asks, task_fingerprint(task), task.dataset.title
+        )
+    out.print(listing)
+    suites = (f"{name} ({len(catalogue.load_suite(name).tasks)} tasks)" for name in catalogue.suite_names())
+    out.print(f"\n[bold]suites[/]   {', '.join(suites)}")
+    out.print(f"[bold]recipes[/]  {', '.join(catalogue.recipe_names())}")

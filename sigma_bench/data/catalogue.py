@@ -1,0 +1,34 @@
+"""Opening a dataset: card -> official reader -> manifest."""
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from sigma_bench.data.manifest import Manifest
+from sigma_bench.specs.dataset import DatasetCard
+
+READERS = {
+    "ucf101": "sigma_bench.data.readers.ucf101:read",
+    "ssv2": "sigma_bench.data.readers.ssv2:read",
+    "cifar100": "sigma_bench.data.readers.cifar100:read",
+    "davis2017": "sigma_bench.data.readers.davis2017:read",
+}
+
+
+def open_dataset(card: DatasetCard, root: Path) -> Manifest:
+    """The manifest of one dataset below a data root (``<root>/<dataset>/...``).
+
+    Raises:
+        ValueError: the root or the dataset's folder is missing or empty, or an official file is wrong;
+            one sentence that says what was looked for.
+    """
+    if not root.is_dir():
+        raise ValueError(f"{root}: there is no such data root; write the mini world with 'sigma-bench data mini {root}'")
+    folder = root / card.dataset
+    if not folder.is_dir() or not any(folder.iterdir()):
+        raise ValueError(
+            f"{folder}: {card.title} is not here; its official layout is {', '.join(card.layout)} (from {card.source})"
+        )
+    module, attribute = READERS[card.reader].split(":")
+    read: Callable[[Path, DatasetCard], Manifest] = getattr(import_module(module), attribute)
+    return read(folder, card)

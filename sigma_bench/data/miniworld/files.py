@@ -1,0 +1,52 @@
+"""Writing the mini world's frames as real encoded files: AVI (MPEG-4), WebM (VP9), JPEG, palette PNG."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+
+FRAMES_PER_SECOND = 12
+_CODECS = {
+    ".avi": ("mpeg4", {"qscale": "2", "flags": "+qscale+bitexact", "global_quality": "236", "bf": "0"}),
+    ".webm": ("libvpx-vp9", {"crf": "14", "b": "0", "deadline": "realtime", "cpu-used": "8", "threads": "1"}),
+    ".mp4": ("libx264", {"crf": "14", "preset": "veryfast", "threads": "1", "bf": "0"}),
+}
+
+
+def write_video(path: Path, frame_THWC: np.ndarray) -> None:
+    """Encode uint8 RGB frames; the container follows the suffix; the same frames give the same bytes."""
+    codec, options = _CODECS[path.suffix]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream(codec, rate=FRAMES_PER_SECOND, options=options)
+        stream.height, stream.width = frame_THWC.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1
+        for image in frame_THWC:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def write_jpeg(path: Path, image_HWC: np.ndarray) -> None:
+    """Encode one uint8 RGB image at quality 95."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image_HWC).save(path, quality=95)
+
+
+def write_palette_mask(path: Path, mask_HW: np.ndarray) -> None:
+    """Write object ids as a palette PNG with the PASCAL VOC colours, as DAVIS does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(mask_HW, mode="P")
+    image.putpalette(voc_palette().ravel().tolist())
+    image.save(path)
+
+
+def voc_palette() -> np.ndarray:
+    """The 256 PASCAL VOC colours, (256, 3) uint8: bits of the id spread over the colours from the top."""
+    ids = np.arange(256)
+    palette = np.zeros((256, 3), np.uint8)
+    for bit in range(8):
+        for colour in range(3):
+            palette[:, colour] |= (((ids >> (3 * (bit // 1) + colour)) & 1) << (7 - bit)).astype(np.uint8)
+    return palette

@@ -1,0 +1,31 @@
+"""CIFAR-100 in the layout torchvision downloads: ``cifar-100-python/{train,test,meta}``; fine labels.
+
+The pickles are read by an unpickler that can only build arrays; torchvision's own reader runs whatever a
+pickle asks for, and drops the file names that serve as sample ids here.
+"""
+
+from pathlib import Path
+
+from sigma_bench.data.decoding import read_cifar
+from sigma_bench.data.manifest import Manifest, Sample, make_split, miniworld_counts
+from sigma_bench.specs.dataset import DatasetCard
+
+
+def read(root: Path, card: DatasetCard) -> Manifest:
+    """Find CIFAR-100 below ``root``; every image is its own group."""
+    folder = root / "cifar-100-python"
+    for name in ("train", "test", "meta"):
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder / name}: this official file is missing")
+    classes = tuple(read_cifar(folder / "meta")["fine_label_names"])
+    mini = miniworld_counts(root)
+    splits = {}
+    for split in ("train", "test"):
+        content = read_cifar(folder / split)
+        samples = [
+            Sample(f"{split}/{position}/{name}", folder / split, "pickled_image", int(label), name, position)
+            for position, (name, label) in enumerate(zip(content["filenames"], content["fine_labels"], strict=True))
+        ]
+        expected = mini[split] if mini else card.splits[split].samples
+        splits[split] = make_split(split, samples, expected, folder / split)
+    return Manifest(card.dataset, "mini" if mini else "official", classes, splits)

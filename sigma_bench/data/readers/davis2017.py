@@ -1,0 +1,29 @@
+"""DAVIS-2017 in its official layout (480p): frames, unsupervised-track palette masks, ImageSets/2017."""
+
+from pathlib import Path
+
+from sigma_bench.data.manifest import Manifest, Sample, make_split, miniworld_counts
+from sigma_bench.data.readers.text_lists import lines
+from sigma_bench.specs.dataset import DatasetCard
+
+_LIST = {"train": "train", "test": "val"}
+
+
+def read(root: Path, card: DatasetCard) -> Manifest:
+    """Find DAVIS-2017 below ``root``; ``val`` plays the test; instances of Annotations_unsupervised are the labels."""
+    home = root / "DAVIS"
+    mini = miniworld_counts(root)
+    splits = {}
+    for split, official in _LIST.items():
+        path = home / "ImageSets" / "2017" / f"{official}.txt"
+        samples = [_sample(home, name) for _, name in lines(path)]
+        expected = mini[split] if mini else card.splits[split].samples
+        splits[split] = make_split(split, samples, expected, path)
+    return Manifest(card.dataset, "mini" if mini else "official", None, splits)
+
+
+def _sample(home: Path, name: str) -> Sample:
+    masks = home / "Annotations_unsupervised" / "480p" / name
+    if not masks.is_dir():
+        raise ValueError(f"{masks}: the masks of sequence '{name}' are missing")
+    return Sample(name, home / "JPEGImages" / "480p" / name, "frame_folder", None, group=name, mask_folder=masks)

@@ -1,0 +1,93 @@
+"""The two formats users bring: a CSV (``path,label,split[,group]``) and a class-per-folder tree.
+
+The tree is ``<root>/<split>/<class>/<file>`` with splits ``train`` and ``test``; without split folders,
+``<root>/<class>/<file>``, everything is one split to be cut into folds.
+"""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+
+from sigma_bench.data.manifest import Manifest, Sample, Split, make_split
+
+VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".webm", ".mkv", ".mov", ".mpg", ".m4v"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
+_REQUIRED = ("path", "label", "split")
+_SPLITS = ("train", "test", "all")
+
+_Row = tuple[str, str, str, str]
+"""Relative path, class name, split, group."""
+
+
+def read_csv(path: Path) -> Manifest:
+    """Read a user's CSV; relative paths start at the CSV's folder.
+
+    Raises:
+        ValueError: with the line number: a missing column, an empty field, an unknown split or a file of no known kind.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no such CSV file")
+    rows: list[_Row] = []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            absent = [name for name in _REQUIRED if name not in (reader.fieldnames or [])]
+            if absent:
+                raise ValueError(f"{path}: line 1: the header lacks {', '.join(absent)}; expected path,label,split[,group]")
+            rows = [_checked(path, reader.line_num, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: not a CSV text file ({error})") from error
+    return _manifest(path.stem, path.parent, rows, path)
+
+
+def read_class_folders(root: Path) -> Manifest:
+    """Read a class-per-folder tree, with or without ``train``/``test`` above the classes."""
+    if not root.is_dir():
+        raise ValueError(f"{root}: there is no such folder")
+    has_splits = (root / "train").is_dir() and (root / "test").is_dir()
+    files = [path for path in sorted(root.rglob("*")) if path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES]
+    rows: list[_Row] = []
+    for file in files:
+        parts = file.relative_to(root).parts
+        if len(parts) != 2 + has_splits:
+            raise ValueError(f"{file}: expected <class>/<file>{' below train or test' if has_splits else ''}")
+        rows.append(("/".join(parts), parts[-2], parts[0] if has_splits else "all", ""))
+    if not rows:
+        raise ValueError(f"{root}: no videos or images in class folders here")
+    return _manifest(root.name, root, rows, root)
+
+
+def _checked(path: Path, number: int, row: dict[str, str | None]) -> _Row:
+    if None in row or None in row.values() and row.get("group", "") is not None:
+        raise ValueError(f"{path}: line {number}: the number of fields differs from the header's")
+    values = {name: (row.get(name) or "").strip() for name in (*_REQUIRED, "group")}
+    empty = [name for name in _REQUIRED if not values[name]]
+    if empty:
+        raise ValueError(f"{path}: line {number}: the field '{empty[0]}' is empty")
+    if values["split"] not in _SPLITS:
+        raise ValueError(f"{path}: line {number}: split '{values['split']}' is not one of {', '.join(_SPLITS)}")
+    if Path(values["path"]).suffix.lower() not in VIDEO_SUFFIXES | IMAGE_SUFFIXES:
+        raise ValueError(f"{path}: line {number}: '{values['path']}' is neither a video nor an image by its suffix")
+    return values["path"], values["label"], values["split"], values["group"]
+
+
+def _manifest(name: str, base: Path, rows: Iterable[_Row], where: Path) -> Manifest:
+    rows = list(rows)
+    classes = tuple(sorted({label for _, label, _, _ in rows}))
+    index = {label: position for position, label in enumerate(classes)}
+    splits: dict[str, Split] = {}
+    for split in _SPLITS:
+        samples = [
+            Sample(relative, base / relative, _media(relative), index[label], group or relative)
+            for relative, label, row_split, group in rows
+            if row_split == split
+        ]
+        if samples:
+            splits[split] = make_split(split, samples, len(samples), where)
+    if set(splits) not in ({"all"}, {"train", "test"}):
+        raise ValueError(f"{where}: needs both a train and a test split, or the one split 'all' to cut into folds")
+    return Manifest(name, "user", classes, splits)
+
+
+def _media(relative: str) -> str:
+    return "video" if Path(relative).suffix.lower() in VIDEO_SUFFIXES else "image"

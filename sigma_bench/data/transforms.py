@@ -1,0 +1,47 @@
+"""From decoded frames to what an encoder eats (torchvision transforms v2).
+
+Shapes: T frames, H W pixels, C colours.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as F
+
+
+def centre_crop(frame_THWC: np.ndarray, size: int) -> Tensor:
+    """Short side to ``size`` (bilinear, antialiased), centre crop: (T, C, size, size) uint8."""
+    frame_TCHW = _channels_first(frame_THWC)
+    height, width = frame_TCHW.shape[-2:]
+    scale = size / min(height, width)
+    target = [max(size, round(height * scale)), max(size, round(width * scale))]
+    return F.center_crop(_resize(frame_TCHW, target), [size, size])
+
+
+def squash(frame_THWC: np.ndarray, size: int) -> Tensor:
+    """The whole frame to a square, aspect ratio not kept: (T, C, size, size) uint8."""
+    return _resize(_channels_first(frame_THWC), [size, size])
+
+
+def squash_masks(mask_THW: np.ndarray, size: int) -> np.ndarray:
+    """Masks to the same square by nearest neighbour: (T, size, size) uint8."""
+    mask = torch.from_numpy(np.ascontiguousarray(mask_THW))
+    return F.resize(mask, [size, size], interpolation=InterpolationMode.NEAREST_EXACT).numpy()
+
+
+def normalised_clip(frame_BTCHW: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """uint8 frames to the encoder's clip, (B, C, T, H, W) float32."""
+    clip = frame_BTCHW.to(torch.float32).div_(255).transpose(1, 2)
+    shape = (1, -1, 1, 1, 1)
+    return (clip - torch.tensor(mean).view(shape)) / torch.tensor(std).view(shape)
+
+
+def _channels_first(frame_THWC: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(frame_THWC)).permute(0, 3, 1, 2)
+
+
+def _resize(frame_TCHW: Tensor, target: list[int]) -> Tensor:
+    if list(frame_TCHW.shape[-2:]) == target:
+        return frame_TCHW
+    return F.resize(frame_TCHW, target, interpolation=InterpolationMode.BILINEAR, antialias=True)

@@ -1,0 +1,198 @@
+"""Figures: training curves, scores with intervals, segmentation overlays.
+
+The same input gives the same bytes: Matplotlib's own defaults (not the user's), a fixed hash salt, no dates, no pyplot.
+Lines and dots use the Okabe-Ito colours, which readers with any colour vision can tell apart, and differ in
+dash or place as well.  Masks use the VOC palette, as segmentation papers do.
+
+Shapes: T frames, H x W pixels.
+"""
+
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import matplotlib
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from sigma_bench.leaderboard.board_table import BoardTable, Cell, Column
+
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Without the yellow, which is too light for lines on white."""
+_DASHES = ("-", "--", "-.", ":")
+_GREY = "#5F5F5F"
+
+
+def training_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    """Loss over steps per model and, where there are prototypes, how many of them are in use; SVG text.
+
+    Args:
+        curves: per model the lines of its training log, each with ``step`` and ``loss`` and, for SIGMA,
+            ``prototypes_used``; other keys are not drawn.
+
+    Raises:
+        ValueError: no curve, an empty one, or a line without step or loss.
+    """
+    _require_curves(curves)
+    with_prototypes = {name for name, log in curves.items() if any("prototypes_used" in line for line in log)}
+    with _own_style():
+        figure = Figure(figsize=(9 if with_prototypes else 5, 3.4), layout="constrained")
+        axes = figure.subplots(1, 2 if with_prototypes else 1, squeeze=False)[0]
+        for index, (name, log) in enumerate(curves.items()):
+            look = {"color": OKABE_ITO[index % len(OKABE_ITO)], "ls": _DASHES[index % len(_DASHES)], "lw": 1.4}
+            axes[0].plot([line["step"] for line in log], [line["loss"] for line in log], label=name, **look)
+            if name in with_prototypes:
+                known = [line for line in log if "prototypes_used" in line]
+                steps, used = ([line[key] for line in known] for key in ("step", "prototypes_used"))
+                axes[1].plot(steps, used, label=name, **look)
+        _label(axes[0], "loss, each model its own objective")
+        if with_prototypes:
+            _label(axes[1], "prototypes in use")
+            axes[1].set_ylim(bottom=0)
+        return _svg(figure)
+
+
+def score_dots(table: BoardTable) -> str:
+    """One panel per measured column: dots are scores in percent, bars their intervals, dashes the chance; SVG text.
+
+    Raises:
+        ValueError: the table holds no measured number.
+    """
+    measured = [index for index in range(len(table.columns)) if any(row.cells[index] for row in table.rows)]
+    if not measured:
+        raise ValueError("there is nothing to draw: the table holds no measured number")
+    shown = [row for row in table.rows if row.num_covered]
+    across = min(2, len(measured))
+    down = math.ceil(len(measured) / across)
+    with _own_style():
+        size = (4.6 * across, down * (1.0 + 0.26 * len(shown)))
+        figure = Figure(figsize=size, layout="constrained")
+        panels = figure.subplots(down, across, squeeze=False, sharey=True)
+        for panel in panels.flat[len(measured) :]:
+            panel.set_visible(False)
+        for panel, index in zip(panels.flat, measured, strict=False):
+            _draw_dots(panel, [row.cells[index] for row in shown], table.columns[index])
+            panel.set_yticks(range(len(shown)), [row.model for row in shown])
+            for reference in table.references:
+                _draw_reference(panel, reference.name, reference.values[index])
+            panel.set_ylim(len(shown) - 0.4, -0.9)
+        return _svg(figure)
+
+
+def segmentation_overlay(
+    frame_THWC: np.ndarray, truth_THW: np.ndarray, cluster_THW: Mapping[str, np.ndarray], *, opacity: float = 0.6
+) -> bytes:
+    """Columns are frames; rows are the input, the ground truth and one per model; PNG bytes.
+
+    Args:
+        frame_THWC: uint8 (T, H, W, 3).
+        truth_THW: uint8 (T, H, W): 0 is background and stays as it is, 255 is void.
+        cluster_THW: per model uint8 (T, H, W), numbered like the objects they were matched to; 0 stays as it is.
+        opacity: of the colours over the frame, from 0 to 1.
+
+    Raises:
+        ValueError: another type or shape, or an opacity out of range.
+    """
+    _require_uint8("frames", frame_THWC, (*frame_THWC.shape[:3], 3))
+    maps = {"ground truth": truth_THW, **cluster_THW}
+    for name, label_THW in maps.items():
+        _require_uint8(name, label_THW, frame_THWC.shape[:3])
+    if not 0 <= opacity <= 1:
+        raise ValueError(f"opacity must be from 0 to 1, got {opacity}")
+    pictures = {"input": frame_THWC} | {name: tint(frame_THWC, label, opacity) for name, label in maps.items()}
+    num_frames, height, width = frame_THWC.shape[:3]
+    with _own_style():
+        cell_width = 1.5
+        size = (cell_width * num_frames + 0.4, (cell_width * height / width + 0.06) * len(pictures))
+        tight = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+        figure = Figure(figsize=size, layout=tight)
+        panels = figure.subplots(len(pictures), num_frames, squeeze=False)
+        for line, (name, picture_THWC) in zip(panels, pictures.items(), strict=True):
+            line[0].set_ylabel(name, fontsize=8)
+            for panel, picture in zip(line, picture_THWC, strict=True):
+                panel.imshow(picture, interpolation="nearest")
+                panel.set(xticks=[], yticks=[])
+                panel.spines[:].set_visible(False)
+        return _png(figure)
+
+
+def tint(frame_THWC: np.ndarray, label_THW: np.ndarray, opacity: float) -> np.ndarray:
+    """Frames (T, H, W, 3) uint8 with the VOC colour of every label but 0 blended over them."""
+    colour_THWC = voc_palette()[label_THW]
+    weight = np.where(label_THW == 0, 0.0, opacity)[..., None]
+    blended: np.ndarray = np.rint(frame_THWC * (1 - weight) + colour_THWC * weight)
+    return blended.astype(np.uint8)
+
+
+def voc_palette() -> np.ndarray:
+    """The 256 colours of the PASCAL VOC devkit, uint8 (256, 3): bits of the label spread over the channels."""
+    colours = np.zeros((256, 3), dtype=np.uint8)
+    for label in range(256):
+        for bit in range(8):
+            for channel in range(3):
+                colours[label, channel] |= ((label >> (3 * bit + channel)) & 1) << (7 - bit)
+    return colours
+
+
+def _draw_dots(panel: Axes, cells: list[Cell | None], column: Column) -> None:
+    for place, cell in enumerate(cells):
+        if cell is None:
+            continue
+        colour = OKABE_ITO[place % len(OKABE_ITO)]
+        panel.plot([100 * cell.low, 100 * cell.high], [place, place], color=colour, lw=2, solid_capstyle="butt")
+        panel.plot([100 * value for value in cell.seed_values], [place] * cell.num_seeds, "|", color=colour, ms=7)
+        panel.plot(100 * cell.value, place, "o", color=colour, ms=5.5)
+    panel.set_title(f"{column.heading} {column.label}, {column.metric} (%)", fontsize=9, loc="left")
+    panel.grid(axis="x", color="#DDDDDD", lw=0.6)
+    panel.spines[["top", "right", "left"]].set_visible(False)
+    panel.tick_params(axis="y", length=0)
+
+
+def _draw_reference(panel: Axes, name: str, value: float | None) -> None:
+    if value is not None:
+        panel.axvline(100 * value, color=_GREY, ls="--", lw=1)
+        panel.annotate(name, (100 * value, -0.55), (3, 0), textcoords="offset points", fontsize=7, color=_GREY)
+
+
+def _label(panel: Axes, what: str) -> None:
+    panel.set_xlabel("step")
+    panel.set_title(what, fontsize=10, loc="left")
+    panel.grid(color="#DDDDDD", lw=0.6)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.legend(frameon=False, fontsize=8)
+
+
+def _require_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
+    if not curves:
+        raise ValueError("there is no training curve to draw")
+    for name, log in curves.items():
+        if not log or any(key not in line for line in log for key in ("step", "loss")):
+            raise ValueError(f"the training log of {name} is empty or has a line without 'step' or 'loss'")
+
+
+def _require_uint8(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    if array.dtype != np.uint8 or array.shape != shape or 0 in shape:
+        raise ValueError(f"{name}: expected uint8 of shape {shape}, got {array.dtype} of shape {array.shape}")
+
+
+@contextmanager
+def _own_style() -> Iterator[None]:
+    """Matplotlib's defaults whatever the user's matplotlibrc says, and identifiers that stay from run to run."""
+    with matplotlib.style.context("default"), matplotlib.rc_context({"svg.hashsalt": "sigma-bench"}):
+        yield
+
+
+def _svg(figure: Figure) -> str:
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    return stream.getvalue()
+
+
+def _png(figure: Figure) -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=130, metadata={"Software": None})
+    return stream.getvalue()

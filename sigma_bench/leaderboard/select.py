@@ -1,0 +1,147 @@
+"""Selection: records become one long table, one row per score, or nothing at all.
+
+Two records that a reader would take for the same thing and that are not are an error naming both files: another
+protocol, another world, another checkpoint, another number.  Several seeds are fine; they are pooled later.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sigma_bench.records.record import DataIdentity, Record, SplitIdentity
+from sigma_bench.records.store import ID_LENGTH
+from sigma_bench.specs.board import Board
+from sigma_bench.specs.fingerprint import digest
+
+LONG_COLUMNS = (
+    *("model", "family", "num_parameters", "pretraining_data", "pretraining_seed", "checkpoint", "seed"),
+    *("task", "dataset", "asks", "protocol", "fingerprint", "metric", "higher_is_better"),
+    *("value", "low", "high", "level", "num_units", "world", "num_expected", "num_found", "num_scored", "num_failed"),
+    *("manifest", "controls", "record_id", "path", "started_utc"),
+)
+"""``value``, ``low`` and ``high`` are fractions; the counts are samples of the scored split; ``controls`` is a dict."""
+
+
+def record_id(record: Record) -> str:
+    """Short hash of a record's content: its file name in a store."""
+    return digest(record.model_dump(mode="json"))[:ID_LENGTH]
+
+
+def select(records: Iterable[tuple[Path, Record]], board: Board | None = None) -> pd.DataFrame:
+    """One row per score (``LONG_COLUMNS``), of the board's columns only where a board is given.
+
+    The same evaluation measured twice counts once, the latest, provided that the values agree exactly.
+
+    Raises:
+        ValueError: two task fingerprints or two worlds in one column, two checkpoints with one pretraining seed
+            under one model label, or one evaluation with two values; names both record files.
+    """
+    wanted = None if board is None else {(column.task, column.metric) for column in board.columns}
+    rows = [
+        row
+        for path, record in records
+        for row in _rows(path, record)
+        if wanted is None or (row["task"], row["metric"]) in wanted
+    ]
+    table = pd.DataFrame(rows, columns=list(LONG_COLUMNS)).astype({"pretraining_seed": "Int64"})
+    column, model = ["task", "metric"], ["model", "pretraining_seed"]
+    advice = "show them on two boards or move one record away"
+    _require_one("fingerprint", column, table, f"were measured under two versions of the protocol; {advice}")
+    _require_one("world", column, table, f"were measured in two worlds; {advice}")
+    _require_one("higher_is_better", column, table, f"disagree on whether higher is better; {advice}")
+    _require_one("checkpoint", model, table, "carry one label and pretraining seed, but two checkpoints; rename one")
+    return _latest(table)
+
+
+def reported_split(data: DataIdentity) -> SplitIdentity:
+    """The split whose samples a record's scores are over: ``test``, or the only one there is (folds).
+
+    Raises:
+        ValueError: neither.
+    """
+    if "test" in data.splits:
+        return data.splits["test"]
+    if len(data.splits) == 1:
+        return next(iter(data.splits.values()))
+    raise ValueError(f"a record without a test split: {', '.join(sorted(data.splits)) or 'no split at all'}")
+
+
+def _rows(path: Path, record: Record) -> list[dict[str, Any]]:
+    split, model = reported_split(record.data), record.model
+    shared = {
+        "model": model.model,
+        "family": model.family,
+        "num_parameters": model.num_parameters,
+        "pretraining_data": ", ".join(model.pretraining_data),
+        "pretraining_seed": model.pretraining_seed,
+        "checkpoint": model.checkpoint_sha256,
+        "seed": record.seed,
+        "task": record.task.task,
+        "dataset": record.task.dataset.dataset,
+        "asks": record.task.asks,
+        "protocol": record.task.protocol.protocol,
+        "fingerprint": record.fingerprint,
+        "world": record.data.world,
+        "num_expected": split.expected,
+        "num_found": split.found,
+        "num_scored": split.scored,
+        "num_failed": len(split.failed_ids),
+        "manifest": split.manifest_sha256,
+        "controls": dict(record.controls),
+        "record_id": record_id(record),
+        "path": str(path),
+        "started_utc": record.provenance.started_utc,
+    }
+    return [
+        {
+            **shared,
+            "metric": score.metric,
+            "higher_is_better": score.higher_is_better,
+            "value": score.value,
+            "low": score.interval.low,
+            "high": score.interval.high,
+            "level": score.interval.level,
+            "num_units": score.interval.num_units,
+        }
+        for score in record.scores
+    ]
+
+
+def _require_one(what: str, within: list[str], table: pd.DataFrame, problem: str) -> None:
+    """ValueError when rows that agree in ``within`` differ in ``what``; names the first two files that do."""
+    for key, rows in table.groupby(within, sort=False, dropna=False):
+        if rows[what].nunique(dropna=False) > 1:
+            first = rows.iloc[0]
+            other = rows[rows[what] != first[what]].iloc[0]
+            raise ValueError(
+                f"{_words(within, key)}: {first['path']} and {other['path']} {problem} "
+                f"({what} {_short(first[what])} and {_short(other[what])})"
+            )
+
+
+def _latest(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per evaluation and metric, the latest, in the given order."""
+    evaluation = ["model", "checkpoint", "seed", "task", "fingerprint", "metric"]
+    for _, rows in table.groupby(evaluation, sort=False, dropna=False):
+        if rows["value"].nunique() > 1:
+            first = rows.iloc[0]
+            other = rows[rows["value"] != first["value"]].iloc[0]
+            values = f"{float(first['value'])!r} and {float(other['value'])!r}"
+            raise ValueError(
+                f"{first['model']} on {first['task']}: {first['path']} and {other['path']} are one evaluation with "
+                f"two values of {first['metric']} ({values}); find out why, then move one away"
+            )
+    by_time = table.sort_values("started_utc", kind="stable")
+    kept = by_time.drop_duplicates(evaluation, keep="last").index
+    return table.loc[sorted(kept)].reset_index(drop=True)
+
+
+def _words(names: list[str], key: Any) -> str:
+    named = zip(names, key, strict=True)
+    return ", ".join(f"{name.replace('_', ' ')} {'none' if pd.isna(value) else value}" for name, value in named)
+
+
+def _short(value: Any) -> str:
+    return str(value)[:16]

@@ -1,0 +1,52 @@
+"""Accuracy of hard predictions: over samples, and over classes.
+
+The mean per class is the mean of each class's own accuracy over the classes that occur in the truth.  The
+released evaluation of SIGMA keeps one running mean through all classes instead, which weighs the last
+classes most; its number cannot be compared with this one.
+
+Shapes: S samples.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def top1(truth: ArrayLike, predicted: ArrayLike) -> float:
+    """Share of samples whose predicted label is the true one, a fraction.
+
+    Args:
+        truth: true labels, (S,); numbers or names.
+        predicted: predicted labels, (S,), in the same order.
+
+    Raises:
+        ValueError: different lengths, more than one axis, or no sample at all.
+    """
+    return float(_hits(truth, predicted).mean())
+
+
+def mean_class_accuracy(truth: ArrayLike, predicted: ArrayLike) -> float:
+    """Mean over the classes present in ``truth`` of the share of each that is predicted right, a fraction.
+
+    Args:
+        truth: true labels, (S,); numbers or names.
+        predicted: predicted labels, (S,), in the same order; a class that only occurs here has no accuracy
+            of its own.
+
+    Raises:
+        ValueError: different lengths, more than one axis, or no sample at all.
+    """
+    hit_S = _hits(truth, predicted)
+    class_S = np.unique(np.asarray(truth), return_inverse=True)[1]
+    return float(np.mean(np.bincount(class_S, weights=hit_S) / np.bincount(class_S)))
+
+
+def _hits(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.bool_]:
+    truth_S, predicted_S = np.asarray(truth), np.asarray(predicted)
+    if truth_S.ndim != 1 or truth_S.shape != predicted_S.shape:
+        raise ValueError(
+            f"truth has shape {truth_S.shape} and predictions have {predicted_S.shape}; "
+            "give one label per sample in both, in the same order"
+        )
+    if not truth_S.size:
+        raise ValueError("there is no sample to score; accuracy of nothing is undefined")
+    return np.equal(truth_S, predicted_S)

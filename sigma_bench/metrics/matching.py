@@ -1,0 +1,63 @@
+"""Which label a cluster stands for, decided from the confusion counts of one evaluation unit.
+
+Two rules, those of TimeTuning's evaluation (arXiv 2308.11796) that SIGMA's table 5 follows:
+
+- clustering (as many clusters as labels): one-to-one, the assignment with the highest sum of IoU;
+- overclustering (more clusters than labels): many-to-one, every cluster stands for the label that fills most of it.
+
+Shapes: G labels present in the truth, P clusters; ``confusion_GP[g, p]`` counts pixels of label g in cluster p.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+BACKGROUND_INDEX = 0
+NO_LABEL = -1
+"""Stands for a label that does not occur in the truth: the cluster's pixels are right for nobody."""
+
+
+def iou_matrix(confusion_GP: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Intersection over union of every label with every cluster, (G, P); 0 where both are empty."""
+    counts_GP = _checked(confusion_GP).astype(np.float64)
+    union_GP = counts_GP.sum(1, keepdims=True) + counts_GP.sum(0, keepdims=True) - counts_GP
+    return counts_GP / np.maximum(union_GP, 1.0)
+
+
+def hungarian_by_iou(confusion_GP: NDArray[np.integer], *, leftover_index: int = BACKGROUND_INDEX) -> NDArray[np.intp]:
+    """Label index of every cluster, (P,): the one-to-one assignment that minimises the sum of 1 - IoU.
+
+    Args:
+        confusion_GP: pixel counts.
+        leftover_index: what the clusters stand for that got no label of their own, which exist when P > G.
+            Background as published, and background is the first label; ``NO_LABEL`` for a unit without any.
+
+    Raises:
+        ValueError: not a matrix of non-negative counts.
+    """
+    iou_GP = iou_matrix(confusion_GP)
+    order_P = np.lexsort(confusion_GP)  # assignments of equal cost must not be told apart by the clusters' numbers
+    label_G, place_P = linear_sum_assignment(1.0 - iou_GP[:, order_P])
+    label_P = np.full(confusion_GP.shape[1], leftover_index, dtype=np.intp)
+    label_P[order_P[place_P]] = label_G
+    return label_P
+
+
+def majority_by_precision(confusion_GP: NDArray[np.integer]) -> NDArray[np.intp]:
+    """Label index of every cluster, (P,): the label with the highest precision |p & g| / |p|; ties -> lowest.
+
+    A cluster's precisions share one denominator, so this is the label with most pixels in it.  Several
+    clusters may choose one label, and background is a candidate like any other.
+
+    Raises:
+        ValueError: not a matrix of non-negative counts.
+    """
+    return _checked(confusion_GP).argmax(axis=0)
+
+
+def _checked(confusion_GP: NDArray[np.integer]) -> NDArray[np.integer]:
+    if confusion_GP.ndim != 2 or not confusion_GP.size or confusion_GP.min() < 0:
+        raise ValueError(
+            f"confusion counts of shape {confusion_GP.shape} are no (labels, clusters) matrix of non-negative counts"
+        )
+    return confusion_GP

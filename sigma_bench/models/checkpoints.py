@@ -1,0 +1,115 @@
+"""Checkpoints: our own safetensors files, loaded completely or not at all.
+
+A file carries its recipe, seed and training length as metadata, so that weights never travel without
+knowing what they are.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from sigma_bench.records.store import write_atomically
+from sigma_bench.specs.recipe import Recipe
+from sigma_bench.specs.strict import parse_spec
+
+FORMAT = "sigma-bench/1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file's content: tensors by name, and what they are."""
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    recipe: Recipe
+    seed: int
+    epochs: int
+    identity: str
+    """Digest of recipe, seed and data: which run this is the end of."""
+    sha256: str
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What happened to every key of a checkpoint and of a model."""
+
+    matched: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+
+
+def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], recipe: Recipe, *, seed: int, identity: str) -> None:
+    """Write weights with their recipe; whole or not at all."""
+    metadata = {
+        "format": FORMAT,
+        "recipe": recipe.model_dump_json(),
+        "seed": str(seed),
+        "epochs": str(recipe.optim.epochs),
+        "identity": identity,
+    }
+    plain = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    write_atomically(path, save(plain, metadata))
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint file.
+
+    Raises:
+        ValueError: no such file, not safetensors, or without the metadata this project writes.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no such checkpoint")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path}: not a safetensors checkpoint ({error})") from error
+    if metadata.get("format") != FORMAT:
+        raise ValueError(f"{path}: a safetensors file, but not a checkpoint of sigma-bench (no '{FORMAT}' metadata)")
+    recipe = parse_spec(Recipe, json.loads(metadata["recipe"]), where=f"{path} (recipe)")
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Checkpoint(path, tensors, recipe, int(metadata["seed"]), int(metadata["epochs"]), metadata["identity"], sha256)
+
+
+def load_strictly(
+    module: nn.Module, tensors: Mapping[str, Tensor], *, may_be_unexpected: tuple[str, ...] = (), where: str
+) -> LoadReport:
+    """Fill a module: every one of its tensors must come from the file, with the right shape and finite.
+
+    Args:
+        may_be_unexpected: key prefixes of the file that the module is known not to need.
+        where: opens the error sentence.
+
+    Raises:
+        ValueError: a key is missing, unexpected, wrongly shaped or not finite; nothing has been loaded then.
+    """
+    wanted = module.state_dict()
+    missing = tuple(sorted(set(wanted) - set(tensors)))
+    surplus = sorted(set(tensors) - set(wanted))
+    unexpected = tuple(name for name in surplus if not name.startswith(may_be_unexpected or ("\0",)))
+    if missing or unexpected:
+        raise ValueError(
+            f"{where}: does not fit the model: {len(missing)} keys missing{_first(missing)}, "
+            f"{len(unexpected)} unexpected{_first(unexpected)}"
+        )
+    for name, tensor in wanted.items():
+        if tensors[name].shape != tensor.shape:
+            raise ValueError(
+                f"{where}: '{name}' has shape {tuple(tensors[name].shape)}, the model needs {tuple(tensor.shape)}"
+            )
+        if not torch.isfinite(tensors[name]).all():
+            raise ValueError(f"{where}: '{name}' holds values that are not finite")
+    module.load_state_dict({name: tensors[name] for name in wanted})
+    return LoadReport(tuple(sorted(wanted)), missing, tuple(surplus))
+
+
+def _first(names: tuple[str, ...]) -> str:
+    return f" ('{names[0]}'{', ...' if len(names) > 1 else ''})" if names else ""

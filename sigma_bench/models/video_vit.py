@@ -1,0 +1,156 @@
+"""The video Vision Transformer that SIGMA and VideoMAE share (SIGMA section 3; VideoMAE, arXiv 2203.12602).
+
+A clip is cut into tubes of ``tubelet x patch x patch`` pixels; every tube becomes one token.  During
+pretraining only the visible tubes are embedded and encoded; in evaluation all of them are.
+
+Differs from the released code in form only: the tube embedding is a linear map of the gathered tubes
+(the same numbers as the strided 3-D convolution whose weight it stores, 8x cheaper at mask ratio 0.9)
+and attention goes through ``scaled_dot_product_attention``.
+
+Shapes: B clips, C colours, T frames, H W pixels, N tubes, V visible tubes, D width, P tube pixels.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from timm.layers import DropPath
+from torch import Tensor, nn
+
+from sigma_bench.specs.recipe import EncoderSpec
+
+LAYER_NORM_EPS = 1e-6
+
+
+def sinusoid_table(num_positions: int, width: int) -> Tensor:
+    """Fixed position code over the flattened token index, (N, D); a shorter table is a prefix of it."""
+    position = torch.arange(num_positions, dtype=torch.float64)[:, None]
+    frequency = torch.pow(10000.0, -2.0 * (torch.arange(width) // 2).double() / width)
+    angle = position * frequency
+    table = torch.where(torch.arange(width) % 2 == 0, angle.sin(), angle.cos())
+    return table.float()
+
+
+def tubes(clip_BCTHW: Tensor, tubelet_frames: int, patch_size: int) -> Tensor:
+    """Cut clips into tubes, (B, N, C, t, p, p), in token order time, row, column."""
+    batch, colours, frames, height, width = clip_BCTHW.shape
+    t, p = tubelet_frames, patch_size
+    cut = clip_BCTHW.reshape(batch, colours, frames // t, t, height // p, p, width // p, p)
+    return cut.permute(0, 2, 4, 6, 1, 3, 5, 7).flatten(1, 3)
+
+
+def take(token_BND: Tensor, mask_BN: Tensor) -> Tensor:
+    """Tokens where the mask is true, in order, (B, V, ...); every clip must select equally many."""
+    batch = token_BND.shape[0]
+    return token_BND[mask_BN].reshape(batch, -1, *token_BND.shape[2:])
+
+
+class TubeEmbedding(nn.Module):
+    """Linear embedding of tubes, stored as the equivalent strided 3-D convolution (released key names)."""
+
+    def __init__(self, tubelet_frames: int, patch_size: int, width: int) -> None:
+        super().__init__()
+        self.tubelet_frames, self.patch_size = tubelet_frames, patch_size
+        kernel = (tubelet_frames, patch_size, patch_size)
+        self.proj = nn.Conv3d(3, width, kernel_size=kernel, stride=kernel)
+
+    def forward(self, clip_BCTHW: Tensor, visible_BN: Tensor | None) -> Tensor:
+        tube = tubes(clip_BCTHW, self.tubelet_frames, self.patch_size)
+        if visible_BN is not None:
+            tube = take(tube, visible_BN)
+        return F.linear(tube.flatten(2), self.proj.weight.flatten(1), self.proj.bias)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with learned query and value biases and no key bias."""
+
+    def __init__(self, width: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.q_bias = nn.Parameter(torch.zeros(width))
+        self.v_bias = nn.Parameter(torch.zeros(width))
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, token_BND: Tensor) -> Tensor:
+        batch, num, width = token_BND.shape
+        bias = torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
+        qkv = F.linear(token_BND, self.qkv.weight, bias)
+        query, key, value = qkv.reshape(batch, num, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        return self.proj(mixed.transpose(1, 2).reshape(batch, num, width))
+
+
+class Mlp(nn.Module):
+    """Two linear layers with an exact GELU between them."""
+
+    def __init__(self, width: int, ratio: int = 4) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, ratio * width)
+        self.fc2 = nn.Linear(ratio * width, width)
+
+    def forward(self, token_BND: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(token_BND)))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block with optional layer scale (``gamma_1``, ``gamma_2``) and drop path."""
+
+    def __init__(self, width: int, num_heads: int, drop_path: float = 0.0, layer_scale: float = 0.0) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        self.attn = Attention(width, num_heads)
+        self.norm2 = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
+        self.mlp = Mlp(width)
+        self.drop_path = DropPath(drop_path)
+        scaled = layer_scale > 0
+        self.gamma_1 = nn.Parameter(torch.full((width,), layer_scale)) if scaled else None
+        self.gamma_2 = nn.Parameter(torch.full((width,), layer_scale)) if scaled else None
+
+    def forward(self, token_BND: Tensor) -> Tensor:
+        mixed = self.attn(self.norm1(token_BND))
+        token_BND = token_BND + self.drop_path(mixed if self.gamma_1 is None else self.gamma_1 * mixed)
+        refined = self.mlp(self.norm2(token_BND))
+        return token_BND + self.drop_path(refined if self.gamma_2 is None else self.gamma_2 * refined)
+
+
+class VideoViT(nn.Module):
+    """Encoder: tubes -> tokens.  Position codes are recomputed for any clip length or image size."""
+
+    def __init__(self, spec: EncoderSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.patch_embed = TubeEmbedding(spec.tubelet_frames, spec.patch_size, spec.width)
+        rates = torch.linspace(0, spec.drop_path, spec.depth).tolist()
+        self.blocks = nn.ModuleList(
+            Block(spec.width, spec.num_heads, rate, spec.layer_scale) for rate in rates
+        )
+        self.norm = nn.LayerNorm(spec.width, eps=LAYER_NORM_EPS)
+        initialise_linears(self.blocks)
+
+    def forward(self, clip_BCTHW: Tensor, visible_BN: Tensor | None = None) -> Tensor:
+        """Encode the visible tubes (all, when no mask is given): (B, C, T, H, W) -> (B, V, D)."""
+        frames, height, width = clip_BCTHW.shape[2:]
+        slots, rows, _ = self.spec.grid(frames, height)
+        columns = self.spec.grid(frames, width)[2]
+        token_BND = self.patch_embed(clip_BCTHW, visible_BN)
+        position_ND = sinusoid_table(slots * rows * columns, self.spec.width).to(token_BND)
+        if visible_BN is None:
+            token_BND = token_BND + position_ND
+        else:
+            token_BND = token_BND + take(position_ND.expand(len(clip_BCTHW), -1, -1), visible_BN)
+        for block in self.blocks:
+            token_BND = block(token_BND)
+        return self.norm(token_BND)
+
+
+def initialise_linears(modules: Sequence[nn.Module] | nn.Module) -> None:
+    """Xavier-uniform weights and zero biases for every Linear inside; the rest keeps its default."""
+    for module in modules if isinstance(modules, Sequence) else [modules]:
+        for layer in module.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+
+

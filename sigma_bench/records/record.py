@@ -1,0 +1,128 @@
+"""Records: what a result is.  One immutable JSON per (checkpoint, resolved task, seed).
+
+Values are fractions with a unit; percent exists only in renderers.  Predictions lie beside the record,
+found by their hash.  Published numbers are records of origin ``published`` and never mix with measured ones.
+"""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.strict import Spec
+from sigma_bench.specs.task import ResolvedTask
+
+SCHEMA_VERSION = 1
+
+
+class Interval(Spec):
+    """How sure a score is, and how that was computed."""
+
+    method: Literal["bootstrap"]
+    unit: Literal["sample", "group"]
+    level: float
+    replicates: int
+    num_units: int
+    low: float
+    high: float
+
+
+class Score(Spec):
+    """One measured number: a fraction unless the unit says otherwise."""
+
+    metric: str
+    value: float
+    unit: Literal["fraction"]
+    higher_is_better: bool
+    interval: Interval
+
+
+class SplitIdentity(Spec):
+    """What was expected, found and used of one split."""
+
+    manifest_sha256: str
+    expected: int
+    found: int
+    scored: int
+    failed_ids: tuple[str, ...]
+
+
+class DataIdentity(Spec):
+    """Which data a number was measured on."""
+
+    world: Literal["official", "mini", "user"]
+    """``mini``: the generated miniature; ``user``: files brought by the user."""
+    num_classes: int | None
+    splits: dict[str, SplitIdentity]
+
+
+class Candidate(Spec):
+    """One point of a selection grid and its held-out score."""
+
+    setting: dict[str, float]
+    held_out_top1: float
+
+
+class Selection(Spec):
+    """How free choices were made, with the whole grid; per fold where there are folds."""
+
+    rule: str
+    grid: tuple[Candidate, ...]
+    chosen: dict[str, float]
+    warnings: tuple[str, ...] = ()
+
+
+class Provenance(Spec):
+    """What produced a record."""
+
+    sigma_bench: str
+    commit: str | None
+    dirty: bool | None
+    versions: dict[str, str]
+    """torch, timm, numpy, scikit-learn, faiss, decord, FFmpeg, Python."""
+    hardware: str
+    num_processes: int
+    command: tuple[str, ...]
+    started_utc: str
+    seconds: dict[str, float]
+    """Wall time per phase."""
+
+
+class PredictionsRef(Spec):
+    """Stored predictions: content hash and file name in the store."""
+
+    sha256: str
+    file: str
+
+
+class Record(Spec):
+    """One evaluation, complete and self-contained."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    origin: Literal["measured"] = "measured"
+    task: ResolvedTask
+    fingerprint: str
+    model: EncoderCard
+    seed: int
+    data: DataIdentity
+    scores: tuple[Score, ...]
+    controls: dict[str, float] = Field(default_factory=dict)
+    """Reference values of the task itself, such as chance or the all-background floor."""
+    selections: tuple[Selection, ...]
+    predictions: PredictionsRef
+    provenance: Provenance
+
+    def key(self) -> dict[str, Any]:
+        """What makes a second run of the same thing superfluous: only what can change a score."""
+        return resume_key(self.model, self.fingerprint, self.seed, self.data)
+
+
+def resume_key(model: EncoderCard, fingerprint: str, seed: int, data: DataIdentity) -> dict[str, Any]:
+    """The identity of an evaluation: weights, resolved task, seed and manifests."""
+    return {
+        "model": model.model,
+        "checkpoint": model.checkpoint_sha256,
+        "fingerprint": fingerprint,
+        "seed": seed,
+        "manifests": {name: split.manifest_sha256 for name, split in data.splits.items()},
+    }

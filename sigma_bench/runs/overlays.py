@@ -1,0 +1,64 @@
+"""Segmentation overlays for the report: frames, ground truth, and every model's clusters, from stored predictions.
+
+Shapes: T frames, H W pixels.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.decoding import open_media
+from sigma_bench.data.transforms import squash
+from sigma_bench.leaderboard.figures import segmentation_overlay
+from sigma_bench.metrics.matching import hungarian_by_iou, majority_by_precision
+from sigma_bench.metrics.segmentation import VOID, confusion
+from sigma_bench.records.record import Record
+from sigma_bench.records.store import Store
+from sigma_bench.specs.protocol import SegmentationProtocol
+
+FRAMES_SHOWN = 8
+
+
+def segmentation_overlays(
+    store: Store, records: Mapping[str, Record], data_root: Path, *, num_sequences: int
+) -> list[tuple[str, bytes]]:
+    """Captions and PNG pictures of the first draw of the first sequences.
+
+    ``records`` are segmentation records of one task, one per row label.  Every cluster wears the colour of the
+    object it was matched to.
+    """
+    if not records:
+        return []
+    task = next(iter(records.values())).task
+    protocol = task.protocol
+    assert isinstance(protocol, SegmentationProtocol)
+    arrays = {label: store.load_predictions(record.predictions) for label, record in records.items()}
+    first = next(iter(arrays.values()))
+    samples = {sample.id: sample for sample in open_dataset(task.dataset, data_root).splits["test"].samples}
+    pictures = []
+    for position in np.arange(0, len(first["ids"]), protocol.num_draws)[:num_sequences]:
+        shown = np.linspace(0, protocol.num_frames - 1, FRAMES_SHOWN).astype(int)
+        index_T, truth_THW = first["frame_index"][position], first["truth"][position]
+        sequence = str(first["sequences"][position])
+        frames = squash(open_media(samples[sequence]).frames(index_T.tolist()), truth_THW.shape[-1])
+        matched = {
+            f"{label} {100 * content['miou'][position]:.0f}": matched_labels(
+                truth_THW, content["clusters"][position], protocol
+            )[shown]
+            for label, content in arrays.items()
+        }
+        frame_THWC = frames.permute(0, 2, 3, 1).numpy()[shown]
+        caption = f"{task.task}, sequence {sequence}: mIoU of this clip behind each model's name"
+        pictures.append((caption, segmentation_overlay(frame_THWC, truth_THW[shown], matched)))
+    return pictures
+
+
+def matched_labels(truth_THW: np.ndarray, cluster_THW: np.ndarray, protocol: SegmentationProtocol) -> np.ndarray:
+    """The object every pixel's cluster was matched to, (T, H, W) uint8, by the protocol's own rule."""
+    labels_G, clusters_P, counts_GP = confusion(truth_THW, cluster_THW)
+    match = hungarian_by_iou if protocol.matching == "hungarian_iou" else majority_by_precision
+    table = np.full(256, VOID, np.uint8)
+    table[clusters_P] = labels_G[match(counts_GP)]
+    return table[cluster_THW]

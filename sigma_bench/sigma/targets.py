@@ -1,0 +1,27 @@
+"""What a masked tube looks like as numbers: per-tube, per-colour normalised pixels (VideoMAE; SIGMA-MLP's input).
+
+Shapes: B clips, M masked tubes of a clip, P pixels of a tube, C colours.
+"""
+
+import torch
+from torch import Tensor
+
+from sigma_bench.models.video_vit import take, tubes
+
+NORMALISATION_EPS = 1e-6
+
+
+@torch.no_grad()
+def normalised_tubes(
+    clip_BCTHW: Tensor, mask_BN: Tensor, *, tubelet_frames: int, patch_size: int, mean: Tensor, std: Tensor
+) -> Tensor:
+    """Masked tubes, (B, M, P * C), pixel-major then colour, each tube and colour standardised over its pixels.
+
+    ``mean`` and ``std`` undo the clip's normalisation first; the standard deviation is the unbiased one plus
+    1e-6, as released.
+    """
+    tube = take(tubes(clip_BCTHW, tubelet_frames, patch_size), mask_BN).flatten(3)
+    pixel = tube * std.view(-1, 1) + mean.view(-1, 1)
+    variance, centre = torch.var_mean(pixel, dim=-1, keepdim=True)
+    standard = (pixel - centre) / (variance.sqrt() + NORMALISATION_EPS)
+    return standard.transpose(2, 3).flatten(2)

@@ -1,0 +1,113 @@
+"""The catalogue: everything declared, found by name, with near matches for a mistyped one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sigma_bench.resources import declarations
+from sigma_bench.specs.dataset import DatasetCard
+from sigma_bench.specs.protocol import ProtocolFile
+from sigma_bench.specs.recipe import Recipe
+from sigma_bench.specs.strict import S, load_spec, nearest, parse_spec, read_yaml
+from sigma_bench.specs.task import ResolvedTask, Suite, Task
+
+_NOT_TASKS = ("datasets", "protocols", "suites")
+
+
+def recipe_names() -> list[str]:
+    """Names of all pretraining recipes."""
+    return sorted(path.stem for path in declarations("pretrain").glob("*.yaml"))
+
+
+def dataset_names() -> list[str]:
+    """Names of all dataset cards."""
+    return sorted(path.stem for path in (declarations("tasks") / "datasets").glob("*.yaml"))
+
+
+def protocol_names() -> list[str]:
+    """Names of all protocols, with their version."""
+    return sorted(path.stem for path in (declarations("tasks") / "protocols").glob("*.yaml"))
+
+
+def suite_names() -> list[str]:
+    """Names of all suites."""
+    return sorted(path.stem for path in (declarations("tasks") / "suites").glob("*.yaml"))
+
+
+def task_names() -> list[str]:
+    """Names of all tasks, ``dataset/task``."""
+    return sorted(f"{path.parent.name}/{path.stem}" for path in _task_files())
+
+
+def load_recipe(name: str) -> Recipe:
+    """A recipe by name, or from a path that contains a separator and ends in .yaml."""
+    if "/" in name and name.endswith(".yaml"):
+        return load_spec(Recipe, Path(name))
+    return _load(Recipe, "recipe", name, recipe_names(), declarations("pretrain") / f"{name}.yaml")
+
+
+def load_dataset(name: str) -> DatasetCard:
+    """A dataset card by name."""
+    path = declarations("tasks") / "datasets" / f"{name}.yaml"
+    return _load(DatasetCard, "dataset", name, dataset_names(), path)
+
+
+def load_suite(name: str) -> Suite:
+    """A suite by name."""
+    return _load(Suite, "suite", name, suite_names(), declarations("tasks") / "suites" / f"{name}.yaml")
+
+
+def load_task(name: str) -> Task:
+    """A task by name, ``dataset/task``."""
+    return _load(Task, "task", name, task_names(), declarations("tasks") / f"{name}.yaml")
+
+
+def resolve(task: Task, overrides: dict[str, Any] | None = None) -> ResolvedTask:
+    """Fill in card and protocol; overrides of the task, then of the caller, replace protocol keys.
+
+    Raises:
+        ValueError: unknown dataset or protocol, or an override whose key the protocol does not have.
+    """
+    return resolve_with_card(task, load_dataset(task.dataset), overrides)
+
+
+def resolve_with_card(task: Task, card: DatasetCard, overrides: dict[str, Any] | None = None) -> ResolvedTask:
+    """As ``resolve``, for a dataset whose card is not in the catalogue (a user's own files)."""
+    _require_known("protocol", task.protocol, protocol_names())
+    path = declarations("tasks") / "protocols" / f"{task.protocol}.yaml"
+    content = _merged(_merged(read_yaml(path), task.overrides), overrides or {})
+    where = f"task '{task.task}' (protocol {path.name} with overrides)"
+    protocol = parse_spec(ProtocolFile, {"content": content}, where=where).content
+    return ResolvedTask(task=task.task, dataset=card, protocol=protocol, asks=task.asks, folds=task.folds)
+
+
+def _task_files() -> Iterator[Path]:
+    for path in declarations("tasks").glob("*/*.yaml"):
+        if path.parent.name not in _NOT_TASKS:
+            yield path
+
+
+def _load(spec_type: type[S], kind: str, name: str, known: list[str], path: Path) -> S:
+    _require_known(kind, name, known)
+    spec = load_spec(spec_type, path)
+    declared = getattr(spec, kind)
+    if declared != name:
+        raise ValueError(f"{path}: key '{kind}' says '{declared}', but the file's name says '{name}'")
+    return spec
+
+
+def _require_known(kind: str, name: str, known: list[str]) -> None:
+    if name not in known:
+        raise ValueError(f"there is no {kind} '{name}'.{nearest(name, known)}")
+
+
+def _merged(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """Overrides win; mappings merge key by key, except where the discriminating ``sampler`` changes."""
+    merged = dict(base)
+    for key, value in overrides.items():
+        inner = merged.get(key)
+        if isinstance(inner, dict) and isinstance(value, dict) and value.get("sampler") in (None, inner.get("sampler")):
+            merged[key] = _merged(inner, value)
+        else:
+            merged[key] = value
+    return merged

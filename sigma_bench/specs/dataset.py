@@ -1,0 +1,35 @@
+"""Dataset cards: what a dataset officially is, before anybody looks at a disk."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sigma_bench.specs.strict import Spec
+
+
+class SplitSpec(Spec):
+    """One official split and how many samples it has."""
+
+    samples: Annotated[int, Field(gt=0)]
+
+
+class DatasetCard(Spec):
+    """One file in ``tasks/datasets/``."""
+
+    dataset: str
+    title: str
+    media: Literal["video", "image", "masked_frames"]
+    reader: str
+    """File in ``sigma_bench/data/readers`` that knows the official layout."""
+    classes: Annotated[int, Field(gt=0)] | None
+    """None where labels are masks."""
+    splits: dict[Literal["train", "test", "all"], SplitSpec]
+    split_note: str
+    """Which official split plays train and which plays test."""
+    group: str
+    """What samples that must not be resampled apart have in common."""
+    layout: tuple[str, ...]
+    """The files below the data root, in the official form."""
+    licence: str
+    source: str
+    citation: str

@@ -1,0 +1,26 @@
+"""The encoder's card: what a checkpoint is and how it wants its clips (timm's idea: preprocessing belongs to weights)."""
+
+from sigma_bench.specs.recipe import Count
+from sigma_bench.specs.strict import Spec
+
+
+class EncoderCard(Spec):
+    """Everything a protocol or a table may ask about an encoder."""
+
+    model: str
+    """Name of the row, such as ``mini_sigma_mlp``."""
+    family: str
+    """``SIGMA-MLP``, ``VideoMAE``, ``random init``, ``image statistics``."""
+    num_frames: Count
+    image_size: Count
+    tubelet_frames: Count
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    feature_width: Count
+    num_parameters: int
+    pretraining_data: tuple[str, ...]
+    pretraining_epochs: int
+    checkpoint_sha256: str
+    """Digest of the weights; of the defining source for an encoder without any."""
+    pretraining_seed: int | None
+    recipe_fingerprint: str | None

@@ -1,0 +1,28 @@
+"""Fingerprints: a short hash of what can change a number, and of nothing else."""
+
+import hashlib
+import json
+from typing import Any
+
+from sigma_bench.specs.recipe import Recipe
+from sigma_bench.specs.task import ResolvedTask
+
+FINGERPRINT_LENGTH = 16
+
+
+def digest(content: Any) -> str:
+    """SHA-256 (hex) of JSON-like content, independent of key order."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def task_fingerprint(task: ResolvedTask) -> str:
+    """Identity of a resolved task: dataset, folds and every key of the protocol except its prose."""
+    protocol = task.protocol.model_dump(mode="json", exclude={"summary"})
+    return digest({"dataset": task.dataset.dataset, "folds": task.folds, "protocol": protocol})[:FINGERPRINT_LENGTH]
+
+
+def recipe_fingerprint(recipe: Recipe) -> str:
+    """Identity of a pretraining run apart from data and seed; how often it is saved does not count."""
+    content = recipe.model_dump(mode="json", exclude={"recipe", "summary", "checkpoint_every_steps"})
+    return digest(content)[:FINGERPRINT_LENGTH]

@@ -1,0 +1,166 @@
+"""Strict declarations: frozen models, forbidden extras, and YAML read without its traps.
+
+A declaration is a promise, so a typo, a YAML 1.1 surprise (``no`` = False, ``010`` = 8, ``1e-4`` = text,
+``16:20`` = 980) or a duplicate key is an error that names file, key and the nearest valid name.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+class Spec(BaseModel):
+    """Base of everything declared: immutable, no unknown keys, no type coercion."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, ser_json_inf_nan="strings")
+
+
+S = TypeVar("S", bound=Spec)
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader with JSON-like scalars: true/false, plain decimals, floats with or without a dot."""
+
+
+_StrictLoader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"true|false", "tf"),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)", "-+0123456789"),
+    ("float", r"[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)", "-+.0123456789"),
+    ("null", r"null|~|", ["n", "~", ""]),
+):
+    _StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
+
+_AMBIGUOUS = re.compile(
+    r"^(?:y|n|yes|no|on|off|True|False|TRUE|FALSE|Yes|No|On|Off|YES|NO|ON|OFF|Null|NULL"
+    r"|[-+]?0[0-9_]+|[-+]?0[xob][0-9a-fA-F_]+|[-+]?[0-9]+(?::[0-5]?[0-9])+(?:\.[0-9]*)?|[-+]?[0-9][0-9]*_[0-9_]*"
+    r"|[-+]?\.(?:inf|Inf|INF|nan|NaN|NAN)|\.(?:nan|NaN|NAN))$"
+)
+
+
+def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in seen:
+            raise ValueError(f"line {key_node.start_mark.line + 1}: the key '{key}' stands twice")
+        seen.add(key)
+    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+
+
+def _text(loader: _StrictLoader, node: yaml.ScalarNode) -> str:
+    if node.style is None and _AMBIGUOUS.match(node.value):
+        raise ValueError(
+            f"line {node.start_mark.line + 1}: '{node.value}' reads differently in different YAML versions; "
+            "write true or false, a plain decimal number, or put it in quotes"
+        )
+    return str(loader.construct_scalar(node))
+
+
+def _float(loader: _StrictLoader, node: yaml.ScalarNode) -> float:
+    return float(loader.construct_scalar(node))
+
+
+_StrictLoader.add_constructor("tag:yaml.org,2002:map", _mapping)
+_StrictLoader.add_constructor("tag:yaml.org,2002:str", _text)
+_StrictLoader.add_constructor("tag:yaml.org,2002:float", _float)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping a YAML file holds.
+
+    Raises:
+        ValueError: not readable, not YAML, not a mapping, a duplicate key or an ambiguous scalar; names the file.
+    """
+    try:
+        with path.open(encoding="utf-8") as stream:
+            content = yaml.load(stream, Loader=_StrictLoader)  # noqa: S506 (a SafeLoader subclass)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}: " if mark else ""
+        raise ValueError(f"{path}: {where}not valid YAML ({getattr(error, 'problem', error)})") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected a mapping of keys to values at the top")
+    return content
+
+
+def read_scalar(text: str) -> Any:
+    """A value typed on the command line, by the same rules as in a file."""
+    try:
+        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506
+    except yaml.YAMLError as error:
+        raise ValueError(f"'{text}' is not a value: {getattr(error, 'problem', error)}") from error
+
+
+def load_spec(spec_type: type[S], path: Path) -> S:
+    """Read one declaration from a YAML file; ValueError names file, key and the nearest valid key."""
+    return parse_spec(spec_type, read_yaml(path), where=str(path))
+
+
+def parse_spec(spec_type: type[S], content: dict[str, Any], *, where: str) -> S:
+    """Validate a mapping as a declaration; ``where`` opens the error sentence."""
+    try:
+        return spec_type.model_validate(_tuples_for_lists(content))
+    except ValidationError as error:
+        raise ValueError(f"{where}: {_first_problem(spec_type, error)}") from error
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """' Did you mean ...?' for a mistyped name, or the list of valid ones when nothing is near."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        return f" Did you mean {' or '.join(repr(c) for c in close)}?"
+    return f" Known: {', '.join(names)}." if names else ""
+
+
+def _tuples_for_lists(value: Any) -> Any:
+    """YAML lists become tuples, since strict frozen models hold tuples."""
+    if isinstance(value, list):
+        return tuple(_tuples_for_lists(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _tuples_for_lists(item) for key, item in value.items()}
+    return value
+
+
+def _first_problem(spec_type: type[Spec], error: ValidationError) -> str:
+    problem = error.errors()[0]
+    location = tuple(problem["loc"])
+    key = ".".join(str(part) for part in location)
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key '{key}'.{nearest(str(location[-1]), _valid_keys(spec_type, location[:-1]))}{more}"
+    if problem["type"] == "missing":
+        return f"the key '{key}' is missing{more}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"key '{key}': {message}, got {problem['input']!r}{more}" if key else f"{message}{more}"
+
+
+def _valid_keys(annotation: Any, path: tuple[Any, ...]) -> list[str]:
+    """Field names valid at a path of a (possibly nested, possibly union) spec."""
+    candidates = _spec_types(annotation)
+    if not path:
+        return [name for candidate in candidates for name in candidate.model_fields]
+    head, rest = path[0], path[1:]
+    for candidate in candidates:
+        if head in candidate.model_fields:
+            return _valid_keys(candidate.model_fields[head].annotation, rest)
+    return _valid_keys(annotation, rest)  # a tuple index, a dictionary key or a union tag
+
+
+def _spec_types(annotation: Any) -> list[type[Spec]]:
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
+        return [annotation]
+    if get_origin(annotation) is None and not isinstance(annotation, UnionType | type(Union)):
+        return []
+    return [found for argument in get_args(annotation) for found in _spec_types(argument)]

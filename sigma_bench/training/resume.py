@@ -1,0 +1,56 @@
+"""Resumable state: everything a run needs to continue as if it had never stopped.
+
+Batches, clip starts and masks are drawn from streams named by seed and step, so the step number is the
+whole position of the data; weights and optimiser state are the rest.
+"""
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sigma_bench.records.store import write_atomically
+
+STATE_NAME = "resume.pt"
+
+
+def save_state(
+    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, *, step: int, identity: str, history: list[Any]
+) -> None:
+    """Write the state after ``step`` optimiser steps; whole or not at all."""
+    buffer = io.BytesIO()
+    content = {
+        "identity": identity,
+        "step": step,
+        "model": model.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "history": history,
+    }
+    torch.save(content, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load_state(
+    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, *, identity: str
+) -> tuple[int, list[Any]]:
+    """Restore a state if there is one: steps done and the history so far; (0, []) for a fresh run.
+
+    Raises:
+        ValueError: the state belongs to another recipe, seed or data, or is not a state at all.
+    """
+    if not path.exists():
+        return 0, []
+    try:
+        content = torch.load(path, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{path}: not a resumable state; remove it to start afresh") from error
+    if content["identity"] != identity:
+        raise ValueError(
+            f"{path}: belongs to a run with another recipe, seed or data; continue with those or choose another --output"
+        )
+    model.load_state_dict(content["model"])
+    optimiser.load_state_dict(content["optimiser"])
+    return content["step"], content["history"]

@@ -1,0 +1,115 @@
+"""Renderers: exact Markdown, a terminal table in 100 columns, CSV in full precision."""
+
+import csv
+import io
+
+import pytest
+from rich.console import Console
+
+from sigma_bench.leaderboard.aggregate import aggregate
+from sigma_bench.leaderboard.board_table import BoardTable
+from sigma_bench.leaderboard.render import csv_text, footnotes, markdown, terminal_table
+from sigma_bench.leaderboard.select import record_id, select
+from tests.factories import make_record
+from tests.leaderboard.samples import mini_board, mini_records, published, tiny_board
+
+BEST = make_record("mini_sigma_mlp", value=0.7384, low=0.7012, high=0.7719)
+WORSE = make_record("mini_videomae", value=0.5, low=0.45, high=0.55, controls={"chance": 0.1})
+
+
+@pytest.fixture
+def tiny() -> BoardTable:
+    board = tiny_board()
+    records = [(record_id(record), record) for record in (BEST, WORSE)]
+    return aggregate(board, select(records, board), published())
+
+
+def mini_text(width: int) -> str:
+    board = mini_board()
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(terminal_table(aggregate(board, select(mini_records(), board), published())))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_markdown(tiny: BoardTable) -> None:
+    assert markdown(tiny) == (
+        "## Tiny\n"
+        "\n"
+        "| Model | UCF101 (appearance) kNN | UCF101 linear | covered |\n"
+        "| --- | ---: | ---: | ---: |\n"
+        "| mini_sigma_mlp | **73.8** [70.1, 77.2] | – | 1/2 |\n"
+        "| mini_videomae | 50.0 [45.0, 55.0] | – | 1/2 |\n"
+        "| _chance_ | 10.0 | – |  |\n"
+        "| _† published, not comparable_ |  |  |  |\n"
+        "| SIGMA-MLP ViT-B † | – | 73.8† |  |\n"
+        "\n"
+        "- A note.\n"
+        "- Percent with 95 % bootstrap intervals over test units. Bold: not separable from the best of its column, "
+        "that is, the intervals overlap.\n"
+        "- – not measured. The fraction beside a model counts its measured columns.\n"
+        "- ucf101 (mini world): expected 100, found 100, scored 100.\n"
+        "- † published, not comparable\n"
+        "- † SIGMA-MLP ViT-B: SIGMA, ECCV 2024, arXiv 2407.15447: table frozen (pretrained on k400)\n"
+    )
+
+
+def test_an_empty_board_says_so() -> None:
+    board = tiny_board()
+    table = aggregate(board, select([], board))
+    assert "No record fits this board yet." in footnotes(table)
+    assert "mini_sigma_mlp | – | – | 0/2" in markdown(table)
+    assert not any("published" in note for note in footnotes(table))
+
+
+def test_several_seeds_show_their_spread_and_say_what_it_is() -> None:
+    board = tiny_board()
+    records = [(str(seed), make_record(value=value, seed=seed)) for seed, value in enumerate((0.5, 0.7))]
+    table = aggregate(board, select(records, board))
+    assert "**60.0** [55.0, 65.0] ±14.1, n=2" in markdown(table)
+    assert any("± is the standard deviation over seeds" in note for note in footnotes(table))
+
+
+def test_counts_name_the_models_where_they_differ() -> None:
+    board = tiny_board()
+    partial = make_record("mini_videomae", scored=98, failed_ids=("a", "b"))
+    table = aggregate(board, select([("0", BEST), ("1", partial)], board))
+    assert (
+        "ucf101 (mini world): expected 100, found 100, scored 100 (mini_sigma_mlp); "
+        "expected 100, found 100, scored 98, 2 not decoded (mini_videomae)."
+    ) in footnotes(table)
+
+
+def test_markdown_cells_cannot_break_the_table() -> None:
+    board = tiny_board()
+    assert "a\\|b" in markdown(aggregate(board, select([("0", make_record("a|b"))], board)))
+
+
+def test_terminal_table_is_readable_in_100_columns() -> None:
+    text = mini_text(100)
+    assert max(len(line) for line in text.splitlines()) <= 100
+    for words in ("UCF101", "motion", "over-", "73.8", "68.8–78.8", "73.8†", "chance", "8/8", "7/8", "not separable"):
+        assert words in text
+    assert "…" not in text and "mini_videomae " in text
+
+
+def test_terminal_table_takes_labels_literally() -> None:
+    board = tiny_board()
+    console = Console(width=100, file=io.StringIO(), color_system=None)
+    console.print(terminal_table(aggregate(board, select([("0", make_record("[bold]x[/bold]"))], board))))
+    assert isinstance(console.file, io.StringIO)
+    assert "[bold]x[/bold]" in console.file.getvalue()
+
+
+def test_csv_is_long_and_exact(tiny: BoardTable) -> None:
+    rows = list(csv.DictReader(io.StringIO(csv_text(tiny))))
+    assert [(row["origin"], row["model"], row["task"]) for row in rows] == [
+        ("measured", "mini_sigma_mlp", "ucf101/knn"),
+        ("measured", "mini_videomae", "ucf101/knn"),
+        ("published", "SIGMA-MLP ViT-B", "ucf101/linear"),
+    ]
+    assert [rows[0][key] for key in ("value", "low", "high", "num_seeds", "among_best", "record_ids")] == [
+        *("0.7384", "0.7012", "0.7719", "1", "true"),
+        record_id(BEST),
+    ]
+    assert (rows[2]["value"], rows[2]["low"], rows[2]["record_ids"]) == ("0.738", "", "")

@@ -1,0 +1,188 @@
+"""Segmentation scores: hand-computed units, invariances, and a second implementation that loops over pixels."""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from sigma_bench.metrics.segmentation import all_background, confusion, miou, oracle_tubes
+
+RULES = ("hungarian_iou", "majority_precision")
+
+
+@st.composite
+def units(draw, max_label=3, max_cluster=4, void=True):
+    """Truth and clusters of one unit, flat; at least one pixel is not void."""
+    labels = st.sampled_from([*range(max_label + 1), *([255] if void else [])])
+    pixels = draw(st.lists(st.tuples(labels, st.integers(0, max_cluster)), min_size=1, max_size=40))
+    pixels.append((draw(st.integers(0, max_label)), 0))
+    truth, clusters = np.array(pixels).T
+    return truth.astype(np.uint8), clusters
+
+
+def brute_force_majority_miou(truth, clusters):
+    """The published rule, pixel by pixel, sharing nothing with the code under test."""
+    pixels = [(int(t), int(c)) for t, c in zip(truth, clusters, strict=True) if t != 255]
+    labels = sorted({t for t, _ in pixels})
+    stands_for = {}
+    for cluster in {c for _, c in pixels}:
+        inside = [t for t, c in pixels if c == cluster]
+        stands_for[cluster] = max(labels, key=lambda label: (inside.count(label) / len(inside), -label))
+    total = 0.0
+    for label in labels:
+        hit = sum(t == label and stands_for[c] == label for t, c in pixels)
+        union = sum(t == label or stands_for[c] == label for t, c in pixels)
+        total += hit / union
+    return total / len(labels)
+
+
+def test_confusion_by_hand():
+    truth = np.array([[0, 0, 3], [3, 255, 3]], dtype=np.uint8)
+    clusters = np.array([[5, 5, 5], [2, 9, 2]])
+    labels, found, counts = confusion(truth, clusters)
+    assert labels.tolist() == [0, 3]
+    assert found.tolist() == [2, 5]  # cluster 9 lies in void only
+    assert counts.tolist() == [[0, 2], [2, 1]]
+
+
+def test_hungarian_miou_by_hand():
+    truth = np.array([0, 0, 0, 0, 1, 1, 2, 2])
+    clusters = np.array([7, 7, 7, 8, 8, 8, 7, 7])
+    # cluster 7 -> label 0 (3 of 6), cluster 8 -> label 1 (2 of 3), label 2 has no cluster
+    assert miou(truth, clusters) == pytest.approx((3 / 6 + 2 / 3 + 0) / 3)
+
+
+def test_left_over_clusters_are_background():
+    truth = np.array([0, 0, 0, 0, 1, 1])
+    clusters = np.array([1, 1, 1, 2, 3, 3])
+    assert miou(truth, clusters) == 1.0
+
+
+def test_left_over_clusters_are_nobody_s_when_there_is_no_background():
+    truth = np.array([4, 4, 4, 4, 6, 6])
+    clusters = np.array([1, 1, 1, 2, 3, 3])
+    assert miou(truth, clusters) == pytest.approx((3 / 4 + 1) / 2)
+
+
+def test_majority_miou_by_hand():
+    truth = np.array([0, 0, 0, 1, 1, 1, 1, 2])
+    clusters = np.array([0, 0, 1, 1, 2, 2, 3, 3])
+    # 0 -> 0; 1 -> tie of 0 and 1 -> 0; 2 -> 1; 3 -> tie of 1 and 2 -> 1; label 2 is chosen by none
+    assert miou(truth, clusters, "majority_precision") == pytest.approx((3 / 4 + 3 / 5 + 0) / 3)
+
+
+def test_background_can_be_left_out_of_the_mean_but_not_of_the_matching():
+    truth = np.array([0, 0, 0, 0, 1, 1])
+    clusters = np.array([0, 0, 0, 1, 1, 1])
+    assert miou(truth, clusters, background_counts=True) == pytest.approx((3 / 4 + 2 / 3) / 2)
+    assert miou(truth, clusters, background_counts=False) == pytest.approx(2 / 3)
+
+
+def test_only_background_scores_zero_without_background():
+    truth = np.zeros(5, dtype=np.uint8)
+    assert miou(truth, truth) == 1.0
+    assert miou(truth, truth, background_counts=False) == 0.0
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_unit_of_void_is_refused(rule):
+    with pytest.raises(ValueError, match="void"):
+        miou(np.full(4, 255), np.zeros(4, dtype=int), rule)
+
+
+def test_different_shapes_and_unknown_rules_are_refused():
+    with pytest.raises(ValueError, match="must be equal"):
+        miou(np.zeros(4, dtype=int), np.zeros((2, 2), dtype=int))
+    with pytest.raises(ValueError, match="unknown matching 'greedy'"):
+        miou(np.zeros(4, dtype=int), np.zeros(4, dtype=int), "greedy")
+
+
+@settings(deadline=None)
+@given(unit=units())
+def test_majority_equals_the_brute_force(unit):
+    assert miou(*unit, "majority_precision") == pytest.approx(brute_force_majority_miou(*unit), abs=1e-12)
+
+
+@settings(deadline=None)
+@given(unit=units(max_label=3, max_cluster=3, void=False))
+def test_hungarian_miou_is_the_best_one_to_one_naming(unit):
+    labels, clusters, counts = confusion(*unit)
+    assume(len(clusters) <= len(labels))
+    size = max(len(labels), len(clusters))
+    square = np.zeros((size, size))
+    square[: len(labels), : len(clusters)] = counts
+    union = square.sum(1)[:, None] + square.sum(0)[None] - square
+    iou = square / np.maximum(union, 1)
+    best = max(sum(iou[g, p] for g, p in enumerate(order)) for order in permutations(range(size)))
+    assert miou(*unit) == pytest.approx(best / len(labels), abs=1e-12)
+
+
+@settings(deadline=None)
+@given(unit=units(), seed=st.integers(0, 2**32 - 1), rule=st.sampled_from(RULES), background=st.booleans())
+def test_order_of_pixels_and_names_of_clusters_do_not_matter(unit, seed, rule, background):
+    truth, clusters = unit
+    rng = np.random.default_rng(seed)
+    order, renamed = rng.permutation(len(truth)), rng.permutation(100)[clusters]
+    expected = miou(truth, clusters, rule, background)
+    assert miou(truth[order], clusters[order], rule, background) == pytest.approx(expected, abs=1e-12)
+    assert miou(truth, renamed, rule, background) == pytest.approx(expected, abs=1e-12)
+
+
+@settings(deadline=None)
+@given(unit=units(), extra=st.lists(st.integers(0, 9), max_size=10), rule=st.sampled_from(RULES))
+def test_void_pixels_do_not_matter(unit, extra, rule):
+    truth, clusters = unit
+    more_truth = np.concatenate([truth, np.full(len(extra), 255, np.uint8)])
+    more_clusters = np.concatenate([clusters, np.array(extra, dtype=clusters.dtype)])
+    assert miou(more_truth, more_clusters, rule) == miou(truth, clusters, rule)
+
+
+@settings(deadline=None)
+@given(unit=units(void=False), rule=st.sampled_from(RULES))
+def test_the_truth_itself_scores_one(unit, rule):
+    truth, _ = unit
+    assert miou(truth, truth, rule) == 1.0
+
+
+def test_oracle_tubes_by_hand():
+    truth = np.zeros((2, 4, 4), dtype=np.uint8)
+    truth[:, :2, :2] = [[[1, 1], [1, 0]], [[1, 1], [0, 0]]]  # 5 of 8 pixels
+    truth[:, :2, 2:] = [[[2, 2], [255, 255]], [[255, 255], [255, 0]]]  # most are void, then 2
+    truth[:, 2:, :2] = [[[3, 3], [3, 3]], [[2, 2], [2, 2]]]  # a tie
+    truth[:, 2:, 2:] = 255
+    oracle = oracle_tubes(truth, 2, 2)
+    assert oracle.shape == truth.shape
+    assert oracle.dtype == truth.dtype
+    assert oracle[0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [2, 2, 255, 255], [2, 2, 255, 255]]
+    np.testing.assert_array_equal(oracle[0], oracle[1])
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_no_labelling_of_tubes_hits_more_pixels_than_the_oracle(seed):
+    rng = np.random.default_rng(seed)
+    truth = rng.choice([0, 1, 2, 255], size=(4, 8, 8)).astype(np.uint8)
+    tubes = rng.integers(0, 3, size=(2, 2, 2)).repeat(2, 0).repeat(4, 1).repeat(4, 2)
+    assert (oracle_tubes(truth, 2, 4) == truth).sum() >= (tubes == truth)[truth != 255].sum()
+
+
+def test_a_mask_that_divides_into_tubes_is_its_own_oracle():
+    truth = np.random.default_rng(0).integers(0, 4, size=(2, 3, 3)).repeat(2, 0).repeat(4, 1).repeat(4, 2)
+    np.testing.assert_array_equal(oracle_tubes(truth, 2, 4), truth)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (2, 9, 8), (2, 8, 7)])
+def test_masks_that_do_not_divide_are_refused(shape):
+    with pytest.raises(ValueError, match="use multiples of both"):
+        oracle_tubes(np.zeros(shape, dtype=np.uint8), 2, 4)
+
+
+def test_all_background_is_the_floor():
+    truth = np.array([[0, 0, 0], [1, 1, 255]], dtype=np.uint8)
+    floor = all_background(truth)
+    assert floor.dtype == truth.dtype
+    for rule in RULES:
+        assert miou(truth, floor, rule) == pytest.approx((3 / 5) / 2)
+        assert miou(truth, floor, rule, background_counts=False) == 0.0

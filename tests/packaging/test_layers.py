@@ -1,0 +1,126 @@
+"""Imports flow one way: a package sees what lies below it, and what does without torch stays without torch.
+
+The order, lowest first: specs, records, metrics < data, models < sigma, training < protocols < runs < cli;
+leaderboard sees specs, records and metrics only, and runs and cli may show it.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "sigma_bench"
+
+LAYERS = (
+    ("specs", "records", "metrics"),
+    ("data", "models"),
+    ("sigma", "training"),
+    ("protocols",),
+    ("runs",),
+    ("cli",),
+)
+BESIDE = {("records", "specs"), ("training", "sigma")}
+"""Pairs within one layer of which the first may import the second."""
+ROOT_MODULES = {"resources", "__init__"}
+"""Modules of the package itself, open to all; they import nothing of ours."""
+WITHOUT_TORCH = ("specs", "records", "metrics", "leaderboard")
+
+
+def allowed_imports() -> dict[str, set[str]]:
+    """What each package may import, itself and the root modules included."""
+    allowed: dict[str, set[str]] = {}
+    below: set[str] = set()
+    for layer in LAYERS:
+        for package in layer:
+            allowed[package] = {package} | ROOT_MODULES | below | {b for a, b in BESIDE if a == package}
+        below |= set(layer)
+    allowed["leaderboard"] = {"leaderboard", *LAYERS[0], *ROOT_MODULES}
+    for package in ("runs", "cli"):
+        allowed[package].add("leaderboard")
+    return allowed | {module: {"__init__"} for module in ROOT_MODULES}
+
+
+def owner(path: Path) -> str:
+    """The package (or root module) a file belongs to."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return parts[0]
+
+
+def imported_packages(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and package of every import of our own, whether at the top or inside a function."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative imports hide where a name lives"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for parts in (name.split(".") for name in names):
+            if parts[0] == "sigma_bench":
+                is_ours = len(parts) > 1 and ((PACKAGE / parts[1]).is_dir() or (PACKAGE / f"{parts[1]}.py").is_file())
+                yield node.lineno, parts[1] if is_ours else "__init__"
+
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def test_every_package_has_its_layer():
+    assert {owner(path) for path in SOURCES} <= allowed_imports().keys()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_imports_do_not_climb(path):
+    here = owner(path)
+    climbing = [
+        f"{path.relative_to(PACKAGE.parent)}:{line}: {here} must not import {package}"
+        for line, package in imported_packages(path)
+        if package not in allowed_imports()[here]
+    ]
+    assert climbing == []
+
+
+def test_the_walk_sees_imports_in_every_form(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text(
+        "import sigma_bench.cli.main\n"
+        "from sigma_bench import runs, __version__\n"
+        "def f():\n    from sigma_bench.protocols.knn import classify\n"
+        "import torch\n"
+    )
+    assert sorted(imported_packages(path)) == [(1, "cli"), (2, "__init__"), (2, "runs"), (4, "protocols")]
+
+
+@pytest.mark.parametrize("package", WITHOUT_TORCH)
+def test_does_without_torch(package):
+    modules = [
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+        for path in SOURCES
+        if owner(path) == package
+    ]
+    heavy = f"import sys, {', '.join(modules)}; print(sorted({{'torch', 'torchvision', 'timm'}} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", heavy], cwd=PACKAGE.parent, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_listing_tasks_does_without_torch():
+    command = (
+        "import sys\n"
+        "from sigma_bench.cli.main import app_main\n"
+        "sys.argv = ['sigma-bench', 'tasks']\n"
+        "try:\n    app_main()\n"
+        "except SystemExit as leave:\n    assert not leave.code, leave.code\n"
+        "print('torch' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", command], cwd=PACKAGE.parent, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    *listing, has_torch = done.stdout.strip().splitlines()
+    assert has_torch == "False"
+    assert listing

@@ -1,0 +1,107 @@
+"""Boards: the shipped one is what it should be, and a typo never becomes an empty column."""
+
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from sigma_bench.specs.board import Board, Metric, board_names, load_board
+from sigma_bench.specs.protocol import KnnProtocol, LinearProtocol, SegmentationProtocol
+from sigma_bench.specs.strict import load_spec, parse_spec
+
+BOARDS = Path(__file__).resolve().parents[2] / "results" / "boards"
+
+
+def content(**changes: Any) -> dict[str, Any]:
+    column = {"task": "ucf101/knn", "metric": "top1", "label": "kNN", "group": "UCF101"}
+    base = {"name": "b", "title": "B", "rows": ["a"], "columns": [column], "published": None, "note": ""}
+    return base | changes
+
+
+def published(*to_tasks: str) -> dict[str, Any]:
+    number = {"table": "t", "task": "linear_probe", "dataset": "ucf101", "metric": "top1", "where": {}}
+    columns = [number | {"to_task": task, "to_metric": "top1"} for task in to_tasks]
+    return {"file": "f", "methods": ["M"], "backbone": "vit_b", "note": "n", "columns": columns}
+
+
+def refuse(**changes: Any) -> str:
+    with pytest.raises(ValueError) as caught:
+        parse_spec(Board, content(**changes), where="board.yaml")
+    assert str(caught.value).startswith("board.yaml: ")
+    return str(caught.value)
+
+
+@pytest.fixture
+def house(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A house with the shipped boards and the tasks they name."""
+    (tmp_path / "boards").mkdir()
+    (tmp_path / "boards" / "mini.yaml").write_bytes((BOARDS / "mini.yaml").read_bytes())
+    tasks = [column.task for column in load_spec(Board, BOARDS / "mini.yaml").columns]
+    monkeypatch.setattr("sigma_bench.specs.board.declarations", lambda folder: tmp_path)
+    monkeypatch.setattr("sigma_bench.specs.board.task_names", lambda: tasks)
+    return tmp_path
+
+
+def test_the_mini_board() -> None:
+    board = load_spec(Board, BOARDS / "mini.yaml")
+    assert [(column.task, column.metric) for column in board.columns] == [
+        *((f"{dataset}/{kind}", "top1") for dataset in ("ucf101", "ssv2", "cifar100") for kind in ("knn", "linear")),
+        *((f"davis2017/{kind}", "miou") for kind in ("clustering", "overclustering")),
+    ]
+    assert board.published is not None and "not comparable" in board.published.note
+    assert [column.to_task for column in board.published.columns] == [
+        *("ucf101/linear", "ssv2/linear", "cifar100/linear", "davis2017/clustering", "davis2017/overclustering"),
+    ]
+
+
+def test_every_shipped_board_loads() -> None:
+    assert "mini" in board_names()
+    for name in board_names():
+        assert load_board(name).name == name
+
+
+def test_metrics_are_those_of_the_protocols() -> None:
+    declared = {
+        metric
+        for protocol in (KnnProtocol, LinearProtocol, SegmentationProtocol)
+        for metric in get_args(get_args(protocol.model_fields["metrics"].annotation)[0])
+    }
+    assert set(get_args(Metric)) == declared
+
+
+def test_boards_are_found_by_name(house: Path) -> None:
+    assert board_names() == ["mini"]
+    assert load_board("mini").name == "mini"
+    assert load_board(str(BOARDS / "mini.yaml")).name == "mini"
+    with pytest.raises(ValueError, match=r"there is no board 'minni'\. Did you mean 'mini'"):
+        load_board("minni")
+
+
+def test_a_board_must_carry_its_files_name(house: Path) -> None:
+    (house / "boards" / "maxi.yaml").write_bytes((BOARDS / "mini.yaml").read_bytes())
+    with pytest.raises(ValueError, match=r"maxi.yaml: key 'name' says 'mini'"):
+        load_board("maxi")
+
+
+def test_a_column_must_be_a_task_of_the_catalogue(house: Path) -> None:
+    path = house / "boards" / "mini.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("ssv2/knn", "ssv2/kn"), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"there is no task 'ssv2/kn'\. Did you mean 'ssv2/knn'"):
+        load_board("mini")
+
+
+def test_typos_and_doubles_are_named() -> None:
+    column = content()["columns"][0]
+    assert "unknown key 'row'. Did you mean 'rows'" in refuse(row=[])
+    assert "columns.0.metric" in refuse(columns=[column | {"metric": "top-1"}])
+    assert "the column ucf101/knn top1 stands twice" in refuse(columns=[column, column])
+    assert "the row 'a' stands twice" in refuse(rows=["a", "a"])
+    assert "columns" in refuse(columns=[])
+
+
+def test_published_numbers_need_a_column_of_their_own() -> None:
+    assert "'ucf101/kn top1', which is no column. Did you mean 'ucf101/knn top1'" in refuse(
+        published=published("ucf101/kn")
+    )
+    assert "two entries of 'published'" in refuse(published=published("ucf101/knn", "ucf101/knn"))
+    assert parse_spec(Board, content(published=published("ucf101/knn")), where="x").published is not None

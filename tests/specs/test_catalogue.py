@@ -1,0 +1,103 @@
+"""Everything that ships under pretrain/ and tasks/ loads, resolves and refers to things that exist."""
+
+import pytest
+
+from sigma_bench.resources import declarations
+from sigma_bench.specs import catalogue
+from sigma_bench.specs.fingerprint import FINGERPRINT_LENGTH, recipe_fingerprint, task_fingerprint
+from sigma_bench.specs.protocol import ProtocolFile
+from sigma_bench.specs.strict import parse_spec, read_yaml
+
+
+@pytest.mark.parametrize("name", catalogue.recipe_names())
+def test_recipe(name):
+    recipe = catalogue.load_recipe(name)
+    assert recipe.recipe == name
+    assert len(recipe_fingerprint(recipe)) == FINGERPRINT_LENGTH
+    assert set(recipe.data.datasets) <= set(catalogue.dataset_names())
+
+
+@pytest.mark.parametrize("name", catalogue.dataset_names())
+def test_dataset(name):
+    assert catalogue.load_dataset(name).dataset == name
+
+
+@pytest.mark.parametrize("name", catalogue.protocol_names())
+def test_protocol(name):
+    path = declarations("tasks") / "protocols" / f"{name}.yaml"
+    protocol = parse_spec(ProtocolFile, {"content": read_yaml(path)}, where=str(path)).content
+    assert protocol.protocol == name
+    assert name.partition("@")[2].isdigit(), "a protocol's name ends in @ and its version"
+
+
+@pytest.mark.parametrize("name", catalogue.task_names())
+def test_task(name):
+    task = catalogue.load_task(name)
+    assert name.startswith(f"{task.dataset}/")
+    resolved = catalogue.resolve(task)
+    assert (resolved.task, resolved.dataset.dataset) == (name, task.dataset)
+    assert len(task_fingerprint(resolved)) == FINGERPRINT_LENGTH
+
+
+@pytest.mark.parametrize("name", catalogue.suite_names())
+def test_suite(name):
+    suite = catalogue.load_suite(name)
+    assert suite.tasks
+    assert len(set(suite.tasks)) == len(suite.tasks)
+    assert set(suite.tasks) <= set(catalogue.task_names())
+
+
+def test_different_tasks_have_different_fingerprints():
+    resolved = [catalogue.resolve(catalogue.load_task(name)) for name in catalogue.task_names()]
+    assert len({task_fingerprint(task) for task in resolved}) == len(resolved)
+
+
+def test_no_yaml_file_escapes_the_catalogue():
+    found = {path.relative_to(declarations("tasks")).as_posix() for path in declarations("tasks").rglob("*.yaml")}
+    known = {f"{name}.yaml" for name in catalogue.task_names()}
+    for folder, names in (
+        ("datasets", catalogue.dataset_names()),
+        ("protocols", catalogue.protocol_names()),
+        ("suites", catalogue.suite_names()),
+    ):
+        known |= {f"{folder}/{name}.yaml" for name in names}
+    assert found == known
+
+
+@pytest.mark.parametrize(
+    ("load", "kind"),
+    [
+        (catalogue.load_recipe, "recipe"),
+        (catalogue.load_dataset, "dataset"),
+        (catalogue.load_task, "task"),
+        (catalogue.load_suite, "suite"),
+    ],
+)
+def test_an_unknown_name_is_refused(load, kind):
+    with pytest.raises(ValueError, match=f"there is no {kind} 'nonesuch'"):
+        load("nonesuch")
+
+
+def test_a_mistyped_task_is_answered_with_the_right_one():
+    with pytest.raises(ValueError, match=r"Did you mean .*'ucf101/linear'"):
+        catalogue.load_task("ucf101/liner")
+
+
+def test_an_override_of_a_key_that_the_protocol_lacks_is_refused():
+    with pytest.raises(ValueError, match=r"neighbors.*Did you mean 'neighbours'\?"):
+        catalogue.resolve(catalogue.load_task("ucf101/knn"), {"neighbors": 5})
+
+
+def test_overrides_change_the_fingerprint_and_only_their_key():
+    task = catalogue.load_task("ucf101/knn")
+    plain, changed = catalogue.resolve(task), catalogue.resolve(task, {"uncertainty": {"replicates": 7}})
+    assert changed.protocol.uncertainty.replicates == 7
+    assert changed.protocol.uncertainty.level == plain.protocol.uncertainty.level
+    assert changed.protocol.model_copy(update={"uncertainty": plain.protocol.uncertainty}) == plain.protocol
+    assert task_fingerprint(changed) != task_fingerprint(plain)
+
+
+def test_prose_is_not_part_of_a_fingerprint():
+    task = catalogue.load_task("ucf101/knn")
+    reworded = catalogue.resolve(task, {"summary": "the same, in other words"})
+    assert task_fingerprint(reworded) == task_fingerprint(catalogue.resolve(task))

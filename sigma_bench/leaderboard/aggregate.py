@@ -132,16 +132,16 @@ def _counts(shown: pd.DataFrame) -> tuple[Counts, ...]:
     keys = ["dataset", "world", "num_expected", "num_found", "num_scored", "num_failed", "manifest"]
     return tuple(
         Counts(
-            dataset=str(key[0]),
-            world=str(key[1]),
-            num_expected=int(key[2]),
-            num_found=int(key[3]),
-            num_scored=int(key[4]),
-            num_failed=int(key[5]),
-            manifest=str(key[6]),
+            dataset=str(rows["dataset"].iloc[0]),
+            world=str(rows["world"].iloc[0]),
+            num_expected=int(rows["num_expected"].iloc[0]),
+            num_found=int(rows["num_found"].iloc[0]),
+            num_scored=int(rows["num_scored"].iloc[0]),
+            num_failed=int(rows["num_failed"].iloc[0]),
+            manifest=str(rows["manifest"].iloc[0]),
             models=tuple(dict.fromkeys(str(model) for model in rows["model"])),
         )
-        for key, rows in shown.groupby(keys, sort=False)
+        for _, rows in shown.groupby(keys, sort=False)
     )
 
 

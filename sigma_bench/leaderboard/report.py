@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePath
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from sigma_bench.leaderboard.board_table import BoardTable, Cell, Row
 from sigma_bench.leaderboard.figures import score_dots, training_curves
@@ -92,10 +92,7 @@ def render_report(
     missing = [name for name in table.record_ids if name not in known]
     if missing:
         raise ValueError(f"the table cites records that were not given: {', '.join(missing)}")
-    environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("report.html.j2").render(
+    return _template().render(
         title=title,
         subtitle=subtitle,
         table=table,
@@ -111,6 +108,13 @@ def render_report(
         missing=MISSING,
         dagger=DAGGER,
     )
+
+
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("report.html.j2")
 
 
 def _dots(table: BoardTable) -> Picture | None:
@@ -170,7 +174,7 @@ def _record_view(name: str, path: Path, record: Record) -> RecordView:
     provenance = record.provenance
     return RecordView(
         anchor=_anchor(name),
-        heading=f"{record.model.model}, {record.task.task}, seed {record.seed}",
+        heading=f"{record.model.model}, {record.task.task}, {_seeds_in_words(record)}",
         facts=_facts(path, record),
         scores=tuple(
             (score.metric, percent(score.value), _ends(score.interval), _basis(score.interval))
@@ -195,7 +199,7 @@ def _facts(path: Path, record: Record) -> tuple[tuple[str, str], ...]:
         ("Protocol", f"{record.task.protocol.protocol}: {record.task.protocol.summary}"),
         ("Task", f"{record.task.dataset.title}, asks for {record.task.asks}, folds {record.task.folds}"),
         ("Task fingerprint", record.fingerprint),
-        ("Seed", f"evaluation {record.seed}, pretraining {_or_none(model.pretraining_seed)}"),
+        ("Seeds", _seeds_in_words(record)),
         ("Model", f"{model.family}, {model.num_frames} frames of {model.image_size} px"),
         ("Checkpoint", model.checkpoint_sha256),
         ("World", record.data.world),
@@ -209,6 +213,10 @@ def _facts(path: Path, record: Record) -> tuple[tuple[str, str], ...]:
         ("Predictions", record.predictions.file),
     )
     return tuple((term, words) for term, words in facts if words)
+
+
+def _seeds_in_words(record: Record) -> str:
+    return f"evaluation seed {record.seed}, pretraining seed {_or_none(record.model.pretraining_seed)}"
 
 
 def _in_store(path: Path) -> str:

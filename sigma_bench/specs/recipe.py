@@ -103,6 +103,8 @@ class OptimSpec(Spec):
     warmup_epochs: NonNegative
     lr_per_256: Positive
     final_lr_per_256: NonNegative
+    projector_lr_scale: Positive
+    """Factor on the rate of projector and prototypes; 1 in the paper."""
     betas: tuple[Fraction, Fraction]
     weight_decay: NonNegative
     precision: Literal["float32", "bfloat16"]

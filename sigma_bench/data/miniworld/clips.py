@@ -13,8 +13,9 @@ from sigma_bench.data.miniworld.scene import (
     Mover,
     contrasting_colour,
     digit_sprite,
+    emboss,
+    paint,
     path,
-    render,
     shape_sprite,
     texture,
 )
@@ -49,17 +50,17 @@ def flock_clip(
     direction: int | None = None,
     speed_px: tuple[float, float] = (1.5, 3.0),
 ) -> np.ndarray:
-    """A flock of one handwritten digit over a drifting background, (T, S, S, 3) uint8.
+    """An embossed flock of one handwritten digit over a drifting background, (T, S, S, 3) uint8.
 
     ``direction`` None moves it anywhere; ``speed_px`` is the range of pixels per frame on a 64-pixel canvas.
     """
     unit = side / CANVAS
-    background, base = texture(num_frames, side, rng, rng.uniform(0, 1) * unit)
+    background, _ = texture(num_frames, side, rng, rng.uniform(0, 1) * unit)
     angle = rng.uniform(0, 2 * np.pi) if direction is None else direction * np.pi / 4
     centre_T2 = path(num_frames, rng.uniform(0, side, 2), angle, rng.uniform(*speed_px) * unit)
-    sprite = digit_sprite(digit, rng, part)
-    colour = contrasting_colour(base, rng)
-    return render(background, [Mover(sprite, colour, rng.uniform(20, 23) * unit, centre_T2, FLOCK)])[0]
+    contrast = rng.choice([-1, 1]) * rng.uniform(0.35, 0.6) * rng.uniform(0.7, 1, 3)
+    flock = Mover(digit_sprite(digit, rng, part), contrast, rng.uniform(20, 23) * unit, centre_T2, FLOCK)
+    return emboss(background, flock)
 
 
 def occluding_shapes(rng: np.random.Generator, *, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
@@ -72,4 +73,4 @@ def occluding_shapes(rng: np.random.Generator, *, num_frames: int) -> tuple[np.n
         centre_T2 = path(num_frames, start, rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.5))
         colour = contrasting_colour(base, rng)
         movers.append(Mover(shape_sprite(str(shape)), colour, rng.uniform(34, 54), centre_T2))
-    return render(background, movers)
+    return paint(background, movers)

@@ -3,9 +3,11 @@
 The canvas is a torus: what leaves on one side returns on the other, so at every moment an object is
 equally likely to be anywhere and a single frame says nothing about the direction of motion.
 In the classification worlds a small flock of copies moves as one: what is hidden in one place can be seen in
-another, so that masked prediction has something to learn within minutes (with a single object it has not,
-see the mini recipes).  Backgrounds are smooth but never flat: flat patches would leave Sinkhorn nothing to tell
-tubes apart by, sensor noise would turn normalised patches into pure noise targets.
+another, so that masked prediction has something to learn within minutes (with a single object it has not).
+The flock is embossed, strokes with flanks of the opposite sign, so that the mean colour of an area hardly
+changes when it passes: its motion can be seen but not read off colours.  Backgrounds are smooth but never
+flat: flat patches would leave Sinkhorn nothing to tell tubes apart by, sensor noise would turn normalised
+patches into pure noise targets.
 
 Shapes: T frames, S canvas side in pixels.  Images are (T, S, S, 3) float in [0, 1].
 """
@@ -14,10 +16,13 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy.ndimage import map_coordinates, zoom
+from scipy.ndimage import gaussian_filter, map_coordinates, zoom
 from sklearn.datasets import load_digits
 
 SPRITE_PIXELS = 48
+EMBOSS_REACH = 0.084
+"""Width of the flanks, as a share of the object's side."""
+EMBOSS_GAIN = 2.2
 SHAPES = ("disc", "square", "triangle", "ring", "cross")
 
 
@@ -100,12 +105,29 @@ def coverage(mover: Mover, side: int) -> np.ndarray:
     return map_coordinates(mover.sprite, sprite_yx, order=1, mode="constant")
 
 
-def render(background_TSS3: np.ndarray, movers: list[Mover]) -> tuple[np.ndarray, np.ndarray]:
-    """Paint objects in order (later ones in front): frames (T, S, S, 3) uint8 and owner ids (T, S, S), 0 background."""
+def emboss(background_TSS3: np.ndarray, flock: Mover) -> np.ndarray:
+    """Paint a flock without changing mean colours: (T, S, S, 3) uint8.
+
+    The flock's colour is a contrast here: it is added where the transparency exceeds its own local mean and
+    taken away where it falls below.
+    """
+    side = background_TSS3.shape[1]
+    alpha_TSS = coverage(flock, side)
+    reach = EMBOSS_REACH * flock.side
+    relief_TSS = alpha_TSS - gaussian_filter(alpha_TSS, (0, reach, reach), mode="wrap")
+    return _to_bytes(background_TSS3 + EMBOSS_GAIN * relief_TSS[..., None] * flock.colour)
+
+
+def paint(background_TSS3: np.ndarray, movers: list[Mover]) -> tuple[np.ndarray, np.ndarray]:
+    """Paint solid objects in order (later ones in front): (T, S, S, 3) uint8 and owners (T, S, S), 0 background."""
     image = background_TSS3.copy()
     owner = np.zeros(image.shape[:3], np.uint8)
     for number, mover in enumerate(movers, start=1):
         alpha = coverage(mover, image.shape[1])
         image += alpha[..., None] * (mover.colour - image)
         owner[alpha > 0.5] = number
-    return np.round(np.clip(image, 0, 1) * 255).astype(np.uint8), owner
+    return _to_bytes(image), owner
+
+
+def _to_bytes(image: np.ndarray) -> np.ndarray:
+    return np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)

@@ -1,0 +1,41 @@
+# Every target works from a fresh clone: the environment is made on first use, and again when its inputs change.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: help demo test lint types wheel clean
+
+help:
+	@echo "make demo    from nothing to a leaderboard on the mini world"
+	@echo "make test    the tests, on two processes"
+	@echo "make lint    ruff: rules and format"
+	@echo "make types   mypy"
+	@echo "make wheel   dist/*.whl"
+	@echo "make clean   remove environment, builds and caches; results stay"
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; sys.exit('sigma-bench needs Python 3.11 or newer' if sys.version_info < (3, 11) else 0)"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/sigma-bench demo
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -n 2
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+wheel: $(INSTALLED)
+	$(BIN)/python -m hatchling build -t wheel -d dist
+
+clean:
+	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Where the declarations are: ``pretrain/``, ``tasks/`` and ``results/`` of a checkout, or their copies in the wheel."""
+"""Where the declarations are: ``pretrain/``, ``tasks/``, ``results/`` of a checkout, or their copies in the wheel."""
 
 from pathlib import Path
 

@@ -3,6 +3,7 @@
 A ValueError is the user's mistake or the data's: one sentence on stderr, exit code 2, no traceback.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,8 +18,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+PLAIN_WIDTH = 110
+"""Columns of a table that goes to a file or a pipe."""
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else PLAIN_WIDTH)
 
 
 @contextmanager

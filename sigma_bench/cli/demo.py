@@ -17,7 +17,9 @@ BOARD = "mini"
 
 
 def demo(
-    output: Path = typer.Option(Path("results/demo"), help="Folder for the mini world, checkpoints, records and report."),
+    output: Path = typer.Option(
+        Path("results/demo"), help="Folder for the mini world, checkpoints, records and report."
+    ),
     seeds: int = typer.Option(1, min=1, help="Pretraining seeds per recipe; each adds about two minutes."),
     suffix: str = typer.Option("", help="Recipe variant: '' for the demo's, '_long' for the longer ones."),
 ) -> None:

@@ -1,5 +1,6 @@
 """``sigma-bench evaluate``: judge a model on a task, a suite, or files of your own."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,17 +36,18 @@ def evaluate(
     if (csv is None) == (folders is None) and not (task or suite):
         raise ValueError("say what to evaluate on: --task or --suite with --data, or one of --csv and --folders")
     if csv is not None or folders is not None:
-        jobs = _own_files(csv, folders, protocol, folds, overrides)
+        jobs: Sequence[tuple[ResolvedTask, Path | Manifest]] = _own_files(csv, folders, protocol, folds, overrides)
     else:
         if data is None:
             raise ValueError("--data is missing: the root folder that holds the datasets")
         names = [*task, *(catalogue.load_suite(suite).tasks if suite else ())]
         jobs = [(resolved, data) for resolved in (catalogue.resolve(catalogue.load_task(n), overrides) for n in names)]
     evaluate_with_progress(load_encoder(model, seed=seed), jobs, output, seed=seed)
+    out.print(f"records in {output / 'records'}")
 
 
 def evaluate_with_progress(
-    encoder: "Encoder", jobs: "list[tuple[ResolvedTask, Path | Manifest]]", output: Path, *, seed: int
+    encoder: "Encoder", jobs: "Sequence[tuple[ResolvedTask, Path | Manifest]]", output: Path, *, seed: int
 ) -> None:
     """Run or find every task, one progress line each, then one line per score."""
     from sigma_bench.runs.plan import find_or_evaluate
@@ -65,7 +67,6 @@ def evaluate_with_progress(
                 f"{encoder.card.model:24} {task.task:28} {score.metric} {100 * score.value:5.1f} "
                 f"({100 * low:.1f} to {100 * high:.1f})  {'recorded before' if was_there else path.name}"
             )
-    out.print(f"records in {output / 'records'}")
 
 
 def _own_files(

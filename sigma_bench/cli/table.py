@@ -20,7 +20,7 @@ def table(
 def show_board(name: str, output: Path, *, world: Path | None) -> None:
     """Print a board, and write table.md, table.csv and report.html into the folder of its records."""
     from sigma_bench.leaderboard.aggregate import aggregate
-    from sigma_bench.leaderboard.render import csv_text, footnotes, markdown, terminal_table
+    from sigma_bench.leaderboard.render import csv_text, markdown, terminal_table
     from sigma_bench.leaderboard.report import render_report
     from sigma_bench.leaderboard.select import select
     from sigma_bench.records.published import load_published
@@ -35,8 +35,6 @@ def show_board(name: str, output: Path, *, world: Path | None) -> None:
     published = load_published(board.published.file) if board.published else ()
     result = aggregate(board, select(records, board), published)
     out.print(terminal_table(result))
-    for line in footnotes(result):
-        out.print(f"[dim]{line}[/]")
     page = render_report(
         result,
         records,

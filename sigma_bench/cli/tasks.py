@@ -20,9 +20,7 @@ def tasks(
         listing.add_column(column, overflow="fold")
     for task_name in catalogue.task_names():
         task = catalogue.resolve(catalogue.load_task(task_name))
-        listing.add_row(
-            task.task, task.protocol.protocol, task.asks, task_fingerprint(task), task.dataset.title
-        )
+        listing.add_row(task.task, task.protocol.protocol, task.asks, task_fingerprint(task), task.dataset.title)
     out.print(listing)
     suites = (f"{name} ({len(catalogue.load_suite(name).tasks)} tasks)" for name in catalogue.suite_names())
     out.print(f"\n[bold]suites[/]   {', '.join(suites)}")

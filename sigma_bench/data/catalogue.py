@@ -23,7 +23,9 @@ def open_dataset(card: DatasetCard, root: Path) -> Manifest:
             one sentence that says what was looked for.
     """
     if not root.is_dir():
-        raise ValueError(f"{root}: there is no such data root; write the mini world with 'sigma-bench data mini {root}'")
+        raise ValueError(
+            f"{root}: there is no such data root; write the mini world with 'sigma-bench data mini {root}'"
+        )
     folder = root / card.dataset
     if not folder.is_dir() or not any(folder.iterdir()):
         raise ValueError(

@@ -53,7 +53,9 @@ class DecordDecoder:
         try:
             return self._reader.get_batch(list(indices)).asnumpy()
         except (decord.DECORDError, RuntimeError, IndexError) as error:
-            raise DecodeError(f"{self._path}: decoding stops before frame {max(indices)}; the file is broken") from error
+            raise DecodeError(
+                f"{self._path}: decoding stops before frame {max(indices)}; the file is broken"
+            ) from error
 
 
 class StillDecoder:

@@ -7,9 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from sigma_bench.specs.dataset import SplitName
 from sigma_bench.specs.fingerprint import digest
 
 World = Literal["official", "mini", "user"]
+Media = Literal["video", "image", "pickled_image", "frame_folder"]
 MINIWORLD_MARKER = "miniworld.json"
 
 
@@ -19,7 +21,7 @@ class Sample:
 
     id: str
     path: Path
-    media: Literal["video", "image", "pickled_image", "frame_folder"]
+    media: Media
     label: int | None
     group: str
     """Source video, person or sequence: what is resampled together and never split between bank and query."""
@@ -28,7 +30,7 @@ class Sample:
     mask_folder: Path | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
     """The samples of one split, in the order of the official list."""
 
@@ -55,7 +57,7 @@ class Manifest:
     dataset: str
     world: World
     classes: tuple[str, ...] | None
-    splits: Mapping[str, Split]
+    splits: Mapping[SplitName, Split]
 
 
 def make_split(name: str, samples: list[Sample], expected: int, where: Path) -> Split:

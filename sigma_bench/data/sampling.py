@@ -26,7 +26,9 @@ def dense_indices(video_frames: int, num_frames: int, stride_frames: int, num_cl
     return np.minimum(start[:, None] + stride * np.arange(num_frames), video_frames - 1)
 
 
-def random_start_indices(video_frames: int, num_frames: int, stride_frames: int, rng: np.random.Generator) -> np.ndarray:
+def random_start_indices(
+    video_frames: int, num_frames: int, stride_frames: int, rng: np.random.Generator
+) -> np.ndarray:
     """Pretraining clip, (T,): start uniform over 0..n - T * stride; past the end the last index repeats."""
     start = int(rng.integers(0, max(0, video_frames - num_frames * stride_frames) + 1))
     return np.minimum(start + stride_frames * np.arange(num_frames), video_frames - 1)

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from sigma_bench.leaderboard.board_table import BoardTable, Cell, Column
+from sigma_bench.palette import voc_palette
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Without the yellow, which is too light for lines on white."""
@@ -126,16 +127,6 @@ def tint(frame_THWC: np.ndarray, label_THW: np.ndarray, opacity: float) -> np.nd
     weight = np.where(label_THW == 0, 0.0, opacity)[..., None]
     blended: np.ndarray = np.rint(frame_THWC * (1 - weight) + colour_THWC * weight)
     return blended.astype(np.uint8)
-
-
-def voc_palette() -> np.ndarray:
-    """The 256 colours of the PASCAL VOC devkit, uint8 (256, 3): bits of the label spread over the channels."""
-    colours = np.zeros((256, 3), dtype=np.uint8)
-    for label in range(256):
-        for bit in range(8):
-            for channel in range(3):
-                colours[label, channel] |= ((label >> (3 * bit + channel)) & 1) << (7 - bit)
-    return colours
 
 
 def _draw_dots(panel: Axes, cells: list[Cell | None], column: Column) -> None:

@@ -49,4 +49,5 @@ def _hits(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.bool_]:
         )
     if not truth_S.size:
         raise ValueError("there is no sample to score; accuracy of nothing is undefined")
-    return np.equal(truth_S, predicted_S)
+    hit_S: NDArray[np.bool_] = np.equal(truth_S, predicted_S)
+    return hit_S

@@ -21,7 +21,8 @@ def iou_matrix(confusion_GP: NDArray[np.integer]) -> NDArray[np.float64]:
     """Intersection over union of every label with every cluster, (G, P); 0 where both are empty."""
     counts_GP = _checked(confusion_GP).astype(np.float64)
     union_GP = counts_GP.sum(1, keepdims=True) + counts_GP.sum(0, keepdims=True) - counts_GP
-    return counts_GP / np.maximum(union_GP, 1.0)
+    ratio_GP: NDArray[np.float64] = counts_GP / np.maximum(union_GP, 1.0)
+    return ratio_GP
 
 
 def hungarian_by_iou(confusion_GP: NDArray[np.integer], *, leftover_index: int = BACKGROUND_INDEX) -> NDArray[np.intp]:
@@ -52,7 +53,8 @@ def majority_by_precision(confusion_GP: NDArray[np.integer]) -> NDArray[np.intp]
     Raises:
         ValueError: not a matrix of non-negative counts.
     """
-    return _checked(confusion_GP).argmax(axis=0)
+    label_P: NDArray[np.intp] = _checked(confusion_GP).argmax(axis=0)
+    return label_P
 
 
 def _checked(confusion_GP: NDArray[np.integer]) -> NDArray[np.integer]:

@@ -76,7 +76,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise ValueError(f"{path}: a safetensors file, but not a checkpoint of sigma-bench (no '{FORMAT}' metadata)")
     recipe = parse_spec(Recipe, json.loads(metadata["recipe"]), where=f"{path} (recipe)")
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Checkpoint(path, tensors, recipe, int(metadata["seed"]), int(metadata["epochs"]), metadata["identity"], sha256)
+    return Checkpoint(
+        path, tensors, recipe, int(metadata["seed"]), int(metadata["epochs"]), metadata["identity"], sha256
+    )
 
 
 def load_strictly(

@@ -122,9 +122,7 @@ class VideoViT(nn.Module):
         self.spec = spec
         self.patch_embed = TubeEmbedding(spec.tubelet_frames, spec.patch_size, spec.width)
         rates = torch.linspace(0, spec.drop_path, spec.depth).tolist()
-        self.blocks = nn.ModuleList(
-            Block(spec.width, spec.num_heads, rate, spec.layer_scale) for rate in rates
-        )
+        self.blocks = nn.ModuleList(Block(spec.width, spec.num_heads, rate, spec.layer_scale) for rate in rates)
         self.norm = nn.LayerNorm(spec.width, eps=LAYER_NORM_EPS)
         initialise_linears(self.blocks)
 
@@ -152,5 +150,3 @@ def initialise_linears(modules: Sequence[nn.Module] | nn.Module) -> None:
                 nn.init.xavier_uniform_(layer.weight)
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
-
-

@@ -3,7 +3,7 @@
 Shapes: S samples.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -33,23 +33,8 @@ def classify(
     protocol = task.protocol
     assert isinstance(protocol, KnnProtocol | LinearProtocol)
     bank, scored = teaching_and_scored(manifest, task)
-    features = {
-        split.name: cache.pooled(
-            encoder, split, protocol.clip, report=lambda done, total, s=split: report(f"features of {s.name}", done, total)
-        )
-        for split in {bank.name: bank, scored.name: scored}.values()
-    }
-    failures = {
-        split.samples[index].id: reason
-        for split in (bank, scored)
-        for index, reason in features[split.name].failures.items()
-    }
-    if failures and protocol.on_decode_failure == "fail":
-        first, reason = next(iter(failures.items()))
-        raise ValueError(
-            f"{len(failures)} of the samples cannot be decoded and {protocol.protocol} says 'fail'; "
-            f"first '{first}': {reason}"
-        )
+    features = {split.name: _pooled(encoder, split, protocol, cache, report) for split in dict.fromkeys((bank, scored))}
+    failures = require_decodable({bank: features[bank.name], scored: features[scored.name]}, protocol)
     if bank is scored:
         pieces = leave_one_group_out(bank)
     else:
@@ -67,6 +52,21 @@ def classify(
         predicted_S[ask] = predicted
         selections += selection
     return Predictions(scored.ids, predicted_S, tuple(selections), failures)
+
+
+def require_decodable(
+    features: Mapping[Split, SplitFeatures], protocol: KnnProtocol | LinearProtocol
+) -> dict[str, str]:
+    """Samples without a feature, id -> reason; ValueError when there are any and the protocol says ``fail``."""
+    failures = {
+        split.samples[index].id: reason for split, found in features.items() for index, reason in found.failures.items()
+    }
+    if failures and protocol.on_decode_failure == "fail":
+        first, reason = next(iter(failures.items()))
+        raise ValueError(
+            f"{len(failures)} samples cannot be decoded and {protocol.protocol} says 'fail'; first '{first}': {reason}"
+        )
+    return failures
 
 
 def teaching_and_scored(manifest: Manifest, task: ResolvedTask) -> tuple[Split, Split]:
@@ -102,7 +102,16 @@ def require_disjoint(bank: Split, scored: Split) -> None:
     ):
         both = set(ours) & set(theirs)
         if both:
-            raise ValueError(f"the {what} '{min(both)}' stands in both {bank.name} and {scored.name}; they must not overlap")
+            raise ValueError(
+                f"the {what} '{min(both)}' stands in both {bank.name} and {scored.name}; they must not overlap"
+            )
+
+
+def _pooled(
+    encoder: Encoder, split: Split, protocol: KnnProtocol | LinearProtocol, cache: FeatureCache, report: Report
+) -> SplitFeatures:
+    phase = f"features of {split.name}"
+    return cache.pooled(encoder, split, protocol.clip, report=lambda done, total: report(phase, done, total))
 
 
 def _predict(

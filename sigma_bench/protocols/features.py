@@ -73,7 +73,14 @@ class FeatureCache:
     def key(card: EncoderCard, split: Split, clip: ClipSpec) -> str:
         """Name of a cache entry."""
         return digest(
-            [card.checkpoint_sha256, card.num_frames, card.image_size, split.sha256, clip.model_dump(mode="json"), PRECISION]
+            [
+                card.checkpoint_sha256,
+                card.num_frames,
+                card.image_size,
+                split.sha256,
+                clip.model_dump(mode="json"),
+                PRECISION,
+            ]
         )
 
 

@@ -17,7 +17,9 @@ def knn_predict(
     A tie goes to the lower class index.  Raises ValueError when the bank is smaller than K.
     """
     if len(bank_SD) < protocol.neighbours:
-        raise ValueError(f"{protocol.protocol}: {protocol.neighbours} neighbours asked of a bank of {len(bank_SD)} samples")
+        raise ValueError(
+            f"{protocol.protocol}: {protocol.neighbours} neighbours asked of a bank of {len(bank_SD)} samples"
+        )
     index = faiss.IndexFlatIP(bank_SD.shape[1])
     index.add(unit_rows(bank_SD))
     cosine_QK, neighbour_QK = index.search(unit_rows(query_QD), protocol.neighbours)

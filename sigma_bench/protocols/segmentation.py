@@ -39,7 +39,9 @@ class SegmentedClip:
     oracle_tube_miou: float
 
 
-def segment_sequence(encoder: Encoder, sample: Sample, protocol: SegmentationProtocol, *, seed: int) -> list[SegmentedClip]:
+def segment_sequence(
+    encoder: Encoder, sample: Sample, protocol: SegmentationProtocol, *, seed: int
+) -> list[SegmentedClip]:
     """All draws of one sequence; DecodeError when a frame or mask cannot be read."""
     clips = []
     for draw in range(protocol.num_draws):
@@ -94,7 +96,7 @@ def cluster_pixels(
 
 
 def reduce_features(token_ND: np.ndarray, dimensions: int) -> np.ndarray:
-    """Standardised per dimension, then the leading principal components, (N, d) float32; constant dimensions drop out."""
+    """Standardised per dimension, constant ones dropped, then the leading principal components: (N, d) float32."""
     spread = token_ND.std(0)
     varying = spread > 1e-6 * max(1.0, float(np.abs(token_ND).max()))
     if not varying.any():
@@ -114,7 +116,7 @@ def _num_clusters(protocol: SegmentationProtocol, truth_THW: np.ndarray) -> int:
 def score_clip(
     cluster_THW: np.ndarray, truth_THW: np.ndarray, tube: tuple[int, int], protocol: SegmentationProtocol
 ) -> tuple[float, float, float]:
-    """mIoU of a clip; and, by the same rule, of finding nothing and of labelling every tube (frames, pixels) perfectly."""
+    """mIoU of a clip; by the same rule, of finding nothing; and of labelling every tube (frames, pixels) perfectly."""
 
     def score(cluster: np.ndarray) -> float:
         return miou(truth_THW, cluster, protocol.matching, protocol.background_counts)

@@ -24,7 +24,7 @@ def capture(*, started: datetime, seconds: dict[str, float], num_processes: int 
         versions=versions(),
         hardware=hardware(),
         num_processes=num_processes,
-        command=tuple([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        command=(Path(sys.argv[0]).name, *sys.argv[1:]),
         started_utc=started.isoformat(timespec="milliseconds"),
         seconds={name: round(value, 3) for name, value in seconds.items()},
     )

@@ -12,8 +12,6 @@ from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.strict import Spec
 from sigma_bench.specs.task import ResolvedTask
 
-SCHEMA_VERSION = 1
-
 
 class Interval(Spec):
     """How sure a score is, and how that was computed."""
@@ -98,7 +96,7 @@ class PredictionsRef(Spec):
 class Record(Spec):
     """One evaluation, complete and self-contained."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     origin: Literal["measured"] = "measured"
     task: ResolvedTask
     fingerprint: str

@@ -111,18 +111,13 @@ def _classification(
     predictions = classify(encoder, task, manifest, cache, seed=seed, report=report)
     predictions.require_exactly(scored)
     truth_S, predicted_S, group_S = labels_of(scored), predictions.predicted_S, groups_of(scored)
-    scores = []
-    for name in task.protocol.metrics:
-        metric = ACCURACIES[name]
-        scores.append(
-            _score(
-                name,
-                lambda index, metric=metric: metric(truth_S[index], predicted_S[index]),
-                group_S,
-                task.protocol.uncertainty,
-                seed,
-            )
-        )
+
+    def on(metric: Callable[[np.ndarray, np.ndarray], float]) -> Callable[[np.ndarray], float]:
+        return lambda index: metric(truth_S[index], predicted_S[index])
+
+    scores = [
+        _score(name, on(ACCURACIES[name]), group_S, task.protocol.uncertainty, seed) for name in task.protocol.metrics
+    ]
     share = np.bincount(truth_S) / len(truth_S)
     arrays = {"ids": np.array(scored.ids), "groups": group_S, "truth": truth_S, "predicted": predicted_S}
     return _Outcome(
@@ -145,7 +140,9 @@ def _segmentation(encoder: Encoder, task: ResolvedTask, manifest: Manifest, *, s
         try:
             clips += segment_sequence(encoder, sample, protocol, seed=seed)
         except DecodeError as error:
-            raise ValueError(f"task '{task.task}': a sequence cannot be read and every one must count: {error}") from error
+            raise ValueError(
+                f"task '{task.task}': a sequence cannot be read and every one must count: {error}"
+            ) from error
         report("segmentation", done, len(split.samples))
     value_S = np.array([clip.miou for clip in clips])
     sequence_S = np.array([clip.sequence for clip in clips])

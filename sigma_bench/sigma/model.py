@@ -39,6 +39,9 @@ class Decoder(nn.Module):
 class MaskedVideoModel(nn.Module):
     """Asymmetric masked autoencoder: the encoder sees visible tubes, the decoder guesses the masked ones."""
 
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
     def __init__(self, encoder: EncoderSpec, decoder: DecoderSpec, target_width: int) -> None:
         super().__init__()
         self.encoder = VideoViT(encoder)

@@ -37,9 +37,7 @@ def sigma_step(
     guess_BMD = model.decode(model.encode(clip_BCTHW, ~mask_BN), mask_BN)
     target_scores, guess_scores = model.prototypes.score(target_BMD, guess_BMD)
     target_code, guess_code = (
-        sinkhorn(
-            scores.detach(), epsilon=objective.epsilon, num_iterations=objective.sinkhorn_iterations, group=group
-        )
+        sinkhorn(scores.detach(), epsilon=objective.epsilon, num_iterations=objective.sinkhorn_iterations, group=group)
         for scores in (target_scores, guess_scores)
     )
     loss = swapped_cross_entropy(guess_scores, target_code, target_scores, guess_code, objective)

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from sigma_bench.specs.strict import Spec
 
+SplitName = Literal["train", "test", "all"]
+
 
 class SplitSpec(Spec):
     """One official split and how many samples it has."""
@@ -23,7 +25,7 @@ class DatasetCard(Spec):
     """File in ``sigma_bench/data/readers`` that knows the official layout."""
     classes: Annotated[int, Field(gt=0)] | None
     """None where labels are masks."""
-    splits: dict[Literal["train", "test", "all"], SplitSpec]
+    splits: dict[SplitName, SplitSpec]
     split_note: str
     """Which official split plays train and which plays test."""
     group: str

@@ -1,4 +1,4 @@
-"""The encoder's card: what a checkpoint is and how it wants its clips (timm's idea: preprocessing belongs to weights)."""
+"""The encoder's card: what a checkpoint is and how it wants its clips (preprocessing belongs to weights)."""
 
 from sigma_bench.specs.recipe import Count
 from sigma_bench.specs.strict import Spec

@@ -80,7 +80,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         with path.open(encoding="utf-8") as stream:
-            content = yaml.load(stream, Loader=_StrictLoader)  # noqa: S506 (a SafeLoader subclass)
+            content = yaml.load(stream, Loader=_StrictLoader)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
     except yaml.YAMLError as error:
@@ -97,7 +97,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def read_scalar(text: str) -> Any:
     """A value typed on the command line, by the same rules as in a file."""
     try:
-        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506
+        return yaml.load(text, Loader=_StrictLoader)
     except yaml.YAMLError as error:
         raise ValueError(f"'{text}' is not a value: {getattr(error, 'problem', error)}") from error
 

@@ -6,7 +6,6 @@ from sigma_bench.specs.dataset import DatasetCard
 from sigma_bench.specs.protocol import Protocol
 from sigma_bench.specs.strict import Spec
 
-
 Asks = Literal["motion", "appearance", "segmentation", "unspecified"]
 
 

@@ -65,7 +65,9 @@ def train(
     optim = recipe.optim
     steps_per_epoch = len(videos) // optim.global_batch
     if steps_per_epoch == 0:
-        raise ValueError(f"recipe '{recipe.recipe}': {len(videos)} videos do not fill one batch of {optim.global_batch}")
+        raise ValueError(
+            f"recipe '{recipe.recipe}': {len(videos)} videos do not fill one batch of {optim.global_batch}"
+        )
     num_steps = optim.epochs * steps_per_epoch
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

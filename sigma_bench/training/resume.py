@@ -49,7 +49,7 @@ def load_state(
         raise ValueError(f"{path}: not a resumable state; remove it to start afresh") from error
     if content["identity"] != identity:
         raise ValueError(
-            f"{path}: belongs to a run with another recipe, seed or data; continue with those or choose another --output"
+            f"{path}: belongs to a run with another recipe, seed or data; use those or choose another --output"
         )
     model.load_state_dict(content["model"])
     optimiser.load_state_dict(content["optimiser"])

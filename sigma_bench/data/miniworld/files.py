@@ -1,10 +1,13 @@
 """Writing the mini world's frames as real encoded files: AVI (MPEG-4), WebM (VP9), JPEG, palette PNG."""
 
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 from PIL import Image
+
+from sigma_bench.palette import voc_palette
 
 FRAMES_PER_SECOND = 12
 _CODECS = {
@@ -19,7 +22,7 @@ def write_video(path: Path, frame_THWC: np.ndarray) -> None:
     codec, options = _CODECS[path.suffix]
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream(codec, rate=FRAMES_PER_SECOND, options=options)
+        stream = cast(av.VideoStream, container.add_stream(codec, rate=FRAMES_PER_SECOND, options=options))
         stream.height, stream.width = frame_THWC.shape[1:3]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
@@ -40,13 +43,3 @@ def write_palette_mask(path: Path, mask_HW: np.ndarray) -> None:
     image = Image.fromarray(mask_HW, mode="P")
     image.putpalette(voc_palette().ravel().tolist())
     image.save(path)
-
-
-def voc_palette() -> np.ndarray:
-    """The 256 PASCAL VOC colours, (256, 3) uint8: bits of the id spread over the colours from the top."""
-    ids = np.arange(256)
-    palette = np.zeros((256, 3), np.uint8)
-    for bit in range(8):
-        for colour in range(3):
-            palette[:, colour] |= (((ids >> (3 * (bit // 1) + colour)) & 1) << (7 - bit)).astype(np.uint8)
-    return palette

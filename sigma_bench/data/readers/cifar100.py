@@ -7,8 +7,8 @@ pickle asks for, and drops the file names that serve as sample ids here.
 from pathlib import Path
 
 from sigma_bench.data.decoding import read_cifar
-from sigma_bench.data.manifest import Manifest, Sample, make_split, miniworld_counts
-from sigma_bench.specs.dataset import DatasetCard
+from sigma_bench.data.manifest import Manifest, Sample, Split, make_split, miniworld_counts
+from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:
@@ -19,8 +19,9 @@ def read(root: Path, card: DatasetCard) -> Manifest:
             raise ValueError(f"{folder / name}: this official file is missing")
     classes = tuple(read_cifar(folder / "meta")["fine_label_names"])
     mini = miniworld_counts(root)
-    splits = {}
-    for split in ("train", "test"):
+    splits: dict[SplitName, Split] = {}
+    names: tuple[SplitName, ...] = ("train", "test")
+    for split in names:
         content = read_cifar(folder / split)
         samples = [
             Sample(f"{split}/{position}/{name}", folder / split, "pickled_image", int(label), name, position)

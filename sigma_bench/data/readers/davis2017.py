@@ -4,9 +4,9 @@ from pathlib import Path
 
 from sigma_bench.data.manifest import Manifest, Sample, make_split, miniworld_counts
 from sigma_bench.data.readers.text_lists import lines
-from sigma_bench.specs.dataset import DatasetCard
+from sigma_bench.specs.dataset import DatasetCard, SplitName
 
-_LIST = {"train": "train", "test": "val"}
+_LIST: dict[SplitName, str] = {"train": "train", "test": "val"}
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from sigma_bench.data.manifest import Manifest, Sample, make_split, miniworld_counts
 from sigma_bench.data.readers.text_lists import read_json
-from sigma_bench.specs.dataset import DatasetCard
+from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _FILE = "something-something-v2-{}.json"
-_OFFICIAL_NAME = {"train": "train", "test": "validation"}
+_OFFICIAL_NAME: dict[SplitName, str] = {"train": "train", "test": "validation"}
 _SUFFIXES = (".webm", ".mp4", ".avi")
 
 

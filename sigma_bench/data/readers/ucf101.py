@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from sigma_bench.data.manifest import Manifest, Sample, make_split, miniworld_counts
+from sigma_bench.data.manifest import Manifest, Sample, Split, make_split, miniworld_counts
 from sigma_bench.data.readers.text_lists import lines
-from sigma_bench.specs.dataset import DatasetCard
+from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _GROUP = re.compile(r"^v_(?P<class>.+)_(?P<group>g\d+)_c\d+$")
 
@@ -20,8 +20,9 @@ def read(root: Path, card: DatasetCard) -> Manifest:
             raise ValueError(f"{lists / 'classInd.txt'}: line {number}: expected '<number> <Class>', got '{line}'")
         index[name] = int(position) - 1
     mini = miniworld_counts(root)
-    splits = {}
-    for split in ("train", "test"):
+    splits: dict[SplitName, Split] = {}
+    names: tuple[SplitName, ...] = ("train", "test")
+    for split in names:
         path = lists / f"{split}list01.txt"
         samples = [_sample(root, path, number, line, index) for number, line in lines(path)]
         expected = mini[split] if mini else card.splits[split].samples
@@ -34,7 +35,9 @@ def _sample(root: Path, path: Path, number: int, line: str, index: dict[str, int
     class_name, _, file_name = relative.partition("/")
     match = _GROUP.match(Path(file_name).stem)
     if class_name not in index or match is None:
-        raise ValueError(f"{path}: line {number}: '{relative}' is not '<Class>/v_<Class>_gNN_cNN.avi' of a listed class")
+        raise ValueError(
+            f"{path}: line {number}: '{relative}' is not '<Class>/v_<Class>_gNN_cNN.avi' of a listed class"
+        )
     group = f"{match['class']}_{match['group']}"
     video = root / "UCF-101" / relative
     return Sample(Path(file_name).stem, video, "video", index[class_name], group)

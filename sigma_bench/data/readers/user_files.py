@@ -8,12 +8,13 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from sigma_bench.data.manifest import Manifest, Sample, Split, make_split
+from sigma_bench.data.manifest import Manifest, Media, Sample, Split, make_split
+from sigma_bench.specs.dataset import SplitName
 
 VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".webm", ".mkv", ".mov", ".mpg", ".m4v"})
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 _REQUIRED = ("path", "label", "split")
-_SPLITS = ("train", "test", "all")
+_SPLITS: tuple[SplitName, ...] = ("train", "test", "all")
 
 _Row = tuple[str, str, str, str]
 """Relative path, class name, split, group."""
@@ -33,7 +34,9 @@ def read_csv(path: Path) -> Manifest:
             reader = csv.DictReader(stream, strict=True)
             absent = [name for name in _REQUIRED if name not in (reader.fieldnames or [])]
             if absent:
-                raise ValueError(f"{path}: line 1: the header lacks {', '.join(absent)}; expected path,label,split[,group]")
+                raise ValueError(
+                    f"{path}: line 1: the header lacks {', '.join(absent)}; expected path,label,split[,group]"
+                )
             rows = [_checked(path, reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: not a CSV text file ({error})") from error
@@ -58,7 +61,7 @@ def read_class_folders(root: Path) -> Manifest:
 
 
 def _checked(path: Path, number: int, row: dict[str, str | None]) -> _Row:
-    if None in row or None in row.values() and row.get("group", "") is not None:
+    if None in row or (None in row.values() and row.get("group", "") is not None):
         raise ValueError(f"{path}: line {number}: the number of fields differs from the header's")
     values = {name: (row.get(name) or "").strip() for name in (*_REQUIRED, "group")}
     empty = [name for name in _REQUIRED if not values[name]]
@@ -75,7 +78,7 @@ def _manifest(name: str, base: Path, rows: Iterable[_Row], where: Path) -> Manif
     rows = list(rows)
     classes = tuple(sorted({label for _, label, _, _ in rows}))
     index = {label: position for position, label in enumerate(classes)}
-    splits: dict[str, Split] = {}
+    splits: dict[SplitName, Split] = {}
     for split in _SPLITS:
         samples = [
             Sample(relative, base / relative, _media(relative), index[label], group or relative)
@@ -89,5 +92,5 @@ def _manifest(name: str, base: Path, rows: Iterable[_Row], where: Path) -> Manif
     return Manifest(name, "user", classes, splits)
 
 
-def _media(relative: str) -> str:
+def _media(relative: str) -> Media:
     return "video" if Path(relative).suffix.lower() in VIDEO_SUFFIXES else "image"

@@ -45,7 +45,7 @@ def terminal_table(table: BoardTable) -> Table:
         pad_edge=False,
         show_edge=False,
     )
-    shown.add_column("Model", overflow="fold", min_width=16)
+    shown.add_column("Model", overflow="fold", min_width=14)
     for heading in _terminal_headings(table):
         shown.add_column(Text(heading), justify="right", no_wrap=True)
     for row in table.rows:

@@ -24,7 +24,7 @@ LAYERS = (
 )
 BESIDE = {("records", "specs"), ("training", "sigma")}
 """Pairs within one layer of which the first may import the second."""
-ROOT_MODULES = {"resources", "palette", "__init__"}
+ROOT_MODULES = {"__init__", "palette", "resources"}
 """Modules of the package itself, open to all; they import nothing of ours."""
 WITHOUT_TORCH = ("specs", "records", "metrics", "leaderboard")
 

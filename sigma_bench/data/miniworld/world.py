@@ -8,7 +8,7 @@ import json
 import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,20 @@ from sigma_bench.data.miniworld.files import write_jpeg, write_palette_mask, wri
 from sigma_bench.records.store import write_atomically
 
 GENERATOR_VERSION = 1
+UNFINISHED_MARKER = ".miniworld-unfinished"
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
-UCF_GROUPS, UCF_TEST_GROUPS, UCF_CLIPS_PER_GROUP = 25, 7, 4
-SSV2_SAMPLES = {"train": 1200, "test": 400}
-CIFAR_SAMPLES = {"train": 1500, "test": 1000}
-DAVIS_SEQUENCES = {"train": 4, "test": 8}
+UCF_GROUPS, UCF_TEST_GROUPS = 25, 7
 DAVIS_FRAMES = 20
+
+
+@dataclass(frozen=True)
+class WorldSize:
+    """How many samples each dataset gets, (train, test) where there are two numbers."""
+
+    ucf_clips_per_group: int = 4
+    ssv2: tuple[int, int] = (1200, 400)
+    cifar100: tuple[int, int] = (1500, 1000)
+    davis2017: tuple[int, int] = (4, 8)
 
 
 @dataclass(frozen=True)
@@ -36,17 +44,18 @@ class _Job:
     arguments: tuple[Any, ...]
 
 
-def write_miniworld(root: Path, seed: int, *, num_workers: int = 2) -> Iterator[float]:
+def write_miniworld(root: Path, seed: int, *, size: WorldSize | None = None, num_workers: int = 2) -> Iterator[float]:
     """Write all datasets below ``root``, yielding the share done; datasets already complete are left alone.
 
     Raises:
         ValueError: a folder of that name holds something else than this mini world, or cannot be written.
     """
+    size = size or WorldSize()
     builders = {"ucf101": _ucf101, "ssv2": _ssv2, "cifar100": _cifar100, "davis2017": _davis2017}
-    pending = {name: build for name, build in builders.items() if not _is_complete(root / name, seed)}
+    pending = {name: build for name, build in builders.items() if not _is_complete(root / name, seed, size)}
     jobs, markers = [], []
     for name, build in pending.items():
-        counts, dataset_jobs = build(root / name, seed)
+        counts, dataset_jobs = build(root / name, seed, size)
         jobs += dataset_jobs
         markers.append((root / name / MINIWORLD_MARKER, counts))
     done = 0
@@ -55,22 +64,27 @@ def write_miniworld(root: Path, seed: int, *, num_workers: int = 2) -> Iterator[
             done += 1
             yield done / len(jobs)
     for path, counts in markers:
-        marker = {"generator": GENERATOR_VERSION, "seed": seed, "samples": counts}
+        marker = {**_identity(seed, size), "samples": counts}
         write_atomically(path, json.dumps(marker).encode())
+        (path.parent / UNFINISHED_MARKER).unlink()
 
 
-def _is_complete(folder: Path, seed: int) -> bool:
+def _identity(seed: int, size: WorldSize) -> dict[str, Any]:
+    return {"generator": GENERATOR_VERSION, "seed": seed, "size": json.loads(json.dumps(asdict(size)))}
+
+
+def _is_complete(folder: Path, seed: int, size: WorldSize) -> bool:
     marker = folder / MINIWORLD_MARKER
     if not marker.is_file():
         official = ("ucfTrainTestlist", "labels", "cifar-100-python", "DAVIS")
-        if any((folder / name).exists() for name in official) and not (folder / ".miniworld-unfinished").exists():
+        if any((folder / name).exists() for name in official) and not (folder / UNFINISHED_MARKER).exists():
             raise ValueError(f"{folder}: holds a dataset that is not the mini world; choose another folder")
-        write_atomically(folder / ".miniworld-unfinished", b"")
+        write_atomically(folder / UNFINISHED_MARKER, b"")
         return False
     content = json.loads(marker.read_text())
-    if (content["generator"], content["seed"]) != (GENERATOR_VERSION, seed):
+    if any(content.get(key) != value for key, value in _identity(seed, size).items()):
         raise ValueError(
-            f"{folder}: holds the mini world of generator {content['generator']}, seed {content['seed']}; "
+            f"{folder}: holds another mini world (generator {content['generator']}, seed {content['seed']}); "
             f"wanted generator {GENERATOR_VERSION}, seed {seed}; choose another folder or remove this one"
         )
     return True
@@ -80,14 +94,14 @@ def _run(job: _Job) -> None:
     job.write(*job.arguments)
 
 
-def _ucf101(root: Path, seed: int) -> tuple[dict[str, int], list[_Job]]:
+def _ucf101(root: Path, seed: int, size: WorldSize) -> tuple[dict[str, int], list[_Job]]:
     """Ten classes by the digit shown; official naming with 25 groups, the first 7 of them test."""
     lists: dict[str, list[str]] = {"train": [], "test": []}
     jobs = []
     for label, name in enumerate(f"Digit{digit}" for digit in DIGITS):
         for group in range(1, UCF_GROUPS + 1):
             part = "test" if group <= UCF_TEST_GROUPS else "train"
-            for clip in range(1, UCF_CLIPS_PER_GROUP + 1):
+            for clip in range(1, size.ucf_clips_per_group + 1):
                 relative = f"{name}/v_{name}_g{group:02d}_c{clip:02d}.avi"
                 lists[part].append(relative if part == "test" else f"{relative} {label + 1}")
                 jobs.append(_Job(_write_ucf_clip, (root / "UCF-101" / relative, seed, label, group, clip, part)))
@@ -103,14 +117,14 @@ def _write_ucf_clip(path: Path, seed: int, digit: int, group: int, clip: int, pa
     write_video(path, flock_clip(rng, digit=digit, part=part, num_frames=16, speed_px=(0.5, 2.0)))
 
 
-def _ssv2(root: Path, seed: int) -> tuple[dict[str, int], list[_Job]]:
+def _ssv2(root: Path, seed: int, size: WorldSize) -> tuple[dict[str, int], list[_Job]]:
     """Eight templates by the direction of motion; the digit that moves is the [something]."""
     templates = [f"Moving [something] from {direction}" for direction in DIRECTIONS]
     labels = {template.replace("[something]", "something"): str(i) for i, template in enumerate(templates)}
     jobs, number = [], 1
-    for part, official in (("train", "train"), ("test", "validation")):
+    for part, official, count in (("train", "train", size.ssv2[0]), ("test", "validation", size.ssv2[1])):
         entries = []
-        for position in range(SSV2_SAMPLES[part]):
+        for position in range(count):
             digit = int(stream(seed, "ssv2", part, position, "digit").integers(10))
             direction = position % len(DIRECTIONS)
             thing = DIGITS[digit].lower()
@@ -128,7 +142,7 @@ def _ssv2(root: Path, seed: int) -> tuple[dict[str, int], list[_Job]]:
             number += 1
         _write_json(root / "labels" / f"something-something-v2-{official}.json", entries)
     _write_json(root / "labels" / "something-something-v2-labels.json", labels)
-    return dict(SSV2_SAMPLES), jobs
+    return _counts(size.ssv2), jobs
 
 
 def _write_ssv2_clip(path: Path, seed: int, digit: int, direction: int, part: str, position: int) -> None:
@@ -136,13 +150,13 @@ def _write_ssv2_clip(path: Path, seed: int, digit: int, direction: int, part: st
     write_video(path, flock_clip(rng, digit=digit, part=part, num_frames=16, direction=direction))
 
 
-def _cifar100(root: Path, seed: int) -> tuple[dict[str, int], list[_Job]]:
+def _cifar100(root: Path, seed: int, size: WorldSize) -> tuple[dict[str, int], list[_Job]]:
     """Ten classes by the digit shown, as 32 x 32 stills in the pickles torchvision downloads."""
     names = [f"digit_{digit.lower()}" for digit in DIGITS]
     folder = root / "cifar-100-python"
     _write_pickle(folder / "meta", {"fine_label_names": names, "coarse_label_names": ["digit"]})
-    jobs = [_Job(_write_cifar_split, (folder / part, seed, part, count)) for part, count in CIFAR_SAMPLES.items()]
-    return dict(CIFAR_SAMPLES), jobs
+    jobs = [_Job(_write_cifar_split, (folder / part, seed, part, count)) for part, count in _counts(size.cifar100).items()]
+    return _counts(size.cifar100), jobs
 
 
 def _write_cifar_split(path: Path, seed: int, part: str, count: int) -> None:
@@ -160,15 +174,15 @@ def _write_cifar_split(path: Path, seed: int, part: str, count: int) -> None:
     _write_pickle(path, content)
 
 
-def _davis2017(root: Path, seed: int) -> tuple[dict[str, int], list[_Job]]:
+def _davis2017(root: Path, seed: int, size: WorldSize) -> tuple[dict[str, int], list[_Job]]:
     """Sequences of two or three occluding shapes with instance masks."""
     home = root / "DAVIS"
     jobs = []
-    for part, official in (("train", "train"), ("test", "val")):
-        names = [f"shapes-{official}-{number:02d}" for number in range(DAVIS_SEQUENCES[part])]
+    for official, count in (("train", size.davis2017[0]), ("val", size.davis2017[1])):
+        names = [f"shapes-{official}-{number:02d}" for number in range(count)]
         write_atomically(home / "ImageSets" / "2017" / f"{official}.txt", ("\n".join(names) + "\n").encode())
         jobs += [_Job(_write_davis_sequence, (home, seed, name)) for name in names]
-    return dict(DAVIS_SEQUENCES), jobs
+    return _counts(size.davis2017), jobs
 
 
 def _write_davis_sequence(home: Path, seed: int, name: str) -> None:
@@ -176,6 +190,10 @@ def _write_davis_sequence(home: Path, seed: int, name: str) -> None:
     for number, (frame, owner) in enumerate(zip(frames, owners, strict=True)):
         write_jpeg(home / "JPEGImages" / "480p" / name / f"{number:05d}.jpg", frame)
         write_palette_mask(home / "Annotations_unsupervised" / "480p" / name / f"{number:05d}.png", owner)
+
+
+def _counts(sizes: tuple[int, int]) -> dict[str, int]:
+    return dict(zip(("train", "test"), sizes, strict=True))
 
 
 def _write_json(path: Path, content: Any) -> None:

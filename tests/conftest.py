@@ -1,0 +1,40 @@
+"""A small mini world, written once per test process, and tiny recipes."""
+
+from pathlib import Path
+
+import pytest
+
+from sigma_bench.data.miniworld.world import WorldSize, write_miniworld
+from sigma_bench.specs.catalogue import load_recipe
+from sigma_bench.specs.recipe import Recipe
+
+SMALL = WorldSize(ucf_clips_per_group=1, ssv2=(80, 40), cifar100=(60, 30), davis2017=(1, 2))
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("world")
+    list(write_miniworld(root, 0, size=SMALL))
+    return root
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    if not SHARED_DATA.is_dir():
+        pytest.skip("needs the real clips, which do not come with a clone")
+    return SHARED_DATA
+
+
+def tiny_recipe(name: str = "mini_sigma_mlp") -> Recipe:
+    """The mini recipe cut down to seconds: one block, two epochs of the small world's SSv2."""
+    recipe = load_recipe(name)
+    return recipe.model_copy(
+        update={
+            "encoder": recipe.encoder.model_copy(update={"width": 32, "depth": 1, "num_heads": 1}),
+            "decoder": recipe.decoder.model_copy(update={"width": 32, "depth": 1, "num_heads": 1}),
+            "data": recipe.data.model_copy(update={"datasets": ("ssv2",)}),
+            "optim": recipe.optim.model_copy(update={"epochs": 2, "warmup_epochs": 0.4}),
+            "checkpoint_every_steps": 3,
+        }
+    )

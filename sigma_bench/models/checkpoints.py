@@ -47,13 +47,14 @@ class LoadReport:
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], recipe: Recipe, *, seed: int, identity: str) -> None:
     """Write weights with their recipe; whole or not at all."""
-    metadata = {
-        "format": FORMAT,
-        "recipe": recipe.model_dump_json(),
-        "seed": str(seed),
-        "epochs": str(recipe.optim.epochs),
+    content = {
+        "recipe": recipe.model_dump(mode="json"),
+        "seed": seed,
+        "epochs": recipe.optim.epochs,
         "identity": identity,
     }
+    # One key only: safetensors writes several in an order of its own, and the same run must give the same bytes.
+    metadata = {FORMAT: json.dumps(content)}
     plain = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
     write_atomically(path, save(plain, metadata))
 
@@ -72,13 +73,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path}: not a safetensors checkpoint ({error})") from error
-    if metadata.get("format") != FORMAT:
+    if FORMAT not in metadata:
         raise ValueError(f"{path}: a safetensors file, but not a checkpoint of sigma-bench (no '{FORMAT}' metadata)")
-    recipe = parse_spec(Recipe, json.loads(metadata["recipe"]), where=f"{path} (recipe)")
+    content = json.loads(metadata[FORMAT])
+    recipe = parse_spec(Recipe, content["recipe"], where=f"{path} (recipe)")
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Checkpoint(
-        path, tensors, recipe, int(metadata["seed"]), int(metadata["epochs"]), metadata["identity"], sha256
-    )
+    return Checkpoint(path, tensors, recipe, content["seed"], content["epochs"], content["identity"], sha256)
+
 
 
 def load_strictly(

@@ -1,0 +1,80 @@
+"""A pretraining run: killed and continued it ends bit for bit where an undisturbed one ends."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from sigma_bench.models.checkpoints import load_strictly, read_checkpoint
+from sigma_bench.models.encoder import pretrained_encoder
+from sigma_bench.runs.pretrain import pretrain
+from sigma_bench.sigma.model import build_model
+from sigma_bench.training.loop import Progress, batch_indices
+from tests.conftest import tiny_recipe
+
+
+class _Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("name", ["mini_sigma_mlp", "mini_videomae"])
+def test_a_killed_run_ends_like_an_undisturbed_one(world: Path, tmp_path: Path, name: str) -> None:
+    recipe = tiny_recipe(name).model_copy(update={"optim": tiny_recipe(name).optim.model_copy(update={"epochs": 4})})
+    whole = read_checkpoint(pretrain(recipe, world, tmp_path / "whole", seed=3))
+
+    def kill(progress: Progress) -> None:
+        raise _Killed
+
+    with pytest.raises(_Killed):
+        pretrain(recipe, world, tmp_path / "cut", seed=3, report=kill)
+    assert (tmp_path / "cut" / "resume.pt").exists()
+    assert not (tmp_path / "cut" / "model.safetensors").exists()
+    cut = read_checkpoint(pretrain(recipe, world, tmp_path / "cut", seed=3))
+    assert cut.sha256 == whole.sha256
+    assert (tmp_path / "cut" / "history.json").read_text() == (tmp_path / "whole" / "history.json").read_text()
+    fresh = build_model(recipe)
+    assert any(not torch.equal(whole.tensors[key], value) for key, value in fresh.state_dict().items())
+
+
+def test_a_finished_run_is_found_and_another_one_refused(world: Path, tmp_path: Path) -> None:
+    path = pretrain(tiny_recipe(), world, tmp_path, seed=0)
+    written = path.stat().st_mtime_ns
+    assert pretrain(tiny_recipe(), world, tmp_path, seed=0).stat().st_mtime_ns == written
+    with pytest.raises(ValueError, match="another recipe, seed or data"):
+        pretrain(tiny_recipe(), world, tmp_path, seed=1)
+
+
+def test_a_state_of_another_run_is_refused(world: Path, tmp_path: Path) -> None:
+    def kill(progress: Progress) -> None:
+        raise _Killed
+
+    with pytest.raises(_Killed):
+        pretrain(tiny_recipe(), world, tmp_path, seed=0, report=kill)
+    with pytest.raises(ValueError, match=r"resume.pt: belongs to a run with another recipe, seed or data"):
+        pretrain(tiny_recipe(), world, tmp_path, seed=1)
+
+
+def test_every_video_is_seen_once_an_epoch() -> None:
+    seen = [i for step in range(10, 15) for i in batch_indices(80, 16, seed=0, step=step)]
+    assert sorted(seen) == list(range(80))
+    assert batch_indices(80, 16, seed=0, step=10) != batch_indices(80, 16, seed=0, step=15)
+
+
+def test_weights_load_completely_or_not_at_all(world: Path, tmp_path: Path) -> None:
+    checkpoint = read_checkpoint(pretrain(tiny_recipe(), world, tmp_path, seed=0))
+    model = build_model(tiny_recipe())
+    before = model.encoder.norm.weight.clone()
+    for change, sentence in (
+        (lambda t: t.pop("mask_token"), "1 keys missing .'mask_token'"),
+        (lambda t: t.update(extra=torch.ones(1)), "1 unexpected .'extra'"),
+        (lambda t: t.update(mask_token=torch.ones(1)), "'mask_token' has shape"),
+        (lambda t: t.update(mask_token=t["mask_token"] * float("nan")), "not finite"),
+    ):
+        tensors = dict(checkpoint.tensors)
+        change(tensors)
+        with pytest.raises(ValueError, match=sentence):
+            load_strictly(model, tensors, where="file")
+        assert torch.equal(model.encoder.norm.weight, before)
+    report = load_strictly(model, dict(checkpoint.tensors), where="file")
+    assert len(report.matched) == len(model.state_dict())
+    assert pretrained_encoder(checkpoint.path).card.pretraining_data == ("ssv2",)

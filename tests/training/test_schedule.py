@@ -1,0 +1,18 @@
+"""The learning rate at its corners, by hand."""
+
+import pytest
+
+from sigma_bench.specs.catalogue import load_recipe
+from sigma_bench.training.schedule import learning_rate
+
+
+def test_warm_up_peak_half_way_and_end() -> None:
+    optim = load_recipe("mini_videomae").optim.model_copy(
+        update={"global_batch": 128, "lr_per_256": 1e-3, "final_lr_per_256": 2e-5, "warmup_epochs": 2.0, "epochs": 12}
+    )
+    rate = [learning_rate(optim, step, 120, 10) for step in range(121)]
+    assert rate[0] == 0
+    assert rate[10] == pytest.approx(0.5e-3 / 2)
+    assert rate[20] == max(rate) == pytest.approx(0.5e-3)
+    assert rate[70] == pytest.approx((0.5e-3 + 1e-5) / 2)
+    assert rate[120] == pytest.approx(1e-5)

@@ -20,6 +20,7 @@ def table(
 def show_board(name: str, output: Path, *, world: Path | None) -> None:
     """Print a board, and write table.md, table.csv and report.html into the folder of its records."""
     from sigma_bench.leaderboard.aggregate import aggregate
+    from sigma_bench.leaderboard.figures import training_curves
     from sigma_bench.leaderboard.render import csv_text, markdown, terminal_table
     from sigma_bench.leaderboard.report import render_report
     from sigma_bench.leaderboard.select import select
@@ -35,16 +36,16 @@ def show_board(name: str, output: Path, *, world: Path | None) -> None:
     published = load_published(board.published.file) if board.published else ()
     result = aggregate(board, select(records, board), published)
     out.print(terminal_table(result))
-    page = render_report(
-        result,
-        records,
-        curves=_curves(output),
-        overlays=_overlays(output, world),
-        title=f"sigma-bench: {board.title}",
-        subtitle=board.note,
-    )
-    for file, text in (("table.md", markdown(result)), ("table.csv", csv_text(result)), ("report.html", page)):
+    curves, overlays = _curves(output), _overlays(output, world)
+    title = f"sigma-bench: {board.title}"
+    page = render_report(result, records, curves=curves, overlays=overlays, title=title, subtitle=board.note)
+    files = {"table.md": markdown(result), "table.csv": csv_text(result), "report.html": page}
+    if curves:
+        files["figures/training.svg"] = training_curves(curves)
+    for file, text in files.items():
         write_atomically(output / file, text.encode())
+    for number, (_, picture) in enumerate(overlays, start=1):
+        write_atomically(output / f"figures/segmentation-{number}.png", picture)
 
 
 def _curves(output: Path) -> dict[str, list[dict[str, float]]]:

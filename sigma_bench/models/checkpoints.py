@@ -81,7 +81,6 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, tensors, recipe, content["seed"], content["epochs"], content["identity"], sha256)
 
 
-
 def load_strictly(
     module: nn.Module, tensors: Mapping[str, Tensor], *, may_be_unexpected: tuple[str, ...] = (), where: str
 ) -> LoadReport:

@@ -134,7 +134,8 @@ def _tuples_for_lists(value: Any) -> Any:
 
 
 def _first_problem(spec_type: type[Spec], error: ValidationError) -> str:
-    problem = error.errors()[0]
+    # A mistyped key is both unknown and missing: the unknown one can be mended by a suggestion.
+    problem = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     location = tuple(problem["loc"])
     key = ".".join(str(part) for part in location)
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""

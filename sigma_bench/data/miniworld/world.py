@@ -155,7 +155,9 @@ def _cifar100(root: Path, seed: int, size: WorldSize) -> tuple[dict[str, int], l
     names = [f"digit_{digit.lower()}" for digit in DIGITS]
     folder = root / "cifar-100-python"
     _write_pickle(folder / "meta", {"fine_label_names": names, "coarse_label_names": ["digit"]})
-    jobs = [_Job(_write_cifar_split, (folder / part, seed, part, count)) for part, count in _counts(size.cifar100).items()]
+    jobs = [
+        _Job(_write_cifar_split, (folder / part, seed, part, count)) for part, count in _counts(size.cifar100).items()
+    ]
     return _counts(size.cifar100), jobs
 
 

@@ -50,10 +50,12 @@ def training_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
                 known = [line for line in log if "prototypes_used" in line]
                 steps, used = ([line[key] for line in known] for key in ("step", "prototypes_used"))
                 axes[1].plot(steps, used, label=name, **look)
+        axes[0].set_yscale("log")
         _label(axes[0], "loss, each model its own objective")
         if with_prototypes:
             _label(axes[1], "prototypes in use")
-            axes[1].set_ylim(bottom=0)
+            most = max(line["prototypes_used"] for log in curves.values() for line in log if "prototypes_used" in line)
+            axes[1].set_ylim(0, 1.1 * most)
         return _svg(figure)
 
 

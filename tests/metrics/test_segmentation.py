@@ -130,6 +130,16 @@ def test_order_of_pixels_and_names_of_clusters_do_not_matter(unit, seed, rule, b
     assert miou(truth, renamed, rule, background) == pytest.approx(expected, abs=1e-12)
 
 
+def test_names_of_clusters_do_not_break_ties():
+    # Cluster 0 goes to label 0; label 1 may take cluster 1 or 2 at IoU 0, and the other one becomes background.
+    counts = [[10, 1, 4], [1, 0, 0]]
+    pixels = [(label, cluster) for label in (0, 1) for cluster in range(3) for _ in range(counts[label][cluster])]
+    truth, clusters = np.array(pixels).T
+    scores = {miou(truth, np.array(names)[clusters]) for names in permutations(range(3))}
+    assert len(scores) == 1
+    assert scores <= {(14 / 16 + 0) / 2, (11 / 16 + 0) / 2}
+
+
 @settings(deadline=None)
 @given(unit=units(), extra=st.lists(st.integers(0, 9), max_size=10), rule=st.sampled_from(RULES))
 def test_void_pixels_do_not_matter(unit, extra, rule):

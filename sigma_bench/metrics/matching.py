@@ -37,7 +37,7 @@ def hungarian_by_iou(confusion_GP: NDArray[np.integer], *, leftover_index: int =
         ValueError: not a matrix of non-negative counts.
     """
     iou_GP = iou_matrix(confusion_GP)
-    order_P = np.arange(confusion_GP.shape[1])  # assignments of equal cost must not be told apart by the clusters' numbers
+    order_P = np.lexsort(confusion_GP)  # assignments of equal cost must not be told apart by the clusters' numbers
     label_G, place_P = linear_sum_assignment(1.0 - iou_GP[:, order_P])
     label_P = np.full(confusion_GP.shape[1], leftover_index, dtype=np.intp)
     label_P[order_P[place_P]] = label_G

@@ -48,6 +48,8 @@ def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
         key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str | int | float | bool):
+            raise ValueError(f"line {key_node.start_mark.line + 1}: a key must be a plain word or number")
         if key in seen:
             raise ValueError(f"line {key_node.start_mark.line + 1}: the key '{key}' stands twice")
         seen.add(key)

@@ -79,7 +79,9 @@ def resolve_with_card(task: Task, card: DatasetCard, overrides: dict[str, Any] |
     where = f"task '{task.task}' (protocol {path.name} with overrides)"
     protocol = parse_spec(ProtocolFile, {"content": content}, where=where).content
     if protocol.protocol != task.protocol:
-        raise ValueError(f"{path}: key 'protocol' says '{protocol.protocol}', but the file's name says '{task.protocol}'")
+        raise ValueError(
+            f"{path}: key 'protocol' says '{protocol.protocol}', but the file's name says '{task.protocol}'"
+        )
     return ResolvedTask(task=task.task, dataset=card, protocol=protocol, asks=task.asks, folds=task.folds)
 
 

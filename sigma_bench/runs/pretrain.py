@@ -26,6 +26,7 @@ def pretrain(
     folder: Path,
     *,
     seed: int,
+    num_pieces: int = 1,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Path:
     """Run a recipe, or continue or merely find it in ``folder``: path of the checkpoint.
@@ -42,7 +43,9 @@ def pretrain(
         return path
     write_atomically(folder / "recipe.json", recipe.model_dump_json(indent=1).encode())
     videos = PretrainingVideos(samples, image_size=recipe.encoder.image_size, limit_bytes=MEMORY_LIMIT_BYTES)
-    model, history = train(recipe, videos, identity=identity, seed=seed, folder=folder, report=report)
+    model, history = train(
+        recipe, videos, identity=identity, seed=seed, folder=folder, num_pieces=num_pieces, report=report
+    )
     write_atomically(folder / HISTORY_NAME, json.dumps(history).encode())
     save_checkpoint(path, model.state_dict(), recipe, seed=seed, identity=identity)
     (folder / STATE_NAME).unlink()

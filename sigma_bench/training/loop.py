@@ -17,7 +17,7 @@ from sigma_bench.data.clips import PretrainingVideos
 from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.sigma.masking import tube_mask
 from sigma_bench.sigma.model import MaskedVideoModel, build_model
-from sigma_bench.sigma.objective import pretraining_step
+from sigma_bench.sigma.objective import accumulate_gradients
 from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, Recipe
 from sigma_bench.training.optimiser import build_optimiser, set_learning_rate
 from sigma_bench.training.resume import STATE_NAME, load_state, save_state
@@ -52,12 +52,14 @@ def train(
     identity: str,
     seed: int,
     folder: Path,
+    num_pieces: int = 1,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> tuple[MaskedVideoModel, list[dict[str, float]]]:
     """Run a recipe to its end, continuing from ``folder`` if a run was stopped there: model and history.
 
     Args:
         identity: digest of recipe, seed and data; a state that says otherwise is refused.
+        num_pieces: pieces in which each global batch is computed, to save memory; the method stays the same.
 
     Raises:
         ValueError: fewer videos than one batch, a state of another run in the folder, or a loss that is not finite.
@@ -79,10 +81,9 @@ def train(
     for step in range(first, num_steps):
         clip_BCTHW, mask_BN = make_batch(recipe, videos, seed=seed, step=step)
         set_learning_rate(optimiser, learning_rate(optim, step, num_steps, steps_per_epoch))
-        with torch.autocast("cpu", torch.bfloat16, enabled=optim.precision == "bfloat16"):
-            out = pretraining_step(model, clip_BCTHW, mask_BN, recipe.objective)
         optimiser.zero_grad(set_to_none=True)
-        out.loss.backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=optim.precision == "bfloat16"):
+            out = accumulate_gradients(model, clip_BCTHW, mask_BN, recipe.objective, num_pieces)
         optimiser.step()
         done = step + 1
         if done % LOG_EVERY_STEPS == 0 or done == num_steps:

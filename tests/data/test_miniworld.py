@@ -92,7 +92,7 @@ def test_direction_cannot_be_read_from_one_frame() -> None:
 
 
 def test_a_passing_flock_leaves_mean_colours_alone() -> None:
-    """Mean colour of a third of the frame varies less by motion than by a hundredth of the range."""
+    """Mean colour of a third of the frame varies by motion less than two hundredths of the range."""
     clip = flock_clip(stream(0, "still-camera"), digit=3, part="train", num_frames=16, direction=0)
     cell = clip.reshape(16, 64, 64, 3)[:, :63, :63].reshape(16, 3, 21, 3, 21, 3).mean(axis=(2, 4))
     assert cell.std(axis=0).max() < 0.02 * 255

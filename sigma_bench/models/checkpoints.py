@@ -16,8 +16,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from sigma_bench.records.store import write_atomically
-from sigma_bench.specs.recipe import Recipe
-from sigma_bench.specs.strict import parse_spec
+from sigma_bench.specs.recipe import Recipe, parse_recipe
 
 FORMAT = "sigma-bench/1"
 
@@ -76,7 +75,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if FORMAT not in metadata:
         raise ValueError(f"{path}: a safetensors file, but not a checkpoint of sigma-bench (no '{FORMAT}' metadata)")
     content = json.loads(metadata[FORMAT])
-    recipe = parse_spec(Recipe, content["recipe"], where=f"{path} (recipe)")
+    recipe = parse_recipe(content["recipe"], where=f"{path} (recipe)")
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     return Checkpoint(path, tensors, recipe, content["seed"], content["epochs"], content["identity"], sha256)
 

@@ -7,7 +7,7 @@ from typing import Any
 from sigma_bench.resources import declarations
 from sigma_bench.specs.dataset import DatasetCard
 from sigma_bench.specs.protocol import ProtocolFile
-from sigma_bench.specs.recipe import Recipe
+from sigma_bench.specs.recipe import Recipe, parse_recipe
 from sigma_bench.specs.strict import S, load_spec, nearest, parse_spec, read_yaml
 from sigma_bench.specs.task import ResolvedTask, Suite, Task
 
@@ -42,8 +42,12 @@ def task_names() -> list[str]:
 def load_recipe(name: str) -> Recipe:
     """A recipe by name, or from a path that contains a separator and ends in .yaml."""
     if "/" in name and name.endswith(".yaml"):
-        return load_spec(Recipe, Path(name))
-    return _load(Recipe, "recipe", name, recipe_names(), declarations("pretrain") / f"{name}.yaml")
+        return parse_recipe(read_yaml(Path(name)), where=name)
+    _require_known("recipe", name, recipe_names())
+    path = declarations("pretrain") / f"{name}.yaml"
+    recipe = parse_recipe(read_yaml(path), where=str(path))
+    _require_same_name("recipe", recipe.recipe, name, path)
+    return recipe
 
 
 def load_dataset(name: str) -> DatasetCard:
@@ -78,10 +82,7 @@ def resolve_with_card(task: Task, card: DatasetCard, overrides: dict[str, Any] |
     content = _merged(_merged(read_yaml(path), task.overrides), overrides or {})
     where = f"task '{task.task}' (protocol {path.name} with overrides)"
     protocol = parse_spec(ProtocolFile, {"content": content}, where=where).content
-    if protocol.protocol != task.protocol:
-        raise ValueError(
-            f"{path}: key 'protocol' says '{protocol.protocol}', but the file's name says '{task.protocol}'"
-        )
+    _require_same_name("protocol", protocol.protocol, task.protocol, path)
     return ResolvedTask(task=task.task, dataset=card, protocol=protocol, asks=task.asks, folds=task.folds)
 
 
@@ -94,10 +95,13 @@ def _task_files() -> Iterator[Path]:
 def _load(spec_type: type[S], kind: str, name: str, known: list[str], path: Path) -> S:
     _require_known(kind, name, known)
     spec = load_spec(spec_type, path)
-    declared = getattr(spec, kind)
+    _require_same_name(kind, getattr(spec, kind), name, path)
+    return spec
+
+
+def _require_same_name(kind: str, declared: str, name: str, path: Path) -> None:
     if declared != name:
         raise ValueError(f"{path}: key '{kind}' says '{declared}', but the file's name says '{name}'")
-    return spec
 
 
 def _require_known(kind: str, name: str, known: list[str]) -> None:

@@ -1,13 +1,14 @@
 """A pretraining recipe: one YAML file in ``pretrain/`` is one run (SIGMA section 4, appendix; VideoMAE table 9).
 
-Every knob is written out in the file; nothing here has a default that could move a loss.
+Every knob is written out in the file; nothing here has a default that could move a loss.  How a run is spread
+over processes, pieces and workers is no part of it: those are options of the command, and cannot change the method.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sigma_bench.specs.strict import Spec
+from sigma_bench.specs.strict import Spec, parse_spec
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -16,7 +17,7 @@ Count = Annotated[int, Field(gt=0)]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-FAMILY_NAMES = {"videomae": "VideoMAE", "sigma_mlp": "SIGMA-MLP"}
+FAMILY_NAMES = {"videomae": "VideoMAE", "sigma_mlp": "SIGMA-MLP", "sigma_dino": "SIGMA-DINO", "dino": "DINO"}
 """Objective kinds by the names of the paper's tables."""
 
 
@@ -60,11 +61,30 @@ class DecoderSpec(Spec):
     num_heads: Count
 
 
-class MaskSpec(Spec):
-    """Which tubes are hidden; ``tube`` hides the same places in every time slot."""
+class TubeMask(Spec):
+    """The same random places hidden in every time slot (VideoMAE)."""
 
     kind: Literal["tube"]
     ratio: Fraction
+
+
+class RandomMask(Spec):
+    """Random tubes hidden, each time slot drawn on its own, equally many in each (VideoMAE's ablation)."""
+
+    kind: Literal["random"]
+    ratio: Fraction
+
+
+class MotionMask(Spec):
+    """Hidden places follow what moves, measured by frame differences (after MGM and MGMAE)."""
+
+    kind: Literal["motion"]
+    ratio: Fraction
+    strength: NonNegative
+    """Weight of one standard deviation of motion against the random part; 0 is tube masking."""
+
+
+MaskSpec = TubeMask | RandomMask | MotionMask
 
 
 class VideoMaeObjective(Spec):
@@ -73,16 +93,41 @@ class VideoMaeObjective(Spec):
     kind: Literal["videomae"]
 
 
-class SigmaMlpObjective(Spec):
-    """Swapped prediction of Sinkhorn-balanced assignments, targets from a learned MLP (SIGMA-MLP)."""
+class ClusterObjective(Spec):
+    """Swapped prediction of Sinkhorn-balanced assignments (SIGMA equations 3-6)."""
 
-    kind: Literal["sigma_mlp"]
     num_prototypes: Count
     epsilon: Positive
     sinkhorn_iterations: Count
     temperature: Positive
     codes: Literal["hard", "soft"]
+
+
+class SigmaMlpObjective(ClusterObjective):
+    """Targets from a jointly learned MLP on the masked pixels (SIGMA-MLP)."""
+
+    kind: Literal["sigma_mlp"]
     projector_widths: tuple[Count, ...]
+
+
+class TeacherSpec(Spec):
+    """The frozen image model whose patch tokens are the targets of SIGMA-DINO."""
+
+    model: str
+    """``timm:<name>`` for a published model; ``run:<recipe>`` for a run of that recipe with the same seed."""
+    width: Count
+    resize: Literal["none", "bilinear"]
+    """What happens where the teacher's token map is not the video's: an error, or a bilinear resize (DINOv2)."""
+
+
+class SigmaDinoObjective(ClusterObjective):
+    """Targets from a frozen image model, one frame per time slot, standardised per clip and channel (SIGMA-DINO)."""
+
+    kind: Literal["sigma_dino"]
+    teacher: TeacherSpec
+
+
+SigmaObjective = SigmaMlpObjective | SigmaDinoObjective
 
 
 class DataSpec(Spec):
@@ -91,8 +136,10 @@ class DataSpec(Spec):
     datasets: tuple[str, ...]
     """Dataset cards whose train split is used."""
     stride_frames: Count
-    crop: Literal["centre"]
-    """``centre``: short side to the encoder's size, centre crop."""
+    crop: Literal["centre", "multi_scale"]
+    """``centre``: short side to the encoder's size, centre crop; ``multi_scale``: as released, see data/crops.py."""
+    loader: Literal["memory", "stream"]
+    """``memory``: videos decoded once and held; ``stream``: decoded by workers whenever a clip is drawn."""
 
 
 class OptimSpec(Spec):
@@ -110,15 +157,84 @@ class OptimSpec(Spec):
     precision: Literal["float32", "bfloat16"]
 
 
-class Recipe(Spec):
-    """One pretraining run."""
+class MaskedVideoRecipe(Spec):
+    """One pretraining run of SIGMA or VideoMAE."""
 
     recipe: str
     summary: str
     encoder: EncoderSpec
     decoder: DecoderSpec
-    mask: MaskSpec
-    objective: Annotated[VideoMaeObjective | SigmaMlpObjective, Field(discriminator="kind")]
+    mask: Annotated[MaskSpec, Field(discriminator="kind")]
+    objective: Annotated[VideoMaeObjective | SigmaMlpObjective | SigmaDinoObjective, Field(discriminator="kind")]
     data: DataSpec
     optim: OptimSpec
     checkpoint_every_steps: Count
+
+
+class ImageEncoderSpec(Spec):
+    """Geometry of an image ViT that reads a clip frame by frame."""
+
+    num_frames: Count
+    """Frames of a clip in evaluation; pretraining sees single frames."""
+    image_size: Count
+    patch_size: Count
+    width: Count
+    depth: Count
+    num_heads: Count
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        if self.image_size % self.patch_size:
+            raise ValueError(f"a {self.image_size} px image cannot be cut into patches of {self.patch_size} px")
+        if self.width % self.num_heads:
+            raise ValueError(f"width {self.width} does not divide into {self.num_heads} heads")
+        return self
+
+
+class DinoObjective(Spec):
+    """Self-distillation with no labels over several crops of a frame (DINO, arXiv 2104.14294)."""
+
+    kind: Literal["dino"]
+    head_widths: tuple[Count, ...]
+    """Widths of the projection head; the last one is the bottleneck."""
+    num_outputs: Count
+    student_temperature: Positive
+    teacher_temperature: Positive
+    teacher_momentum: Fraction
+    """At the first step; a cosine takes it to 1 at the last."""
+    centre_momentum: Fraction
+
+
+class MultiCropSpec(Spec):
+    """Two large crops for student and teacher, small ones for the student alone (SwAV, DINO)."""
+
+    datasets: tuple[str, ...]
+    loader: Literal["memory", "stream"]
+    global_area: tuple[Fraction, Annotated[float, Field(gt=0, le=1)]]
+    local_area: tuple[Fraction, Annotated[float, Field(gt=0, le=1)]]
+    num_local: Count
+    local_size: Count
+    jitter: NonNegative
+    """Strength of the colour jitter (brightness, contrast, saturation); hue gets a quarter of it."""
+
+
+class DinoRecipe(Spec):
+    """One pretraining run of DINO on single frames."""
+
+    recipe: str
+    summary: str
+    encoder: ImageEncoderSpec
+    objective: DinoObjective
+    data: MultiCropSpec
+    optim: OptimSpec
+    checkpoint_every_steps: Count
+
+
+Recipe = MaskedVideoRecipe | DinoRecipe
+
+
+def parse_recipe(content: dict[str, Any], *, where: str) -> Recipe:
+    """Validate a mapping as the kind of recipe its objective asks for; ``where`` opens the error sentence."""
+    objective = content.get("objective")
+    is_dino = isinstance(objective, dict) and objective.get("kind") == "dino"
+    return parse_spec(DinoRecipe if is_dino else MaskedVideoRecipe, content, where=where)

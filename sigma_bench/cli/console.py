@@ -26,7 +26,7 @@ err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() el
 
 
 @contextmanager
-def progress(*columns: ProgressColumn) -> Iterator[Progress]:
+def progress(*columns: ProgressColumn, disable: bool = False) -> Iterator[Progress]:
     """A progress display that leaves one line per finished task; plain where there is no terminal."""
     shown = (
         SpinnerColumn(finished_text=" "),
@@ -36,5 +36,5 @@ def progress(*columns: ProgressColumn) -> Iterator[Progress]:
         *columns,
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with Progress(*shown, console=err) as display:
+    with Progress(*shown, console=err, disable=disable) as display:
         yield display

@@ -5,8 +5,10 @@ import sys
 import typer
 
 from sigma_bench import __version__
-from sigma_bench.cli import data, demo, doctor, evaluate, models, pretrain, table, tasks
+from sigma_bench.cli import bench, data, demo, doctor, evaluate, models, pretrain, table, tasks
 from sigma_bench.cli.console import err, out
+from sigma_bench.cli.processes import speaks
+from sigma_bench.training.preemption import Preempted
 
 app = typer.Typer(
     name="sigma-bench",
@@ -22,6 +24,7 @@ app.command("table")(table.table)
 app.command("tasks")(tasks.tasks)
 app.command("models")(models.models)
 app.command("doctor")(doctor.doctor)
+app.command("bench")(bench.bench)
 app.add_typer(data.app, name="data")
 
 
@@ -43,8 +46,13 @@ def app_main() -> None:
     try:
         app()
     except ValueError as error:
-        err.print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
+        if speaks():
+            err.print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
         sys.exit(2)
+    except Preempted as stop:
+        if speaks():
+            err.print(str(stop))
+        sys.exit(stop.exit_code)
     except KeyboardInterrupt:
         err.print("stopped; the same command continues from the last checkpoint and skips what is finished")
         sys.exit(130)

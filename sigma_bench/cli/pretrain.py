@@ -1,41 +1,76 @@
 """``sigma-bench pretrain``: run a recipe, or continue it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.progress import TextColumn
 
 from sigma_bench.cli.console import out, progress
+from sigma_bench.cli.processes import is_launched, run_on_processes, speaks
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.recipe import Recipe
+
+if TYPE_CHECKING:
+    from sigma_bench.training.loop import RunOptions
+
+SHOWN_MONITORS = {"usage_entropy": "usage", "code_agreement": "agreement", "feature_std": "spread"}
 
 
 def pretrain(
     recipe: str = typer.Argument(..., help="Name of a recipe in pretrain/, or a path ending in .yaml."),
     data: Path = typer.Option(..., help="Data root that holds the recipe's datasets."),
     output: Path = typer.Option(None, help="Folder of this run; default results/runs/<recipe>-seed<seed>."),
-    seed: int = typer.Option(0, help="Draws weights, batches, clip starts and masks."),
-    pieces: int = typer.Option(1, min=1, help="Compute each global batch in so many pieces, to save memory."),
+    seed: int = typer.Option(0, help="Draws weights, batches, clip starts, crops and masks."),
+    teacher: str = typer.Option(None, help="SIGMA-DINO: model name or file in place of the recipe's teacher."),
+    device: str = typer.Option("auto", help="auto, cpu or cuda."),
+    nproc: int = typer.Option(1, min=1, help="Processes on this machine, one per GPU; the global batch stays."),
+    pieces: int = typer.Option(1, min=1, help="Compute each process's batch in so many pieces, to save memory."),
+    workers: int = typer.Option(0, min=0, help="Processes that decode videos, per training process."),
+    recompute: bool = typer.Option(False, help="Activation checkpointing: less memory, a third more computing."),
 ) -> None:
-    """Pretrain a model; a run that was stopped continues, a finished one is left alone."""
+    """Pretrain a model; a run that was stopped continues, a finished one is left alone.
+
+    Also runs under torchrun (several machines): torchrun ... -m sigma_bench pretrain ...
+    """
     spec = load_recipe(recipe)
+    if nproc > 1 and not is_launched():
+        raise typer.Exit(run_on_processes(nproc))
+    from sigma_bench.training.loop import RunOptions
+
     folder = output or Path("results/runs") / f"{spec.recipe}-seed{seed}"
-    out.print(f"checkpoint: {pretrain_with_progress(spec, data, folder, seed=seed, pieces=pieces)}")
+    options = RunOptions(num_pieces=pieces, num_workers=workers, recompute=recompute)
+    path = pretrain_with_progress(spec, data, folder, seed=seed, teacher=teacher, device=device, options=options)
+    if speaks():
+        out.print(f"checkpoint: {path}")
 
 
-def pretrain_with_progress(recipe: Recipe, data: Path, folder: Path, *, seed: int, pieces: int = 1) -> Path:
-    """Run a recipe showing loss, speed, time left and prototypes in use."""
+def pretrain_with_progress(
+    recipe: Recipe,
+    data: Path,
+    folder: Path,
+    *,
+    seed: int,
+    teacher: str | None = None,
+    device: str = "auto",
+    options: "RunOptions | None" = None,
+) -> Path:
+    """Run a recipe showing loss, speed, time left, the share of time spent waiting for data, and the monitors."""
     from sigma_bench.runs.pretrain import pretrain as run
-    from sigma_bench.training.loop import Progress
+    from sigma_bench.training.loop import RunOptions
+    from sigma_bench.training.monitoring import Progress
 
-    with progress(TextColumn("{task.fields[numbers]}")) as display:
+    with progress(TextColumn("{task.fields[numbers]}"), disable=not speaks()) as display:
         bar = display.add_task(f"pretrain {recipe.recipe} (seed {seed})", total=None, numbers="reading videos")
 
         def report(state: Progress) -> None:
-            used = "" if state.prototypes_used is None else f"  {state.prototypes_used} prototypes"
-            numbers = f"loss {state.loss:.3f}  {state.clips_per_second:.0f} clips/s{used}"
+            seen = [f"{short} {state.monitors[key]:.2f}" for key, short in SHOWN_MONITORS.items() if key in state.monitors]
+            speed = f"{state.clips_per_second:.0f} clips/s (waiting {state.waiting_share:.0%})"
+            numbers = "  ".join([f"loss {state.loss:.3f}", speed, *seen])
             display.update(bar, total=state.num_steps, completed=state.step, numbers=numbers)
 
-        path = run(recipe, data, folder, seed=seed, num_pieces=pieces, report=report)
+        path = run(
+            recipe, data, folder, seed=seed, teacher=teacher, device=device, options=options or RunOptions(), report=report
+        )
         display.update(bar, total=1, completed=1) if display.tasks[0].total is None else None
     return path

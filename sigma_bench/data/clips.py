@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from sigma_bench.data.decoding import DecodeError, numbered_files, open_media, read_palette_mask
 from sigma_bench.data.manifest import Sample
-from sigma_bench.data.sampling import clip_indices, random_start_indices
+from sigma_bench.data.sampling import clip_indices
 from sigma_bench.data.transforms import centre_crop, squash, squash_masks
 from sigma_bench.specs.protocol import ClipSpec
 
@@ -39,39 +39,6 @@ class EvaluationClips(Dataset[tuple[int, Tensor | str]]):
         wanted, position = np.unique(index_VT, return_inverse=True)
         frame_TCHW = centre_crop(decoder.frames(wanted.tolist()), self.image_size)
         return frame_TCHW[torch.from_numpy(position.reshape(index_VT.shape))]
-
-
-class PretrainingVideos:
-    """Videos held in memory, decoded and cropped once: the loader of data sets that fit (the mini world).
-
-    Raises:
-        ValueError: a video does not decode, or the videos take more than ``limit_bytes``.
-    """
-
-    def __init__(self, samples: Sequence[Sample], *, image_size: int, limit_bytes: int) -> None:
-        self.ids = [sample.id for sample in samples]
-        self.frame_TCHW: list[Tensor] = []
-        held = 0
-        for sample in samples:
-            decoder = open_media(sample)
-            self.frame_TCHW.append(centre_crop(decoder.frames(range(len(decoder))), image_size))
-            held += self.frame_TCHW[-1].nbytes
-            if held > limit_bytes:
-                raise ValueError(
-                    f"the pretraining videos take more than {limit_bytes / 2**30:.0f} GiB in memory; "
-                    "use a recipe whose loader decodes on the fly"
-                )
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def batch(self, indices: Sequence[int], *, num_frames: int, stride_frames: int, rng: np.random.Generator) -> Tensor:
-        """Clips with random starts, (B, T, C, H, W) uint8."""
-        clips = []
-        for index in indices:
-            video = self.frame_TCHW[index]
-            clips.append(video[random_start_indices(len(video), num_frames, stride_frames, rng)])
-        return torch.stack(clips)
 
 
 def masked_sequence(sample: Sample, indices: Sequence[int], image_size: int) -> tuple[Tensor, np.ndarray]:

@@ -12,7 +12,7 @@ from torchvision.transforms.v2 import functional as F
 
 def centre_crop(frame_THWC: np.ndarray, size: int) -> Tensor:
     """Short side to ``size`` (bilinear, antialiased), centre crop: (T, C, size, size) uint8."""
-    frame_TCHW = _channels_first(frame_THWC)
+    frame_TCHW = channels_first(frame_THWC)
     height, width = frame_TCHW.shape[-2:]
     scale = size / min(height, width)
     target = [max(size, round(height * scale)), max(size, round(width * scale))]
@@ -21,7 +21,7 @@ def centre_crop(frame_THWC: np.ndarray, size: int) -> Tensor:
 
 def squash(frame_THWC: np.ndarray, size: int) -> Tensor:
     """The whole frame to a square, aspect ratio not kept: (T, C, size, size) uint8."""
-    return _resize(_channels_first(frame_THWC), [size, size])
+    return _resize(channels_first(frame_THWC), [size, size])
 
 
 def squash_masks(mask_THW: np.ndarray, size: int) -> np.ndarray:
@@ -32,12 +32,17 @@ def squash_masks(mask_THW: np.ndarray, size: int) -> np.ndarray:
 
 def normalised_clip(frame_BTCHW: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """uint8 frames to the encoder's clip, (B, C, T, H, W) float32."""
-    clip = frame_BTCHW.to(torch.float32).div_(255).transpose(1, 2)
-    shape = (1, -1, 1, 1, 1)
-    return (clip - torch.tensor(mean).view(shape)) / torch.tensor(std).view(shape)
+    return normalised_image(frame_BTCHW, mean, std).transpose(1, 2)
 
 
-def _channels_first(frame_THWC: np.ndarray) -> Tensor:
+def normalised_image(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """uint8 images (..., C, H, W) to float32, each colour less its mean over its deviation (both for values 0..1)."""
+    centre, scale = (torch.tensor(value, device=image.device).view(-1, 1, 1) for value in (mean, std))
+    return (image.to(torch.float32).div_(255) - centre) / scale
+
+
+def channels_first(frame_THWC: np.ndarray) -> Tensor:
+    """Decoded frames as torch lays images out, (T, C, H, W)."""
     return torch.from_numpy(np.ascontiguousarray(frame_THWC)).permute(0, 3, 1, 2)
 
 

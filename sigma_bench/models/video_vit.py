@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from timm.layers import DropPath
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from sigma_bench.specs.recipe import EncoderSpec
 
@@ -114,6 +115,28 @@ class Block(nn.Module):
         return token_BND + self.drop_path(refined if self.gamma_2 is None else self.gamma_2 * refined)
 
 
+class Blocks(nn.ModuleList):
+    """Blocks one after the other; with ``recompute`` only their inputs are kept for the backward pass."""
+
+    recompute = False
+
+    def forward(self, token_BND: Tensor) -> Tensor:
+        for block in self:
+            token_BND = (
+                checkpoint(block, token_BND, use_reentrant=False)
+                if self.recompute and self.training
+                else block(token_BND)
+            )
+        return token_BND
+
+
+def recompute_blocks(model: nn.Module) -> None:
+    """Switch on activation checkpointing in every stack of blocks of a model."""
+    for module in model.modules():
+        if isinstance(module, Blocks):
+            module.recompute = True
+
+
 class VideoViT(nn.Module):
     """Encoder: tubes -> tokens.  Position codes are recomputed for any clip length or image size."""
 
@@ -122,7 +145,7 @@ class VideoViT(nn.Module):
         self.spec = spec
         self.patch_embed = TubeEmbedding(spec.tubelet_frames, spec.patch_size, spec.width)
         rates = torch.linspace(0, spec.drop_path, spec.depth).tolist()
-        self.blocks = nn.ModuleList(Block(spec.width, spec.num_heads, rate, spec.layer_scale) for rate in rates)
+        self.blocks = Blocks(Block(spec.width, spec.num_heads, rate, spec.layer_scale) for rate in rates)
         self.norm = nn.LayerNorm(spec.width, eps=LAYER_NORM_EPS)
         initialise_linears(self.blocks)
 
@@ -137,9 +160,7 @@ class VideoViT(nn.Module):
             token_BND = token_BND + position_ND
         else:
             token_BND = token_BND + take(position_ND.expand(len(clip_BCTHW), -1, -1), visible_BN)
-        for block in self.blocks:
-            token_BND = block(token_BND)
-        return self.norm(token_BND)
+        return self.norm(self.blocks(token_BND))
 
 
 def initialise_linears(modules: Sequence[nn.Module] | nn.Module) -> None:

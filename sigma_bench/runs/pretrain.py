@@ -1,23 +1,26 @@
-"""One pretraining run: recipe + data -> checkpoint folder with weights and training history."""
+"""One pretraining run: recipe + data (+ teacher) -> checkpoint folder with weights and training history."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 from sigma_bench.data.catalogue import open_dataset
-from sigma_bench.data.clips import PretrainingVideos
 from sigma_bench.data.manifest import Sample
 from sigma_bench.models.checkpoints import read_checkpoint, save_checkpoint
-from sigma_bench.models.zoo import CHECKPOINT_NAME
+from sigma_bench.models.frame_encoder import FrameEncoder
+from sigma_bench.models.zoo import CHECKPOINT_NAME, load_encoder
 from sigma_bench.records.store import write_atomically
+from sigma_bench.runs.lock import exclusive
+from sigma_bench.sigma.teacher import Teacher
 from sigma_bench.specs.catalogue import load_dataset
 from sigma_bench.specs.fingerprint import digest, recipe_fingerprint
-from sigma_bench.specs.recipe import Recipe
-from sigma_bench.training.loop import Progress, train
+from sigma_bench.specs.recipe import Recipe, SigmaDinoObjective
+from sigma_bench.training.distribution import World, joined_world
+from sigma_bench.training.loop import RunOptions, train
+from sigma_bench.training.monitoring import Progress
 from sigma_bench.training.resume import STATE_NAME
 
 HISTORY_NAME = "history.json"
-MEMORY_LIMIT_BYTES = 4 * 2**30
 
 
 def pretrain(
@@ -26,30 +29,53 @@ def pretrain(
     folder: Path,
     *,
     seed: int,
-    num_pieces: int = 1,
+    teacher: str | None = None,
+    device: str = "auto",
+    options: RunOptions = RunOptions(),  # noqa: B008 (frozen)
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Path:
     """Run a recipe, or continue or merely find it in ``folder``: path of the checkpoint.
 
+    Args:
+        teacher: model name that takes the place of the recipe's, such as a local file of the same weights.
+
     Raises:
-        ValueError: the data is not there, the folder holds another run, or training diverges.
+        ValueError: the data or the teacher is not there, the folder holds another run or is being written by
+            another process, or training diverges.
+        Preempted: asked to stop; the state is saved.
     """
-    samples, data_sha256 = training_samples(recipe, data_root)
-    identity = digest([recipe_fingerprint(recipe), seed, data_sha256])
-    path = folder / CHECKPOINT_NAME
-    if path.exists():
-        if read_checkpoint(path).identity != identity:
-            raise ValueError(f"{path}: the end of a run with another recipe, seed or data; choose another --output")
+    with joined_world(device) as world, exclusive(folder, active=world.is_main):
+        samples, data_sha256 = training_samples(recipe, data_root)
+        frozen = open_teacher(recipe, folder, seed=seed, name=teacher)
+        identity = digest(
+            [recipe_fingerprint(recipe), seed, data_sha256, *([frozen.sha256] if frozen else [])]
+        )
+        path = folder / CHECKPOINT_NAME
+        if path.exists():
+            if read_checkpoint(path).identity != identity:
+                raise ValueError(
+                    f"{path}: the end of a run with another recipe, seed, data or teacher; choose another --output"
+                )
+            return path
+        if world.is_main:
+            write_atomically(folder / "recipe.json", recipe.model_dump_json(indent=1).encode())
+        model, history = train(
+            recipe,
+            samples,
+            identity=identity,
+            seed=seed,
+            folder=folder,
+            world=world,
+            teacher=frozen.to(world.device) if frozen else None,
+            options=options,
+            report=report,
+        )
+        if world.is_main:
+            write_atomically(folder / HISTORY_NAME, json.dumps(history).encode())
+            save_checkpoint(path, model.state_dict(), recipe, seed=seed, identity=identity)
+            (folder / STATE_NAME).unlink()
+        world.wait()
         return path
-    write_atomically(folder / "recipe.json", recipe.model_dump_json(indent=1).encode())
-    videos = PretrainingVideos(samples, image_size=recipe.encoder.image_size, limit_bytes=MEMORY_LIMIT_BYTES)
-    model, history = train(
-        recipe, videos, identity=identity, seed=seed, folder=folder, num_pieces=num_pieces, report=report
-    )
-    write_atomically(folder / HISTORY_NAME, json.dumps(history).encode())
-    save_checkpoint(path, model.state_dict(), recipe, seed=seed, identity=identity)
-    (folder / STATE_NAME).unlink()
-    return path
 
 
 def training_samples(recipe: Recipe, data_root: Path) -> tuple[list[Sample], str]:
@@ -61,3 +87,26 @@ def training_samples(recipe: Recipe, data_root: Path) -> tuple[list[Sample], str
         samples += split.samples
         digests.append([name, split.sha256])
     return samples, digest(digests)
+
+
+def open_teacher(recipe: Recipe, folder: Path, *, seed: int, name: str | None) -> Teacher | None:
+    """The frozen teacher of a SIGMA-DINO recipe; ``run:<recipe>`` is that recipe's run with the same seed, beside
+    this run's folder."""
+    if not isinstance(recipe.objective, SigmaDinoObjective):
+        if name is not None:
+            raise ValueError(f"recipe '{recipe.recipe}' has no teacher; leave --teacher out")
+        return None
+    name = name or recipe.objective.teacher.model
+    kind, _, other = name.partition(":")
+    if kind == "run":
+        beside = folder.parent / f"{other}-seed{seed}"
+        if not (beside / CHECKPOINT_NAME).exists():
+            raise ValueError(
+                f"recipe '{recipe.recipe}' needs the teacher of recipe '{other}' in {beside}: run 'sigma-bench "
+                f"pretrain {other}' with the same --seed first, or name another with --teacher"
+            )
+        name = str(beside)
+    encoder = load_encoder(name)
+    if not isinstance(encoder, FrameEncoder):
+        raise ValueError(f"teacher '{name}' is a video model; SIGMA-DINO takes an image model")
+    return Teacher(encoder, recipe.objective.teacher, recipe.encoder)

@@ -6,16 +6,18 @@ Shapes: B clips, N tubes, V visible, M masked, D encoder width, E decoder width,
 import torch
 from torch import Tensor, nn
 
-from sigma_bench.models.video_vit import LAYER_NORM_EPS, Block, VideoViT, initialise_linears, sinusoid_table, take
+from sigma_bench.models.video_vit import LAYER_NORM_EPS, Block, Blocks, VideoViT, initialise_linears, sinusoid_table, take
 from sigma_bench.sigma.projector import MlpProjector
 from sigma_bench.sigma.prototypes import Prototypes
 from sigma_bench.sigma.targets import normalised_tubes
+from sigma_bench.sigma.teacher import Teacher
 from sigma_bench.specs.recipe import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     DecoderSpec,
     EncoderSpec,
-    Recipe,
+    MaskedVideoRecipe,
+    SigmaDinoObjective,
     SigmaMlpObjective,
 )
 
@@ -25,15 +27,13 @@ class Decoder(nn.Module):
 
     def __init__(self, spec: DecoderSpec, target_width: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(spec.width, spec.num_heads) for _ in range(spec.depth))
+        self.blocks = Blocks(Block(spec.width, spec.num_heads) for _ in range(spec.depth))
         self.norm = nn.LayerNorm(spec.width, eps=LAYER_NORM_EPS)
         self.head = nn.Linear(spec.width, target_width)
         initialise_linears(self)
 
     def forward(self, token_BNE: Tensor, num_masked: int) -> Tensor:
-        for block in self.blocks:
-            token_BNE = block(token_BNE)
-        return self.head(self.norm(token_BNE[:, -num_masked:]))
+        return self.head(self.norm(self.blocks(token_BNE)[:, -num_masked:]))
 
 
 class MaskedVideoModel(nn.Module):
@@ -79,16 +79,40 @@ class MaskedVideoModel(nn.Module):
 
 
 class SigmaModel(MaskedVideoModel):
-    """SIGMA-MLP: guesses live in the space of a learned projection and are scored against prototypes."""
+    """Guesses live in the space of projected targets and are compared with them through prototypes."""
 
-    def __init__(self, encoder: EncoderSpec, decoder: DecoderSpec, objective: SigmaMlpObjective) -> None:
-        super().__init__(encoder, decoder, objective.projector_widths[-1])
-        self.projector = MlpProjector(tube_width(encoder), objective.projector_widths)
-        self.prototypes = Prototypes(objective.num_prototypes, objective.projector_widths[-1])
+    def __init__(self, encoder: EncoderSpec, decoder: DecoderSpec, num_prototypes: int, target_width: int) -> None:
+        super().__init__(encoder, decoder, target_width)
+        self.prototypes = Prototypes(num_prototypes, target_width)
 
     def project(self, clip_BCTHW: Tensor, mask_BN: Tensor) -> Tensor:
-        """Projected features of the masked tubes, (B, M, W)."""
+        """What the masked tubes should be recognised as, (B, M, W)."""
+        raise NotImplementedError
+
+
+class SigmaMlpModel(SigmaModel):
+    """SIGMA-MLP: targets are a learned projection of the masked pixels."""
+
+    def __init__(self, encoder: EncoderSpec, decoder: DecoderSpec, objective: SigmaMlpObjective) -> None:
+        width = objective.projector_widths[-1]
+        super().__init__(encoder, decoder, objective.num_prototypes, width)
+        self.projector = MlpProjector(tube_width(encoder), objective.projector_widths)
+
+    def project(self, clip_BCTHW: Tensor, mask_BN: Tensor) -> Tensor:
         return self.projector(self.masked_pixels(clip_BCTHW, mask_BN))
+
+
+class SigmaDinoModel(SigmaModel):
+    """SIGMA-DINO: targets are the patch tokens of a frozen image model; there is no projector to learn."""
+
+    def __init__(
+        self, encoder: EncoderSpec, decoder: DecoderSpec, objective: SigmaDinoObjective, teacher: Teacher
+    ) -> None:
+        super().__init__(encoder, decoder, objective.num_prototypes, objective.teacher.width)
+        self.teacher = teacher  # not a module: its weights are neither trained nor saved
+
+    def project(self, clip_BCTHW: Tensor, mask_BN: Tensor) -> Tensor:
+        return take(self.teacher.tokens(clip_BCTHW), mask_BN)
 
 
 def tube_width(encoder: EncoderSpec) -> int:
@@ -96,8 +120,12 @@ def tube_width(encoder: EncoderSpec) -> int:
     return encoder.tubelet_frames * encoder.patch_size**2 * 3
 
 
-def build_model(recipe: Recipe) -> MaskedVideoModel:
-    """The freshly initialised model of a recipe, from torch's current random state."""
-    if isinstance(recipe.objective, SigmaMlpObjective):
-        return SigmaModel(recipe.encoder, recipe.decoder, recipe.objective)
+def build_model(recipe: MaskedVideoRecipe, teacher: Teacher | None = None) -> MaskedVideoModel:
+    """The freshly initialised model of a recipe, from torch's current random state; SIGMA-DINO needs its teacher."""
+    objective = recipe.objective
+    if isinstance(objective, SigmaMlpObjective):
+        return SigmaMlpModel(recipe.encoder, recipe.decoder, objective)
+    if isinstance(objective, SigmaDinoObjective):
+        assert teacher is not None
+        return SigmaDinoModel(recipe.encoder, recipe.decoder, objective, teacher)
     return MaskedVideoModel(recipe.encoder, recipe.decoder, tube_width(recipe.encoder))

@@ -1,131 +1,174 @@
-"""The pretraining loop: batches in, weights out; resumable at every checkpoint.
+"""The pretraining loop: batches in, weights out; resumable at every checkpoint, on any number of processes."""
 
-Shapes: B clips, C colours, T frames, H W pixels, N tubes.
-"""
-
-import math
+import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import nn
 
-from sigma_bench.data.clips import PretrainingVideos
-from sigma_bench.data.transforms import normalised_clip
-from sigma_bench.sigma.masking import tube_mask
-from sigma_bench.sigma.model import MaskedVideoModel, build_model
-from sigma_bench.sigma.objective import accumulate_gradients
-from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, Recipe
+from sigma_bench.data.manifest import Sample
+from sigma_bench.data.pretraining import Example
+from sigma_bench.records.store import write_atomically
+from sigma_bench.sigma.sinkhorn import Diverged
+from sigma_bench.sigma.step import StepOutput
+from sigma_bench.sigma.teacher import Teacher
+from sigma_bench.specs.recipe import Recipe
+from sigma_bench.training.accumulation import accumulate_gradients, distributed
+from sigma_bench.training.batches import Batches
+from sigma_bench.training.distribution import World
+from sigma_bench.training.methods import Method, build_method
+from sigma_bench.training.monitoring import (
+    LOG_EVERY_STEPS,
+    EventWriter,
+    LossWindow,
+    NotFinite,
+    Progress,
+    warn_of_collapse,
+)
 from sigma_bench.training.optimiser import build_optimiser, set_learning_rate
+from sigma_bench.training.preemption import Preempted, stop_flag
 from sigma_bench.training.resume import STATE_NAME, load_state, save_state
 from sigma_bench.training.schedule import learning_rate
 
-LOG_EVERY_STEPS = 10
+DIVERGED_NAME = "diverged_batch.json"
+Report = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
-class Progress:
-    """What the loop reports after each logged step."""
+class RunOptions:
+    """How a run is computed; none of it changes the method, only rounding, memory and speed."""
 
-    step: int
-    num_steps: int
-    loss: float
-    lr: float
-    prototypes_used: int | None
-    clips_per_second: float
+    num_pieces: int = 1
+    """Pieces in which each process computes its share of the batch."""
+    num_workers: int = 0
+    """Processes that make examples; 0 makes them in the loop."""
+    recompute: bool = False
+    """Activation checkpointing: keep only the inputs of the blocks."""
 
-    def as_row(self) -> dict[str, float]:
-        """The row kept in the training history; nothing in it depends on the machine's speed."""
-        row: dict[str, float] = {"step": self.step, "loss": self.loss, "lr": self.lr}
-        if self.prototypes_used is not None:
-            row["prototypes_used"] = self.prototypes_used
-        return row
+
+@dataclass
+class Run:
+    """A recipe being trained: everything the loop holds."""
+
+    recipe: Recipe
+    identity: str
+    seed: int
+    folder: Path
+    world: World
+    options: RunOptions
+    batches: Batches
+    method: Method
+    optimiser: torch.optim.Optimizer
+    first: int = 0
+    """Steps that an earlier attempt has done."""
+    history: list[dict[str, float]] = field(default_factory=list)
 
 
 def train(
     recipe: Recipe,
-    videos: PretrainingVideos,
+    samples: Sequence[Sample],
     *,
     identity: str,
     seed: int,
     folder: Path,
-    num_pieces: int = 1,
-    report: Callable[[Progress], None] = lambda progress: None,
-) -> tuple[MaskedVideoModel, list[dict[str, float]]]:
+    world: World,
+    teacher: Teacher | None = None,
+    options: RunOptions = RunOptions(),  # noqa: B008 (frozen)
+    report: Report = lambda progress: None,
+) -> tuple[nn.Module, list[dict[str, float]]]:
     """Run a recipe to its end, continuing from ``folder`` if a run was stopped there: model and history.
 
     Args:
-        identity: digest of recipe, seed and data; a state that says otherwise is refused.
-        num_pieces: pieces in which each global batch is computed, to save memory; the method stays the same.
+        identity: digest of recipe, seed, data and teacher; a state that says otherwise is refused.
+        report: called on the main process only.
 
     Raises:
-        ValueError: fewer videos than one batch, a state of another run in the folder, or a loss that is not finite.
+        ValueError: too few videos, a batch that does not divide, a state of another run, or a loss that is not finite.
+        Preempted: asked to stop; the state is saved.
     """
-    optim = recipe.optim
-    steps_per_epoch = len(videos) // optim.global_batch
-    if steps_per_epoch == 0:
-        raise ValueError(
-            f"recipe '{recipe.recipe}': {len(videos)} videos do not fill one batch of {optim.global_batch}"
-        )
-    num_steps = optim.epochs * steps_per_epoch
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = build_model(recipe)
-    optimiser = build_optimiser(model, optim)
-    state = folder / STATE_NAME
-    first, history = load_state(state, model, optimiser, identity=identity)
-    started = time.monotonic()
-    for step in range(first, num_steps):
-        clip_BCTHW, mask_BN = make_batch(recipe, videos, seed=seed, step=step)
-        set_learning_rate(optimiser, learning_rate(optim, step, num_steps, steps_per_epoch))
-        optimiser.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=optim.precision == "bfloat16"):
-            out = accumulate_gradients(model, clip_BCTHW, mask_BN, recipe.objective, num_pieces)
-        optimiser.step()
-        done = step + 1
-        if done % LOG_EVERY_STEPS == 0 or done == num_steps:
-            loss = require_finite(out.loss.item(), videos, recipe, seed=seed, step=step)
-            used = None if out.prototypes_used is None else int(out.prototypes_used)
-            speed = (done - first) * optim.global_batch / (time.monotonic() - started)
-            progress = Progress(done, num_steps, loss, optimiser.param_groups[0]["lr"], used, speed)
-            history.append(progress.as_row())
-            report(progress)
-        if done % recipe.checkpoint_every_steps == 0 or done == num_steps:
-            save_state(state, model, optimiser, step=done, identity=identity, history=history)
-    return model, history
-
-
-def make_batch(recipe: Recipe, videos: PretrainingVideos, *, seed: int, step: int) -> tuple[Tensor, Tensor]:
-    """Clips (B, C, T, H, W), normalised, and masks (B, N) of one step; a pure function of seed and step."""
-    encoder = recipe.encoder
-    rng = np.random.default_rng([seed, step])
-    frame_BTCHW = videos.batch(
-        batch_indices(len(videos), recipe.optim.global_batch, seed=seed, step=step),
-        num_frames=encoder.num_frames,
-        stride_frames=recipe.data.stride_frames,
-        rng=rng,
+    batches = Batches(
+        recipe, samples, world, seed=seed, num_pieces=options.num_pieces, num_workers=options.num_workers
     )
-    generator = torch.Generator().manual_seed(int(rng.integers(2**63 - 1)))
-    mask_BN = tube_mask(len(frame_BTCHW), encoder.grid(), recipe.mask.ratio, generator)
-    return normalised_clip(frame_BTCHW, IMAGENET_MEAN, IMAGENET_STD), mask_BN
+    method = build_method(recipe, seed=seed, teacher=teacher, group=world.group, recompute=options.recompute)
+    method.to(world.device)
+    optimiser = build_optimiser(method.model, recipe.optim)
+    run = Run(recipe, identity, seed, folder, world, options, batches, method, optimiser)
+    run.first, run.history = load_state(folder / STATE_NAME, method.model, optimiser, identity=identity)
+    with torch.random.fork_rng(devices=[world.device] if world.device.type == "cuda" else []):
+        try:
+            _all_steps(run, report)
+        except NotFinite as error:
+            raise ValueError(_divergence_sentence(run, error)) from error
+    return method.model, run.history
 
 
-def batch_indices(num_videos: int, batch_size: int, *, seed: int, step: int) -> list[int]:
-    """Videos of one step: every epoch is one seeded permutation, its incomplete last batch dropped."""
-    epoch, position = divmod(step, num_videos // batch_size)
-    order = np.random.default_rng([seed, epoch, num_videos]).permutation(num_videos)
-    return order[position * batch_size : (position + 1) * batch_size].tolist()
+def _all_steps(run: Run, report: Report) -> None:
+    """Every step that is left; what is looked at or saved in between is decided by the step's number alone."""
+    module, window, last = distributed(run.method, run.world), LossWindow(run.world), run.batches.num_steps
+    started, waited = time.monotonic(), 0.0
+    with EventWriter(run.folder, first=run.first, active=run.world.is_main) as events, stop_flag() as stop:
+        for step, batch, waiting in run.batches.starting_at(run.first, run.method):
+            waited += waiting
+            try:
+                window.add(step, _one_step(run, module, batch, step))
+            except Diverged as error:
+                window.close()  # an earlier loss of this window may already tell
+                raise NotFinite(step, float("nan")) from error
+            done, asked = step + 1, run.world.any(stop.received is not None)
+            if done % LOG_EVERY_STEPS == 0 or done == last:
+                progress = _progress(run, window, done, time.monotonic() - started, waited)
+                run.history.append(progress.as_row())
+                if run.world.is_main:
+                    warn_of_collapse(progress)
+                    events.write(progress)
+                    report(progress)
+            if asked or done % run.recipe.checkpoint_every_steps == 0 or done == last:
+                window.close()  # nothing is saved before every loss so far was seen to be finite
+                _save(run, done)
+            if asked:
+                raise Preempted(done, stop.received)
 
 
-def require_finite(loss: float, videos: PretrainingVideos, recipe: Recipe, *, seed: int, step: int) -> float:
-    """The loss, or a ValueError that names the step and the videos of its batch."""
-    if math.isfinite(loss):
-        return loss
-    ids = [videos.ids[i] for i in batch_indices(len(videos), recipe.optim.global_batch, seed=seed, step=step)]
-    raise ValueError(
-        f"recipe '{recipe.recipe}', step {step + 1}: the loss is {loss}; the run stops here and its last checkpoint "
-        f"is kept; lower the learning rate, or look at this batch: {', '.join(ids[:8])}, ..."
+def _one_step(run: Run, module: nn.Module, batch: Example, step: int) -> StepOutput:
+    """One optimiser step; what is random inside it (drop path) comes from seed, step and rank."""
+    torch.manual_seed(int(np.random.SeedSequence([run.seed, step, run.world.rank]).generate_state(1)[0]))
+    optim, batches = run.recipe.optim, run.batches
+    set_learning_rate(run.optimiser, learning_rate(optim, step, batches.num_steps, batches.steps_per_epoch))
+    run.optimiser.zero_grad(set_to_none=True)
+    output = accumulate_gradients(
+        module, run.method, batch, num_pieces=run.options.num_pieces, bfloat16=optim.precision == "bfloat16"
+    )
+    run.optimiser.step()
+    run.method.after_update(step, batches.num_steps)
+    return output
+
+
+def _progress(run: Run, window: LossWindow, done: int, seconds: float, waited: float) -> Progress:
+    loss, monitors = window.close()
+    speed = (done - run.first) * run.recipe.optim.global_batch / seconds
+    rate = run.optimiser.param_groups[0]["lr"]
+    return Progress(done, run.batches.num_steps, loss, rate, monitors, speed, waited / seconds)
+
+
+def _save(run: Run, done: int) -> None:
+    if run.world.is_main:
+        path = run.folder / STATE_NAME
+        save_state(
+            path, run.method.model, run.optimiser, step=done, identity=run.identity, history=run.history
+        )
+    run.world.wait()
+
+
+def _divergence_sentence(run: Run, error: NotFinite) -> str:
+    """Names the step and its videos, and keeps the whole list in the run's folder."""
+    ids, path = run.batches.ids_of(error.step), run.folder / DIVERGED_NAME
+    if run.world.is_main:
+        write_atomically(path, json.dumps({"step": error.step + 1, "ids": ids}, indent=1).encode())
+    return (
+        f"recipe '{run.recipe.recipe}': {error}; the run stops here and its last checkpoint is kept; lower the "
+        f"learning rate, or look at this batch ({', '.join(ids[:4])}, ...; all in {path})"
     )

@@ -13,6 +13,8 @@ def build_optimiser(model: nn.Module, optim: OptimSpec) -> torch.optim.AdamW:
     """No decay for vectors, biases and the mask token; prototypes do decay, as released."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         decay = optim.weight_decay if parameter.ndim > 1 and name not in _NEVER_DECAYED else 0.0
         scale = optim.projector_lr_scale if name.startswith(_PROJECTION) else 1.0
         groups.setdefault((decay, scale), []).append(parameter)

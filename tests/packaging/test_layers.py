@@ -1,6 +1,6 @@
 """Imports flow one way: a package sees what lies below it, and what does without torch stays without torch.
 
-The order, lowest first: specs, records, metrics < data, models < sigma, training < protocols < runs < cli;
+The order, lowest first: specs, records, metrics < data, models < sigma, training < protocols, bench < runs < cli;
 leaderboard sees specs, records and metrics only, and runs and cli may show it.
 """
 
@@ -18,7 +18,7 @@ LAYERS = (
     ("specs", "records", "metrics"),
     ("data", "models"),
     ("sigma", "training"),
-    ("protocols",),
+    ("protocols", "bench"),
     ("runs",),
     ("cli",),
 )

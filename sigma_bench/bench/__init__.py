@@ -1,0 +1,1 @@
+"""How fast a pretraining step is: ours against a plain formulation of the same mathematics, side by side."""

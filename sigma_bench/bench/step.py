@@ -1,0 +1,156 @@
+"""One pretraining step of a recipe, ours against the plain formulation, on random clips of the recipe's size."""
+
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import torch
+
+from sigma_bench.bench.compute import count_flops, matmul_peak
+from sigma_bench.bench.pieces import Piece, loss_head, loss_head_inputs, pieces
+from sigma_bench.bench.result import PHASES, Comparison, Compute, LossHeadMemory, Precision, StepBenchmark
+from sigma_bench.bench.sides import Batch, Seconds, autocast, make_batch, our_loss, time_steps
+from sigma_bench.bench.timing import Run, alternate, extra_bytes
+from sigma_bench.records import provenance
+from sigma_bench.sigma.model import MaskedVideoModel, SigmaModel, build_model
+from sigma_bench.specs.recipe import ClusterObjective, MaskedVideoRecipe, Recipe, SigmaDinoObjective
+
+FLOAT32_BYTES = 4
+
+Report = Callable[[str, int, int], None]
+"""Called with what is being measured, how much of it is done, and of how much."""
+
+
+def measure_step(
+    recipe: Recipe,
+    *,
+    batch_size: int,
+    rounds: int,
+    precision: Precision,
+    device: torch.device,
+    report: Report = lambda name, done, total: None,
+) -> StepBenchmark:
+    """Measure a recipe's step, its parts, its loss head's memory and its distance from the matrix-product floor.
+
+    Raises:
+        ValueError: a recipe whose targets come from an image model, or one that trains an image model.
+    """
+    circumstances = _circumstances(device)
+    recipe = require_comparable(recipe)
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build_model(recipe).to(device)
+        batch = make_batch(recipe, batch_size, device)
+        times = time_steps(model, recipe, batch, dtype, rounds, lambda done, total: report("step", done, total))
+        parts = tuple(_compare(piece, rounds, device, dtype, report) for piece in pieces(model, recipe, batch, dtype))
+        report("memory and floor", 0, 1)
+        memory = loss_head_memory(model, recipe, batch)
+        compute = _compute(step_flops(model, recipe, batch), matmul_peak(device, dtype), times)
+    report("memory and floor", 1, 1)
+    return StepBenchmark(
+        recipe=recipe.recipe,
+        precision=precision,
+        batch_size=batch_size,
+        rounds=rounds,
+        num_masked=int(batch.mask_BN.sum()),
+        num_prototypes=recipe.objective.num_prototypes if isinstance(recipe.objective, ClusterObjective) else None,
+        phases=tuple(Comparison.of(name, "", *([s[name] for s in side] for side in times)) for name in PHASES),
+        step=Comparison.of("step", "", *([sum(s.values()) for s in side] for side in times)),
+        pieces=parts,
+        loss_head_memory=memory,
+        compute=compute,
+        **circumstances,
+    )
+
+
+def require_comparable(recipe: Recipe) -> MaskedVideoRecipe:
+    """The recipe, if there is a plain formulation of it.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not isinstance(recipe, MaskedVideoRecipe) or isinstance(recipe.objective, SigmaDinoObjective):
+        raise ValueError(
+            f"recipe '{recipe.recipe}' ({recipe.objective.kind}) has no plain formulation to be compared with; "
+            "choose a SIGMA-MLP or VideoMAE recipe"
+        )
+    return recipe
+
+
+def step_flops(model: MaskedVideoModel, recipe: MaskedVideoRecipe, batch: Batch) -> int:
+    """Matrix-product operations of one of our steps, forward and backward."""
+    model.zero_grad(set_to_none=True)
+    flops = count_flops(lambda: our_loss(model, recipe, batch, lambda name: None).backward())
+    model.zero_grad(set_to_none=True)
+    return flops
+
+
+def loss_head_memory(model: MaskedVideoModel, recipe: MaskedVideoRecipe, batch: Batch) -> LossHeadMemory | None:
+    """Peak extra memory of the loss head on fixed features, both ways, in float32."""
+    if not isinstance(model, SigmaModel):
+        return None
+    assert isinstance(recipe.objective, ClusterObjective)
+    target_MW, guess_MW = loss_head_inputs(model, batch.mask_BN)
+    head = loss_head(model, target_MW, guess_MW, recipe.objective)
+    plain, ours = (extra_bytes(run, target_MW.device) for run in (head.plain, head.ours))
+    if plain is None or ours is None:
+        return None
+    unit = FLOAT32_BYTES * len(target_MW) * recipe.objective.num_prototypes
+    return LossHeadMemory(unit_bytes=unit, plain_units=plain / unit, ours_units=ours / unit)
+
+
+def _compare(piece: Piece, rounds: int, device: torch.device, dtype: torch.dtype, report: Report) -> Comparison:
+    """Each call has an autocast of its own, since one keeps the weights it has cast."""
+
+    def cast(run: Run) -> Run:
+        def run_cast() -> None:
+            with autocast(device, dtype):
+                run()
+
+        return run_cast
+
+    report(piece.name, 0, 1)
+    times = alternate(cast(piece.plain), cast(piece.ours), rounds, device)
+    report(piece.name, 1, 1)
+    return Comparison.of(piece.name, piece.sizes, *times)
+
+
+def _compute(flops: int, peak: float, times: tuple[list[Seconds], list[Seconds]]) -> Compute:
+    floor = flops / peak
+    plain, ours = (median(sum(seconds.values()) for seconds in side) for side in times)
+    return Compute(
+        flops=flops,
+        peak_flops_per_second=peak,
+        floor_ms=1000 * floor,
+        plain_reached=floor / plain,
+        ours_reached=floor / ours,
+    )
+
+
+def _circumstances(device: torch.device) -> dict[str, Any]:
+    """Everything a time depends on besides the code measured."""
+    captured = provenance.capture(started=provenance.now(), seconds={})
+    return {
+        "device": device.type,
+        "hardware": captured.hardware,
+        "num_threads": torch.get_num_threads(),
+        "versions": captured.versions,
+        "commit": captured.commit,
+        "dirty": captured.dirty,
+        "started_utc": captured.started_utc,
+    }
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a name; ``auto`` is a GPU if there is one.
+
+    Raises:
+        ValueError: neither auto, cpu nor cuda, or no GPU where one is asked for.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"--device {name}: choose auto, cpu or cuda")
+    has_gpu = torch.cuda.is_available()
+    if name == "cuda" and not has_gpu:
+        raise ValueError("--device cuda: torch finds no GPU here; use cpu")
+    return torch.device("cuda" if name == "cuda" or (name == "auto" and has_gpu) else "cpu")

@@ -1,0 +1,52 @@
+"""``--nproc``: the same command on several processes of this machine, through torchrun's launcher."""
+
+import logging
+import os
+import sys
+import uuid
+
+from sigma_bench.cli.console import err
+
+
+def is_launched() -> bool:
+    """Whether this process is one of several that torchrun (or we) started."""
+    return "WORLD_SIZE" in os.environ
+
+
+def speaks() -> bool:
+    """Whether this process is the one that shows progress and errors."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def run_on_processes(num_processes: int) -> int:
+    """Run this process's own command line on ``num_processes`` processes; the exit code that tells how it ended."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # our own sentence says what failed
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_processes)))
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=num_processes,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        monitor_interval=0.2,
+    )
+    try:
+        elastic_launch(config, sys.executable)("-m", "sigma_bench", *sys.argv[1:])
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        if failure.exitcode < 0:
+            err.print(
+                f"[bold red]error:[/] process {rank} was killed by signal {-failure.exitcode}; "
+                "the same command continues from the last checkpoint",
+                soft_wrap=True,
+            )
+        return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
+    except SignalException as error:
+        return 128 + int(error.sigval)
+    return 0

@@ -1,0 +1,132 @@
+"""Unlabelled videos as training examples: one example is a pure function of (seed, step, position in the batch).
+
+Whatever is random about an example (start, crop, mask) comes from a stream named by these three numbers, so it does
+not matter which process or worker makes it, and a run can be continued at any step.
+
+Shapes: T frames, H W pixels, C colours.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from sigma_bench.data.decoding import Decoder, open_media
+from sigma_bench.data.manifest import Sample
+
+Example = tuple[Tensor, ...]
+Draw = Callable[[Decoder, np.random.Generator], Example]
+"""Makes one example out of an open video."""
+
+
+class Place(NamedTuple):
+    """Which example: the optimiser step, its position in the global batch, and the video that stands there."""
+
+    step: int
+    position: int
+    video: int
+
+
+class StreamedVideos:
+    """Videos opened whenever one is needed: for data sets that do not fit into memory."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self._samples = samples
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, index: int) -> Decoder:
+        return open_media(self._samples[index])
+
+
+class ArrayDecoder:
+    """A decoded video."""
+
+    def __init__(self, frame_THWC: np.ndarray) -> None:
+        self._frame_THWC = frame_THWC
+
+    def __len__(self) -> int:
+        return len(self._frame_THWC)
+
+    def frames(self, indices: Sequence[int]) -> np.ndarray:
+        return self._frame_THWC[list(indices)]
+
+
+class HeldVideos:
+    """Videos decoded once and held in memory, each passed through ``prepare`` first.
+
+    Raises:
+        ValueError: a video does not decode, or the videos take more than ``limit_bytes``.
+    """
+
+    def __init__(
+        self, samples: Sequence[Sample], prepare: Callable[[np.ndarray], np.ndarray], *, limit_bytes: int
+    ) -> None:
+        self._videos: list[ArrayDecoder] = []
+        held = 0
+        for sample in samples:
+            decoder = open_media(sample)
+            frame_THWC = prepare(decoder.frames(range(len(decoder))))
+            self._videos.append(ArrayDecoder(frame_THWC))
+            held += frame_THWC.nbytes
+            if held > limit_bytes:
+                raise ValueError(
+                    f"the pretraining videos take more than {limit_bytes / 2**30:.0f} GiB in memory; "
+                    "write 'loader: stream' in the recipe, which decodes on the fly"
+                )
+
+    def __len__(self) -> int:
+        return len(self._videos)
+
+    def __getitem__(self, index: int) -> Decoder:
+        return self._videos[index]
+
+
+class PretrainingExamples(Dataset[Example]):
+    """Examples by place."""
+
+    def __init__(self, videos: StreamedVideos | HeldVideos, draw: Draw, *, seed: int) -> None:
+        self._videos, self._draw, self._seed = videos, draw, seed
+
+    def __getitem__(self, place: Place) -> Example:
+        rng = np.random.default_rng([self._seed, place.step, place.position])
+        return self._draw(self._videos[place.video], rng)
+
+
+@dataclass(frozen=True)
+class BatchSampler(Sampler[list[Place]]):
+    """This process's share of every global batch, from step ``first`` to the end of the run, in order."""
+
+    num_videos: int
+    global_batch: int
+    num_steps: int
+    seed: int
+    first: int = 0
+    rank: int = 0
+    num_processes: int = 1
+
+    def __len__(self) -> int:
+        return self.num_steps - self.first
+
+    def __iter__(self) -> Iterator[list[Place]]:
+        share = self.global_batch // self.num_processes
+        mine = range(self.rank * share, (self.rank + 1) * share)
+        for step in range(self.first, self.num_steps):
+            videos = self.videos_of(step)
+            yield [Place(step, position, videos[position]) for position in mine]
+
+    def videos_of(self, step: int) -> list[int]:
+        """Videos of one global batch: every epoch is one seeded permutation, its incomplete last batch dropped."""
+        epoch, batch = divmod(step, self.num_videos // self.global_batch)
+        order = np.random.default_rng([self.seed, epoch, self.num_videos]).permutation(self.num_videos)
+        return order[batch * self.global_batch : (batch + 1) * self.global_batch].tolist()
+
+
+def torch_generator(rng: np.random.Generator) -> torch.Generator:
+    """A torch stream that continues a NumPy one."""
+    return torch.Generator().manual_seed(int(rng.integers(2**63 - 1)))

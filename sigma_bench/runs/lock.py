@@ -1,0 +1,33 @@
+"""One writer per run folder: a lock the operating system takes back when its holder dies, however it dies."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+LOCK_NAME = ".lock"
+
+
+@contextmanager
+def exclusive(folder: Path, *, active: bool = True) -> Iterator[None]:
+    """Hold the folder while the block runs; ``active`` False does nothing (the other processes of a run).
+
+    Raises:
+        ValueError: somebody else holds it, or it cannot be written.
+    """
+    if not active:
+        yield
+        return
+    lock = FileLock(folder / LOCK_NAME)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ValueError(f"{folder}: another process is writing this run; wait for it or stop it") from error
+    except OSError as error:
+        raise ValueError(f"{folder}: cannot be written ({error.strerror}); choose another --output") from error
+    try:
+        yield
+    finally:
+        lock.release()

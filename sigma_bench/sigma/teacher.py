@@ -1,0 +1,56 @@
+"""The frozen image model whose patch tokens are SIGMA-DINO's targets (SIGMA section 3.1, "DINO" projection).
+
+Shapes: B clips, C colours, T frames, H W pixels, S = T' time slots, N = T' x H' x W' tubes, D teacher width.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sigma_bench.models.frame_encoder import FrameEncoder
+from sigma_bench.specs.recipe import EncoderSpec, TeacherSpec
+
+STANDARD_EPS = 1e-6
+
+
+class Teacher:
+    """One token per tube, from one frame per time slot; never trained, and no part of the model's checkpoint.
+
+    Raises:
+        ValueError: the teacher's width, image size or token map does not fit the recipe.
+    """
+
+    def __init__(self, frames: FrameEncoder, spec: TeacherSpec, encoder: EncoderSpec) -> None:
+        if frames.card.feature_width != spec.width:
+            raise ValueError(
+                f"teacher '{spec.model}' has width {frames.card.feature_width}, the recipe says {spec.width}"
+            )
+        self._frames, self._spec, self._encoder = frames, spec, encoder
+        self.sha256 = frames.card.checkpoint_sha256
+
+    def to(self, device: torch.device | str) -> "Teacher":
+        """The same teacher, its weights on ``device``."""
+        self._frames.to(device)
+        return self
+
+    @torch.no_grad()
+    def tokens(self, clip_BCTHW: Tensor) -> Tensor:
+        """Tokens of the first frame of every tubelet, (B, N, D), standardised per clip and channel."""
+        features = self._frames.encode(clip_BCTHW[:, :, :: self._encoder.tubelet_frames])
+        token_BND = self._on_the_video_grid(features.token_BND, features.grid)
+        variance, mean = torch.var_mean(token_BND, dim=1, keepdim=True)
+        return (token_BND - mean) / (variance.sqrt() + STANDARD_EPS)
+
+    def _on_the_video_grid(self, token_BND: Tensor, grid: tuple[int, int, int]) -> Tensor:
+        wanted = self._encoder.grid()
+        if grid == wanted:
+            return token_BND
+        if self._spec.resize == "none" or grid[0] != wanted[0]:
+            raise ValueError(
+                f"teacher '{self._spec.model}' sees {grid[1]} x {grid[2]} patches, the video model {wanted[1]} x "
+                f"{wanted[2]}; choose a teacher of the same patch size, or 'resize: bilinear' in the recipe"
+            )
+        batch, _, width = token_BND.shape
+        map_SDHW = token_BND.reshape(batch * grid[0], grid[1], grid[2], width).permute(0, 3, 1, 2)
+        resized = F.interpolate(map_SDHW, size=wanted[1:], mode="bilinear", align_corners=False)
+        return resized.flatten(2).transpose(1, 2).reshape(batch, -1, width)

@@ -1,0 +1,54 @@
+"""The gradients of one batch, whole or in pieces, on one process or many."""
+
+from contextlib import nullcontext
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from sigma_bench.data.pretraining import Example
+from sigma_bench.sigma.step import StepOutput
+from sigma_bench.training.distribution import World
+from sigma_bench.training.methods import Method
+
+
+def accumulate_gradients(
+    module: nn.Module,
+    method: Method,
+    batch: Example,
+    *,
+    num_pieces: int = 1,
+    bfloat16: bool = False,
+) -> StepOutput:
+    """Add the gradients of one batch, computed in equal pieces so that it need not fit into memory at once.
+
+    Equipartition is over the global batch, so for SIGMA the potentials of all pieces are found together in a first
+    pass without gradient; the result is that of one piece up to rounding, for a third more work.
+
+    Args:
+        module: ``method``, or the same wrapped for several processes; gradients are exchanged in the last piece.
+    """
+    pieces: list[Example] = list(zip(*(part.chunk(num_pieces) for part in batch), strict=True))
+    precision = torch.autocast(batch[0].device.type, torch.bfloat16, enabled=bfloat16)
+    with precision:
+        shared = method.share(pieces) if len(pieces) > 1 else None
+    outputs = []
+    for number, piece in enumerate(pieces, start=1):
+        quiet = isinstance(module, DistributedDataParallel) and number < len(pieces)
+        with module.no_sync() if quiet else nullcontext():
+            with precision:
+                output = module(*piece, potentials=shared)
+            (output.loss / len(pieces)).backward()
+        outputs.append(output)
+    mean = {name: torch.stack([o.monitors[name] for o in outputs]).mean() for name in outputs[0].monitors}
+    return StepOutput(torch.stack([output.loss.detach() for output in outputs]).mean(), mean)
+
+
+def distributed(method: Method, world: World) -> nn.Module:
+    """The method as a module whose gradients are means over the processes."""
+    if world.group is None:
+        return method
+    devices = [world.device] if world.device.type == "cuda" else None
+    return DistributedDataParallel(
+        method, device_ids=devices, process_group=world.group, broadcast_buffers=False, gradient_as_bucket_view=True
+    )

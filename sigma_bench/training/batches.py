@@ -1,0 +1,99 @@
+"""Global batches for one process, on its device, from any step on."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from sigma_bench.data.manifest import Sample
+from sigma_bench.data.pretraining import BatchSampler, Example, HeldVideos, PretrainingExamples, StreamedVideos
+from sigma_bench.specs.recipe import Recipe
+from sigma_bench.training.distribution import World
+from sigma_bench.training.methods import Method
+
+MEMORY_LIMIT_BYTES = 4 * 2**30
+PREFETCHED_PER_WORKER = 4
+
+
+class Batches:
+    """The run's share of every global batch.
+
+    Raises:
+        ValueError: fewer videos than one batch, or a batch that does not divide into processes and pieces.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        samples: Sequence[Sample],
+        world: World,
+        *,
+        seed: int,
+        num_pieces: int = 1,
+        num_workers: int = 0,
+    ) -> None:
+        self._recipe, self._samples, self._world = recipe, samples, world
+        self._seed, self._num_workers = seed, num_workers
+        batch = recipe.optim.global_batch
+        if len(samples) < batch:
+            raise ValueError(f"recipe '{recipe.recipe}': {len(samples)} videos do not fill one batch of {batch}")
+        if batch % (world.size * num_pieces):
+            raise ValueError(
+                f"recipe '{recipe.recipe}': a global batch of {batch} does not divide into {world.size} processes x "
+                f"{num_pieces} pieces; choose numbers that do (the global batch is part of the method and stays)"
+            )
+        self.steps_per_epoch = len(samples) // batch
+        self.num_steps = self.steps_per_epoch * recipe.optim.epochs
+
+    def ids_of(self, step: int) -> list[str]:
+        """Sample ids of one global batch."""
+        return [self._samples[index].id for index in self._sampler(0).videos_of(step)]
+
+    def starting_at(self, first: int, method: Method) -> Iterator[tuple[int, Example, float]]:
+        """Step, this process's part of its batch on the device, and the seconds spent waiting for it."""
+        if first >= self.num_steps:
+            return
+        loader = iter(self._loader(first, method))
+        for step in range(first, self.num_steps):
+            before = time.monotonic()
+            batch = tuple(part.to(self._world.device, non_blocking=True) for part in _next(loader))
+            yield step, batch, time.monotonic() - before
+
+    def _loader(self, first: int, method: Method) -> DataLoader[Example]:
+        videos: HeldVideos | StreamedVideos
+        if self._recipe.data.loader == "memory":
+            videos = HeldVideos(self._samples, method.prepare, limit_bytes=MEMORY_LIMIT_BYTES)
+        else:
+            videos = StreamedVideos(self._samples)
+        # One iteration over the loader is the whole run, so workers persist without being told to.
+        return DataLoader(
+            PretrainingExamples(videos, method.draw, seed=self._seed),
+            batch_sampler=self._sampler(first),
+            num_workers=self._num_workers,
+            pin_memory=self._world.device.type == "cuda",
+            prefetch_factor=PREFETCHED_PER_WORKER if self._num_workers else None,
+        )
+
+    def _sampler(self, first: int) -> BatchSampler:
+        return BatchSampler(
+            num_videos=len(self._samples),
+            global_batch=self._recipe.optim.global_batch,
+            num_steps=self.num_steps,
+            seed=self._seed,
+            first=first,
+            rank=self._world.rank,
+            num_processes=self._world.size,
+        )
+
+
+def _next(loader: Iterator[Sequence[Tensor]]) -> Sequence[Tensor]:
+    try:
+        return next(loader)
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise ValueError(
+            f"a worker that reads videos was killed ({error}); it may have run out of memory: use fewer --workers; "
+            "the same command continues from the last checkpoint"
+        ) from error

@@ -1,0 +1,138 @@
+"""The methods a recipe can ask for, each as one module the loop can train: an example, a step, and what follows it.
+
+Shapes: B clips, T frames, C colours, H W pixels, N tubes, L local crops.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from sigma_bench.data.crops import multi_crop, multi_scale_crop
+from sigma_bench.data.decoding import Decoder
+from sigma_bench.data.pretraining import Example, torch_generator
+from sigma_bench.data.sampling import random_start_indices
+from sigma_bench.data.transforms import centre_crop, channels_first, normalised_clip, normalised_image
+from sigma_bench.dino.model import build_dino, teacher_momentum, update_teacher
+from sigma_bench.dino.objective import dino_step
+from sigma_bench.models.video_vit import recompute_blocks
+from sigma_bench.sigma.masking import draw_mask
+from sigma_bench.sigma.model import SigmaModel, build_model
+from sigma_bench.sigma.objective import balance_pieces, pretraining_step
+from sigma_bench.sigma.step import StepOutput
+from sigma_bench.sigma.swapped import Potentials
+from sigma_bench.sigma.teacher import Teacher
+from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, DinoRecipe, MaskedVideoRecipe, Recipe
+
+
+class Method(Protocol):
+    """What the loop needs of a method; its module's forward takes a batch of examples and gives a StepOutput."""
+
+    model: nn.Module
+
+    def prepare(self, frame_THWC: np.ndarray) -> np.ndarray:
+        """What can be done to a whole video once, where videos are held in memory."""
+        ...
+
+    def draw(self, video: Decoder, rng: np.random.Generator) -> Example:
+        """One example."""
+        ...
+
+    def share(self, pieces: Sequence[Example]) -> Potentials | None:
+        """What the pieces of one batch must know of each other."""
+        ...
+
+    def after_update(self, step: int, num_steps: int) -> None:
+        """What follows an optimiser step."""
+        ...
+
+
+class MaskedVideoMethod(nn.Module):
+    """SIGMA or VideoMAE."""
+
+    def __init__(
+        self, recipe: MaskedVideoRecipe, teacher: Teacher | None, group: dist.ProcessGroup | None, recompute: bool
+    ) -> None:
+        super().__init__()
+        self.recipe, self.group = recipe, group
+        self.model = build_model(recipe, teacher)
+        if recompute:
+            recompute_blocks(self.model)
+
+    def prepare(self, frame_THWC: np.ndarray) -> np.ndarray:
+        if self.recipe.data.crop == "multi_scale":
+            return frame_THWC
+        return centre_crop(frame_THWC, self.recipe.encoder.image_size).permute(0, 2, 3, 1).numpy()
+
+    def draw(self, video: Decoder, rng: np.random.Generator) -> Example:
+        """Frames (T, C, H, W) uint8 and mask (N,)."""
+        encoder, data = self.recipe.encoder, self.recipe.data
+        frame_THWC = video.frames(random_start_indices(len(video), encoder.num_frames, data.stride_frames, rng))
+        if data.crop == "multi_scale":
+            frame_TCHW = multi_scale_crop(channels_first(frame_THWC), encoder.image_size, rng)
+        else:
+            frame_TCHW = centre_crop(frame_THWC, encoder.image_size)
+        return frame_TCHW, draw_mask(self.recipe.mask, frame_TCHW, encoder.grid(), torch_generator(rng))
+
+    def forward(self, frame_BTCHW: Tensor, mask_BN: Tensor, potentials: Potentials | None = None) -> StepOutput:
+        clip_BCTHW = normalised_clip(frame_BTCHW, IMAGENET_MEAN, IMAGENET_STD)
+        return pretraining_step(self.model, clip_BCTHW, mask_BN, self.recipe.objective, self.group, potentials)
+
+    def share(self, pieces: Sequence[Example]) -> Potentials | None:
+        if not isinstance(self.model, SigmaModel):
+            return None
+        clips = [(normalised_clip(frames, IMAGENET_MEAN, IMAGENET_STD), mask) for frames, mask in pieces]
+        return balance_pieces(self.model, clips, self.recipe.objective, self.group)
+
+    def after_update(self, step: int, num_steps: int) -> None:
+        pass
+
+
+class DinoMethod(nn.Module):
+    """DINO on single frames."""
+
+    def __init__(self, recipe: DinoRecipe, group: dist.ProcessGroup | None) -> None:
+        super().__init__()
+        self.recipe, self.group = recipe, group
+        self.model = build_dino(recipe)
+
+    def prepare(self, frame_THWC: np.ndarray) -> np.ndarray:
+        return frame_THWC
+
+    def draw(self, video: Decoder, rng: np.random.Generator) -> Example:
+        """Global crops (2, C, H, W) and local crops (L, C, h, w), uint8, of one random frame."""
+        frame_CHW = channels_first(video.frames([int(rng.integers(len(video)))]))[0]
+        return multi_crop(frame_CHW, self.recipe.data, self.recipe.encoder.image_size, rng)
+
+    def forward(self, global_B2CHW: Tensor, local_BLCHW: Tensor, potentials: None = None) -> StepOutput:
+        crops = (normalised_image(crop, IMAGENET_MEAN, IMAGENET_STD) for crop in (global_B2CHW, local_BLCHW))
+        return dino_step(self.model, *crops, self.recipe.objective, self.group)
+
+    def share(self, pieces: Sequence[Example]) -> None:
+        return None
+
+    def after_update(self, step: int, num_steps: int) -> None:
+        update_teacher(self.model, teacher_momentum(self.recipe.objective, step, num_steps))
+
+
+def build_method(
+    recipe: Recipe,
+    *,
+    seed: int,
+    teacher: Teacher | None = None,
+    group: dist.ProcessGroup | None = None,
+    recompute: bool = False,
+) -> MaskedVideoMethod | DinoMethod:
+    """The method of a recipe with initial weights drawn from ``seed``; torch's own random state is left alone.
+
+    Args:
+        recompute: keep only the blocks' inputs for the backward pass and compute the rest again.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if isinstance(recipe, DinoRecipe):
+            return DinoMethod(recipe, group)
+        return MaskedVideoMethod(recipe, teacher, group, recompute)

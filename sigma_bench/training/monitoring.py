@@ -1,0 +1,114 @@
+"""What a run says about itself: history rows, TensorBoard events, and a warning when features collapse."""
+
+import logging
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import torch
+
+from sigma_bench.sigma.step import StepOutput
+from sigma_bench.training.distribution import World
+
+LOG_EVERY_STEPS = 10
+EVENTS_FOLDER = "tensorboard"
+COLLAPSED_BELOW = {"feature_std": 0.1, "usage_entropy": 0.5, "teacher_entropy": 0.02}
+"""A healthy run's numbers lie near 1 (features, usage) or well above 0 (teacher)."""
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the loop reports after each logged step."""
+
+    step: int
+    num_steps: int
+    loss: float
+    lr: float
+    monitors: dict[str, float]
+    clips_per_second: float
+    waiting_share: float
+    """Part of the time spent waiting for data."""
+
+    def as_row(self) -> dict[str, float]:
+        """The row kept in the training history; nothing in it depends on the machine's speed."""
+        return {"step": self.step, "loss": self.loss, "lr": self.lr, **self.monitors}
+
+
+class NotFinite(ValueError):
+    """The loss of a step is not a number."""
+
+    def __init__(self, step: int, loss: float) -> None:
+        super().__init__(f"the loss of step {step + 1} is {loss}")
+        self.step = step
+
+
+@dataclass
+class LossWindow:
+    """Losses since they were last looked at; looking is what costs a GPU its queue, so it is done in batches."""
+
+    world: World
+    _outputs: list[tuple[int, StepOutput]] = field(default_factory=list)
+
+    def add(self, step: int, output: StepOutput) -> None:
+        self._outputs.append((step, output))
+
+    def close(self) -> tuple[float, dict[str, float]]:
+        """Loss and monitors of the last step, means over the processes; empty when looked at just before.
+
+        Raises:
+            NotFinite: the loss of any step was not.
+        """
+        if not self._outputs:
+            return math.nan, {}
+        losses = self.world.mean(torch.stack([output.loss.detach() for _, output in self._outputs])).tolist()
+        for (step, _), loss in zip(self._outputs, losses, strict=True):
+            if not math.isfinite(loss):
+                raise NotFinite(step, loss)
+        last = self._outputs[-1][1].monitors
+        self._outputs.clear()
+        values = self.world.mean(torch.stack(list(last.values())).float()).tolist() if last else []
+        return losses[-1], dict(zip(last, values, strict=True))
+
+
+class EventWriter:
+    """TensorBoard events of the main process; what a killed attempt wrote past ``first`` is taken back."""
+
+    def __init__(self, folder: Path, *, first: int, active: bool) -> None:
+        self._writer: SummaryWriter | None = None
+        if active:
+            from torch.utils.tensorboard import SummaryWriter  # seconds of imports that other processes do not need
+
+            self._writer = SummaryWriter(str(folder / EVENTS_FOLDER), purge_step=first + 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._writer:
+            self._writer.close()
+
+    def write(self, progress: Progress) -> None:
+        row = {**progress.as_row(), "clips_per_second": progress.clips_per_second, "waiting": progress.waiting_share}
+        step = int(row.pop("step"))
+        for name, value in row.items():
+            if self._writer:
+                self._writer.add_scalar(f"pretraining/{name}", value, step)
+
+
+def warn_of_collapse(progress: Progress) -> list[str]:
+    """One sentence per number that says the features have collapsed, logged as a warning."""
+    sentences = [
+        f"step {progress.step}: {name.replace('_', ' ')} is {progress.monitors[name]:.3f}, below {limit}: the "
+        "features are collapsing; lower the learning rate (or projector_lr_scale), or lengthen the warm-up"
+        for name, limit in COLLAPSED_BELOW.items()
+        if progress.monitors.get(name, math.inf) < limit
+    ]
+    for sentence in sentences:
+        log.warning(sentence)
+    return sentences

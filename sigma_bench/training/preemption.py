@@ -1,0 +1,43 @@
+"""Being asked to stop: SIGTERM (a scheduler takes the machine back) and Ctrl-C end a run after the current step."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Preempted(Exception):
+    """The run was asked to stop and has saved its state."""
+
+    def __init__(self, step: int, signal_number: int) -> None:
+        super().__init__(f"stopped after step {step}; the state is saved and the same command continues")
+        self.exit_code = 128 + signal_number
+
+
+class StopFlag:
+    """The signal that asked for a stop, if any."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.received == signal.SIGINT == number:
+            raise KeyboardInterrupt  # the second Ctrl-C does not wait for the step
+        self.received = number
+
+
+@contextmanager
+def stop_flag() -> Iterator[StopFlag]:
+    """Listens while the block runs; signals reach the main thread only, elsewhere the flag stays down."""
+    flag = StopFlag()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, flag._receive) for number in numbers]
+    try:
+        yield flag
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

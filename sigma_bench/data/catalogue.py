@@ -10,6 +10,7 @@ from sigma_bench.specs.dataset import DatasetCard
 READERS = {
     "ucf101": "sigma_bench.data.readers.ucf101:read",
     "ssv2": "sigma_bench.data.readers.ssv2:read",
+    "kinetics400": "sigma_bench.data.readers.kinetics400:read",
     "cifar100": "sigma_bench.data.readers.cifar100:read",
     "davis2017": "sigma_bench.data.readers.davis2017:read",
 }

@@ -36,9 +36,13 @@ def normalised_clip(frame_BTCHW: Tensor, mean: tuple[float, ...], std: tuple[flo
 
 
 def normalised_image(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """uint8 images (..., C, H, W) to float32, each colour less its mean over its deviation (both for values 0..1)."""
-    centre, scale = (torch.tensor(value, device=image.device).view(-1, 1, 1) for value in (mean, std))
-    return (image.to(torch.float32).div_(255) - centre) / scale
+    """Images (..., C, H, W) of values 0..255, each colour less its mean over its deviation (both for values 0..1).
+
+    uint8 becomes float32; a floating type stays.
+    """
+    value = image if image.is_floating_point() else image.float()
+    centre, scale = (torch.tensor(number, device=image.device).view(-1, 1, 1) for number in (mean, std))
+    return (value / 255 - centre) / scale
 
 
 def channels_first(frame_THWC: np.ndarray) -> Tensor:

@@ -9,7 +9,8 @@ from sigma_bench.models.checkpoints import load_strictly, read_checkpoint
 from sigma_bench.models.encoder import pretrained_encoder
 from sigma_bench.runs.pretrain import pretrain
 from sigma_bench.sigma.model import build_model
-from sigma_bench.training.loop import Progress, batch_indices
+from sigma_bench.data.pretraining import BatchSampler
+from sigma_bench.training.monitoring import Progress
 from tests.conftest import tiny_recipe
 
 
@@ -55,9 +56,16 @@ def test_a_state_of_another_run_is_refused(world: Path, tmp_path: Path) -> None:
 
 
 def test_every_video_is_seen_once_an_epoch() -> None:
-    seen = [i for step in range(10, 15) for i in batch_indices(80, 16, seed=0, step=step)]
-    assert sorted(seen) == list(range(80))
-    assert batch_indices(80, 16, seed=0, step=10) != batch_indices(80, 16, seed=0, step=15)
+    sampler = BatchSampler(num_videos=83, global_batch=16, num_steps=20, seed=0)
+    seen = [i for step in range(10, 15) for i in sampler.videos_of(step)]
+    assert len(set(seen)) == 80  # and the incomplete last batch is dropped
+    assert sampler.videos_of(10) != sampler.videos_of(15)
+
+
+def test_processes_share_every_batch_and_a_continued_run_sees_the_same() -> None:
+    whole = list(BatchSampler(num_videos=83, global_batch=16, num_steps=8, seed=0))
+    halves = [BatchSampler(83, 16, 8, seed=0, first=3, rank=rank, num_processes=2) for rank in (0, 1)]
+    assert [a + b for a, b in zip(*halves, strict=True)] == whole[3:]
 
 
 def test_weights_load_completely_or_not_at_all(world: Path, tmp_path: Path) -> None:

@@ -1,19 +1,51 @@
-"""``sigma-bench models``: which models are on this disk, and what a checkpoint is."""
+"""``sigma-bench models``: which models are on this disk, and what a model file is."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
+from typer.core import TyperGroup
 
 from sigma_bench.cli.console import out
 
+if TYPE_CHECKING:
+    from sigma_bench.models.checkpoints import LoadReport
 
+SHOWN_NAMES = 4
+"""Names of tensors shown before the rest is counted."""
+SHOWN_SETTINGS = 20
+"""Entries of a mapping in the metadata; longer ones, such as class names, are counted."""
+
+
+class _ListsByDefault(TyperGroup):
+    """``models`` and ``models FOLDER`` mean ``models list FOLDER``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and not args[0].startswith("-")):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_ListsByDefault,
+    help="List the checkpoints below a folder (sigma-bench models FOLDER), or say what one file is (models inspect).",
+)
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+@app.command("list")
 def models(
     folder: Path = typer.Argument(Path("results"), help="A checkpoint, or a folder to search for checkpoints."),
 ) -> None:
     """List checkpoints below a folder with what they are; the controls need none."""
-    from sigma_bench.models.encoder import pretrained_encoder
-    from sigma_bench.models.zoo import CHECKPOINT_NAME
+    from sigma_bench.models.zoo import CHECKPOINT_NAME, load_encoder
 
     if not folder.exists():
         raise ValueError(f"{folder}: there is no such file or folder")
@@ -22,18 +54,64 @@ def models(
     for column in ("family", "clip", "parameters", "pretrained on", "seed", "sha256", "checkpoint"):
         listing.add_column(column, overflow="fold")
     for path in paths:
-        card = pretrained_encoder(path).card
+        card = load_encoder(str(path)).card
+        data = ", ".join(card.pretraining_data) or "unknown"
         listing.add_row(
             card.family,
             f"{card.num_frames} x {card.image_size} px",
             f"{card.num_parameters / 1e6:.2f} M",
-            f"{', '.join(card.pretraining_data)}, {card.pretraining_epochs} epochs",
-            str(card.pretraining_seed),
+            f"{data}, {card.pretraining_epochs or '?'} epochs",
+            "unknown" if card.pretraining_seed is None else str(card.pretraining_seed),
             card.checkpoint_sha256[:12],
-            str(path),
+            escape(str(path)),
         )
     if paths:
         out.print(listing)
     else:
         out.print(f"no checkpoints below {folder}; make one with 'sigma-bench pretrain <recipe>'")
     out.print("controls: random:<recipe>, statistics:<recipe>")
+
+
+@app.command("inspect")
+def inspect(
+    file: str = typer.Argument(
+        ..., metavar="FILE", help="A weight file or folder; @<frames>x<size> and @<heads>heads may follow it."
+    ),
+) -> None:
+    """Say what a file is: format, family, geometry, what became of its tensors, digest, metadata."""
+    from sigma_bench.models.inspection import inspect_file
+
+    found = inspect_file(file)
+    rows = [*found.facts.items()]
+    if found.report is not None:
+        rows += _tensor_rows(found.report)
+    rows += [("doubt", doubt) for doubt in found.doubts]
+    rows += [("metadata", line) for line in _lines(found.metadata or {})]
+    listing = Table(box=None, show_header=False, pad_edge=False)
+    listing.add_column(style="bold", no_wrap=True)
+    listing.add_column(overflow="fold")
+    for name, value in rows:
+        listing.add_row(name, escape(value))
+    out.print(listing)
+
+
+def _tensor_rows(report: "LoadReport") -> Iterable[tuple[str, str]]:
+    yield "matched", _names(report.matched)
+    yield "missing", _names(report.missing)
+    yield "not needed", _names(report.unexpected)
+
+
+def _names(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:SHOWN_NAMES]) + (", ..." if len(names) > SHOWN_NAMES else "")
+    return f"{len(names)} tensors" + (f": {shown}" if names else "")
+
+
+def _lines(metadata: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
+    """Settings one a line, those inside others with the outer name before them."""
+    for key, value in metadata.items():
+        if isinstance(value, Mapping) and len(value) > SHOWN_SETTINGS:
+            yield f"{prefix}{key}: {len(value)} entries"
+        elif isinstance(value, Mapping):
+            yield from _lines(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield f"{prefix}{key} = {value}"

@@ -53,6 +53,20 @@ class World:
 
 
 @contextmanager
+def lost_peers_named(world: World) -> Iterator[None]:
+    """Turns the error of a collective whose partner has died into one sentence."""
+    try:
+        yield
+    except RuntimeError as error:
+        if world.size == 1 or not (isinstance(error, dist.DistError) or "gloo" in str(error).lower()):
+            raise
+        raise ValueError(
+            f"process {world.rank}: another process of this run has ended; "
+            "the same command continues from the last checkpoint"
+        ) from error
+
+
+@contextmanager
 def joined_world(device: str = "auto") -> Iterator[World]:
     """The world torchrun describes in the environment, or this process alone; left when the block ends.
 

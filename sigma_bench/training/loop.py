@@ -19,7 +19,7 @@ from sigma_bench.sigma.teacher import Teacher
 from sigma_bench.specs.recipe import Recipe
 from sigma_bench.training.accumulation import accumulate_gradients, distributed
 from sigma_bench.training.batches import Batches
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import World, lost_peers_named
 from sigma_bench.training.methods import Method, build_method
 from sigma_bench.training.monitoring import (
     LOG_EVERY_STEPS,
@@ -100,7 +100,8 @@ def train(
     run.first, run.history = load_state(folder / STATE_NAME, method.model, optimiser, identity=identity)
     with torch.random.fork_rng(devices=[world.device] if world.device.type == "cuda" else []):
         try:
-            _all_steps(run, report)
+            with lost_peers_named(world):
+                _all_steps(run, report)
         except NotFinite as error:
             raise ValueError(_divergence_sentence(run, error)) from error
     return method.model, run.history

@@ -39,7 +39,7 @@ def load_state(
     """Restore a state if there is one: steps done and the history so far; (0, []) for a fresh run.
 
     Raises:
-        ValueError: the state belongs to another recipe, seed or data, or is not a state at all.
+        ValueError: the state belongs to another recipe, seed, data or teacher, or is not a state at all.
     """
     if not path.exists():
         return 0, []
@@ -49,7 +49,7 @@ def load_state(
         raise ValueError(f"{path}: not a resumable state; remove it to start afresh") from error
     if content["identity"] != identity:
         raise ValueError(
-            f"{path}: belongs to a run with another recipe, seed or data; use those or choose another --output"
+            f"{path}: belongs to a run with another recipe, seed, data or teacher; use those or choose another --output"
         )
     model.load_state_dict(content["model"])
     optimiser.load_state_dict(content["optimiser"])

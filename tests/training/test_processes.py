@@ -1,0 +1,166 @@
+"""Two real processes are one: codes, loss, gradients, twenty steps, a killed worker, a polite stop.
+
+The recipes are tiny; the processes are torchrun's, over gloo.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from sigma_bench.models.checkpoints import read_checkpoint
+from sigma_bench.training.accumulation import accumulate_gradients
+from sigma_bench.training.distribution import World, joined_world
+from sigma_bench.training.methods import build_method
+from tests.conftest import tiny_recipe
+
+
+def batch_of(recipe, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.randint(0, 256, (8, 8, 3, 48, 48), generator=generator).to(dtype)
+    places = torch.rand(8, 1, 36, generator=generator).argsort(-1) < 27
+    return frames, places.expand(8, 4, 36).flatten(1)
+
+
+def one_step(name: str, world: World, num_pieces: int):
+    """Loss and gradients of the global batch as this world computes them, in float64."""
+    from sigma_bench.training.accumulation import distributed
+
+    recipe = tiny_recipe(name)
+    method = build_method(recipe, seed=0, group=world.group).double()
+    mine = tuple(part.chunk(world.size)[world.rank] for part in batch_of(recipe))
+    output = accumulate_gradients(distributed(method, world), method, mine, num_pieces=num_pieces)
+    gradients = {key: p.grad for key, p in method.model.named_parameters() if p.grad is not None}
+    return float(world.mean(output.loss)), gradients
+
+
+def main(name: str, num_pieces: int, path: Path) -> None:
+    """What each torchrun process of the test below does."""
+    with joined_world("cpu") as world:
+        loss, gradients = one_step(name, world, num_pieces)
+        if world.is_main:
+            torch.save((loss, gradients), path)
+
+
+def environment() -> dict[str, str]:
+    root = Path(__file__).resolve().parents[2]
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+
+
+@pytest.mark.parametrize(("name", "num_pieces"), [("mini_sigma_mlp", 1), ("mini_sigma_mlp", 2), ("mini_videomae", 1)])
+def test_loss_and_gradients_of_two_processes_are_those_of_one(name: str, num_pieces: int, tmp_path: Path) -> None:
+    path = tmp_path / "gradients.pt"
+    code = f"from tests.training.test_processes import main; main({name!r}, {num_pieces}, {str(path)!r})"
+    (tmp_path / "worker.py").write_text(code)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    subprocess.run([*launch, str(tmp_path / "worker.py")], env=environment(), check=True, capture_output=True)
+    loss, gradients = torch.load(path, weights_only=True)
+    expected_loss, expected = one_step(name, World(torch.device("cpu")), 1)
+    assert loss == pytest.approx(expected_loss, rel=1e-12)
+    assert gradients.keys() == expected.keys()
+    for key, value in expected.items():
+        assert np.allclose(gradients[key], value, rtol=1e-9, atol=1e-12), key
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Path:
+    """Twenty steps of 8 clips, saved every third."""
+    recipe = tiny_recipe("mini_sigma_mlp")
+    content = recipe.model_dump(mode="json") | {"recipe": "tiny"}
+    content["optim"] |= {"global_batch": 8, "epochs": 2, "warmup_epochs": 0.5}
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def command(recipe_file: Path, world: Path, output: Path, *options: str) -> list[str]:
+    arguments = ["pretrain", str(recipe_file), "--data", str(world), "--output", str(output), *options]
+    return [sys.executable, "-m", "sigma_bench", *arguments]
+
+
+def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(arguments, env=environment(), text=True, capture_output=True, check=False)
+
+
+def test_twenty_steps_of_two_processes_are_those_of_one(recipe_file: Path, world: Path, tmp_path: Path) -> None:
+    histories, weights = [], []
+    for name, options in (("one", ()), ("two", ("--nproc", "2"))):
+        done = run(command(recipe_file, world, tmp_path / name, *options))
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("checkpoint:") == 1
+        histories.append(json.loads((tmp_path / name / "history.json").read_text()))
+        weights.append(read_checkpoint(tmp_path / name / "model.safetensors").tensors)
+    assert [row["step"] for row in histories[0]] == [10, 20]
+    for one, two in zip(*histories, strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
+    for key, value in weights[0].items():
+        torch.testing.assert_close(weights[1][key], value, rtol=0, atol=1e-4)
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert path.exists(), process.communicate()[1]
+
+
+@pytest.mark.parametrize("options", [(), ("--nproc", "2")], ids=["one process", "two processes"])
+def test_sigterm_saves_and_the_run_ends_as_if_undisturbed(
+    recipe_file: Path, world: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert run(command(recipe_file, world, whole, *options)).returncode == 0
+    with subprocess.Popen(
+        command(recipe_file, world, cut, *options), env=environment(), text=True, stderr=subprocess.PIPE
+    ) as process:
+        wait_for(cut / "resume.pt", process)
+        process.send_signal(signal.SIGTERM)
+        message = process.communicate()[1]
+    assert process.returncode == 143, message
+    assert "the same command continues" in message
+    assert "Traceback" not in message
+    assert run(command(recipe_file, world, cut, *options)).returncode == 0
+    digests = {read_checkpoint(folder / "model.safetensors").sha256 for folder in (whole, cut)}
+    assert len(digests) == 1
+
+
+def test_a_killed_worker_ends_the_run_with_one_sentence(recipe_file: Path, world: Path, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        command(recipe_file, world, tmp_path / "run", "--nproc", "2"),
+        env=environment(),
+        text=True,
+        stderr=subprocess.PIPE,
+    ) as process:
+        wait_for(tmp_path / "run" / "resume.pt", process)
+        workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(workers[-1]), signal.SIGKILL)
+        message = process.communicate()[1]
+    assert process.returncode != 0
+    assert "was killed by signal 9; the same command continues" in " ".join(message.split())
+    assert "Traceback" not in message
+
+
+def test_two_commands_do_not_write_one_run(recipe_file: Path, world: Path, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        command(recipe_file, world, tmp_path / "run"), env=environment(), text=True, stderr=subprocess.PIPE
+    ) as process:
+        wait_for(tmp_path / "run" / ".lock", process)
+        second = run(command(recipe_file, world, tmp_path / "run"))
+        process.kill()
+        process.communicate()
+    assert second.returncode == 2
+    assert "another process is writing this run" in " ".join(second.stderr.split())
+
+
+def test_a_batch_that_does_not_divide_is_refused(recipe_file: Path, world: Path, tmp_path: Path) -> None:
+    done = run(command(recipe_file, world, tmp_path / "run", "--pieces", "3"))
+    assert done.returncode == 2
+    assert "a global batch of 8 does not divide into 1 processes x 3 pieces" in " ".join(done.stderr.split())

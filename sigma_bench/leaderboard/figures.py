@@ -28,34 +28,46 @@ _DASHES = ("-", "--", "-.", ":")
 _GREY = "#5F5F5F"
 
 
+MONITORS = {
+    "feature_std": "spread of features (0 = collapsed)",
+    "usage_entropy": "entropy of prototype usage (1 = even)",
+    "code_agreement": "branches choose the same prototype",
+    "teacher_entropy": "entropy of the teacher (DINO)",
+}
+"""What a training log may hold besides its loss, all between 0 and about 1."""
+
+
 def training_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
-    """Loss over steps per model and, where there are prototypes, how many of them are in use; SVG text.
+    """Loss over steps per model, then one panel per monitor that any of them has; SVG text.
 
     Args:
-        curves: per model the lines of its training log, each with ``step`` and ``loss`` and, for SIGMA,
-            ``prototypes_used``; other keys are not drawn.
+        curves: per model the lines of its training log, each with ``step`` and ``loss`` and any of ``MONITORS``;
+            other keys are not drawn.
 
     Raises:
         ValueError: no curve, an empty one, or a line without step or loss.
     """
     _require_curves(curves)
-    with_prototypes = {name for name, log in curves.items() if any("prototypes_used" in line for line in log)}
+    panels = {"loss": "loss, each model its own objective"} | {
+        key: title for key, title in MONITORS.items() if any(key in line for log in curves.values() for line in log)
+    }
+    across = min(2, len(panels))
+    down = math.ceil(len(panels) / across)
     with _own_style():
-        figure = Figure(figsize=(9 if with_prototypes else 5, 3.4), layout="constrained")
-        axes = figure.subplots(1, 2 if with_prototypes else 1, squeeze=False)[0]
-        for index, (name, log) in enumerate(curves.items()):
-            look = {"color": OKABE_ITO[index % len(OKABE_ITO)], "ls": _DASHES[index % len(_DASHES)], "lw": 1.4}
-            axes[0].plot([line["step"] for line in log], [line["loss"] for line in log], label=name, **look)
-            if name in with_prototypes:
-                known = [line for line in log if "prototypes_used" in line]
-                steps, used = ([line[key] for line in known] for key in ("step", "prototypes_used"))
-                axes[1].plot(steps, used, label=name, **look)
-        axes[0].set_yscale("log")
-        _label(axes[0], "loss, each model its own objective")
-        if with_prototypes:
-            _label(axes[1], "prototypes in use")
-            most = max(line["prototypes_used"] for log in curves.values() for line in log if "prototypes_used" in line)
-            axes[1].set_ylim(0, 1.1 * most)
+        figure = Figure(figsize=(4.6 * across, 2.9 * down), layout="constrained")
+        axes = figure.subplots(down, across, squeeze=False).flat
+        for panel in axes[len(panels) :]:
+            panel.set_visible(False)
+        for panel, (key, title) in zip(axes, panels.items(), strict=False):
+            for index, (name, log) in enumerate(curves.items()):
+                known = [line for line in log if key in line]
+                look = {"color": OKABE_ITO[index % len(OKABE_ITO)], "ls": _DASHES[index % len(_DASHES)], "lw": 1.4}
+                if known:
+                    panel.plot([line["step"] for line in known], [line[key] for line in known], label=name, **look)
+            _label(panel, title)
+            panel.set_yscale("log" if key == "loss" else "linear")
+            if key != "loss":
+                panel.set_ylim(0, None)
         return _svg(figure)
 
 

@@ -14,9 +14,9 @@ from sigma_bench.palette import voc_palette
 from tests.leaderboard.samples import mini_board, mini_records
 
 SIGMA = [
-    {"step": s, "loss": 5 / (s + 1), "lr": 1e-3, "prototypes_used": 40 + s, "clips_per_second": 9} for s in range(5)
+    {"step": s, "loss": 5 / (s + 1), "lr": 1e-3, "usage_entropy": 0.8 + s / 50, "feature_std": 0.5} for s in range(5)
 ]
-MAE = [{"step": s, "loss": 1 / (s + 1), "lr": 1e-3, "clips_per_second": 9} for s in range(5)]
+MAE = [{"step": s, "loss": 1 / (s + 1), "lr": 1e-3} for s in range(5)]
 
 
 def test_curves_are_svg_and_come_out_the_same_twice_whatever_the_users_settings() -> None:
@@ -26,11 +26,13 @@ def test_curves_are_svg_and_come_out_the_same_twice_whatever_the_users_settings(
         assert training_curves(curves) == first
         assert matplotlib.rcParams["font.size"] == 20
     assert first.startswith("<?xml") and "<dc:date>" not in first
-    assert "prototypes in use" in first
+    assert "entropy of prototype usage" in first and "spread of features" in first
 
 
-def test_without_prototypes_there_is_one_panel() -> None:
-    assert "prototypes in use" not in training_curves({"mini_videomae": MAE})
+def test_what_no_log_holds_gets_no_panel() -> None:
+    first = training_curves({"mini_sigma_mlp": SIGMA, "mini_videomae": MAE})
+    assert "entropy of the teacher" not in first
+    assert "entropy of prototype usage" not in training_curves({"mini_videomae": MAE})
 
 
 @pytest.mark.parametrize("curves", [{}, {"m": []}, {"m": [{"step": 1.0}]}])

@@ -7,9 +7,11 @@ import torch
 
 from sigma_bench.models.checkpoints import load_strictly, read_checkpoint
 from sigma_bench.models.encoder import pretrained_encoder
+from sigma_bench.runs.lock import exclusive
 from sigma_bench.runs.pretrain import pretrain
 from sigma_bench.sigma.model import build_model
 from sigma_bench.data.pretraining import BatchSampler
+from sigma_bench.training.loop import RunOptions
 from sigma_bench.training.monitoring import Progress
 from tests.conftest import tiny_recipe
 
@@ -41,7 +43,7 @@ def test_a_finished_run_is_found_and_another_one_refused(world: Path, tmp_path: 
     path = pretrain(tiny_recipe(), world, tmp_path, seed=0)
     written = path.stat().st_mtime_ns
     assert pretrain(tiny_recipe(), world, tmp_path, seed=0).stat().st_mtime_ns == written
-    with pytest.raises(ValueError, match="another recipe, seed or data"):
+    with pytest.raises(ValueError, match="another recipe, seed, data or teacher"):
         pretrain(tiny_recipe(), world, tmp_path, seed=1)
 
 
@@ -51,8 +53,19 @@ def test_a_state_of_another_run_is_refused(world: Path, tmp_path: Path) -> None:
 
     with pytest.raises(_Killed):
         pretrain(tiny_recipe(), world, tmp_path, seed=0, report=kill)
-    with pytest.raises(ValueError, match=r"resume.pt: belongs to a run with another recipe, seed or data"):
+    with pytest.raises(ValueError, match=r"resume.pt: belongs to a run with another recipe, seed, data or teacher"):
         pretrain(tiny_recipe(), world, tmp_path, seed=1)
+
+
+def test_two_commands_do_not_write_one_run(world: Path, tmp_path: Path) -> None:
+    with exclusive(tmp_path), pytest.raises(ValueError, match="another process is writing this run"):
+        pretrain(tiny_recipe(), world, tmp_path, seed=0)
+    assert pretrain(tiny_recipe(), world, tmp_path, seed=0).exists()
+
+
+def test_a_batch_that_does_not_divide_is_refused(world: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a global batch of 16 does not divide into 1 processes x 3 pieces"):
+        pretrain(tiny_recipe(), world, tmp_path, seed=0, options=RunOptions(num_pieces=3))
 
 
 def test_every_video_is_seen_once_an_epoch() -> None:

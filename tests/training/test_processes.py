@@ -146,21 +146,3 @@ def test_a_killed_worker_ends_the_run_with_one_sentence(recipe_file: Path, world
     assert process.returncode != 0
     assert "was killed by signal 9; the same command continues" in " ".join(message.split())
     assert "Traceback" not in message
-
-
-def test_two_commands_do_not_write_one_run(recipe_file: Path, world: Path, tmp_path: Path) -> None:
-    with subprocess.Popen(
-        command(recipe_file, world, tmp_path / "run"), env=environment(), text=True, stderr=subprocess.PIPE
-    ) as process:
-        wait_for(tmp_path / "run" / ".lock", process)
-        second = run(command(recipe_file, world, tmp_path / "run"))
-        process.kill()
-        process.communicate()
-    assert second.returncode == 2
-    assert "another process is writing this run" in " ".join(second.stderr.split())
-
-
-def test_a_batch_that_does_not_divide_is_refused(recipe_file: Path, world: Path, tmp_path: Path) -> None:
-    done = run(command(recipe_file, world, tmp_path / "run", "--pieces", "3"))
-    assert done.returncode == 2
-    assert "a global batch of 8 does not divide into 1 processes x 3 pieces" in " ".join(done.stderr.split())

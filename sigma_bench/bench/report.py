@@ -28,7 +28,8 @@ def slug(result: StepBenchmark) -> str:
 
 def rows(result: StepBenchmark) -> Iterator[tuple[str, ...]]:
     """One row per phase, the step, then one per part."""
-    for comparison in (*result.phases, result.step, *result.pieces):
+    float32 = (result.step_against_float32,) if result.step_against_float32 else ()
+    for comparison in (*result.phases, result.step, *float32, *result.pieces):
         yield _row(comparison)
 
 
@@ -41,8 +42,7 @@ def facts(result: StepBenchmark) -> Iterator[tuple[str, str]]:
         yield (
             "loss-head memory",
             f"{memory.ours_units:.2f} matrices of {result.num_masked} x {result.num_prototypes} float32 "
-            f"({memory.unit_bytes / 2**20:.1f} MiB each), plain {memory.plain_units:.2f}, "
-            f"ratio {memory.ours_units / memory.plain_units:.2f}",
+            f"({memory.unit_bytes / 2**20:.1f} MiB each), plain {memory.plain_units:.2f}",
         )
     yield (
         "floor",

@@ -83,6 +83,8 @@ class StepBenchmark(Spec):
     num_prototypes: int | None
     phases: tuple[Comparison, ...]
     step: Comparison
+    step_against_float32: Comparison | None
+    """In bfloat16: the plain step in float32 against ours in bfloat16."""
     pieces: tuple[Comparison, ...]
     loss_head_memory: LossHeadMemory | None
     """None where there is no loss head (VideoMAE) or no way to measure it (a CPU without Linux)."""

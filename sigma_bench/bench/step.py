@@ -55,8 +55,11 @@ def measure_step(
         rounds=rounds,
         num_masked=int(batch.mask_BN.sum()),
         num_prototypes=recipe.objective.num_prototypes if isinstance(recipe.objective, ClusterObjective) else None,
-        phases=tuple(Comparison.of(name, "", *([s[name] for s in side] for side in times)) for name in PHASES),
-        step=Comparison.of("step", "", *([sum(s.values()) for s in side] for side in times)),
+        phases=tuple(
+            Comparison.of(name, "", *([s[name] for s in times[side]] for side in ("plain", "ours"))) for name in PHASES
+        ),
+        step=_whole_step("step", "plain", times),
+        step_against_float32=_whole_step("step, plain in float32", "plain float32", times) if len(times) > 2 else None,
         pieces=parts,
         loss_head_memory=memory,
         compute=compute,
@@ -116,9 +119,13 @@ def _compare(piece: Piece, rounds: int, device: torch.device, dtype: torch.dtype
     return Comparison.of(piece.name, piece.sizes, *times)
 
 
-def _compute(flops: int, peak: float, times: tuple[list[Seconds], list[Seconds]]) -> Compute:
+def _whole_step(name: str, reference: str, times: dict[str, list[Seconds]]) -> Comparison:
+    return Comparison.of(name, "", *([sum(s.values()) for s in times[side]] for side in (reference, "ours")))
+
+
+def _compute(flops: int, peak: float, times: dict[str, list[Seconds]]) -> Compute:
     floor = flops / peak
-    plain, ours = (median(sum(seconds.values()) for seconds in side) for side in times)
+    plain, ours = (median(sum(seconds.values()) for seconds in times[side]) for side in ("plain", "ours"))
     return Compute(
         flops=flops,
         peak_flops_per_second=peak,

@@ -11,7 +11,10 @@ from sigma_bench.cli.pretrain import pretrain_with_progress
 from sigma_bench.cli.table import show_board
 from sigma_bench.specs import catalogue
 
-RECIPES = ("mini_sigma_mlp", "mini_videomae")
+RECIPES = ["mini_dino", "mini_sigma_dino", "mini_sigma_mlp", "mini_videomae"]
+"""DINO first: it is SIGMA-DINO's teacher."""
+CONTROLS = "mini_sigma_mlp"
+"""The recipe whose geometry the controls have."""
 WORLD_SEED = 0
 BOARD = "mini"
 
@@ -20,25 +23,25 @@ def demo(
     output: Path = typer.Option(
         Path("results/demo"), help="Folder for the mini world, checkpoints, records and report."
     ),
-    seeds: int = typer.Option(1, min=1, help="Pretraining seeds per recipe; each adds about two minutes."),
-    suffix: str = typer.Option("", help="Recipe variant: '' for the demo's, '_long' for the longer ones."),
+    seeds: int = typer.Option(1, min=1, help="Pretraining seeds per recipe; each adds about four minutes."),
+    recipe: list[str] = typer.Option(RECIPES, help="Recipes to run; repeat the option for several."),
 ) -> None:
-    """Write the mini world, pretrain SIGMA-MLP and VideoMAE, evaluate them beside controls, print the leaderboard.
+    """Write the mini world, pretrain DINO, SIGMA-DINO, SIGMA-MLP and VideoMAE, evaluate them beside controls.
 
     Everything is kept: a second call recomputes nothing, a killed one continues.
     """
     from sigma_bench.models.zoo import load_encoder
 
-    recipes = [catalogue.load_recipe(f"{name}{suffix}") for name in RECIPES]
+    recipes = [catalogue.load_recipe(name) for name in recipe]
     world = output / "world"
     write_with_progress(world, WORLD_SEED)
     jobs = [(catalogue.resolve(catalogue.load_task(name)), world) for name in catalogue.load_suite("demo").tasks]
-    controls = [f"statistics:{recipes[0].recipe}"]
     for seed in range(seeds):
-        folders = [output / "checkpoints" / f"{recipe.recipe}-seed{seed}" for recipe in recipes]
-        for recipe, folder in zip(recipes, folders, strict=True):
-            pretrain_with_progress(recipe, world, folder, seed=seed)
-        for name in (*map(str, folders), f"random:{recipes[0].recipe}", *(controls if seed == 0 else ())):
+        folders = [output / "checkpoints" / f"{spec.recipe}-seed{seed}" for spec in recipes]
+        for spec, folder in zip(recipes, folders, strict=True):
+            pretrain_with_progress(spec, world, folder, seed=seed)
+        statistics = [f"statistics:{CONTROLS}"] if seed == 0 else []
+        for name in (*map(str, folders), f"random:{CONTROLS}", *statistics):
             evaluate_with_progress(load_encoder(name, seed=seed), jobs, output, seed=0)
     show_board(BOARD, output, world=world)
     out.print(f"report: {output / 'report.html'}")

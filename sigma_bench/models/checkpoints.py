@@ -80,20 +80,37 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, tensors, recipe, content["seed"], content["epochs"], content["identity"], sha256)
 
 
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file is one that this project wrote."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return FORMAT in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
 def load_strictly(
-    module: nn.Module, tensors: Mapping[str, Tensor], *, may_be_unexpected: tuple[str, ...] = (), where: str
+    module: nn.Module,
+    tensors: Mapping[str, Tensor],
+    *,
+    may_be_missing: tuple[str, ...] = (),
+    may_be_unexpected: tuple[str, ...] = (),
+    where: str,
 ) -> LoadReport:
     """Fill a module: every one of its tensors must come from the file, with the right shape and finite.
 
     Args:
+        may_be_missing: key prefixes of the module that the file is known not to hold; they keep their values.
         may_be_unexpected: key prefixes of the file that the module is known not to need.
         where: opens the error sentence.
 
     Raises:
-        ValueError: a key is missing, unexpected, wrongly shaped or not finite; nothing has been loaded then.
+        ValueError: a key is missing, unexpected, of another shape or kind of number, or not finite; nothing has been
+            loaded then.
     """
     wanted = module.state_dict()
-    missing = tuple(sorted(set(wanted) - set(tensors)))
+    absent = sorted(set(wanted) - set(tensors))
+    missing = tuple(name for name in absent if not name.startswith(may_be_missing or ("\0",)))
     surplus = sorted(set(tensors) - set(wanted))
     unexpected = tuple(name for name in surplus if not name.startswith(may_be_unexpected or ("\0",)))
     if missing or unexpected:
@@ -101,15 +118,20 @@ def load_strictly(
             f"{where}: does not fit the model: {len(missing)} keys missing{_first(missing)}, "
             f"{len(unexpected)} unexpected{_first(unexpected)}"
         )
-    for name, tensor in wanted.items():
-        if tensors[name].shape != tensor.shape:
-            raise ValueError(
-                f"{where}: '{name}' has shape {tuple(tensors[name].shape)}, the model needs {tuple(tensor.shape)}"
-            )
-        if not torch.isfinite(tensors[name]).all():
-            raise ValueError(f"{where}: '{name}' holds values that are not finite")
-    module.load_state_dict({name: tensors[name] for name in wanted})
-    return LoadReport(tuple(sorted(wanted)), missing, tuple(surplus))
+    matched = {name: tensors[name] for name in wanted if name in tensors}
+    for name, tensor in matched.items():
+        _require_fit(tensor, wanted[name], name=name, where=where)
+    module.load_state_dict(matched, strict=False)
+    return LoadReport(tuple(sorted(matched)), tuple(absent), tuple(surplus))
+
+
+def _require_fit(found: Tensor, wanted: Tensor, *, name: str, where: str) -> None:
+    if found.shape != wanted.shape:
+        raise ValueError(f"{where}: '{name}' has shape {tuple(found.shape)}, the model needs {tuple(wanted.shape)}")
+    if found.is_floating_point() != wanted.is_floating_point():
+        raise ValueError(f"{where}: '{name}' holds {found.dtype}, the model needs {wanted.dtype}; quantised weights?")
+    if not torch.isfinite(found.to(wanted.dtype)).all():
+        raise ValueError(f"{where}: '{name}' holds values that are not finite")
 
 
 def _first(names: tuple[str, ...]) -> str:

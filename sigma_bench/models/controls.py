@@ -5,17 +5,16 @@
 Shapes: B clips, C colours, T frames, N = T x R x R cells, R cells a side.
 """
 
-import hashlib
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sigma_bench.models.encoder import Features, VideoViTEncoder, vit_card
+from sigma_bench.models.encoder import Encoder, Features, VideoViTEncoder, vit_card
+from sigma_bench.models.frame_encoder import random_frame_encoder, weights_sha256
 from sigma_bench.models.video_vit import VideoViT
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest
-from sigma_bench.specs.recipe import EncoderSpec
+from sigma_bench.specs.recipe import EncoderSpec, ImageEncoderSpec
 
 CELLS_PER_SIDE = 3
 """Coarse on purpose: colours, not structure."""
@@ -28,7 +27,7 @@ class ImageStatistics:
     (what most protocols pool by) still knows every cell of every frame.
     """
 
-    def __init__(self, spec: EncoderSpec) -> None:
+    def __init__(self, spec: EncoderSpec | ImageEncoderSpec) -> None:
         width = 3 + 3 * spec.num_frames * CELLS_PER_SIDE**2
         self.card = EncoderCard(
             model="image_statistics",
@@ -56,19 +55,18 @@ class ImageStatistics:
         return Features(torch.cat([own_BNC, whole], dim=2), (frames, CELLS_PER_SIDE, CELLS_PER_SIDE))
 
 
-def random_encoder(spec: EncoderSpec, seed: int) -> VideoViTEncoder:
+def random_encoder(spec: EncoderSpec | ImageEncoderSpec, seed: int) -> Encoder:
     """The initial weights of a recipe's encoder for a seed, untrained."""
+    if isinstance(spec, ImageEncoderSpec):
+        return random_frame_encoder(spec, seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         vit = VideoViT(spec)
-    weights = hashlib.sha256()
-    for name, value in sorted(vit.state_dict().items()):
-        weights.update(name.encode() + value.numpy().tobytes())
     card = vit_card(
         vit,
         model="random_init",
         family="random init",
-        checkpoint_sha256=weights.hexdigest(),
+        checkpoint_sha256=weights_sha256(vit),
         recipe=None,
         epochs=0,
         seed=seed,

@@ -10,11 +10,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from sigma_bench.models.checkpoints import load_strictly, read_checkpoint
+from sigma_bench.models.checkpoints import LoadReport, load_strictly, read_checkpoint
+from sigma_bench.models.geometry import geometry_suffix, resized
 from sigma_bench.models.video_vit import VideoViT
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import recipe_fingerprint
-from sigma_bench.specs.recipe import FAMILY_NAMES, IMAGENET_MEAN, IMAGENET_STD, EncoderSpec, Recipe
+from sigma_bench.specs.recipe import FAMILY_NAMES, IMAGENET_MEAN, IMAGENET_STD, DinoRecipe, EncoderSpec, Recipe
 
 PRETRAINING_ONLY = ("decoder.", "encoder_to_decoder.", "mask_token", "projector.", "prototypes.")
 """Parts of a pretraining checkpoint that an encoder does not need."""
@@ -42,9 +43,12 @@ class Encoder(Protocol):
 class VideoViTEncoder:
     """A video ViT with the encoder's final norm, all tubes visible, in evaluation mode."""
 
-    def __init__(self, vit: VideoViT, card: EncoderCard) -> None:
+    def __init__(self, vit: VideoViT, card: EncoderCard, report: LoadReport | None = None) -> None:
         self._vit = vit.eval().requires_grad_(False)
         self.card = card
+        self.spec = vit.spec
+        self.report = report
+        """What happened to every tensor of its file; None for an encoder without a file."""
 
     @torch.inference_mode()
     def encode(self, clip_BCTHW: Tensor) -> Features:
@@ -53,23 +57,34 @@ class VideoViTEncoder:
         return Features(token_BND, grid)
 
 
-def pretrained_encoder(path: Path, name: str | None = None) -> VideoViTEncoder:
-    """The encoder of a checkpoint written by ``sigma-bench pretrain``; ValueError says what does not fit."""
+def pretrained_encoder(
+    path: Path, name: str | None = None, *, num_frames: int | None = None, image_size: int | None = None
+) -> Encoder:
+    """The encoder of a checkpoint written by ``sigma-bench pretrain``; ValueError says what does not fit.
+
+    A video model takes clips of other than the recipe's frames or size: their positions are recomputed.
+    """
     checkpoint = read_checkpoint(path)
     recipe = checkpoint.recipe
-    vit = VideoViT(recipe.encoder)
+    if isinstance(recipe, DinoRecipe):
+        if num_frames is not None or image_size is not None:
+            raise ValueError(f"{path}: an image model; other frames and sizes are for video models only")
+        from sigma_bench.models.frame_encoder import dino_encoder  # it needs Features from here
+
+        return dino_encoder(checkpoint, name or recipe.recipe)
+    vit = VideoViT(resized(recipe.encoder, num_frames, image_size, where=str(path)))
     inner = {key.removeprefix("encoder."): value for key, value in checkpoint.tensors.items()}
-    load_strictly(vit, inner, may_be_unexpected=PRETRAINING_ONLY, where=str(path))
+    report = load_strictly(vit, inner, may_be_unexpected=PRETRAINING_ONLY, where=str(path))
     card = vit_card(
         vit,
-        model=name or recipe.recipe,
+        model=(name or recipe.recipe) + geometry_suffix(vit.spec, recipe.encoder),
         family=FAMILY_NAMES[recipe.objective.kind],
         checkpoint_sha256=checkpoint.sha256,
         recipe=recipe,
         epochs=checkpoint.epochs,
         seed=checkpoint.seed,
     )
-    return VideoViTEncoder(vit, card)
+    return VideoViTEncoder(vit, card, report)
 
 
 def vit_card(
@@ -80,9 +95,9 @@ def vit_card(
     checkpoint_sha256: str,
     recipe: Recipe | None,
     epochs: int,
-    seed: int,
+    seed: int | None,
 ) -> EncoderCard:
-    """The card of a video ViT; ``recipe`` None means that it was never trained."""
+    """The card of a video ViT; ``recipe`` None means that it was never trained, or not here."""
     spec: EncoderSpec = vit.spec
     return EncoderCard(
         model=model,

@@ -1,34 +1,67 @@
 """Model names on the command line, and the encoders they stand for.
 
-``path/to/model.safetensors`` or the run folder that holds it; ``random:<recipe>`` and ``statistics:<recipe>``
-for the controls with that recipe's geometry.
+``path/to/model.safetensors`` or the run folder that holds it; a released SIGMA or VideoMAE file (``.pth``, ``.pt``,
+``.bin``, ``.safetensors``) or a Hugging Face folder; ``random:<recipe>`` and ``statistics:<recipe>`` for the
+controls with that recipe's geometry.  A file may be followed by ``@<frames>x<size>`` for other clips than its own,
+as in ``vit.pth@8x112``, and by ``@<heads>heads`` where its number of heads cannot be known.
 """
 
+import re
 from pathlib import Path
 
+from sigma_bench.models.checkpoints import is_checkpoint
 from sigma_bench.models.controls import ImageStatistics, random_encoder
 from sigma_bench.models.encoder import Encoder, pretrained_encoder
+from sigma_bench.models.foreign import foreign_encoder
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.strict import nearest
 
 CHECKPOINT_NAME = "model.safetensors"
 CONTROLS = ("random", "statistics")
+_FILE_NAME = re.compile(r"(?P<path>.+?)(?:@(?P<frames>\d+)x(?P<size>\d+))?(?:@(?P<heads>\d+)heads)?", re.DOTALL)
 
 
 def load_encoder(name: str, *, seed: int = 0) -> Encoder:
     """The encoder a name stands for; ``seed`` draws the weights of ``random:<recipe>``.
 
     Raises:
-        ValueError: no such file or control; near matches are offered.
+        ValueError: no such file or control, near matches are offered; or a file that is no complete encoder.
     """
     kind, colon, recipe = name.partition(":")
     if colon and kind in CONTROLS:
         spec = load_recipe(recipe).encoder
         return random_encoder(spec, seed) if kind == "random" else ImageStatistics(spec)
-    path = Path(name)
-    if path.is_dir():
-        path = path / CHECKPOINT_NAME
-    if not path.exists():
-        hint = nearest(kind, CONTROLS) if colon else f" Controls are {' and '.join(f'{c}:<recipe>' for c in CONTROLS)}."
-        raise ValueError(f"there is no model '{name}': no such checkpoint file or run folder.{hint}")
-    return pretrained_encoder(path)
+    path, frames, size, heads = split_name(name)
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        raise ValueError(f"there is no model '{name}': no such checkpoint file or run folder.{_hint(name)}")
+    if (ours := checkpoint_in(path)) is None:
+        return foreign_encoder(path, num_frames=frames, image_size=size, num_heads=heads)
+    if heads is not None:
+        raise ValueError(f"{ours}: its recipe says how many heads it has; leave '@{heads}heads' out")
+    return pretrained_encoder(ours, num_frames=frames, image_size=size)
+
+
+def split_name(name: str) -> tuple[Path, int | None, int | None, int | None]:
+    """A file's name without its suffixes, and their frames, image size and heads (None where not given)."""
+    if Path(name).exists():
+        return Path(name), None, None, None
+    parts = _FILE_NAME.fullmatch(name)
+    if parts is None:
+        return Path(name), None, None, None
+    frames, size, heads = (int(parts[key]) if parts[key] else None for key in ("frames", "size", "heads"))
+    return Path(parts["path"]), frames, size, heads
+
+
+def checkpoint_in(path: Path) -> Path | None:
+    """The file of this project's own format that a file or run folder means, if it is one."""
+    file = path / CHECKPOINT_NAME if path.is_dir() else path
+    return file if is_checkpoint(file) else None
+
+
+def _hint(name: str) -> str:
+    kind, colon, _ = name.partition(":")
+    if colon:
+        return nearest(kind, CONTROLS)
+    controls = " and ".join(f"{control}:<recipe>" for control in CONTROLS)
+    suffix = " Other clips are asked for by @<frames>x<size>, as in vit.pth@8x112." if "@" in name else ""
+    return f" Controls are {controls}.{suffix}"

@@ -108,11 +108,14 @@ class DinoMethod(nn.Module):
         return multi_crop(frame_CHW, self.recipe.data, self.recipe.encoder.image_size, rng)
 
     def forward(self, global_B2CHW: Tensor, local_BLCHW: Tensor, potentials: None = None) -> StepOutput:
-        crops = (normalised_image(crop, IMAGENET_MEAN, IMAGENET_STD) for crop in (global_B2CHW, local_BLCHW))
-        return dino_step(self.model, *crops, self.recipe.objective, self.group)
+        wide, small = (normalised_image(crop, IMAGENET_MEAN, IMAGENET_STD) for crop in (global_B2CHW, local_BLCHW))
+        return dino_step(self.model, wide, small, self.recipe.objective, self.group)
 
     def share(self, pieces: Sequence[Example]) -> None:
-        return None
+        raise ValueError(
+            f"recipe '{self.recipe.recipe}': DINO's centre moves once per batch, so its batch cannot be computed in "
+            "pieces; leave --pieces out"
+        )
 
     def after_update(self, step: int, num_steps: int) -> None:
         update_teacher(self.model, teacher_momentum(self.recipe.objective, step, num_steps))
@@ -130,7 +133,12 @@ def build_method(
 
     Args:
         recompute: keep only the blocks' inputs for the backward pass and compute the rest again.
+
+    Raises:
+        ValueError: ``recompute`` for an image ViT, which does not know it.
     """
+    if recompute and isinstance(recipe, DinoRecipe):
+        raise ValueError(f"recipe '{recipe.recipe}': DINO's image ViT has no --recompute; leave it out")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if isinstance(recipe, DinoRecipe):

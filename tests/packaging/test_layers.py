@@ -1,6 +1,6 @@
 """Imports flow one way: a package sees what lies below it, and what does without torch stays without torch.
 
-The order, lowest first: specs, records, metrics < data, models < sigma, training < protocols, bench < runs < cli;
+The order, lowest first: specs, records, metrics < data, models < sigma, dino, training < protocols, bench < runs < cli;
 leaderboard sees specs, records and metrics only, and runs and cli may show it.
 """
 
@@ -17,12 +17,12 @@ PACKAGE = Path(__file__).resolve().parents[2] / "sigma_bench"
 LAYERS = (
     ("specs", "records", "metrics"),
     ("data", "models"),
-    ("sigma", "training"),
+    ("sigma", "dino", "training"),
     ("protocols", "bench"),
     ("runs",),
     ("cli",),
 )
-BESIDE = {("records", "specs"), ("training", "sigma")}
+BESIDE = {("records", "specs"), ("training", "sigma"), ("training", "dino"), ("dino", "sigma")}
 """Pairs within one layer of which the first may import the second."""
 ROOT_MODULES = {"__init__", "palette", "resources"}
 """Modules of the package itself, open to all; they import nothing of ours."""

@@ -1,20 +1,22 @@
 """Our step against what the released code computed, on tiny models filled by rule (no weights are stored).
 
 The golden files lie in ``shared/golden`` beside the repository, with the rule that fills parameters and inputs;
-where they are absent these tests are skipped.  Outputs and the gradient of every parameter are compared, in
-float64: loss and total gradient norm hardly notice a wrong patch embedding or LayerNorm epsilon.
+where they are absent these tests are skipped.  The weights go through a file as it was released and the reader for
+such files.  Outputs and the gradient of every parameter are compared, in float64: loss and total gradient norm hardly notice a wrong patch embedding or LayerNorm epsilon.
 """
 
 import importlib.util
-import re
 from pathlib import Path
 
 import pytest
 import torch
 
-from sigma_bench.sigma.model import IMAGENET_MEAN, IMAGENET_STD, MaskedVideoModel, SigmaModel, tube_width
+from sigma_bench.models.checkpoints import load_strictly
+from sigma_bench.models.foreign import read_foreign, to_our_names
+from sigma_bench.sigma.model import IMAGENET_MEAN, IMAGENET_STD, MaskedVideoModel, SigmaMlpModel, tube_width
 from sigma_bench.sigma.objective import pretraining_step
 from sigma_bench.sigma.sinkhorn import sinkhorn
+from sigma_bench.sigma.swapped import unit_features
 from sigma_bench.specs.recipe import DecoderSpec, EncoderSpec, SigmaMlpObjective, VideoMaeObjective
 
 GOLDEN = Path(__file__).resolve().parents[2] / ".." / "shared" / "golden"
@@ -39,11 +41,12 @@ def golden(request):
     return torch.load(GOLDEN / f"{request.param}.pt", weights_only=True)
 
 
-def our_name(released):
-    """The two renames between released parameter names and ours."""
-    if released == "prototypes":
-        return "prototypes.weight"
-    return re.sub(r"^head\.", "projector.", released)
+@pytest.fixture(scope="module")
+def weights(golden, rule, tmp_path_factory):
+    """The parameters by rule, saved under their released names and read back by the reader of released files."""
+    path = tmp_path_factory.mktemp("released") / "checkpoint.pth"
+    torch.save({"model": rule.fill(golden["shapes"])}, path)
+    return read_foreign(path).tensors
 
 
 def objective_of(golden):
@@ -60,8 +63,8 @@ def objective_of(golden):
     )
 
 
-def filled_model(golden, rule, dtype):
-    """The model of a golden file, with every parameter from the rule and none left over."""
+def filled_model(golden, weights, dtype):
+    """The model of a golden file, with every parameter from the released file and none left over."""
     shapes = golden["shapes"]
     width, _, tubelet, patch, _ = shapes["encoder.patch_embed.proj.weight"]
     depth, decoder_depth = (
@@ -75,10 +78,10 @@ def filled_model(golden, rule, dtype):
     decoder = DecoderSpec(width=shapes["mask_token"][-1], depth=decoder_depth, num_heads=2)
     objective = objective_of(golden)
     if isinstance(objective, SigmaMlpObjective):
-        model = SigmaModel(encoder, decoder, objective)
+        model = SigmaMlpModel(encoder, decoder, objective)
     else:
         model = MaskedVideoModel(encoder, decoder, tube_width(encoder))
-    model.load_state_dict({our_name(name): value for name, value in rule.fill(shapes).items()})
+    load_strictly(model, weights, where="golden")
     model.to(dtype)
     model.pixel_mean, model.pixel_std = (torch.tensor(v, dtype=dtype) for v in (IMAGENET_MEAN, IMAGENET_STD))
     return model, objective
@@ -94,28 +97,32 @@ def relative_error(value, expected):
     return abs(value.item() - expected) / abs(expected)
 
 
-def test_float64_outputs_are_the_released_ones(golden, rule):
-    model, _ = filled_model(golden, rule, torch.float64)
+def test_float64_outputs_are_the_released_ones(golden, rule, weights):
+    model, _ = filled_model(golden, weights, torch.float64)
     clip, mask = inputs(golden, rule, torch.float64)
     output = model.decode(model.encode(clip, ~mask), mask)
     assert relative_error(output.norm(), golden["output_norm_fp64"]) <= 1e-9
     torch.testing.assert_close(output.flatten()[:64], golden["output_head_fp64"], rtol=1e-9, atol=1e-12)
 
 
-def test_float64_loss_and_every_gradient_are_the_released_ones(golden, rule):
-    model, objective = filled_model(golden, rule, torch.float64)
+def test_float64_loss_and_every_gradient_are_the_released_ones(golden, rule, weights):
+    model, objective = filled_model(golden, weights, torch.float64)
     step = pretraining_step(model, *inputs(golden, rule, torch.float64), objective)
     step.loss.backward()
     assert relative_error(step.loss, golden["loss_fp64"]) <= 1e-9
-    expected = {our_name(name): norm for name, norm in golden["grad_norms_fp64"].items()}
+    norms = {
+        name: torch.full(tuple(golden["shapes"][name]), norm, dtype=torch.float64)
+        for name, norm in golden["grad_norms_fp64"].items()
+    }
+    expected = {name: norm.flatten()[0].item() for name, norm in to_our_names(norms).items()}
     found = {name: parameter.grad.norm() for name, parameter in model.named_parameters()}
     assert found.keys() == expected.keys()
     errors = {name: relative_error(found[name], expected[name]) for name in found}
     assert {name: error for name, error in errors.items() if error > 1e-8} == {}
 
 
-def test_float32_outputs_and_loss_are_close(golden, rule):
-    model, objective = filled_model(golden, rule, torch.float32)
+def test_float32_outputs_and_loss_are_close(golden, rule, weights):
+    model, objective = filled_model(golden, weights, torch.float32)
     clip, mask = inputs(golden, rule, torch.float32)
     output = model.decode(model.encode(clip, ~mask), mask)
     torch.testing.assert_close(output.flatten()[:64], golden["output_head"], rtol=0, atol=1e-5)
@@ -125,10 +132,11 @@ def test_float32_outputs_and_loss_are_close(golden, rule):
 
 
 @pytest.mark.parametrize("golden", NAMES[:1], indirect=True)
-def test_the_codes_are_the_released_ones(golden, rule):
-    model, objective = filled_model(golden, rule, torch.float64)
+def test_the_codes_are_the_released_ones(golden, rule, weights):
+    model, objective = filled_model(golden, weights, torch.float64)
     clip, mask = inputs(golden, rule, torch.float64)
     guess = model.decode(model.encode(clip, ~mask), mask)
-    for scores, code in zip(model.prototypes.score(model.project(clip, mask), guess), ("code1", "code2"), strict=True):
+    for feature, code in ((model.project(clip, mask), "code1"), (guess, "code2")):
+        scores = unit_features(feature) @ model.prototypes.unit().T
         found = sinkhorn(scores, epsilon=objective.epsilon, num_iterations=objective.sinkhorn_iterations).argmax(1)
         assert torch.equal(found.reshape(golden[f"{code}_fp64"].shape), golden[f"{code}_fp64"])

@@ -1,0 +1,225 @@
+"""Checkpoints of strangers as encoders, strictly: every tensor is accounted for, or nothing is loaded.
+
+Released SIGMA and VideoMAE files (pretraining and fine-tuned, see released.py) and VideoMAE folders of Hugging
+Face (huggingface.py).  Our own files stay with checkpoints.py, image models with image_weights.py.
+
+A classifier that pools by the mean has no final norm in its trunk: ``norm`` is the identity and a fresh
+``fc_norm`` comes after the mean over tokens.  So for a fine-tuned file exactly ``fc_norm.*`` and ``head.*`` may be
+unexpected and ``encoder.norm.*`` may be missing, and its features are the tokens WITHOUT a final norm.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from sigma_bench.models import huggingface, released
+from sigma_bench.models.checkpoints import LoadReport, load_strictly
+from sigma_bench.models.encoder import PRETRAINING_ONLY, VideoViTEncoder, vit_card
+from sigma_bench.models.geometry import Stated, geometry_suffix, read_geometry, resized
+from sigma_bench.models.video_vit import VideoViT, sinusoid_table
+from sigma_bench.models.weights_file import WEIGHT_NAMES, WeightsFile, read_weights, state_dict_in
+
+Layout = Literal["released pretraining", "released fine-tuned", "Hugging Face VideoMAE"]
+CLASSIFIER_ONLY = ("fc_norm.", "head.")
+"""Parts of a fine-tuned checkpoint that an encoder does not need."""
+NO_NAMES = {"model", "pytorch_model", "checkpoint", *(Path(name).stem for name in WEIGHT_NAMES)}
+"""File names that say nothing; the folder's name is the model's then."""
+POSITION_TOLERANCE = 1e-4
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ForeignCheckpoint:
+    """A stranger's file: tensors in our names, and what it says about itself."""
+
+    path: Path
+    layout: Layout
+    tensors: Mapping[str, Tensor]
+    stated: Stated
+    doubts: tuple[str, ...]
+    """What is allowed but looks wrong."""
+    metadata: Mapping[str, Any]
+    """Arguments, configuration or safetensors metadata, as found."""
+    sha256: str
+
+    @property
+    def is_classifier(self) -> bool:
+        return any(name.startswith(CLASSIFIER_ONLY) for name in self.tensors)
+
+    @property
+    def has_norm(self) -> bool:
+        return any(name.startswith("encoder.norm.") for name in self.tensors)
+
+
+def to_our_names(tensors: Mapping[str, Tensor], *, where: str = "these tensors") -> dict[str, Tensor]:
+    """Rename a state dict of any known layout: no value changes, except that query, key and value get fused.
+
+    Released pretraining: ``prototypes`` -> ``prototypes.weight``, ``head.N.*`` -> ``projector.N.*``.  Fine-tuned:
+    the trunk gets ``encoder.``.  Hugging Face: all of it, decoder included.
+
+    Raises:
+        ValueError: the layout is none of these.
+    """
+    layout = recognise(tensors, where=where)
+    if layout == "Hugging Face VideoMAE":
+        return huggingface.huggingface_names(tensors, where=where)
+    if layout == "released pretraining":
+        return released.pretraining_names(tensors)
+    return released.finetuned_names(tensors)
+
+
+def recognise(tensors: Mapping[str, Tensor], *, where: str) -> Layout:
+    """Whose names these are; ValueError shows some of them when they are nobody's known."""
+    if huggingface.is_huggingface(tensors):
+        return "Hugging Face VideoMAE"
+    if released.is_pretraining(tensors):
+        return "released pretraining"
+    if released.is_finetuned(tensors):
+        return "released fine-tuned"
+    some = ", ".join(f"'{name}'" for name in list(tensors)[:3])
+    raise ValueError(f"{where}: not a video ViT of SIGMA, VideoMAE or Hugging Face's VideoMAE; holds {some}")
+
+
+def read_foreign(path: Path) -> ForeignCheckpoint:
+    """Read a released file or a Hugging Face folder; nothing in it is run.
+
+    Raises:
+        ValueError: not readable, of unknown layout, or at odds with its own configuration.
+    """
+    return foreign_in(read_weights(path), path)
+
+
+def foreign_in(file: WeightsFile, path: Path) -> ForeignCheckpoint:
+    """As ``read_foreign``, for a file that has been read; ``path`` is what the user calls it."""
+    where = str(path)
+    plain = state_dict_in(file, released.CONTAINERS)
+    layout = recognise(plain, where=where)
+    tensors = _without_fixed_positions(to_our_names(plain, where=where), where=where)
+    if layout == "Hugging Face VideoMAE":
+        folder = file.path.parent
+        config = huggingface.read_config(folder)
+        huggingface.require_fit(tensors, config or {}, where=where)
+        stated = huggingface.stated_by_config(config, folder)
+        doubts = huggingface.doubts(tensors, stated)
+        tensors = huggingface.with_promised_biases(tensors, config, where=where)
+        metadata: Mapping[str, Any] = config or file.metadata
+    else:
+        config, doubts = None, ()
+        stated = released.stated_by_arguments(file.content, pretraining=layout == "released pretraining")
+        metadata = released.arguments_in(file.content) or file.metadata
+    checkpoint = ForeignCheckpoint(path, layout, tensors, stated, doubts, metadata, file.sha256)
+    _require_consistent(checkpoint, config)
+    return checkpoint
+
+
+def foreign_encoder(
+    path: Path, *, num_frames: int | None = None, image_size: int | None = None, num_heads: int | None = None
+) -> VideoViTEncoder:
+    """The encoder of a stranger's file.
+
+    Args:
+        num_frames, image_size: clips other than the file's own; positions are recomputed for them.
+        num_heads: for files that do not say and whose width is no standard one.
+
+    Raises:
+        ValueError: the file is unreadable or incomplete, its geometry unknown, or the clips do not divide into tubes.
+    """
+    return encoder_of(read_foreign(path), num_frames=num_frames, image_size=image_size, num_heads=num_heads)
+
+
+def encoder_of(
+    checkpoint: ForeignCheckpoint,
+    *,
+    num_frames: int | None = None,
+    image_size: int | None = None,
+    num_heads: int | None = None,
+) -> VideoViTEncoder:
+    """The encoder of a checkpoint that has been read; arguments and errors as in ``foreign_encoder``."""
+    where, stated = str(checkpoint.path), checkpoint.stated
+    if num_heads is not None:
+        stated = replace(stated, num_heads=num_heads)
+    own = read_geometry(checkpoint.tensors, stated, where=where)
+    vit = VideoViT(resized(own, num_frames, image_size, where=where))
+    report = _load(vit, checkpoint)
+    for doubt in checkpoint.doubts:
+        logger.warning("%s: %s", where, doubt)
+    heads = "" if num_heads in (None, checkpoint.stated.num_heads) else f"@{num_heads}heads"
+    card = vit_card(
+        vit,
+        model=_model_name(checkpoint.path) + geometry_suffix(vit.spec, own) + heads,
+        family=family_of(checkpoint),
+        checkpoint_sha256=checkpoint.sha256,
+        recipe=None,
+        epochs=stated.epochs,
+        seed=stated.seed,
+    )
+    return VideoViTEncoder(vit, card.model_copy(update={"mean": stated.mean, "std": stated.std}), report)
+
+
+def family_of(checkpoint: ForeignCheckpoint) -> str:
+    """The row's family: told by the parts that only one method leaves in its checkpoints."""
+    names = checkpoint.tensors
+    if checkpoint.is_classifier:
+        return "VideoMAE or SIGMA, fine-tuned"
+    if "prototypes.weight" in names:
+        return "SIGMA-MLP" if any(name.startswith("projector.") for name in names) else "SIGMA-DINO"
+    if checkpoint.layout != "Hugging Face VideoMAE" and "mask_token" not in names:
+        return "VideoMAE or SIGMA"  # a trunk alone
+    return "VideoMAE"
+
+
+def _load(vit: VideoViT, checkpoint: ForeignCheckpoint) -> LoadReport:
+    report = load_strictly(
+        nn.ModuleDict({"encoder": vit}),
+        checkpoint.tensors,
+        may_be_missing=() if _needs_norm(checkpoint) else ("encoder.norm.",),
+        may_be_unexpected=CLASSIFIER_ONLY if checkpoint.is_classifier else PRETRAINING_ONLY,
+        where=str(checkpoint.path),
+    )
+    if not checkpoint.has_norm:
+        vit.register_module("norm", nn.Identity())
+    return report
+
+
+def _needs_norm(checkpoint: ForeignCheckpoint) -> bool:
+    """A trunk without final norm is right where the mean is normed instead, or where the configuration says so."""
+    pools_by_mean = checkpoint.metadata.get("use_mean_pooling") is True
+    return checkpoint.has_norm or not (pools_by_mean or "fc_norm.weight" in checkpoint.tensors)
+
+
+def _require_consistent(checkpoint: ForeignCheckpoint, config: Mapping[str, Any] | None) -> None:
+    where, names = str(checkpoint.path), checkpoint.tensors
+    if checkpoint.has_norm and "fc_norm.weight" in names:
+        raise ValueError(f"{where}: holds both a final norm and fc_norm, so its features are ambiguous")
+    if config and "use_mean_pooling" in config and checkpoint.has_norm == config["use_mean_pooling"]:
+        raise ValueError(
+            f"{where}: config.json says use_mean_pooling {str(config['use_mean_pooling']).lower()}, but the file has "
+            f"{'a' if checkpoint.has_norm else 'no'} final norm"
+        )
+    if "prototypes.weight" not in names and any(name.startswith("projector.") for name in names):
+        raise ValueError(f"{where}: incomplete: a projection network (head.*) but no prototypes")
+
+
+def _without_fixed_positions(tensors: Mapping[str, Tensor], *, where: str) -> dict[str, Tensor]:
+    """Drop stored position codes, which must be the fixed sinusoids that get recomputed."""
+    kept = dict(tensors)
+    for name in ("encoder.pos_embed", "decoder.pos_embed"):
+        stored = kept.pop(name, None)
+        if stored is None:
+            continue
+        table_ND = sinusoid_table(*stored.shape[-2:]) if stored.ndim >= 2 else None
+        if table_ND is None or not ((stored.squeeze(0) - table_ND).abs() <= POSITION_TOLERANCE).all():
+            raise ValueError(f"{where}: '{name}' is not the fixed sinusoid; learned positions are not supported")
+    return kept
+
+
+def _model_name(path: Path) -> str:
+    resolved = path.resolve()
+    if resolved.is_file() and resolved.stem in NO_NAMES:
+        return resolved.parent.name
+    return resolved.name if resolved.is_dir() else resolved.stem

@@ -1,0 +1,240 @@
+"""Image models as encoders of clips: every frame is read on its own, and its tokens keep their frame.
+
+Published models come through timm, from its hub or from a local file; our own image ViT is what ``dino/`` trains.
+
+timm's ``forward_features`` has three forms, told apart by rank and by the attribute ``output_fmt``: tokens (B, N, C)
+after ``num_prefix_tokens`` class and register tokens, maps (B, C, h, w), and maps (B, h, w, C) of models that say
+``output_fmt = 'NHWC'`` (Swin and its kin).
+
+Shapes: B clips or images, C colours, T frames, H W pixels, h w rows and columns of tokens, N tokens, D width.
+"""
+
+import difflib
+import hashlib
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from timm.data import resolve_model_data_config
+from timm.models import VisionTransformer
+from torch import Tensor, nn
+
+from sigma_bench.models.checkpoints import Checkpoint, LoadReport, load_strictly
+from sigma_bench.models.encoder import Features
+from sigma_bench.models.image_weights import image_tensors_in, resized_positions
+from sigma_bench.models.weights_file import read_weights
+from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.fingerprint import recipe_fingerprint
+from sigma_bench.specs.recipe import FAMILY_NAMES, IMAGENET_MEAN, IMAGENET_STD, DinoRecipe, ImageEncoderSpec
+from sigma_bench.specs.strict import nearest
+
+IMAGES_AT_ONCE = 128
+"""Frames of one forward pass: 64 clips of 16 frames in one pass would take tens of gigabytes."""
+PRETRAINING_ONLY = ("student.", "teacher.head.", "centre")
+"""Parts of a DINO checkpoint that an encoder does not need; the encoder itself is the teacher's backbone."""
+TIMM_FAMILIES = {"dino": "DINO", "dinov2": "DINOv2"}
+
+
+def frame_tokens(model: Any, image_BCHW: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    """Tokens (B, N, D) of images in order row, column, and how many rows and columns there are.
+
+    Args:
+        model: any timm image model.
+
+    Raises:
+        ValueError: the model's features are not one map of tokens.
+    """
+    feature = model.forward_features(image_BCHW)
+    rank = feature.ndim if isinstance(feature, Tensor) else 0
+    if rank == 4:
+        channels_last = getattr(model, "output_fmt", None) == "NHWC"
+        map_BhwD = feature if channels_last else feature.permute(0, 2, 3, 1)
+        return map_BhwD.flatten(1, 2), (map_BhwD.shape[1], map_BhwD.shape[2])
+    if rank == 3:
+        token_BND = feature[:, getattr(model, "num_prefix_tokens", 0) :]
+        reduction = model.feature_info[-1]["reduction"]
+        rows, columns = (math.ceil(side / reduction) for side in image_BCHW.shape[-2:])
+        if token_BND.shape[1] == rows * columns:
+            return token_BND, (rows, columns)
+    found = tuple(feature.shape) if rank else type(feature).__name__
+    raise ValueError(
+        f"{type(model).__name__} gives features of form {found} for images of {tuple(image_BCHW.shape[-2:])} px, "
+        "which are neither tokens nor one feature map; choose a model that keeps a token map, such as a ViT or a CNN"
+    )
+
+
+class FrameEncoder:
+    """An image model that reads a clip frame by frame, in evaluation mode; a still image is a clip of one frame."""
+
+    def __init__(self, model: nn.Module, card: EncoderCard, report: LoadReport | None = None) -> None:
+        self._model = model.eval().requires_grad_(False)
+        self.card = card
+        self.report = report
+        """What happened to every tensor of its file; None for an encoder without a file."""
+
+    def to(self, device: torch.device | str) -> "FrameEncoder":
+        """The same encoder, its weights on ``device``."""
+        self._model.to(device)
+        return self
+
+    @torch.inference_mode()
+    def encode(self, clip_BCTHW: Tensor) -> Features:
+        batch, _, frames = clip_BCTHW.shape[:3]
+        parts = clip_BCTHW.transpose(1, 2).flatten(0, 1).split(IMAGES_AT_ONCE)
+        tokens, grids = zip(*(frame_tokens(self._model, image_BCHW) for image_BCHW in parts), strict=True)
+        token_BND = torch.cat(tokens).reshape(batch, frames * tokens[0].shape[1], -1)
+        return Features(token_BND, (frames, *grids[0]))
+
+
+def timm_encoder(
+    name: str, *, file: Path | None = None, num_frames: int = 16, image_size: int | None = None
+) -> FrameEncoder:
+    """A published image model, such as ``vit_small_patch16_224.dino``.
+
+    Size, mean and std are those timm states for the name, so a local file needs the name with its tag as well.
+
+    Args:
+        file: a ViT's weights on this disk; without it they come from the hub (or its cache).
+        num_frames: frames of a clip.
+        image_size: another size than the weights' own; learned position tables are interpolated by timm.
+
+    Raises:
+        ValueError: no such model, no such size, the hub cannot be reached, or the file does not fit.
+    """
+    model = _timm_model(name, pretrained=file is None, image_size=image_size)
+    patch = model.feature_info[-1]["reduction"]
+    if image_size and model.pretrained_cfg.get("fixed_input_size") and image_size % patch:
+        raise ValueError(f"{image_size} px are no multiple of the {patch} px patches of '{name}'")
+    sha256, report = (weights_sha256(model), None) if file is None else _fill(model, file)
+    config = resolve_model_data_config(model)
+    published = f"{model.pretrained_cfg['architecture']}.{model.pretrained_cfg['tag']}" if file is None else name
+    tag = re.search(r"dino(v\d)?", published)
+    card = EncoderCard(
+        model=published,
+        family=TIMM_FAMILIES.get(tag.group(), "timm") if tag else "timm",
+        num_frames=num_frames,
+        image_size=image_size or config["input_size"][-1],
+        tubelet_frames=1,
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        feature_width=model.num_features,
+        num_parameters=sum(parameter.numel() for parameter in model.parameters()),
+        pretraining_data=(),
+        pretraining_epochs=0,
+        checkpoint_sha256=sha256,
+        pretraining_seed=None,
+        recipe_fingerprint=None,
+    )
+    return FrameEncoder(model, card, report)
+
+
+def _timm_model(name: str, *, pretrained: bool, image_size: int | None) -> Any:
+    """The model without its classifier; ValueError for what timm does not know, cannot build or cannot fetch."""
+    published = timm.list_models(pretrained=True)
+    if name not in published and name not in timm.list_models():
+        near = nearest(name, difflib.get_close_matches(name, published))
+        raise ValueError(
+            f"timm has no model '{name}'.{near} Weights are named with their tag, as in 'vit_small_patch16_224.dino'."
+        )
+    config = timm.get_pretrained_cfg(name)
+    if pretrained and not (config and config.has_weights):
+        raise ValueError(f"timm has no weights for '{name}'; give them as 'timm:{name}:<file>'")
+    # Models of any size know no such argument.
+    size: dict[str, Any] = {"img_size": image_size} if image_size and config and config.fixed_input_size else {}
+    try:
+        return timm.create_model(name, pretrained=pretrained, num_classes=0, **size)
+    except OSError as error:
+        raise ValueError(
+            f"the weights of '{name}' cannot be fetched from the hub ({str(error).partition('. ')[0]}); "
+            f"fetch them elsewhere and give the file: 'timm:{name}:<file>'"
+        ) from error
+    except TypeError as error:
+        if not size:
+            raise
+        raise ValueError(f"timm cannot build '{name}' for images of {image_size} px; leave its own size") from error
+
+
+def _fill(model: Any, file: Path) -> tuple[str, LoadReport]:
+    """Load a local ViT file completely, learned positions interpolated to the model's grid; the file's digest."""
+    weights = read_weights(file)
+    tensors = image_tensors_in(weights)
+    if "pos_embed" in tensors:
+        tensors = resized_positions(tensors, model.patch_embed.grid_size)
+    return weights.sha256, load_strictly(model, tensors, where=str(file))
+
+
+def image_vit(spec: ImageEncoderSpec) -> VisionTransformer:
+    """A ViT with a class token and no classifier; positions are interpolated for crops of another size."""
+    return VisionTransformer(
+        img_size=spec.image_size,
+        patch_size=spec.patch_size,
+        embed_dim=spec.width,
+        depth=spec.depth,
+        num_heads=spec.num_heads,
+        num_classes=0,
+        dynamic_img_size=True,
+    )
+
+
+def dino_encoder(checkpoint: Checkpoint, name: str) -> FrameEncoder:
+    """The teacher's backbone of a DINO run of ours, which is the one the paper evaluates.
+
+    Raises:
+        ValueError: the checkpoint does not fit its recipe.
+    """
+    recipe = checkpoint.recipe
+    assert isinstance(recipe, DinoRecipe)
+    vit = image_vit(recipe.encoder)
+    inner = {key.removeprefix("teacher.backbone."): value for key, value in checkpoint.tensors.items()}
+    report = load_strictly(vit, inner, may_be_unexpected=PRETRAINING_ONLY, where=str(checkpoint.path))
+    trained: dict[str, Any] = {
+        "model": name,
+        "family": FAMILY_NAMES[recipe.objective.kind],
+        "pretraining_data": recipe.data.datasets,
+        "pretraining_epochs": checkpoint.epochs,
+        "pretraining_seed": checkpoint.seed,
+        "checkpoint_sha256": checkpoint.sha256,
+        "recipe_fingerprint": recipe_fingerprint(recipe),
+    }
+    return FrameEncoder(vit, _image_vit_card(vit, recipe.encoder, **trained), report)
+
+
+def random_frame_encoder(spec: ImageEncoderSpec, seed: int) -> FrameEncoder:
+    """The initial weights of an image ViT for a seed, untrained."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        vit = image_vit(spec)
+    untrained: dict[str, Any] = {
+        "model": "random_init",
+        "family": "random init",
+        "pretraining_data": (),
+        "pretraining_epochs": 0,
+        "pretraining_seed": seed,
+        "checkpoint_sha256": weights_sha256(vit),
+        "recipe_fingerprint": None,
+    }
+    return FrameEncoder(vit, _image_vit_card(vit, spec, **untrained))
+
+
+def weights_sha256(module: nn.Module) -> str:
+    """Digest of a module's tensors by name, for weights that are no file."""
+    weights = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        weights.update(name.encode() + value.cpu().numpy().tobytes())
+    return weights.hexdigest()
+
+
+def _image_vit_card(vit: nn.Module, spec: ImageEncoderSpec, **origin: Any) -> EncoderCard:
+    return EncoderCard(
+        num_frames=spec.num_frames,
+        image_size=spec.image_size,
+        tubelet_frames=1,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        feature_width=spec.width,
+        num_parameters=sum(parameter.numel() for parameter in vit.parameters()),
+        **origin,
+    )

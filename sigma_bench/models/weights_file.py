@@ -1,0 +1,136 @@
+"""Weight files of strangers are data: their tensors are read, and nothing they bring is run (promise 6).
+
+Pickles go through ``torch.load(weights_only=True)``; beyond tensors and plain containers only
+``argparse.Namespace`` is let in, because released SIGMA and VideoMAE files carry their arguments in one.
+"""
+
+import argparse
+import hashlib
+import pickle
+import re
+import struct
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
+"""What a model folder calls its weights, the first one found counts."""
+PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".pyth", ".ckpt", ".tar")
+WRAPPERS = ("module.", "_orig_mod.", "backbone.")
+"""Prefixes that training code puts before every name: DDP or DeepSpeed, torch.compile, forks."""
+_BROKEN_PICKLE = (
+    pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError,
+    AssertionError, OverflowError, MemoryError, struct.error,
+)  # fmt: skip
+"""Everything torch's restricted unpickler was seen to raise on damaged bytes."""
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """What a weight file holds at its top level: tensors by name, or containers of them and plain values."""
+
+    path: Path
+    content: Mapping[str, Any]
+    metadata: Mapping[str, str]
+    """The text metadata of a safetensors file."""
+    sha256: str
+
+
+def weights_in(path: Path) -> Path:
+    """The weight file a path means: itself, or the one inside a model folder.
+
+    Raises:
+        ValueError: nothing there, a folder without weights, or weights cut into shards.
+    """
+    if not path.is_dir():
+        if not path.is_file():
+            raise ValueError(f"{path}: there is no such checkpoint")
+        return path
+    for name in WEIGHT_NAMES:
+        if (path / name).is_file():
+            return path / name
+    if any(path.glob("*.index.json")):
+        raise ValueError(f"{path}: the weights are cut into shards; save them again as one model.safetensors")
+    raise ValueError(f"{path}: a folder without {' or '.join(WEIGHT_NAMES)}; name the weight file itself")
+
+
+def read_weights(path: Path) -> WeightsFile:
+    """Read a .safetensors or PyTorch file, or the one inside a model folder.
+
+    Raises:
+        ValueError: not readable, of another kind, damaged, or a pickle that asks for code.
+    """
+    path = weights_in(path)
+    content: Mapping[str, Any]
+    if path.suffix == ".safetensors":
+        content, metadata = _read_safetensors(path)
+    elif path.suffix in PICKLE_SUFFIXES:
+        content, metadata = _read_pickle(path), {}
+    else:
+        known = ", ".join((".safetensors", *PICKLE_SUFFIXES))
+        raise ValueError(f"{path}: not a weight file; weight files end in {known}")
+    with path.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    return WeightsFile(path, content, metadata, sha256)
+
+
+def state_dict_in(file: WeightsFile, keys: Iterable[str]) -> dict[str, Tensor]:
+    """The tensors below the first of ``keys`` that the file has, else its top level, wrappers' prefixes removed.
+
+    Raises:
+        ValueError: there are no tensors, something among them is none, or two names become one.
+    """
+    found = next((file.content[key] for key in keys if isinstance(file.content.get(key), Mapping)), file.content)
+    if not found or not all(isinstance(name, str) for name in found):
+        raise ValueError(f"{file.path}: holds no tensors by name")
+    strange = [name for name, value in found.items() if not isinstance(value, Tensor)]
+    if strange:
+        raise ValueError(
+            f"{file.path}: not a model's weights: '{strange[0]}' is a {type(found[strange[0]]).__name__}, not a tensor"
+        )
+    return _unwrapped(found, where=str(file.path))
+
+
+def _unwrapped(tensors: Mapping[str, Tensor], *, where: str) -> dict[str, Tensor]:
+    plain: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        short = name
+        while short.startswith(WRAPPERS):
+            short = short.split(".", 1)[1]
+        if short in plain:
+            raise ValueError(f"{where}: two tensors are called '{short}' without prefixes such as '{WRAPPERS[0]}'")
+        plain[short] = tensor.detach()
+    return plain
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path}: not a safetensors checkpoint ({error})") from error
+
+
+def _read_pickle(path: Path) -> Mapping[str, Any]:
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about old formats, which concern nobody who only reads
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except _BROKEN_PICKLE as error:
+        wanted = re.search(r"GLOBAL (\S+)", str(error))
+        if wanted:
+            raise ValueError(
+                f"{path}: refused, since reading it would run code: it asks for '{wanted[1]}'; if you trust its "
+                "source, open it there and save only its tensors"
+            ) from error
+        reason = " ".join(str(error).split("WeightsUnpickler error:")[-1].split("Please")[0].split())[:120]
+        raise ValueError(f"{path}: not a PyTorch weight file, or a damaged one ({reason})") from error
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{path}: holds a {type(content).__name__}, not weights by name")
+    return content

@@ -1,0 +1,103 @@
+"""``sigma-bench models`` and ``models inspect``, as a user meets them."""
+
+import argparse
+import sys
+
+import pytest
+import torch
+
+from sigma_bench.cli.main import app_main
+from sigma_bench.models.checkpoints import save_checkpoint
+from sigma_bench.sigma.model import build_model
+from sigma_bench.specs.catalogue import load_recipe
+from tests.models.strangers import pretraining_file, pretraining_model
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["sigma-bench", "models", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            app_main()
+        captured = capsys.readouterr()
+        return int(caught.value.code or 0), " ".join(captured.out.split()), " ".join(captured.err.split())
+
+    return call
+
+
+@pytest.fixture
+def files(tmp_path):
+    recipe = load_recipe("mini_videomae")
+    save_checkpoint(
+        tmp_path / "run" / "model.safetensors", build_model(recipe).state_dict(), recipe, seed=2, identity="x"
+    )
+    weights = pretraining_file(pretraining_model(), prototypes=True, projection=True)
+    arguments = argparse.Namespace(num_heads=3, num_frames=8, input_size=32, seed=5, notes="[red]x[/red]")
+    torch.save({"model": weights, "args": arguments, "epoch": 11}, tmp_path / "vit.pth")
+    return tmp_path
+
+
+def test_listing_a_folder_a_file_and_nothing(run, files, monkeypatch):
+    code, out, _ = run(files)
+    assert code == 0
+    assert "VideoMAE" in out
+    assert "controls: random:<recipe>" in out
+    assert "SIGMA-MLP 8 x 32 px" in run(files / "vit.pth")[1]
+    monkeypatch.chdir(files)
+    code, _, err = run()
+    assert (code, "results: there is no such file or folder" in err) == (2, True)
+    (files / "results").mkdir()
+    assert "no checkpoints below results" in run()[1]
+
+
+def test_inspecting_a_released_file(run, files):
+    code, out, _ = run("inspect", files / "vit.pth")
+    assert code == 0
+    for fact in (
+        "format released pretraining", "family SIGMA-MLP", "2 blocks, 24 wide, 3 heads, tubes of 2 frames x 8 px",
+        "clip 8 frames x 32 px", "epochs 12", "seed 5", "matched 30 tensors", "missing 0 tensors",
+        "not needed 22 tensors: decoder.blocks.0.", "metadata num_heads = 3", "[red]x[/red]",
+    ):  # fmt: skip
+        assert fact in out, fact
+    assert "clip 4 frames x 16 px" in run("inspect", f"{files / 'vit.pth'}@4x16")[1]
+
+
+def test_inspecting_our_own_file(run, files):
+    code, out, _ = run("inspect", files / "run")
+    assert code == 0
+    for fact in ("format sigma-bench/1", "family VideoMAE", "seed 2", "missing 0 tensors", "recipe = mini_videomae"):
+        assert fact in out, fact
+
+
+def test_inspecting_an_image_model(run, tmp_path):
+    import timm
+
+    vit = timm.create_model("vit_tiny_patch16_224", img_size=32, num_classes=0, depth=2)
+    torch.save({"teacher": {f"backbone.{k}": v for k, v in vit.state_dict().items()}}, tmp_path / "dino.pth")
+    code, out, _ = run("inspect", tmp_path / "dino.pth")
+    assert code == 0
+    assert "image ViT" in out
+    assert "2 blocks, 192 wide, patches of 16 px, 5 learned positions" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.pth", {"model": {"conv1.weight": torch.zeros(2)}}, "not a video ViT of SIGMA"),
+        ("b.pth", {"model": {}}, "holds no tensors by name"),
+        ("c.pth", [1, 2], "holds a list"),
+        ("d.pth", {"model": {"a": 3}}, "'a' is a int, not a tensor"),
+    ],
+)
+def test_what_is_no_model_is_one_sentence(run, tmp_path, name, content, sentence):
+    torch.save(content, tmp_path / name)
+    code, _, err = run("inspect", tmp_path / name)
+    assert code == 2
+    assert "Traceback" not in err
+    assert sentence in err
+
+
+def test_an_absent_file_is_one_sentence(run, tmp_path):
+    code, _, err = run("inspect", tmp_path / "absent.pth")
+    assert code == 2
+    assert "there is no such checkpoint" in err

@@ -1,0 +1,259 @@
+"""Released SIGMA and VideoMAE files: the tokens of the very network that was saved, or one sentence."""
+
+import argparse
+import hashlib
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from sigma_bench.models.checkpoints import load_strictly
+from sigma_bench.models.foreign import foreign_encoder, read_foreign, to_our_names
+from sigma_bench.models.video_vit import VideoViT, sinusoid_table
+from tests.models.strangers import SMALL, SPEC, finetuned_file, pretraining_file, pretraining_model, randomised
+
+STATED = argparse.Namespace(model="mine", num_heads=3, num_frames=8, input_size=32, seed=7, lr=1e-3)
+
+
+@pytest.fixture
+def clip():
+    return torch.randn(2, 3, 8, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+def saved(path, weights, key="model", **others):
+    torch.save({key: weights, "args": STATED, **others}, path)
+    return path
+
+
+def without_norm(vit):
+    vit.register_module("norm", nn.Identity())
+    return vit
+
+
+@pytest.mark.parametrize(
+    ("parts", "family"),
+    [
+        ({}, "VideoMAE"),
+        ({"prototypes": True}, "SIGMA-DINO"),
+        ({"prototypes": True, "projection": True}, "SIGMA-MLP"),
+    ],
+)
+def test_a_pretraining_file_gives_the_tokens_of_its_encoder(tmp_path, clip, parts, family):
+    model = pretraining_model()
+    path = saved(tmp_path / "vit_x.pth", pretraining_file(model, **parts), epoch=799, optimizer={"state": {}})
+    encoder = foreign_encoder(path)
+    features = encoder.encode(clip)
+    torch.testing.assert_close(features.token_BND, model.encoder(clip), rtol=0, atol=0)
+    assert features.grid == (4, 4, 4)
+    card = encoder.card
+    assert (card.family, card.model, card.num_frames, card.image_size) == (family, "vit_x", 8, 32)
+    assert (card.pretraining_epochs, card.pretraining_seed, card.pretraining_data) == (800, 7, ())
+    assert card.checkpoint_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert set(encoder.report.matched) == {f"encoder.{name}" for name in model.encoder.state_dict()}
+    assert encoder.report.missing == ()
+    assert "mask_token" in encoder.report.unexpected
+
+
+@pytest.mark.parametrize("key", ["model", "module"])
+@pytest.mark.parametrize("prefix", ["", "backbone.", "module.", "module.backbone."])
+def test_a_classifier_gives_tokens_without_final_norm(tmp_path, clip, key, prefix):
+    vit = randomised(VideoViT(SMALL))
+    encoder = foreign_encoder(saved(tmp_path / "ft.pt", finetuned_file(vit, prefix), key=key, epoch=99))
+    with_norm = vit(clip)
+    expected = without_norm(vit)(clip)
+    torch.testing.assert_close(encoder.encode(clip).token_BND, expected, rtol=0, atol=0)
+    assert not torch.allclose(expected, with_norm, atol=1e-3)
+    assert encoder.card.family == "VideoMAE or SIGMA, fine-tuned"
+    assert encoder.card.pretraining_epochs == 0  # its epochs are those of fine-tuning
+    assert encoder.report.missing == ("encoder.norm.bias", "encoder.norm.weight")
+    assert encoder.report.unexpected == ("fc_norm.bias", "fc_norm.weight", "head.bias", "head.weight")
+
+
+def test_a_classifier_with_a_prefix_on_the_trunk_only(tmp_path, clip):
+    vit = randomised(VideoViT(SMALL))
+    weights = {
+        name if name.startswith(("head", "fc_norm")) else f"backbone.{name}": value
+        for name, value in finetuned_file(vit).items()
+    }
+    found = foreign_encoder(saved(tmp_path / "ft.pth", weights)).encode(clip).token_BND
+    assert torch.equal(found, without_norm(vit)(clip))
+
+
+def test_plain_safetensors_and_bare_dictionaries_are_read(tmp_path):
+    model = randomised(VideoViT(SPEC))
+    weights = {f"encoder.{name}": value.contiguous() for name, value in model.state_dict().items()}
+    save_file(weights, tmp_path / "a.safetensors")
+    torch.save(weights, tmp_path / "b.bin")
+    clip = torch.randn(1, 3, 2, 32, 32)
+    for name in ("a.safetensors", "b.bin"):
+        encoder = foreign_encoder(tmp_path / name)
+        assert torch.equal(encoder.encode(clip).token_BND, model(clip))
+        assert (encoder.card.num_frames, encoder.card.image_size) == (16, 224)  # as released, where nothing is said
+        assert (encoder.card.family, encoder.card.pretraining_seed) == ("VideoMAE or SIGMA", None)
+
+
+def test_layer_scale_is_read(tmp_path, clip):
+    spec = SMALL.model_copy(update={"layer_scale": 0.1})
+    model = pretraining_model(spec)
+    encoder = foreign_encoder(saved(tmp_path / "vit.pth", pretraining_file(model)))
+    assert torch.equal(encoder.encode(clip).token_BND, model.encoder(clip))
+
+
+@pytest.mark.parametrize(("frames", "size"), [(4, 32), (16, 48), (8, 16)])
+def test_other_frames_and_sizes(tmp_path, frames, size):
+    model = pretraining_model()
+    path = saved(tmp_path / "vit.pth", pretraining_file(model))
+    encoder = foreign_encoder(path, num_frames=frames, image_size=size)
+    clip = torch.randn(1, 3, frames, size, size)
+    assert (encoder.card.num_frames, encoder.card.image_size) == (frames, size)
+    assert encoder.card.model == f"vit@{frames}x{size}"
+    torch.testing.assert_close(encoder.encode(clip).token_BND, model.encoder(clip), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("frames", "size"), [(3, 32), (8, 30), (0, 32)])
+def test_clips_that_do_not_divide_are_refused(tmp_path, frames, size):
+    path = saved(tmp_path / "vit.pth", pretraining_file(pretraining_model()))
+    with pytest.raises(ValueError, match=r"vit.pth: cannot take .* use multiples of both"):
+        foreign_encoder(path, num_frames=frames, image_size=size)
+
+
+def test_unknown_heads_must_be_stated(tmp_path, clip):
+    model = pretraining_model()
+    path = tmp_path / "vit.pth"
+    torch.save({"model": pretraining_file(model)}, path)
+    with pytest.raises(ValueError, match=r"heads is not in the file and cannot be told from width 24 .*num_heads=6"):
+        foreign_encoder(path)
+    with pytest.raises(ValueError, match="do not divide into 5 heads"):
+        foreign_encoder(path, num_heads=5)
+    encoder = foreign_encoder(path, num_heads=3)
+    assert torch.equal(encoder.encode(clip).token_BND, model.encoder(clip))
+    assert encoder.card.model == "vit@3heads"
+    assert not torch.allclose(foreign_encoder(path, num_heads=2).encode(clip).token_BND, model.encoder(clip))
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("pretrain_videomae_base_patch16_224", "would be 768 wide"),
+        ("pretrain_videomae_small_patch16_224", "1 blocks, but 'pretrain_videomae_small_patch16_224' has 12"),
+    ],
+)
+def test_a_model_name_at_odds_with_the_tensors_is_refused(tmp_path, name, sentence):
+    weights = {f"encoder.{name}": value for name, value in VideoViT(SPEC).state_dict().items()}
+    torch.save({"model": weights, "args": argparse.Namespace(model=name)}, tmp_path / "vit.pth")
+    with pytest.raises(ValueError, match=sentence):
+        foreign_encoder(tmp_path / "vit.pth")
+
+
+def damaged(weights, change):
+    name = "encoder.blocks.1.attn.v_bias"
+    if change == "missing":
+        del weights[name]
+    elif change == "extra":
+        weights["encoder.blocks.1.attn.k_bias"] = weights[name]
+    elif change == "shape":
+        weights[name] = weights[name][:-1]
+    elif change == "nan":
+        weights[name] = weights[name].clone()
+        weights[name][3] = float("nan")
+    elif change == "overflow":
+        weights[name] = torch.full_like(weights[name], 1e300, dtype=torch.float64)
+    elif change == "quantised":
+        weights[name] = weights[name].to(torch.int8)
+    elif change == "gap":
+        weights = {n.replace("encoder.blocks.1.", "encoder.blocks.2."): v for n, v in weights.items()}
+    elif change == "stray norm":
+        weights["norm.weight"] = weights["encoder.norm.weight"]
+    elif change == "no norm":
+        del weights["encoder.norm.weight"], weights["encoder.norm.bias"]
+    return weights
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("missing", r"1 keys missing \('encoder.blocks.1.attn.v_bias'\), 0 unexpected"),
+        ("extra", r"0 keys missing, 1 unexpected \('encoder.blocks.1.attn.k_bias'\)"),
+        ("shape", r"'encoder.blocks.1.attn.v_bias' has shape \(23,\), the model needs \(24,\)"),
+        ("nan", "'encoder.blocks.1.attn.v_bias' holds values that are not finite"),
+        ("overflow", "'encoder.blocks.1.attn.v_bias' holds values that are not finite"),
+        ("quantised", "'encoder.blocks.1.attn.v_bias' holds torch.int8"),
+        ("gap", r"keys missing \('encoder.blocks.1"),
+        ("stray norm", r"1 unexpected \('norm.weight'\)"),
+        ("no norm", r"2 keys missing \('encoder.norm.bias'"),
+    ],
+)
+def test_a_file_that_is_not_complete_and_sound_is_refused(tmp_path, change, sentence):
+    weights = damaged(pretraining_file(pretraining_model()), change)
+    with pytest.raises(ValueError, match=r"vit.pth: .*" + sentence):
+        foreign_encoder(saved(tmp_path / "vit.pth", weights))
+
+
+def test_nothing_is_loaded_when_the_last_tensor_is_wrong():
+    vit, before = VideoViT(SMALL), {}
+    before = {name: value.clone() for name, value in vit.state_dict().items()}
+    tensors = dict(randomised(VideoViT(SMALL)).state_dict())
+    tensors["patch_embed.proj.weight"] = tensors["patch_embed.proj.weight"] * float("inf")
+    with pytest.raises(ValueError, match="not finite"):
+        load_strictly(vit, tensors, where="file")
+    assert all(torch.equal(before[name], value) for name, value in vit.state_dict().items())
+
+
+def test_what_may_be_missing_keeps_its_values_and_is_reported():
+    vit = VideoViT(SMALL)
+    tensors = {name: value for name, value in randomised(VideoViT(SMALL)).state_dict().items() if "norm1" not in name}
+    with pytest.raises(ValueError, match="4 keys missing"):
+        load_strictly(vit, tensors, may_be_missing=("norm.",), where="file")
+    report = load_strictly(vit, tensors, may_be_missing=("blocks.0.norm1.", "blocks.1.norm1."), where="file")
+    assert report.missing == tuple(sorted(f"blocks.{n}.norm1.{kind}" for n in (0, 1) for kind in ("bias", "weight")))
+    assert torch.equal(vit.blocks[0].norm1.weight, torch.ones(24))
+    assert torch.equal(vit.norm.weight, tensors["norm.weight"])
+
+
+def test_a_classifier_with_both_norms_is_ambiguous(tmp_path):
+    vit = VideoViT(SMALL)
+    weights = finetuned_file(vit) | {f"norm.{kind}": torch.ones(24) for kind in ("weight", "bias")}
+    with pytest.raises(ValueError, match="both a final norm and fc_norm"):
+        foreign_encoder(saved(tmp_path / "ft.pth", weights))
+
+
+def test_a_projection_without_prototypes_is_incomplete(tmp_path):
+    path = saved(tmp_path / "vit.pth", pretraining_file(pretraining_model(), projection=True))
+    with pytest.raises(ValueError, match="no prototypes"):
+        foreign_encoder(path)
+
+
+@pytest.mark.parametrize(("error", "accepted"), [(0.0, True), (5e-5, True), (1e-3, False)])
+def test_stored_positions_must_be_the_sinusoid(tmp_path, error, accepted):
+    table = sinusoid_table(64, 24)[None]
+    table[0, 40, 3] += error
+    path = saved(tmp_path / "vit.pth", pretraining_file(pretraining_model()) | {"encoder.pos_embed": table})
+    if accepted:
+        assert "encoder.pos_embed" not in read_foreign(path).tensors
+    else:
+        with pytest.raises(ValueError, match=r"'encoder.pos_embed' is not the fixed sinusoid"):
+            read_foreign(path)
+
+
+def test_two_names_that_become_one_are_refused(tmp_path):
+    weights = finetuned_file(VideoViT(SMALL))
+    weights["module.head.bias"] = weights["head.bias"] + 1
+    with pytest.raises(ValueError, match=r"two tensors are called 'head.bias'"):
+        read_foreign(saved(tmp_path / "ft.pth", weights))
+
+
+def test_renaming_changes_names_only():
+    weights = pretraining_file(pretraining_model(), prototypes=True, projection=True)
+    renamed = to_our_names(weights)
+    assert renamed["prototypes.weight"] is weights["prototypes"]
+    assert renamed["projector.0.bias"] is weights["head.0.bias"]
+    assert renamed["decoder.head.bias"] is weights["decoder.head.bias"]
+    assert len(renamed) == len(weights)
+    classifier = finetuned_file(VideoViT(SMALL))
+    assert to_our_names(classifier)["head.weight"] is classifier["head.weight"]  # a head is a projector nowhere else
+
+
+def test_unknown_names_are_shown(tmp_path):
+    with pytest.raises(ValueError, match=r"not a video ViT of .*; holds 'conv1.weight'"):
+        read_foreign(saved(tmp_path / "resnet.pth", {"conv1.weight": torch.zeros(3)}))

@@ -1,0 +1,153 @@
+"""Files of strangers are data: nothing in them runs, and damage is one sentence."""
+
+import argparse
+import os
+import pathlib
+import pickle
+import random
+
+import pytest
+import timm
+import torch
+
+from sigma_bench.models.image_weights import read_image_tensors, resized_positions
+from sigma_bench.models.weights_file import read_weights
+
+
+class Touches:
+    """A pickle that would create a file when it is opened."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+@pytest.mark.parametrize("where", ["beside", "inside args"])
+def test_a_pickle_that_wants_to_run_code_is_refused_and_runs_nothing(tmp_path, where):
+    mark, path = tmp_path / "mark", tmp_path / "evil.pth"
+    bait = Touches(mark)
+    extra = {"extra": bait} if where == "beside" else {"args": argparse.Namespace(x=bait)}
+    torch.save({"model": {"a": torch.zeros(1)}, **extra}, path)
+    with pytest.raises(ValueError, match=r"evil.pth: refused, .* it asks for '(posix|nt|os).system'"):
+        read_weights(path)
+    assert not mark.exists()
+    torch.load(path, weights_only=False)  # the bait does work
+    assert mark.exists()
+
+
+@pytest.mark.parametrize(("protocol", "sentence"), [(2, "refused, .*system"), (4, "not a PyTorch weight file")])
+def test_a_plain_pickle_is_no_way_round(tmp_path, protocol, sentence):
+    mark, path = tmp_path / "mark", tmp_path / "evil.bin"
+    path.write_bytes(pickle.dumps(Touches(mark), protocol=protocol))
+    with pytest.raises(ValueError, match=rf"evil\.bin: {sentence}"):
+        read_weights(path)
+    assert not mark.exists()
+
+
+def test_a_namespace_is_let_in_and_other_classes_are_not(tmp_path):
+    arguments = argparse.Namespace(model="x", lr=0.1)
+    torch.save({"model": {"a": torch.ones(1)}, "args": arguments}, tmp_path / "a.pth")
+    assert read_weights(tmp_path / "a.pth").content["args"] == arguments
+    torch.save({"model": {}, "path": pathlib.PurePosixPath("x")}, tmp_path / "b.pth")
+    with pytest.raises(ValueError, match=r"it asks for 'pathlib.*PurePosixPath'"):
+        read_weights(tmp_path / "b.pth")
+    with pytest.raises(pickle.UnpicklingError, match="Namespace"):  # let in by the reader only, not for the process
+        torch.load(tmp_path / "a.pth", weights_only=True)
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_damaged_files_are_one_sentence(tmp_path, is_zip):
+    path = tmp_path / "damaged.pth"
+    torch.save(
+        {"model": {"a": torch.randn(3), "b": torch.randn(2)}, "epoch": 3}, path, _use_new_zipfile_serialization=is_zip
+    )
+    whole, draw = path.read_bytes(), random.Random(0)
+    refused = 0
+    for _ in range(150):
+        damaged = bytearray(whole)
+        damaged[draw.randrange(min(len(whole), 600))] = draw.randrange(256)
+        path.write_bytes(damaged[: draw.randrange(len(whole))] if draw.random() < 0.3 else damaged)
+        try:
+            read_weights(path)
+        except ValueError as error:
+            refused += 1
+            assert str(error).startswith(str(path))
+    assert refused > 50
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.txt", b"hello", "not a weight file; weight files end in .safetensors"),
+        ("a.safetensors", b"hello", "not a safetensors checkpoint"),
+        ("a.pth", b"", "not a PyTorch weight file"),
+    ],
+)
+def test_other_files_are_one_sentence(tmp_path, name, content, sentence):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=sentence):
+        read_weights(tmp_path / name)
+
+
+@pytest.fixture
+def image_vit():
+    torch.manual_seed(0)
+    return timm.create_model("vit_tiny_patch16_224", img_size=32, num_classes=0, depth=2).eval()
+
+
+def dino_checkpoint(image_vit):
+    """As DINO's training script writes it: student in DDP, teacher not, each with a head."""
+    head = {"head.mlp.0.weight": torch.randn(4, 192), "head.last_layer.weight_g": torch.randn(4, 1)}
+    teacher = {f"backbone.{name}": value for name, value in image_vit.state_dict().items()} | head
+    student = {f"module.{name}": value + 1 for name, value in teacher.items()}
+    return {"student": student, "teacher": teacher, "epoch": 3, "args": argparse.Namespace(arch="vit_tiny")}
+
+
+@pytest.mark.parametrize("form", ["plain", "with head", "teacher", "student only"])
+def test_image_tensors_are_timms(tmp_path, image_vit, form):
+    plain = image_vit.state_dict()
+    content = {
+        "plain": plain,
+        "with head": plain | {"head.weight": torch.randn(3, 192), "head.bias": torch.randn(3)},
+        "teacher": dino_checkpoint(image_vit),
+        "student only": {"student": dino_checkpoint(image_vit)["student"]},
+    }[form]
+    torch.save(content, tmp_path / "dino.pth")
+    found = read_image_tensors(tmp_path / "dino.pth")
+    shift = 1 if form == "student only" else 0
+    assert found.keys() == plain.keys()
+    assert all(torch.equal(found[name], plain[name] + shift) for name in plain)
+
+
+def test_registers_become_timms(tmp_path):
+    vit = timm.create_model("vit_small_patch14_reg4_dinov2", img_size=28, num_classes=0, depth=1).eval()
+    ours = {name: torch.randn_like(value) for name, value in vit.state_dict().items()}
+    theirs = dict(ours) | {"mask_token": torch.zeros(1, 384), "register_tokens": ours["reg_token"]}
+    del theirs["reg_token"]
+    for_class = torch.randn(1, 1, 384)
+    theirs["pos_embed"] = torch.cat([for_class, ours["pos_embed"]], dim=1)
+    torch.save(theirs, tmp_path / "dinov2.pth")
+    found = read_image_tensors(tmp_path / "dinov2.pth")
+    expected = ours | {"cls_token": ours["cls_token"] + for_class}
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_positions_are_resized_as_timm_does(image_vit):
+    tensors = image_vit.state_dict()
+    larger = timm.create_model("vit_tiny_patch16_224", img_size=64, num_classes=0, depth=2)
+    expected = timm.models.vision_transformer.checkpoint_filter_fn(dict(tensors), larger)["pos_embed"]
+    found = resized_positions(tensors, (4, 4))["pos_embed"]
+    assert found.shape == (1, 17, 192)
+    assert torch.equal(found, expected)
+    assert torch.equal(resized_positions(tensors, (2, 2))["pos_embed"], tensors["pos_embed"])
+    with pytest.raises(ValueError, match="no square grid"):
+        resized_positions({"pos_embed": torch.zeros(1, 7, 4)}, (2, 2))
+
+
+def test_a_video_model_is_no_image_model(tmp_path):
+    torch.save({"patch_embed.proj.weight": torch.zeros(2, 3, 2, 4, 4)}, tmp_path / "video.pth")
+    with pytest.raises(ValueError, match="not an image ViT"):
+        read_image_tensors(tmp_path / "video.pth")

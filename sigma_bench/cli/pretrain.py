@@ -64,13 +64,22 @@ def pretrain_with_progress(
         bar = display.add_task(f"pretrain {recipe.recipe} (seed {seed})", total=None, numbers="reading videos")
 
         def report(state: Progress) -> None:
-            seen = [f"{short} {state.monitors[key]:.2f}" for key, short in SHOWN_MONITORS.items() if key in state.monitors]
+            seen = [
+                f"{short} {state.monitors[key]:.2f}" for key, short in SHOWN_MONITORS.items() if key in state.monitors
+            ]
             speed = f"{state.clips_per_second:.0f} clips/s (waiting {state.waiting_share:.0%})"
             numbers = "  ".join([f"loss {state.loss:.3f}", speed, *seen])
             display.update(bar, total=state.num_steps, completed=state.step, numbers=numbers)
 
         path = run(
-            recipe, data, folder, seed=seed, teacher=teacher, device=device, options=options or RunOptions(), report=report
+            recipe,
+            data,
+            folder,
+            seed=seed,
+            teacher=teacher,
+            device=device,
+            options=options or RunOptions(),
+            report=report,
         )
         display.update(bar, total=1, completed=1) if display.tasks[0].total is None else None
     return path

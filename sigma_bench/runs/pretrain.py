@@ -15,7 +15,7 @@ from sigma_bench.sigma.teacher import Teacher
 from sigma_bench.specs.catalogue import load_dataset
 from sigma_bench.specs.fingerprint import digest, recipe_fingerprint
 from sigma_bench.specs.recipe import Recipe, SigmaDinoObjective
-from sigma_bench.training.distribution import World, joined_world
+from sigma_bench.training.distribution import joined_world
 from sigma_bench.training.loop import RunOptions, train
 from sigma_bench.training.monitoring import Progress
 from sigma_bench.training.resume import STATE_NAME
@@ -47,9 +47,7 @@ def pretrain(
     with joined_world(device) as world, exclusive(folder, active=world.is_main):
         samples, data_sha256 = training_samples(recipe, data_root)
         frozen = open_teacher(recipe, folder, seed=seed, name=teacher)
-        identity = digest(
-            [recipe_fingerprint(recipe), seed, data_sha256, *([frozen.sha256] if frozen else [])]
-        )
+        identity = digest([recipe_fingerprint(recipe), seed, data_sha256, *([frozen.sha256] if frozen else [])])
         path = folder / CHECKPOINT_NAME
         if path.exists():
             if read_checkpoint(path).identity != identity:

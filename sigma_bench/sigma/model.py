@@ -6,7 +6,15 @@ Shapes: B clips, N tubes, V visible, M masked, D encoder width, E decoder width,
 import torch
 from torch import Tensor, nn
 
-from sigma_bench.models.video_vit import LAYER_NORM_EPS, Block, Blocks, VideoViT, initialise_linears, sinusoid_table, take
+from sigma_bench.models.video_vit import (
+    LAYER_NORM_EPS,
+    Block,
+    Blocks,
+    VideoViT,
+    initialise_linears,
+    sinusoid_table,
+    take,
+)
 from sigma_bench.sigma.projector import MlpProjector
 from sigma_bench.sigma.prototypes import Prototypes
 from sigma_bench.sigma.targets import normalised_tubes

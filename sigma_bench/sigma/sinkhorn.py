@@ -25,7 +25,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 
-class Diverged(ValueError):
+class DivergedError(ValueError):
     """The numbers of a model are not finite any more."""
 
 
@@ -72,7 +72,7 @@ def prototype_potential(
             del score_MK
             logit_MK = make_scores().div_(epsilon)
             if not _everywhere_finite(logit_MK.sum(), group):
-                raise Diverged("scores are not finite; the model has diverged")
+                raise DivergedError("scores are not finite; the model has diverged")
             potential_K = _by_logarithms(logit_MK, num_iterations, group)
     return potential_K
 

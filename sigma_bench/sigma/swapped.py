@@ -9,6 +9,7 @@ Shapes: M masked tubes of this process, S of one slice, D target width, K protot
 """
 
 import math
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -60,7 +61,7 @@ def balance(
         return Potentials(
             *(
                 prototype_potential(
-                    lambda feature_MD=feature_MD: feature_MD @ prototype_KD.T,
+                    partial(torch.mm, feature_MD, prototype_KD.T),
                     epsilon=objective.epsilon,
                     num_iterations=objective.sinkhorn_iterations,
                     group=group,

@@ -237,4 +237,6 @@ def parse_recipe(content: dict[str, Any], *, where: str) -> Recipe:
     """Validate a mapping as the kind of recipe its objective asks for; ``where`` opens the error sentence."""
     objective = content.get("objective")
     is_dino = isinstance(objective, dict) and objective.get("kind") == "dino"
-    return parse_spec(DinoRecipe if is_dino else MaskedVideoRecipe, content, where=where)
+    if is_dino:
+        return parse_spec(DinoRecipe, content, where=where)
+    return parse_spec(MaskedVideoRecipe, content, where=where)

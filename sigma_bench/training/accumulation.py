@@ -1,6 +1,6 @@
 """The gradients of one batch, whole or in pieces, on one process or many."""
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import nn
@@ -34,8 +34,7 @@ def accumulate_gradients(
         shared = method.share(pieces) if len(pieces) > 1 else None
     outputs = []
     for number, piece in enumerate(pieces, start=1):
-        quiet = isinstance(module, DistributedDataParallel) and number < len(pieces)
-        with module.no_sync() if quiet else nullcontext():
+        with _unsynchronised(module) if number < len(pieces) else nullcontext():
             with precision:
                 output = module(*piece, potentials=shared)
             (output.loss / len(pieces)).backward()
@@ -52,3 +51,7 @@ def distributed(method: Method, world: World) -> nn.Module:
     return DistributedDataParallel(
         method, device_ids=devices, process_group=world.group, broadcast_buffers=False, gradient_as_bucket_view=True
     )
+
+
+def _unsynchronised(module: nn.Module) -> AbstractContextManager[None]:
+    return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()

@@ -88,6 +88,7 @@ def joined_world(device: str = "auto") -> Iterator[World]:
     dist.init_process_group("nccl" if on_gpu else "gloo")
     try:
         control = dist.new_group(backend="gloo")
+        assert isinstance(control, dist.ProcessGroup)
         yield World(place, dist.get_rank(), dist.get_world_size(), dist.group.WORLD, control)
     finally:
         dist.destroy_process_group()

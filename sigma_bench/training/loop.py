@@ -1,6 +1,7 @@
 """The pretraining loop: batches in, weights out; resumable at every checkpoint, on any number of processes."""
 
 import json
+import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from torch import nn
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.pretraining import Example
 from sigma_bench.records.store import write_atomically
-from sigma_bench.sigma.sinkhorn import Diverged
+from sigma_bench.sigma.sinkhorn import DivergedError
 from sigma_bench.sigma.step import StepOutput
 from sigma_bench.sigma.teacher import Teacher
 from sigma_bench.specs.recipe import Recipe
@@ -25,7 +26,7 @@ from sigma_bench.training.monitoring import (
     LOG_EVERY_STEPS,
     EventWriter,
     LossWindow,
-    NotFinite,
+    NotFiniteError,
     Progress,
     warn_of_collapse,
 )
@@ -77,7 +78,7 @@ def train(
     folder: Path,
     world: World,
     teacher: Teacher | None = None,
-    options: RunOptions = RunOptions(),  # noqa: B008 (frozen)
+    options: RunOptions = RunOptions(),
     report: Report = lambda progress: None,
 ) -> tuple[nn.Module, list[dict[str, float]]]:
     """Run a recipe to its end, continuing from ``folder`` if a run was stopped there: model and history.
@@ -90,9 +91,7 @@ def train(
         ValueError: too few videos, a batch that does not divide, a state of another run, or a loss that is not finite.
         Preempted: asked to stop; the state is saved.
     """
-    batches = Batches(
-        recipe, samples, world, seed=seed, num_pieces=options.num_pieces, num_workers=options.num_workers
-    )
+    batches = Batches(recipe, samples, world, seed=seed, num_pieces=options.num_pieces, num_workers=options.num_workers)
     method = build_method(recipe, seed=seed, teacher=teacher, group=world.group, recompute=options.recompute)
     method.to(world.device)
     optimiser = build_optimiser(method.model, recipe.optim)
@@ -102,7 +101,7 @@ def train(
         try:
             with lost_peers_named(world):
                 _all_steps(run, report)
-        except NotFinite as error:
+        except NotFiniteError as error:
             raise ValueError(_divergence_sentence(run, error)) from error
     return method.model, run.history
 
@@ -116,9 +115,9 @@ def _all_steps(run: Run, report: Report) -> None:
             waited += waiting
             try:
                 window.add(step, _one_step(run, module, batch, step))
-            except Diverged as error:
+            except DivergedError as error:
                 window.close()  # an earlier loss of this window may already tell
-                raise NotFinite(step, float("nan")) from error
+                raise NotFiniteError(step, float("nan")) from error
             done, asked = step + 1, run.world.any(stop.received is not None)
             if done % LOG_EVERY_STEPS == 0 or done == last:
                 progress = _progress(run, window, done, time.monotonic() - started, waited)
@@ -131,7 +130,7 @@ def _all_steps(run: Run, report: Report) -> None:
                 window.close()  # nothing is saved before every loss so far was seen to be finite
                 _save(run, done)
             if asked:
-                raise Preempted(done, stop.received)
+                raise Preempted(done, stop.received or signal.SIGTERM)
 
 
 def _one_step(run: Run, module: nn.Module, batch: Example, step: int) -> StepOutput:
@@ -158,13 +157,11 @@ def _progress(run: Run, window: LossWindow, done: int, seconds: float, waited: f
 def _save(run: Run, done: int) -> None:
     if run.world.is_main:
         path = run.folder / STATE_NAME
-        save_state(
-            path, run.method.model, run.optimiser, step=done, identity=run.identity, history=run.history
-        )
+        save_state(path, run.method.model, run.optimiser, step=done, identity=run.identity, history=run.history)
     run.world.wait()
 
 
-def _divergence_sentence(run: Run, error: NotFinite) -> str:
+def _divergence_sentence(run: Run, error: NotFiniteError) -> str:
     """Names the step and its videos, and keeps the whole list in the run's folder."""
     ids, path = run.batches.ids_of(error.step), run.folder / DIVERGED_NAME
     if run.world.is_main:

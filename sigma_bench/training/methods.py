@@ -3,8 +3,8 @@
 Shapes: B clips, T frames, C colours, H W pixels, N tubes, L local crops.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,41 +16,47 @@ from sigma_bench.data.decoding import Decoder
 from sigma_bench.data.pretraining import Example, torch_generator
 from sigma_bench.data.sampling import random_start_indices
 from sigma_bench.data.transforms import centre_crop, channels_first, normalised_clip, normalised_image
-from sigma_bench.dino.model import build_dino, teacher_momentum, update_teacher
+from sigma_bench.dino.model import DinoModel, build_dino, teacher_momentum, update_teacher
 from sigma_bench.dino.objective import dino_step
 from sigma_bench.models.video_vit import recompute_blocks
 from sigma_bench.sigma.masking import draw_mask
-from sigma_bench.sigma.model import SigmaModel, build_model
+from sigma_bench.sigma.model import MaskedVideoModel, SigmaModel, build_model
 from sigma_bench.sigma.objective import balance_pieces, pretraining_step
 from sigma_bench.sigma.step import StepOutput
 from sigma_bench.sigma.swapped import Potentials
 from sigma_bench.sigma.teacher import Teacher
-from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, DinoRecipe, MaskedVideoRecipe, Recipe
+from sigma_bench.specs.recipe import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    ClusterObjective,
+    DinoRecipe,
+    MaskedVideoRecipe,
+    Recipe,
+)
 
 
-class Method(Protocol):
-    """What the loop needs of a method; its module's forward takes a batch of examples and gives a StepOutput."""
+class Method(nn.Module, ABC):
+    """What the loop needs of a method; forward takes a batch of examples and gives a StepOutput."""
 
     model: nn.Module
 
     def prepare(self, frame_THWC: np.ndarray) -> np.ndarray:
         """What can be done to a whole video once, where videos are held in memory."""
-        ...
+        return frame_THWC
 
+    @abstractmethod
     def draw(self, video: Decoder, rng: np.random.Generator) -> Example:
         """One example."""
-        ...
 
+    @abstractmethod
     def share(self, pieces: Sequence[Example]) -> Potentials | None:
         """What the pieces of one batch must know of each other."""
-        ...
 
     def after_update(self, step: int, num_steps: int) -> None:
         """What follows an optimiser step."""
-        ...
 
 
-class MaskedVideoMethod(nn.Module):
+class MaskedVideoMethod(Method):
     """SIGMA or VideoMAE."""
 
     def __init__(
@@ -58,7 +64,7 @@ class MaskedVideoMethod(nn.Module):
     ) -> None:
         super().__init__()
         self.recipe, self.group = recipe, group
-        self.model = build_model(recipe, teacher)
+        self.model: MaskedVideoModel = build_model(recipe, teacher)
         if recompute:
             recompute_blocks(self.model)
 
@@ -70,7 +76,8 @@ class MaskedVideoMethod(nn.Module):
     def draw(self, video: Decoder, rng: np.random.Generator) -> Example:
         """Frames (T, C, H, W) uint8 and mask (N,)."""
         encoder, data = self.recipe.encoder, self.recipe.data
-        frame_THWC = video.frames(random_start_indices(len(video), encoder.num_frames, data.stride_frames, rng))
+        indices = random_start_indices(len(video), encoder.num_frames, data.stride_frames, rng)
+        frame_THWC = video.frames(indices.tolist())
         if data.crop == "multi_scale":
             frame_TCHW = multi_scale_crop(channels_first(frame_THWC), encoder.image_size, rng)
         else:
@@ -82,25 +89,20 @@ class MaskedVideoMethod(nn.Module):
         return pretraining_step(self.model, clip_BCTHW, mask_BN, self.recipe.objective, self.group, potentials)
 
     def share(self, pieces: Sequence[Example]) -> Potentials | None:
-        if not isinstance(self.model, SigmaModel):
+        objective = self.recipe.objective
+        if not (isinstance(self.model, SigmaModel) and isinstance(objective, ClusterObjective)):
             return None
         clips = [(normalised_clip(frames, IMAGENET_MEAN, IMAGENET_STD), mask) for frames, mask in pieces]
-        return balance_pieces(self.model, clips, self.recipe.objective, self.group)
-
-    def after_update(self, step: int, num_steps: int) -> None:
-        pass
+        return balance_pieces(self.model, clips, objective, self.group)
 
 
-class DinoMethod(nn.Module):
+class DinoMethod(Method):
     """DINO on single frames."""
 
     def __init__(self, recipe: DinoRecipe, group: dist.ProcessGroup | None) -> None:
         super().__init__()
         self.recipe, self.group = recipe, group
-        self.model = build_dino(recipe)
-
-    def prepare(self, frame_THWC: np.ndarray) -> np.ndarray:
-        return frame_THWC
+        self.model: DinoModel = build_dino(recipe)
 
     def draw(self, video: Decoder, rng: np.random.Generator) -> Example:
         """Global crops (2, C, H, W) and local crops (L, C, h, w), uint8, of one random frame."""
@@ -128,7 +130,7 @@ def build_method(
     teacher: Teacher | None = None,
     group: dist.ProcessGroup | None = None,
     recompute: bool = False,
-) -> MaskedVideoMethod | DinoMethod:
+) -> Method:
     """The method of a recipe with initial weights drawn from ``seed``; torch's own random state is left alone.
 
     Args:

@@ -4,7 +4,7 @@ import logging
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import torch
 
@@ -15,9 +15,6 @@ LOG_EVERY_STEPS = 10
 EVENTS_FOLDER = "tensorboard"
 COLLAPSED_BELOW = {"feature_std": 0.1, "usage_entropy": 0.5, "teacher_entropy": 0.02}
 """A healthy run's numbers lie near 1 (features, usage) or well above 0 (teacher)."""
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +37,7 @@ class Progress:
         return {"step": self.step, "loss": self.loss, "lr": self.lr, **self.monitors}
 
 
-class NotFinite(ValueError):
+class NotFiniteError(ValueError):
     """The loss of a step is not a number."""
 
     def __init__(self, step: int, loss: float) -> None:
@@ -62,14 +59,14 @@ class LossWindow:
         """Loss and monitors of the last step, means over the processes; empty when looked at just before.
 
         Raises:
-            NotFinite: the loss of any step was not.
+            NotFiniteError: the loss of any step was not.
         """
         if not self._outputs:
             return math.nan, {}
         losses = self.world.mean(torch.stack([output.loss.detach() for _, output in self._outputs])).tolist()
         for (step, _), loss in zip(self._outputs, losses, strict=True):
             if not math.isfinite(loss):
-                raise NotFinite(step, loss)
+                raise NotFiniteError(step, loss)
         last = self._outputs[-1][1].monitors
         self._outputs.clear()
         values = self.world.mean(torch.stack(list(last.values())).float()).tolist() if last else []
@@ -80,7 +77,7 @@ class EventWriter:
     """TensorBoard events of the main process; what a killed attempt wrote past ``first`` is taken back."""
 
     def __init__(self, folder: Path, *, first: int, active: bool) -> None:
-        self._writer: SummaryWriter | None = None
+        self._writer = None
         if active:
             from torch.utils.tensorboard import SummaryWriter  # seconds of imports that other processes do not need
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class Preempted(Exception):
+class Preempted(Exception):  # noqa: N818 (not an error)
     """The run was asked to stop and has saved its state."""
 
     def __init__(self, step: int, signal_number: int) -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from sigma_bench.data.pretraining import BatchSampler
 from sigma_bench.models.checkpoints import load_strictly, read_checkpoint
 from sigma_bench.models.encoder import pretrained_encoder
 from sigma_bench.runs.lock import exclusive
 from sigma_bench.runs.pretrain import pretrain
 from sigma_bench.sigma.model import build_model
-from sigma_bench.data.pretraining import BatchSampler
 from sigma_bench.training.loop import RunOptions
 from sigma_bench.training.monitoring import Progress
 from tests.conftest import tiny_recipe

@@ -2,7 +2,8 @@
 
 The golden files lie in ``shared/golden`` beside the repository, with the rule that fills parameters and inputs;
 where they are absent these tests are skipped.  The weights go through a file as it was released and the reader for
-such files.  Outputs and the gradient of every parameter are compared, in float64: loss and total gradient norm hardly notice a wrong patch embedding or LayerNorm epsilon.
+such files.  Outputs and the gradient of every parameter are compared, in float64: loss and total gradient norm
+hardly notice a wrong patch embedding or LayerNorm epsilon.
 """
 
 import importlib.util

@@ -18,7 +18,9 @@ SAMPLES, WIDTH, PROTOTYPES = 37, 8, 12
 
 
 def objective(codes="hard"):
-    return ClusterObjective(num_prototypes=PROTOTYPES, epsilon=0.05, sinkhorn_iterations=10, temperature=0.1, codes=codes)
+    return ClusterObjective(
+        num_prototypes=PROTOTYPES, epsilon=0.05, sinkhorn_iterations=10, temperature=0.1, codes=codes
+    )
 
 
 def branches(seed=0, dtype=torch.float64):

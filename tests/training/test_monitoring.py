@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from sigma_bench.sigma.objective import feature_std
 from sigma_bench.sigma.step import StepOutput
 from sigma_bench.training.distribution import World
-from sigma_bench.training.monitoring import EventWriter, LossWindow, NotFinite, Progress, warn_of_collapse
+from sigma_bench.training.monitoring import EventWriter, LossWindow, NotFiniteError, Progress, warn_of_collapse
 
 ALONE = World(torch.device("cpu"))
 
@@ -26,7 +26,7 @@ def test_a_window_gives_the_last_step_and_names_the_first_loss_that_is_not_finit
     assert window.close() == (2.0, {"feature_std": 0.5})
     for step, loss in ((2, 1.0), (3, math.nan), (4, math.inf)):
         window.add(step, StepOutput(torch.tensor(loss)))
-    with pytest.raises(NotFinite, match="loss of step 4 is nan") as error:
+    with pytest.raises(NotFiniteError, match="loss of step 4 is nan") as error:
         window.close()
     assert error.value.step == 3
 

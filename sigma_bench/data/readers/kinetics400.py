@@ -28,6 +28,8 @@ def read(root: Path, card: DatasetCard) -> Manifest:
 def _sample(root: Path, path: Path, number: int, line: str, card: DatasetCard) -> Sample:
     file, _, label = line.replace(",", " ").rpartition(" ")
     if not file or not label.isdecimal() or int(label) >= (card.classes or 0):
-        raise ValueError(f"{path}: line {number}: expected 'path label' with a label below {card.classes}, got '{line}'")
+        raise ValueError(
+            f"{path}: line {number}: expected 'path label' with a label below {card.classes}, got '{line}'"
+        )
     video = root / file.strip()
     return Sample(video.stem, video, "video", int(label), group=video.stem)

@@ -13,6 +13,7 @@ from sigma_bench.specs.recipe import Recipe
 
 if TYPE_CHECKING:
     from sigma_bench.training.loop import RunOptions
+    from sigma_bench.training.monitoring import Progress
 
 SHOWN_MONITORS = {"usage_entropy": "usage", "code_agreement": "agreement", "feature_std": "spread"}
 
@@ -58,28 +59,20 @@ def pretrain_with_progress(
     """Run a recipe showing loss, speed, time left, the share of time spent waiting for data, and the monitors."""
     from sigma_bench.runs.pretrain import pretrain as run
     from sigma_bench.training.loop import RunOptions
-    from sigma_bench.training.monitoring import Progress
 
     with progress(TextColumn("{task.fields[numbers]}"), disable=not speaks()) as display:
         bar = display.add_task(f"pretrain {recipe.recipe} (seed {seed})", total=None, numbers="reading videos")
 
-        def report(state: Progress) -> None:
-            seen = [
-                f"{short} {state.monitors[key]:.2f}" for key, short in SHOWN_MONITORS.items() if key in state.monitors
-            ]
-            speed = f"{state.clips_per_second:.0f} clips/s (waiting {state.waiting_share:.0%})"
-            numbers = "  ".join([f"loss {state.loss:.3f}", speed, *seen])
-            display.update(bar, total=state.num_steps, completed=state.step, numbers=numbers)
+        def report(state: "Progress") -> None:
+            display.update(bar, total=state.num_steps, completed=state.step, numbers=_numbers(state))
 
-        path = run(
-            recipe,
-            data,
-            folder,
-            seed=seed,
-            teacher=teacher,
-            device=device,
-            options=options or RunOptions(),
-            report=report,
-        )
+        options = options or RunOptions()
+        path = run(recipe, data, folder, seed=seed, teacher=teacher, device=device, options=options, report=report)
         display.update(bar, total=1, completed=1) if display.tasks[0].total is None else None
     return path
+
+
+def _numbers(state: "Progress") -> str:
+    monitors = [f"{short} {state.monitors[key]:.2f}" for key, short in SHOWN_MONITORS.items() if key in state.monitors]
+    speed = f"{state.clips_per_second:.0f} clips/s (waiting {state.waiting_share:.0%})"
+    return "  ".join([f"loss {state.loss:.3f}", speed, *monitors])

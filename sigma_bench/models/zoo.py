@@ -1,9 +1,10 @@
 """Model names on the command line, and the encoders they stand for.
 
 ``path/to/model.safetensors`` or the run folder that holds it; a released SIGMA or VideoMAE file (``.pth``, ``.pt``,
-``.bin``, ``.safetensors``) or a Hugging Face folder; ``random:<recipe>`` and ``statistics:<recipe>`` for the
-controls with that recipe's geometry.  A file may be followed by ``@<frames>x<size>`` for other clips than its own,
-as in ``vit.pth@8x112``, and by ``@<heads>heads`` where its number of heads cannot be known.
+``.bin``, ``.safetensors``) or a Hugging Face folder; ``timm:<name>`` for a published image model, or
+``timm:<name>:<file>`` for its weights on this disk; ``random:<recipe>`` and ``statistics:<recipe>`` for the controls
+with that recipe's geometry.  A file or ``timm:`` name may be followed by ``@<frames>x<size>`` for other clips than
+its own, as in ``vit.pth@8x112``, and a file by ``@<heads>heads`` where its number of heads cannot be known.
 """
 
 import re
@@ -13,11 +14,13 @@ from sigma_bench.models.checkpoints import is_checkpoint
 from sigma_bench.models.controls import ImageStatistics, random_encoder
 from sigma_bench.models.encoder import Encoder, pretrained_encoder
 from sigma_bench.models.foreign import foreign_encoder
+from sigma_bench.models.frame_encoder import timm_encoder
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.strict import nearest
 
 CHECKPOINT_NAME = "model.safetensors"
 CONTROLS = ("random", "statistics")
+PUBLISHED = "timm"
 _FILE_NAME = re.compile(r"(?P<path>.+?)(?:@(?P<frames>\d+)x(?P<size>\d+))?(?:@(?P<heads>\d+)heads)?", re.DOTALL)
 
 
@@ -31,6 +34,8 @@ def load_encoder(name: str, *, seed: int = 0) -> Encoder:
     if colon and kind in CONTROLS:
         spec = load_recipe(recipe).encoder
         return random_encoder(spec, seed) if kind == "random" else ImageStatistics(spec)
+    if colon and kind == PUBLISHED:
+        return _published(recipe)
     path, frames, size, heads = split_name(name)
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         raise ValueError(f"there is no model '{name}': no such checkpoint file or run folder.{_hint(name)}")
@@ -39,6 +44,15 @@ def load_encoder(name: str, *, seed: int = 0) -> Encoder:
     if heads is not None:
         raise ValueError(f"{ours}: its recipe says how many heads it has; leave '@{heads}heads' out")
     return pretrained_encoder(ours, num_frames=frames, image_size=size)
+
+
+def _published(rest: str) -> Encoder:
+    """An image model of timm, from its hub or a file: ``<name>[:<file>][@<frames>x<size>]``."""
+    path, frames, size, heads = split_name(rest)
+    if heads is not None:
+        raise ValueError(f"timm:{rest}: timm knows how many heads its models have; leave '@{heads}heads' out")
+    model, _, file = str(path).partition(":")
+    return timm_encoder(model, file=Path(file) if file else None, num_frames=frames or 16, image_size=size)
 
 
 def split_name(name: str) -> tuple[Path, int | None, int | None, int | None]:
@@ -61,7 +75,7 @@ def checkpoint_in(path: Path) -> Path | None:
 def _hint(name: str) -> str:
     kind, colon, _ = name.partition(":")
     if colon:
-        return nearest(kind, CONTROLS)
+        return nearest(kind, (*CONTROLS, PUBLISHED))
     controls = " and ".join(f"{control}:<recipe>" for control in CONTROLS)
     suffix = " Other clips are asked for by @<frames>x<size>, as in vit.pth@8x112." if "@" in name else ""
     return f" Controls are {controls}.{suffix}"

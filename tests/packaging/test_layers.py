@@ -40,6 +40,7 @@ def allowed_imports() -> dict[str, set[str]]:
     allowed["leaderboard"] = {"leaderboard", *LAYERS[0], *ROOT_MODULES}
     for package in ("runs", "cli"):
         allowed[package].add("leaderboard")
+    allowed["__main__"] = {"cli"}
     return allowed | {module: {"__init__"} for module in ROOT_MODULES}
 
 

@@ -11,17 +11,35 @@ from pathlib import Path
 
 import pytest
 import torch
+from timm.models import VisionTransformer
 
 from sigma_bench.models.checkpoints import load_strictly
 from sigma_bench.models.foreign import read_foreign, to_our_names
-from sigma_bench.sigma.model import IMAGENET_MEAN, IMAGENET_STD, MaskedVideoModel, SigmaMlpModel, tube_width
+from sigma_bench.models.frame_encoder import FrameEncoder, random_frame_encoder
+from sigma_bench.sigma.model import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    MaskedVideoModel,
+    SigmaDinoModel,
+    SigmaMlpModel,
+    tube_width,
+)
 from sigma_bench.sigma.objective import pretraining_step
 from sigma_bench.sigma.sinkhorn import sinkhorn
 from sigma_bench.sigma.swapped import unit_features
-from sigma_bench.specs.recipe import DecoderSpec, EncoderSpec, SigmaMlpObjective, VideoMaeObjective
+from sigma_bench.sigma.teacher import Teacher
+from sigma_bench.specs.recipe import (
+    DecoderSpec,
+    EncoderSpec,
+    ImageEncoderSpec,
+    SigmaDinoObjective,
+    SigmaMlpObjective,
+    TeacherSpec,
+    VideoMaeObjective,
+)
 
 GOLDEN = Path(__file__).resolve().parents[2] / ".." / "shared" / "golden"
-NAMES = ("sigma_mlp_tiny_eps05", "videomae_tiny")
+NAMES = ("sigma_mlp_tiny_eps05", "sigma_dino_tiny", "videomae_tiny")
 
 pytestmark = pytest.mark.skipif(
     not all((GOLDEN / file).is_file() for file in ("fill.py", *(f"{name}.pt" for name in NAMES))),
@@ -53,18 +71,33 @@ def weights(golden, rule, tmp_path_factory):
 def objective_of(golden):
     if "K" not in golden:
         return VideoMaeObjective(kind="videomae")
-    return SigmaMlpObjective(
-        kind="sigma_mlp",
-        num_prototypes=golden["K"],
-        epsilon=golden["eps"],
-        sinkhorn_iterations=10,
-        temperature=0.1,
-        codes="hard",
-        projector_widths=(1024, 1024, 512, 256),
-    )
+    common = {
+        "num_prototypes": golden["K"],
+        "epsilon": golden["eps"],
+        "sinkhorn_iterations": 10,
+        "temperature": 0.1,
+        "codes": "hard",
+    }
+    if "teacher" in golden:
+        teacher = TeacherSpec(model="golden", width=golden["teacher"]["embed_dim"], resize="none")
+        return SigmaDinoObjective(kind="sigma_dino", teacher=teacher, **common)
+    return SigmaMlpObjective(kind="sigma_mlp", projector_widths=(1024, 1024, 512, 256), **common)
 
 
-def filled_model(golden, weights, dtype):
+def teacher_of(golden, rule, encoder, objective, dtype):
+    """The frozen image model of a golden file: timm's, filled by the same rule, its classifier left out."""
+    shape = golden["teacher"]
+    vit = VisionTransformer(patch_size=16, num_classes=0, **shape)
+    filled = rule.fill(golden["teacher_shapes"])
+    load_strictly(vit, filled, may_be_unexpected=("head.",), where="golden teacher")
+    spec = ImageEncoderSpec(
+        num_frames=8, image_size=shape["img_size"], patch_size=16, width=shape["embed_dim"], depth=shape["depth"],
+        num_heads=shape["num_heads"],
+    )  # fmt: skip
+    return Teacher(FrameEncoder(vit.to(dtype), random_frame_encoder(spec, 0).card), objective.teacher, encoder)
+
+
+def filled_model(golden, rule, weights, dtype):
     """The model of a golden file, with every parameter from the released file and none left over."""
     shapes = golden["shapes"]
     width, _, tubelet, patch, _ = shapes["encoder.patch_embed.proj.weight"]
@@ -80,6 +113,8 @@ def filled_model(golden, weights, dtype):
     objective = objective_of(golden)
     if isinstance(objective, SigmaMlpObjective):
         model = SigmaMlpModel(encoder, decoder, objective)
+    elif isinstance(objective, SigmaDinoObjective):
+        model = SigmaDinoModel(encoder, decoder, objective, teacher_of(golden, rule, encoder, objective, dtype))
     else:
         model = MaskedVideoModel(encoder, decoder, tube_width(encoder))
     load_strictly(model, weights, where="golden")
@@ -99,7 +134,7 @@ def relative_error(value, expected):
 
 
 def test_float64_outputs_are_the_released_ones(golden, rule, weights):
-    model, _ = filled_model(golden, weights, torch.float64)
+    model, _ = filled_model(golden, rule, weights, torch.float64)
     clip, mask = inputs(golden, rule, torch.float64)
     output = model.decode(model.encode(clip, ~mask), mask)
     assert relative_error(output.norm(), golden["output_norm_fp64"]) <= 1e-9
@@ -107,7 +142,7 @@ def test_float64_outputs_are_the_released_ones(golden, rule, weights):
 
 
 def test_float64_loss_and_every_gradient_are_the_released_ones(golden, rule, weights):
-    model, objective = filled_model(golden, weights, torch.float64)
+    model, objective = filled_model(golden, rule, weights, torch.float64)
     step = pretraining_step(model, *inputs(golden, rule, torch.float64), objective)
     step.loss.backward()
     assert relative_error(step.loss, golden["loss_fp64"]) <= 1e-9
@@ -123,7 +158,7 @@ def test_float64_loss_and_every_gradient_are_the_released_ones(golden, rule, wei
 
 
 def test_float32_outputs_and_loss_are_close(golden, rule, weights):
-    model, objective = filled_model(golden, weights, torch.float32)
+    model, objective = filled_model(golden, rule, weights, torch.float32)
     clip, mask = inputs(golden, rule, torch.float32)
     output = model.decode(model.encode(clip, ~mask), mask)
     torch.testing.assert_close(output.flatten()[:64], golden["output_head"], rtol=0, atol=1e-5)
@@ -132,9 +167,9 @@ def test_float32_outputs_and_loss_are_close(golden, rule, weights):
     assert abs(loss.item() - golden["loss"]) <= 2e-4  # one flipped code is worth 8e-5
 
 
-@pytest.mark.parametrize("golden", NAMES[:1], indirect=True)
+@pytest.mark.parametrize("golden", NAMES[:2], indirect=True)
 def test_the_codes_are_the_released_ones(golden, rule, weights):
-    model, objective = filled_model(golden, weights, torch.float64)
+    model, objective = filled_model(golden, rule, weights, torch.float64)
     clip, mask = inputs(golden, rule, torch.float64)
     guess = model.decode(model.encode(clip, ~mask), mask)
     for feature, code in ((model.project(clip, mask), "code1"), (guess, "code2")):

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from sigma_bench.sigma.masking import tube_mask
 from sigma_bench.sigma.targets import normalised_tubes
 
 MEAN = torch.tensor([0.485, 0.456, 0.406])
@@ -14,7 +13,13 @@ def clip_and_mask(batch=2, frames=4, height=16, width=24, ratio=0.5):
     generator = torch.Generator().manual_seed(0)
     pixel = torch.rand(batch, 3, frames, height, width, generator=generator, dtype=torch.float64)
     clip = (pixel - MEAN.view(3, 1, 1, 1)) / STD.view(3, 1, 1, 1)
-    return pixel, clip, tube_mask(batch, (frames // 2, height // 8, width // 8), ratio, generator)
+    return pixel, clip, tube_mask(batch, (frames // 2, (height // 8) * (width // 8)), ratio, generator)
+
+
+def tube_mask(batch, grid, ratio, generator):
+    slots, places = grid
+    mask = torch.rand(batch, 1, places, generator=generator).argsort(-1) < int(ratio * places)
+    return mask.expand(batch, slots, places).flatten(1)
 
 
 def targets(clip, mask):

@@ -77,6 +77,8 @@ class FeatureCache:
                 card.checkpoint_sha256,
                 card.num_frames,
                 card.image_size,
+                card.mean,
+                card.std,
                 split.sha256,
                 clip.model_dump(mode="json"),
                 PRECISION,

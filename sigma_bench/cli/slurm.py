@@ -1,0 +1,76 @@
+"""``sigma-bench slurm``: hand a pretraining command to SLURM, one task per GPU, requeued when it is preempted."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from sigma_bench.cli.console import out
+
+
+class Command:
+    """A sigma-bench command line as every task of a job runs it; a requeued job continues from its last checkpoint."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self.arguments = list(arguments)
+
+    def __call__(self) -> None:
+        from submitit.helpers import TorchDistributedEnvironment
+
+        from sigma_bench.cli.main import app_main
+
+        TorchDistributedEnvironment().export()
+        sys.argv = ["sigma-bench", *self.arguments]
+        try:
+            app_main()
+        except SystemExit as leave:
+            if leave.code:  # submitit calls a task that only leaves a success
+                raise RuntimeError(f"{' '.join(sys.argv)}: ended with exit code {leave.code}") from leave
+
+    def checkpoint(self) -> object:
+        """What submitit asks for when SLURM takes the machine back: the same command, queued again."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(Command(self.arguments))
+
+
+def slurm(
+    command: list[str] = typer.Argument(..., help="After '--': the command, such as pretrain RECIPE --data DATA."),
+    nodes: int = typer.Option(1, min=1, help="Machines."),
+    tasks: int = typer.Option(1, min=1, help="Processes per machine, one per GPU."),
+    gpus: int = typer.Option(1, min=0, help="GPUs per machine."),
+    cpus: int = typer.Option(8, min=1, help="Processors per process, for --workers."),
+    hours: float = typer.Option(24, help="Time limit; a job that reaches it is queued again and continues."),
+    partition: str = typer.Option(None, help="SLURM partition."),
+    cluster: str = typer.Option("slurm", help="slurm, or local to try the job on this machine."),
+    logs: Path = typer.Option(Path("results/slurm"), help="Folder for what the job prints."),
+) -> None:
+    """Submit a command to SLURM (needs the extra: pip install sigma-bench[slurm])."""
+    try:
+        import submitit
+    except ModuleNotFoundError as error:
+        raise ValueError("submitit is not installed; pip install sigma-bench[slurm]") from error
+    executor = submitit.AutoExecutor(folder=logs, cluster=cluster)
+    executor.update_parameters(
+        name="sigma-bench",
+        nodes=nodes,
+        tasks_per_node=tasks,
+        gpus_per_node=gpus,
+        cpus_per_task=cpus,
+        timeout_min=round(hours * 60),
+        **({"slurm_partition": partition} if partition else {}),
+    )
+    job = executor.submit(Command(command))
+    out.print(f"job {job.job_id}; output in {job.paths.stdout}")
+    if cluster == "local":
+        try:
+            job.results()
+        except submitit.core.utils.FailedJobError as error:
+            raise ValueError(f"the job failed; see {job.paths.stderr}: {_last_line(job.stderr())}") from error
+        out.print(job.stdout() or "")
+
+
+def _last_line(text: str | None) -> str:
+    lines = (text or "").strip().splitlines()
+    return lines[-1] if lines else "it printed nothing"

@@ -32,9 +32,7 @@ def sigma_step(
     visible_BVE = model.encode(clip_BCTHW, ~mask_BN)
     guess_MD = unit_features(model.decode(visible_BVE, mask_BN))
     prototype_KD = model.prototypes.unit()
-    if potentials is None:
-        potentials = balance(target_MD, guess_MD, prototype_KD, objective, group)
-    swapped = swapped_prediction(target_MD, guess_MD, prototype_KD, potentials, objective)
+    swapped = swapped_prediction(target_MD, guess_MD, prototype_KD, objective, group, potentials)
     monitors = {
         "usage_entropy": usage_entropy(swapped.usage_K),
         "code_agreement": swapped.agreement,

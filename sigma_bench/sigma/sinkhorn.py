@@ -9,10 +9,10 @@ All that the iteration leaves behind is one number per prototype, its potential 
 scale): the code of any sample is ``softmax(score / epsilon + potential)``.  So codes need not be
 stored, and a batch computed in pieces or on many processes shares K numbers, not M x K.
 
-Range: scores are shifted by their per-prototype maxima, then by their per-sample maxima, before the
-exponential, so every row and column of E keeps an entry that cannot underflow.  Should the scaling
-vectors still leave float32's range (tiny epsilon, extreme scores), the same iteration is run in the
-log domain.
+Range: scores are shifted by their maximum before the exponential.  Where they spread over more than float32
+can hold, by their per-prototype maxima and then their per-sample maxima, so that every row and column of E keeps an
+entry that cannot underflow.  Should the scaling vectors still leave the range (tiny epsilon, extreme scores), the
+same iteration is run in the log domain.
 
 Shapes: M samples of this process, K prototypes.
 """
@@ -23,6 +23,12 @@ from collections.abc import Callable
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+
+SAFE_SPREAD = 60.0
+"""Logits that spread less have exponentials, and products of them with scales, well inside float32's range."""
+SLICE_ELEMENTS = {"cpu": 2**19, "cuda": 2**26}
+"""Numbers of one slice: 2 MiB, 256 MiB."""
 
 
 class DivergedError(ValueError):
@@ -65,11 +71,11 @@ def prototype_potential(
     """
     if epsilon <= 0:
         raise ValueError(f"epsilon must be positive, got {epsilon}")
-    score_MK = make_scores()
-    with torch.autocast(score_MK.device.type, enabled=False):  # it would round the mat-vec products to half precision
-        potential_K = _by_scaling_vectors(score_MK.div_(epsilon), num_iterations, group)
+    logit_MK = make_scores().div_(epsilon)
+    with torch.autocast(logit_MK.device.type, enabled=False):  # it would round the mat-vec products to half precision
+        potential_K = _by_scaling_vectors(logit_MK, num_iterations, group)
         if not _everywhere_finite(potential_K, group):
-            del score_MK
+            del logit_MK
             logit_MK = make_scores().div_(epsilon)
             if not _everywhere_finite(logit_MK.sum(), group):
                 raise DivergedError("scores are not finite; the model has diverged")
@@ -78,19 +84,40 @@ def prototype_potential(
 
 
 def _by_scaling_vectors(logit_MK: Tensor, num_iterations: int, group: dist.ProcessGroup | None) -> Tensor:
-    num_prototypes = logit_MK.shape[1]
-    num_samples = _global_count(logit_MK, group)
+    """Potentials; a sweep over the rows scales samples and sums their prototypes while a slice is in the cache."""
+    num_samples, num_prototypes = _global_count(logit_MK, group), logit_MK.shape[1]
+    sample_scale_M, shift_K = _to_kernel_(logit_MK, group)
+    mass_K = sample_scale_M @ logit_MK
+    for iteration in range(1, num_iterations + 1):
+        prototype_scale_K = 1 / (num_prototypes * _reduce(mass_K, dist.ReduceOp.SUM, group))
+        if iteration < num_iterations:  # the last scaling of the samples is part of the code's softmax
+            mass_K = torch.zeros_like(mass_K)
+            for kernel_SK in row_slices(logit_MK):
+                sample_scale_S = 1 / (num_samples * (kernel_SK @ prototype_scale_K))
+                mass_K += sample_scale_S @ kernel_SK
+    return prototype_scale_K.double().log() - shift_K
+
+
+def _to_kernel_(logit_MK: Tensor, group: dist.ProcessGroup | None) -> tuple[Tensor, Tensor]:
+    """Turn logits into their shifted exponentials in place: the samples' first scales (M,), the prototypes' shifts."""
+    low, top = logit_MK.aminmax()
+    top = _reduce(top, dist.ReduceOp.MAX, group)
+    if bool(top + _reduce(-low, dist.ReduceOp.MAX, group) < SAFE_SPREAD):
+        for part_SK in row_slices(logit_MK):
+            part_SK.sub_(top).exp_()
+        return torch.ones_like(logit_MK[:, 0]), top
     column_max_K = _reduce(logit_MK.amax(0), dist.ReduceOp.MAX, group)
     logit_MK -= column_max_K
     row_max_M = logit_MK.amax(1)
-    kernel_MK = logit_MK.sub_(row_max_M[:, None]).exp_()
+    logit_MK.sub_(row_max_M[:, None]).exp_()
     # The released iteration starts from the unscaled matrix, so the row shift goes into the first scale.
-    sample_scale_M = row_max_M.exp()
-    for _ in range(num_iterations):
-        mass_K = _reduce(sample_scale_M @ kernel_MK, dist.ReduceOp.SUM, group)
-        prototype_scale_K = 1 / (num_prototypes * mass_K)
-        sample_scale_M = 1 / (num_samples * (kernel_MK @ prototype_scale_K))
-    return prototype_scale_K.double().log() - column_max_K
+    return row_max_M.exp(), column_max_K
+
+
+def row_slices(matrix_MK: Tensor) -> tuple[Tensor, ...]:
+    """Consecutive rows of a matrix, few enough to stay in a processor's cache, or to fill a GPU."""
+    limit = SLICE_ELEMENTS["cuda" if matrix_MK.is_cuda else "cpu"]
+    return matrix_MK.split(max(1, limit // matrix_MK.shape[1]))
 
 
 def _by_logarithms(logit_MK: Tensor, num_iterations: int, group: dist.ProcessGroup | None) -> Tensor:

@@ -1,14 +1,15 @@
 """Swapped prediction: each branch predicts the other's code (SIGMA equation 6), without storing scores or codes.
 
-Scores are a product of unit features and unit prototypes, and a code follows from its scores and K potentials, so
-both are recomputed a slice of samples at a time, loss and gradient together.  Memory: one M x K matrix while
-the potentials are found, then a few slices of ``SLICE_ELEMENTS`` numbers; the plain formulation holds about eight
-matrices.  Price: each score is computed twice.
+A code follows from its scores and K potentials, and the gradient of the loss from the scores alone.  So both scores
+(M x K each) are computed once, a third such matrix is overwritten by Sinkhorn, and loss, codes and slopes are made a
+slice of rows at a time, the slopes in the scores' own place: three matrices at the peak.  The plain formulation
+holds seven to eight.
 
 Shapes: M masked tubes of this process, S of one slice, D target width, K prototypes.
 """
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,12 +18,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-from sigma_bench.sigma.sinkhorn import prototype_potential
+from sigma_bench.sigma.sinkhorn import prototype_potential, row_slices
 from sigma_bench.specs.recipe import ClusterObjective
-
-SLICE_ELEMENTS = {"cpu": 2**20, "cuda": 2**26}
-"""Scores of one slice: 4 MiB stay in a processor's cache, 256 MiB fill a GPU."""
-
 
 class Potentials(NamedTuple):
     """What the balanced assignment of a whole batch comes down to: a number per prototype and branch, each (K,)."""
@@ -58,33 +55,34 @@ def balance(
 ) -> Potentials:
     """Sinkhorn over all samples of all processes of ``group``, for targets and for guesses; unit rows expected."""
     with torch.autocast(target_MD.device.type, enabled=False):
-        return Potentials(
-            *(
-                prototype_potential(
-                    partial(torch.mm, feature_MD, prototype_KD.T),
-                    epsilon=objective.epsilon,
-                    num_iterations=objective.sinkhorn_iterations,
-                    group=group,
-                )
-                for feature_MD in (target_MD, guess_MD)
-            )
-        )
+        target, guess = (partial(torch.mm, feature_MD, prototype_KD.T) for feature_MD in (target_MD, guess_MD))
+        return _potentials(target, guess, objective, group)
 
 
 def swapped_prediction(
-    target_MD: Tensor, guess_MD: Tensor, prototype_KD: Tensor, potentials: Potentials, objective: ClusterObjective
+    target_MD: Tensor,
+    guess_MD: Tensor,
+    prototype_KD: Tensor,
+    objective: ClusterObjective,
+    group: dist.ProcessGroup | None = None,
+    potentials: Potentials | None = None,
 ) -> SwappedLoss:
     """Cross-entropy of the guesses against the targets' codes plus the reverse, mean over the samples.
 
     Gradients: targets and prototypes get theirs from the second term, guesses from the first; codes and the
     prototypes that guesses are scored against are constants.
+
+    Args:
+        target_MD: unit rows, and so are the guesses and the prototypes.
+        potentials: given where this is a piece of a larger batch over which they were balanced.
     """
     with torch.autocast(target_MD.device.type, enabled=False):
-        return SwappedLoss(*_SwappedPrediction.apply(target_MD, guess_MD, prototype_KD, potentials, objective))
+        parts = _SwappedPrediction.apply(target_MD, guess_MD, prototype_KD, objective, group, potentials)
+    return SwappedLoss(*parts)
 
 
 class _SwappedPrediction(torch.autograd.Function):
-    """Loss and gradients of all slices in one forward pass; backward only scales them."""
+    """Loss and gradients in one forward pass; backward only scales them."""
 
     @staticmethod
     def forward(
@@ -92,30 +90,25 @@ class _SwappedPrediction(torch.autograd.Function):
         target_MD: Tensor,
         guess_MD: Tensor,
         prototype_KD: Tensor,
-        potentials: Potentials,
         objective: ClusterObjective,
+        group: dist.ProcessGroup | None,
+        potentials: Potentials | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        num_samples, num_prototypes = len(target_MD), len(prototype_KD)
-        rows = max(1, SLICE_ELEMENTS[target_MD.device.type if target_MD.is_cuda else "cpu"] // num_prototypes)
-        scale = 1 / (objective.temperature * num_samples)
+        target_score, guess_score = target_MD @ prototype_KD.T, guess_MD @ prototype_KD.T
+        if potentials is None:
+            potentials = _potentials(target_score.clone, guess_score.clone, objective, group)
         loss, agreement = target_MD.new_zeros(()), target_MD.new_zeros(())
-        usage_K = target_MD.new_zeros(num_prototypes)
-        grad_target, grad_guess = torch.empty_like(target_MD), torch.empty_like(guess_MD)
-        grad_prototype = torch.zeros_like(prototype_KD)
-        for start in range(0, num_samples, rows):
-            part = slice(start, start + rows)
-            target_score = target_MD[part] @ prototype_KD.T
-            guess_score = guess_MD[part] @ prototype_KD.T
-            target_code = _code(target_score, potentials.target_K, objective)
-            guess_code = _code(guess_score, potentials.guess_K, objective)
-            usage_K.index_add_(0, target_code.hard_S, torch.ones_like(target_MD[part, 0]))
+        usage_K = target_MD.new_zeros(len(prototype_KD))
+        for target_SK, guess_SK in zip(row_slices(target_score), row_slices(guess_score), strict=True):
+            target_code = _code(target_SK, potentials.target_K, objective)
+            guess_code = _code(guess_SK, potentials.guess_K, objective)
+            usage_K.index_add_(0, target_code.hard_S, torch.ones_like(target_SK[:, 0]))
             agreement += (target_code.hard_S == guess_code.hard_S).sum()
-            slope_SK = _cross_entropy_(loss, guess_score, target_code, objective.temperature)
-            torch.mm(slope_SK, prototype_KD, out=grad_guess[part])
-            slope_SK = _cross_entropy_(loss, target_score, guess_code, objective.temperature)
-            torch.mm(slope_SK, prototype_KD, out=grad_target[part])
-            grad_prototype.addmm_(slope_SK.T, target_MD[part])
-        gradients = (grad_target, grad_guess, grad_prototype)
+            loss += _cross_entropy_(guess_SK, target_code, objective.temperature)
+            loss += _cross_entropy_(target_SK, guess_code, objective.temperature)
+        num_samples = len(target_MD)
+        scale = 1 / (objective.temperature * num_samples)
+        gradients = (target_score @ prototype_KD, guess_score @ prototype_KD, target_score.T @ target_MD)
         ctx.save_for_backward(*(gradient.mul_(scale) for gradient in gradients))
         agreement /= num_samples
         ctx.mark_non_differentiable(usage_K, agreement)
@@ -123,7 +116,22 @@ class _SwappedPrediction(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_loss: Tensor, *unused: Tensor) -> tuple[Tensor | None, ...]:
-        return *(gradient * grad_loss for gradient in ctx.saved_tensors), None, None
+        return *(gradient * grad_loss for gradient in ctx.saved_tensors), None, None, None
+
+
+def _potentials(
+    target: Callable[[], Tensor],
+    guess: Callable[[], Tensor],
+    objective: ClusterObjective,
+    group: dist.ProcessGroup | None,
+) -> Potentials:
+    potentials = (
+        prototype_potential(
+            make_scores, epsilon=objective.epsilon, num_iterations=objective.sinkhorn_iterations, group=group
+        )
+        for make_scores in (target, guess)
+    )
+    return Potentials(*potentials)
 
 
 class _Code(NamedTuple):
@@ -138,16 +146,16 @@ def _code(score_SK: Tensor, potential_K: Tensor, objective: ClusterObjective) ->
     return _Code(hard_S, logit_SK.softmax(1) if objective.codes == "soft" else None)
 
 
-def _cross_entropy_(loss: Tensor, score_SK: Tensor, code: _Code, temperature: float) -> Tensor:
-    """Add the slice's summed cross-entropy to ``loss``; its slope with respect to score / temperature, in place."""
+def _cross_entropy_(score_SK: Tensor, code: _Code, temperature: float) -> Tensor:
+    """The slice's summed cross-entropy; the scores become its slope with respect to score / temperature."""
     log_prob_SK = torch.log_softmax(score_SK.div_(temperature), 1)
-    if code.soft_SK is None:
-        chosen = code.hard_S[:, None]
-        loss -= log_prob_SK.gather(1, chosen).sum()
-        slope_SK = log_prob_SK.exp_()
-        return slope_SK.scatter_add_(1, chosen, -torch.ones_like(slope_SK[:, :1]))
-    loss -= (log_prob_SK * code.soft_SK).sum()
-    return log_prob_SK.exp_().sub_(code.soft_SK)
+    torch.exp(log_prob_SK, out=score_SK)
+    if code.soft_SK is not None:
+        score_SK -= code.soft_SK
+        return -(log_prob_SK * code.soft_SK).sum()
+    chosen = code.hard_S[:, None]
+    score_SK.scatter_add_(1, chosen, score_SK.new_full((len(chosen), 1), -1.0))
+    return -log_prob_SK.gather(1, chosen).sum()
 
 
 def usage_entropy(usage_K: Tensor) -> Tensor:

@@ -9,8 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sigma_bench.sigma import swapped
-from sigma_bench.sigma.sinkhorn import sinkhorn
+from sigma_bench.sigma.sinkhorn import SLICE_ELEMENTS, sinkhorn
 from sigma_bench.sigma.swapped import balance, swapped_prediction, unit_features, usage_entropy
 from sigma_bench.specs.recipe import ClusterObjective
 
@@ -45,20 +44,31 @@ def by_autograd(target, guess, prototype, codes):
 
 def by_slices(target, guess, prototype, codes):
     units = unit_features(target[None]), unit_features(guess[None])
-    potentials = balance(*(unit.detach() for unit in units), prototype.detach(), objective(codes))
-    return swapped_prediction(*units, prototype, potentials, objective(codes))
+    return swapped_prediction(*units, prototype, objective(codes))
 
 
 @pytest.mark.parametrize("codes", ["hard", "soft"])
 @pytest.mark.parametrize("slice_elements", [PROTOTYPES, 5 * PROTOTYPES, 2**20])
 def test_loss_and_gradients_are_those_of_the_whole_matrices(codes, slice_elements, monkeypatch):
-    monkeypatch.setitem(swapped.SLICE_ELEMENTS, "cpu", slice_elements)
+    monkeypatch.setitem(SLICE_ELEMENTS, "cpu", slice_elements)
     leaves = branches()
     expected = torch.autograd.grad(by_autograd(*leaves, codes)[0] * 3, leaves)
     loss = by_slices(*leaves, codes).loss
     torch.testing.assert_close(loss, by_autograd(*leaves, codes)[0], rtol=1e-12, atol=0)
     for found, wanted in zip(torch.autograd.grad(loss * 3, leaves), expected, strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("codes", ["hard", "soft"])
+def test_pieces_with_the_potentials_of_the_whole_are_the_whole(codes):
+    target, guess, prototype = branches()
+    units = [unit_features(value[None]) for value in (target, guess)]
+    potentials = balance(*(unit.detach() for unit in units), prototype.detach(), objective(codes))
+    parts = [
+        swapped_prediction(units[0][part], units[1][part], prototype, objective(codes), None, potentials).loss * share
+        for part, share in ((slice(0, 10), 10 / SAMPLES), (slice(10, None), 27 / SAMPLES))
+    ]
+    torch.testing.assert_close(sum(parts), by_autograd(target, guess, prototype, codes)[0], rtol=1e-12, atol=0)
 
 
 def test_usage_and_agreement_are_those_of_the_hard_codes():

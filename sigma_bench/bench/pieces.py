@@ -23,8 +23,8 @@ from sigma_bench.bench.sides import Batch
 from sigma_bench.bench.timing import Run
 from sigma_bench.models.video_vit import Attention, Block
 from sigma_bench.sigma.model import MaskedVideoModel, SigmaModel
-from sigma_bench.sigma.sinkhorn import sinkhorn
-from sigma_bench.sigma.swapped import balance, swapped_prediction, unit_features
+from sigma_bench.sigma.sinkhorn import prototype_potential
+from sigma_bench.sigma.swapped import swapped_prediction, unit_features
 from sigma_bench.specs.recipe import ClusterObjective, MaskedVideoRecipe
 from sigma_bench.training.optimiser import build_optimiser
 
@@ -76,8 +76,7 @@ def loss_head(model: SigmaModel, target_MW: Tensor, guess_MW: Tensor, objective:
 
     def ours() -> tuple[Tensor, ...]:
         target, guess, prototype_KW = unit_features(target_MW), unit_features(guess_MW), model.prototypes.unit()
-        potentials = balance(target, guess, prototype_KW, objective)
-        loss = swapped_prediction(target, guess, prototype_KW, potentials, objective).loss
+        loss = swapped_prediction(target, guess, prototype_KW, objective).loss
         return torch.autograd.grad(loss, leaves)
 
     def plain() -> tuple[Tensor, ...]:
@@ -130,7 +129,7 @@ def _sinkhorn(model: SigmaModel, target_MW: Tensor, objective: ClusterObjective,
         "Sinkhorn",
         _matrix(target_MW, model),
         lambda: plain_sinkhorn(score_as_released, epsilon, iterations),
-        lambda: sinkhorn(score_MK, epsilon=epsilon, num_iterations=iterations),
+        lambda: prototype_potential(score_MK.clone, epsilon=epsilon, num_iterations=iterations),
     )
 
 

@@ -41,9 +41,10 @@ def test_flops_are_those_of_a_hand_count(kind):
     )
     if kind == "sigma_mlp":
         expected += linear(batch * masked, pixels, 24, input_gradient=False) + linear(batch * masked, 24, 16)
-        # Scores of both branches, once to balance them and once for the loss; gradients of two features, one prototype.
-        expected += 2 * batch * masked * 16 * 6 * (2 + 2 + 3)
-        expected += 2 * batch * masked * 6 * 2 * 2 * 4  # matrix-vector: 2 branches, 2 scales, 4 iterations
+        # Scores of both branches; gradients of two features and of the prototypes.
+        expected += 2 * batch * masked * 16 * 6 * (2 + 3)
+        # Matrix times vector: 2 branches, 4 iterations with 2 scales each, the last one's second in the softmax.
+        expected += 2 * batch * masked * 6 * 2 * (2 * 4 - 1)
     torch.manual_seed(0)
     assert step_flops(build_model(recipe), recipe, make_batch(recipe, batch, CPU)) == expected
 

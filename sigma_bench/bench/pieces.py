@@ -129,7 +129,7 @@ def _sinkhorn(model: SigmaModel, target_MW: Tensor, objective: ClusterObjective,
         "Sinkhorn",
         _matrix(target_MW, model),
         lambda: plain_sinkhorn(score_as_released, epsilon, iterations),
-        lambda: prototype_potential(score_MK.clone, epsilon=epsilon, num_iterations=iterations),
+        lambda: prototype_potential(score_MK / epsilon, num_iterations=iterations),
     )
 
 

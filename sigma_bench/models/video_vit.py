@@ -78,7 +78,11 @@ class Attention(nn.Module):
         bias = torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
         qkv = F.linear(token_BND, self.qkv.weight, bias)
         query, key, value = qkv.reshape(batch, num, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(query, key, value)
+        if query.is_cpu and query.dtype == torch.bfloat16:
+            # The fused kernel for processors is slower than its parts in this type (README of results/benchmarks).
+            mixed = ((query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)).softmax(-1) @ value
+        else:
+            mixed = F.scaled_dot_product_attention(query, key, value)
         return self.proj(mixed.transpose(1, 2).reshape(batch, num, width))
 
 

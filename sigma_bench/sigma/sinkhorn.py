@@ -18,7 +18,6 @@ Shapes: M samples of this process, K prototypes.
 """
 
 import math
-from collections.abc import Callable
 
 import torch
 import torch.distributed as dist
@@ -51,67 +50,71 @@ def sinkhorn(
     Raises:
         ValueError: epsilon is not positive or a score is not a number.
     """
-    score_MK = score_MK if score_MK.dtype == torch.float64 else score_MK.float()
-    potential_K = prototype_potential(score_MK.clone, epsilon=epsilon, num_iterations=num_iterations, group=group)
-    return (score_MK.double() / epsilon + potential_K).softmax(1).to(score_MK.dtype)
+    if epsilon <= 0:
+        raise ValueError(f"epsilon must be positive, got {epsilon}")
+    wide_MK = score_MK if score_MK.dtype == torch.float64 else score_MK.float()
+    potential_K = prototype_potential(wide_MK / epsilon, num_iterations=num_iterations, group=group)
+    return (wide_MK.double() / epsilon + potential_K).softmax(1).to(wide_MK.dtype)
 
 
 @torch.no_grad()
 def prototype_potential(
-    make_scores: Callable[[], Tensor],
-    *,
-    epsilon: float,
-    num_iterations: int = 10,
-    group: dist.ProcessGroup | None = None,
+    logit_MK: Tensor, *, num_iterations: int = 10, group: dist.ProcessGroup | None = None
 ) -> Tensor:
-    """Potential (K,) of each prototype, float64; a sample's code is ``softmax(score / epsilon + potential)``.
+    """Potential (K,) of each prototype, float64; a sample's code is ``softmax(logit + potential)``.
 
-    ``make_scores`` gives this process's scores (M, K) in float32 or float64, to be overwritten: the one matrix
-    held.  It is called a second time where the scaling vectors left the range of their numbers.
+    Args:
+        logit_MK: scores / epsilon in float32 or float64.  The matrix is the iteration's workspace, so that no second
+            one is needed; afterwards it holds the logits again, up to rounding and one constant for all of them.
     """
-    if epsilon <= 0:
-        raise ValueError(f"epsilon must be positive, got {epsilon}")
-    logit_MK = make_scores().div_(epsilon)
     with torch.autocast(logit_MK.device.type, enabled=False):  # it would round the mat-vec products to half precision
-        potential_K = _by_scaling_vectors(logit_MK, num_iterations, group)
+        top, spread = _top_and_spread(logit_MK, group)
+        if not math.isfinite(spread):
+            raise DivergedError("scores are not finite; the model has diverged")
+        if spread < SAFE_SPREAD:
+            for part_SK in row_slices(logit_MK):
+                part_SK.sub_(top).exp_()
+            potential_K = _by_scaling_vectors(logit_MK, torch.ones_like(logit_MK[:, 0]), num_iterations, group) - top
+            logit_MK.log_()
+            return potential_K
+        potential_K = _over_a_wide_range(logit_MK.clone(), num_iterations, group)
         if not _everywhere_finite(potential_K, group):
-            del logit_MK
-            logit_MK = make_scores().div_(epsilon)
-            if not _everywhere_finite(logit_MK.sum(), group):
-                raise DivergedError("scores are not finite; the model has diverged")
             potential_K = _by_logarithms(logit_MK, num_iterations, group)
     return potential_K
 
 
-def _by_scaling_vectors(logit_MK: Tensor, num_iterations: int, group: dist.ProcessGroup | None) -> Tensor:
-    """Potentials; a sweep over the rows scales samples and sums their prototypes while a slice is in the cache."""
-    num_samples, num_prototypes = _global_count(logit_MK, group), logit_MK.shape[1]
-    sample_scale_M, shift_K = _to_kernel_(logit_MK, group)
-    mass_K = sample_scale_M @ logit_MK
-    for iteration in range(1, num_iterations + 1):
-        prototype_scale_K = 1 / (num_prototypes * _reduce(mass_K, dist.ReduceOp.SUM, group))
-        if iteration < num_iterations:  # the last scaling of the samples is part of the code's softmax
-            mass_K = torch.zeros_like(mass_K)
-            for kernel_SK in row_slices(logit_MK):
-                sample_scale_S = 1 / (num_samples * (kernel_SK @ prototype_scale_K))
-                mass_K += sample_scale_S @ kernel_SK
-    return prototype_scale_K.double().log() - shift_K
-
-
-def _to_kernel_(logit_MK: Tensor, group: dist.ProcessGroup | None) -> tuple[Tensor, Tensor]:
-    """Turn logits into their shifted exponentials in place: the samples' first scales (M,), the prototypes' shifts."""
+def _top_and_spread(logit_MK: Tensor, group: dist.ProcessGroup | None) -> tuple[Tensor, float]:
     low, top = logit_MK.aminmax()
     top = _reduce(top, dist.ReduceOp.MAX, group)
-    if bool(top + _reduce(-low, dist.ReduceOp.MAX, group) < SAFE_SPREAD):
-        for part_SK in row_slices(logit_MK):
-            part_SK.sub_(top).exp_()
-        return torch.ones_like(logit_MK[:, 0]), top
+    return top, float(top + _reduce(-low, dist.ReduceOp.MAX, group))
+
+
+def _over_a_wide_range(logit_MK: Tensor, num_iterations: int, group: dist.ProcessGroup | None) -> Tensor:
     column_max_K = _reduce(logit_MK.amax(0), dist.ReduceOp.MAX, group)
     logit_MK -= column_max_K
     row_max_M = logit_MK.amax(1)
     logit_MK.sub_(row_max_M[:, None]).exp_()
     # The released iteration starts from the unscaled matrix, so the row shift goes into the first scale.
-    return row_max_M.exp(), column_max_K
+    return _by_scaling_vectors(logit_MK, row_max_M.exp(), num_iterations, group) - column_max_K
+
+
+def _by_scaling_vectors(
+    kernel_MK: Tensor, sample_scale_M: Tensor, num_iterations: int, group: dist.ProcessGroup | None
+) -> Tensor:
+    """Logarithms of the prototypes' last scales, float64.
+
+    A sweep over the rows scales the samples and sums their prototypes while a slice is in the cache.
+    """
+    num_samples, num_prototypes = _global_count(kernel_MK, group), kernel_MK.shape[1]
+    mass_K = sample_scale_M @ kernel_MK
+    for iteration in range(1, num_iterations + 1):
+        prototype_scale_K = 1 / (num_prototypes * _reduce(mass_K, dist.ReduceOp.SUM, group))
+        if iteration < num_iterations:  # the last scaling of the samples is part of the code's softmax
+            mass_K = torch.zeros_like(mass_K)
+            for kernel_SK in row_slices(kernel_MK):
+                sample_scale_S = 1 / (num_samples * (kernel_SK @ prototype_scale_K))
+                mass_K += sample_scale_S @ kernel_SK
+    return prototype_scale_K.double().log()
 
 
 def row_slices(matrix_MK: Tensor) -> tuple[Tensor, ...]:

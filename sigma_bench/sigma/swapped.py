@@ -1,16 +1,14 @@
 """Swapped prediction: each branch predicts the other's code (SIGMA equation 6), without storing scores or codes.
 
-A code follows from its scores and K potentials, and the gradient of the loss from the scores alone.  So both scores
-(M x K each) are computed once, a third such matrix is overwritten by Sinkhorn, and loss, codes and slopes are made a
-slice of rows at a time, the slopes in the scores' own place: three matrices at the peak.  The plain formulation
-holds seven to eight.
+A code follows from its scores and K potentials, and the gradient of the loss from the scores alone.  So the scores
+of both branches (M x K each) are computed once; Sinkhorn works in their own place and gives them back; loss, codes
+and slopes are made a slice of rows at a time, the slopes again in the scores' place: two matrices at the peak.
 
 Shapes: M masked tubes of this process, S of one slice, D target width, K prototypes.
 """
 
 import math
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -55,8 +53,8 @@ def balance(
 ) -> Potentials:
     """Sinkhorn over all samples of all processes of ``group``, for targets and for guesses; unit rows expected."""
     with torch.autocast(target_MD.device.type, enabled=False):
-        target, guess = (partial(torch.mm, feature_MD, prototype_KD.T) for feature_MD in (target_MD, guess_MD))
-        return _potentials(target, guess, objective, group)
+        logits = (_logits(feature_MD, prototype_KD, objective) for feature_MD in (target_MD, guess_MD))
+        return _potentials(logits, objective, group)
 
 
 def swapped_prediction(
@@ -94,21 +92,21 @@ class _SwappedPrediction(torch.autograd.Function):
         group: dist.ProcessGroup | None,
         potentials: Potentials | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        target_score, guess_score = target_MD @ prototype_KD.T, guess_MD @ prototype_KD.T
+        target_MK, guess_MK = (_logits(feature_MD, prototype_KD, objective) for feature_MD in (target_MD, guess_MD))
         if potentials is None:
-            potentials = _potentials(target_score.clone, guess_score.clone, objective, group)
+            potentials = _potentials((target_MK, guess_MK), objective, group)
         loss, agreement = target_MD.new_zeros(()), target_MD.new_zeros(())
         usage_K = target_MD.new_zeros(len(prototype_KD))
-        for target_SK, guess_SK in zip(row_slices(target_score), row_slices(guess_score), strict=True):
+        for target_SK, guess_SK in zip(row_slices(target_MK), row_slices(guess_MK), strict=True):
             target_code = _code(target_SK, potentials.target_K, objective)
             guess_code = _code(guess_SK, potentials.guess_K, objective)
             usage_K.index_add_(0, target_code.hard_S, torch.ones_like(target_SK[:, 0]))
             agreement += (target_code.hard_S == guess_code.hard_S).sum()
-            loss += _cross_entropy_(guess_SK, target_code, objective.temperature)
-            loss += _cross_entropy_(target_SK, guess_code, objective.temperature)
+            loss += _cross_entropy_(guess_SK, target_code, objective)
+            loss += _cross_entropy_(target_SK, guess_code, objective)
         num_samples = len(target_MD)
         scale = 1 / (objective.temperature * num_samples)
-        gradients = (target_score @ prototype_KD, guess_score @ prototype_KD, target_score.T @ target_MD)
+        gradients = (target_MK @ prototype_KD, guess_MK @ prototype_KD, target_MK.T @ target_MD)
         ctx.save_for_backward(*(gradient.mul_(scale) for gradient in gradients))
         agreement /= num_samples
         ctx.mark_non_differentiable(usage_K, agreement)
@@ -119,19 +117,16 @@ class _SwappedPrediction(torch.autograd.Function):
         return *(gradient * grad_loss for gradient in ctx.saved_tensors), None, None, None
 
 
+def _logits(feature_MD: Tensor, prototype_KD: Tensor, objective: ClusterObjective) -> Tensor:
+    """Scores / epsilon, (M, K)."""
+    return (feature_MD / objective.epsilon) @ prototype_KD.T
+
+
 def _potentials(
-    target: Callable[[], Tensor],
-    guess: Callable[[], Tensor],
-    objective: ClusterObjective,
-    group: dist.ProcessGroup | None,
+    logits: Iterable[Tensor], objective: ClusterObjective, group: dist.ProcessGroup | None
 ) -> Potentials:
-    potentials = (
-        prototype_potential(
-            make_scores, epsilon=objective.epsilon, num_iterations=objective.sinkhorn_iterations, group=group
-        )
-        for make_scores in (target, guess)
-    )
-    return Potentials(*potentials)
+    iterations = objective.sinkhorn_iterations
+    return Potentials(*(prototype_potential(logit_MK, num_iterations=iterations, group=group) for logit_MK in logits))
 
 
 class _Code(NamedTuple):
@@ -140,21 +135,20 @@ class _Code(NamedTuple):
     """Absent where hard codes are asked for."""
 
 
-def _code(score_SK: Tensor, potential_K: Tensor, objective: ClusterObjective) -> _Code:
-    logit_SK = torch.add(potential_K.to(score_SK.dtype), score_SK, alpha=1 / objective.epsilon)
-    hard_S = logit_SK.argmax(1)
-    return _Code(hard_S, logit_SK.softmax(1) if objective.codes == "soft" else None)
+def _code(logit_SK: Tensor, potential_K: Tensor, objective: ClusterObjective) -> _Code:
+    balanced_SK = logit_SK + potential_K.to(logit_SK.dtype)
+    return _Code(balanced_SK.argmax(1), balanced_SK.softmax(1) if objective.codes == "soft" else None)
 
 
-def _cross_entropy_(score_SK: Tensor, code: _Code, temperature: float) -> Tensor:
-    """The slice's summed cross-entropy; the scores become its slope with respect to score / temperature."""
-    log_prob_SK = torch.log_softmax(score_SK.div_(temperature), 1)
-    torch.exp(log_prob_SK, out=score_SK)
+def _cross_entropy_(logit_SK: Tensor, code: _Code, objective: ClusterObjective) -> Tensor:
+    """The slice's summed cross-entropy; the logits become its slope with respect to score / temperature."""
+    log_prob_SK = torch.log_softmax(logit_SK.mul_(objective.epsilon / objective.temperature), 1)
+    slope_SK = torch.exp(log_prob_SK, out=logit_SK)
     if code.soft_SK is not None:
-        score_SK -= code.soft_SK
+        slope_SK -= code.soft_SK
         return -(log_prob_SK * code.soft_SK).sum()
     chosen = code.hard_S[:, None]
-    score_SK.scatter_add_(1, chosen, score_SK.new_full((len(chosen), 1), -1.0))
+    slope_SK.scatter_add_(1, chosen, slope_SK.new_full((len(chosen), 1), -1.0))
     return -log_prob_SK.gather(1, chosen).sum()
 
 

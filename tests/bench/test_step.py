@@ -94,7 +94,7 @@ def test_a_result_is_whole_and_survives_json(precision, monkeypatch):
     assert all(c.ratio.low <= c.ratio.median <= c.ratio.high for c in (*result.phases, result.step, *result.pieces))
     assert (result.step_against_float32 is None) == (precision == "float32")
     assert result.hardware and result.versions["torch"] and result.num_threads >= 1
-    assert seen[-1] == ("memory and floor", 1, 1)
+    assert seen[-1] == ("floor", 1, 1)
     assert f"tiny_sigma_mlp, {precision}" in markdown(result)
 
 

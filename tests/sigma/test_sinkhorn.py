@@ -134,6 +134,15 @@ def test_the_released_way_underflows_where_this_one_does_not():
     assert torch.isfinite(sinkhorn(score_MK, epsilon=0.005)).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_workspace_holds_the_logits_again(dtype):
+    logit_MK = (scores() / 0.05).to(dtype)
+    given = logit_MK.clone()
+    module.prototype_potential(given)
+    rounding = 2 * torch.finfo(dtype).eps * float(logit_MK.abs().max())
+    assert ((given - given.max()) - (logit_MK - logit_MK.max())).abs().max() <= rounding
+
+
 @pytest.mark.parametrize("epsilon", [0.05, 0.01])
 def test_the_log_domain_path_gives_the_same_codes(epsilon):
     score_MK = scores()
@@ -143,7 +152,7 @@ def test_the_log_domain_path_gives_the_same_codes(epsilon):
 
 def test_the_log_domain_path_takes_over_when_the_scaling_vectors_overflow():
     score_MK = infeasible_scores()
-    assert not torch.isfinite(module._by_scaling_vectors(score_MK / 0.01, 100, None)).all()
+    assert not torch.isfinite(module._over_a_wide_range(score_MK / 0.01, 100, None)).all()
     code_MK = sinkhorn(score_MK, epsilon=0.01, num_iterations=100)
     assert (code_MK - log_domain(score_MK, 0.01, 100)).abs().max() <= 1e-5
 

@@ -103,7 +103,7 @@ def _pixels(model: MaskedVideoModel, batch: Batch) -> Piece:
     return Piece(
         "pixel targets",
         f"{len(mask_BN)} x {int(mask_BN[0].sum())} tubes",
-        lambda: pixel_targets(clip_BCTHW, mask_BN, model.encoder.spec, model.pixel_mean, model.pixel_std),
+        lambda: pixel_targets(clip_BCTHW, mask_BN, model.encoder.spec),
         lambda: model.masked_pixels(clip_BCTHW, mask_BN),
     )
 

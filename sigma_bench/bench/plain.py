@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from sigma_bench.models.video_vit import Attention, Block, sinusoid_table
 from sigma_bench.sigma.model import MaskedVideoModel, SigmaMlpModel, SigmaModel
 from sigma_bench.sigma.targets import NORMALISATION_EPS
-from sigma_bench.specs.recipe import ClusterObjective, EncoderSpec, VideoMaeObjective
+from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, ClusterObjective, EncoderSpec, VideoMaeObjective
 
 
 class PlainFormulation:
@@ -36,7 +36,7 @@ class PlainFormulation:
     def forward(self, clip_BCTHW: Tensor, mask_BN: Tensor) -> tuple[Tensor, Tensor]:
         """Targets and guesses of the masked tubes, each (B, M, W)."""
         model = self.model
-        target_BMW = pixel_targets(clip_BCTHW, mask_BN, model.encoder.spec, model.pixel_mean, model.pixel_std)
+        target_BMW = pixel_targets(clip_BCTHW, mask_BN, model.encoder.spec)
         if isinstance(model, SigmaMlpModel):
             for layer in model.projector:
                 target_BMW = layer(target_BMW)
@@ -101,9 +101,10 @@ def plain_block(block: Block, token_BLD: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def pixel_targets(clip_BCTHW: Tensor, mask_BN: Tensor, spec: EncoderSpec, mean: Tensor, std: Tensor) -> Tensor:
+def pixel_targets(clip_BCTHW: Tensor, mask_BN: Tensor, spec: EncoderSpec) -> Tensor:
     """Standardised pixels of the masked tubes, (B, M, P * C), after cutting and standardising all of them."""
-    picture = clip_BCTHW * std.view(-1, 1, 1, 1) + mean.view(-1, 1, 1, 1)
+    mean, std = (torch.tensor(value).to(clip_BCTHW).view(-1, 1, 1, 1) for value in (IMAGENET_MEAN, IMAGENET_STD))
+    picture = clip_BCTHW * std + mean
     batch, colours, frames, height, width = picture.shape
     t, p = spec.tubelet_frames, spec.patch_size
     cut = picture.reshape(batch, colours, frames // t, t, height // p, p, width // p, p)

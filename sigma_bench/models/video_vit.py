@@ -11,6 +11,7 @@ Shapes: B clips, C colours, T frames, H W pixels, N tubes, V visible tubes, D wi
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +31,13 @@ def sinusoid_table(num_positions: int, width: int) -> Tensor:
     angle = position * frequency
     table = torch.where(torch.arange(width) % 2 == 0, angle.sin(), angle.cos())
     return table.float()
+
+
+@lru_cache(maxsize=16)
+def position_codes(num_positions: int, width: int, like: tuple[torch.device, torch.dtype]) -> Tensor:
+    """The sinusoid table on a device and in a type; made once, since that takes longer than an encoder block."""
+    with torch.inference_mode(False):
+        return sinusoid_table(num_positions, width).to(*like)
 
 
 def tubes(clip_BCTHW: Tensor, tubelet_frames: int, patch_size: int) -> Tensor:
@@ -159,7 +167,8 @@ class VideoViT(nn.Module):
         slots, rows, _ = self.spec.grid(frames, height)
         columns = self.spec.grid(frames, width)[2]
         token_BND = self.patch_embed(clip_BCTHW, visible_BN)
-        position_ND = sinusoid_table(slots * rows * columns, self.spec.width).to(token_BND)
+        like = (token_BND.device, token_BND.dtype)
+        position_ND = position_codes(slots * rows * columns, self.spec.width, like)
         if visible_BN is None:
             token_BND = token_BND + position_ND
         else:

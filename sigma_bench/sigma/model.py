@@ -12,7 +12,7 @@ from sigma_bench.models.video_vit import (
     Blocks,
     VideoViT,
     initialise_linears,
-    sinusoid_table,
+    position_codes,
     take,
 )
 from sigma_bench.sigma.projector import MlpProjector
@@ -20,7 +20,6 @@ from sigma_bench.sigma.prototypes import Prototypes
 from sigma_bench.sigma.targets import normalised_tubes
 from sigma_bench.sigma.teacher import Teacher
 from sigma_bench.specs.recipe import (
-    IMAGENET_MEAN,
     IMAGENET_STD,
     DecoderSpec,
     EncoderSpec,
@@ -47,7 +46,6 @@ class Decoder(nn.Module):
 class MaskedVideoModel(nn.Module):
     """Asymmetric masked autoencoder: the encoder sees visible tubes, the decoder guesses the masked ones."""
 
-    pixel_mean: Tensor
     pixel_std: Tensor
 
     def __init__(self, encoder: EncoderSpec, decoder: DecoderSpec, target_width: int) -> None:
@@ -57,7 +55,6 @@ class MaskedVideoModel(nn.Module):
         self.mask_token = nn.Parameter(torch.empty(1, 1, decoder.width))
         nn.init.trunc_normal_(self.mask_token, std=0.02, a=-0.02, b=0.02)
         self.decoder = Decoder(decoder, target_width)
-        self.register_buffer("pixel_mean", torch.tensor(IMAGENET_MEAN), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(IMAGENET_STD), persistent=False)
 
     def encode(self, clip_BCTHW: Tensor, visible_BN: Tensor) -> Tensor:
@@ -68,7 +65,7 @@ class MaskedVideoModel(nn.Module):
         """Guesses for the masked tubes, (B, M, W), in token order."""
         seen_BVE = self.encoder_to_decoder(visible_BVD)
         batch, num = mask_BN.shape
-        position = sinusoid_table(num, seen_BVE.shape[-1]).to(seen_BVE).expand(batch, -1, -1)
+        position = position_codes(num, seen_BVE.shape[-1], (seen_BVE.device, seen_BVE.dtype)).expand(batch, -1, -1)
         hidden_BME = self.mask_token + take(position, mask_BN)
         token_BNE = torch.cat([seen_BVE + take(position, ~mask_BN), hidden_BME.to(seen_BVE)], dim=1)
         return self.decoder(token_BNE, hidden_BME.shape[1])
@@ -81,7 +78,6 @@ class MaskedVideoModel(nn.Module):
             mask_BN,
             tubelet_frames=spec.tubelet_frames,
             patch_size=spec.patch_size,
-            mean=self.pixel_mean,
             std=self.pixel_std,
         )
 

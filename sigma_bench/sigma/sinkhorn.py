@@ -23,7 +23,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-
 SAFE_SPREAD = 60.0
 """Logits that spread less have exponentials, and products of them with scales, well inside float32's range."""
 SLICE_ELEMENTS = {"cpu": 2**19, "cuda": 2**26}

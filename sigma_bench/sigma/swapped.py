@@ -19,6 +19,7 @@ from torch import Tensor
 from sigma_bench.sigma.sinkhorn import prototype_potential, row_slices
 from sigma_bench.specs.recipe import ClusterObjective
 
+
 class Potentials(NamedTuple):
     """What the balanced assignment of a whole batch comes down to: a number per prototype and branch, each (K,)."""
 
@@ -73,9 +74,14 @@ def swapped_prediction(
     Args:
         target_MD: unit rows, and so are the guesses and the prototypes.
         potentials: given where this is a piece of a larger batch over which they were balanced.
+
+    Under autocast the products that carry slopes back are in its type, as in every other layer's backward pass;
+    scores, Sinkhorn and slopes themselves are not.
     """
+    device = target_MD.device.type
+    slope_type = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else target_MD.dtype
     with torch.autocast(target_MD.device.type, enabled=False):
-        parts = _SwappedPrediction.apply(target_MD, guess_MD, prototype_KD, objective, group, potentials)
+        parts = _SwappedPrediction.apply(target_MD, guess_MD, prototype_KD, objective, group, potentials, slope_type)
     return SwappedLoss(*parts)
 
 
@@ -91,6 +97,7 @@ class _SwappedPrediction(torch.autograd.Function):
         objective: ClusterObjective,
         group: dist.ProcessGroup | None,
         potentials: Potentials | None,
+        slope_type: torch.dtype,
     ) -> tuple[Tensor, Tensor, Tensor]:
         target_MK, guess_MK = (_logits(feature_MD, prototype_KD, objective) for feature_MD in (target_MD, guess_MD))
         if potentials is None:
@@ -104,17 +111,20 @@ class _SwappedPrediction(torch.autograd.Function):
             agreement += (target_code.hard_S == guess_code.hard_S).sum()
             loss += _cross_entropy_(guess_SK, target_code, objective)
             loss += _cross_entropy_(target_SK, guess_code, objective)
-        num_samples = len(target_MD)
+        num_samples, wide = len(target_MD), target_MD.dtype
         scale = 1 / (objective.temperature * num_samples)
+        target_MK, guess_MK, target_MD, prototype_KD = (
+            value.to(slope_type) for value in (target_MK, guess_MK, target_MD, prototype_KD)
+        )
         gradients = (target_MK @ prototype_KD, guess_MK @ prototype_KD, target_MK.T @ target_MD)
-        ctx.save_for_backward(*(gradient.mul_(scale) for gradient in gradients))
+        ctx.save_for_backward(*(gradient.to(wide).mul_(scale) for gradient in gradients))
         agreement /= num_samples
         ctx.mark_non_differentiable(usage_K, agreement)
         return loss / num_samples, usage_K, agreement
 
     @staticmethod
     def backward(ctx: Any, grad_loss: Tensor, *unused: Tensor) -> tuple[Tensor | None, ...]:
-        return *(gradient * grad_loss for gradient in ctx.saved_tensors), None, None, None
+        return *(gradient * grad_loss for gradient in ctx.saved_tensors), None, None, None, None
 
 
 def _logits(feature_MD: Tensor, prototype_KD: Tensor, objective: ClusterObjective) -> Tensor:
@@ -122,9 +132,7 @@ def _logits(feature_MD: Tensor, prototype_KD: Tensor, objective: ClusterObjectiv
     return (feature_MD / objective.epsilon) @ prototype_KD.T
 
 
-def _potentials(
-    logits: Iterable[Tensor], objective: ClusterObjective, group: dist.ProcessGroup | None
-) -> Potentials:
+def _potentials(logits: Iterable[Tensor], objective: ClusterObjective, group: dist.ProcessGroup | None) -> Potentials:
     iterations = objective.sinkhorn_iterations
     return Potentials(*(prototype_potential(logit_MK, num_iterations=iterations, group=group) for logit_MK in logits))
 

@@ -17,7 +17,6 @@ from sigma_bench.models.checkpoints import load_strictly
 from sigma_bench.models.foreign import read_foreign, to_our_names
 from sigma_bench.models.frame_encoder import FrameEncoder, random_frame_encoder
 from sigma_bench.sigma.model import (
-    IMAGENET_MEAN,
     IMAGENET_STD,
     MaskedVideoModel,
     SigmaDinoModel,
@@ -119,7 +118,7 @@ def filled_model(golden, rule, weights, dtype):
         model = MaskedVideoModel(encoder, decoder, tube_width(encoder))
     load_strictly(model, weights, where="golden")
     model.to(dtype)
-    model.pixel_mean, model.pixel_std = (torch.tensor(v, dtype=dtype) for v in (IMAGENET_MEAN, IMAGENET_STD))
+    model.pixel_std = torch.tensor(IMAGENET_STD, dtype=dtype)
     return model, objective
 
 

@@ -23,9 +23,7 @@ def tube_mask(batch, grid, ratio, generator):
 
 
 def targets(clip, mask):
-    return normalised_tubes(
-        clip, mask, tubelet_frames=2, patch_size=8, mean=MEAN.to(clip.dtype), std=STD.to(clip.dtype)
-    )
+    return normalised_tubes(clip, mask, tubelet_frames=2, patch_size=8, std=STD.to(clip.dtype))
 
 
 def naive(pixel, mask):

@@ -104,7 +104,8 @@ class _SwappedPrediction(torch.autograd.Function):
             potentials = _potentials((target_MK, guess_MK), objective, group)
         loss, agreement = target_MD.new_zeros(()), target_MD.new_zeros(())
         usage_K = target_MD.new_zeros(len(prototype_KD))
-        for target_SK, guess_SK in zip(row_slices(target_MK), row_slices(guess_MK), strict=True):
+        slices = zip(row_slices(target_MK), row_slices(guess_MK), strict=True)
+        for target_SK, guess_SK in slices:
             target_code = _code(target_SK, potentials.target_K, objective)
             guess_code = _code(guess_SK, potentials.guess_K, objective)
             usage_K.index_add_(0, target_code.hard_S, torch.ones_like(target_SK[:, 0]))
@@ -113,11 +114,12 @@ class _SwappedPrediction(torch.autograd.Function):
             loss += _cross_entropy_(target_SK, guess_code, objective)
         num_samples, wide = len(target_MD), target_MD.dtype
         scale = 1 / (objective.temperature * num_samples)
-        target_MK, guess_MK, target_MD, prototype_KD = (
-            value.to(slope_type) for value in (target_MK, guess_MK, target_MD, prototype_KD)
-        )
-        gradients = (target_MK @ prototype_KD, guess_MK @ prototype_KD, target_MK.T @ target_MD)
-        ctx.save_for_backward(*(gradient.to(wide).mul_(scale) for gradient in gradients))
+        grad_guess = (guess_MK.to(slope_type) @ prototype_KD.to(slope_type)).to(wide)
+        del guess_MK, guess_SK, slices  # its memory is what the rest needs
+        target_MK = target_MK.to(slope_type)
+        grad_target = (target_MK @ prototype_KD.to(slope_type)).to(wide)
+        grad_prototype = (target_MK.T @ target_MD.to(slope_type)).to(wide)
+        ctx.save_for_backward(*(gradient.mul_(scale) for gradient in (grad_target, grad_guess, grad_prototype)))
         agreement /= num_samples
         ctx.mark_non_differentiable(usage_K, agreement)
         return loss / num_samples, usage_K, agreement

@@ -87,7 +87,7 @@ class Attention(nn.Module):
         qkv = F.linear(token_BND, self.qkv.weight, bias)
         query, key, value = qkv.reshape(batch, num, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         if query.is_cpu and query.dtype == torch.bfloat16:
-            # The fused kernel for processors is slower than its parts in this type (README of results/benchmarks).
+            # The fused kernel for processors is slower than its parts in this type: see results/README.md.
             mixed = ((query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)).softmax(-1) @ value
         else:
             mixed = F.scaled_dot_product_attention(query, key, value)

@@ -1,5 +1,6 @@
 """A pretraining run: killed and continued it ends bit for bit where an undisturbed one ends."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from sigma_bench.data.pretraining import BatchSampler
 from sigma_bench.models.checkpoints import load_strictly, read_checkpoint
 from sigma_bench.models.encoder import pretrained_encoder
 from sigma_bench.runs.lock import exclusive
-from sigma_bench.runs.pretrain import pretrain
+from sigma_bench.runs.pretrain import pretrain, training_samples
 from sigma_bench.sigma.model import build_model
 from sigma_bench.training.loop import RunOptions
 from sigma_bench.training.monitoring import Progress
@@ -66,6 +67,45 @@ def test_two_commands_do_not_write_one_run(world: Path, tmp_path: Path) -> None:
 def test_a_batch_that_does_not_divide_is_refused(world: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a global batch of 16 does not divide into 1 processes x 3 pieces"):
         pretrain(tiny_recipe(), world, tmp_path, seed=0, options=RunOptions(num_pieces=3))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(world: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe("mini_videomae")
+    optim = recipe.optim.model_copy(update={"lr_per_256": 1e30, "warmup_epochs": 0.0})
+    recipe = recipe.model_copy(update={"optim": optim})
+    with pytest.raises(ValueError, match=r"the loss of step \d+ is (nan|inf); the run stops here .* look at this batch"):
+        pretrain(recipe, world, tmp_path, seed=0)
+    saved = json.loads((tmp_path / "diverged_batch.json").read_text())
+    samples, _ = training_samples(recipe, world)
+    sampler = BatchSampler(num_videos=len(samples), global_batch=16, num_steps=10, seed=0)
+    assert saved["ids"] == [samples[index].id for index in sampler.videos_of(saved["step"] - 1)]
+    assert not (tmp_path / "model.safetensors").exists()
+    assert not (tmp_path / "resume.pt").exists()  # checkpoints are due every third step, and none of them was sound
+
+
+def test_videos_held_and_videos_streamed_by_workers_train_the_same_model(world: Path, tmp_path: Path) -> None:
+    held = tiny_recipe()
+    data = held.data.model_copy(update={"crop": "multi_scale"})
+    held = held.model_copy(update={"data": data})
+    streamed = held.model_copy(update={"data": data.model_copy(update={"loader": "stream"})})
+    first = read_checkpoint(pretrain(held, world, tmp_path / "held", seed=0))
+    options = RunOptions(num_workers=2)
+    second = read_checkpoint(pretrain(streamed, world, tmp_path / "streamed", seed=0, options=options))
+    assert all(torch.equal(second.tensors[key], value) for key, value in first.tensors.items())
+
+
+def test_sigma_dino_needs_its_teacher_and_remembers_it(world: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe("mini_sigma_dino")
+    with pytest.raises(ValueError, match=r"needs the teacher of recipe 'mini_dino' .* with the same --seed first"):
+        pretrain(recipe, world, tmp_path / "mini_sigma_dino-seed0", seed=0)
+    with pytest.raises(ValueError, match="has no teacher; leave --teacher out"):
+        pretrain(tiny_recipe(), world, tmp_path / "mlp", seed=0, teacher="random:mini_dino")
+    with pytest.raises(ValueError, match="is a video model; SIGMA-DINO takes an image model"):
+        pretrain(recipe, world, tmp_path / "video", seed=0, teacher="random:mini_videomae")
+    folder = tmp_path / "random_teacher"
+    path = pretrain(recipe, world, folder, seed=0, teacher="random:mini_dino")
+    assert pretrained_encoder(path).card.family == "SIGMA-DINO"
+    assert not any(key.startswith("teacher") for key in read_checkpoint(path).tensors)
 
 
 def test_every_video_is_seen_once_an_epoch() -> None:

@@ -1,0 +1,57 @@
+"""The frozen teacher: one frame per slot, standardised per clip and channel, on the video model's grid or refused.
+
+Shapes: B clips, N tubes, D teacher width.
+"""
+
+import pytest
+import torch
+
+from sigma_bench.models.frame_encoder import random_frame_encoder
+from sigma_bench.sigma.teacher import Teacher
+from sigma_bench.specs.recipe import EncoderSpec, ImageEncoderSpec, TeacherSpec
+
+VIDEO = EncoderSpec(
+    num_frames=4, image_size=32, patch_size=8, tubelet_frames=2, width=16, depth=1, num_heads=1, drop_path=0.0,
+    layer_scale=0.0,
+)  # fmt: skip
+
+
+def teacher(patch_size=8, resize="none", width=24, stated_width=24):
+    image = ImageEncoderSpec(num_frames=4, image_size=32, patch_size=patch_size, width=width, depth=1, num_heads=2)
+    return Teacher(random_frame_encoder(image, 0), TeacherSpec(model="t", width=stated_width, resize=resize), VIDEO)
+
+
+@pytest.fixture
+def clip_BCTHW():
+    return torch.randn(2, 3, 4, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+def test_tokens_are_standardised_per_clip_and_channel(clip_BCTHW):
+    token_BND = teacher().tokens(clip_BCTHW)
+    assert token_BND.shape == (2, 2 * 16, 24)
+    torch.testing.assert_close(token_BND.mean(1), torch.zeros(2, 24), rtol=0, atol=1e-5)
+    torch.testing.assert_close(token_BND.var(1), torch.ones(2, 24), rtol=0, atol=1e-3)
+
+
+def test_only_the_first_frame_of_a_tubelet_is_seen(clip_BCTHW):
+    changed = clip_BCTHW.clone()
+    changed[:, :, 1::2] = 0
+    before = teacher().tokens(clip_BCTHW)
+    assert torch.equal(teacher().tokens(changed), before)
+    changed[:, :, 2] = 0
+    assert not torch.equal(teacher().tokens(changed), before)
+
+
+def test_another_map_is_refused_or_resized(clip_BCTHW):
+    with pytest.raises(ValueError, match=r"sees 2 x 2 patches, the video model 4 x 4; choose a teacher .* 'resize"):
+        teacher(patch_size=16).tokens(clip_BCTHW)
+    token_BND = teacher(patch_size=16, resize="bilinear").tokens(clip_BCTHW)
+    assert token_BND.shape == (2, 2 * 16, 24)
+    # Bilinear between two map columns centred at 1/4 and 3/4: the four new columns lie on one line between them.
+    row = token_BND.reshape(2, 2, 4, 4, 24)[:, :, 0]
+    torch.testing.assert_close(row[:, :, 1] - row[:, :, 0], (row[:, :, 3] - row[:, :, 0]) / 4, rtol=1e-3, atol=1e-4)
+
+
+def test_another_width_is_refused():
+    with pytest.raises(ValueError, match="teacher 't' has width 24, the recipe says 384"):
+        teacher(stated_width=384)

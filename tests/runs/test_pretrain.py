@@ -73,7 +73,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(world: Path
     recipe = tiny_recipe("mini_videomae")
     optim = recipe.optim.model_copy(update={"lr_per_256": 1e30, "warmup_epochs": 0.0})
     recipe = recipe.model_copy(update={"optim": optim})
-    with pytest.raises(ValueError, match=r"the loss of step \d+ is (nan|inf); the run stops here .* look at this batch"):
+    with pytest.raises(
+        ValueError, match=r"the loss of step \d+ is (nan|inf); the run stops here .* look at this batch"
+    ):
         pretrain(recipe, world, tmp_path, seed=0)
     saved = json.loads((tmp_path / "diverged_batch.json").read_text())
     samples, _ = training_samples(recipe, world)

@@ -21,8 +21,8 @@ def teacher(patch_size=8, resize="none", width=24, stated_width=24):
     return Teacher(random_frame_encoder(image, 0), TeacherSpec(model="t", width=stated_width, resize=resize), VIDEO)
 
 
-@pytest.fixture
-def clip_BCTHW():
+@pytest.fixture(name="clip_BCTHW")
+def clip():
     return torch.randn(2, 3, 4, 32, 32, generator=torch.Generator().manual_seed(0))
 
 

@@ -42,12 +42,17 @@ def one_step(name: str, world: World, num_pieces: int):
     return float(world.mean(output.loss)), gradients
 
 
-def main(name: str, num_pieces: int, path: Path) -> None:
-    """What each torchrun process of the test below does."""
+CASES = (("mini_sigma_mlp", 1), ("mini_sigma_mlp", 2), ("mini_videomae", 1))
+"""Recipe, and the pieces in which each process computes its share."""
+
+
+def main(folder: str) -> None:
+    """What each torchrun process of the next test does."""
     with joined_world("cpu") as world:
-        loss, gradients = one_step(name, world, num_pieces)
-        if world.is_main:
-            torch.save((loss, gradients), path)
+        for number, (name, num_pieces) in enumerate(CASES):
+            result = one_step(name, world, num_pieces)
+            if world.is_main:
+                torch.save(result, Path(folder) / f"{number}.pt")
 
 
 def environment() -> dict[str, str]:
@@ -55,19 +60,18 @@ def environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
 
 
-@pytest.mark.parametrize(("name", "num_pieces"), [("mini_sigma_mlp", 1), ("mini_sigma_mlp", 2), ("mini_videomae", 1)])
-def test_loss_and_gradients_of_two_processes_are_those_of_one(name: str, num_pieces: int, tmp_path: Path) -> None:
-    path = tmp_path / "gradients.pt"
-    code = f"from tests.training.test_processes import main; main({name!r}, {num_pieces}, {str(path)!r})"
+def test_loss_and_gradients_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
+    code = f"from tests.training.test_processes import main; main({str(tmp_path)!r})"
     (tmp_path / "worker.py").write_text(code)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     subprocess.run([*launch, str(tmp_path / "worker.py")], env=environment(), check=True, capture_output=True)
-    loss, gradients = torch.load(path, weights_only=True)
-    expected_loss, expected = one_step(name, World(torch.device("cpu")), 1)
-    assert loss == pytest.approx(expected_loss, rel=1e-12)
-    assert gradients.keys() == expected.keys()
-    for key, value in expected.items():
-        assert np.allclose(gradients[key], value, rtol=1e-9, atol=1e-12), key
+    for number, (name, num_pieces) in enumerate(CASES):
+        loss, gradients = torch.load(tmp_path / f"{number}.pt", weights_only=True)
+        expected_loss, expected = one_step(name, World(torch.device("cpu")), 1)
+        assert loss == pytest.approx(expected_loss, rel=1e-12)
+        assert gradients.keys() == expected.keys()
+        for key, value in expected.items():
+            assert np.allclose(gradients[key], value, rtol=1e-9, atol=1e-12), (name, num_pieces, key)
 
 
 @pytest.fixture
@@ -90,21 +94,6 @@ def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(arguments, env=environment(), text=True, capture_output=True, check=False)
 
 
-def test_twenty_steps_of_two_processes_are_those_of_one(recipe_file: Path, world: Path, tmp_path: Path) -> None:
-    histories, weights = [], []
-    for name, options in (("one", ()), ("two", ("--nproc", "2"))):
-        done = run(command(recipe_file, world, tmp_path / name, *options))
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("checkpoint:") == 1
-        histories.append(json.loads((tmp_path / name / "history.json").read_text()))
-        weights.append(read_checkpoint(tmp_path / name / "model.safetensors").tensors)
-    assert [row["step"] for row in histories[0]] == [10, 20]
-    for one, two in zip(*histories, strict=True):
-        assert two["loss"] == pytest.approx(one["loss"], rel=1e-5)
-    for key, value in weights[0].items():
-        torch.testing.assert_close(weights[1][key], value, rtol=0, atol=1e-4)
-
-
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 60
     while not path.exists() and process.poll() is None and time.monotonic() < deadline:
@@ -112,14 +101,24 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     assert path.exists(), process.communicate()[1]
 
 
-@pytest.mark.parametrize("options", [(), ("--nproc", "2")], ids=["one process", "two processes"])
-def test_sigterm_saves_and_the_run_ends_as_if_undisturbed(
-    recipe_file: Path, world: Path, tmp_path: Path, options: tuple[str, ...]
+def test_twenty_steps_of_two_processes_are_those_of_one_and_survive_sigterm(
+    recipe_file: Path, world: Path, tmp_path: Path
 ) -> None:
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert run(command(recipe_file, world, whole, *options)).returncode == 0
+    one, two, cut = tmp_path / "one", tmp_path / "two", tmp_path / "cut"
+    for folder, options in ((one, ()), (two, ("--nproc", "2"))):
+        done = run(command(recipe_file, world, folder, *options))
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("checkpoint:") == 1
+    histories = [json.loads((folder / "history.json").read_text()) for folder in (one, two)]
+    assert [row["step"] for row in histories[0]] == [10, 20]
+    for alone, together in zip(*histories, strict=True):
+        assert together["loss"] == pytest.approx(alone["loss"], rel=1e-5)
+    weights = [read_checkpoint(folder / "model.safetensors").tensors for folder in (one, two)]
+    for key, value in weights[0].items():
+        torch.testing.assert_close(weights[1][key], value, rtol=0, atol=1e-4)
+
     with subprocess.Popen(
-        command(recipe_file, world, cut, *options), env=environment(), text=True, stderr=subprocess.PIPE
+        command(recipe_file, world, cut, "--nproc", "2"), env=environment(), text=True, stderr=subprocess.PIPE
     ) as process:
         wait_for(cut / "resume.pt", process)
         process.send_signal(signal.SIGTERM)
@@ -127,8 +126,8 @@ def test_sigterm_saves_and_the_run_ends_as_if_undisturbed(
     assert process.returncode == 143, message
     assert "the same command continues" in message
     assert "Traceback" not in message
-    assert run(command(recipe_file, world, cut, *options)).returncode == 0
-    digests = {read_checkpoint(folder / "model.safetensors").sha256 for folder in (whole, cut)}
+    assert run(command(recipe_file, world, cut, "--nproc", "2")).returncode == 0
+    digests = {read_checkpoint(folder / "model.safetensors").sha256 for folder in (two, cut)}
     assert len(digests) == 1
 
 

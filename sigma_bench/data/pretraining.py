@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from sigma_bench.data.decoding import Decoder, open_media
+from sigma_bench.data.decoding import DecodeError, Decoder, open_media
 from sigma_bench.data.manifest import Sample
 
 Example = tuple[Tensor, ...]
@@ -87,15 +87,24 @@ class HeldVideos:
         return self._videos[index]
 
 
-class PretrainingExamples(Dataset[Example]):
-    """Examples by place."""
+class PretrainingExamples(Dataset[Example | DecodeError]):
+    """Examples by place; a video that does not decode gives its error, to be raised where the batch is used."""
 
     def __init__(self, videos: StreamedVideos | HeldVideos, draw: Draw, *, seed: int) -> None:
         self._videos, self._draw, self._seed = videos, draw, seed
 
-    def __getitem__(self, place: Place) -> Example:
+    def __getitem__(self, place: Place) -> Example | DecodeError:
         rng = np.random.default_rng([self._seed, place.step, place.position])
-        return self._draw(self._videos[place.video], rng)
+        try:
+            return self._draw(self._videos[place.video], rng)
+        except DecodeError as error:
+            return error
+
+
+def collate(examples: Sequence[Example | DecodeError]) -> Example | DecodeError:
+    """One batch of examples, or the first error among them."""
+    error = next((example for example in examples if isinstance(example, DecodeError)), None)
+    return error or tuple(torch.stack(part) for part in zip(*examples, strict=True))
 
 
 @dataclass(frozen=True)

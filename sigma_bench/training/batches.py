@@ -3,11 +3,11 @@
 import time
 from collections.abc import Iterator, Sequence
 
-from torch import Tensor
 from torch.utils.data import DataLoader
 
+from sigma_bench.data.decoding import DecodeError
 from sigma_bench.data.manifest import Sample
-from sigma_bench.data.pretraining import BatchSampler, Example, HeldVideos, PretrainingExamples, StreamedVideos
+from sigma_bench.data.pretraining import BatchSampler, Example, HeldVideos, PretrainingExamples, StreamedVideos, collate
 from sigma_bench.specs.recipe import Recipe
 from sigma_bench.training.distribution import World
 from sigma_bench.training.methods import Method
@@ -60,7 +60,7 @@ class Batches:
             batch = tuple(part.to(self._world.device, non_blocking=True) for part in _next(loader))
             yield step, batch, time.monotonic() - before
 
-    def _loader(self, first: int, method: Method) -> DataLoader[Example]:
+    def _loader(self, first: int, method: Method) -> DataLoader[Example | DecodeError]:
         videos: HeldVideos | StreamedVideos
         if self._recipe.data.loader == "memory":
             videos = HeldVideos(self._samples, method.prepare, limit_bytes=MEMORY_LIMIT_BYTES)
@@ -70,6 +70,7 @@ class Batches:
         return DataLoader(
             PretrainingExamples(videos, method.draw, seed=self._seed),
             batch_sampler=self._sampler(first),
+            collate_fn=collate,
             num_workers=self._num_workers,
             pin_memory=self._world.device.type == "cuda",
             prefetch_factor=PREFETCHED_PER_WORKER if self._num_workers else None,
@@ -87,9 +88,12 @@ class Batches:
         )
 
 
-def _next(loader: Iterator[Sequence[Tensor]]) -> Sequence[Tensor]:
+def _next(loader: Iterator[Example | DecodeError]) -> Example:
     try:
-        return next(loader)
+        batch = next(loader)
+        if isinstance(batch, DecodeError):
+            raise batch
+        return batch
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise

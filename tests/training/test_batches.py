@@ -1,0 +1,65 @@
+"""Loading: what is wrong with a file or a worker is said in one sentence, whoever met it."""
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sigma_bench.data.decoding import Decoder
+from sigma_bench.data.manifest import Sample
+from sigma_bench.runs.pretrain import training_samples
+from sigma_bench.specs.recipe import MaskedVideoRecipe
+from sigma_bench.training.batches import Batches
+from sigma_bench.training.distribution import World
+from sigma_bench.training.methods import MaskedVideoMethod, build_method
+from tests.conftest import tiny_recipe
+
+ALONE = World(torch.device("cpu"))
+
+
+def streamed() -> MaskedVideoRecipe:
+    recipe = tiny_recipe()
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"loader": "stream"})})
+
+
+class Killed(MaskedVideoMethod):
+    """Its examples end the process that makes them, as the system does when memory runs out."""
+
+    def draw(self, video: Decoder, rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_broken_video_is_named(world: Path, tmp_path: Path, num_workers: int) -> None:
+    recipe = streamed()
+    samples, _ = training_samples(recipe, world)
+    broken = tmp_path / "broken.webm"
+    broken.write_bytes(b"no video")
+    bad = Sample("broken", broken, "video", None, group="broken")
+    batches = Batches(recipe, [bad] * 16 + samples, ALONE, seed=0, num_workers=num_workers)
+    with pytest.raises(ValueError, match=r"broken.webm: not a video that can be decoded$"):
+        list(batches.starting_at(0, build_method(recipe, seed=0)))
+
+
+def test_a_killed_worker_is_named(world: Path) -> None:
+    recipe = streamed()
+    samples, _ = training_samples(recipe, world)
+    method = Killed(recipe, None, None, recompute=False)
+    with pytest.raises(ValueError, match=r"a worker that reads videos was killed .* use fewer --workers"):
+        next(Batches(recipe, samples, ALONE, seed=0, num_workers=1).starting_at(0, method))
+
+
+def test_a_continued_run_gets_the_batches_it_would_have_got(world: Path) -> None:
+    recipe = tiny_recipe()
+    samples, _ = training_samples(recipe, world)
+    batches, method = Batches(recipe, samples, ALONE, seed=0), build_method(recipe, seed=0)
+    whole = [batch for _, batch, _ in batches.starting_at(0, method)]
+    rest = [batch for _, batch, _ in batches.starting_at(7, method)]
+    assert len(whole) == batches.num_steps == len(rest) + 7
+    assert all(
+        torch.equal(a, b) for one, two in zip(whole[7:], rest, strict=True) for a, b in zip(one, two, strict=True)
+    )

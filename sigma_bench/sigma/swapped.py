@@ -1,8 +1,9 @@
-"""Swapped prediction: each branch predicts the other's code (SIGMA equation 6), without storing scores or codes.
+"""Swapped prediction: each branch predicts the other's code (SIGMA equation 6), without copies of scores or codes.
 
 A code follows from its scores and K potentials, and the gradient of the loss from the scores alone.  So the scores
 of both branches (M x K each) are computed once; Sinkhorn works in their own place and gives them back; loss, codes
-and slopes are made a slice of rows at a time, the slopes again in the scores' place: two matrices at the peak.
+and slopes are made a slice of rows at a time, the slopes again in the scores' place: two matrices at the peak, three
+where epsilon is so small that Sinkhorn must work on a copy (scores / epsilon that spread over more than 60).
 
 Shapes: M masked tubes of this process, S of one slice, D target width, K prototypes.
 """

@@ -31,7 +31,7 @@ def progress(*columns: ProgressColumn, disable: bool = False) -> Iterator[Progre
     shown = (
         SpinnerColumn(finished_text=" "),
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=16),
         TaskProgressColumn(),
         *columns,
         TimeRemainingColumn(elapsed_when_finished=True),

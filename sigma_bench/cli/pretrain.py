@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sigma_bench.training.loop import RunOptions
     from sigma_bench.training.monitoring import Progress
 
-SHOWN_MONITORS = {"usage_entropy": "usage", "code_agreement": "agreement", "feature_std": "spread"}
+SHOWN_MONITORS = {"usage_entropy": "usage", "code_agreement": "agree", "feature_std": "spread"}
 
 
 def pretrain(
@@ -61,7 +61,7 @@ def pretrain_with_progress(
     from sigma_bench.training.loop import RunOptions
 
     with progress(TextColumn("{task.fields[numbers]}"), disable=not speaks()) as display:
-        bar = display.add_task(f"pretrain {recipe.recipe} (seed {seed})", total=None, numbers="reading videos")
+        bar = display.add_task(f"{recipe.recipe}, seed {seed}", total=None, numbers="reading videos")
 
         def report(state: "Progress") -> None:
             display.update(bar, total=state.num_steps, completed=state.step, numbers=_numbers(state))
@@ -74,5 +74,5 @@ def pretrain_with_progress(
 
 def _numbers(state: "Progress") -> str:
     monitors = [f"{short} {state.monitors[key]:.2f}" for key, short in SHOWN_MONITORS.items() if key in state.monitors]
-    speed = f"{state.clips_per_second:.0f} clips/s (waiting {state.waiting_share:.0%})"
-    return "  ".join([f"loss {state.loss:.3f}", speed, *monitors])
+    speed = f"{state.clips_per_second:.0f} clips/s  wait {state.waiting_share:.0%}"
+    return "  ".join([f"loss {state.loss:.2f}", speed, *monitors])

@@ -67,10 +67,11 @@ def slurm(
         try:
             job.results()
         except submitit.core.utils.FailedJobError as error:
-            raise ValueError(f"the job failed; see {job.paths.stderr}: {_last_line(job.stderr())}") from error
+            raise ValueError(f"the job failed; see {job.paths.stderr}: {_reason(job.stderr())}") from error
         out.print(job.stdout() or "")
 
 
-def _last_line(text: str | None) -> str:
-    lines = (text or "").strip().splitlines()
-    return lines[-1] if lines else "it printed nothing"
+def _reason(text: str | None) -> str:
+    """The command's own error sentence, or the last line it printed."""
+    lines = (text or "it printed nothing").strip().splitlines()
+    return next((line for line in reversed(lines) if line.startswith("error:")), lines[-1])

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from torch import nn
+
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.manifest import Sample
 from sigma_bench.models.checkpoints import read_checkpoint, save_checkpoint
@@ -69,11 +71,18 @@ def pretrain(
             report=report,
         )
         if world.is_main:
-            write_atomically(folder / HISTORY_NAME, json.dumps(history).encode())
-            save_checkpoint(path, model.state_dict(), recipe, seed=seed, identity=identity)
-            (folder / STATE_NAME).unlink()
+            _finish(path, model, history, recipe, seed=seed, identity=identity)
         world.wait()
         return path
+
+
+def _finish(
+    path: Path, model: nn.Module, history: list[dict[str, float]], recipe: Recipe, *, seed: int, identity: str
+) -> None:
+    """The checkpoint comes last but one: a run is finished when it is there, and only then is its state not needed."""
+    write_atomically(path.with_name(HISTORY_NAME), json.dumps(history).encode())
+    save_checkpoint(path, model.state_dict(), recipe, seed=seed, identity=identity)
+    path.with_name(STATE_NAME).unlink()
 
 
 def training_samples(recipe: Recipe, data_root: Path) -> tuple[list[Sample], str]:

@@ -3,6 +3,8 @@
 Shapes: B clips, N tubes, V visible, M masked, D encoder width, E decoder width, W target width.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -82,16 +84,16 @@ class MaskedVideoModel(nn.Module):
         )
 
 
-class SigmaModel(MaskedVideoModel):
+class SigmaModel(MaskedVideoModel, ABC):
     """Guesses live in the space of projected targets and are compared with them through prototypes."""
 
     def __init__(self, encoder: EncoderSpec, decoder: DecoderSpec, num_prototypes: int, target_width: int) -> None:
         super().__init__(encoder, decoder, target_width)
         self.prototypes = Prototypes(num_prototypes, target_width)
 
+    @abstractmethod
     def project(self, clip_BCTHW: Tensor, mask_BN: Tensor) -> Tensor:
         """What the masked tubes should be recognised as, (B, M, W)."""
-        raise NotImplementedError
 
 
 class SigmaMlpModel(SigmaModel):

@@ -44,7 +44,7 @@ def load_state(
     if not path.exists():
         return 0, []
     try:
-        content = torch.load(path, weights_only=True)
+        content = torch.load(path, weights_only=True, map_location="cpu")
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ValueError(f"{path}: not a resumable state; remove it to start afresh") from error
     if content["identity"] != identity:

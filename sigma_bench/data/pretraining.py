@@ -17,7 +17,6 @@ from torch.utils.data import Dataset, Sampler
 
 from sigma_bench.data.decoding import DecodeError, Decoder, open_media
 from sigma_bench.data.manifest import Sample
-from sigma_bench.data.parallel import in_threads
 
 Example = tuple[Tensor, ...]
 Draw = Callable[[Decoder, np.random.Generator], Example]
@@ -70,12 +69,9 @@ class HeldVideos:
     ) -> None:
         self._videos: list[ArrayDecoder] = []
         held = 0
-
-        def read(sample: Sample) -> np.ndarray:
+        for sample in samples:
             decoder = open_media(sample)
-            return prepare(decoder.frames(range(len(decoder))))
-
-        for frame_THWC in in_threads(read, samples):
+            frame_THWC = prepare(decoder.frames(range(len(decoder))))
             self._videos.append(ArrayDecoder(frame_THWC))
             held += frame_THWC.nbytes
             if held > limit_bytes:

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from sigma_bench.data.clips import EvaluationClips
 from sigma_bench.data.manifest import Split
-from sigma_bench.data.parallel import in_threads
 from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.records.store import write_atomically
@@ -108,7 +107,8 @@ def _batches(dataset: EvaluationClips, failures: dict[int, str]) -> Iterator[tup
     """Decoded samples in groups of equal size; failures are noted, never replaced."""
     indices: list[int] = []
     clips: list[Tensor] = []
-    for index, result in in_threads(dataset.__getitem__, range(len(dataset))):
+    for position in range(len(dataset)):
+        index, result = dataset[position]
         if isinstance(result, str):
             failures[index] = result
         else:

@@ -17,6 +17,7 @@ CONTROLS = "mini_sigma_mlp"
 """The recipe whose geometry the controls have."""
 WORLD_SEED = 0
 BOARD = "mini"
+CLIP_BYTES = 2**30
 
 
 def demo(
@@ -30,8 +31,10 @@ def demo(
 
     Everything is kept: a second call recomputes nothing, a killed one continues.
     """
+    from sigma_bench.data.clips import ClipMemory
     from sigma_bench.models.zoo import load_encoder
 
+    clips = ClipMemory(CLIP_BYTES)
     recipes = [catalogue.load_recipe(name) for name in recipe]
     world = output / "world"
     write_with_progress(world, WORLD_SEED)
@@ -42,6 +45,6 @@ def demo(
             pretrain_with_progress(spec, world, folder, seed=seed)
         statistics = [f"statistics:{CONTROLS}"] if seed == 0 else []
         for name in (*map(str, folders), f"random:{CONTROLS}", *statistics):
-            evaluate_with_progress(load_encoder(name, seed=seed), jobs, output, seed=0)
+            evaluate_with_progress(load_encoder(name, seed=seed), jobs, output, seed=0, clips=clips)
     show_board(BOARD, output, world=world)
     out.print(f"report: {output / 'report.html'}")

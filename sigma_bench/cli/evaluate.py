@@ -12,6 +12,7 @@ from sigma_bench.specs.dataset import DatasetCard, SplitSpec
 from sigma_bench.specs.task import ResolvedTask, Task
 
 if TYPE_CHECKING:
+    from sigma_bench.data.clips import ClipMemory
     from sigma_bench.data.manifest import Manifest
     from sigma_bench.models.encoder import Encoder
 
@@ -47,9 +48,14 @@ def evaluate(
 
 
 def evaluate_with_progress(
-    encoder: "Encoder", jobs: "Sequence[tuple[ResolvedTask, Path | Manifest]]", output: Path, *, seed: int
+    encoder: "Encoder",
+    jobs: "Sequence[tuple[ResolvedTask, Path | Manifest]]",
+    output: Path,
+    *,
+    seed: int,
+    clips: "ClipMemory | None" = None,
 ) -> None:
-    """Run or find every task, one progress line each, then one line per score."""
+    """Run or find every task, one progress line each, then one line per score; ``clips`` is shared by encoders."""
     from sigma_bench.runs.plan import find_or_evaluate
 
     with progress() as display:
@@ -59,7 +65,9 @@ def evaluate_with_progress(
             def report(phase: str, done: int, total: int, bar: Any = bar, name: str = task.task) -> None:
                 display.update(bar, description=f"{encoder.card.model}  {name}  {phase}", completed=done, total=total)
 
-            record, path, was_there = find_or_evaluate(encoder, task, source, output, seed=seed, report=report)
+            record, path, was_there = find_or_evaluate(
+                encoder, task, source, output, seed=seed, report=report, clips=clips
+            )
             display.remove_task(bar)
             score = record.scores[0]
             low, high = score.interval.low, score.interval.high

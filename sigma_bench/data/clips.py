@@ -3,7 +3,7 @@
 Shapes: V clips of one video, C colours, T frames, H W pixels; uint8.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -39,6 +39,34 @@ class EvaluationClips(Dataset[tuple[int, Tensor | str]]):
         wanted, position = np.unique(index_VT, return_inverse=True)
         frame_TCHW = centre_crop(decoder.frames(wanted.tolist()), self.image_size)
         return frame_TCHW[torch.from_numpy(position.reshape(index_VT.shape))]
+
+
+class ClipMemory:
+    """Decoded clips of a few splits, kept while they fit: models that want the same clips decode them once.
+
+    Args:
+        limit_bytes: of all clips kept; a split that does not fit any more is decoded whenever it is asked for.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._room = limit_bytes
+        self._kept: dict[object, list[tuple[int, Tensor | str]]] = {}
+
+    def items(self, clips: EvaluationClips) -> Iterator[tuple[int, Tensor | str]]:
+        """What the dataset gives, in order."""
+        key = (tuple(clips.samples), clips.clip, clips.num_frames, clips.image_size)
+        if key in self._kept:
+            yield from self._kept[key]
+            return
+        room = self._room
+        results: list[tuple[int, Tensor | str]] = []
+        for index in range(len(clips)):
+            result = clips[index]
+            yield result
+            room -= result[1].nbytes if isinstance(result[1], Tensor) else 0
+            results.append(result) if room > 0 else results.clear()
+        if room > 0:
+            self._kept[key], self._room = results, room
 
 
 def masked_sequence(sample: Sample, indices: Sequence[int], image_size: int) -> tuple[Tensor, np.ndarray]:

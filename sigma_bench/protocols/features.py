@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sigma_bench.data.clips import EvaluationClips
+from sigma_bench.data.clips import ClipMemory, EvaluationClips
 from sigma_bench.data.manifest import Split
 from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.models.encoder import Encoder
@@ -43,10 +43,14 @@ class SplitFeatures:
 
 
 class FeatureCache:
-    """Pooled features on disk, below one folder."""
+    """Pooled features on disk, below one folder.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    Args:
+        clips: decoded clips that several encoders of one process share.
+    """
+
+    def __init__(self, root: Path, clips: ClipMemory | None = None) -> None:
+        self.root, self.clips = root, clips or ClipMemory(0)
 
     def pooled(
         self, encoder: Encoder, split: Split, clip: ClipSpec, *, report: Callable[[int, int], None]
@@ -57,7 +61,7 @@ class FeatureCache:
             with np.load(path, allow_pickle=False) as stored:
                 failures = dict(zip(stored["failed"].tolist(), stored["reason"].tolist(), strict=True))
                 return SplitFeatures(stored["feature_SD"], failures)
-        features = extract(encoder, split, clip, report=report)
+        features = extract(encoder, split, clip, self.clips, report=report)
         buffer = io.BytesIO()
         np.savez(
             buffer,
@@ -87,14 +91,14 @@ class FeatureCache:
 
 
 def extract(
-    encoder: Encoder, split: Split, clip: ClipSpec, *, report: Callable[[int, int], None] = lambda done, total: None
+    encoder: Encoder, split: Split, clip: ClipSpec, memory: ClipMemory, *, report: Callable[[int, int], None]
 ) -> SplitFeatures:
     """Mean over tokens, then over the clips of a sample: (S, D) float32."""
     card = encoder.card
     dataset = EvaluationClips(split.samples, clip, num_frames=card.num_frames, image_size=card.image_size)
     feature_SD = np.zeros((len(dataset), card.feature_width), np.float32)
     failures: dict[int, str] = {}
-    for index_B, frame_BVTCHW in _batches(dataset, failures):
+    for index_B, frame_BVTCHW in _batches(memory.items(dataset), failures):
         batch, views = frame_BVTCHW.shape[:2]
         clip_BCTHW = normalised_clip(frame_BVTCHW.flatten(0, 1), card.mean, card.std)
         pooled = encoder.encode(clip_BCTHW).token_BND.mean(1).reshape(batch, views, -1).mean(1)
@@ -103,12 +107,11 @@ def extract(
     return SplitFeatures(feature_SD, failures)
 
 
-def _batches(dataset: EvaluationClips, failures: dict[int, str]) -> Iterator[tuple[list[int], Tensor]]:
+def _batches(items: Iterator[tuple[int, Tensor | str]], failures: dict[int, str]) -> Iterator[tuple[list[int], Tensor]]:
     """Decoded samples in groups of equal size; failures are noted, never replaced."""
     indices: list[int] = []
     clips: list[Tensor] = []
-    for position in range(len(dataset)):
-        index, result = dataset[position]
+    for index, result in items:
         if isinstance(result, str):
             failures[index] = result
         else:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.clips import ClipMemory
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.classification import Report
@@ -15,12 +16,19 @@ from sigma_bench.specs.task import ResolvedTask
 
 
 def find_or_evaluate(
-    encoder: Encoder, task: ResolvedTask, source: Path | Manifest, output: Path, *, seed: int, report: Report
+    encoder: Encoder,
+    task: ResolvedTask,
+    source: Path | Manifest,
+    output: Path,
+    *,
+    seed: int,
+    report: Report,
+    clips: ClipMemory | None = None,
 ) -> tuple[Record, Path, bool]:
     """The record of an evaluation, its file, and whether it was there already.
 
-    ``source`` is a data root or an open manifest.  Raises ValueError as ``evaluate`` does, and when the output
-    folder cannot be written (before anything is computed).
+    ``source`` is a data root or an open manifest; ``clips`` may hold what another encoder had decoded.  Raises
+    ValueError as ``evaluate`` does, and when the output folder cannot be written (before anything is computed).
     """
     manifest = source if isinstance(source, Manifest) else open_dataset(task.dataset, source)
     store = Store(output)
@@ -29,6 +37,7 @@ def find_or_evaluate(
     if found is not None:
         return *found, True
     store.require_writable()
-    record, arrays = evaluate(encoder, task, manifest, FeatureCache(output / "features"), seed=seed, report=report)
+    cache = FeatureCache(output / "features", clips)
+    record, arrays = evaluate(encoder, task, manifest, cache, seed=seed, report=report)
     store.add_predictions(arrays)
     return record, store.add(record), False

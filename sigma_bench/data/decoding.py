@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
+import av  # noqa: F401 (first: decord exports the symbols of its own FFmpeg, and PyAV loaded later would get those)
 import decord
 import numpy as np
 from PIL import Image, UnidentifiedImageError

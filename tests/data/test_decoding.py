@@ -1,6 +1,8 @@
 """Decoding: exact frames, and one clear sentence for everything that is not a video."""
 
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -89,3 +91,21 @@ def test_real_weizmann_clips_are_exact_against_a_second_decoder(shared_data: Pat
         assert len(decoder) == len(truth), path
         wanted = [0, len(truth) // 3, len(truth) - 1]
         assert np.array_equal(decoder.frames(wanted), np.stack([truth[i] for i in wanted])), path
+
+
+def test_videos_can_be_written_after_the_decoder_was_loaded(tmp_path: Path) -> None:
+    """decord's own FFmpeg must not get under PyAV's calls, whichever module a process happens to import first."""
+    code = (
+        "import sys; from pathlib import Path; import numpy as np; import sigma_bench.data.decoding\n"
+        "from sigma_bench.data.miniworld.files import write_video\n"
+        "write_video(Path(sys.argv[1]), np.zeros((4, 64, 80, 3), np.uint8))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "clip.webm")],
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "clip.webm").stat().st_size > 0

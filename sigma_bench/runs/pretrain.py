@@ -51,11 +51,7 @@ def pretrain(
         frozen = open_teacher(recipe, folder, seed=seed, name=teacher)
         identity = digest([recipe_fingerprint(recipe), seed, data_sha256, *([frozen.sha256] if frozen else [])])
         path = folder / CHECKPOINT_NAME
-        if path.exists():
-            if read_checkpoint(path).identity != identity:
-                raise ValueError(
-                    f"{path}: the end of a run with another recipe, seed, data or teacher; choose another --output"
-                )
+        if _is_finished(path, identity):
             return path
         if world.is_main:
             write_atomically(folder / "recipe.json", recipe.model_dump_json(indent=1).encode())
@@ -74,6 +70,14 @@ def pretrain(
             _finish(path, model, history, recipe, seed=seed, identity=identity)
         world.wait()
         return path
+
+
+def _is_finished(path: Path, identity: str) -> bool:
+    if path.exists() and read_checkpoint(path).identity != identity:
+        raise ValueError(
+            f"{path}: the end of a run with another recipe, seed, data or teacher; choose another --output"
+        )
+    return path.exists()
 
 
 def _finish(

@@ -147,17 +147,3 @@ def _circumstances(device: torch.device) -> dict[str, Any]:
         "dirty": captured.dirty,
         "started_utc": captured.started_utc,
     }
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of a name; ``auto`` is a GPU if there is one.
-
-    Raises:
-        ValueError: neither auto, cpu nor cuda, or no GPU where one is asked for.
-    """
-    if name not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"--device {name}: choose auto, cpu or cuda")
-    has_gpu = torch.cuda.is_available()
-    if name == "cuda" and not has_gpu:
-        raise ValueError("--device cuda: torch finds no GPU here; use cpu")
-    return torch.device("cuda" if name == "cuda" or (name == "auto" and has_gpu) else "cpu")

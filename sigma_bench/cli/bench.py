@@ -33,8 +33,9 @@ def bench(
     if precision not in PRECISIONS:
         raise ValueError(f"--precision {precision}: choose {', '.join(PRECISIONS)}")
     from sigma_bench.bench.report import markdown, slug
-    from sigma_bench.bench.step import choose_device, require_comparable
+    from sigma_bench.bench.step import require_comparable
     from sigma_bench.records.store import write_atomically
+    from sigma_bench.training.distribution import choose_device
 
     chosen = choose_device(device).type
     for spec in [require_comparable(load_recipe(name)) for name in recipe or RECIPES]:

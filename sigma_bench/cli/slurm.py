@@ -51,7 +51,10 @@ def slurm(
         import submitit
     except ModuleNotFoundError as error:
         raise ValueError("submitit is not installed; pip install sigma-bench[slurm]") from error
-    executor = submitit.AutoExecutor(folder=logs, cluster=cluster)
+    try:
+        executor = submitit.AutoExecutor(folder=logs, cluster=cluster)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"--cluster {cluster}: {error}; use --cluster local to try the job here") from error
     executor.update_parameters(
         name="sigma-bench",
         nodes=nodes,

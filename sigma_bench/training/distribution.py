@@ -71,15 +71,10 @@ def joined_world(device: str = "auto") -> Iterator[World]:
     """The world torchrun describes in the environment, or this process alone; left when the block ends.
 
     Args:
-        device: ``auto`` takes the GPU of the local rank where there is one; ``cpu`` or ``cuda`` insist.
-
-    Raises:
-        ValueError: a GPU was asked for and there is none.
+        device: as ``choose_device`` takes it, and raises ValueError for.
     """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: torch sees no GPU here; use --device cpu, or see 'sigma-bench doctor'")
-    on_gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-    place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if on_gpu else torch.device("cpu")
+    place = choose_device(device)
+    on_gpu = place.type == "cuda"
     if on_gpu:
         torch.cuda.set_device(place)
     if "WORLD_SIZE" not in os.environ:
@@ -92,3 +87,19 @@ def joined_world(device: str = "auto") -> Iterator[World]:
         yield World(place, dist.get_rank(), dist.get_world_size(), dist.group.WORLD, control)
     finally:
         dist.destroy_process_group()
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a name: ``auto`` is the GPU of the local rank where there is one; ``cpu`` and ``cuda`` insist.
+
+    Raises:
+        ValueError: none of these three, or no GPU where one is asked for.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"--device {name}: choose auto, cpu or cuda")
+    has_gpu = torch.cuda.is_available()
+    if name == "cuda" and not has_gpu:
+        raise ValueError("--device cuda: torch finds no GPU here; use cpu, or see 'sigma-bench doctor'")
+    return (
+        torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if name != "cpu" and has_gpu else torch.device("cpu")
+    )

@@ -7,10 +7,11 @@ from sigma_bench.bench.compute import PEAK_SIZES
 from sigma_bench.bench.report import markdown
 from sigma_bench.bench.result import PHASES, StepBenchmark
 from sigma_bench.bench.sides import make_batch
-from sigma_bench.bench.step import choose_device, loss_head_memory, measure_step, step_flops
+from sigma_bench.bench.step import loss_head_memory, measure_step, step_flops
 from sigma_bench.bench.timing import Marks, alternate, extra_bytes
 from sigma_bench.sigma.model import build_model
 from sigma_bench.specs.recipe import parse_recipe
+from sigma_bench.training.distribution import choose_device
 from tests.bench.tiny import tiny_content, tiny_recipe
 
 CPU = torch.device("cpu")

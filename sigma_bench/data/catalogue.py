@@ -17,7 +17,7 @@ READERS = {
 
 
 def open_dataset(card: DatasetCard, root: Path) -> Manifest:
-    """The manifest of one dataset below a data root (``<root>/<dataset>/...``).
+    """The manifest of one dataset below a data root (``<root>/<folder of the card>/...``).
 
     Raises:
         ValueError: the root or the dataset's folder is missing or empty, or an official file is wrong;
@@ -27,7 +27,7 @@ def open_dataset(card: DatasetCard, root: Path) -> Manifest:
         raise ValueError(
             f"{root}: there is no such data root; write the mini world with 'sigma-bench data mini {root}'"
         )
-    folder = root / card.dataset
+    folder = root / card.home
     if not folder.is_dir() or not any(folder.iterdir()):
         raise ValueError(
             f"{folder}: {card.title} is not here; its official layout is {', '.join(card.layout)} (from {card.source})"

@@ -87,6 +87,8 @@ class FrameFolderDecoder:
 
 def open_media(sample: Sample) -> Decoder:
     """The decoder that belongs to a sample; DecodeError when its file cannot be read."""
+    if not sample.path.exists():
+        raise DecodeError(f"{sample.path}: not found, though the official list names it")
     if sample.media == "video":
         return DecordDecoder(sample.path)
     if sample.media == "frame_folder":

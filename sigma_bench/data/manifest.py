@@ -1,13 +1,15 @@
 """Manifests: what was found on this disk, sample by sample, and its digest."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from sigma_bench.specs.dataset import SplitName
+from sigma_bench.data.annotations import Annotation
+from sigma_bench.specs.dataset import DatasetCard, SplitName
 from sigma_bench.specs.fingerprint import digest
 
 World = Literal["official", "mini", "user"]
@@ -28,6 +30,7 @@ class Sample:
     position: int = 0
     """Index inside a file that holds many samples."""
     mask_folder: Path | None = None
+    annotation: Annotation | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +47,22 @@ class Split:
         return tuple(sample.id for sample in self.samples)
 
     @cached_property
+    def missing(self) -> tuple[Sample, ...]:
+        """Samples that the official list names and the disk does not have."""
+        return tuple(sample for sample in self.samples if not sample.path.exists())
+
+    def require_present(self) -> None:
+        """Raise ValueError when files are missing, naming the first and counting the rest."""
+        if self.missing:
+            raise ValueError(
+                f"{self.missing[0].path}: not found; {len(self.missing)} of the {len(self.samples)} files that the "
+                f"{self.name} list names are missing"
+            )
+
+    @cached_property
     def sha256(self) -> str:
         """Digest of ids, labels, groups and file sizes; where the files lie does not count."""
-        rows = [[s.id, s.label, s.group, s.position, _size(s.path), _size(s.mask_folder)] for s in self.samples]
-        return digest([self.name, rows])
+        return digest([self.name, [_row(sample) for sample in self.samples]])
 
 
 @dataclass(frozen=True)
@@ -64,31 +79,38 @@ def make_split(name: str, samples: list[Sample], expected: int, where: Path) -> 
     """Check a list of samples and freeze it.
 
     Raises:
-        ValueError: nothing listed, an id twice, or listed files that are not on the disk (named).
+        ValueError: nothing listed, or an id twice.  Files that are not on the disk are ``Split.missing``: what is
+            listed does not depend on what has been downloaded.
     """
     if not samples:
         raise ValueError(f"{where}: the {name} split lists no samples")
     ids = [sample.id for sample in samples]
     if len(set(ids)) < len(ids):
-        twice = next(i for i in ids if ids.count(i) > 1)
+        twice = next(i for i, count in Counter(ids).items() if count > 1)
         raise ValueError(f"{where}: the {name} split lists '{twice}' twice")
-    missing = [sample for sample in samples if not sample.path.exists()]
-    if missing:
-        raise ValueError(
-            f"{missing[0].path}: not found; {len(missing)} of {len(samples)} files that {where} lists "
-            f"for {name} are missing"
-        )
     return Split(name, tuple(samples), expected)
 
 
-def miniworld_counts(folder: Path) -> dict[str, int] | None:
-    """Split sizes written by the mini world's generator beside a dataset; None for anything else."""
+def expected_counts(folder: Path, card: DatasetCard) -> tuple[World, dict[SplitName, int]]:
+    """Whose data lies in a folder, and how many samples each split of the card has there.
+
+    The mini world's generator writes its own counts in a marker beside each dataset; anything else is measured
+    against the card.
+    """
     marker = folder / MINIWORLD_MARKER
-    return dict(json.loads(marker.read_text())["samples"]) if marker.is_file() else None
+    if marker.is_file():
+        return "mini", json.loads(marker.read_text())["samples"][card.dataset]
+    return "official", {name: split.samples for name, split in card.splits.items()}
+
+
+def _row(sample: Sample) -> list[Any]:
+    row: list[Any] = [sample.id, sample.label, sample.group, sample.position]
+    row += [_size(sample.path), _size(sample.mask_folder)]
+    return [*row, asdict(sample.annotation)] if sample.annotation else row
 
 
 def _size(path: Path | None) -> int | None:
-    if path is None:
+    if path is None or not path.exists():
         return None
     if path.is_dir():
         return sum(child.stat().st_size for child in path.iterdir())

@@ -33,6 +33,9 @@ def classify(
     protocol = task.protocol
     assert isinstance(protocol, KnnProtocol | LinearProtocol)
     bank, scored = teaching_and_scored(manifest, task)
+    if protocol.on_decode_failure == "fail":  # now, not after an hour of encoding what is there
+        for split in (bank, scored):
+            split.require_present()
     features = {split.name: _pooled(encoder, split, protocol, cache, report) for split in dict.fromkeys((bank, scored))}
     failures = require_decodable({bank: features[bank.name], scored: features[scored.name]}, protocol)
     if bank is scored:

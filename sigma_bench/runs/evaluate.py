@@ -95,7 +95,7 @@ def data_identity(
             split.name: SplitIdentity(
                 manifest_sha256=split.sha256,
                 expected=split.expected,
-                found=len(split.samples),
+                found=len(split.samples) - len(split.missing),
                 scored=scored if split.name == last else 0,
                 failed_ids=tuple(i for i in split.ids if i in (failures or {})),
             )
@@ -135,6 +135,7 @@ def _segmentation(encoder: Encoder, task: ResolvedTask, manifest: Manifest, *, s
     assert isinstance(protocol, SegmentationProtocol)
     if protocol.num_frames % encoder.card.tubelet_frames:
         raise ValueError(f"task '{task.task}': {protocol.num_frames} frames do not divide into the encoder's tubelets")
+    split.require_present()
     clips: list[SegmentedClip] = []
     for done, sample in enumerate(split.samples, start=1):
         try:

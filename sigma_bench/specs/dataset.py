@@ -35,3 +35,12 @@ class DatasetCard(Spec):
     licence: str
     source: str
     citation: str
+    folder: str | None = None
+    """Below the data root; the dataset's own name where absent.  Subsets share the folder of the whole."""
+    variant: str | None = None
+    """Which of the reader's lists: another official split, or a subset."""
+
+    @property
+    def home(self) -> str:
+        """Name of the dataset's folder below a data root."""
+        return self.folder or self.dataset

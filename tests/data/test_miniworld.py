@@ -11,7 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.decoding import open_media, read_palette_mask
 from sigma_bench.data.miniworld.clips import flock_clip, occluding_shapes, stream
-from sigma_bench.data.miniworld.world import WorldSize, write_miniworld
+from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.data.miniworld.world import write_miniworld
 from sigma_bench.specs.catalogue import load_dataset
 from tests.conftest import SMALL
 

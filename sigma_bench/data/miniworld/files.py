@@ -1,13 +1,15 @@
 """Writing the mini world's frames as real encoded files: AVI (MPEG-4), WebM (VP9), JPEG, palette PNG."""
 
+import json
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 import numpy as np
 from PIL import Image
 
 from sigma_bench.palette import voc_palette
+from sigma_bench.records.store import write_atomically
 
 FRAMES_PER_SECOND = 12
 _CODECS = {
@@ -43,3 +45,8 @@ def write_palette_mask(path: Path, mask_HW: np.ndarray) -> None:
     image = Image.fromarray(mask_HW, mode="P")
     image.putpalette(voc_palette().ravel().tolist())
     image.save(path)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON, one value a line."""
+    write_atomically(path, json.dumps(content, indent=0).encode())

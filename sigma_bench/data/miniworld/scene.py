@@ -20,6 +20,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates, zoom
 from sklearn.datasets import load_digits
 
 SPRITE_PIXELS = 48
+DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 EMBOSS_REACH = 0.084
 """Width of the flanks, as a share of the object's side."""
 EMBOSS_GAIN = 2.2

@@ -7,7 +7,7 @@ pickle asks for, and drops the file names that serve as sample ids here.
 from pathlib import Path
 
 from sigma_bench.data.decoding import read_cifar
-from sigma_bench.data.manifest import Manifest, Sample, Split, make_split, miniworld_counts
+from sigma_bench.data.manifest import Manifest, Sample, Split, expected_counts, make_split
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 
@@ -18,7 +18,7 @@ def read(root: Path, card: DatasetCard) -> Manifest:
         if not (folder / name).is_file():
             raise ValueError(f"{folder / name}: this official file is missing")
     classes = tuple(read_cifar(folder / "meta")["fine_label_names"])
-    mini = miniworld_counts(root)
+    world, expected = expected_counts(root, card)
     splits: dict[SplitName, Split] = {}
     names: tuple[SplitName, ...] = ("train", "test")
     for split in names:
@@ -27,6 +27,5 @@ def read(root: Path, card: DatasetCard) -> Manifest:
             Sample(f"{split}/{position}/{name}", folder / split, "pickled_image", int(label), name, position)
             for position, (name, label) in enumerate(zip(content["filenames"], content["fine_labels"], strict=True))
         ]
-        expected = mini[split] if mini else card.splits[split].samples
-        splits[split] = make_split(split, samples, expected, folder / split)
-    return Manifest(card.dataset, "mini" if mini else "official", classes, splits)
+        splits[split] = make_split(split, samples, expected[split], folder / split)
+    return Manifest(card.dataset, world, classes, splits)

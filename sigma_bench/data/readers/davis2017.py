@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sigma_bench.data.manifest import Manifest, Sample, make_split, miniworld_counts
+from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
 from sigma_bench.data.readers.text_lists import lines
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
@@ -12,14 +12,13 @@ _LIST: dict[SplitName, str] = {"train": "train", "test": "val"}
 def read(root: Path, card: DatasetCard) -> Manifest:
     """Find DAVIS-2017 below ``root``; ``val`` plays the test; instances of Annotations_unsupervised are the labels."""
     home = root / "DAVIS"
-    mini = miniworld_counts(root)
+    world, expected = expected_counts(root, card)
     splits = {}
     for split, official in _LIST.items():
         path = home / "ImageSets" / "2017" / f"{official}.txt"
         samples = [_sample(home, name) for _, name in lines(path)]
-        expected = mini[split] if mini else card.splits[split].samples
-        splits[split] = make_split(split, samples, expected, path)
-    return Manifest(card.dataset, "mini" if mini else "official", None, splits)
+        splits[split] = make_split(split, samples, expected[split], path)
+    return Manifest(card.dataset, world, None, splits)
 
 
 def _sample(home: Path, name: str) -> Sample:

@@ -6,7 +6,7 @@ Paths are absolute or start at the dataset's folder; the label is the number of 
 
 from pathlib import Path
 
-from sigma_bench.data.manifest import Manifest, Sample, make_split, miniworld_counts
+from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
 from sigma_bench.data.readers.text_lists import lines
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
@@ -15,14 +15,14 @@ _LIST: dict[SplitName, str] = {"train": "train.csv", "test": "val.csv"}
 
 def read(root: Path, card: DatasetCard) -> Manifest:
     """Find Kinetics-400 below ``root``; the validation split plays the test, as in every paper."""
-    mini = miniworld_counts(root)
+    world, expected = expected_counts(root, card)
     splits = {}
     for split, name in _LIST.items():
         path = root / name
         samples = [_sample(root, path, number, line, card) for number, line in lines(path)]
-        splits[split] = make_split(split, samples, mini[split] if mini else card.splits[split].samples, path)
+        splits[split] = make_split(split, samples, expected[split], path)
     classes = tuple(str(number) for number in range(card.classes or 0))
-    return Manifest(card.dataset, "mini" if mini else "official", classes, splits)
+    return Manifest(card.dataset, world, classes, splits)
 
 
 def _sample(root: Path, path: Path, number: int, line: str, card: DatasetCard) -> Sample:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sigma_bench.data.manifest import Manifest, Sample, make_split, miniworld_counts
+from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
 from sigma_bench.data.readers.text_lists import read_json
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
@@ -15,15 +15,14 @@ def read(root: Path, card: DatasetCard) -> Manifest:
     """Find SSv2 below ``root``; the labelled validation split plays the test, as in every paper."""
     labels_path = root / "labels" / _FILE.format("labels")
     index = {str(template): int(position) for template, position in read_json(labels_path).items()}
-    mini = miniworld_counts(root)
+    world, expected = expected_counts(root, card)
     splits = {}
     for split, official in _OFFICIAL_NAME.items():
         path = root / "labels" / _FILE.format(official)
         samples = [_sample(root, path, entry, index) for entry in read_json(path)]
-        expected = mini[split] if mini else card.splits[split].samples
-        splits[split] = make_split(split, samples, expected, path)
+        splits[split] = make_split(split, samples, expected[split], path)
     classes = tuple(sorted(index, key=index.__getitem__))
-    return Manifest(card.dataset, "mini" if mini else "official", classes, splits)
+    return Manifest(card.dataset, world, classes, splits)
 
 
 def _sample(root: Path, path: Path, entry: dict[str, str], index: dict[str, int]) -> Sample:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from sigma_bench.data.manifest import Manifest, Sample, Split, make_split, miniworld_counts
+from sigma_bench.data.manifest import Manifest, Sample, Split, expected_counts, make_split
 from sigma_bench.data.readers.text_lists import lines
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
@@ -19,15 +19,14 @@ def read(root: Path, card: DatasetCard) -> Manifest:
         if not position.isdigit() or not name:
             raise ValueError(f"{lists / 'classInd.txt'}: line {number}: expected '<number> <Class>', got '{line}'")
         index[name] = int(position) - 1
-    mini = miniworld_counts(root)
+    world, expected = expected_counts(root, card)
     splits: dict[SplitName, Split] = {}
     names: tuple[SplitName, ...] = ("train", "test")
     for split in names:
         path = lists / f"{split}list01.txt"
         samples = [_sample(root, path, number, line, index) for number, line in lines(path)]
-        expected = mini[split] if mini else card.splits[split].samples
-        splits[split] = make_split(split, samples, expected, path)
-    return Manifest(card.dataset, "mini" if mini else "official", tuple(index), splits)
+        splits[split] = make_split(split, samples, expected[split], path)
+    return Manifest(card.dataset, world, tuple(index), splits)
 
 
 def _sample(root: Path, path: Path, number: int, line: str, index: dict[str, int]) -> Sample:

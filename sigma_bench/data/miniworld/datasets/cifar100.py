@@ -1,0 +1,40 @@
+"""Mini CIFAR-100: ten classes by the digit shown, 32 x 32 stills in the pickles torchvision downloads."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+
+from sigma_bench.data.miniworld.clips import CANVAS, flock_clip, stream
+from sigma_bench.data.miniworld.job import Counts, Job, counts_of
+from sigma_bench.data.miniworld.scene import DIGITS
+from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.records.store import write_atomically
+
+
+def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
+    """The lists, written; and the jobs that write the rest."""
+    names = [f"digit_{digit.lower()}" for digit in DIGITS]
+    folder = root / "cifar-100-python"
+    write_atomically(
+        folder / "meta", pickle.dumps({"fine_label_names": names, "coarse_label_names": ["digit"]}, protocol=2)
+    )
+    jobs = [
+        Job(_write_cifar_split, (folder / part, seed, part, count)) for part, count in counts_of(size.cifar100).items()
+    ]
+    return {"cifar100": counts_of(size.cifar100)}, jobs
+
+
+def _write_cifar_split(path: Path, seed: int, part: str, count: int) -> None:
+    labels = [position % len(DIGITS) for position in range(count)]
+    images = []
+    for position, digit in enumerate(labels):
+        rng = stream(seed, "cifar100", part, position)
+        images.append(flock_clip(rng, digit=digit, part=part, num_frames=1, side=CANVAS // 2)[0])
+    content = {
+        "data": np.stack(images).transpose(0, 3, 1, 2).reshape(count, -1),
+        "fine_labels": labels,
+        "coarse_labels": [0] * count,
+        "filenames": [f"{part}_{position:05d}.png" for position in range(count)],
+    }
+    write_atomically(path, pickle.dumps(content, protocol=2))

@@ -1,0 +1,29 @@
+"""Mini DAVIS-2017: sequences of two or three occluding shapes with instance masks."""
+
+from pathlib import Path
+
+from sigma_bench.data.miniworld.clips import occluding_shapes, stream
+from sigma_bench.data.miniworld.files import write_jpeg, write_palette_mask
+from sigma_bench.data.miniworld.job import Counts, Job, counts_of
+from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.records.store import write_atomically
+
+DAVIS_FRAMES = 20
+
+
+def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
+    """The lists, written; and the jobs that write the rest."""
+    home = root / "DAVIS"
+    jobs = []
+    for official, count in (("train", size.davis2017[0]), ("val", size.davis2017[1])):
+        names = [f"shapes-{official}-{number:02d}" for number in range(count)]
+        write_atomically(home / "ImageSets" / "2017" / f"{official}.txt", ("\n".join(names) + "\n").encode())
+        jobs += [Job(_write_davis_sequence, (home, seed, name)) for name in names]
+    return {"davis2017": counts_of(size.davis2017)}, jobs
+
+
+def _write_davis_sequence(home: Path, seed: int, name: str) -> None:
+    frames, owners = occluding_shapes(stream(seed, "davis2017", name), num_frames=DAVIS_FRAMES)
+    for number, (frame, owner) in enumerate(zip(frames, owners, strict=True)):
+        write_jpeg(home / "JPEGImages" / "480p" / name / f"{number:05d}.jpg", frame)
+        write_palette_mask(home / "Annotations_unsupervised" / "480p" / name / f"{number:05d}.png", owner)

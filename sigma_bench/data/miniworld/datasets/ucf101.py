@@ -1,0 +1,35 @@
+"""Mini UCF101: ten classes by the digit shown; official naming with 25 groups, the first 7 of them test."""
+
+from pathlib import Path
+
+from sigma_bench.data.miniworld.clips import flock_clip, stream
+from sigma_bench.data.miniworld.files import write_video
+from sigma_bench.data.miniworld.job import Counts, Job
+from sigma_bench.data.miniworld.scene import DIGITS
+from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.records.store import write_atomically
+
+UCF_GROUPS, UCF_TEST_GROUPS = 25, 7
+
+
+def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
+    """The lists, written; and the jobs that write the rest."""
+    lists: dict[str, list[str]] = {"train": [], "test": []}
+    jobs = []
+    for label, name in enumerate(f"Digit{digit}" for digit in DIGITS):
+        for group in range(1, UCF_GROUPS + 1):
+            part = "test" if group <= UCF_TEST_GROUPS else "train"
+            for clip in range(1, size.ucf_clips_per_group + 1):
+                relative = f"{name}/v_{name}_g{group:02d}_c{clip:02d}.avi"
+                lists[part].append(relative if part == "test" else f"{relative} {label + 1}")
+                jobs.append(Job(_write_ucf_clip, (root / "UCF-101" / relative, seed, label, group, clip, part)))
+    folder = root / "ucfTrainTestlist"
+    classes = [f"{label + 1} Digit{digit}" for label, digit in enumerate(DIGITS)]
+    for file, content in (("classInd", classes), ("trainlist01", lists["train"]), ("testlist01", lists["test"])):
+        write_atomically(folder / f"{file}.txt", ("\n".join(content) + "\n").encode())
+    return {"ucf101": {part: len(rows) for part, rows in lists.items()}}, jobs
+
+
+def _write_ucf_clip(path: Path, seed: int, digit: int, group: int, clip: int, part: str) -> None:
+    rng = stream(seed, "ucf101", digit, group, clip)
+    write_video(path, flock_clip(rng, digit=digit, part=part, num_frames=16, speed_px=(0.5, 2.0)))

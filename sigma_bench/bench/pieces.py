@@ -23,7 +23,7 @@ from sigma_bench.bench.sides import Batch
 from sigma_bench.bench.timing import Run
 from sigma_bench.models.video_vit import Attention, Block
 from sigma_bench.sigma.model import MaskedVideoModel, SigmaModel
-from sigma_bench.sigma.sinkhorn import prototype_potential
+from sigma_bench.sigma.sinkhorn import balance_prototypes
 from sigma_bench.sigma.swapped import swapped_prediction, unit_features
 from sigma_bench.specs.recipe import ClusterObjective, MaskedVideoRecipe
 from sigma_bench.training.optimiser import build_optimiser
@@ -129,7 +129,7 @@ def _sinkhorn(model: SigmaModel, target_MW: Tensor, objective: ClusterObjective,
         "Sinkhorn",
         _matrix(target_MW, model),
         lambda: plain_sinkhorn(score_as_released, epsilon, iterations),
-        lambda: prototype_potential(score_MK / epsilon, num_iterations=iterations),
+        lambda: balance_prototypes(score_MK / epsilon, bound=1 / epsilon, num_iterations=iterations),
     )
 
 

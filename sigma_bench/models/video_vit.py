@@ -81,17 +81,19 @@ class Attention(nn.Module):
         self.v_bias = nn.Parameter(torch.zeros(width))
         self.proj = nn.Linear(width, width)
 
-    def forward(self, token_BND: Tensor) -> Tensor:
-        batch, num, width = token_BND.shape
+    def forward(self, token_BND: Tensor, num_asking: int | None = None) -> Tensor:
+        """Mixed tokens (B, N, D); only the last ``num_asking`` of them where the others are not wanted."""
+        batch, num = token_BND.shape[:2]
         bias = torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
         qkv = F.linear(token_BND, self.qkv.weight, bias)
         query, key, value = qkv.reshape(batch, num, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
+        query = query[:, :, -(num_asking or num) :]
         if query.is_cpu and query.dtype == torch.bfloat16:
             # The fused kernel for processors is slower than its parts in this type: see results/README.md.
             mixed = ((query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)).softmax(-1) @ value
         else:
             mixed = F.scaled_dot_product_attention(query, key, value)
-        return self.proj(mixed.transpose(1, 2).reshape(batch, num, width))
+        return self.proj(mixed.transpose(1, 2).flatten(2))
 
 
 class Mlp(nn.Module):
@@ -120,9 +122,11 @@ class Block(nn.Module):
         self.gamma_1 = nn.Parameter(torch.full((width,), layer_scale)) if scaled else None
         self.gamma_2 = nn.Parameter(torch.full((width,), layer_scale)) if scaled else None
 
-    def forward(self, token_BND: Tensor) -> Tensor:
-        mixed = self.attn(self.norm1(token_BND))
-        token_BND = token_BND + self.drop_path(mixed if self.gamma_1 is None else self.gamma_1 * mixed)
+    def forward(self, token_BND: Tensor, num_asking: int | None = None) -> Tensor:
+        mixed = self.attn(self.norm1(token_BND), num_asking)
+        token_BND = token_BND[:, -mixed.shape[1] :] + self.drop_path(
+            mixed if self.gamma_1 is None else self.gamma_1 * mixed
+        )
         refined = self.mlp(self.norm2(token_BND))
         return token_BND + self.drop_path(refined if self.gamma_2 is None else self.gamma_2 * refined)
 
@@ -132,12 +136,14 @@ class Blocks(nn.ModuleList):
 
     recompute = False
 
-    def forward(self, token_BND: Tensor) -> Tensor:
-        for block in self:
+    def forward(self, token_BND: Tensor, num_asking: int | None = None) -> Tensor:
+        """Refined tokens, of which the last block makes only the last ``num_asking``: (B, num_asking, D)."""
+        for depth, block in enumerate(self, start=1):
+            wanted = num_asking if depth == len(self) else None
             token_BND = (
-                checkpoint(block, token_BND, use_reentrant=False)
+                checkpoint(block, token_BND, wanted, use_reentrant=False)
                 if self.recompute and self.training
-                else block(token_BND)
+                else block(token_BND, wanted)
             )
         return token_BND
 

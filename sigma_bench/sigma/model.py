@@ -42,7 +42,7 @@ class Decoder(nn.Module):
         initialise_linears(self)
 
     def forward(self, token_BNE: Tensor, num_masked: int) -> Tensor:
-        return self.head(self.norm(self.blocks(token_BNE)[:, -num_masked:]))
+        return self.head(self.norm(self.blocks(token_BNE, num_masked)))
 
 
 class MaskedVideoModel(nn.Module):

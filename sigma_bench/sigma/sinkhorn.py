@@ -9,15 +9,16 @@ All that the iteration leaves behind is one number per prototype, its potential 
 scale): the code of any sample is ``softmax(score / epsilon + potential)``.  So codes need not be
 stored, and a batch computed in pieces or on many processes shares K numbers, not M x K.
 
-Range: scores are shifted by their maximum before the exponential.  Where they spread over more than float32
-can hold, by their per-prototype maxima and then their per-sample maxima, so that every row and column of E keeps an
-entry that cannot underflow.  Should the scaling vectors still leave the range (tiny epsilon, extreme scores), the
-same iteration is run in the log domain.
+Range: scores are shifted by their maximum before the exponential unless they are known to be small.  Where they
+spread over more than float32 can hold, they are shifted by their per-prototype maxima and then their per-sample
+maxima, so that every row and column of E keeps an entry that cannot underflow.  Should the scaling vectors still
+leave the range (tiny epsilon, extreme scores), the same iteration is run in the log domain.
 
 Shapes: M samples of this process, K prototypes.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -52,34 +53,49 @@ def sinkhorn(
     if epsilon <= 0:
         raise ValueError(f"epsilon must be positive, got {epsilon}")
     wide_MK = score_MK if score_MK.dtype == torch.float64 else score_MK.float()
-    potential_K = prototype_potential(wide_MK / epsilon, num_iterations=num_iterations, group=group)
+    potential_K, _ = balance_prototypes(wide_MK / epsilon, num_iterations=num_iterations, group=group)
     return (wide_MK.double() / epsilon + potential_K).softmax(1).to(wide_MK.dtype)
 
 
+class Balance(NamedTuple):
+    """What the iteration leaves behind."""
+
+    potential_K: Tensor
+    """float64; a sample's code is ``softmax(logit + potential)``."""
+    exponentiated: bool
+    """Whether the matrix now holds ``exp(logit + constant)``; otherwise it is as it was."""
+
+
 @torch.no_grad()
-def prototype_potential(
-    logit_MK: Tensor, *, num_iterations: int = 10, group: dist.ProcessGroup | None = None
-) -> Tensor:
-    """Potential (K,) of each prototype, float64; a sample's code is ``softmax(logit + potential)``.
+def balance_prototypes(
+    logit_MK: Tensor, *, bound: float = math.inf, num_iterations: int = 10, group: dist.ProcessGroup | None = None
+) -> Balance:
+    """The potential of each prototype.
 
     Args:
-        logit_MK: scores / epsilon in float32 or float64.  The matrix is the iteration's workspace, so that no second
-            one is needed; afterwards it holds the logits again, up to rounding and one constant for all of them.
+        logit_MK: scores / epsilon in float32 or float64; also the iteration's workspace, so that no second matrix is
+            needed unless the logits spread over more than ``SAFE_SPREAD``.
+        bound: what no logit exceeds in absolute value, where that is known and saves looking for the largest.
+
+    Raises:
+        DivergedError: a logit is not a number.
     """
     with torch.autocast(logit_MK.device.type, enabled=False):  # it would round the mat-vec products to half precision
-        top, spread = _top_and_spread(logit_MK, group)
-        if not math.isfinite(spread):
-            raise DivergedError("scores are not finite; the model has diverged")
+        top, spread = logit_MK.new_zeros(()), 2 * bound
+        if spread >= SAFE_SPREAD:
+            top, spread = _top_and_spread(logit_MK, group)
         if spread < SAFE_SPREAD:
+            mass_K = torch.zeros_like(logit_MK[0])
             for part_SK in row_slices(logit_MK):
-                part_SK.sub_(top).exp_()
-            potential_K = _by_scaling_vectors(logit_MK, torch.ones_like(logit_MK[:, 0]), num_iterations, group) - top
-            logit_MK.log_()
-            return potential_K
-        potential_K = _over_a_wide_range(logit_MK.clone(), num_iterations, group)
+                mass_K += part_SK.sub_(top).exp_().sum(0)
+            potential_K = _by_scaling_vectors(logit_MK, mass_K, num_iterations, group) - top
+        else:
+            potential_K = _over_a_wide_range(logit_MK.clone(), num_iterations, group)
+            if not _everywhere_finite(potential_K, group):
+                potential_K = _by_logarithms(logit_MK, num_iterations, group)
         if not _everywhere_finite(potential_K, group):
-            potential_K = _by_logarithms(logit_MK, num_iterations, group)
-    return potential_K
+            raise DivergedError("scores are not finite; the model has diverged")
+    return Balance(potential_K, exponentiated=spread < SAFE_SPREAD)
 
 
 def _top_and_spread(logit_MK: Tensor, group: dist.ProcessGroup | None) -> tuple[Tensor, float]:
@@ -94,18 +110,17 @@ def _over_a_wide_range(logit_MK: Tensor, num_iterations: int, group: dist.Proces
     row_max_M = logit_MK.amax(1)
     logit_MK.sub_(row_max_M[:, None]).exp_()
     # The released iteration starts from the unscaled matrix, so the row shift goes into the first scale.
-    return _by_scaling_vectors(logit_MK, row_max_M.exp(), num_iterations, group) - column_max_K
+    return _by_scaling_vectors(logit_MK, row_max_M.exp() @ logit_MK, num_iterations, group) - column_max_K
 
 
 def _by_scaling_vectors(
-    kernel_MK: Tensor, sample_scale_M: Tensor, num_iterations: int, group: dist.ProcessGroup | None
+    kernel_MK: Tensor, mass_K: Tensor, num_iterations: int, group: dist.ProcessGroup | None
 ) -> Tensor:
-    """Logarithms of the prototypes' last scales, float64.
+    """Logarithms of the prototypes' last scales, float64, from the prototypes' masses before any scaling.
 
     A sweep over the rows scales the samples and sums their prototypes while a slice is in the cache.
     """
     num_samples, num_prototypes = _global_count(kernel_MK, group), kernel_MK.shape[1]
-    mass_K = sample_scale_M @ kernel_MK
     for iteration in range(1, num_iterations + 1):
         prototype_scale_K = 1 / (num_prototypes * _reduce(mass_K, dist.ReduceOp.SUM, group))
         if iteration < num_iterations:  # the last scaling of the samples is part of the code's softmax

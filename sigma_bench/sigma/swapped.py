@@ -1,15 +1,15 @@
 """Swapped prediction: each branch predicts the other's code (SIGMA equation 6), without copies of scores or codes.
 
 A code follows from its scores and K potentials, and the gradient of the loss from the scores alone.  So the scores
-of both branches (M x K each) are computed once; Sinkhorn works in their own place and gives them back; loss, codes
-and slopes are made a slice of rows at a time, the slopes again in the scores' place: two matrices at the peak, three
-where epsilon is so small that Sinkhorn must work on a copy (scores / epsilon that spread over more than 60).
+of both branches (M x K each) are computed once; Sinkhorn works in their own place and leaves their exponentials there;
+codes, loss and slopes are made from these a slice of rows at a time, the slopes again in the same place: two matrices
+at the peak, three where epsilon is so small that Sinkhorn must work on a copy (scores / epsilon that spread over more
+than 60).
 
 Shapes: M masked tubes of this process, S of one slice, D target width, K prototypes.
 """
 
 import math
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -17,7 +17,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-from sigma_bench.sigma.sinkhorn import prototype_potential, row_slices
+from sigma_bench.sigma.sinkhorn import Balance, balance_prototypes, row_slices
 from sigma_bench.specs.recipe import ClusterObjective
 
 
@@ -55,8 +55,11 @@ def balance(
 ) -> Potentials:
     """Sinkhorn over all samples of all processes of ``group``, for targets and for guesses; unit rows expected."""
     with torch.autocast(target_MD.device.type, enabled=False):
-        logits = (_logits(feature_MD, prototype_KD, objective) for feature_MD in (target_MD, guess_MD))
-        return _potentials(logits, objective, group)
+        balances = (
+            _balance(_logits(feature_MD, prototype_KD, objective), objective, group)
+            for feature_MD in (target_MD, guess_MD)
+        )
+        return Potentials(*(balance.potential_K for balance in balances))
 
 
 def swapped_prediction(
@@ -102,17 +105,18 @@ class _SwappedPrediction(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         target_MK, guess_MK = (_logits(feature_MD, prototype_KD, objective) for feature_MD in (target_MD, guess_MD))
         if potentials is None:
-            potentials = _potentials((target_MK, guess_MK), objective, group)
+            target, guess = (_balance(logit_MK, objective, group) for logit_MK in (target_MK, guess_MK))
+        else:
+            target, guess = (Balance(potential_K, exponentiated=False) for potential_K in potentials)
         loss, agreement = target_MD.new_zeros(()), target_MD.new_zeros(())
         usage_K = target_MD.new_zeros(len(prototype_KD))
         slices = zip(row_slices(target_MK), row_slices(guess_MK), strict=True)
         for target_SK, guess_SK in slices:
-            target_code = _code(target_SK, potentials.target_K, objective)
-            guess_code = _code(guess_SK, potentials.guess_K, objective)
+            target_code, guess_code = _code(target_SK, target, objective), _code(guess_SK, guess, objective)
             usage_K.index_add_(0, target_code.hard_S, torch.ones_like(target_SK[:, 0]))
             agreement += (target_code.hard_S == guess_code.hard_S).sum()
-            loss += _cross_entropy_(guess_SK, target_code, objective)
-            loss += _cross_entropy_(target_SK, guess_code, objective)
+            loss += _cross_entropy_(guess_SK, guess.exponentiated, target_code, objective)
+            loss += _cross_entropy_(target_SK, target.exponentiated, guess_code, objective)
         num_samples, wide = len(target_MD), target_MD.dtype
         scale = 1 / (objective.temperature * num_samples)
         grad_guess = (guess_MK.to(slope_type) @ prototype_KD.to(slope_type)).to(wide)
@@ -135,9 +139,10 @@ def _logits(feature_MD: Tensor, prototype_KD: Tensor, objective: ClusterObjectiv
     return (feature_MD / objective.epsilon) @ prototype_KD.T
 
 
-def _potentials(logits: Iterable[Tensor], objective: ClusterObjective, group: dist.ProcessGroup | None) -> Potentials:
-    iterations = objective.sinkhorn_iterations
-    return Potentials(*(prototype_potential(logit_MK, num_iterations=iterations, group=group) for logit_MK in logits))
+def _balance(logit_MK: Tensor, objective: ClusterObjective, group: dist.ProcessGroup | None) -> Balance:
+    """Rows and prototypes have unit length, so no logit exceeds 1 / epsilon."""
+    bound = 1 / objective.epsilon
+    return balance_prototypes(logit_MK, bound=bound, num_iterations=objective.sinkhorn_iterations, group=group)
 
 
 class _Code(NamedTuple):
@@ -146,21 +151,35 @@ class _Code(NamedTuple):
     """Absent where hard codes are asked for."""
 
 
-def _code(logit_SK: Tensor, potential_K: Tensor, objective: ClusterObjective) -> _Code:
-    balanced_SK = logit_SK + potential_K.to(logit_SK.dtype)
-    return _Code(balanced_SK.argmax(1), balanced_SK.softmax(1) if objective.codes == "soft" else None)
+def _code(part_SK: Tensor, balance: Balance, objective: ClusterObjective) -> _Code:
+    if balance.exponentiated:
+        potential_K = balance.potential_K - balance.potential_K.max()
+        balanced_SK = part_SK * potential_K.exp().to(part_SK.dtype)
+    else:
+        balanced_SK = part_SK + balance.potential_K.to(part_SK.dtype)
+    hard_S = balanced_SK.argmax(1)
+    if objective.codes == "hard":
+        return _Code(hard_S, None)
+    return _Code(hard_S, F.normalize(balanced_SK, p=1) if balance.exponentiated else balanced_SK.softmax(1))
 
 
-def _cross_entropy_(logit_SK: Tensor, code: _Code, objective: ClusterObjective) -> Tensor:
-    """The slice's summed cross-entropy; the logits become its slope with respect to score / temperature."""
-    log_prob_SK = torch.log_softmax(logit_SK.mul_(objective.epsilon / objective.temperature), 1)
-    slope_SK = torch.exp(log_prob_SK, out=logit_SK)
+def _cross_entropy_(part_SK: Tensor, exponentiated: bool, code: _Code, objective: ClusterObjective) -> Tensor:
+    """The slice's summed cross-entropy; the slice becomes its slope with respect to score / temperature."""
+    power = objective.epsilon / objective.temperature
+    if exponentiated and power <= 1:  # a power above 1 could leave the range
+        part_SK.pow_(power)
+        prob_SK = part_SK.div_(part_SK.sum(1, keepdim=True))
+    else:
+        logit_SK = part_SK.log_() if exponentiated else part_SK
+        prob_SK = torch.softmax(logit_SK.mul_(power), 1, out=part_SK)
     if code.soft_SK is not None:
-        slope_SK -= code.soft_SK
-        return -(log_prob_SK * code.soft_SK).sum()
+        loss = -torch.xlogy(code.soft_SK, prob_SK).sum()
+        prob_SK -= code.soft_SK
+        return loss
     chosen = code.hard_S[:, None]
-    slope_SK.scatter_add_(1, chosen, slope_SK.new_full((len(chosen), 1), -1.0))
-    return -log_prob_SK.gather(1, chosen).sum()
+    loss = -prob_SK.gather(1, chosen).log().sum()
+    prob_SK.scatter_add_(1, chosen, prob_SK.new_full((len(chosen), 1), -1.0))
+    return loss
 
 
 def usage_entropy(usage_K: Tensor) -> Tensor:

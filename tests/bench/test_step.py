@@ -22,9 +22,14 @@ def linear(rows: int, inputs: int, outputs: int, *, input_gradient: bool = True)
     return 2 * rows * inputs * outputs * (3 if input_gradient else 2)
 
 
-def block(batch: int, tokens: int, width: int) -> int:
-    """Linear layers of 3, 1, 4 and 4 widths squared, and two L x L x width products with two gradients each."""
-    return linear(batch * tokens, width, 12 * width) + batch * 2 * 2 * tokens**2 * width * 3
+def block(batch: int, tokens: int, width: int, asking: int | None = None) -> int:
+    """Linear layers of 3, 1, 4 and 4 widths squared, and two L x L x width products with two gradients each.
+
+    Where only some tokens ask, the queries of all are made, but the rest only of those.
+    """
+    asking = asking or tokens
+    layers = linear(batch * tokens, width, 3 * width) + linear(batch * asking, width, 9 * width)
+    return layers + batch * 2 * 2 * asking * tokens * width * 3
 
 
 @pytest.mark.parametrize("kind", ["videomae", "sigma_mlp"])
@@ -37,15 +42,15 @@ def test_flops_are_those_of_a_hand_count(kind):
         linear(batch * visible, pixels, 32, input_gradient=False)
         + 2 * block(batch, visible, 32)
         + linear(batch * visible, 32, 16)
-        + block(batch, visible + masked, 16)
+        + block(batch, visible + masked, 16, asking=masked)
         + linear(batch * masked, 16, target)
     )
     if kind == "sigma_mlp":
         expected += linear(batch * masked, pixels, 24, input_gradient=False) + linear(batch * masked, 24, 16)
         # Scores of both branches; gradients of two features and of the prototypes.
         expected += 2 * batch * masked * 16 * 6 * (2 + 3)
-        # Matrix times vector: 2 branches, 4 iterations with 2 scales each, the last one's second in the softmax.
-        expected += 2 * batch * masked * 6 * 2 * (2 * 4 - 1)
+        # Matrix times vector: 2 branches, 4 iterations with 2 scales each; the first is a sum, the last in the softmax.
+        expected += 2 * batch * masked * 6 * 2 * (2 * 4 - 2)
     torch.manual_seed(0)
     assert step_flops(build_model(recipe), recipe, make_batch(recipe, batch, CPU)) == expected
 

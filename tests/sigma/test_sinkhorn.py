@@ -134,13 +134,20 @@ def test_the_released_way_underflows_where_this_one_does_not():
     assert torch.isfinite(sinkhorn(score_MK, epsilon=0.005)).all()
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_workspace_holds_the_logits_again(dtype):
-    logit_MK = (scores() / 0.05).to(dtype)
+@pytest.mark.parametrize(("epsilon", "exponentiated"), [(0.05, True), (0.01, False)])
+def test_the_workspace_holds_exponentials_or_what_it_held(epsilon, exponentiated):
+    logit_MK = scores().double() / epsilon
     given = logit_MK.clone()
-    module.prototype_potential(given)
-    rounding = 2 * torch.finfo(dtype).eps * float(logit_MK.abs().max())
-    assert ((given - given.max()) - (logit_MK - logit_MK.max())).abs().max() <= rounding
+    assert module.balance_prototypes(given).exponentiated is exponentiated
+    expected = (logit_MK - logit_MK.max()).exp() if exponentiated else logit_MK
+    torch.testing.assert_close(given, expected)
+
+
+def test_a_known_bound_saves_the_shift_and_changes_no_potential():
+    logit_MK = scores() / 0.05
+    found, known = module.balance_prototypes(logit_MK.clone()), module.balance_prototypes(logit_MK, bound=20.0)
+    assert float(logit_MK.max()) > 1.0, "exponentials of shifted logits do not exceed 1"
+    torch.testing.assert_close(known.potential_K, found.potential_K, rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize("epsilon", [0.05, 0.01])

@@ -17,6 +17,7 @@ from sigma_bench.sigma.masking import draw_mask
 from sigma_bench.sigma.model import MaskedVideoModel
 from sigma_bench.sigma.objective import pretraining_step
 from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, MaskedVideoRecipe
+from sigma_bench.training.memory import keep_freed_memory
 from sigma_bench.training.optimiser import build_optimiser
 
 Mark = Callable[[str], None]
@@ -75,7 +76,8 @@ def time_steps(
     """Seconds per phase of every round after warm-up, by side; the order of the sides turns with every round.
 
     Sides are ``plain`` and ``ours`` in ``dtype``, and in bfloat16 also ``plain float32``: half precision is no
-    longer the same mathematics, and what it gains over float32 is asked for too.
+    longer the same mathematics, and what it gains over float32 is asked for too.  Ours keeps freed memory, as the
+    training loop does.
     """
     formulation = PlainFormulation(model, recipe.objective)
     ours = build_optimiser(model, recipe.optim)
@@ -90,6 +92,7 @@ def time_steps(
         for side in list(times) if index % 2 else reversed(times):
             model.zero_grad(set_to_none=True)
             is_ours = side == "ours"
+            keep_freed_memory(is_ours)
             marks = Marks(device)
             with autocast(device, torch.float32 if side == "plain float32" else dtype):
                 loss = our_loss(model, recipe, batch, marks) if is_ours else plain_loss(formulation, batch, marks)

@@ -17,7 +17,7 @@ CONTROLS = "mini_sigma_mlp"
 """The recipe whose geometry the controls have."""
 WORLD_SEED = 0
 BOARD = "mini"
-CLIP_BYTES = 2**30
+CLIP_BYTES = VIDEO_BYTES = 2**30
 
 
 def demo(
@@ -32,9 +32,11 @@ def demo(
     Everything is kept: a second call recomputes nothing, a killed one continues.
     """
     from sigma_bench.data.clips import ClipMemory
+    from sigma_bench.data.pretraining import DecodedVideos
     from sigma_bench.models.zoo import load_encoder
+    from sigma_bench.training.batches import RunOptions
 
-    clips = ClipMemory(CLIP_BYTES)
+    clips, decoded = ClipMemory(CLIP_BYTES), DecodedVideos(VIDEO_BYTES)
     recipes = [catalogue.load_recipe(name) for name in recipe]
     world = output / "world"
     write_with_progress(world, WORLD_SEED)
@@ -42,7 +44,7 @@ def demo(
     for seed in range(seeds):
         folders = [output / "checkpoints" / f"{spec.recipe}-seed{seed}" for spec in recipes]
         for spec, folder in zip(recipes, folders, strict=True):
-            pretrain_with_progress(spec, world, folder, seed=seed)
+            pretrain_with_progress(spec, world, folder, seed=seed, options=RunOptions(decoded=decoded))
         statistics = [f"statistics:{CONTROLS}"] if seed == 0 else []
         for name in (*map(str, folders), f"random:{CONTROLS}", *statistics):
             evaluate_with_progress(load_encoder(name, seed=seed), jobs, output, seed=0, clips=clips)

@@ -12,7 +12,7 @@ from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.recipe import Recipe
 
 if TYPE_CHECKING:
-    from sigma_bench.training.loop import RunOptions
+    from sigma_bench.training.batches import RunOptions
     from sigma_bench.training.monitoring import Progress
 
 SHOWN_MONITORS = {"usage_entropy": "usage", "code_agreement": "agree", "feature_std": "spread"}
@@ -37,7 +37,7 @@ def pretrain(
     spec = load_recipe(recipe)
     if nproc > 1 and not is_launched():
         raise typer.Exit(run_on_processes(nproc))
-    from sigma_bench.training.loop import RunOptions
+    from sigma_bench.training.batches import RunOptions
 
     folder = output or Path("results/runs") / f"{spec.recipe}-seed{seed}"
     options = RunOptions(num_pieces=pieces, num_workers=workers, recompute=recompute)
@@ -58,7 +58,7 @@ def pretrain_with_progress(
 ) -> Path:
     """Run a recipe showing loss, speed, time left, the share of time spent waiting for data, and the monitors."""
     from sigma_bench.runs.pretrain import pretrain as run
-    from sigma_bench.training.loop import RunOptions
+    from sigma_bench.training.batches import RunOptions
 
     with progress(TextColumn("{task.fields[numbers]}"), disable=not speaks()) as display:
         bar = display.add_task(f"{recipe.recipe}, seed {seed}", total=None, numbers="reading videos")

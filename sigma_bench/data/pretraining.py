@@ -57,6 +57,29 @@ class ArrayDecoder:
         return self._frame_THWC[list(indices)]
 
 
+class DecodedVideos:
+    """Whole videos, decoded once for all runs of one process that want them.
+
+    Args:
+        limit_bytes: of all frames kept; what does not fit any more is decoded whenever it is asked for.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._room = limit_bytes
+        self._kept: dict[Sample, np.ndarray] = {}
+
+    def frames(self, sample: Sample) -> np.ndarray:
+        """All frames (T, H, W, C); DecodeError when the video does not decode."""
+        if sample in self._kept:
+            return self._kept[sample]
+        decoder = open_media(sample)
+        frame_THWC = decoder.frames(range(len(decoder)))
+        if frame_THWC.nbytes <= self._room:
+            self._kept[sample] = frame_THWC
+            self._room -= frame_THWC.nbytes
+        return frame_THWC
+
+
 class HeldVideos:
     """Videos decoded once and held in memory, each passed through ``prepare`` first.
 
@@ -65,13 +88,17 @@ class HeldVideos:
     """
 
     def __init__(
-        self, samples: Sequence[Sample], prepare: Callable[[np.ndarray], np.ndarray], *, limit_bytes: int
+        self,
+        samples: Sequence[Sample],
+        prepare: Callable[[np.ndarray], np.ndarray],
+        decoded: DecodedVideos,
+        *,
+        limit_bytes: int,
     ) -> None:
         self._videos: list[ArrayDecoder] = []
         held = 0
         for sample in samples:
-            decoder = open_media(sample)
-            frame_THWC = prepare(decoder.frames(range(len(decoder))))
+            frame_THWC = prepare(decoded.frames(sample))
             self._videos.append(ArrayDecoder(frame_THWC))
             held += frame_THWC.nbytes
             if held > limit_bytes:

@@ -17,8 +17,9 @@ from sigma_bench.sigma.teacher import Teacher
 from sigma_bench.specs.catalogue import load_dataset
 from sigma_bench.specs.fingerprint import digest, recipe_fingerprint
 from sigma_bench.specs.recipe import Recipe, SigmaDinoObjective
+from sigma_bench.training.batches import RunOptions
 from sigma_bench.training.distribution import joined_world
-from sigma_bench.training.loop import RunOptions, train
+from sigma_bench.training.loop import train
 from sigma_bench.training.monitoring import Progress
 from sigma_bench.training.resume import STATE_NAME
 
@@ -33,7 +34,7 @@ def pretrain(
     seed: int,
     teacher: str | None = None,
     device: str = "auto",
-    options: RunOptions = RunOptions(),  # noqa: B008 (frozen)
+    options: RunOptions = RunOptions(),
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Path:
     """Run a recipe, or continue or merely find it in ``folder``: path of the checkpoint.

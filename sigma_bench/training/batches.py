@@ -2,18 +2,41 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 from torch.utils.data import DataLoader
 
 from sigma_bench.data.decoding import DecodeError
 from sigma_bench.data.manifest import Sample
-from sigma_bench.data.pretraining import BatchSampler, Example, HeldVideos, PretrainingExamples, StreamedVideos, collate
+from sigma_bench.data.pretraining import (
+    BatchSampler,
+    DecodedVideos,
+    Example,
+    HeldVideos,
+    PretrainingExamples,
+    StreamedVideos,
+    collate,
+)
 from sigma_bench.specs.recipe import Recipe
 from sigma_bench.training.distribution import World
 from sigma_bench.training.methods import Method
 
 MEMORY_LIMIT_BYTES = 4 * 2**30
 PREFETCHED_PER_WORKER = 4
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is computed; none of it changes the method, only rounding, memory and speed."""
+
+    num_pieces: int = 1
+    """Pieces in which each process computes its share of the batch."""
+    num_workers: int = 0
+    """Processes that make examples; 0 makes them in the loop."""
+    recompute: bool = False
+    """Activation checkpointing: keep only the inputs of the blocks."""
+    decoded: DecodedVideos = field(default_factory=lambda: DecodedVideos(0))
+    """Videos that several runs of one process share."""
 
 
 class Batches:
@@ -28,13 +51,13 @@ class Batches:
         recipe: Recipe,
         samples: Sequence[Sample],
         world: World,
+        options: RunOptions = RunOptions(),
         *,
         seed: int,
-        num_pieces: int = 1,
-        num_workers: int = 0,
     ) -> None:
         self._recipe, self._samples, self._world = recipe, samples, world
-        self._seed, self._num_workers = seed, num_workers
+        self._seed, self._options = seed, options
+        num_pieces = options.num_pieces
         batch = recipe.optim.global_batch
         if len(samples) < batch:
             raise ValueError(f"recipe '{recipe.recipe}': {len(samples)} videos do not fill one batch of {batch}")
@@ -63,7 +86,7 @@ class Batches:
     def _loader(self, first: int, method: Method) -> DataLoader[Example | DecodeError]:
         videos: HeldVideos | StreamedVideos
         if self._recipe.data.loader == "memory":
-            videos = HeldVideos(self._samples, method.prepare, limit_bytes=MEMORY_LIMIT_BYTES)
+            videos = HeldVideos(self._samples, method.prepare, self._options.decoded, limit_bytes=MEMORY_LIMIT_BYTES)
         else:
             videos = StreamedVideos(self._samples)
         # One iteration over the loader is the whole run, so workers persist without being told to.
@@ -71,9 +94,9 @@ class Batches:
             PretrainingExamples(videos, method.draw, seed=self._seed),
             batch_sampler=self._sampler(first),
             collate_fn=collate,
-            num_workers=self._num_workers,
+            num_workers=self._options.num_workers,
             pin_memory=self._world.device.type == "cuda",
-            prefetch_factor=PREFETCHED_PER_WORKER if self._num_workers else None,
+            prefetch_factor=PREFETCHED_PER_WORKER if self._options.num_workers else None,
         )
 
     def _sampler(self, first: int) -> BatchSampler:

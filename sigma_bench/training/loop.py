@@ -19,8 +19,9 @@ from sigma_bench.sigma.step import StepOutput
 from sigma_bench.sigma.teacher import Teacher
 from sigma_bench.specs.recipe import Recipe
 from sigma_bench.training.accumulation import accumulate_gradients, distributed
-from sigma_bench.training.batches import Batches
+from sigma_bench.training.batches import Batches, RunOptions
 from sigma_bench.training.distribution import World, lost_peers_named
+from sigma_bench.training.memory import keep_freed_memory
 from sigma_bench.training.methods import Method, build_method
 from sigma_bench.training.monitoring import (
     LOG_EVERY_STEPS,
@@ -37,18 +38,6 @@ from sigma_bench.training.schedule import learning_rate
 
 DIVERGED_NAME = "diverged_batch.json"
 Report = Callable[[Progress], None]
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How a run is computed; none of it changes the method, only rounding, memory and speed."""
-
-    num_pieces: int = 1
-    """Pieces in which each process computes its share of the batch."""
-    num_workers: int = 0
-    """Processes that make examples; 0 makes them in the loop."""
-    recompute: bool = False
-    """Activation checkpointing: keep only the inputs of the blocks."""
 
 
 @dataclass
@@ -91,7 +80,9 @@ def train(
         ValueError: too few videos, a batch that does not divide, a state of another run, or a loss that is not finite.
         Preempted: asked to stop; the state is saved.
     """
-    batches = Batches(recipe, samples, world, seed=seed, num_pieces=options.num_pieces, num_workers=options.num_workers)
+    if world.device.type == "cpu":
+        keep_freed_memory()
+    batches = Batches(recipe, samples, world, options, seed=seed)
     method = build_method(recipe, seed=seed, teacher=teacher, group=world.group, recompute=options.recompute)
     method.to(world.device)
     optimiser = build_optimiser(method.model, recipe.optim)

@@ -12,7 +12,7 @@ from sigma_bench.models.encoder import pretrained_encoder
 from sigma_bench.runs.lock import exclusive
 from sigma_bench.runs.pretrain import pretrain, training_samples
 from sigma_bench.sigma.model import build_model
-from sigma_bench.training.loop import RunOptions
+from sigma_bench.training.batches import RunOptions
 from sigma_bench.training.monitoring import Progress
 from tests.conftest import tiny_recipe
 

@@ -1,6 +1,7 @@
 """Loading: what is wrong with a file or a worker is said in one sentence, whoever met it."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -8,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from sigma_bench.data.decoding import Decoder
+from sigma_bench.data.decoding import DecodeError, Decoder
 from sigma_bench.data.manifest import Sample
+from sigma_bench.data.pretraining import DecodedVideos
 from sigma_bench.runs.pretrain import training_samples
 from sigma_bench.specs.recipe import MaskedVideoRecipe
-from sigma_bench.training.batches import Batches
+from sigma_bench.training.batches import Batches, RunOptions
 from sigma_bench.training.distribution import World
 from sigma_bench.training.methods import MaskedVideoMethod, build_method
 from tests.conftest import tiny_recipe
@@ -40,7 +42,7 @@ def test_a_broken_video_is_named(world: Path, tmp_path: Path, num_workers: int) 
     broken = tmp_path / "broken.webm"
     broken.write_bytes(b"no video")
     bad = Sample("broken", broken, "video", None, group="broken")
-    batches = Batches(recipe, [bad] * 16 + samples, ALONE, seed=0, num_workers=num_workers)
+    batches = Batches(recipe, [bad] * 16 + samples, ALONE, RunOptions(num_workers=num_workers), seed=0)
     with pytest.raises(ValueError, match=r"broken.webm: not a video that can be decoded$"):
         list(batches.starting_at(0, build_method(recipe, seed=0)))
 
@@ -50,7 +52,7 @@ def test_a_killed_worker_is_named(world: Path) -> None:
     samples, _ = training_samples(recipe, world)
     method = Killed(recipe, None, None, recompute=False)
     with pytest.raises(ValueError, match=r"a worker that reads videos was killed .* use fewer --workers"):
-        next(Batches(recipe, samples, ALONE, seed=0, num_workers=1).starting_at(0, method))
+        next(Batches(recipe, samples, ALONE, RunOptions(num_workers=1), seed=0).starting_at(0, method))
 
 
 def test_a_continued_run_gets_the_batches_it_would_have_got(world: Path) -> None:
@@ -63,3 +65,15 @@ def test_a_continued_run_gets_the_batches_it_would_have_got(world: Path) -> None
     assert all(
         torch.equal(a, b) for one, two in zip(whole[7:], rest, strict=True) for a, b in zip(one, two, strict=True)
     )
+
+
+def test_videos_decoded_for_one_run_are_not_read_again_by_the_next(world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world / "ssv2", tmp_path / "ssv2")
+    samples, _ = training_samples(tiny_recipe(), tmp_path)
+    memory = DecodedVideos(2**30)
+    before = [memory.frames(sample) for sample in samples]
+    for sample in samples:
+        sample.path.unlink()
+    assert all(np.array_equal(memory.frames(sample), frames) for sample, frames in zip(samples, before, strict=True))
+    with pytest.raises(DecodeError):
+        DecodedVideos(0).frames(samples[0])

@@ -7,8 +7,9 @@ from sigma_bench.bench.result import Comparison, StepBenchmark
 COLUMNS = ("", "sizes", "plain, ms", "ours, ms", "plain / ours", "range")
 PAGE = """# One pretraining step: {title}
 
-Ours against a plain formulation of the same mathematics, on one model, alternating in one process. Times are medians
-of {rounds} rounds after warm-up; ratios are medians of per-round ratios (range: lowest to highest).
+Ours against a plain formulation of the same mathematics, on one model. Whole steps and their phases alternate in
+processes of their own, the parts below them in one. Times are medians of {rounds} rounds after warm-up; ratios are
+medians of per-round ratios (range: lowest to highest).
 
 {table}
 
@@ -27,9 +28,8 @@ def slug(result: StepBenchmark) -> str:
 
 
 def rows(result: StepBenchmark) -> Iterator[tuple[str, ...]]:
-    """One row per phase, the step, then one per part."""
-    float32 = (result.step_against_float32,) if result.step_against_float32 else ()
-    for comparison in (*result.phases, result.step, *float32, *result.pieces):
+    """One row per phase, the whole steps, then one per part."""
+    for comparison in (*result.phases, *result.steps, *result.pieces):
         yield _row(comparison)
 
 

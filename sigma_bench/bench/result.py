@@ -82,9 +82,8 @@ class StepBenchmark(Spec):
     """Masked tubes of the batch (M)."""
     num_prototypes: int | None
     phases: tuple[Comparison, ...]
-    step: Comparison
-    step_against_float32: Comparison | None
-    """In bfloat16: the plain step in float32 against ours in bfloat16."""
+    steps: tuple[Comparison, ...]
+    """The whole step of ours against plain ones; the first is plain in the same precision and nothing else."""
     pieces: tuple[Comparison, ...]
     loss_head_memory: LossHeadMemory | None
     """None where there is no loss head (VideoMAE) or no way to measure it (a CPU without Linux)."""
@@ -100,4 +99,4 @@ class StepBenchmark(Spec):
     @property
     def clips_per_second(self) -> tuple[float, float]:
         """Plain and ours."""
-        return 1000 * self.batch_size / self.step.plain_ms, 1000 * self.batch_size / self.step.ours_ms
+        return 1000 * self.batch_size / self.steps[0].plain_ms, 1000 * self.batch_size / self.steps[0].ours_ms

@@ -12,10 +12,10 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _MEBIBYTE = 2**20
 
 
-def keep_freed_memory(keep: bool = True) -> None:
-    """Keep freed blocks of any size, or (False) go back to the largest limits that glibc sets by itself."""
+def keep_freed_memory() -> None:
+    """Keep freed blocks of any size from now on."""
     if platform.libc_ver()[0] != "glibc":
         return
     library = ctypes.CDLL(None)
-    library.mallopt(_MMAP_THRESHOLD, 1024 * _MEBIBYTE if keep else 32 * _MEBIBYTE)
-    library.mallopt(_TRIM_THRESHOLD, 2**31 - 1 if keep else 64 * _MEBIBYTE)
+    library.mallopt(_MMAP_THRESHOLD, 1024 * _MEBIBYTE)
+    library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from sigma_bench.bench.alternation import Setting, Side, time_steps
 from sigma_bench.bench.compute import PEAK_SIZES
 from sigma_bench.bench.report import markdown
 from sigma_bench.bench.result import PHASES, StepBenchmark
@@ -97,8 +98,9 @@ def test_a_result_is_whole_and_survives_json(precision, monkeypatch):
     assert StepBenchmark.model_validate_json(result.model_dump_json()) == result
     assert [phase.name for phase in result.phases] == list(PHASES)
     assert {"Sinkhorn", "loss head", "AdamW", "tube embedding"} <= {piece.name for piece in result.pieces}
-    assert all(c.ratio.low <= c.ratio.median <= c.ratio.high for c in (*result.phases, result.step, *result.pieces))
-    assert (result.step_against_float32 is None) == (precision == "float32")
+    assert all(c.ratio.low <= c.ratio.median <= c.ratio.high for c in (*result.phases, *result.steps, *result.pieces))
+    float32 = ["step, plain in float32"] if precision == "bfloat16" else []
+    assert [c.name for c in result.steps] == ["step", "step, plain keeping freed memory", *float32]
     assert result.hardware and result.versions["torch"] and result.num_threads >= 1
     assert seen[-1] == ("floor", 1, 1)
     assert f"tiny_sigma_mlp, {precision}" in markdown(result)
@@ -136,3 +138,12 @@ def test_devices_by_name():
         assert choose_device("auto") == CPU
         with pytest.raises(ValueError, match="finds no GPU"):
             choose_device("cuda")
+
+
+def test_a_side_whose_process_ends_is_named():
+    side, setting = (
+        Side(is_ours=True, dtype=torch.float32, keeps_memory=False),
+        Setting(tiny_recipe("videomae"), 0, CPU, 1),
+    )
+    with pytest.raises(ValueError, match=r"side 'ours' ended with exit code 1, perhaps out of memory"):
+        time_steps({"ours": side}, setting, 1, lambda done, total: None)

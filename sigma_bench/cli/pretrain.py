@@ -74,5 +74,7 @@ def pretrain_with_progress(
 
 def _numbers(state: "Progress") -> str:
     monitors = [f"{short} {state.monitors[key]:.2f}" for key, short in SHOWN_MONITORS.items() if key in state.monitors]
+    if state.num_broken:
+        monitors.append(f"{state.num_broken} broken videos left out")
     speed = f"{state.clips_per_second:.0f} clips/s  wait {state.waiting_share:.0%}"
     return "  ".join([f"loss {state.loss:.2f}", speed, *monitors])

@@ -19,6 +19,7 @@ from sigma_bench.data.decoding import DecodeError, Decoder, open_media
 from sigma_bench.data.manifest import Sample
 
 Example = tuple[Tensor, ...]
+"""Whatever a method draws out of a video; stacked, a batch of them."""
 Draw = Callable[[Decoder, np.random.Generator], Example]
 """Makes one example out of an open video."""
 
@@ -29,6 +30,21 @@ class Place(NamedTuple):
     step: int
     position: int
     video: int
+
+
+class Broken(NamedTuple):
+    """A video that gave no example."""
+
+    video: int
+    reason: str
+
+
+class Collated(NamedTuple):
+    """A process's part of a batch: the examples there are, stacked, and the videos that gave none."""
+
+    example: Example
+    """Empty when no video gave any."""
+    broken: list[Broken]
 
 
 class StreamedVideos:
@@ -83,8 +99,10 @@ class DecodedVideos:
 class HeldVideos:
     """Videos decoded once and held in memory, each passed through ``prepare`` first.
 
+    One that does not decode says so whenever it is asked for.
+
     Raises:
-        ValueError: a video does not decode, or the videos take more than ``limit_bytes``.
+        ValueError: the videos take more than ``limit_bytes``.
     """
 
     def __init__(
@@ -95,10 +113,14 @@ class HeldVideos:
         *,
         limit_bytes: int,
     ) -> None:
-        self._videos: list[ArrayDecoder] = []
+        self._videos: list[ArrayDecoder | DecodeError] = []
         held = 0
         for sample in samples:
-            frame_THWC = prepare(decoded.frames(sample))
+            try:
+                frame_THWC = prepare(decoded.frames(sample))
+            except DecodeError as error:
+                self._videos.append(error)
+                continue
             self._videos.append(ArrayDecoder(frame_THWC))
             held += frame_THWC.nbytes
             if held > limit_bytes:
@@ -111,27 +133,31 @@ class HeldVideos:
         return len(self._videos)
 
     def __getitem__(self, index: int) -> Decoder:
-        return self._videos[index]
+        video = self._videos[index]
+        if isinstance(video, DecodeError):
+            raise video
+        return video
 
 
-class PretrainingExamples(Dataset[Example | DecodeError]):
-    """Examples by place; a video that does not decode gives its error, to be raised where the batch is used."""
+class PretrainingExamples(Dataset[Example | Broken]):
+    """Examples by place; nothing takes the place of a video that does not decode."""
 
     def __init__(self, videos: StreamedVideos | HeldVideos, draw: Draw, *, seed: int) -> None:
         self._videos, self._draw, self._seed = videos, draw, seed
 
-    def __getitem__(self, place: Place) -> Example | DecodeError:
+    def __getitem__(self, place: Place) -> Example | Broken:
         rng = np.random.default_rng([self._seed, place.step, place.position])
         try:
             return self._draw(self._videos[place.video], rng)
         except DecodeError as error:
-            return error
+            return Broken(place.video, str(error))
 
 
-def collate(examples: Sequence[Example | DecodeError]) -> Example | DecodeError:
-    """One batch of examples, or the first error among them."""
-    error = next((example for example in examples if isinstance(example, DecodeError)), None)
-    return error or tuple(torch.stack(part) for part in zip(*examples, strict=True))
+def collate(drawn: Sequence[Example | Broken]) -> Collated:
+    """The examples of a batch stacked, what is broken beside them."""
+    examples = [example for example in drawn if not isinstance(example, Broken)]
+    broken = [example for example in drawn if isinstance(example, Broken)]
+    return Collated(tuple(torch.stack(part) for part in zip(*examples, strict=True)), broken)
 
 
 @dataclass(frozen=True)

@@ -130,16 +130,23 @@ class SigmaDinoObjective(ClusterObjective):
 SigmaObjective = SigmaMlpObjective | SigmaDinoObjective
 
 
-class DataSpec(Spec):
-    """Where the unlabelled clips come from and how they are cut."""
+class SourceSpec(Spec):
+    """Where unlabelled videos come from."""
 
     datasets: tuple[str, ...]
     """Dataset cards whose train split is used."""
+    loader: Literal["memory", "stream"]
+    """``memory``: videos decoded once and held; ``stream``: decoded by workers whenever a clip is drawn."""
+    max_broken_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    """A run goes on without videos that are missing or do not decode, up to this share of those listed."""
+
+
+class DataSpec(SourceSpec):
+    """How clips are cut."""
+
     stride_frames: Count
     crop: Literal["centre", "multi_scale"]
     """``centre``: short side to the encoder's size, centre crop; ``multi_scale``: as released, see data/crops.py."""
-    loader: Literal["memory", "stream"]
-    """``memory``: videos decoded once and held; ``stream``: decoded by workers whenever a clip is drawn."""
 
 
 class OptimSpec(Spec):
@@ -205,11 +212,9 @@ class DinoObjective(Spec):
     centre_momentum: Fraction
 
 
-class MultiCropSpec(Spec):
+class MultiCropSpec(SourceSpec):
     """Two large crops for student and teacher, small ones for the student alone (SwAV, DINO)."""
 
-    datasets: tuple[str, ...]
-    loader: Literal["memory", "stream"]
     global_area: tuple[Fraction, Annotated[float, Field(gt=0, le=1)]]
     local_area: tuple[Fraction, Annotated[float, Field(gt=0, le=1)]]
     num_local: Count

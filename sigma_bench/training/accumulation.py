@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sigma_bench.data.pretraining import Example
@@ -18,29 +18,33 @@ def accumulate_gradients(
     batch: Example,
     *,
     num_pieces: int = 1,
+    weight: float = 1.0,
     bfloat16: bool = False,
 ) -> StepOutput:
-    """Add the gradients of one batch, computed in equal pieces so that it need not fit into memory at once.
+    """Add the gradients of one batch, computed in pieces so that it need not fit into memory at once.
 
     Equipartition is over the global batch, so for SIGMA the potentials of all pieces are found together in a first
     pass without gradient; the result is that of one piece up to rounding, for a third more work.
 
     Args:
         module: ``method``, or the same wrapped for several processes; gradients are exchanged in the last piece.
+        weight: of this process's examples in the mean over processes; 1 where all have equally many.
     """
-    pieces: list[Example] = list(zip(*(part.chunk(num_pieces) for part in batch), strict=True))
+    split = zip(*(part.tensor_split(num_pieces) for part in batch), strict=True)
+    pieces: list[Example] = [piece for piece in split if len(piece[0])]
     precision = torch.autocast(batch[0].device.type, torch.bfloat16, enabled=bfloat16)
     with precision:
-        shared = method.share(pieces) if len(pieces) > 1 else None
+        shared = method.share(pieces) if num_pieces > 1 else None
     outputs = []
     for number, piece in enumerate(pieces, start=1):
         with _unsynchronised(module) if number < len(pieces) else nullcontext():
             with precision:
                 output = module(*piece, potentials=shared)
-            (output.loss / len(pieces)).backward()
-        outputs.append(output)
-    mean = {name: torch.stack([o.monitors[name] for o in outputs]).mean() for name in outputs[0].monitors}
-    return StepOutput(torch.stack([output.loss.detach() for output in outputs]).mean(), mean)
+            portion = weight * len(piece[0]) / len(batch[0])
+            (output.loss * portion).backward()
+        outputs.append((portion, output))
+    monitors = {name: _sum([p * o.monitors[name] for p, o in outputs]) for name in outputs[0][1].monitors}
+    return StepOutput(_sum([portion * output.loss.detach() for portion, output in outputs]), monitors)
 
 
 def distributed(method: Method, world: World) -> nn.Module:
@@ -51,6 +55,10 @@ def distributed(method: Method, world: World) -> nn.Module:
     return DistributedDataParallel(
         method, device_ids=devices, process_group=world.group, broadcast_buffers=False, gradient_as_bucket_view=True
     )
+
+
+def _sum(values: list[Tensor]) -> Tensor:
+    return torch.stack(values).sum()
 
 
 def _unsynchronised(module: nn.Module) -> AbstractContextManager[None]:

@@ -3,13 +3,15 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from torch.utils.data import DataLoader
 
-from sigma_bench.data.decoding import DecodeError
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.pretraining import (
     BatchSampler,
+    Broken,
+    Collated,
     DecodedVideos,
     Example,
     HeldVideos,
@@ -39,8 +41,19 @@ class RunOptions:
     """Videos that several runs of one process share."""
 
 
+class Share(NamedTuple):
+    """This process's part of one global batch, on its device."""
+
+    step: int
+    example: Example
+    broken: dict[str, str]
+    """Why, by id of the videos of this part that gave no example."""
+    waited: float
+    """Seconds spent waiting for it."""
+
+
 class Batches:
-    """The run's share of every global batch.
+    """The run's share of every global batch, of the videos that are on the disk.
 
     Raises:
         ValueError: fewer videos than one batch, or a batch that does not divide into processes and pieces.
@@ -55,8 +68,9 @@ class Batches:
         *,
         seed: int,
     ) -> None:
-        self._recipe, self._samples, self._world = recipe, samples, world
+        self._recipe, self._world = recipe, world
         self._seed, self._options = seed, options
+        self._samples = samples
         num_pieces = options.num_pieces
         batch = recipe.optim.global_batch
         if len(samples) < batch:
@@ -73,17 +87,19 @@ class Batches:
         """Sample ids of one global batch."""
         return [self._samples[index].id for index in self._sampler(0).videos_of(step)]
 
-    def starting_at(self, first: int, method: Method) -> Iterator[tuple[int, Example, float]]:
-        """Step, this process's part of its batch on the device, and the seconds spent waiting for it."""
+    def starting_at(self, first: int, method: Method) -> Iterator[Share]:
+        """This process's parts, from step ``first`` to the end of the run."""
         if first >= self.num_steps:
             return
         loader = iter(self._loader(first, method))
         for step in range(first, self.num_steps):
             before = time.monotonic()
-            batch = tuple(part.to(self._world.device, non_blocking=True) for part in _next(loader))
-            yield step, batch, time.monotonic() - before
+            drawn = _next(loader)
+            example = tuple(part.to(self._world.device, non_blocking=True) for part in drawn.example)
+            broken = {self._samples[video].id: reason for video, reason in drawn.broken}
+            yield Share(step, example, broken, time.monotonic() - before)
 
-    def _loader(self, first: int, method: Method) -> DataLoader[Example | DecodeError]:
+    def _loader(self, first: int, method: Method) -> DataLoader[Example | Broken]:
         videos: HeldVideos | StreamedVideos
         if self._recipe.data.loader == "memory":
             videos = HeldVideos(self._samples, method.prepare, self._options.decoded, limit_bytes=MEMORY_LIMIT_BYTES)
@@ -111,12 +127,9 @@ class Batches:
         )
 
 
-def _next(loader: Iterator[Example | DecodeError]) -> Example:
+def _next(loader: Iterator[Collated]) -> Collated:
     try:
-        batch = next(loader)
-        if isinstance(batch, DecodeError):
-            raise batch
-        return batch
+        return next(loader)
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -32,11 +33,23 @@ class World:
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set anywhere."""
+        return self.total(int(flag)) > 0
+
+    def total(self, count: int) -> int:
+        """Sum over the processes."""
         if self.control is None:
-            return flag
-        value = torch.tensor(int(flag))
-        dist.all_reduce(value, dist.ReduceOp.MAX, self.control)
-        return bool(value)
+            return count
+        value = torch.tensor(count)
+        dist.all_reduce(value, dist.ReduceOp.SUM, self.control)
+        return int(value)
+
+    def gathered(self, value: Any) -> list[Any]:
+        """The value of every process, which may be any that pickles."""
+        if self.control is None:
+            return [value]
+        values = [None] * self.size
+        dist.all_gather_object(values, value, self.control)
+        return values
 
     def mean(self, value: Tensor) -> Tensor:
         """Mean over the processes."""

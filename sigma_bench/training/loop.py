@@ -4,7 +4,7 @@ import json
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +12,14 @@ import torch
 from torch import nn
 
 from sigma_bench.data.manifest import Sample
-from sigma_bench.data.pretraining import Example
 from sigma_bench.records.store import write_atomically
 from sigma_bench.sigma.sinkhorn import DivergedError
 from sigma_bench.sigma.step import StepOutput
 from sigma_bench.sigma.teacher import Teacher
 from sigma_bench.specs.recipe import Recipe
 from sigma_bench.training.accumulation import accumulate_gradients, distributed
-from sigma_bench.training.batches import Batches, RunOptions
+from sigma_bench.training.batches import Batches, RunOptions, Share
+from sigma_bench.training.broken import BrokenVideos
 from sigma_bench.training.distribution import World, lost_peers_named
 from sigma_bench.training.memory import keep_freed_memory
 from sigma_bench.training.methods import Method, build_method
@@ -33,7 +33,7 @@ from sigma_bench.training.monitoring import (
 )
 from sigma_bench.training.optimiser import build_optimiser, set_learning_rate
 from sigma_bench.training.preemption import Preempted, stop_flag
-from sigma_bench.training.resume import STATE_NAME, load_state, save_state
+from sigma_bench.training.resume import STATE_NAME, Done, load_state, save_state
 from sigma_bench.training.schedule import learning_rate
 
 DIVERGED_NAME = "diverged_batch.json"
@@ -53,9 +53,10 @@ class Run:
     batches: Batches
     method: Method
     optimiser: torch.optim.Optimizer
-    first: int = 0
+    first: int
     """Steps that an earlier attempt has done."""
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: list[dict[str, float]]
+    broken: BrokenVideos
 
 
 def train(
@@ -82,12 +83,17 @@ def train(
     """
     if world.device.type == "cpu":
         keep_freed_memory()
-    batches = Batches(recipe, samples, world, options, seed=seed)
+    missing = {sample.id: f"{sample.path}: not found" for sample in samples if not sample.path.exists()}
+    broken = BrokenVideos(recipe, world, folder, num_listed=len(samples))
+    broken.add(missing)
+    batches = Batches(recipe, [sample for sample in samples if sample.id not in missing], world, options, seed=seed)
     method = build_method(recipe, seed=seed, teacher=teacher, group=world.group, recompute=options.recompute)
     method.to(world.device)
     optimiser = build_optimiser(method.model, recipe.optim)
-    run = Run(recipe, identity, seed, folder, world, options, batches, method, optimiser)
-    run.first, run.history = load_state(folder / STATE_NAME, method.model, optimiser, identity=identity)
+    done = load_state(folder / STATE_NAME, method.model, optimiser, identity=identity)
+    broken.add(done.broken)
+    first, history = done.steps, done.history
+    run = Run(recipe, identity, seed, folder, world, options, batches, method, optimiser, first, history, broken)
     with torch.random.fork_rng(devices=[world.device] if world.device.type == "cuda" else []):
         try:
             with lost_peers_named(world):
@@ -102,10 +108,10 @@ def _all_steps(run: Run, report: Report) -> None:
     module, window, last = distributed(run.method, run.world), LossWindow(run.world), run.batches.num_steps
     started, waited = time.monotonic(), 0.0
     with EventWriter(run.folder, first=run.first, active=run.world.is_main) as events, stop_flag() as stop:
-        for step, batch, waiting in run.batches.starting_at(run.first, run.method):
-            waited += waiting
+        for share in run.batches.starting_at(run.first, run.method):
+            step, waited = share.step, waited + share.waited
             try:
-                window.add(step, _one_step(run, module, batch, step))
+                window.add(step, _one_step(run, module, share))
             except DivergedError as error:
                 window.close()  # an earlier loss of this window may already tell
                 raise NotFiniteError(step, float("nan")) from error
@@ -124,14 +130,20 @@ def _all_steps(run: Run, report: Report) -> None:
                 raise Preempted(done, stop.received or signal.SIGTERM)
 
 
-def _one_step(run: Run, module: nn.Module, batch: Example, step: int) -> StepOutput:
+def _one_step(run: Run, module: nn.Module, share: Share) -> StepOutput:
     """One optimiser step; what is random inside it (drop path) comes from seed, step and rank."""
+    step, weight = share.step, run.broken.weigh(share)
     torch.manual_seed(int(np.random.SeedSequence([run.seed, step, run.world.rank]).generate_state(1)[0]))
     optim, batches = run.recipe.optim, run.batches
     set_learning_rate(run.optimiser, learning_rate(optim, step, batches.num_steps, batches.steps_per_epoch))
     run.optimiser.zero_grad(set_to_none=True)
     output = accumulate_gradients(
-        module, run.method, batch, num_pieces=run.options.num_pieces, bfloat16=optim.precision == "bfloat16"
+        module,
+        run.method,
+        share.example,
+        num_pieces=run.options.num_pieces,
+        weight=weight,
+        bfloat16=optim.precision == "bfloat16",
     )
     run.optimiser.step()
     run.method.after_update(step, batches.num_steps)
@@ -142,13 +154,14 @@ def _progress(run: Run, window: LossWindow, done: int, seconds: float, waited: f
     loss, monitors = window.close()
     speed = (done - run.first) * run.recipe.optim.global_batch / seconds
     rate = run.optimiser.param_groups[0]["lr"]
-    return Progress(done, run.batches.num_steps, loss, rate, monitors, speed, waited / seconds)
+    return Progress(done, run.batches.num_steps, loss, rate, monitors, speed, waited / seconds, len(run.broken))
 
 
 def _save(run: Run, done: int) -> None:
     if run.world.is_main:
         path = run.folder / STATE_NAME
-        save_state(path, run.method.model, run.optimiser, step=done, identity=run.identity, history=run.history)
+        state = Done(done, run.history, run.broken.reasons)
+        save_state(path, run.method.model, run.optimiser, identity=run.identity, done=state)
     run.world.wait()
 
 

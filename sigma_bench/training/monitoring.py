@@ -31,10 +31,13 @@ class Progress:
     clips_per_second: float
     waiting_share: float
     """Part of the time spent waiting for data."""
+    num_broken: int
+    """Videos left out so far because they cannot be read."""
 
     def as_row(self) -> dict[str, float]:
         """The row kept in the training history; nothing in it depends on the machine's speed."""
-        return {"step": self.step, "loss": self.loss, "lr": self.lr, **self.monitors}
+        row = {"step": self.step, "loss": self.loss, "lr": self.lr, **self.monitors}
+        return {**row, "broken_videos": self.num_broken} if self.num_broken else row
 
 
 class NotFiniteError(ValueError):

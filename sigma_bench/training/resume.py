@@ -6,8 +6,8 @@ whole position of the data; weights and optimiser state are the rest.
 
 import io
 import pickle
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -17,32 +17,39 @@ from sigma_bench.records.store import write_atomically
 STATE_NAME = "resume.pt"
 
 
-def save_state(
-    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, *, step: int, identity: str, history: list[Any]
-) -> None:
-    """Write the state after ``step`` optimiser steps; whole or not at all."""
+@dataclass(frozen=True)
+class Done:
+    """What an earlier attempt has done, besides weights and optimiser state."""
+
+    steps: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
+    """Videos that could not be read, with the reason."""
+
+
+def save_state(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, *, identity: str, done: Done) -> None:
+    """Write the state after some optimiser steps; whole or not at all."""
     buffer = io.BytesIO()
     content = {
         "identity": identity,
-        "step": step,
+        "step": done.steps,
         "model": model.state_dict(),
         "optimiser": optimiser.state_dict(),
-        "history": history,
+        "history": done.history,
+        "broken": done.broken,
     }
     torch.save(content, buffer)
     write_atomically(path, buffer.getvalue())
 
 
-def load_state(
-    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, *, identity: str
-) -> tuple[int, list[Any]]:
-    """Restore a state if there is one: steps done and the history so far; (0, []) for a fresh run.
+def load_state(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, *, identity: str) -> Done:
+    """Restore a state if there is one, and say what was done; nothing for a fresh run.
 
     Raises:
         ValueError: the state belongs to another recipe, seed, data or teacher, or is not a state at all.
     """
     if not path.exists():
-        return 0, []
+        return Done()
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
@@ -53,4 +60,4 @@ def load_state(
         )
     model.load_state_dict(content["model"])
     optimiser.load_state_dict(content["optimiser"])
-    return content["step"], content["history"]
+    return Done(content["step"], content["history"], content["broken"])

@@ -1,6 +1,7 @@
 """A pretraining run: killed and continued it ends bit for bit where an undisturbed one ends."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from sigma_bench.models.encoder import pretrained_encoder
 from sigma_bench.runs.lock import exclusive
 from sigma_bench.runs.pretrain import pretrain, training_samples
 from sigma_bench.sigma.model import build_model
+from sigma_bench.specs.recipe import Recipe
 from sigma_bench.training.batches import RunOptions
 from sigma_bench.training.monitoring import Progress
 from tests.conftest import tiny_recipe
@@ -38,6 +40,43 @@ def test_a_killed_run_ends_like_an_undisturbed_one(world: Path, tmp_path: Path, 
     assert (tmp_path / "cut" / "history.json").read_text() == (tmp_path / "whole" / "history.json").read_text()
     fresh = build_model(recipe)
     assert any(not torch.equal(whole.tensors[key], value) for key, value in fresh.state_dict().items())
+
+
+@pytest.mark.parametrize("loader", ["memory", "stream"])
+def test_broken_videos_are_left_out_counted_and_limited(world: Path, tmp_path: Path, loader: str) -> None:
+    shutil.copytree(world / "ssv2", tmp_path / "ssv2")
+    recipe = tiny_recipe()
+    samples, _ = training_samples(recipe, tmp_path)
+    samples[3].path.unlink()
+    samples[5].path.write_bytes(samples[5].path.read_bytes()[:300])
+    reasons = {
+        samples[3].id: f"{samples[3].path}: not found",
+        samples[5].id: f"{samples[5].path}: not a video that can be decoded",
+    }
+
+    def allowing(share: float) -> Recipe:
+        data = recipe.data.model_copy(update={"max_broken_share": share, "loader": loader})
+        return recipe.model_copy(update={"data": data})
+
+    exact = 2 / len(samples)
+    history = json.loads(
+        (pretrain(allowing(exact), tmp_path, tmp_path / "run", seed=0).parent / "history.json").read_text()
+    )
+    assert history[-1]["broken_videos"] == 2
+    assert json.loads((tmp_path / "run" / "broken_videos.json").read_text()) == reasons
+
+    def kill(progress: Progress) -> None:
+        raise _Killed
+
+    with pytest.raises(_Killed):
+        pretrain(allowing(exact), tmp_path, tmp_path / "cut", seed=0, report=kill)
+    checkpoints = [
+        read_checkpoint(pretrain(allowing(exact), tmp_path, tmp_path / name, seed=0)) for name in ("run", "cut")
+    ]
+    assert checkpoints[0].sha256 == checkpoints[1].sha256
+
+    with pytest.raises(ValueError, match=r"2 of the \d+ pretraining videos cannot be read, more than the \d\.\d% that"):
+        pretrain(allowing(1.5 / len(samples)), tmp_path, tmp_path / "strict", seed=0)
 
 
 def test_a_finished_run_is_found_and_another_one_refused(world: Path, tmp_path: Path) -> None:

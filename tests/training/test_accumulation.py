@@ -35,6 +35,15 @@ def test_pieces_give_the_gradients_of_the_whole(name: str) -> None:
         assert np.allclose(accumulated[key], value, rtol=1e-9, atol=1e-12), key
 
 
+def test_pieces_of_different_sizes_count_by_their_clips() -> None:
+    method, batch = method_and_batch("mini_sigma_mlp")
+    short = tuple(part[:7] for part in batch)
+    whole, gradient = gradients(method, short, 1)
+    in_pieces, accumulated = gradients(method, short, 2)
+    assert in_pieces == pytest.approx(whole, rel=1e-12)
+    assert all(np.allclose(accumulated[key], value, rtol=1e-9, atol=1e-12) for key, value in gradient.items())
+
+
 def test_balancing_each_piece_alone_would_be_another_method() -> None:
     method, batch = method_and_batch("mini_sigma_mlp")
     whole, _ = gradients(method, batch, 4)

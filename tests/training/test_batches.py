@@ -36,15 +36,17 @@ class Killed(MaskedVideoMethod):
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_a_broken_video_is_named(world: Path, tmp_path: Path, num_workers: int) -> None:
+def test_a_broken_video_is_named_and_nothing_takes_its_place(world: Path, tmp_path: Path, num_workers: int) -> None:
     recipe = streamed()
     samples, _ = training_samples(recipe, world)
     broken = tmp_path / "broken.webm"
     broken.write_bytes(b"no video")
     bad = Sample("broken", broken, "video", None, group="broken")
     batches = Batches(recipe, [bad] * 16 + samples, ALONE, RunOptions(num_workers=num_workers), seed=0)
-    with pytest.raises(ValueError, match=r"broken.webm: not a video that can be decoded$"):
-        list(batches.starting_at(0, build_method(recipe, seed=0)))
+    share = next(batches.starting_at(0, build_method(recipe, seed=0)))
+    assert batches.ids_of(0).count("broken") > 0
+    assert share.broken == {"broken": f"{broken}: not a video that can be decoded"}
+    assert len(share.example[0]) == recipe.optim.global_batch - batches.ids_of(0).count("broken")
 
 
 def test_a_killed_worker_is_named(world: Path) -> None:
@@ -59,8 +61,8 @@ def test_a_continued_run_gets_the_batches_it_would_have_got(world: Path) -> None
     recipe = tiny_recipe()
     samples, _ = training_samples(recipe, world)
     batches, method = Batches(recipe, samples, ALONE, seed=0), build_method(recipe, seed=0)
-    whole = [batch for _, batch, _ in batches.starting_at(0, method)]
-    rest = [batch for _, batch, _ in batches.starting_at(7, method)]
+    whole = [share.example for share in batches.starting_at(0, method)]
+    rest = [share.example for share in batches.starting_at(7, method)]
     assert len(whole) == batches.num_steps == len(rest) + 7
     assert all(
         torch.equal(a, b) for one, two in zip(whole[7:], rest, strict=True) for a, b in zip(one, two, strict=True)

@@ -16,7 +16,7 @@ ALONE = World(torch.device("cpu"))
 
 
 def progress(step=10, **monitors):
-    return Progress(step, 100, 1.5, 1e-3, monitors, 20.0, 0.1)
+    return Progress(step, 100, 1.5, 1e-3, monitors, 20.0, 0.1, 0)
 
 
 def test_a_window_gives_the_last_step_and_names_the_first_loss_that_is_not_finite():

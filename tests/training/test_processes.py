@@ -18,6 +18,8 @@ import yaml
 
 from sigma_bench.models.checkpoints import read_checkpoint
 from sigma_bench.training.accumulation import accumulate_gradients
+from sigma_bench.training.batches import Share
+from sigma_bench.training.broken import BrokenVideos
 from sigma_bench.training.distribution import World, joined_world
 from sigma_bench.training.methods import build_method
 from tests.conftest import tiny_recipe
@@ -30,27 +32,37 @@ def batch_of(recipe, dtype=torch.float64):
     return frames, places.expand(8, 4, 36).flatten(1)
 
 
-def one_step(name: str, world: World, num_pieces: int):
-    """Loss and gradients of the global batch as this world computes them, in float64."""
+def one_step(name: str, world: World, num_pieces: int, num_broken: int, folder: Path):
+    """Loss and gradients of the global batch as this world computes them, in float64.
+
+    With ``num_broken`` the second process has drawn as many videos that do not decode, besides its clips.
+    """
     from sigma_bench.training.accumulation import distributed
 
     recipe = tiny_recipe(name)
     method = build_method(recipe, seed=0, group=world.group).double()
-    mine = tuple(part.chunk(world.size)[world.rank] for part in batch_of(recipe))
-    output = accumulate_gradients(distributed(method, world), method, mine, num_pieces=num_pieces)
+    sizes = [8] if world.size == 1 else [4 + num_broken // 2, 4 - num_broken // 2]
+    mine = tuple(part.split(sizes)[world.rank] for part in batch_of(recipe))
+    optim = recipe.optim.model_copy(update={"global_batch": 8 + num_broken})
+    videos = BrokenVideos(recipe.model_copy(update={"optim": optim}), world, folder, num_listed=1000)
+    broken = {f"video {number}": "broken" for number in range(num_broken)} if world.rank == 1 else {}
+    weight = videos.weigh(Share(0, mine, broken, 0.0)) if world.size > 1 else 1.0
+    assert len(videos) == (num_broken if world.size > 1 else 0)
+    output = accumulate_gradients(distributed(method, world), method, mine, num_pieces=num_pieces, weight=weight)
     gradients = {key: p.grad for key, p in method.model.named_parameters() if p.grad is not None}
     return float(world.mean(output.loss)), gradients
 
 
-CASES = (("mini_sigma_mlp", 1), ("mini_sigma_mlp", 2), ("mini_videomae", 1))
-"""Recipe, and the pieces in which each process computes its share."""
+CASES = (("mini_sigma_mlp", 1, 0), ("mini_sigma_mlp", 2, 0), ("mini_videomae", 1, 0), ("mini_sigma_mlp", 2, 2))
+"""Recipe, the pieces in which each process computes its share, and how many videos of the batch are broken."""
 
 
 def main(folder: str) -> None:
     """What each torchrun process of the next test does."""
     with joined_world("cpu") as world:
-        for number, (name, num_pieces) in enumerate(CASES):
-            result = one_step(name, world, num_pieces)
+        for number, case in enumerate(CASES):
+            name, num_pieces, num_broken = case
+            result = one_step(name, world, num_pieces, num_broken, Path(folder))
             if world.is_main:
                 torch.save(result, Path(folder) / f"{number}.pt")
 
@@ -65,13 +77,13 @@ def test_loss_and_gradients_of_two_processes_are_those_of_one(tmp_path: Path) ->
     (tmp_path / "worker.py").write_text(code)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     subprocess.run([*launch, str(tmp_path / "worker.py")], env=environment(), check=True, capture_output=True)
-    for number, (name, num_pieces) in enumerate(CASES):
+    for number, (name, *case) in enumerate(CASES):
         loss, gradients = torch.load(tmp_path / f"{number}.pt", weights_only=True)
-        expected_loss, expected = one_step(name, World(torch.device("cpu")), 1)
+        expected_loss, expected = one_step(name, World(torch.device("cpu")), 1, 0, tmp_path)
         assert loss == pytest.approx(expected_loss, rel=1e-12)
         assert gradients.keys() == expected.keys()
         for key, value in expected.items():
-            assert np.allclose(gradients[key], value, rtol=1e-9, atol=1e-12), (name, num_pieces, key)
+            assert np.allclose(gradients[key], value, rtol=1e-9, atol=1e-12), (name, case, key)
 
 
 @pytest.fixture

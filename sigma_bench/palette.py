@@ -12,3 +12,11 @@ def voc_palette() -> NDArray[np.uint8]:
         for channel in range(3):
             palette[:, channel] |= (((ids >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
     return palette
+
+
+def tint(frame_THWC: np.ndarray, label_THW: np.ndarray, opacity: float) -> np.ndarray:
+    """Frames (T, H, W, 3) uint8 with the VOC colour of every label but 0 blended over them."""
+    colour_THWC = voc_palette()[label_THW]
+    weight = np.where(label_THW == 0, 0.0, opacity)[..., None]
+    blended: np.ndarray = np.rint(frame_THWC * (1 - weight) + colour_THWC * weight)
+    return blended.astype(np.uint8)

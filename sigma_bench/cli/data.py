@@ -1,17 +1,16 @@
-"""``sigma-bench data``: the mini world on disk."""
+"""``sigma-bench data``: one verb per file, and the mini world."""
 
 from pathlib import Path
 
 import typer
 
 from sigma_bench.cli.console import out, progress
+from sigma_bench.cli.prepare import prepare
+from sigma_bench.cli.show import show
 
-app = typer.Typer(help="Write the mini world.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    pass
+app = typer.Typer(help="Look after the data: what is there, whether it is sound, how it looks.", no_args_is_help=True)
+app.command("prepare")(prepare)
+app.command("show")(show)
 
 
 @app.command("mini")

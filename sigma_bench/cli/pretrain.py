@@ -38,12 +38,15 @@ def pretrain(
     if nproc > 1 and not is_launched():
         raise typer.Exit(run_on_processes(nproc))
     from sigma_bench.training.batches import RunOptions
+    from sigma_bench.training.broken import BROKEN_NAME
 
     folder = output or Path("results/runs") / f"{spec.recipe}-seed{seed}"
     options = RunOptions(num_pieces=pieces, num_workers=workers, recompute=recompute)
     path = pretrain_with_progress(spec, data, folder, seed=seed, teacher=teacher, device=device, options=options)
     if speaks():
         out.print(f"checkpoint: {path}")
+        if (broken := folder / BROKEN_NAME).exists():
+            out.print(f"videos left out because they cannot be read: {broken}")
 
 
 def pretrain_with_progress(

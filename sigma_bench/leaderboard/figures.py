@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from sigma_bench.leaderboard.board_table import BoardTable, Cell, Column
-from sigma_bench.palette import voc_palette
+from sigma_bench.palette import tint
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Without the yellow, which is too light for lines on white."""
@@ -133,14 +133,6 @@ def segmentation_overlay(
                 panel.set(xticks=[], yticks=[])
                 panel.spines[:].set_visible(False)
         return _png(figure)
-
-
-def tint(frame_THWC: np.ndarray, label_THW: np.ndarray, opacity: float) -> np.ndarray:
-    """Frames (T, H, W, 3) uint8 with the VOC colour of every label but 0 blended over them."""
-    colour_THWC = voc_palette()[label_THW]
-    weight = np.where(label_THW == 0, 0.0, opacity)[..., None]
-    blended: np.ndarray = np.rint(frame_THWC * (1 - weight) + colour_THWC * weight)
-    return blended.astype(np.uint8)
 
 
 def _draw_dots(panel: Axes, cells: list[Cell | None], column: Column) -> None:

@@ -8,9 +8,9 @@ import pytest
 from matplotlib.image import imread
 
 from sigma_bench.leaderboard.aggregate import aggregate
-from sigma_bench.leaderboard.figures import score_dots, segmentation_overlay, tint, training_curves
+from sigma_bench.leaderboard.figures import score_dots, segmentation_overlay, training_curves
 from sigma_bench.leaderboard.select import select
-from sigma_bench.palette import voc_palette
+from sigma_bench.palette import tint, voc_palette
 from tests.leaderboard.samples import mini_board, mini_records
 
 SIGMA = [

@@ -1,0 +1,76 @@
+"""Contact sheets: a picture of sampled clips with their labels, so that a user sees what the reader sees.
+
+Shapes: T frames, H W pixels.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from sigma_bench.data.annotations import ActionIntervals, CycleBounds, ObjectCategories
+from sigma_bench.data.clips import masked_sequence
+from sigma_bench.data.decoding import DecodeError, open_media
+from sigma_bench.data.manifest import Manifest, Sample
+from sigma_bench.data.transforms import squash
+from sigma_bench.palette import tint
+
+CELL = 112
+"""Side of a frame on the sheet, pixels; frames are squashed into it."""
+GAP = 2
+LINE = 18
+MASK_OPACITY = 0.5
+
+
+def draw_samples(samples: Sequence[Sample], num: int, seed: int) -> list[Sample]:
+    """That many samples in the order of the list, each as likely as any other."""
+    chosen = np.random.default_rng(seed).choice(len(samples), size=min(num, len(samples)), replace=False)
+    return [samples[index] for index in sorted(chosen)]
+
+
+def contact_sheet(samples: Sequence[Sample], manifest: Manifest, num_frames: int) -> Image.Image:
+    """Rows are samples with a line of text above; columns are frames, evenly spread; masks are blended over them.
+
+    A sample that cannot be read has its reason in place of frames.
+    """
+    sheet = Image.new("RGB", (num_frames * (CELL + GAP), len(samples) * (CELL + LINE)), "white")
+    pen = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(11)
+    for row, sample in enumerate(samples):
+        top = row * (CELL + LINE)
+        pen.text((2, top + 2), f"{sample.id}: {description(sample, manifest)}", "black", font)
+        try:
+            for column, frame_HWC in enumerate(_frames(sample, num_frames)):
+                sheet.paste(Image.fromarray(frame_HWC), (column * (CELL + GAP), top + LINE))
+        except DecodeError as error:
+            pen.text((2, top + LINE + 2), str(error), "red", font)
+    return sheet
+
+
+def description(sample: Sample, manifest: Manifest) -> str:
+    """The label in words: a class, actions in time, repetitions, or categories of objects."""
+    names = manifest.classes or ()
+    if sample.label is not None:
+        return names[sample.label] if names else str(sample.label)
+    match sample.annotation:
+        case ActionIntervals(intervals):
+            return "; ".join(f"{_name(names, action)} {start:g} to {end:g} s" for action, start, end in intervals)
+        case CycleBounds():
+            return f"{sample.annotation.count} repetitions"
+        case ObjectCategories(categories):
+            return ", ".join(f"object {number} {_name(names, category - 1)}" for number, category in categories)
+    return "masks" if sample.mask_folder else "no label"
+
+
+def _name(names: Sequence[str], number: int) -> str:
+    return names[number] if number < len(names) else str(number)
+
+
+def _frames(sample: Sample, num_frames: int) -> Iterator[np.ndarray]:
+    decoder = open_media(sample)
+    indices = np.linspace(0, len(decoder) - 1, min(num_frames, len(decoder))).round().astype(int).tolist()
+    if sample.mask_folder is None:
+        yield from squash(decoder.frames(indices), CELL).permute(0, 2, 3, 1).numpy()
+        return
+    frame_TCHW, mask_THW = masked_sequence(sample, indices, CELL)
+    yield from tint(frame_TCHW.permute(0, 2, 3, 1).numpy(), mask_THW.astype(np.uint8), MASK_OPACITY)

@@ -1,0 +1,61 @@
+"""What of a dataset lies below a data root: its manifest from the official lists, and what these name in vain."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.manifest import Manifest, Sample
+from sigma_bench.specs.dataset import DatasetCard
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """One dataset below one root."""
+
+    card: DatasetCard
+    manifest: Manifest | None
+    """None where the folder is absent or an official list is missing or wrong."""
+    problem: str | None
+    """The sentence that says so."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether as many samples are listed as the card expects, and all of them are on the disk."""
+        return self.manifest is not None and all(
+            len(split.samples) == split.expected and not split.missing for split in self.manifest.splits.values()
+        )
+
+
+def take_inventory(card: DatasetCard, root: Path) -> Inventory:
+    """Read the official lists of a dataset and look for the files they name.
+
+    Raises:
+        ValueError: there is no such root.
+    """
+    if not root.is_dir():
+        raise ValueError(f"{root}: there is no such data root")
+    try:
+        return Inventory(card, open_dataset(card, root), None)
+    except ValueError as error:
+        return Inventory(card, None, str(error))
+
+
+def manifest_rows(manifest: Manifest, root: Path) -> Iterator[dict[str, Any]]:
+    """One row per listed sample, in the order of the official lists; paths are relative to the root."""
+    for split in manifest.splits.values():
+        missing = set(split.missing)
+        for sample in split.samples:
+            yield {"split": split.name, **_row(sample, root), "found": sample not in missing}
+
+
+def _row(sample: Sample, root: Path) -> dict[str, Any]:
+    path = sample.path.relative_to(root) if sample.path.is_relative_to(root) else sample.path
+    return {
+        "id": sample.id,
+        "path": path.as_posix(),
+        "position": sample.position,
+        "label": sample.label,
+        "group": sample.group,
+    }

@@ -7,10 +7,12 @@ import typer
 from sigma_bench.cli.console import out, progress
 from sigma_bench.cli.prepare import prepare
 from sigma_bench.cli.show import show
+from sigma_bench.cli.transcode import transcode
 
 app = typer.Typer(help="Look after the data: what is there, whether it is sound, how it looks.", no_args_is_help=True)
 app.command("prepare")(prepare)
 app.command("show")(show)
+app.command("transcode")(transcode)
 
 
 @app.command("mini")

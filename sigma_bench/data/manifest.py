@@ -12,9 +12,10 @@ from sigma_bench.data.annotations import Annotation
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 from sigma_bench.specs.fingerprint import digest
 
-World = Literal["official", "mini", "user"]
+World = Literal["official", "mini", "user", "transcoded"]
 Media = Literal["video", "image", "pickled_image", "frame_folder"]
 MINIWORLD_MARKER = "miniworld.json"
+TRANSCODED_MARKER = "transcoded.json"
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,13 @@ def expected_counts(folder: Path, card: DatasetCard) -> tuple[World, dict[SplitN
     """Whose data lies in a folder, and how many samples each split of the card has there.
 
     The mini world's generator writes its own counts in a marker beside each dataset; anything else is measured
-    against the card.
+    against the card.  Videos that we have transcoded are neither's any more.
     """
     marker = folder / MINIWORLD_MARKER
+    is_transcoded = (folder / TRANSCODED_MARKER).is_file()
     if marker.is_file():
-        return "mini", json.loads(marker.read_text())["samples"][card.dataset]
-    return "official", {name: split.samples for name, split in card.splits.items()}
+        return "transcoded" if is_transcoded else "mini", json.loads(marker.read_text())["samples"][card.dataset]
+    return "transcoded" if is_transcoded else "official", {name: s.samples for name, s in card.splits.items()}
 
 
 def _row(sample: Sample) -> list[Any]:

@@ -16,12 +16,12 @@ def centre_crop(frame_THWC: np.ndarray, size: int) -> Tensor:
     height, width = frame_TCHW.shape[-2:]
     scale = size / min(height, width)
     target = [max(size, round(height * scale)), max(size, round(width * scale))]
-    return F.center_crop(_resize(frame_TCHW, target), [size, size])
+    return F.center_crop(resize(frame_TCHW, target), [size, size])
 
 
 def squash(frame_THWC: np.ndarray, size: int) -> Tensor:
     """The whole frame to a square, aspect ratio not kept: (T, C, size, size) uint8."""
-    return _resize(channels_first(frame_THWC), [size, size])
+    return resize(channels_first(frame_THWC), [size, size])
 
 
 def squash_masks(mask_THW: np.ndarray, size: int) -> np.ndarray:
@@ -50,7 +50,8 @@ def channels_first(frame_THWC: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(frame_THWC)).permute(0, 3, 1, 2)
 
 
-def _resize(frame_TCHW: Tensor, target: list[int]) -> Tensor:
+def resize(frame_TCHW: Tensor, target: list[int]) -> Tensor:
+    """To this height and width, bilinear and antialiased; untouched where it has them."""
     if list(frame_TCHW.shape[-2:]) == target:
         return frame_TCHW
     return F.resize(frame_TCHW, target, interpolation=InterpolationMode.BILINEAR, antialias=True)

@@ -16,7 +16,12 @@ _CSV_COLUMNS = (
     *("board", "origin", "model", "task", "metric", "value", "low", "high"),
     *("num_seeds", "seed_std", "among_best", "record_ids", "source"),
 )
-_WORLDS = {"mini": "mini world", "official": "official data", "user": "the user's own data"}
+_WORLDS = {
+    "mini": "mini world",
+    "official": "official data",
+    "user": "the user's own data",
+    "transcoded": "transcoded videos",
+}
 
 
 def percent(value: float) -> str:

@@ -48,7 +48,7 @@ class SplitIdentity(Spec):
 class DataIdentity(Spec):
     """Which data a number was measured on."""
 
-    world: Literal["official", "mini", "user"]
+    world: Literal["official", "mini", "user", "transcoded"]
     """``mini``: the generated miniature; ``user``: files brought by the user."""
     num_classes: int | None
     splits: dict[str, SplitIdentity]

@@ -1,0 +1,44 @@
+"""``sigma-bench data transcode``: a copy of a dataset that is cheap to read clips from."""
+
+import os
+from pathlib import Path
+
+import typer
+from rich.progress import TextColumn
+
+from sigma_bench.cli.console import out, progress
+from sigma_bench.specs import catalogue
+
+
+def transcode(
+    root: Path = typer.Argument(..., help="Data root."),
+    dataset: str = typer.Argument(..., help="A dataset card whose samples are video files."),
+    output: Path = typer.Argument(..., help="Another data root, to be written."),
+    short_side: int = typer.Option(320, min=16, help="Pixels; smaller videos keep their size."),
+    keyframe_every: int = typer.Option(16, min=1, help="Frames between key frames."),
+    crf: int = typer.Option(18, min=0, max=51, help="x264's quality: 0 loses nothing, 51 is worst."),
+    workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Processes."),
+) -> None:
+    """Write videos again with small frames and dense key frames, below another root; a stopped run continues.
+
+    Scores on the copy are marked: other pixels are another dataset.  Exit code 1 when a video could not be read.
+    """
+    from sigma_bench.data.catalogue import open_dataset
+    from sigma_bench.data.transcode import Transcoding, transcode
+
+    card = catalogue.load_dataset(dataset)
+    if output.resolve() == root.resolve():
+        raise ValueError(f"{output}: the copy needs a root of its own")
+    manifest = open_dataset(card, root)
+    how = Transcoding(short_side, keyframe_every, crf)
+    failed = 0
+    with progress(TextColumn("{task.completed} of {task.total} videos")) as display:
+        bar = display.add_task(f"transcoding {card.title}", total=sum(len(s.samples) for s in manifest.splits.values()))
+        for name, reason in transcode(manifest, root / card.home, output / card.home, how, num_workers=workers):
+            display.advance(bar)
+            if reason is not None:
+                failed += 1
+                out.print(f"{name}: {reason}", soft_wrap=True, markup=False)
+    out.print(f"{dataset} in {output}; {failed} videos could not be read")
+    if failed:
+        raise typer.Exit(1)

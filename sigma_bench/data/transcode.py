@@ -1,0 +1,147 @@
+"""Transcoding a dataset for training: smaller frames and dense key frames, so that a clip in the middle is cheap.
+
+What comes out is a data root of its own: same lists, same names, other pixels.  A note in the dataset's folder says
+how it was made, and its world is ``transcoded``, so that no table takes its scores for those of the official files.
+
+Shapes: T frames, H W pixels, C colours.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+import torch
+
+from sigma_bench.data.decoding import DecodeError, open_media
+from sigma_bench.data.manifest import TRANSCODED_MARKER, Manifest, Sample
+from sigma_bench.data.transforms import resize
+from sigma_bench.records import provenance
+from sigma_bench.records.store import write_atomically
+
+LIST_SUFFIXES = (".txt", ".csv", ".json")
+H264_IN = {".webm": ".mp4"}
+"""Containers that do not take H.264, and what takes their place; official readers accept both."""
+FRAMES_AT_ONCE = 64
+
+
+class Transcoding(NamedTuple):
+    """How videos are written: H.264 without B-frames and without sound."""
+
+    short_side: int
+    """Pixels, even; smaller videos keep their size."""
+    keyframe_every: int
+    """Frames."""
+    crf: int
+    """x264's constant rate factor: 0 loses nothing, 18 is hardly visible, 51 is worst."""
+
+
+def transcode(
+    manifest: Manifest, source: Path, target: Path, how: Transcoding, *, num_workers: int
+) -> Iterator[tuple[str, str | None]]:
+    """Write the videos of a manifest below ``target``: id and, where one could not be read, the reason.
+
+    What is there already is kept, so a stopped run continues.  Lists are copied first, the note comes last.
+
+    Args:
+        source: the dataset's folder, which all of the manifest's paths lie below.
+        target: the dataset's new folder.
+
+    Raises:
+        ValueError: the manifest holds something else than videos, or ``target`` was transcoded in another way.
+    """
+    samples = {sample.path: sample for split in manifest.splits.values() for sample in split.samples}
+    outside = next((path for path in samples if not path.is_relative_to(source)), None)
+    if outside is not None:
+        raise ValueError(f"{outside}: does not lie below {source}, so it has no place in the new folder")
+    if any(sample.media != "video" for sample in samples.values()):
+        raise ValueError(f"{source}: {manifest.dataset} does not consist of video files; there is nothing to transcode")
+    _begin(source, target, how)
+    failed: dict[str, str] = {}
+    with ProcessPoolExecutor(num_workers) as pool:
+        jobs = {
+            pool.submit(write_transcoded, sample, _renamed(target / path.relative_to(source)), how): sample.id
+            for path, sample in samples.items()
+        }
+        for job in as_completed(jobs):
+            reason = job.result()
+            if reason is not None:
+                failed[jobs[job]] = reason
+            yield jobs[job], reason
+    _write_note(target, how, failed)
+
+
+def write_transcoded(sample: Sample, path: Path, how: Transcoding) -> str | None:
+    """Write one video, whole or not at all; the reason where it cannot be read."""
+    if path.exists():
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".partial-{path.name}")
+    try:
+        _encode(sample, partial, how)
+    except DecodeError as error:
+        partial.unlink(missing_ok=True)
+        return str(error)
+    partial.replace(path)
+    return None
+
+
+def _encode(sample: Sample, path: Path, how: Transcoding) -> None:
+    decoder = open_media(sample)
+    with av.open(str(path), "w") as container:
+        stream = None
+        for first in range(0, len(decoder), FRAMES_AT_ONCE):
+            indices = range(first, min(first + FRAMES_AT_ONCE, len(decoder)))
+            frame_THWC = _reduced(decoder.frames(indices), how.short_side)
+            if stream is None:
+                options = {"crf": str(how.crf), "g": str(how.keyframe_every), "bf": "0", "preset": "veryfast"}
+                stream = container.add_stream("libx264", rate=_rate(sample.path), options=options)
+                stream.height, stream.width = frame_THWC.shape[1:3]
+                stream.pix_fmt = "yuv420p"
+                stream.codec_context.thread_count = 1  # files are what runs in parallel
+            for frame_HWC in frame_THWC:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame_HWC, format="rgb24")))
+        if stream is not None:
+            container.mux(stream.encode())
+
+
+def _reduced(frame_THWC: np.ndarray, short_side: int) -> np.ndarray:
+    """Short side to at most that many pixels, both sides even, as 4:2:0 needs them."""
+    height, width = frame_THWC.shape[1:3]
+    scale = min(1.0, short_side / min(height, width))
+    target = [max(2, 2 * round(side * scale / 2)) for side in (height, width)]
+    frame_TCHW = resize(torch.from_numpy(frame_THWC).permute(0, 3, 1, 2), target)
+    return np.ascontiguousarray(frame_TCHW.permute(0, 2, 3, 1).numpy())
+
+
+def _rate(path: Path) -> Fraction:
+    with av.open(str(path)) as container:
+        rate = container.streams.video[0].average_rate
+    return rate or Fraction(25)
+
+
+def _renamed(path: Path) -> Path:
+    return path.with_suffix(H264_IN.get(path.suffix, path.suffix))
+
+
+def _begin(source: Path, target: Path, how: Transcoding) -> None:
+    """Copy the lists, and write the note without results: what is there from now on is transcoded."""
+    note = target / TRANSCODED_MARKER
+    if note.exists() and json.loads(note.read_text())["how"] != how._asdict():
+        raise ValueError(f"{target}: holds videos transcoded in another way ({note}); choose another folder")
+    _write_note(target, how, None)
+    for path in sorted(source.rglob("*")):
+        copy = target / path.relative_to(source)
+        if path.is_file() and path.suffix in LIST_SUFFIXES and path.name != TRANSCODED_MARKER and not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+
+
+def _write_note(target: Path, how: Transcoding, failed: dict[str, str] | None) -> None:
+    content = {"how": how._asdict(), "versions": provenance.versions(), "finished": failed is not None}
+    write_atomically(target / TRANSCODED_MARKER, json.dumps({**content, "failed": failed or {}}, indent=1).encode())

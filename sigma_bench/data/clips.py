@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sigma_bench.data.decoding import DecodeError, numbered_files, open_media, read_palette_mask
+from sigma_bench.data.decoder import DecodeError
+from sigma_bench.data.decoding import open_media
+from sigma_bench.data.images import numbered_files, read_palette_mask
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.sampling import clip_indices
 from sigma_bench.data.transforms import centre_crop, squash, squash_masks

@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sigma_bench.data.annotations import ActionIntervals, CycleBounds, ObjectCategories
 from sigma_bench.data.clips import masked_sequence
-from sigma_bench.data.decoding import DecodeError, open_media
+from sigma_bench.data.decoder import DecodeError
+from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Manifest, Sample
 from sigma_bench.data.transforms import squash
 from sigma_bench.palette import tint

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from sigma_bench.data.decoding import DecodeError, Decoder, open_media
+from sigma_bench.data.decoder import DecodeError, Decoder
+from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample
 
 Example = tuple[Tensor, ...]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sigma_bench.data.decoding import DecodeError
+from sigma_bench.data.decoder import DecodeError
 from sigma_bench.data.manifest import Manifest, Split
 from sigma_bench.metrics.accuracy import mean_class_accuracy, top1
 from sigma_bench.metrics.uncertainty import bootstrap_interval

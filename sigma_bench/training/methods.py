@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from sigma_bench.data.crops import multi_crop, multi_scale_crop
-from sigma_bench.data.decoding import Decoder
+from sigma_bench.data.decoder import Decoder
 from sigma_bench.data.pretraining import Example, torch_generator
 from sigma_bench.data.sampling import random_start_indices
 from sigma_bench.data.transforms import centre_crop, channels_first, normalised_clip, normalised_image

@@ -9,7 +9,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from sigma_bench.data.catalogue import open_dataset
-from sigma_bench.data.decoding import open_media, read_palette_mask
+from sigma_bench.data.decoding import open_media
+from sigma_bench.data.images import read_palette_mask
 from sigma_bench.data.miniworld.clips import flock_clip, occluding_shapes, stream
 from sigma_bench.data.miniworld.size import WorldSize
 from sigma_bench.data.miniworld.world import write_miniworld

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from sigma_bench.data.decoding import DecodeError, Decoder
+from sigma_bench.data.decoder import DecodeError, Decoder
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.pretraining import DecodedVideos
 from sigma_bench.runs.pretrain import training_samples

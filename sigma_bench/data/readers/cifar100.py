@@ -6,7 +6,7 @@ pickle asks for, and drops the file names that serve as sample ids here.
 
 from pathlib import Path
 
-from sigma_bench.data.decoding import read_cifar
+from sigma_bench.data.images import read_cifar
 from sigma_bench.data.manifest import Manifest, Sample, Split, expected_counts, make_split
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 

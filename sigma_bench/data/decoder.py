@@ -1,0 +1,23 @@
+"""What every open medium is: a number of frames, and the pixels of any of them.
+
+Shapes: T frames, H W pixels, C colours; uint8 RGB.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+
+class DecodeError(ValueError):
+    """A file that cannot be decoded; the sentence names it."""
+
+
+class Decoder(Protocol):
+    """An open video, image or folder of frames."""
+
+    def __len__(self) -> int: ...
+
+    def frames(self, indices: Sequence[int]) -> np.ndarray:
+        """Frames (T, H, W, C) at the indices, in their order; they may repeat."""
+        ...

@@ -1,0 +1,214 @@
+"""Videos, frame-exactly: frame i is the i-th that decoding from the start yields, whatever the container promises.
+
+decord is the default.  It is right about files whose packets carry a timestamp each and whose frames all appear in
+their order; it miscounts, or seeks to another frame, where they do not (DivX and Xvid in AVI, edit lists, several
+video streams), and does not open some codecs.  What a file is, is read from its header and packets, without decoding;
+everything doubtful goes to PyAV.
+
+Shapes: T frames, H W pixels, C colours; uint8 RGB.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import av  # first: decord exports the symbols of its own FFmpeg, and PyAV loaded later would get those
+import decord
+import numpy as np
+
+from sigma_bench.data.decoder import DecodeError, Decoder
+
+DecoderName = Literal["decord", "pyav"]
+
+DECORD_CODECS = ("h264", "vp8", "vp9", "mpeg4")
+DECORD_PIXELS = ("yuv420p", "yuvj420p")
+DECORD_MIN_WIDTH = 80
+"""Pixels; some narrower pictures, whose lines decord pads, do not come out."""
+EMPTY_PACKET_BYTES = 12
+"""An MPEG-4 packet this small stands for a frame that is shown elsewhere or not at all."""
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What header and packets of the first video stream say."""
+
+    codec: str
+    pixel_format: str
+    width: int
+    rotation: int
+    """Degrees that the picture is to be turned counterclockwise, a multiple of 90."""
+    num_streams: int
+    has_duration: bool
+    pts: tuple[int, ...] | None
+    """Presentation times of all frames in their order; None where they do not tell which frame is which."""
+    key_frames: tuple[int, ...]
+    """Which frames decoding can begin at; empty where ``pts`` is None."""
+
+    @property
+    def decoder(self) -> DecoderName:
+        """Who reads this file exactly."""
+        is_plain = self.codec in DECORD_CODECS and self.pixel_format in DECORD_PIXELS and self.rotation == 0
+        is_wide = self.width >= DECORD_MIN_WIDTH or self.width % 32 == 0
+        is_simple = self.pts is not None and self.num_streams == 1 and self.has_duration
+        return "decord" if is_plain and is_wide and is_simple else "pyav"
+
+
+def open_video(path: Path, decoder: DecoderName | None = None) -> Decoder:
+    """A video, read by the decoder that is right about it unless one is named; DecodeError when it cannot be read."""
+    facts = video_facts(path)
+    if (decoder or facts.decoder) == "pyav":
+        return PyAvDecoder(path, facts)
+    reader = DecordDecoder(path)
+    is_agreed = decoder is not None or facts.pts is None or len(reader) == len(facts.pts)
+    return reader if is_agreed else PyAvDecoder(path, facts)
+
+
+def video_facts(path: Path) -> VideoFacts:
+    """Facts of a file, remembered as long as it does not change."""
+    status = path.stat()
+    return _facts(path, status.st_size, status.st_mtime_ns)
+
+
+class DecordDecoder:
+    """decord, on one thread: with more, VP9 files fail in the middle; and never asked for timestamps."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._reader = decord.VideoReader(str(path), num_threads=1)
+        except (decord.DECORDError, RuntimeError) as error:
+            raise DecodeError(f"{path}: not a video that can be decoded") from error
+        if len(self._reader) == 0:
+            raise DecodeError(f"{path}: the video holds no frames")
+
+    def __len__(self) -> int:
+        return len(self._reader)
+
+    def frames(self, indices: Sequence[int]) -> np.ndarray:
+        try:
+            return self._reader.get_batch(list(indices)).asnumpy()
+        except (decord.DECORDError, RuntimeError, IndexError) as error:
+            raise DecodeError(
+                f"{self._path}: decoding stops before frame {max(indices)}; the file is broken"
+            ) from error
+
+
+class PyAvDecoder:
+    """PyAV: from the key frame before, by timestamps, where these are usable; otherwise from the start, by counting."""
+
+    def __init__(self, path: Path, facts: VideoFacts | None = None) -> None:
+        self._path = path
+        self._facts = facts or video_facts(path)
+        self._length = len(self._facts.pts) if self._facts.pts is not None else self._count()
+        if self._length == 0:
+            raise DecodeError(f"{path}: the video holds no frames")
+
+    def __len__(self) -> int:
+        return self._length
+
+    def frames(self, indices: Sequence[int]) -> np.ndarray:
+        wanted = sorted(set(indices))
+        if wanted[0] < 0 or wanted[-1] >= self._length:
+            raise DecodeError(f"{self._path}: there is no frame {wanted[-1]}; the video has {self._length}")
+        found: dict[int, np.ndarray] = {}
+        if self._facts.pts is not None:
+            found = self._by_timestamps(wanted)
+        if len(found) < len(wanted):
+            found = self._by_counting(set(wanted))
+        if len(found) < len(wanted):
+            raise DecodeError(f"{self._path}: decoding stops before frame {wanted[-1]}; the file is broken")
+        return np.stack([found[index] for index in indices])
+
+    def _count(self) -> int:
+        with _opened(self._path) as container:
+            return sum(1 for _ in container.decode(video=0))
+
+    def _by_timestamps(self, wanted: list[int]) -> dict[int, np.ndarray]:
+        """The frames that were found; a seek that lands behind its frame ends the search."""
+        pts, keys = self._facts.pts, np.array(self._facts.key_frames)
+        assert pts is not None
+        found: dict[int, np.ndarray] = {}
+        with _opened(self._path) as container:
+            stream = container.streams.video[0]
+            position = -1
+            frames: Iterator[av.VideoFrame] = iter(())
+            for index in wanted:
+                key = int(keys[np.searchsorted(keys, index, side="right") - 1])
+                if position < 0 or key > position:
+                    container.seek(pts[key], stream=stream)
+                    frames = container.decode(stream)
+                frame = next((frame for frame in frames if frame.pts is None or frame.pts >= pts[index]), None)
+                if frame is None or frame.pts != pts[index]:
+                    break
+                found[index], position = self._picture(frame), index
+        return found
+
+    def _by_counting(self, wanted: set[int]) -> dict[int, np.ndarray]:
+        found: dict[int, np.ndarray] = {}
+        with _opened(self._path) as container:
+            for index, frame in enumerate(container.decode(video=0)):
+                if index in wanted:
+                    found[index] = self._picture(frame)
+                if len(found) == len(wanted):
+                    break
+        return found
+
+    def _picture(self, frame: av.VideoFrame) -> np.ndarray:
+        return np.rot90(frame.to_ndarray(format="rgb24"), self._facts.rotation // 90)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator["av.container.InputContainer"]:
+    """An open file whose errors, in the block as well, are DecodeErrors."""
+    try:
+        with av.open(str(path), metadata_errors="replace") as container:
+            if not container.streams.video:
+                raise DecodeError(f"{path}: there is no video in this file")
+            container.streams.video[0].codec_context.thread_count = 1
+            yield container
+    except (av.FFmpegError, OSError, EOFError) as error:
+        raise DecodeError(f"{path}: not a video that can be decoded") from error
+
+
+@lru_cache(maxsize=2**16)
+def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        context = stream.codec_context
+        pts, keys = _presentation(packets, context.name)
+        return VideoFacts(
+            codec=context.name,
+            pixel_format=context.pix_fmt or "",
+            width=context.width,
+            rotation=_rotation(path) if container.format.name.startswith("mov") else 0,
+            num_streams=len(container.streams.video),
+            has_duration=container.duration is not None,
+            pts=pts,
+            key_frames=keys,
+        )
+
+
+def _presentation(packets: list[av.Packet], codec: str) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
+    """Times of the frames in order and the key frames among them, where every packet is one frame of known time."""
+    times = [packet.pts for packet in packets if packet.pts is not None]
+    if not times:
+        return None, ()
+    is_usable = len(set(times)) == len(packets) and packets[0].is_keyframe and times[0] == min(times)
+    if codec == "mpeg4":  # packed B-frames: reordered times, or packets that stand for nothing
+        is_usable &= times == sorted(times) and all(packet.size >= EMPTY_PACKET_BYTES for packet in packets)
+    if not is_usable or any(packet.is_discard or packet.is_corrupt for packet in packets):
+        return None, ()
+    pts = tuple(sorted(times))
+    keys = {packet.pts for packet in packets if packet.is_keyframe}
+    return pts, tuple(index for index, time in enumerate(pts) if time in keys)
+
+
+def _rotation(path: Path) -> int:
+    """Of the first frame; only QuickTime and MP4 files have any."""
+    with _opened(path) as container:
+        frame = next(container.decode(video=0), None)
+    return frame.rotation % 360 if frame is not None else 0

@@ -8,9 +8,11 @@ from sigma_bench.cli.console import out, progress
 from sigma_bench.cli.prepare import prepare
 from sigma_bench.cli.show import show
 from sigma_bench.cli.transcode import transcode
+from sigma_bench.cli.verify import verify
 
 app = typer.Typer(help="Look after the data: what is there, whether it is sound, how it looks.", no_args_is_help=True)
 app.command("prepare")(prepare)
+app.command("verify")(verify)
 app.command("show")(show)
 app.command("transcode")(transcode)
 

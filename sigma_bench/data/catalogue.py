@@ -4,6 +4,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+from sigma_bench.data.ledger import Ledger, ledger_path, with_decoders
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.specs.dataset import DatasetCard
 
@@ -17,7 +18,7 @@ READERS = {
 
 
 def open_dataset(card: DatasetCard, root: Path) -> Manifest:
-    """The manifest of one dataset below a data root (``<root>/<folder of the card>/...``).
+    """The manifest of one dataset below a data root (``<root>/<folder of the card>/...``), with what is verified of it.
 
     Raises:
         ValueError: the root or the dataset's folder is missing or empty, or an official file is wrong;
@@ -34,4 +35,4 @@ def open_dataset(card: DatasetCard, root: Path) -> Manifest:
         )
     module, attribute = READERS[card.reader].split(":")
     read: Callable[[Path, DatasetCard], Manifest] = getattr(import_module(module), attribute)
-    return read(folder, card)
+    return with_decoders(read(folder, card), Ledger.read(ledger_path(root, card.home)), folder)

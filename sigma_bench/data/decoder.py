@@ -4,9 +4,12 @@ Shapes: T frames, H W pixels, C colours; uint8 RGB.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
+
+DecoderName = Literal["decord", "pyav"]
+"""Who reads a video."""
 
 
 class DecodeError(ValueError):

@@ -14,7 +14,7 @@ def open_media(sample: Sample) -> Decoder:
     if not sample.path.exists():
         raise DecodeError(f"{sample.path}: not found, though the official list names it")
     if sample.media == "video":
-        return open_video(sample.path)
+        return open_video(sample.path, sample.decoder)
     if sample.media == "frame_folder":
         return FrameFolderDecoder(sample.path)
     if sample.media == "pickled_image":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sigma_bench.data.annotations import Annotation
+from sigma_bench.data.decoder import DecoderName
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 from sigma_bench.specs.fingerprint import digest
 
@@ -32,6 +33,8 @@ class Sample:
     """Index inside a file that holds many samples."""
     mask_folder: Path | None = None
     annotation: Annotation | None = None
+    decoder: DecoderName | None = None
+    """Of a verified video: who reads it exactly."""
 
 
 @dataclass(frozen=True, eq=False)

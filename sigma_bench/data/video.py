@@ -12,16 +12,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from math import inf
 from pathlib import Path
-from typing import Literal
 
 import av  # first: decord exports the symbols of its own FFmpeg, and PyAV loaded later would get those
 import decord
 import numpy as np
 
-from sigma_bench.data.decoder import DecodeError, Decoder
-
-DecoderName = Literal["decord", "pyav"]
+from sigma_bench.data.decoder import DecodeError, Decoder, DecoderName
 
 DECORD_CODECS = ("h264", "vp8", "vp9", "mpeg4")
 DECORD_PIXELS = ("yuv420p", "yuvj420p")
@@ -41,7 +39,12 @@ class VideoFacts:
     rotation: int
     """Degrees that the picture is to be turned counterclockwise, a multiple of 90."""
     num_streams: int
-    has_duration: bool
+    num_packets: int
+    num_promised: int
+    """Frames that the header promises; 0 where it says nothing."""
+    seconds: float
+    """End of the last packet."""
+    seconds_promised: float | None
     pts: tuple[int, ...] | None
     """Presentation times of all frames in their order; None where they do not tell which frame is which."""
     key_frames: tuple[int, ...]
@@ -52,8 +55,10 @@ class VideoFacts:
         """Who reads this file exactly."""
         is_plain = self.codec in DECORD_CODECS and self.pixel_format in DECORD_PIXELS and self.rotation == 0
         is_wide = self.width >= DECORD_MIN_WIDTH or self.width % 32 == 0
-        is_simple = self.pts is not None and self.num_streams == 1 and self.has_duration
-        return "decord" if is_plain and is_wide and is_simple else "pyav"
+        is_simple = self.pts is not None and self.num_streams == 1
+        # decord believes the header: it ends the process where that promises more frames than memory has room for.
+        is_honest = self.num_promised in (0, self.num_packets) and (self.seconds_promised or inf) < 2 * self.seconds + 1
+        return "decord" if is_plain and is_wide and is_simple and is_honest else "pyav"
 
 
 def open_video(path: Path, decoder: DecoderName | None = None) -> Decoder:
@@ -120,11 +125,12 @@ class PyAvDecoder:
             found = self._by_counting(set(wanted))
         if len(found) < len(wanted):
             raise DecodeError(f"{self._path}: decoding stops before frame {wanted[-1]}; the file is broken")
+        if len({picture.shape for picture in found.values()}) > 1:
+            raise DecodeError(f"{self._path}: the size of its frames changes")
         return np.stack([found[index] for index in indices])
 
     def _count(self) -> int:
-        with _opened(self._path) as container:
-            return sum(1 for _ in container.decode(video=0))
+        return sum(1 for _ in every_frame(self._path))
 
     def _by_timestamps(self, wanted: list[int]) -> dict[int, np.ndarray]:
         """The frames that were found; a seek that lands behind its frame ends the search."""
@@ -148,16 +154,26 @@ class PyAvDecoder:
 
     def _by_counting(self, wanted: set[int]) -> dict[int, np.ndarray]:
         found: dict[int, np.ndarray] = {}
-        with _opened(self._path) as container:
-            for index, frame in enumerate(container.decode(video=0)):
-                if index in wanted:
-                    found[index] = self._picture(frame)
-                if len(found) == len(wanted):
-                    break
+        for index, frame in enumerate(every_frame(self._path)):
+            if index in wanted:
+                found[index] = self._picture(frame)
+            if len(found) == len(wanted):
+                break
         return found
 
     def _picture(self, frame: av.VideoFrame) -> np.ndarray:
-        return np.rot90(frame.to_ndarray(format="rgb24"), self._facts.rotation // 90)
+        return upright(frame, self._facts)
+
+
+def upright(frame: av.VideoFrame, facts: VideoFacts) -> np.ndarray:
+    """The picture (H, W, C), turned as the file asks for."""
+    return np.rot90(frame.to_ndarray(format="rgb24"), facts.rotation // 90)
+
+
+def every_frame(path: Path) -> Iterator[av.VideoFrame]:
+    """Decoding from the start, by PyAV; DecodeError where it fails."""
+    with _opened(path) as container:
+        yield from container.decode(video=0)
 
 
 @contextmanager
@@ -167,7 +183,10 @@ def _opened(path: Path) -> Iterator["av.container.InputContainer"]:
         with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise DecodeError(f"{path}: there is no video in this file")
-            container.streams.video[0].codec_context.thread_count = 1
+            context = container.streams.video[0].codec_context
+            if context is None:
+                raise DecodeError(f"{path}: nobody here knows the codec of this video")
+            context.thread_count = 1
             yield container
     except (av.FFmpegError, OSError, EOFError) as error:
         raise DecodeError(f"{path}: not a video that can be decoded") from error
@@ -178,7 +197,8 @@ def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
     with _opened(path) as container:
         stream = container.streams.video[0]
         packets = [packet for packet in container.demux(stream) if packet.size]
-        context = stream.codec_context
+        context, start = stream.codec_context, stream.start_time or 0
+        ends = [packet.pts + (packet.duration or 0) for packet in packets if packet.pts is not None]
         pts, keys = _presentation(packets, context.name)
         return VideoFacts(
             codec=context.name,
@@ -186,7 +206,10 @@ def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
             width=context.width,
             rotation=_rotation(path) if container.format.name.startswith("mov") else 0,
             num_streams=len(container.streams.video),
-            has_duration=container.duration is not None,
+            num_packets=len(packets),
+            num_promised=stream.frames,
+            seconds=float((max(ends, default=0) - start) * (stream.time_base or 0)),
+            seconds_promised=container.duration / av.time_base if container.duration is not None else None,
             pts=pts,
             key_frames=keys,
         )

@@ -1,0 +1,64 @@
+"""``sigma-bench data verify``: every file read once, and every broken one named."""
+
+import os
+from pathlib import Path
+
+import typer
+from rich.progress import TextColumn
+from rich.table import Table
+
+from sigma_bench.cli.console import out, progress
+from sigma_bench.specs import catalogue
+
+SHOWN = 20
+
+
+def verify(
+    root: Path = typer.Argument(..., help="Data root: one folder per dataset below it."),
+    dataset: list[str] = typer.Argument(None, help="Dataset cards; all whose folder is there where none is named."),
+    workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Processes."),
+    ledger: Path = typer.Option(None, help="Folder for the ledgers; default: the data root, where evaluation looks."),
+) -> None:
+    """Decode every file once: find broken, truncated, missing and duplicate ones, and choose decoders.
+
+    What was read is kept in a ledger beside the dataset's folder: a stopped run continues, a second one looks only at
+    files that have changed, and whatever reads these files later uses it.  Exit code 1 when anything is broken or
+    missing.
+    """
+    from sigma_bench.data.catalogue import open_dataset
+    from sigma_bench.data.ledger import Ledger, ledger_path
+    from sigma_bench.data.verification import reports
+    from sigma_bench.data.verification import verify as run
+
+    cards = [catalogue.load_dataset(name) for name in dataset or catalogue.dataset_names()]
+    if not dataset:
+        cards = [card for card in cards if (root / card.home).is_dir()]
+    if not cards:
+        raise ValueError(f"{root}: there is no dataset's folder here; see 'sigma-bench data prepare {root}'")
+    listing = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("dataset", "split", "expected", "listed", "found", "broken", "duplicates", "read by"):
+        numeric = column not in ("dataset", "split", "read by")
+        listing.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    lines, is_clean = [], True
+    for card in cards:
+        manifest, place = open_dataset(card, root), ledger_path(ledger or root, card.home)
+        with progress(TextColumn("{task.completed} of {task.total} files")) as display:
+            bar = display.add_task(f"reading {card.title}", total=None)
+            for done, total in run(manifest, root / card.home, place, num_workers=workers):
+                display.update(bar, completed=done, total=total)
+        for report in reports(manifest, root / card.home, Ledger.read(place)):
+            counts = (report.expected, report.listed, report.found, len(report.broken), len(report.duplicates))
+            readers = ", ".join(f"{name} {count:,}" for name, count in report.decoders.items())
+            listing.add_row(card.dataset, report.name, *(f"{count:,}" for count in counts), readers)
+            where = f"{card.dataset} {report.name}"
+            lines += [f"{where}: {name} is missing" for name in report.missing]
+            lines += [f"{where}: {name} is broken: {reason}" for name, reason in report.broken.items()]
+            lines += [f"{where}: {name} has the content of {first}" for name, first in report.duplicates]
+            is_clean &= report.is_clean
+    out.print(listing)
+    for line in lines[:SHOWN]:
+        out.print(line, soft_wrap=True, markup=False)
+    if len(lines) > SHOWN:
+        out.print(f"and {len(lines) - SHOWN} more, all in the ledgers in {ledger or root}", soft_wrap=True)
+    if not is_clean:
+        raise typer.Exit(1)

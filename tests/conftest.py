@@ -9,7 +9,20 @@ from sigma_bench.data.miniworld.world import write_miniworld
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.recipe import Recipe
 
-SMALL = WorldSize(ucf_clips_per_group=1, ssv2=(80, 40), cifar100=(60, 30), davis2017=(1, 2))
+SMALL = WorldSize(
+    ucf_clips_per_group=1,
+    ssv2=(80, 40),
+    cifar100=(60, 30),
+    davis2017=(1, 2),
+    ucfrep_groups=22,
+    hmdb51=(20, 10),
+    kinetics400=(32, 16),
+    imagenet1k=(40, 20),
+    finegym=(48, 24),
+    charades=(8, 4),
+    davis2016=(1, 2),
+    youtube_vos=(1, 2),
+)
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

@@ -1,5 +1,6 @@
 """``sigma-bench data``: one verb per file, and the mini world."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -22,17 +23,19 @@ def mini(
     root: Path = typer.Argument(..., help="Folder to write into; becomes a data root."),
     seed: int = typer.Option(0, help="Same seed, same bytes."),
 ) -> None:
-    """Write the mini world: four datasets in their official layouts, as real encoded files."""
-    write_with_progress(root, seed)
+    """Write the mini world: all datasets in their official layouts, as real encoded files."""
+    from sigma_bench.data.miniworld.world import DATASETS
+
+    write_with_progress(root, seed, DATASETS)
     out.print(f"mini world (seed {seed}) in {root}")
 
 
-def write_with_progress(root: Path, seed: int) -> None:
-    """Write or complete the mini world, showing how far it is."""
+def write_with_progress(root: Path, seed: int, folders: Sequence[str]) -> None:
+    """Write or complete the mini world or some folders of it, showing how far it is."""
     from sigma_bench.data.miniworld.world import write_miniworld
 
     with progress() as display:
         bar = display.add_task("mini world", total=1.0)
-        for share in write_miniworld(root, seed):
+        for share in write_miniworld(root, seed, folders=folders):
             display.update(bar, completed=share)
         display.update(bar, completed=1.0)

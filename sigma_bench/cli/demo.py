@@ -39,8 +39,8 @@ def demo(
     clips, decoded = ClipMemory(CLIP_BYTES), DecodedVideos(VIDEO_BYTES)
     recipes = [catalogue.load_recipe(name) for name in recipe]
     world = output / "world"
-    write_with_progress(world, WORLD_SEED)
     jobs = [(catalogue.resolve(catalogue.load_task(name)), world) for name in catalogue.load_suite("demo").tasks]
+    write_with_progress(world, WORLD_SEED, sorted({task.dataset.home for task, _ in jobs}))
     for seed in range(seeds):
         folders = [output / "checkpoints" / f"{spec.recipe}-seed{seed}" for spec in recipes]
         for spec, folder in zip(recipes, folders, strict=True):

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from sigma_bench.cli.console import out
-from sigma_bench.data.inventory import Inventory, manifest_rows, take_inventory
+from sigma_bench.data.inventory import Inventory, cards_below, manifest_rows, take_inventory
 from sigma_bench.records.store import write_atomically
 from sigma_bench.specs import catalogue
 
@@ -34,8 +34,8 @@ def prepare(
             _write(inventory, root)
         if not inventory.is_complete:
             _say_what_to_do(inventory)
-    wanted = [i for i in inventories if dataset or (root / i.card.home).is_dir()]
-    if not all(inventory.is_complete for inventory in wanted):
+    wanted = dataset or [card.dataset for card in cards_below(root)]
+    if not all(inventory.is_complete for inventory in inventories if inventory.card.dataset in wanted):
         raise typer.Exit(1)
 
 

@@ -26,13 +26,12 @@ def verify(
     missing.
     """
     from sigma_bench.data.catalogue import open_dataset
+    from sigma_bench.data.inventory import cards_below
     from sigma_bench.data.ledger import Ledger, ledger_path
     from sigma_bench.data.verification import reports
     from sigma_bench.data.verification import verify as run
 
-    cards = [catalogue.load_dataset(name) for name in dataset or catalogue.dataset_names()]
-    if not dataset:
-        cards = [card for card in cards if (root / card.home).is_dir()]
+    cards = [catalogue.load_dataset(name) for name in dataset] if dataset else cards_below(root)
     if not cards:
         raise ValueError(f"{root}: there is no dataset's folder here; see 'sigma-bench data prepare {root}'")
     listing = Table(box=None, header_style="bold", pad_edge=False)

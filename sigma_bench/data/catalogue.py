@@ -1,11 +1,12 @@
 """Opening a dataset: card -> official reader -> manifest."""
 
+import hashlib
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
 from sigma_bench.data.ledger import Ledger, ledger_path, with_decoders
-from sigma_bench.data.manifest import Manifest
+from sigma_bench.data.manifest import MINIWORLD_MARKER, Manifest
 from sigma_bench.specs.dataset import DatasetCard
 
 READERS = {
@@ -13,7 +14,14 @@ READERS = {
     "ssv2": "sigma_bench.data.readers.ssv2:read",
     "kinetics400": "sigma_bench.data.readers.kinetics400:read",
     "cifar100": "sigma_bench.data.readers.cifar100:read",
+    "davis2016": "sigma_bench.data.readers.davis2016:read",
     "davis2017": "sigma_bench.data.readers.davis2017:read",
+    "youtube_vos": "sigma_bench.data.readers.youtube_vos:read",
+    "hmdb51": "sigma_bench.data.readers.hmdb51:read",
+    "imagenet1k": "sigma_bench.data.readers.imagenet1k:read",
+    "finegym": "sigma_bench.data.readers.finegym:read",
+    "charades": "sigma_bench.data.readers.charades:read",
+    "ucfrep": "sigma_bench.data.readers.ucfrep:read",
 }
 
 
@@ -35,4 +43,22 @@ def open_dataset(card: DatasetCard, root: Path) -> Manifest:
         )
     module, attribute = READERS[card.reader].split(":")
     read: Callable[[Path, DatasetCard], Manifest] = getattr(import_module(module), attribute)
-    return with_decoders(read(folder, card), Ledger.read(ledger_path(root, card.home)), folder)
+    manifest = read(folder, card)
+    _require_official_classes(manifest, card, folder)
+    return with_decoders(manifest, Ledger.read(ledger_path(root, card.home)), folder)
+
+
+def _require_official_classes(manifest: Manifest, card: DatasetCard, folder: Path) -> None:
+    """Labels in another order, or of other classes, are other labels; lists without names cannot be checked."""
+    classes = manifest.classes or ()
+    is_named = any(not name.isdecimal() for name in classes)
+    if card.class_map_sha256 is None or manifest.world not in ("official", "transcoded") or not is_named:
+        return
+    if (folder / MINIWORLD_MARKER).is_file():
+        return
+    found = hashlib.sha256("\n".join(classes).encode()).hexdigest()
+    if found != card.class_map_sha256:
+        raise ValueError(
+            f"{folder}: the class names, in the order of their labels, are not the official ones of {card.title} "
+            f"({len(classes)} classes from '{classes[0]}' to '{classes[-1]}'); the lists are of another version"
+        )

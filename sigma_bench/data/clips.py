@@ -12,10 +12,9 @@ from torch.utils.data import Dataset
 
 from sigma_bench.data.decoder import DecodeError
 from sigma_bench.data.decoding import open_media
-from sigma_bench.data.images import numbered_files, read_palette_mask
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.sampling import clip_indices
-from sigma_bench.data.transforms import centre_crop, squash, squash_masks
+from sigma_bench.data.transforms import centre_crop
 from sigma_bench.specs.protocol import ClipSpec
 
 
@@ -69,17 +68,3 @@ class ClipMemory:
             results.append(result) if room > 0 else results.clear()
         if room > 0:
             self._kept[key], self._room = results, room
-
-
-def masked_sequence(sample: Sample, indices: Sequence[int], image_size: int) -> tuple[Tensor, np.ndarray]:
-    """Frames and masks of a sequence, paired by file name: (T, C, H, W) uint8 and (T, H, W) ids, both squashed."""
-    assert sample.mask_folder is not None
-    decoder = open_media(sample)
-    masks = {path.stem: path for path in numbered_files(sample.mask_folder, (".png",))}
-    stems = [path.stem for path in numbered_files(sample.path, (".jpg", ".png"))]
-    absent = [stems[index] for index in indices if stems[index] not in masks]
-    if absent:
-        raise DecodeError(f"{sample.mask_folder / absent[0]}.png: the mask of this frame is missing")
-    frame_TCHW = squash(decoder.frames(indices), image_size)
-    mask_THW = np.stack([read_palette_mask(masks[stems[index]]) for index in indices])
-    return frame_TCHW, squash_masks(mask_THW, image_size)

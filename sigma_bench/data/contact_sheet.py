@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from sigma_bench.data.annotations import ActionIntervals, CycleBounds, ObjectCategories
-from sigma_bench.data.clips import masked_sequence
 from sigma_bench.data.decoder import DecodeError
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Manifest, Sample
+from sigma_bench.data.sequences import MaskedSequence
 from sigma_bench.data.transforms import squash
 from sigma_bench.palette import tint
 
@@ -68,10 +68,14 @@ def _name(names: Sequence[str], number: int) -> str:
 
 
 def _frames(sample: Sample, num_frames: int) -> Iterator[np.ndarray]:
-    decoder = open_media(sample)
-    indices = np.linspace(0, len(decoder) - 1, min(num_frames, len(decoder))).round().astype(int).tolist()
     if sample.mask_folder is None:
-        yield from squash(decoder.frames(indices), CELL).permute(0, 2, 3, 1).numpy()
+        decoder = open_media(sample)
+        yield from squash(decoder.frames(_spread(len(decoder), num_frames)), CELL).permute(0, 2, 3, 1).numpy()
         return
-    frame_TCHW, mask_THW = masked_sequence(sample, indices, CELL)
+    sequence = MaskedSequence(sample)
+    frame_TCHW, mask_THW = sequence.read(_spread(len(sequence), num_frames), CELL)
     yield from tint(frame_TCHW.permute(0, 2, 3, 1).numpy(), mask_THW.astype(np.uint8), MASK_OPACITY)
+
+
+def _spread(length: int, number: int) -> list[int]:
+    return np.linspace(0, length - 1, min(number, length)).round().astype(int).tolist()

@@ -33,10 +33,10 @@ class StillDecoder:
 
 
 class FrameFolderDecoder:
-    """A folder of images, one per frame, in the order of their numbers."""
+    """A folder of images, one per frame, in the order of their numbers; or those of them that are given."""
 
-    def __init__(self, folder: Path) -> None:
-        self.paths = numbered_files(folder, (".jpg", ".png"))
+    def __init__(self, folder: Path, paths: Sequence[Path] | None = None) -> None:
+        self.paths = numbered_files(folder, (".jpg", ".png")) if paths is None else list(paths)
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.manifest import Manifest, Sample
+from sigma_bench.specs.catalogue import dataset_names, load_dataset
 from sigma_bench.specs.dataset import DatasetCard
 
 
@@ -40,6 +41,23 @@ def take_inventory(card: DatasetCard, root: Path) -> Inventory:
         return Inventory(card, open_dataset(card, root), None)
     except ValueError as error:
         return Inventory(card, None, str(error))
+
+
+def cards_below(root: Path) -> list[DatasetCard]:
+    """Cards of all datasets whose folder is there; of a mini world those that it has.
+
+    Several cards may share a folder, and a user who has UCF101 need not have UCFRep's labels in it: such a card counts
+    where its lists can be read.
+
+    Raises:
+        ValueError: there is no such root.
+    """
+    inventories = (take_inventory(load_dataset(name), root) for name in dataset_names())
+    return [
+        found.card
+        for found in inventories
+        if found.manifest is not None or (found.card.folder is None and (root / found.card.home).is_dir())
+    ]
 
 
 def manifest_rows(manifest: Manifest, root: Path) -> Iterator[dict[str, Any]]:

@@ -32,6 +32,8 @@ class Sample:
     position: int = 0
     """Index inside a file that holds many samples."""
     mask_folder: Path | None = None
+    mask_kind: Literal["ids", "binary"] = "ids"
+    """``ids``: 0 background, 255 void, else the object; ``binary``: anything but 0 is the one object."""
     annotation: Annotation | None = None
     decoder: DecoderName | None = None
     """Of a verified video: who reads it exactly."""
@@ -104,7 +106,10 @@ def expected_counts(folder: Path, card: DatasetCard) -> tuple[World, dict[SplitN
     marker = folder / MINIWORLD_MARKER
     is_transcoded = (folder / TRANSCODED_MARKER).is_file()
     if marker.is_file():
-        return "transcoded" if is_transcoded else "mini", json.loads(marker.read_text())["samples"][card.dataset]
+        counts = json.loads(marker.read_text())["samples"]
+        if card.dataset not in counts:
+            raise ValueError(f"{folder}: the mini world has {', '.join(counts)} here, not {card.dataset}")
+        return "transcoded" if is_transcoded else "mini", counts[card.dataset]
     return "transcoded" if is_transcoded else "official", {name: s.samples for name, s in card.splits.items()}
 
 

@@ -15,10 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sigma_bench.data.clips import masked_sequence
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.sampling import random_sorted_indices
+from sigma_bench.data.sequences import MaskedSequence
 from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.metrics.segmentation import VOID, all_background, miou, oracle_tubes
 from sigma_bench.models.encoder import Encoder
@@ -43,12 +42,12 @@ def segment_sequence(
     encoder: Encoder, sample: Sample, protocol: SegmentationProtocol, *, seed: int
 ) -> list[SegmentedClip]:
     """All draws of one sequence; DecodeError when a frame or mask cannot be read."""
-    clips = []
+    clips, sequence = [], MaskedSequence(sample)
     for draw in range(protocol.num_draws):
         # The draw depends on nothing but seed, sequence and its number: any order, any number of processes.
         rng = np.random.default_rng([seed, draw, *sample.id.encode()])
-        index_T = random_sorted_indices(len(open_media(sample)), protocol.num_frames, rng)
-        frame_TCHW, truth_THW = masked_sequence(sample, index_T.tolist(), encoder.card.image_size)
+        index_T = random_sorted_indices(len(sequence), protocol.num_frames, rng)
+        frame_TCHW, truth_THW = sequence.read(index_T.tolist(), encoder.card.image_size)
         feature_TDhw = encode_frames(encoder, frame_TCHW)
         clusters = _num_clusters(protocol, truth_THW)
         cluster_THW = cluster_pixels(feature_TDhw, clusters, encoder.card.image_size, protocol, seed=seed)

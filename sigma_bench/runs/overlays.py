@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sigma_bench.data.catalogue import open_dataset
-from sigma_bench.data.decoding import open_media
-from sigma_bench.data.transforms import squash
+from sigma_bench.data.sequences import MaskedSequence
 from sigma_bench.leaderboard.figures import segmentation_overlay
 from sigma_bench.metrics.matching import hungarian_by_iou, majority_by_precision
 from sigma_bench.metrics.segmentation import VOID, confusion
@@ -42,14 +41,14 @@ def segmentation_overlays(
         shown = np.linspace(0, protocol.num_frames - 1, FRAMES_SHOWN).astype(int)
         index_T, truth_THW = first["frame_index"][position], first["truth"][position]
         sequence = str(first["sequences"][position])
-        frames = squash(open_media(samples[sequence]).frames(index_T.tolist()), truth_THW.shape[-1])
+        frame_TCHW = MaskedSequence(samples[sequence]).read(index_T.tolist(), truth_THW.shape[-1])[0]
         matched = {
             f"{label} {100 * content['miou'][position]:.0f}": matched_labels(
                 truth_THW, content["clusters"][position], protocol
             )[shown]
             for label, content in arrays.items()
         }
-        frame_THWC = frames.permute(0, 2, 3, 1).numpy()[shown]
+        frame_THWC = frame_TCHW.permute(0, 2, 3, 1).numpy()[shown]
         caption = f"{task.task}, sequence {sequence}: mIoU of this clip behind each model's name"
         pictures.append((caption, segmentation_overlay(frame_THWC, truth_THW[shown], matched)))
     return pictures

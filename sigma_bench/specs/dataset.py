@@ -35,6 +35,8 @@ class DatasetCard(Spec):
     licence: str
     source: str
     citation: str
+    class_map_sha256: str | None = None
+    """Digest of the official class names in the order of their labels, one a line."""
     folder: str | None = None
     """Below the data root; the dataset's own name where absent.  Subsets share the folder of the whole."""
     variant: str | None = None

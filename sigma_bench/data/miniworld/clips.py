@@ -5,6 +5,8 @@ seed gives the same pixels whatever else is drawn and in whatever order.
 """
 
 import zlib
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +24,8 @@ from sigma_bench.data.miniworld.scene import (
 
 CANVAS = 64
 FLOCK = 3
+MOVE_FRAMES, REST_FRAMES, MOVE_PIXELS = 6, 2, 12
+SWING_PIXELS = 10
 DIRECTIONS = (
     "left to right",
     "top left to bottom right",
@@ -49,6 +53,7 @@ def flock_clip(
     side: int = CANVAS,
     direction: int | None = None,
     speed_px: tuple[float, float] = (1.5, 3.0),
+    copies: int = FLOCK,
 ) -> np.ndarray:
     """An embossed flock of one handwritten digit over a drifting background, (T, S, S, 3) uint8.
 
@@ -58,19 +63,95 @@ def flock_clip(
     background, _ = texture(num_frames, side, rng, rng.uniform(0, 1) * unit)
     angle = rng.uniform(0, 2 * np.pi) if direction is None else direction * np.pi / 4
     centre_T2 = path(num_frames, rng.uniform(0, side, 2), angle, rng.uniform(*speed_px) * unit)
-    contrast = rng.choice([-1, 1]) * rng.uniform(0.35, 0.6) * rng.uniform(0.7, 1, 3)
-    flock = Mover(digit_sprite(digit, rng, part), contrast, rng.uniform(20, 23) * unit, centre_T2, FLOCK)
-    return emboss(background, flock)
+    return emboss(background, _flock(rng, digit, part, centre_T2, unit, copies))
+
+
+def moving_flock(
+    rng: np.random.Generator, moves: Sequence[tuple[int, int]], *, part: str, num_frames: int
+) -> np.ndarray:
+    """An embossed flock of any digit that makes some movements one after another, (T, S, S, 3) uint8.
+
+    A movement (y, x) takes six frames and 12 pixels; the flock rests in between, before and after, for as long as is
+    left, and anywhere: no frame tells what comes or came.
+    """
+    background, _ = texture(num_frames, CANVAS, rng, rng.uniform(0, 0.5))
+    step_T2 = np.zeros((num_frames, 2))
+    first = int(rng.integers(1, num_frames - len(moves) * (MOVE_FRAMES + REST_FRAMES) + 1))
+    for move in moves:
+        step_T2[first : first + MOVE_FRAMES] = np.array(move) * MOVE_PIXELS / MOVE_FRAMES
+        first += MOVE_FRAMES + REST_FRAMES
+    centre_T2 = rng.uniform(0, CANVAS, 2) + step_T2.cumsum(0)
+    return emboss(background, _flock(rng, int(rng.integers(10)), part, centre_T2, 1.0, FLOCK))
+
+
+def swinging_flock(rng: np.random.Generator, direction: int, part: str) -> tuple[np.ndarray, tuple[int, ...]]:
+    """An embossed flock of any digit that swings there and back some times: frames (T, S, S, 3) and its bounds.
+
+    Bounds are the frames where a cycle begins or ends, one more than there are cycles (2 to 7); before and after
+    them the flock rests.
+    """
+    lengths = rng.integers(6, 11) + rng.integers(-1, 2, rng.integers(2, 8))
+    bounds = np.concatenate([[0], lengths.cumsum()]) + rng.integers(2, 6)
+    num_frames = int(bounds[-1] + rng.integers(2, 6))
+    background, _ = texture(num_frames, CANVAS, rng, rng.uniform(0, 0.5))
+    phase_T = np.interp(np.arange(num_frames), bounds, np.arange(len(bounds)))
+    angle = direction * np.pi / 4
+    swing_T = SWING_PIXELS * (1 - np.cos(2 * np.pi * phase_T)) / 2
+    centre_T2 = rng.uniform(0, CANVAS, 2) + swing_T[:, None] * np.array([np.sin(angle), np.cos(angle)])
+    flock = _flock(rng, int(rng.integers(10)), part, centre_T2, 1.0, FLOCK)
+    return emboss(background, flock), tuple(bounds.tolist())
+
+
+class Turn(NamedTuple):
+    """What one shape does: it moves from a frame to another, which is not part of it, across or up and down."""
+
+    shape: str
+    first: int
+    end: int
+    is_vertical: bool
+
+
+def taking_turns(rng: np.random.Generator, *, num_frames: int) -> tuple[np.ndarray, list[Turn]]:
+    """Two or three solid shapes, each of which moves for a third to two thirds of the clip: frames and turns."""
+    background, base = texture(num_frames, CANVAS, rng, rng.uniform(0, 0.5))
+    movers, turns = [], []
+    for shape in rng.choice(SHAPES, rng.integers(2, 4), replace=False):
+        length = int(rng.integers(num_frames // 3, 2 * num_frames // 3))
+        first = int(rng.integers(0, num_frames - length + 1))
+        turn = Turn(str(shape), first, first + length, bool(rng.integers(2)))
+        step_T2 = np.zeros((num_frames, 2))
+        step_T2[first : first + length, 0 if turn.is_vertical else 1] = rng.choice([-1, 1]) * rng.uniform(1, 2)
+        centre_T2 = rng.uniform(0, CANVAS, 2) + step_T2.cumsum(0)
+        movers.append(Mover(shape_sprite(turn.shape), contrasting_colour(base, rng), rng.uniform(16, 22), centre_T2))
+        turns.append(turn)
+    return paint(background, movers)[0], turns
 
 
 def occluding_shapes(rng: np.random.Generator, *, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Two or three shapes that cross and occlude each other: frames (T, S, S, 3) and object ids (T, S, S)."""
     side = CANVAS * 3 // 2
     background, base = texture(num_frames, side, rng, rng.uniform(0, 1))
-    movers = []
-    for shape in rng.choice(SHAPES, rng.integers(2, 4), replace=False):
-        start = rng.uniform(0.2, 0.8, 2) * side
-        centre_T2 = path(num_frames, start, rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.5))
-        colour = contrasting_colour(base, rng)
-        movers.append(Mover(shape_sprite(str(shape)), colour, rng.uniform(34, 54), centre_T2))
-    return paint(background, movers)
+    shapes = rng.choice(SHAPES, rng.integers(2, 4), replace=False)
+    return paint(background, [_wanderer(rng, str(shape), base, num_frames, side) for shape in shapes])
+
+
+def crossing_shapes(
+    rng: np.random.Generator, shapes: Sequence[str], *, num_frames: int, side: int = CANVAS * 3 // 2
+) -> tuple[np.ndarray, np.ndarray]:
+    """These shapes, which may be equal, crossing and occluding each other: frames (T, S, S, 3), ids (T, S, S)."""
+    background, base = texture(num_frames, side, rng, rng.uniform(0, 1))
+    return paint(background, [_wanderer(rng, shape, base, num_frames, side) for shape in shapes])
+
+
+def _wanderer(rng: np.random.Generator, shape: str, base_3: np.ndarray, num_frames: int, side: int) -> Mover:
+    start = rng.uniform(0.2, 0.8, 2) * side
+    centre_T2 = path(num_frames, start, rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.5))
+    colour = contrasting_colour(base_3, rng)
+    return Mover(shape_sprite(shape), colour, rng.uniform(34, 54) * side / (CANVAS * 3 // 2), centre_T2)
+
+
+def _flock(rng: np.random.Generator, digit: int, part: str, centre_T2: np.ndarray, unit: float, copies: int) -> Mover:
+    """Copies of one digit that fill the canvas like a flock of three by three does."""
+    contrast = rng.choice([-1, 1]) * rng.uniform(0.35, 0.6) * rng.uniform(0.7, 1, 3)
+    side = rng.uniform(20, 23) * unit * FLOCK / copies
+    return Mover(digit_sprite(digit, rng, part), contrast, side, centre_T2, copies)

@@ -11,3 +11,11 @@ class WorldSize:
     ssv2: tuple[int, int] = (1200, 400)
     cifar100: tuple[int, int] = (1500, 1000)
     davis2017: tuple[int, int] = (4, 8)
+    ucfrep_groups: int = 25
+    hmdb51: tuple[int, int] = (200, 100)
+    kinetics400: tuple[int, int] = (240, 120)
+    imagenet1k: tuple[int, int] = (300, 200)
+    finegym: tuple[int, int] = (480, 240)
+    charades: tuple[int, int] = (120, 60)
+    davis2016: tuple[int, int] = (3, 6)
+    youtube_vos: tuple[int, int] = (4, 8)

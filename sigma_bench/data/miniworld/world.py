@@ -5,7 +5,7 @@ seed drew it and how many samples it has, so that nothing here can pass for the 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from importlib import import_module
@@ -17,20 +17,30 @@ from sigma_bench.data.miniworld.job import Counts, Job
 from sigma_bench.data.miniworld.size import WorldSize
 from sigma_bench.records.store import write_atomically
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 UNFINISHED_MARKER = ".miniworld-unfinished"
-DATASETS = ("ucf101", "ssv2", "cifar100", "davis2017")
+DATASETS = (
+    *("ucf101", "ssv2", "cifar100", "davis2017"),
+    *("hmdb51", "kinetics400", "imagenet1k", "finegym", "charades", "davis2016", "youtube_vos"),
+)
 """Folders below the root; each is drawn by the module of that name in ``datasets/``."""
 
 
-def write_miniworld(root: Path, seed: int, *, size: WorldSize | None = None, num_workers: int = 2) -> Iterator[float]:
-    """Write all datasets below ``root``, yielding the share done; datasets already complete are left alone.
+def write_miniworld(
+    root: Path,
+    seed: int,
+    *,
+    folders: Sequence[str] = DATASETS,
+    size: WorldSize | None = None,
+    num_workers: int = 2,
+) -> Iterator[float]:
+    """Write datasets below ``root``, yielding the share done; those already complete are left alone.
 
     Raises:
         ValueError: a folder of that name holds something else than this mini world, or cannot be written.
     """
     size = size or WorldSize()
-    pending = [name for name in DATASETS if not _is_complete(root / name, seed, size)]
+    pending = [name for name in folders if not _is_complete(root / name, seed, size)]
     jobs: list[Job] = []
     markers: list[tuple[Path, Counts]] = []
     for name in pending:

@@ -1,13 +1,19 @@
-"""UCF101 in its official layout: ``ucfTrainTestlist/`` and ``UCF-101/<Class>/v_<Class>_gNN_cNN.avi``; split 1."""
+"""UCF101 in its official layout: ``ucfTrainTestlist/`` and ``UCF-101/<Class>/v_<Class>_gNN_cNN.avi``.
+
+Variants: ``split2`` and ``split3`` are the other official splits, ``1k`` is split 1 with SEVERE's subset as train.
+"""
 
 import re
 from pathlib import Path
 
 from sigma_bench.data.manifest import Manifest, Sample, Split, expected_counts, make_split
+from sigma_bench.data.readers.media import find_video
 from sigma_bench.data.readers.text_lists import lines
+from sigma_bench.data.subsets import draw_subset
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _GROUP = re.compile(r"^v_(?P<class>.+)_(?P<group>g\d+)_c\d+$")
+_NUMBER = {None: "01", "1k": "01", "split2": "02", "split3": "03"}
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:
@@ -16,15 +22,17 @@ def read(root: Path, card: DatasetCard) -> Manifest:
     index = {}
     for number, line in lines(lists / "classInd.txt"):
         position, _, name = line.partition(" ")
-        if not position.isdigit() or not name:
+        if not position.isdecimal() or not name:
             raise ValueError(f"{lists / 'classInd.txt'}: line {number}: expected '<number> <Class>', got '{line}'")
         index[name] = int(position) - 1
     world, expected = expected_counts(root, card)
     splits: dict[SplitName, Split] = {}
     names: tuple[SplitName, ...] = ("train", "test")
     for split in names:
-        path = lists / f"{split}list01.txt"
+        path = lists / f"{split}list{_NUMBER[card.variant]}.txt"
         samples = [_sample(root, path, number, line, index) for number, line in lines(path)]
+        if card.variant == "1k" and split == "train":
+            samples = draw_subset(samples)
         splits[split] = make_split(split, samples, expected[split], path)
     return Manifest(card.dataset, world, tuple(index), splits)
 
@@ -32,11 +40,11 @@ def read(root: Path, card: DatasetCard) -> Manifest:
 def _sample(root: Path, path: Path, number: int, line: str, index: dict[str, int]) -> Sample:
     relative = line.split(" ")[0]
     class_name, _, file_name = relative.partition("/")
-    match = _GROUP.match(Path(file_name).stem)
+    stem = Path(file_name).stem
+    match = _GROUP.match(stem)
     if class_name not in index or match is None:
         raise ValueError(
             f"{path}: line {number}: '{relative}' is not '<Class>/v_<Class>_gNN_cNN.avi' of a listed class"
         )
-    group = f"{match['class']}_{match['group']}"
-    video = root / "UCF-101" / relative
-    return Sample(Path(file_name).stem, video, "video", index[class_name], group)
+    video, media = find_video((root / "UCF-101" / class_name,), stem, ".avi")
+    return Sample(stem, video, media, index[class_name], group=f"{match['class']}_{match['group']}")

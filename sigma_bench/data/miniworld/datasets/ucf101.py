@@ -1,8 +1,9 @@
-"""Mini UCF101: ten classes by the digit shown; official naming with 25 groups, the first 7 of them test."""
+"""Mini UCF101: ten classes by the digit shown; official names, 25 groups, the first 7 of them test; with UCFRep."""
 
 from pathlib import Path
 
 from sigma_bench.data.miniworld.clips import flock_clip, stream
+from sigma_bench.data.miniworld.datasets import ucfrep
 from sigma_bench.data.miniworld.files import write_video
 from sigma_bench.data.miniworld.job import Counts, Job
 from sigma_bench.data.miniworld.scene import DIGITS
@@ -27,7 +28,9 @@ def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
     classes = [f"{label + 1} Digit{digit}" for label, digit in enumerate(DIGITS)]
     for file, content in (("classInd", classes), ("trainlist01", lists["train"]), ("testlist01", lists["test"])):
         write_atomically(folder / f"{file}.txt", ("\n".join(content) + "\n").encode())
-    return {"ucf101": {part: len(rows) for part, rows in lists.items()}}, jobs
+    counts = {part: len(rows) for part, rows in lists.items()}
+    repetitions, other_jobs = ucfrep.build(root, seed, size)
+    return {"ucf101": counts, "ucf101_1k": counts, **repetitions}, jobs + other_jobs
 
 
 def _write_ucf_clip(path: Path, seed: int, digit: int, group: int, clip: int, part: str) -> None:

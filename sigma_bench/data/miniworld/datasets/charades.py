@@ -1,0 +1,41 @@
+"""Mini Charades: several shapes that each move for a while, across or up and down; an action is a shape's movement.
+
+Ten of the 157 actions occur.  A frame shows which shapes are there, not which of them moves, nor how.
+"""
+
+from pathlib import Path
+
+from sigma_bench.data.miniworld.clips import stream, taking_turns
+from sigma_bench.data.miniworld.files import FRAMES_PER_SECOND, write_video
+from sigma_bench.data.miniworld.job import Counts, Job, counts_of
+from sigma_bench.data.miniworld.scene import SHAPES
+from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.records.store import write_atomically
+
+NUM_FRAMES = 36
+ACTION_STEP = 15
+"""Ids are 0, 15, 30 and so on: the shape's number times two, plus one if it moves up and down."""
+
+
+def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
+    """The lists, written; and the jobs that write the rest."""
+    jobs = []
+    for part, count in counts_of(size.charades).items():
+        rows = ["id,subject,scene,quality,relevance,verified,script,objects,descriptions,actions,length"]
+        for position in range(count):
+            name = f"{'TR' if part == 'train' else 'TE'}{position:03d}"
+            _, turns = taking_turns(stream(seed, "charades", name), num_frames=NUM_FRAMES)
+            actions = ";".join(
+                f"c{ACTION_STEP * (2 * SHAPES.index(turn.shape) + turn.is_vertical):03d} "
+                f"{turn.first / FRAMES_PER_SECOND:.2f} {turn.end / FRAMES_PER_SECOND:.2f}"
+                for turn in turns
+            )
+            rows.append(f"{name},,,,,,,,,{actions},{NUM_FRAMES / FRAMES_PER_SECOND:.2f}")
+            jobs.append(Job(_write_clip, (root / "Charades_v1_480" / f"{name}.mp4", seed)))
+        write_atomically(root / "Charades" / f"Charades_v1_{part}.csv", ("\n".join(rows) + "\n").encode())
+    return {"charades": counts_of(size.charades)}, jobs
+
+
+def _write_clip(path: Path, seed: int) -> None:
+    frames, _ = taking_turns(stream(seed, "charades", path.stem), num_frames=NUM_FRAMES)
+    write_video(path, frames)

@@ -1,0 +1,41 @@
+"""Mini DAVIS-2016: sequences of one moving shape, whose masks are 0 and 255."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sigma_bench.data.miniworld.clips import crossing_shapes, stream
+from sigma_bench.data.miniworld.files import write_jpeg
+from sigma_bench.data.miniworld.job import Counts, Job, counts_of
+from sigma_bench.data.miniworld.scene import SHAPES
+from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.records.store import write_atomically
+
+NUM_FRAMES = 20
+
+
+def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
+    """The lists, written; and the jobs that write the rest."""
+    home = root / "DAVIS"
+    jobs = []
+    for official, count in (("train", size.davis2016[0]), ("val", size.davis2016[1])):
+        names = [f"shape-{official}-{number:02d}" for number in range(count)]
+        rows = [
+            f"/JPEGImages/480p/{name}/{frame:05d}.jpg /Annotations/480p/{name}/{frame:05d}.png"
+            for name in names
+            for frame in range(NUM_FRAMES)
+        ]
+        write_atomically(home / "ImageSets" / "480p" / f"{official}.txt", ("\n".join(rows) + "\n").encode())
+        jobs += [Job(_write_sequence, (home, seed, name)) for name in names]
+    return {"davis2016": counts_of(size.davis2016)}, jobs
+
+
+def _write_sequence(home: Path, seed: int, name: str) -> None:
+    rng = stream(seed, "davis2016", name)
+    frames, owners = crossing_shapes(rng, [str(rng.choice(SHAPES))], num_frames=NUM_FRAMES)
+    masks = home / "Annotations" / "480p" / name
+    masks.mkdir(parents=True, exist_ok=True)
+    for number, (frame, owner) in enumerate(zip(frames, owners, strict=True)):
+        write_jpeg(home / "JPEGImages" / "480p" / name / f"{number:05d}.jpg", frame)
+        Image.fromarray(np.where(owner > 0, 255, 0).astype(np.uint8)).save(masks / f"{number:05d}.png")

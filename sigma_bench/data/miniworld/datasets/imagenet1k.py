@@ -1,0 +1,24 @@
+"""Mini ImageNet-1K: ten classes by the digit shown, JPEG stills in folders named like WordNet's ids."""
+
+from pathlib import Path
+
+from sigma_bench.data.miniworld.clips import flock_clip, stream
+from sigma_bench.data.miniworld.files import write_jpeg
+from sigma_bench.data.miniworld.job import Counts, Job, counts_of
+from sigma_bench.data.miniworld.scene import DIGITS
+from sigma_bench.data.miniworld.size import WorldSize
+
+
+def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
+    """The jobs that write the images; there are no lists."""
+    jobs = []
+    for part, folder in (("train", "train"), ("test", "val")):
+        for position in range(counts_of(size.imagenet1k)[part]):
+            digit = position % len(DIGITS)
+            path = root / folder / f"n{digit:08d}" / f"n{digit:08d}_{part}{position}.JPEG"
+            jobs.append(Job(_write_image, (path, seed, digit, part)))
+    return {"imagenet1k": counts_of(size.imagenet1k)}, jobs
+
+
+def _write_image(path: Path, seed: int, digit: int, part: str) -> None:
+    write_jpeg(path, flock_clip(stream(seed, "imagenet1k", path.stem), digit=digit, part=part, num_frames=1)[0])

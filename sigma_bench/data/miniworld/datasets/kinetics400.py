@@ -1,0 +1,34 @@
+"""Mini Kinetics-400: eight classes by digit and by how many there are, appearance and scene; ActivityNet's csv."""
+
+from pathlib import Path
+
+from sigma_bench.data.miniworld.clips import flock_clip, stream
+from sigma_bench.data.miniworld.files import write_video
+from sigma_bench.data.miniworld.job import Counts, Job, counts_of
+from sigma_bench.data.miniworld.scene import DIGITS
+from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.records.store import write_atomically
+
+COPIES = {"few": 2, "many": 4}
+NUM_DIGITS = 4
+
+
+def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
+    """The lists, written; and the jobs that write the rest."""
+    classes = [(crowd, digit) for crowd in COPIES for digit in range(NUM_DIGITS)]
+    jobs = []
+    for part, official, count in (("train", "train", size.kinetics400[0]), ("test", "val", size.kinetics400[1])):
+        rows = ["label,youtube_id,time_start,time_end,split,is_cc"]
+        for position in range(count):
+            crowd, digit = classes[position % len(classes)]
+            label, video = f"{crowd} {DIGITS[digit].lower()}s", f"{part[:2]}{position:09d}"
+            rows.append(f"{label},{video},{position},{position + 10},{official},1")
+            path = root / official / label / f"{video}_{position:06d}_{position + 10:06d}.mp4"
+            jobs.append(Job(_write_clip, (path, seed, digit, COPIES[crowd], part)))
+        write_atomically(root / f"kinetics-400_{official}.csv", ("\n".join(rows) + "\n").encode())
+    return {"kinetics400": counts_of(size.kinetics400)}, jobs
+
+
+def _write_clip(path: Path, seed: int, digit: int, copies: int, part: str) -> None:
+    rng = stream(seed, "kinetics400", path.stem)
+    write_video(path, flock_clip(rng, digit=digit, part=part, num_frames=16, copies=copies, speed_px=(0.5, 2.0)))

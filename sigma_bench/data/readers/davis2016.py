@@ -1,0 +1,40 @@
+"""DAVIS-2016 in its official layout (480p): one object per sequence, whose masks are 0 and 255.
+
+Sequences are named by ``ImageSets/480p/{train,val}.txt`` (pairs of frame and mask) or
+``ImageSets/2016/{train,val}.txt`` (names); everything lies in ``DAVIS/`` or in the dataset's folder itself.
+"""
+
+from pathlib import Path
+
+from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
+from sigma_bench.data.readers.text_lists import lines
+from sigma_bench.specs.dataset import DatasetCard, SplitName
+
+_LIST: dict[SplitName, str] = {"train": "train", "test": "val"}
+
+
+def read(root: Path, card: DatasetCard) -> Manifest:
+    """Find DAVIS-2016 below ``root``; ``val`` plays the test."""
+    home = root / "DAVIS" if (root / "DAVIS").is_dir() else root
+    world, expected = expected_counts(root, card)
+    splits = {}
+    for split, official in _LIST.items():
+        pairs, names = (home / "ImageSets" / kind / f"{official}.txt" for kind in ("480p", "2016"))
+        path = names if names.exists() and not pairs.exists() else pairs
+        sequences = dict.fromkeys(_sequence(path, number, line) for number, line in lines(path))
+        samples = [_sample(home, name) for name in sequences]
+        splits[split] = make_split(split, samples, expected[split], path)
+    return Manifest(card.dataset, world, None, splits)
+
+
+def _sequence(path: Path, number: int, line: str) -> str:
+    parts = line.split()[0].strip("/").split("/")
+    if len(parts) not in (1, 4):
+        raise ValueError(f"{path}: line {number}: expected '/JPEGImages/480p/<sequence>/<frame>.jpg ...', got '{line}'")
+    return parts[-2] if len(parts) == 4 else parts[0]
+
+
+def _sample(home: Path, name: str) -> Sample:
+    masks = home / "Annotations" / "480p" / name
+    frames = home / "JPEGImages" / "480p" / name
+    return Sample(name, frames, "frame_folder", None, group=name, mask_folder=masks, mask_kind="binary")

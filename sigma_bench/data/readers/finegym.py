@@ -1,0 +1,75 @@
+"""FineGym sub-actions: ``annotations/gym99_{train,val}.txt`` (and gym288) and ``subactions/<id>.mp4``.
+
+A line is ``<sub-action id>[.avi|.mp4] <label>``; the lists without a file ending are FineGym's own, which SEVERE
+calls ``*_org.txt``.  Variants: ``gym99``, ``gym288``; ``fx_s1`` and ``ub_s1`` are the classes of one set of
+elements, numbered from 0; ``gym99_1k`` has SEVERE's subset as train.  An id is
+``<video>_E_<event>_A_<sub-action>``, in seconds.
+"""
+
+import re
+from pathlib import Path
+
+from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
+from sigma_bench.data.readers.media import find_video
+from sigma_bench.data.readers.text_lists import lines
+from sigma_bench.data.subsets import draw_subset
+from sigma_bench.specs.dataset import DatasetCard, SplitName
+
+_OFFICIAL_NAME: dict[SplitName, str] = {"train": "train", "test": "val"}
+_ID = re.compile(r"^.{11}_E_\d+_\d+_A_\d+_\d+$")
+_CLASSES = {"fx_s1": range(6, 17), "ub_s1": range(74, 89)}
+"""Of Gym99: leaps, jumps and hops on the floor; circles on the uneven bars."""
+_FOLDERS = ("subactions", "videos")
+
+
+def read(root: Path, card: DatasetCard) -> Manifest:
+    """Find FineGym below ``root``; the validation split plays the test.
+
+    Groups are sub-actions: the official split has 39 videos and 265 events on both sides.
+    """
+    level = "gym288" if card.variant == "gym288" else "gym99"
+    kept = _CLASSES.get(card.variant or "", range(288 if level == "gym288" else 99))
+    world, expected = expected_counts(root, card)
+    splits = {}
+    for split, official in _OFFICIAL_NAME.items():
+        path = _list_of(root / "annotations", f"{level}_{official}")
+        rows = [_row(path, number, line) for number, line in lines(path)]
+        samples = [_sample(root, name, kept.index(label)) for name, label in rows if label in kept]
+        if card.variant == "gym99_1k" and split == "train":
+            samples = draw_subset(samples)
+        splits[split] = make_split(split, samples, expected[split], path)
+    names = _class_names(root / "annotations", level)
+    return Manifest(card.dataset, world, tuple(names.get(label, str(label)) for label in kept), splits)
+
+
+def _list_of(folder: Path, name: str) -> Path:
+    """The list under SEVERE's name for it or FineGym's own."""
+    original = folder / f"{name}_org.txt"
+    return original if original.exists() and not (folder / f"{name}.txt").exists() else folder / f"{name}.txt"
+
+
+def _row(path: Path, number: int, line: str) -> tuple[str, int]:
+    file, _, label = line.rpartition(" ")
+    name = file.removesuffix(".avi").removesuffix(".mp4")
+    if not label.isdecimal() or not _ID.match(name):
+        raise ValueError(f"{path}: line {number}: expected '<sub-action id> <label>', got '{line}'")
+    return name, int(label)
+
+
+def _sample(root: Path, name: str, label: int) -> Sample:
+    video, media = find_video(tuple(root / folder for folder in _FOLDERS), name, ".mp4")
+    return Sample(name, video, media, label, group=name)
+
+
+def _class_names(folder: Path, level: str) -> dict[int, str]:
+    """From FineGym's ``gym99_categories.txt`` (``Clabel: 0; set: 1; <name>``) where it is there."""
+    path = folder / f"{level}_categories.txt"
+    if not path.exists():
+        return {}
+    names = {}
+    for number, line in lines(path):
+        match = re.match(r"Clabel:\s*(\d+);.*;\s*(.+)$", line)
+        if match is None:
+            raise ValueError(f"{path}: line {number}: expected 'Clabel: <number>; set: <number>; <name>', got '{line}'")
+        names[int(match[1])] = match[2]
+    return names

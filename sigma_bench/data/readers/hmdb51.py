@@ -1,0 +1,53 @@
+"""HMDB51: ``testTrainMulti_7030_splits/<class>_test_split<n>.txt`` and ``hmdb51_org/<class>/<file>.avi``.
+
+Variants: ``split2`` and ``split3`` are the other official splits.  The official clips of one source carry its name,
+which no split has on both sides: the group.
+"""
+
+import re
+from pathlib import Path
+
+from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
+from sigma_bench.data.readers.media import find_video
+from sigma_bench.data.readers.text_lists import lines
+from sigma_bench.specs.dataset import DatasetCard, SplitName
+
+_NUMBER = {None: 1, "split2": 2, "split3": 3}
+_USED_AS: dict[SplitName, str] = {"train": "1", "test": "2"}
+_SOURCE = re.compile(r"^(?P<source>.+)_[fulh]_[cn]m_np\d+_(?:fr|ba|le|ri)_(?:goo|med|bad)_\d+$")
+"""Then visible body part, camera motion, number of people, viewpoint, quality and number of the clip."""
+
+
+def read(root: Path, card: DatasetCard) -> Manifest:
+    """Find HMDB51 below ``root``; classes are in alphabetical order, as everybody numbers them."""
+    lists, number = root / "testTrainMulti_7030_splits", _NUMBER[card.variant]
+    ending = f"_test_split{number}.txt"
+    classes = tuple(sorted(path.name.removesuffix(ending) for path in lists.glob(f"*{ending}")))
+    if not classes:
+        raise ValueError(f"{lists}: there is no '<class>{ending}' here")
+    rows = [(label, row) for label, name in enumerate(classes) for row in _rows(lists / f"{name}{ending}")]
+    world, expected = expected_counts(root, card)
+    splits = {}
+    for split, used in _USED_AS.items():
+        samples = [_sample(root, classes[label], label, name) for label, (name, use) in rows if use == used]
+        splits[split] = make_split(split, samples, expected[split], lists)
+    return Manifest(card.dataset, world, classes, splits)
+
+
+def _rows(path: Path) -> list[tuple[str, str]]:
+    """File name and use (0 unused, 1 train, 2 test) of one class."""
+    rows = []
+    for number, line in lines(path):
+        name, _, use = line.rpartition(" ")
+        if use not in ("0", "1", "2") or not _SOURCE.match(Path(name).stem):
+            raise ValueError(f"{path}: line {number}: expected '<clip>.avi <0, 1 or 2>', got '{line}'")
+        rows.append((name, use))
+    return rows
+
+
+def _sample(root: Path, name: str, label: int, file: str) -> Sample:
+    stem = Path(file).stem
+    match = _SOURCE.match(stem)
+    assert match is not None
+    video, media = find_video((root / "hmdb51_org" / name,), stem, ".avi")
+    return Sample(f"{name}/{stem}", video, media, label, group=match["source"])

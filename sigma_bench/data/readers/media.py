@@ -1,0 +1,32 @@
+"""Finding the file of a listed video, whatever container this copy has it in, or a folder of its frames."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from sigma_bench.data.manifest import Media
+
+VIDEO_SUFFIXES = (".mp4", ".avi", ".webm", ".mkv")
+
+
+class Found(NamedTuple):
+    """Where a sample lies and what it is."""
+
+    path: Path
+    media: Media
+
+
+def find_video(folders: tuple[Path, ...], stem: str, suffix: str) -> Found:
+    """The video of that name in the first folder that has it, or the folder of its frames.
+
+    Args:
+        suffix: of the official files; where nothing is found, the path is that of the official file in the first
+            folder, which then counts as missing.
+    """
+    for folder in folders:
+        for candidate in dict.fromkeys((suffix, *VIDEO_SUFFIXES)):
+            path = folder / f"{stem}{candidate}"
+            if path.is_file():
+                return Found(path, "video")
+        if (folder / stem).is_dir():
+            return Found(folder / stem, "frame_folder")
+    return Found(folders[0] / f"{stem}{suffix}", "video")

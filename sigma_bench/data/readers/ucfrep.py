@@ -1,0 +1,63 @@
+"""UCFRep: repetition labels of 526 videos of UCF101, as text (``UCFRep/annotations/repetition_label/<Class>.txt``).
+
+Groups g01 to g20 are train and g21 to g25 are val, which plays the test; videos without repetitions, whose line is
+0, are not part of the dataset.  Frames are numbered from 1 in the files and from 0 here.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from sigma_bench.data.annotations import CycleBounds
+from sigma_bench.data.manifest import Manifest, Sample, Split, expected_counts, make_split
+from sigma_bench.data.readers.media import find_video
+from sigma_bench.data.readers.text_lists import lines
+from sigma_bench.specs.dataset import DatasetCard, SplitName
+
+_VIDEO = re.compile(r"^v_(?P<class>[A-Za-z]+)_g(?P<group>\d\d)_c\d\d$")
+_LAST_TRAIN_GROUP = 20
+_FOLDER_OF_CLASS = {"HandStandPushups": "HandstandPushups"}
+"""UCF101 spells the class of these files otherwise in its folder's name."""
+
+
+def read(root: Path, card: DatasetCard) -> Manifest:
+    """Find UCFRep in UCF101's folder; a sample's annotation is where its cycles begin and end."""
+    folder = root / "UCFRep" / "annotations" / "repetition_label"
+    paths = sorted(folder.glob("*.txt"))
+    if not paths:
+        raise ValueError(f"{folder}: there are no repetition labels here ('<Class>.txt' of ucf526_annotations.zip)")
+    world, expected = expected_counts(root, card)
+    samples: dict[SplitName, list[Sample]] = {"train": [], "test": []}
+    for path in paths:
+        for name, group, bounds in _videos(path):
+            is_train = group <= _LAST_TRAIN_GROUP
+            samples["train" if is_train else "test"].append(_sample(root, name, bounds))
+    splits: dict[SplitName, Split] = {
+        name: make_split(name, found, expected[name], folder) for name, found in samples.items()
+    }
+    return Manifest(card.dataset, world, None, splits)
+
+
+def _videos(path: Path) -> Iterator[tuple[str, int, CycleBounds]]:
+    """Name, group and cycles of the videos of one class that repeat anything."""
+    rows = list(lines(path))
+    for (number, name), (number_of_bounds, text) in zip(rows[::2], rows[1::2], strict=False):
+        match = _VIDEO.match(name)
+        if match is None:
+            raise ValueError(f"{path}: line {number}: expected 'v_<Class>_gNN_cNN', got '{name}'")
+        numbers = text.split()
+        frames = [int(number) for number in numbers if number.isdecimal()]
+        if len(frames) < len(numbers) or frames != sorted(set(frames)):
+            raise ValueError(f"{path}: line {number_of_bounds}: expected ascending frame numbers, got '{text}'")
+        if frames != [0]:
+            yield name, int(match["group"]), CycleBounds(tuple(frame - 1 for frame in frames))
+    if len(rows) % 2:
+        raise ValueError(f"{path}: line {rows[-1][0]}: the frames of '{rows[-1][1]}' are missing")
+
+
+def _sample(root: Path, name: str, bounds: CycleBounds) -> Sample:
+    match = _VIDEO.match(name)
+    assert match is not None
+    folder = _FOLDER_OF_CLASS.get(match["class"], match["class"])
+    video, media = find_video((root / "UCF-101" / folder,), name, ".avi")
+    return Sample(name, video, media, None, group=f"{match['class']}_g{match['group']}", annotation=bounds)

@@ -1,0 +1,55 @@
+"""YouTube-VOS, the official train archive: ``train/{JPEGImages,Annotations}/<video>/`` and ``train/meta.json``.
+
+Only every fifth frame has a mask, and the official validation masks show first appearances only.  So a fifth of the
+train videos is held out for the test, by the list of ids that TimeTuning (arXiv 2308.11796) published.  Masks are
+read at the level of categories: two people are one thing.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sigma_bench.data.annotations import ObjectCategories
+from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
+from sigma_bench.data.readers.text_lists import lines, read_object
+from sigma_bench.resources import declarations
+from sigma_bench.specs.dataset import DatasetCard, SplitName
+
+HELD_OUT = "datasets/youtube_vos_held_out.txt"
+
+
+def read(root: Path, card: DatasetCard) -> Manifest:
+    """Find YouTube-VOS below ``root``; the mini world brings a list of its own (``held_out.txt``)."""
+    meta = root / "train" / "meta.json"
+    videos = read_object(meta).get("videos")
+    if not isinstance(videos, dict) or not all(isinstance(video, dict) for video in videos.values()):
+        raise ValueError(f"{meta}: expected {{'videos': {{<video>: {{'objects': ...}}}}}}")
+    world, expected = expected_counts(root, card)
+    own = root / "held_out.txt"
+    held_out = {
+        line for _, line in lines(own if own.exists() else declarations("tasks") / HELD_OUT) if not line.startswith("#")
+    }
+    objects = {name: _objects(meta, name, video) for name, video in videos.items()}
+    categories = sorted({category for of_video in objects.values() for category in of_video.values()})
+    number_of = {category: number for number, category in enumerate(categories, start=1)}
+    by_split: dict[SplitName, list[Sample]] = {"train": [], "test": []}
+    for name in sorted(objects):
+        numbers = tuple((object_id, number_of[category]) for object_id, category in sorted(objects[name].items()))
+        by_split["test" if name in held_out else "train"].append(_sample(root, name, numbers))
+    splits = {name: make_split(name, samples, expected[name], meta) for name, samples in by_split.items()}
+    return Manifest(card.dataset, world, tuple(categories), splits)
+
+
+def _objects(meta: Path, name: str, video: Mapping[str, Any]) -> dict[int, str]:
+    """Category by the id that an object has in the masks."""
+    objects = video.get("objects")
+    if not isinstance(objects, dict) or not all(
+        key.isdecimal() and isinstance(value, dict) and "category" in value for key, value in objects.items()
+    ):
+        raise ValueError(f"{meta}: video '{name}' has an object without a number or a category")
+    return {int(key): str(value["category"]) for key, value in objects.items()}
+
+
+def _sample(root: Path, name: str, numbers: tuple[tuple[int, int], ...]) -> Sample:
+    frames, masks = (root / "train" / kind / name for kind in ("JPEGImages", "Annotations"))
+    return Sample(name, frames, "frame_folder", None, name, mask_folder=masks, annotation=ObjectCategories(numbers))

@@ -1,0 +1,74 @@
+"""Sequences of frames with masks, paired by file name.
+
+Shapes: T frames, C colours, H W pixels; uint8.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from sigma_bench.data.annotations import ObjectCategories
+from sigma_bench.data.decoder import DecodeError
+from sigma_bench.data.images import FrameFolderDecoder, numbered_files, read_palette_mask
+from sigma_bench.data.manifest import Sample
+from sigma_bench.data.transforms import squash, squash_masks
+from sigma_bench.metrics.segmentation import VOID
+
+
+class MaskedSequence:
+    """The frames of a sample that have a mask.
+
+    Masks at the level of categories are sparse (YouTube-VOS): frames without one are left out.  Elsewhere every frame
+    must have one.
+
+    Raises:
+        DecodeError: a mask is missing, there is none, or, when reading, a file does not decode.
+    """
+
+    def __init__(self, sample: Sample) -> None:
+        assert sample.mask_folder is not None
+        self._sample = sample
+        masks = {path.stem: path for path in numbered_files(sample.mask_folder, (".png",))}
+        frames = FrameFolderDecoder(sample.path).paths
+        absent = [path for path in frames if path.stem not in masks]
+        if absent and not isinstance(sample.annotation, ObjectCategories):
+            raise DecodeError(f"{sample.mask_folder / absent[0].stem}.png: the mask of this frame is missing")
+        self._frames = [path for path in frames if path.stem in masks]
+        self._masks = [masks[path.stem] for path in self._frames]
+        if not self._frames:
+            raise DecodeError(f"{sample.mask_folder}: no mask here has a frame in {sample.path}")
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def read(self, indices: Sequence[int], image_size: int) -> tuple[Tensor, np.ndarray]:
+        """Frames (T, C, H, W) and ids (T, H, W), both squashed to a square."""
+        frame_THWC = FrameFolderDecoder(self._sample.path, self._frames).frames(indices)
+        mask_THW = np.stack([self._ids(read_palette_mask(self._masks[index])) for index in indices])
+        return squash(frame_THWC, image_size), squash_masks(mask_THW, image_size)
+
+    def _ids(self, mask_HW: np.ndarray) -> np.ndarray:
+        if self._sample.mask_kind == "binary":
+            return (mask_HW > 0).astype(np.uint8)
+        if isinstance(self._sample.annotation, ObjectCategories):
+            return category_level(mask_HW, self._sample.annotation)
+        return mask_HW
+
+
+def category_level(mask_HW: np.ndarray, objects: ObjectCategories) -> np.ndarray:
+    """Object ids replaced by the numbers of their categories; background and void stay.
+
+    All at once through a table: one id after another, a new number would be taken for a later object's old id.
+
+    Raises:
+        DecodeError: an id that the annotation does not know.
+    """
+    table = np.full(256, -1)
+    table[[0, VOID]] = 0, VOID
+    for object_id, category in objects.categories:
+        table[object_id] = category
+    mapped = table[mask_HW]
+    if (mapped < 0).any():
+        raise DecodeError(f"a mask has the object {mask_HW[mapped < 0][0]}, which the annotation does not name")
+    return mapped.astype(np.uint8)

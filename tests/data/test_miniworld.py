@@ -8,16 +8,31 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from sigma_bench.data.annotations import CycleBounds, ObjectCategories
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.images import read_palette_mask
-from sigma_bench.data.miniworld.clips import flock_clip, occluding_shapes, stream
+from sigma_bench.data.miniworld.clips import flock_clip, moving_flock, occluding_shapes, stream, taking_turns
 from sigma_bench.data.miniworld.size import WorldSize
 from sigma_bench.data.miniworld.world import write_miniworld
+from sigma_bench.data.sequences import MaskedSequence
 from sigma_bench.specs.catalogue import load_dataset
 from tests.conftest import SMALL
 
-TINY = WorldSize(ucf_clips_per_group=1, ssv2=(8, 8), cifar100=(10, 10), davis2017=(1, 1))
+TINY = WorldSize(
+    ucf_clips_per_group=1,
+    ssv2=(8, 8),
+    cifar100=(10, 10),
+    davis2017=(1, 1),
+    ucfrep_groups=(1, 1),
+    hmdb51=(5, 5),
+    kinetics400=(8, 8),
+    imagenet1k=(10, 10),
+    finegym=(12, 12),
+    charades=(2, 1),
+    davis2016=(1, 1),
+    youtube_vos=(1, 1),
+)
 
 
 def tree_digest(root: Path) -> str:
@@ -51,12 +66,21 @@ def test_another_seed_or_a_real_dataset_in_the_folder_is_refused(tmp_path: Path)
         list(write_miniworld(tmp_path, 0, size=TINY))
 
 
-@pytest.mark.parametrize("name", ["ucf101", "ssv2", "cifar100", "davis2017"])
+EXPECTED = {
+    **{"ucf101": (180, 70), "ucf101_1k": (180, 70), "ucfrep": (16, 8), "hmdb51": SMALL.hmdb51, "ssv2": SMALL.ssv2},
+    **{name: getattr(SMALL, name) for name in ("cifar100", "kinetics400", "imagenet1k", "charades")},
+    **{name: getattr(SMALL, name) for name in ("davis2016", "davis2017", "youtube_vos")},
+    **dict.fromkeys(("finegym_gym99", "finegym_gym288", "finegym_gym99_1k"), SMALL.finegym),
+    **dict.fromkeys(("finegym_fx_s1", "finegym_ub_s1"), (SMALL.finegym[0] // 2, SMALL.finegym[1] // 2)),
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
 def test_every_dataset_reads_back_through_its_official_reader(world: Path, name: str) -> None:
     manifest = open_dataset(load_dataset(name), world)
-    expected = {"ucf101": (180, 70), "ssv2": SMALL.ssv2, "cifar100": SMALL.cifar100, "davis2017": SMALL.davis2017}
     assert manifest.world == "mini"
-    assert tuple(len(manifest.splits[split].samples) for split in ("train", "test")) == expected[name]
+    assert tuple(len(manifest.splits[split].samples) for split in ("train", "test")) == EXPECTED[name]
+    assert not any(split.missing for split in manifest.splits.values())
     groups = [{sample.group for sample in manifest.splits[split].samples} for split in ("train", "test")]
     assert not groups[0] & groups[1]
 
@@ -91,6 +115,51 @@ def test_direction_cannot_be_read_from_one_frame() -> None:
     accuracy = LogisticRegression(C=1e-3, max_iter=200).fit(train, label).score(test, truth)
     # Chance is 1/8 and the standard error over 400 frames is 0.0165: four of them either way.
     assert abs(accuracy - 0.125) < 0.066
+
+
+def test_neither_number_nor_order_of_movements_can_be_read_from_one_frame() -> None:
+    words = (((0, 1),), ((0, 1), (0, -1)), ((0, -1), (0, 1)), ((0, 1), (0, 1)))
+
+    def frames(part: str, count: int) -> tuple[np.ndarray, np.ndarray]:
+        clips = [moving_flock(stream(6, part, i), words[i % 4], part=part, num_frames=20)[10] for i in range(count)]
+        return np.stack(clips)[:, ::2, ::2].reshape(count, -1) / 255, np.arange(count) % 4
+
+    (train, label), (test, truth) = frames("train", 400), frames("test", 300)
+    accuracy = LogisticRegression(C=1e-3, max_iter=200).fit(train, label).score(test, truth)
+    assert abs(accuracy - 0.25) < 4 * 0.025  # four standard errors over 300 frames
+
+
+def test_a_swing_repeats_as_often_as_its_label_says(world: Path) -> None:
+    """The flock is where it began at every bound, and as far away as it gets once in between."""
+    sample = open_dataset(load_dataset("ucfrep"), world).splits["train"].samples[1]
+    assert isinstance(sample.annotation, CycleBounds)
+    bounds = np.array(sample.annotation.bounds)
+    frame_THWC = open_media(sample).frames(range(int(bounds[-1]) + 1)).astype(int)
+    away = np.abs(frame_THWC - frame_THWC[bounds[0]]).mean((1, 2, 3))
+    middles = (bounds[:-1] + bounds[1:]) // 2
+    assert away[bounds].max() < 0.6 * away[middles].min()
+    assert 2 <= sample.annotation.count <= 7
+
+
+def test_an_action_is_where_its_shape_moves() -> None:
+    frames, turns = taking_turns(stream(0, "charades", "any"), num_frames=36)
+    change = np.abs(np.diff(frames.astype(int), axis=0)).mean((1, 2, 3))
+    active = [any(turn.first <= t + 1 < turn.end for turn in turns) for t in range(35)]
+    if not all(active):
+        assert change[np.array(active)].mean() > 2 * change[~np.array(active)].mean()
+    assert len({turn.shape for turn in turns}) == len(turns) >= 2
+
+
+def test_categories_of_masks_are_the_shapes_drawn(world: Path) -> None:
+    manifest = open_dataset(load_dataset("youtube_vos"), world)
+    twins = [s for split in manifest.splits.values() for s in split.samples if s.id.endswith("0")]
+    for sample in twins:
+        assert isinstance(sample.annotation, ObjectCategories)
+        numbers = [category for _, category in sample.annotation.categories]
+        assert len(numbers) == 3 and len(set(numbers)) == 2, "two of three objects are of one category"
+        sequence = MaskedSequence(sample)
+        assert len(sequence) == 4, "every fifth of twenty frames has a mask"
+        assert set(np.unique(sequence.read([0, 3], 64)[1])) <= {0, *numbers}
 
 
 def test_a_passing_flock_leaves_mean_colours_alone() -> None:

@@ -11,7 +11,7 @@ class WorldSize:
     ssv2: tuple[int, int] = (1200, 400)
     cifar100: tuple[int, int] = (1500, 1000)
     davis2017: tuple[int, int] = (4, 8)
-    ucfrep_groups: int = 25
+    ucfrep_groups: tuple[int, int] = (20, 5)
     hmdb51: tuple[int, int] = (200, 100)
     kinetics400: tuple[int, int] = (240, 120)
     imagenet1k: tuple[int, int] = (300, 200)

@@ -34,9 +34,11 @@ def demo(
     from sigma_bench.data.clips import ClipMemory
     from sigma_bench.data.pretraining import DecodedVideos
     from sigma_bench.models.zoo import load_encoder
+    from sigma_bench.protocols.features import FeatureCache
     from sigma_bench.training.batches import RunOptions
 
-    clips, decoded = ClipMemory(CLIP_BYTES), DecodedVideos(VIDEO_BYTES)
+    cache = FeatureCache(output / "features", ClipMemory(CLIP_BYTES))
+    decoded = DecodedVideos(VIDEO_BYTES)
     recipes = [catalogue.load_recipe(name) for name in recipe]
     world = output / "world"
     jobs = [(catalogue.resolve(catalogue.load_task(name)), world) for name in catalogue.load_suite("demo").tasks]
@@ -47,6 +49,6 @@ def demo(
             pretrain_with_progress(spec, world, folder, seed=seed, options=RunOptions(decoded=decoded))
         statistics = [f"statistics:{CONTROLS}"] if seed == 0 else []
         for name in (*map(str, folders), f"random:{CONTROLS}", *statistics):
-            evaluate_with_progress(load_encoder(name, seed=seed), jobs, output, seed=0, clips=clips)
+            evaluate_with_progress(load_encoder(name, seed=seed), jobs, output, seed=0, cache=cache)
     show_board(BOARD, output, world=world)
     out.print(f"report: {output / 'report.html'}")

@@ -12,9 +12,9 @@ from sigma_bench.specs.dataset import DatasetCard, SplitSpec
 from sigma_bench.specs.task import ResolvedTask, Task
 
 if TYPE_CHECKING:
-    from sigma_bench.data.clips import ClipMemory
     from sigma_bench.data.manifest import Manifest
     from sigma_bench.models.encoder import Encoder
+    from sigma_bench.protocols.features import FeatureCache
 
 
 def evaluate(
@@ -53,9 +53,9 @@ def evaluate_with_progress(
     output: Path,
     *,
     seed: int,
-    clips: "ClipMemory | None" = None,
+    cache: "FeatureCache | None" = None,
 ) -> None:
-    """Run or find every task, one progress line each, then one line per score; ``clips`` is shared by encoders."""
+    """Run or find every task, one progress line each, then one line per score."""
     from sigma_bench.runs.plan import find_or_evaluate
 
     with progress() as display:
@@ -65,15 +65,13 @@ def evaluate_with_progress(
             def report(phase: str, done: int, total: int, bar: Any = bar, name: str = task.task) -> None:
                 display.update(bar, description=f"{encoder.card.model}  {name}  {phase}", completed=done, total=total)
 
-            record, path, was_there = find_or_evaluate(
-                encoder, task, source, output, seed=seed, report=report, clips=clips
-            )
+            found = find_or_evaluate(encoder, task, source, output, seed=seed, report=report, cache=cache)
             display.remove_task(bar)
-            score = record.scores[0]
+            score = found.record.scores[0]
             low, high = score.interval.low, score.interval.high
             display.console.print(
                 f"{encoder.card.model:24} {task.task:28} {score.metric} {100 * score.value:5.1f} "
-                f"({100 * low:.1f} to {100 * high:.1f})  {'recorded before' if was_there else path.name}"
+                f"({100 * low:.1f} to {100 * high:.1f})  {'recorded before' if found.was_there else found.path.name}"
             )
 
 

@@ -57,7 +57,7 @@ def _overlays(output: Path, world: Path | None) -> list[tuple[str, bytes]]:
     """Pictures of both clusterings of the first pretraining seed's models."""
     from sigma_bench.records.store import Store
     from sigma_bench.runs.overlays import segmentation_overlays
-    from sigma_bench.specs.protocol import SegmentationProtocol
+    from sigma_bench.specs.segmentation import SegmentationProtocol
 
     if world is None:
         err.print("no --data, so the report has no segmentation pictures")

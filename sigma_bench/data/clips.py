@@ -3,7 +3,7 @@
 Shapes: V clips of one video, C colours, T frames, H W pixels; uint8.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,11 +15,11 @@ from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.sampling import clip_indices
 from sigma_bench.data.transforms import centre_crop
-from sigma_bench.specs.protocol import ClipSpec
+from sigma_bench.specs.clip import ClipSpec
 
 
-class EvaluationClips(Dataset[tuple[int, Tensor | str]]):
-    """Every sample once: (index, clips (V, T, C, H, W)), or (index, reason) where decoding fails."""
+class EvaluationClips(Dataset[Tensor | str]):
+    """Every sample once: its clips (V, T, C, H, W), or the reason where decoding fails."""
 
     def __init__(self, samples: Sequence[Sample], clip: ClipSpec, *, num_frames: int, image_size: int) -> None:
         self.samples, self.clip = samples, clip
@@ -28,11 +28,11 @@ class EvaluationClips(Dataset[tuple[int, Tensor | str]]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> tuple[int, Tensor | str]:
+    def __getitem__(self, index: int) -> Tensor | str:
         try:
-            return index, self._clips(self.samples[index])
+            return self._clips(self.samples[index])
         except DecodeError as error:
-            return index, str(error)
+            return str(error)
 
     def _clips(self, sample: Sample) -> Tensor:
         decoder = open_media(sample)
@@ -43,28 +43,24 @@ class EvaluationClips(Dataset[tuple[int, Tensor | str]]):
 
 
 class ClipMemory:
-    """Decoded clips of a few splits, kept while they fit: models that want the same clips decode them once.
+    """Decoded clips, kept while they fit: models that want the same clips decode them once.
 
     Args:
-        limit_bytes: of all clips kept; a split that does not fit any more is decoded whenever it is asked for.
+        limit_bytes: of all clips kept; what does not fit any more is decoded whenever it is asked for.
     """
 
     def __init__(self, limit_bytes: int) -> None:
         self._room = limit_bytes
-        self._kept: dict[object, list[tuple[int, Tensor | str]]] = {}
+        self._kept: dict[object, Tensor | str] = {}
 
-    def items(self, clips: EvaluationClips) -> Iterator[tuple[int, Tensor | str]]:
-        """What the dataset gives, in order."""
-        key = (tuple(clips.samples), clips.clip, clips.num_frames, clips.image_size)
+    def item(self, clips: EvaluationClips, index: int) -> Tensor | str:
+        """The clips of one sample (V, T, C, H, W), or the reason why there are none."""
+        key = (clips.samples[index], clips.clip, clips.num_frames, clips.image_size)
         if key in self._kept:
-            yield from self._kept[key]
-            return
-        room = self._room
-        results: list[tuple[int, Tensor | str]] = []
-        for index in range(len(clips)):
-            result = clips[index]
-            yield result
-            room -= result[1].nbytes if isinstance(result[1], Tensor) else 0
-            results.append(result) if room > 0 else results.clear()
-        if room > 0:
-            self._kept[key], self._room = results, room
+            return self._kept[key]
+        result = clips[index]
+        size = result.nbytes if isinstance(result, Tensor) else 0
+        if size <= self._room:
+            self._kept[key] = result
+            self._room -= size
+        return result

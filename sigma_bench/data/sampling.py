@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sigma_bench.specs.protocol import DenseSampling, UniformSampling
+from sigma_bench.specs.clip import DenseSampling, UniformSampling
 
 
 def clip_indices(sampling: UniformSampling | DenseSampling, video_frames: int, num_frames: int) -> np.ndarray:

@@ -24,6 +24,22 @@ def top1(truth: ArrayLike, predicted: ArrayLike) -> float:
     return float(_hits(truth, predicted).mean())
 
 
+def topk(truth: ArrayLike, ranked_SK: ArrayLike, k: int) -> float:
+    """Share of samples whose true label is among the ``k`` best, a fraction.
+
+    Args:
+        truth: true labels, (S,).
+        ranked_SK: predicted labels, the best first, (S, K) with K >= k or all classes there are.
+
+    Raises:
+        ValueError: different lengths, or no sample at all.
+    """
+    truth_S, label_SK = np.asarray(truth), np.asarray(ranked_SK)
+    if label_SK.ndim != 2 or len(label_SK) != len(truth_S) or not truth_S.size:
+        raise ValueError(f"truth has shape {truth_S.shape} and ranked labels have {label_SK.shape}; give one row each")
+    return float((label_SK[:, :k] == truth_S[:, None]).any(1).mean())
+
+
 def mean_class_accuracy(truth: ArrayLike, predicted: ArrayLike) -> float:
     """Mean over the classes present in ``truth`` of the share of each that is predicted right, a fraction.
 

@@ -50,9 +50,14 @@ class VideoViTEncoder:
         self.report = report
         """What happened to every tensor of its file; None for an encoder without a file."""
 
+    def to(self, device: torch.device | str) -> "VideoViTEncoder":
+        """The same encoder, its weights on ``device``."""
+        self._vit.to(device)
+        return self
+
     @torch.inference_mode()
     def encode(self, clip_BCTHW: Tensor) -> Features:
-        token_BND = self._vit(clip_BCTHW)
+        token_BND = self._vit(clip_BCTHW.to(self._vit.norm.weight.device))
         grid = self._vit.spec.grid(clip_BCTHW.shape[2], clip_BCTHW.shape[3])
         return Features(token_BND, grid)
 

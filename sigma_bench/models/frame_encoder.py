@@ -83,7 +83,8 @@ class FrameEncoder:
     @torch.inference_mode()
     def encode(self, clip_BCTHW: Tensor) -> Features:
         batch, _, frames = clip_BCTHW.shape[:3]
-        parts = clip_BCTHW.transpose(1, 2).flatten(0, 1).split(IMAGES_AT_ONCE)
+        device = next(self._model.parameters()).device
+        parts = clip_BCTHW.to(device).transpose(1, 2).flatten(0, 1).split(IMAGES_AT_ONCE)
         tokens, grids = zip(*(frame_tokens(self._model, image_BCHW) for image_BCHW in parts), strict=True)
         token_BND = torch.cat(tokens).reshape(batch, frames * tokens[0].shape[1], -1)
         return Features(token_BND, (frames, *grids[0]))

@@ -1,65 +1,120 @@
 """Classification by a frozen protocol: which samples teach, which are asked, over the official split or over folds.
 
-Shapes: S samples.
+Shapes: S samples, L classes, K best classes in order.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from sigma_bench.data.manifest import Manifest, Split
-from sigma_bench.models.encoder import Encoder
-from sigma_bench.protocols.features import FeatureCache, SplitFeatures
-from sigma_bench.protocols.knn import knn_predict
-from sigma_bench.protocols.linear import linear_predict
-from sigma_bench.protocols.predictions import NO_PREDICTION, Predictions, groups_of, labels_of
+from sigma_bench.protocols.features import SplitFeatures
+from sigma_bench.protocols.job import Job, Outcome
 from sigma_bench.records.record import Selection
-from sigma_bench.specs.protocol import KnnProtocol, LinearProtocol
+from sigma_bench.specs.base_protocol import BaseProtocol
+from sigma_bench.specs.clip import ClipSpec
 from sigma_bench.specs.task import ResolvedTask
 
-Report = Callable[[str, int, int], None]
-"""Phase, done, total."""
+NO_PREDICTION = -1
+"""Stands for a sample that could not be decoded; it is wrong whatever its label."""
+RANKED = 5
+"""Best classes kept per sample."""
 
 
-def classify(
-    encoder: Encoder, task: ResolvedTask, manifest: Manifest, cache: FeatureCache, *, seed: int, report: Report
-) -> Predictions:
-    """Predict every sample of the scored split once.
+@dataclass(frozen=True)
+class Teaching:
+    """What a head learns from: features (or rows of them) with labels, and groups that must not be torn apart."""
+
+    features: SplitFeatures
+    index_S: np.ndarray
+    """Which samples of the split."""
+    label_S: np.ndarray
+    group_S: np.ndarray
+    num_classes: int
+
+
+Head = Callable[[Teaching, SplitFeatures, np.ndarray], tuple[np.ndarray, Selection | None]]
+"""Learns from the first, answers for those samples of the second: scores of the classes, and how it chose."""
+
+
+def splits(manifest: Manifest, task: ResolvedTask) -> tuple[Split, ...]:
+    """The split that teaches and the split that is scored; one where folds make both."""
+    return tuple(dict.fromkeys(teaching_and_scored(manifest, task)))
+
+
+def classify(job: Job, clip: ClipSpec, head: Head, *, tokens: bool = False) -> Outcome | None:
+    """Predict every sample of the scored split once; None on the processes that only helped with the features.
 
     Raises:
         ValueError: bank and queries share samples or groups, a fold cannot be formed, or files do not decode
             and the protocol says ``fail``.
     """
-    protocol = task.protocol
-    assert isinstance(protocol, KnnProtocol | LinearProtocol)
-    bank, scored = teaching_and_scored(manifest, task)
-    if protocol.on_decode_failure == "fail":  # now, not after an hour of encoding what is there
-        for split in (bank, scored):
-            split.require_present()
-    features = {split.name: _pooled(encoder, split, protocol, cache, report) for split in dict.fromkeys((bank, scored))}
-    failures = require_decodable({bank: features[bank.name], scored: features[scored.name]}, protocol)
-    if bank is scored:
-        pieces = leave_one_group_out(bank)
-    else:
+    protocol = job.task.protocol
+    bank, scored = teaching_and_scored(job.manifest, job.task)
+    require_present((bank, scored), protocol)
+    if bank is not scored:
         require_disjoint(bank, scored)
-        pieces = iter([(np.arange(len(bank.samples)), np.arange(len(scored.samples)))])
-    predicted_S = np.full(len(scored.samples), NO_PREDICTION)
-    selections: list[Selection] = []
-    num_classes = len(manifest.classes or ())
-    for teach, ask in pieces:
+    features = {split.name: split_features(job, split, clip, tokens=tokens) for split in dict.fromkeys((bank, scored))}
+    failures = require_decodable({bank: features[bank.name], scored: features[scored.name]}, protocol)
+    if not job.world.is_main:
+        return None
+    num_classes = len(job.manifest.classes or ())
+    ranked_SK = np.full((len(scored.samples), min(RANKED, num_classes)), NO_PREDICTION)
+    selections = []
+    for teach, ask in pieces(bank, scored):
         teach = np.intersect1d(teach, features[bank.name].usable)
         ask = np.intersect1d(ask, features[scored.name].usable)
-        predicted, selection = _predict(
-            features[bank.name], bank, teach, features[scored.name].feature_SD[ask], num_classes, protocol, seed
-        )
-        predicted_S[ask] = predicted
-        selections += selection
-    return Predictions(scored.ids, predicted_S, tuple(selections), failures)
+        teaching = Teaching(features[bank.name], teach, labels_of(bank)[teach], groups_of(bank)[teach], num_classes)
+        score_QL, selection = head(teaching, features[scored.name], ask)
+        ranked_SK[ask] = ranked(score_QL)
+        selections += [selection] if selection else []
+    return classified(scored, ranked_SK, failures, tuple(selections))
 
 
-def require_decodable(
-    features: Mapping[Split, SplitFeatures], protocol: KnnProtocol | LinearProtocol
-) -> dict[str, str]:
+def classified(
+    scored: Split, ranked_SK: np.ndarray, failures: Mapping[str, str], selections: tuple[Selection, ...] = ()
+) -> Outcome:
+    """The outcome of any protocol that ranks classes for every sample of a split."""
+    assert len(ranked_SK) == len(scored.samples), "predictions do not cover the split exactly"
+    truth_S = labels_of(scored)
+    arrays = {
+        "ids": np.array(scored.ids),
+        "groups": groups_of(scored),
+        "truth": truth_S,
+        "predicted": ranked_SK[:, 0],
+        "ranked": ranked_SK,
+    }
+    share = np.bincount(truth_S) / len(truth_S)
+    return Outcome(arrays, len(truth_S), failures, selections, {"chance": float(share.max())})
+
+
+def ranked(score_QL: np.ndarray) -> np.ndarray:
+    """The best classes of every row, (Q, K); a tie goes to the lower class index."""
+    return np.argsort(-score_QL, axis=1, kind="stable")[:, :RANKED]
+
+
+def split_features(job: Job, split: Split, clip: ClipSpec, *, tokens: bool = False) -> SplitFeatures:
+    """Features of one split, with the job's cache, processes and progress."""
+    phase = f"features of {split.name}"
+    return job.cache.features(
+        job.encoder,
+        split,
+        clip,
+        job.world,
+        tokens=tokens,
+        report=lambda done, total: job.report(phase, done, total),
+    )
+
+
+def require_present(used: tuple[Split, ...], protocol: BaseProtocol) -> None:
+    """ValueError when files are missing and must not be: now, not after an hour of encoding what is there."""
+    if protocol.on_decode_failure == "fail":
+        for split in used:
+            split.require_present()
+
+
+def require_decodable(features: Mapping[Split, SplitFeatures], protocol: BaseProtocol) -> dict[str, str]:
     """Samples without a feature, id -> reason; ValueError when there are any and the protocol says ``fail``."""
     failures = {
         split.samples[index].id: reason for split, found in features.items() for index, reason in found.failures.items()
@@ -87,6 +142,14 @@ def teaching_and_scored(manifest: Manifest, task: ResolvedTask) -> tuple[Split, 
     return manifest.splits["train"], manifest.splits["test"]
 
 
+def pieces(bank: Split, scored: Split) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Which samples teach and which are asked: everything at once, or fold by fold."""
+    if bank is scored:
+        yield from leave_one_group_out(bank)
+    else:
+        yield np.arange(len(bank.samples)), np.arange(len(scored.samples))
+
+
 def leave_one_group_out(split: Split) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """For every group: the indices of all others, and its own."""
     group_S = groups_of(split)
@@ -110,25 +173,11 @@ def require_disjoint(bank: Split, scored: Split) -> None:
             )
 
 
-def _pooled(
-    encoder: Encoder, split: Split, protocol: KnnProtocol | LinearProtocol, cache: FeatureCache, report: Report
-) -> SplitFeatures:
-    phase = f"features of {split.name}"
-    return cache.pooled(encoder, split, protocol.clip, report=lambda done, total: report(phase, done, total))
+def labels_of(split: Split) -> np.ndarray:
+    """Class indices of a split, (S,)."""
+    return np.array([sample.label for sample in split.samples], np.int64)
 
 
-def _predict(
-    features: SplitFeatures,
-    bank: Split,
-    teach: np.ndarray,
-    query_QD: np.ndarray,
-    num_classes: int,
-    protocol: KnnProtocol | LinearProtocol,
-    seed: int,
-) -> tuple[np.ndarray, list[Selection]]:
-    label_S = labels_of(bank)[teach]
-    if isinstance(protocol, KnnProtocol):
-        return knn_predict(features.feature_SD[teach], label_S, query_QD, num_classes, protocol), []
-    groups = groups_of(bank)[teach]
-    predicted, selection = linear_predict(features.feature_SD[teach], label_S, groups, query_QD, protocol, seed)
-    return predicted, [selection]
+def groups_of(split: Split) -> np.ndarray:
+    """Group names of a split, (S,)."""
+    return np.array([sample.group for sample in split.samples])

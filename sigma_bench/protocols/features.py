@@ -1,40 +1,51 @@
 """One pass of a frozen encoder over a split, shared by every frozen protocol through a cache.
 
 The cache key holds everything that changes a feature: encoder digest, manifest digest, clip sampling and crop,
-pooling, precision.  Entries are written whole or not at all.
+pooling, precision.  What is computed together is a block of samples, always the same, so that it does not matter how
+many processes share the blocks.
 
 Shapes: S samples, V clips of a sample, B clips of a batch, N tokens, D width.
 """
 
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from sigma_bench.data.clips import ClipMemory, EvaluationClips
 from sigma_bench.data.manifest import Split
 from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.records.store import write_atomically
+from sigma_bench.protocols.block_store import ArrayLayout, BlockStore, cache_entries
+from sigma_bench.specs.clip import ClipSpec
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest
-from sigma_bench.specs.protocol import ClipSpec
+from sigma_bench.training.distribution import World
 
 BATCH_CLIPS = 64
 PRECISION = "float32"
+LIMIT_BYTES = 200 * 2**30
+
+Count = Callable[[int, int], None]
+"""Samples done, of all."""
 
 
 @dataclass(frozen=True)
 class SplitFeatures:
-    """Pooled features of a split in sample order; rows of failed samples are zero and must not be used."""
+    """Features of a split in sample order; rows of failed samples are zero and must not be used."""
 
     feature_SD: np.ndarray
+    """Mean over tokens, then over the clips of a sample, float32."""
     failures: dict[int, str]
     """Sample index -> why it could not be decoded."""
+    token_SVND: np.ndarray | None = None
+    """Every token, float16, where they were asked for."""
+    grid: tuple[int, int, int] | None = None
+    """Of the tokens: time, rows, columns."""
 
     @property
     def usable(self) -> np.ndarray:
@@ -43,35 +54,80 @@ class SplitFeatures:
 
 
 class FeatureCache:
-    """Pooled features on disk, below one folder.
+    """Features on disk, below one folder.
 
     Args:
         clips: decoded clips that several encoders of one process share.
+        keeps_tokens: whether a pass also keeps every token, for protocols of the same suite that will want them.
+        num_workers: processes that decode.
+        limit_bytes: of everything in the folder; an entry that does not fit is refused before anything is computed.
     """
 
-    def __init__(self, root: Path, clips: ClipMemory | None = None) -> None:
-        self.root, self.clips = root, clips or ClipMemory(0)
+    def __init__(
+        self,
+        root: Path,
+        clips: ClipMemory | None = None,
+        *,
+        keeps_tokens: bool = False,
+        num_workers: int = 0,
+        limit_bytes: int = LIMIT_BYTES,
+    ) -> None:
+        self.root, self.clips, self.keeps_tokens = root, clips or ClipMemory(0), keeps_tokens
+        self.num_workers, self.limit_bytes = num_workers, limit_bytes
 
-    def pooled(
-        self, encoder: Encoder, split: Split, clip: ClipSpec, *, report: Callable[[int, int], None]
+    def features(
+        self, encoder: Encoder, split: Split, clip: ClipSpec, world: World, *, tokens: bool = False, report: Count
     ) -> SplitFeatures:
-        """Features of a split, from the cache or by one pass of the encoder; ``report(done, all)`` counts samples."""
-        path = self.root / f"{self.key(encoder.card, split, clip)}.npz"
-        if path.is_file():
-            with np.load(path, allow_pickle=False) as stored:
-                failures = dict(zip(stored["failed"].tolist(), stored["reason"].tolist(), strict=True))
-                return SplitFeatures(stored["feature_SD"], failures)
-        features = extract(encoder, split, clip, self.clips, report=report)
-        buffer = io.BytesIO()
-        np.savez(
-            buffer,
-            allow_pickle=False,
-            feature_SD=features.feature_SD,
-            failed=np.array(list(features.failures), np.int64),
-            reason=np.array(list(features.failures.values()), np.str_),
-        )
-        write_atomically(path, buffer.getvalue())
-        return features
+        """Features of a split, from the cache or by one pass of the encoder; every process takes its share of blocks.
+
+        Raises:
+            ValueError: the encoder does not keep its contract, or there is no room.
+        """
+        tokens = tokens or self.keeps_tokens
+        grid = token_grid(encoder) if tokens else None
+        store = self._store(encoder.card, split, clip, grid)
+        missing = store.missing()
+        if missing:
+            self.require_room(store)
+        mine = missing[world.rank :: world.size]
+        before = len(split.samples) - sum(map(len, missing))
+        dataset = _dataset(split, clip, encoder.card)
+        for block, decoded in self._decoded(dataset, mine):
+            arrays, failures = _encoded(encoder, block, decoded, keeps_tokens=tokens)
+            store.write(block, arrays, failures)
+            before += len(block) * world.size
+            report(min(before, len(split.samples)), len(split.samples))
+        world.wait()
+        found = store.read("token") if tokens else None
+        return SplitFeatures(store.read("feature"), store.failures(), found, grid)
+
+    def is_complete(self, card: EncoderCard, split: Split, clip: ClipSpec) -> bool:
+        """Whether pooled features can be had without the encoder."""
+        return not self._store(card, split, clip, None).missing()
+
+    def require_room(self, store: BlockStore) -> None:
+        """ValueError when a new entry does not fit below the limit."""
+        occupied = sum(entry.num_bytes for entry in cache_entries(self.root) if entry.folder != store.folder)
+        if occupied + store.num_bytes > self.limit_bytes:
+            raise ValueError(
+                f"{self.root}: {occupied / 2**30:.1f} GiB of features are here and {store.num_bytes / 2**30:.1f} GiB "
+                f"more are needed, but the limit is {self.limit_bytes / 2**30:.1f} GiB; make room with 'sigma-bench "
+                "cache rm', or raise --cache-limit"
+            )
+
+    def _store(self, card: EncoderCard, split: Split, clip: ClipSpec, grid: tuple[int, int, int] | None) -> BlockStore:
+        views = clip.sampling.num_views
+        layout = {"feature": ArrayLayout((card.feature_width,), "float32")}
+        if grid:
+            layout["token"] = ArrayLayout((views, int(np.prod(grid)), card.feature_width), "float16")
+        description = {
+            "model": card.model,
+            "split": split.name,
+            "samples": len(split.samples),
+            "from": str(split.samples[0].path.parent),
+        }
+        block = max(1, BATCH_CLIPS // views)
+        return BlockStore(self.root / self.key(card, split, clip), len(split.samples), block, layout, description)
 
     @staticmethod
     def key(card: EncoderCard, split: Split, clip: ClipSpec) -> str:
@@ -87,38 +143,51 @@ class FeatureCache:
                 clip.model_dump(mode="json"),
                 PRECISION,
             ]
+        )[:32]
+
+    def _decoded(self, dataset: EvaluationClips, blocks: Sequence[range]) -> Iterator[tuple[range, list[Tensor | str]]]:
+        if self.num_workers == 0:
+            yield from ((block, [self.clips.item(dataset, index) for index in block]) for block in blocks)
+            return
+        loader = DataLoader(
+            dataset, batch_sampler=[list(block) for block in blocks], collate_fn=list, num_workers=self.num_workers
         )
+        yield from zip(blocks, loader, strict=True)
 
 
-def extract(
-    encoder: Encoder, split: Split, clip: ClipSpec, memory: ClipMemory, *, report: Callable[[int, int], None]
-) -> SplitFeatures:
-    """Mean over tokens, then over the clips of a sample: (S, D) float32."""
+def token_grid(encoder: Encoder) -> tuple[int, int, int]:
+    """Time, rows and columns of an encoder's tokens, found by encoding one grey clip."""
     card = encoder.card
-    dataset = EvaluationClips(split.samples, clip, num_frames=card.num_frames, image_size=card.image_size)
-    feature_SD = np.zeros((len(dataset), card.feature_width), np.float32)
-    failures: dict[int, str] = {}
-    for index_B, frame_BVTCHW in _batches(memory.items(dataset), failures):
-        batch, views = frame_BVTCHW.shape[:2]
-        clip_BCTHW = normalised_clip(frame_BVTCHW.flatten(0, 1), card.mean, card.std)
-        pooled = encoder.encode(clip_BCTHW).token_BND.mean(1).reshape(batch, views, -1).mean(1)
-        feature_SD[index_B] = pooled.float().numpy()
-        report(max(index_B) + 1, len(dataset))
-    return SplitFeatures(feature_SD, failures)
+    return encoder.encode(torch.zeros(1, 3, card.num_frames, card.image_size, card.image_size)).grid
 
 
-def _batches(items: Iterator[tuple[int, Tensor | str]], failures: dict[int, str]) -> Iterator[tuple[list[int], Tensor]]:
-    """Decoded samples in groups of equal size; failures are noted, never replaced."""
-    indices: list[int] = []
-    clips: list[Tensor] = []
-    for index, result in items:
-        if isinstance(result, str):
-            failures[index] = result
-        else:
-            indices.append(index)
-            clips.append(result)
-        if indices and len(indices) * len(clips[0]) >= BATCH_CLIPS:
-            yield indices, torch.stack(clips)
-            indices, clips = [], []
-    if indices:
-        yield indices, torch.stack(clips)
+def _dataset(split: Split, clip: ClipSpec, card: EncoderCard) -> EvaluationClips:
+    return EvaluationClips(split.samples, clip, num_frames=card.num_frames, image_size=card.image_size)
+
+
+def _encoded(
+    encoder: Encoder, block: range, decoded: list[Tensor | str], *, keeps_tokens: bool
+) -> tuple[dict[str, np.ndarray], dict[int, str]]:
+    """Arrays of one block, and why some of its samples have none."""
+    card = encoder.card
+    failures = {index: found for index, found in zip(block, decoded, strict=True) if isinstance(found, str)}
+    there = [row for row, found in enumerate(decoded) if not isinstance(found, str)]
+    feature_SD = np.zeros((len(block), card.feature_width), np.float32)
+    arrays: dict[str, np.ndarray] = {"feature": feature_SD}
+    if not there:
+        return arrays, failures
+    frame_BVTCHW = torch.stack([found for found in decoded if not isinstance(found, str)])
+    batch, views = frame_BVTCHW.shape[:2]
+    token_BND = encoder.encode(normalised_clip(frame_BVTCHW.flatten(0, 1), card.mean, card.std)).token_BND
+    if token_BND.shape[0] != batch * views or token_BND.shape[2] != card.feature_width:
+        raise ValueError(
+            f"model '{card.model}' gives tokens of shape {tuple(token_BND.shape)} for {batch * views} clips, but its "
+            f"card says a width of {card.feature_width}"
+        )
+    if not bool(torch.isfinite(token_BND).all()):
+        raise ValueError(f"model '{card.model}' gives features that are not finite for samples {block.start} and on")
+    feature_SD[there] = token_BND.mean(1).reshape(batch, views, -1).mean(1).float().cpu().numpy()
+    if keeps_tokens:
+        arrays["token"] = np.zeros((len(block), views, *token_BND.shape[1:]), np.float16)
+        arrays["token"][there] = token_BND.reshape(batch, views, *token_BND.shape[1:]).half().cpu().numpy()
+    return arrays, failures

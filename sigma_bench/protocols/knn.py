@@ -6,15 +6,32 @@ Shapes: S bank samples, Q queries, K neighbours, D width, L classes.
 import faiss
 import numpy as np
 
-from sigma_bench.specs.protocol import KnnProtocol
+from sigma_bench.protocols.classification import Teaching, classify, splits
+from sigma_bench.protocols.features import SplitFeatures
+from sigma_bench.protocols.job import Job, Outcome
+from sigma_bench.specs.frozen import KnnProtocol
+
+__all__ = ["run", "splits"]
 
 
-def knn_predict(
+def run(job: Job) -> Outcome | None:
+    """Vote for every sample of the scored split."""
+    protocol = job.task.protocol
+    assert isinstance(protocol, KnnProtocol)
+
+    def vote(teaching: Teaching, asked: SplitFeatures, index: np.ndarray) -> tuple[np.ndarray, None]:
+        bank_SD, query_QD = teaching.features.feature_SD[teaching.index_S], asked.feature_SD[index]
+        return knn_votes(bank_SD, teaching.label_S, query_QD, teaching.num_classes, protocol), None
+
+    return classify(job, protocol.clip, vote)
+
+
+def knn_votes(
     bank_SD: np.ndarray, label_S: np.ndarray, query_QD: np.ndarray, num_classes: int, protocol: KnnProtocol
 ) -> np.ndarray:
-    """Predicted classes of the queries, (Q,): exact inner product on unit features, votes exp(cosine / temperature).
+    """Votes for the classes, (Q, L): exact inner product on unit features, a neighbour gives exp(cosine / temperature).
 
-    A tie goes to the lower class index.  Raises ValueError when the bank is smaller than K.
+    Raises ValueError when the bank is smaller than K.
     """
     if len(bank_SD) < protocol.neighbours:
         raise ValueError(
@@ -27,7 +44,7 @@ def knn_predict(
     weight_QK = np.exp((cosine_QK - cosine_QK.max(1, keepdims=True)) / protocol.temperature)
     vote_QL = np.zeros((len(query_QD), num_classes))
     np.add.at(vote_QL, (np.arange(len(query_QD))[:, None], label_S[neighbour_QK]), weight_QK)
-    return vote_QL.argmax(1)
+    return vote_QL
 
 
 def unit_rows(feature_SD: np.ndarray) -> np.ndarray:

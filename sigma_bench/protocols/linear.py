@@ -12,20 +12,33 @@ from sklearn.model_selection import GroupShuffleSplit
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sigma_bench.protocols.classification import Teaching, classify, splits
+from sigma_bench.protocols.features import SplitFeatures
+from sigma_bench.protocols.job import Job, Outcome
 from sigma_bench.records.record import Candidate, Selection
-from sigma_bench.specs.protocol import LinearProtocol
+from sigma_bench.specs.frozen import LinearProtocol
+
+__all__ = ["run", "splits"]
 
 
-def linear_predict(
-    train_SD: np.ndarray,
-    label_S: np.ndarray,
-    group_S: np.ndarray,
-    query_QD: np.ndarray,
-    protocol: LinearProtocol,
-    seed: int,
+def run(job: Job) -> Outcome | None:
+    """Fit on what teaches, answer for every sample of the scored split."""
+    protocol = job.task.protocol
+    assert isinstance(protocol, LinearProtocol)
+
+    def answer(teaching: Teaching, asked: SplitFeatures, index: np.ndarray) -> tuple[np.ndarray, Selection]:
+        train_SD, query_QD = teaching.features.feature_SD[teaching.index_S], asked.feature_SD[index]
+        return linear_scores(train_SD, teaching, query_QD, protocol, job.seed)
+
+    return classify(job, protocol.clip, answer)
+
+
+def linear_scores(
+    train_SD: np.ndarray, teaching: Teaching, query_QD: np.ndarray, protocol: LinearProtocol, seed: int
 ) -> tuple[np.ndarray, Selection]:
-    """Predicted classes (Q,) and how the regularisation was chosen; the test samples play no part in the choice."""
-    fit, held_out = held_out_split(group_S, protocol.held_out_fraction, seed)
+    """Class scores (Q, L) and how the regularisation was chosen; the test samples play no part in the choice."""
+    label_S = teaching.label_S
+    fit, held_out = held_out_split(teaching.group_S, protocol.held_out_fraction, seed)
     grid, cautions = [], []
     for inverse_regularisation in protocol.inverse_regularisation_grid:
         model, caution = _fitted(train_SD[fit], label_S[fit], inverse_regularisation, protocol)
@@ -40,7 +53,9 @@ def linear_predict(
         chosen=best.setting,
         warnings=tuple(cautions + caution),
     )
-    return model.predict(query_QD), selection
+    score_QL = np.full((len(query_QD), teaching.num_classes), -np.inf)
+    score_QL[:, model.classes_] = model.predict_log_proba(query_QD)
+    return score_QL, selection
 
 
 def held_out_split(group_S: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -15,13 +15,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sigma_bench.data.manifest import Sample
+from sigma_bench.data.decoder import DecodeError
+from sigma_bench.data.manifest import Manifest, Sample, Split
 from sigma_bench.data.sampling import random_sorted_indices
 from sigma_bench.data.sequences import MaskedSequence
 from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.metrics.segmentation import VOID, all_background, miou, oracle_tubes
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.specs.protocol import SegmentationProtocol
+from sigma_bench.protocols.job import Job, Outcome
+from sigma_bench.specs.segmentation import SegmentationProtocol
+from sigma_bench.specs.task import ResolvedTask
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,55 @@ class SegmentedClip:
     miou: float
     all_background_miou: float
     oracle_tube_miou: float
+
+
+def splits(manifest: Manifest, task: ResolvedTask) -> tuple[Split, ...]:
+    """Nothing is learned: the scored split alone."""
+    return (manifest.splits["test"],)
+
+
+def run(job: Job) -> Outcome | None:
+    """Segment every sequence; each process takes its share of them.
+
+    Raises:
+        ValueError: frames that do not divide into the encoder's tubelets, or a sequence that cannot be read.
+    """
+    protocol, split = job.task.protocol, job.manifest.splits["test"]
+    assert isinstance(protocol, SegmentationProtocol)
+    if protocol.num_frames % job.encoder.card.tubelet_frames:
+        raise ValueError(
+            f"task '{job.task.task}': {protocol.num_frames} frames do not divide into the encoder's tubelets"
+        )
+    split.require_present()
+    mine: dict[str, list[SegmentedClip]] = {}
+    for sample in split.samples[job.world.rank :: job.world.size]:
+        try:
+            mine[sample.id] = segment_sequence(job.encoder, sample, protocol, seed=job.seed)
+        except DecodeError as error:
+            raise ValueError(
+                f"task '{job.task.task}': a sequence cannot be read and every one must count: {error}"
+            ) from error
+        job.report("segmentation", min(len(mine) * job.world.size, len(split.samples)), len(split.samples))
+    found = {name: clips for part in job.world.gathered(mine) for name, clips in part.items()}
+    if not job.world.is_main:
+        return None
+    return _outcome([clip for name in split.ids for clip in found[name]], len(split.samples))
+
+
+def _outcome(clips: list[SegmentedClip], num_scored: int) -> Outcome:
+    arrays = {
+        "ids": np.array([clip.id for clip in clips]),
+        "groups": np.array([clip.sequence for clip in clips]),
+        "miou": np.array([clip.miou for clip in clips]),
+        "frame_index": np.stack([clip.index_T for clip in clips]),
+        "clusters": np.stack([clip.cluster_THW for clip in clips]),
+        "truth": np.stack([clip.truth_THW for clip in clips]),
+    }
+    controls = {
+        "all_background": float(np.mean([clip.all_background_miou for clip in clips])),
+        "oracle_tubes": float(np.mean([clip.oracle_tube_miou for clip in clips])),
+    }
+    return Outcome(arrays, num_scored, controls=controls)
 
 
 def segment_sequence(

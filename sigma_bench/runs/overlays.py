@@ -15,7 +15,7 @@ from sigma_bench.metrics.matching import hungarian_by_iou, majority_by_precision
 from sigma_bench.metrics.segmentation import VOID, confusion
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store
-from sigma_bench.specs.protocol import SegmentationProtocol
+from sigma_bench.specs.segmentation import SegmentationProtocol
 
 FRAMES_SHOWN = 8
 
@@ -40,7 +40,7 @@ def segmentation_overlays(
     for position in np.arange(0, len(first["ids"]), protocol.num_draws)[:num_sequences]:
         shown = np.linspace(0, protocol.num_frames - 1, FRAMES_SHOWN).astype(int)
         index_T, truth_THW = first["frame_index"][position], first["truth"][position]
-        sequence = str(first["sequences"][position])
+        sequence = str(first["groups"][position])
         frame_TCHW = MaskedSequence(samples[sequence]).read(index_T.tolist(), truth_THW.shape[-1])[0]
         matched = {
             f"{label} {100 * content['miou'][position]:.0f}": matched_labels(

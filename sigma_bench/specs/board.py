@@ -6,11 +6,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from sigma_bench.resources import declarations
-from sigma_bench.specs.catalogue import task_names
+from sigma_bench.specs.catalogue import load_task, resolve, task_names
 from sigma_bench.specs.strict import Spec, load_spec, nearest
-
-Metric = Literal["top1", "mean_class_accuracy", "miou"]
-"""Every metric a protocol can ask for."""
 
 Condition = Literal["pretrain_data", "pretrain_epochs", "extra_data", "motion_guided"]
 
@@ -19,7 +16,7 @@ class BoardColumn(Spec):
     """One measured quantity: a metric of a task."""
 
     task: str
-    metric: Metric
+    metric: str
     label: str
     """Short header; the group stands above it."""
     group: str
@@ -36,7 +33,7 @@ class PublishedColumn(Spec):
     where: dict[Condition, str]
     """Further cells of the published line, as printed there, where table, task and dataset leave a choice."""
     to_task: str
-    to_metric: Metric
+    to_metric: str
 
 
 class PublishedRows(Spec):
@@ -106,4 +103,7 @@ def load_board(name: str) -> Board:
     for column in board.columns:
         if column.task not in task_names():
             raise ValueError(f"{path}: there is no task '{column.task}'.{nearest(column.task, task_names())}")
+        metrics = resolve(load_task(column.task)).protocol.metrics
+        if column.metric not in metrics:
+            raise ValueError(f"{path}: task '{column.task}' has no '{column.metric}'.{nearest(column.metric, metrics)}")
     return board

@@ -15,7 +15,7 @@ class Counting(EvaluationClips):
 
     decoded = 0
 
-    def __getitem__(self, index: int) -> tuple[int, torch.Tensor | str]:
+    def __getitem__(self, index: int) -> torch.Tensor | str:
         self.decoded += 1
         return super().__getitem__(index)
 
@@ -27,28 +27,28 @@ def clips(world: Path):
     return lambda size=32: Counting(samples, task.protocol.clip, num_frames=4, image_size=size)
 
 
+def everything(memory: ClipMemory, clips: EvaluationClips) -> list:
+    return [memory.item(clips, index) for index in range(len(clips))]
+
+
 def same(one: list, two: list) -> bool:
-    return all(a[0] == b[0] and torch.equal(a[1], b[1]) for a, b in zip(one, two, strict=True))
+    return all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
 
 
 def test_what_was_decoded_is_given_again(clips) -> None:
     memory, first, second, other = ClipMemory(2**30), clips(), clips(), clips(size=48)
-    given = list(memory.items(first))
-    assert same(list(memory.items(second)), given)
+    given = everything(memory, first)
+    assert same(everything(memory, second), given)
     assert (first.decoded, second.decoded) == (len(given), 0)
-    list(memory.items(other))
+    everything(memory, other)
     assert other.decoded == len(given)  # another size is another clip
 
 
 def test_what_does_not_fit_is_decoded_again(clips) -> None:
-    expected = list(ClipMemory(0).items(clips()))
-    one_clip = expected[0][1].nbytes
-    for limit in (0, one_clip, one_clip * len(expected)):
-        memory, again = ClipMemory(limit), clips()
-        assert same(list(memory.items(clips())), expected)
-        assert same(list(memory.items(again)), expected)
-        assert again.decoded == len(expected)
-    memory, again = ClipMemory(one_clip * len(expected) + 1), clips()
-    list(memory.items(clips()))
-    list(memory.items(again))
-    assert again.decoded == 0
+    expected = everything(ClipMemory(0), clips())
+    one_clip = expected[0].nbytes
+    for room in (0, 1, len(expected) - 1, len(expected)):
+        memory, again = ClipMemory(one_clip * room), clips()
+        assert same(everything(memory, clips()), expected)
+        assert same(everything(memory, again), expected)
+        assert again.decoded == len(expected) - room

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from sigma_bench.protocols.knn import knn_predict
+from sigma_bench.protocols.knn import knn_votes
 from sigma_bench.specs.catalogue import load_task, resolve
-from sigma_bench.specs.protocol import KnnProtocol
+from sigma_bench.specs.frozen import KnnProtocol
 
 
 def protocol(neighbours: int, temperature: float = 0.07) -> KnnProtocol:
@@ -21,8 +21,8 @@ def test_one_near_neighbour_outvotes_two_farther_ones() -> None:
     angle = math.radians(30)
     bank = np.array([[1, 0], [math.cos(angle), math.sin(angle)], [math.cos(angle), -math.sin(angle)]], np.float32)
     label, query = np.array([0, 1, 1]), np.array([[5.0, 0]], np.float32)
-    assert knn_predict(bank, label, query, 2, protocol(3, 0.18)).tolist() == [0]
-    assert knn_predict(bank, label, query, 2, protocol(3, 0.21)).tolist() == [1]
+    assert knn_votes(bank, label, query, 2, protocol(3, 0.18)).argmax(1).tolist() == [0]
+    assert knn_votes(bank, label, query, 2, protocol(3, 0.21)).argmax(1).tolist() == [1]
 
 
 def test_against_a_plain_loop() -> None:
@@ -35,14 +35,14 @@ def test_against_a_plain_loop() -> None:
         nearest = np.argsort(-cosine)[:20]
         votes = [sum(math.exp(cosine[i] / 0.07) for i in nearest if label[i] == c) for c in range(5)]
         expected.append(int(np.argmax(votes)))
-    assert knn_predict(bank, label, query, 5, protocol(20)).tolist() == expected
+    assert knn_votes(bank, label, query, 5, protocol(20)).argmax(1).tolist() == expected
 
 
 def test_tiny_temperature_does_not_overflow() -> None:
     bank = np.eye(4, dtype=np.float32)
-    assert knn_predict(bank, np.arange(4), bank, 4, protocol(2, 1e-4)).tolist() == [0, 1, 2, 3]
+    assert knn_votes(bank, np.arange(4), bank, 4, protocol(2, 1e-4)).argmax(1).tolist() == [0, 1, 2, 3]
 
 
 def test_more_neighbours_than_bank_is_refused() -> None:
     with pytest.raises(ValueError, match="20 neighbours asked of a bank of 4"):
-        knn_predict(np.eye(4, dtype=np.float32), np.arange(4), np.eye(4, dtype=np.float32), 4, protocol(20))
+        knn_votes(np.eye(4, dtype=np.float32), np.arange(4), np.eye(4, dtype=np.float32), 4, protocol(20))

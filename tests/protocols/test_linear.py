@@ -2,15 +2,24 @@
 
 import numpy as np
 
-from sigma_bench.protocols.linear import held_out_split, linear_predict
+from sigma_bench.protocols.classification import Teaching
+from sigma_bench.protocols.features import SplitFeatures
+from sigma_bench.protocols.linear import held_out_split, linear_scores
 from sigma_bench.specs.catalogue import load_task, resolve
-from sigma_bench.specs.protocol import LinearProtocol
+from sigma_bench.specs.frozen import LinearProtocol
 
 
 def protocol() -> LinearProtocol:
     base = resolve(load_task("ucf101/linear")).protocol
     assert isinstance(base, LinearProtocol)
     return base
+
+
+def fitted(feature: np.ndarray, label: np.ndarray, query: np.ndarray):
+    everything = np.arange(len(label))
+    teaching = Teaching(SplitFeatures(feature, {}), everything, label, everything, int(label.max()) + 1)
+    score, selection = linear_scores(feature, teaching, query, protocol(), 0)
+    return score.argmax(1), selection
 
 
 def test_no_group_stands_on_both_sides_of_the_choice() -> None:
@@ -25,7 +34,7 @@ def test_separable_classes_are_found_and_the_whole_grid_is_kept() -> None:
     rng = np.random.default_rng(0)
     label = np.arange(300) % 3
     feature = (np.eye(3)[label] * 4 + rng.normal(size=(300, 3))).astype(np.float32)
-    predicted, selection = linear_predict(feature, label, np.arange(300), feature, protocol(), 0)
+    predicted, selection = fitted(feature, label, feature)
     assert (predicted == label).mean() > 0.95
     assert [c.setting["C"] for c in selection.grid] == list(protocol().inverse_regularisation_grid)
     best = max(c.held_out_top1 for c in selection.grid)
@@ -36,6 +45,6 @@ def test_queries_do_not_influence_each_other() -> None:
     rng = np.random.default_rng(1)
     feature, label = rng.normal(size=(100, 5)).astype(np.float32), np.arange(100) % 4
     query = rng.normal(size=(10, 5)).astype(np.float32)
-    together, _ = linear_predict(feature, label, np.arange(100), query, protocol(), 0)
-    alone = [linear_predict(feature, label, np.arange(100), q[None], protocol(), 0)[0][0] for q in query]
+    together, _ = fitted(feature, label, query)
+    alone = [fitted(feature, label, q[None])[0][0] for q in query]
     assert together.tolist() == alone

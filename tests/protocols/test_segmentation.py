@@ -8,7 +8,7 @@ from sigma_bench.models.encoder import Features
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.segmentation import cluster_pixels, encode_frames, reduce_features, segment_sequence
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
-from sigma_bench.specs.protocol import SegmentationProtocol
+from sigma_bench.specs.segmentation import SegmentationProtocol
 
 
 def protocol(**changes: object) -> SegmentationProtocol:

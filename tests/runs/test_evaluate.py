@@ -23,10 +23,11 @@ def quiet(phase: str, done: int, total: int) -> None:
 @pytest.mark.parametrize("name", load_suite("demo").tasks)
 def test_every_task_scores_every_sample_and_is_found_again(world: Path, tmp_path: Path, name: str) -> None:
     task, encoder = resolve(load_task(name)), load_encoder("random:mini_videomae", seed=1)
-    record, path, was_there = find_or_evaluate(encoder, task, world, tmp_path, seed=0, report=quiet)
+    found = find_or_evaluate(encoder, task, world, tmp_path, seed=0, report=quiet)
+    record = found.record
     arrays = Store(tmp_path).load_predictions(record.predictions)
     split = open_dataset(task.dataset, world).splits["test"]
-    assert not was_there
+    assert not found.was_there
     assert record.data.world == "mini"
     assert record.data.splits["test"].scored == record.data.splits["test"].found == len(split.samples)
     if "predicted" in arrays:
@@ -37,18 +38,18 @@ def test_every_task_scores_every_sample_and_is_found_again(world: Path, tmp_path
         assert record.controls["all_background"] < record.controls["oracle_tubes"]
     interval = record.scores[0].interval
     assert interval.low <= record.scores[0].value <= interval.high
-    again, path_again, was_there = find_or_evaluate(encoder, task, world, tmp_path, seed=0, report=quiet)
-    assert was_there
-    assert (again, path_again) == (record, path)
+    again = find_or_evaluate(encoder, task, world, tmp_path, seed=0, report=quiet)
+    assert again.was_there
+    assert (again.record, again.path) == (record, found.path)
 
 
 def test_a_changed_knob_or_seed_is_another_evaluation(world: Path, tmp_path: Path) -> None:
     encoder = load_encoder("statistics:mini_videomae")
     base, changed = resolve(load_task("ssv2/knn")), resolve(load_task("ssv2/knn"), {"neighbours": 5})
     for task, seed in ((base, 0), (changed, 0), (base, 1)):
-        assert not find_or_evaluate(encoder, task, world, tmp_path, seed=seed, report=quiet)[2]
+        assert not find_or_evaluate(encoder, task, world, tmp_path, seed=seed, report=quiet).was_there
     assert len(list(Store(tmp_path).records())) == 3
-    assert len(list((tmp_path / "features").glob("*.npz"))) == 2  # one pass over each split served all three
+    assert len(list((tmp_path / "features").glob("*/feature.npy"))) == 2  # one pass over each split served all three
 
 
 def weizmann_like(folder: Path, world: Path, split: str = "all") -> Path:
@@ -67,9 +68,8 @@ def own_task(protocol: str, folds: str) -> ResolvedTask:
 def test_leave_one_group_out_asks_every_sample_once(world: Path, tmp_path: Path) -> None:
     manifest = read_csv(weizmann_like(tmp_path, world))
     encoder = load_encoder("statistics:mini_videomae")
-    record, _, _ = find_or_evaluate(
-        encoder, own_task("knn", "leave_one_group_out"), manifest, tmp_path, seed=0, report=quiet
-    )
+    task = own_task("knn", "leave_one_group_out")
+    record = find_or_evaluate(encoder, task, manifest, tmp_path, seed=0, report=quiet).record
     arrays = Store(tmp_path).load_predictions(record.predictions)
     assert len(arrays["ids"]) == len(set(arrays["ids"])) == 32
     assert (arrays["predicted"] >= 0).all()
@@ -100,9 +100,9 @@ def test_a_broken_video_is_named_and_never_skipped(world: Path, tmp_path: Path, 
     if failure == "fail":
         with pytest.raises(ValueError, match=r"1 samples cannot be decoded .* first 'broken.webm'"):
             find_or_evaluate(encoder, task, read_csv(path), tmp_path, seed=0, report=quiet)
-        assert not list(tmp_path.rglob("*.json"))
+        assert not list((tmp_path / "records").rglob("*.json"))
         return
-    record, _, _ = find_or_evaluate(encoder, task, read_csv(path), tmp_path, seed=0, report=quiet)
+    record = find_or_evaluate(encoder, task, read_csv(path), tmp_path, seed=0, report=quiet).record
     arrays = Store(tmp_path).load_predictions(record.predictions)
     assert record.data.splits["all"].failed_ids == ("broken.webm",)
     assert arrays["predicted"][4] == -1

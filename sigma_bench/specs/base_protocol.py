@@ -1,0 +1,29 @@
+"""What every protocol states: its name and version, how failures count, its metrics, its intervals."""
+
+from typing import Literal
+
+from sigma_bench.specs.recipe import Count, Fraction
+from sigma_bench.specs.strict import Spec
+
+Failure = Literal["fail", "count_as_wrong"]
+
+
+class Uncertainty(Spec):
+    """Percentile bootstrap over test units; ``group`` resamples source videos, people or sequences."""
+
+    method: Literal["bootstrap"]
+    unit: Literal["sample", "group"]
+    level: Fraction
+    replicates: Count
+
+
+class BaseProtocol(Spec):
+    """How a representation is judged; one file in ``tasks/protocols/`` is one version of a protocol."""
+
+    protocol: str
+    """Name and version, ``knn@1``; the name of its file."""
+    kind: str
+    summary: str
+    on_decode_failure: Failure
+    metrics: tuple[str, ...]
+    uncertainty: Uncertainty

@@ -58,7 +58,7 @@ class StreamedVideos:
         return len(self._samples)
 
     def __getitem__(self, index: int) -> Decoder:
-        return open_media(self._samples[index])
+        return open_media(self._samples[index], is_sparse=True)
 
 
 class ArrayDecoder:

@@ -3,8 +3,8 @@
 decord is the default.  It is right about files whose packets carry a timestamp each and whose frames all appear in
 their order; it miscounts, or seeks to another frame, where they do not (DivX and Xvid in AVI, edit lists, several
 video streams), and does not open some codecs.  What a file is, is read from its header and packets, without decoding;
-everything doubtful goes to PyAV.  Where few frames far apart are wanted, as in pretraining, PyAV is faster on codecs
-with frames that no other frame refers to: those of them that nobody wants are not decoded.
+everything doubtful goes to PyAV.  Where few frames some apart are wanted, as in pretraining, PyAV reads them all: it is
+faster there, most of all on codecs with frames that no other refers to, since those that nobody wants are not decoded.
 
 Shapes: T frames, H W pixels, C colours; uint8 RGB.
 """
@@ -20,6 +20,7 @@ from pathlib import Path
 import av  # first: decord exports the symbols of its own FFmpeg, and PyAV loaded later would get those
 import decord
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from sigma_bench.data.decoder import DecodeError, Decoder, DecoderName
 
@@ -29,6 +30,7 @@ SPARING_CODECS = ("h264", "hevc")
 DECORD_PIXELS = ("yuv420p", "yuvj420p")
 DECORD_MIN_WIDTH = 80
 """Pixels; some narrower pictures, whose lines decord pads, do not come out."""
+NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
 EMPTY_PACKET_BYTES = 12
 """An MPEG-4 packet this small stands for a frame that is shown elsewhere or not at all."""
 
@@ -39,6 +41,7 @@ class VideoFacts:
 
     codec: str
     pixel_format: str
+    height: int
     width: int
     rotation: int
     """Degrees that the picture is to be turned counterclockwise, a multiple of 90."""
@@ -74,7 +77,7 @@ def open_video(path: Path, decoder: DecoderName | None = None, *, is_sparse: boo
     """A video, read by the decoder that is right about it unless one is named.
 
     Args:
-        is_sparse: few frames will be wanted, some apart; whoever is faster at that and exact as well reads it.
+        is_sparse: few frames will be wanted, some apart; PyAV is faster at that wherever it can tell frames by time.
 
     Raises:
         DecodeError: it cannot be read.
@@ -82,7 +85,7 @@ def open_video(path: Path, decoder: DecoderName | None = None, *, is_sparse: boo
     if decoder == "decord" and not is_sparse:
         return DecordDecoder(path)
     facts = video_facts(path)
-    if (decoder or facts.decoder) == "pyav" or (is_sparse and facts.is_sparing):
+    if (decoder or facts.decoder) == "pyav" or (is_sparse and facts.pts is not None):
         return PyAvDecoder(path, facts)
     reader = DecordDecoder(path)
     is_agreed = decoder is not None or facts.pts is None or len(reader) == len(facts.pts)
@@ -93,6 +96,11 @@ def video_facts(path: Path) -> VideoFacts:
     """Facts of a file, remembered as long as it does not change."""
     status = path.stat()
     return _facts(path, status.st_size, status.st_mtime_ns)
+
+
+def forget_facts() -> None:
+    """Look at every file anew: for measurements."""
+    _facts.cache_clear()
 
 
 class DecordDecoder:
@@ -120,10 +128,16 @@ class DecordDecoder:
 
 
 class PyAvDecoder:
-    """PyAV: from the key frame before, by timestamps, where these are usable; otherwise from the start, by counting."""
+    """PyAV: from the key frame before, by timestamps, where these are usable; otherwise from the start, by counting.
 
-    def __init__(self, path: Path, facts: VideoFacts | None = None) -> None:
+    Args:
+        keeps_pictures: False gives one black pixel for every frame, and shows what decoding alone costs.
+    """
+
+    def __init__(self, path: Path, facts: VideoFacts | None = None, *, keeps_pictures: bool = True) -> None:
         self._path = path
+        self._keeps_pictures = keeps_pictures
+        self._colours = VideoReformatter()
         self._facts = facts or video_facts(path)
         self._length = len(self._facts.pts) if self._facts.pts is not None else self._count()
         if self._length == 0:
@@ -196,12 +210,16 @@ class PyAvDecoder:
         return found
 
     def _picture(self, frame: av.VideoFrame) -> np.ndarray:
-        return upright(frame, self._facts)
+        return upright(frame, self._facts, self._colours) if self._keeps_pictures else NO_PICTURE
 
 
-def upright(frame: av.VideoFrame, facts: VideoFacts) -> np.ndarray:
-    """The picture (H, W, C), turned as the file asks for."""
-    return np.rot90(frame.to_ndarray(format="rgb24"), facts.rotation // 90)
+def upright(frame: av.VideoFrame, facts: VideoFacts, colours: VideoReformatter) -> np.ndarray:
+    """The picture (H, W, C), turned as the file asks for.
+
+    Args:
+        colours: kept from frame to frame of a video, as it prepares for their size once.
+    """
+    return np.rot90(colours.reformat(frame, format="rgb24", threads=1).to_ndarray(), facts.rotation // 90)
 
 
 def every_frame(path: Path) -> Iterator[av.VideoFrame]:
@@ -242,6 +260,7 @@ def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
         return VideoFacts(
             codec=context.name,
             pixel_format=context.pix_fmt or "",
+            height=context.height,
             width=context.width,
             rotation=first.rotation % 360 if first is not None else 0,
             num_streams=len(container.streams.video),

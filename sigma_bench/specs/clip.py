@@ -7,7 +7,6 @@ from pydantic import Field
 from sigma_bench.specs.recipe import Count
 from sigma_bench.specs.strict import Spec
 
-
 ShortVideo = Literal["shrink_stride", "loop", "repeat_last"]
 """A video shorter than frames x stride: the stride shrinks until it fits, at least 1, then the last frame repeats; the
 whole clip starts over at its end, stride kept; or, as released, its strided frames are taken once and the last one

@@ -15,5 +15,4 @@ class FinetuneProtocol(SupervisedProtocol):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     view_score: Literal["softmax"]
     view_pooling: Literal["mean"]
-    """Of the scores of a video's views."""
     metrics: tuple[Accuracy, ...]

@@ -15,7 +15,6 @@ class MultilabelProtocol(SupervisedProtocol):
     frame_folder_rate: Positive
     """Frames per second of videos that are folders of frames; video files say theirs."""
     view_score: Literal["sigmoid"]
-    view_pooling: Literal["max", "mean"]
     unlabelled_videos: Literal["negatives", "left_out"]
     """Test videos without any action: as negatives of every class, or not scored."""
     classes_scored: Literal["with_a_positive"]

@@ -92,6 +92,9 @@ class SupervisedProtocol(BaseProtocol):
     optim: SupervisedOptim
     views: ClipSpec
     """Clips of a test video."""
+    view_score: Literal["softmax", "sigmoid"]
+    view_pooling: Literal["mean", "max"]
+    """Of the scores of a video's views."""
     loader: Literal["memory", "stream"]
     """``memory``: videos decoded once and held; ``stream``: decoded by workers whenever a clip is drawn."""
     clips_at_once: Count

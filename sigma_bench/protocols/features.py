@@ -116,7 +116,7 @@ class FeatureCache:
             )
 
     def _store(self, card: EncoderCard, split: Split, clip: ClipSpec, grid: tuple[int, int, int] | None) -> BlockStore:
-        views = clip.sampling.num_views
+        views = clip.num_views
         layout = {"feature": ArrayLayout((card.feature_width,), "float32")}
         if grid:
             layout["token"] = ArrayLayout((views, int(np.prod(grid)), card.feature_width), "float16")

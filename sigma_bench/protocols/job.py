@@ -21,8 +21,11 @@ from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import World
 
 PROTOCOLS = {
+    "finetune": "sigma_bench.protocols.finetune",
     "knn": "sigma_bench.protocols.knn",
     "linear": "sigma_bench.protocols.linear",
+    "linear_online": "sigma_bench.protocols.finetune",
+    "multilabel": "sigma_bench.protocols.multilabel",
     "segmentation": "sigma_bench.protocols.segmentation",
 }
 """Kind of protocol -> the module that runs it."""

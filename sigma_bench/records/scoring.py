@@ -5,8 +5,9 @@ A protocol stores what it predicted under fixed names; a metric reads those it n
     ids_S, groups_S               always: what was scored, and what is resampled together
     truth_S, predicted_S          classification; ``ranked_SK`` the best classes in order, the first is ``predicted``
     miou_S                        segmentation, one number per clip
+    truth_SL, score_SL            several labels per sample
 
-Shapes: S samples (or clips, or objects), K best classes.
+Shapes: S samples (or clips, or objects), K best classes, L classes.
 """
 
 import zlib
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigma_bench.metrics.accuracy import mean_class_accuracy, top1, topk
+from sigma_bench.metrics.average_precision import mean_average_precision, rank
 from sigma_bench.metrics.uncertainty import SampleIndex, bootstrap_interval
 from sigma_bench.records.record import Interval, Score
 from sigma_bench.specs.base_protocol import BaseProtocol
@@ -27,8 +29,10 @@ Arrays = Mapping[str, NDArray[Any]]
 class Metric(NamedTuple):
     """How a number is computed from stored arrays, on the samples with these indices."""
 
-    statistic: Callable[[Arrays, SampleIndex], float]
+    statistic: Callable[[Any, SampleIndex], float]
     higher_is_better: bool = True
+    prepare: Callable[[Arrays], Any] = lambda stored: stored
+    """What is worked out once, for all resamples; the statistic gets what it gives."""
 
 
 METRICS: dict[str, Metric] = {
@@ -37,6 +41,7 @@ METRICS: dict[str, Metric] = {
     "mean_class_accuracy": Metric(
         lambda stored, index: mean_class_accuracy(stored["truth"][index], stored["predicted"][index])
     ),
+    "map": Metric(mean_average_precision, prepare=lambda stored: rank(stored["truth"], stored["score"])),
     "miou": Metric(lambda stored, index: float(stored["miou"][index].mean())),
 }
 
@@ -49,9 +54,9 @@ def score_all(protocol: BaseProtocol, stored: Arrays, seed: int) -> tuple[Score,
 def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int) -> Score:
     """One metric on all samples, with its bootstrap interval over the units the protocol names."""
     metric, uncertainty = METRICS[name], protocol.uncertainty
-    everything = np.arange(len(stored["groups"]))
+    everything, prepared = np.arange(len(stored["groups"])), metric.prepare(stored)
     low, high, num_units = bootstrap_interval(
-        lambda index: metric.statistic(stored, index),
+        lambda index: metric.statistic(prepared, index),
         stored["groups"] if uncertainty.unit == "group" else everything,
         level=uncertainty.level,
         replicates=uncertainty.replicates,
@@ -66,5 +71,5 @@ def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int) -> Score
         low=low,
         high=high,
     )
-    value = metric.statistic(stored, everything)
+    value = metric.statistic(prepared, everything)
     return Score(metric=name, value=value, unit="fraction", higher_is_better=metric.higher_is_better, interval=interval)

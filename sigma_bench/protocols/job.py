@@ -21,7 +21,10 @@ from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import World
 
 PROTOCOLS = {
+    "attentive": "sigma_bench.protocols.attentive",
+    "clustering": "sigma_bench.protocols.clustering",
     "knn": "sigma_bench.protocols.knn",
+    "knn_loo": "sigma_bench.protocols.knn_loo",
     "linear": "sigma_bench.protocols.linear",
     "segmentation": "sigma_bench.protocols.segmentation",
 }

@@ -5,8 +5,11 @@ A protocol stores what it predicted under fixed names; a metric reads those it n
     ids_S, groups_S               always: what was scored, and what is resampled together
     truth_S, predicted_S          classification; ``ranked_SK`` the best classes in order, the first is ``predicted``
     miou_S                        segmentation, one number per clip
+    truth_S, cluster_SR           clustering; ``matched_SR`` the class that a sample's cluster is matched to,
+                                  ``majority_SR`` the class that fills most of it, ``overcluster_majority_SR`` the
+                                  same of a finer clustering
 
-Shapes: S samples (or clips, or objects), K best classes.
+Shapes: S samples (or clips, or objects), K best classes, R repetitions with other starts.
 """
 
 import zlib
@@ -17,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigma_bench.metrics.accuracy import mean_class_accuracy, top1, topk
+from sigma_bench.metrics.clustering import ari, nmi
 from sigma_bench.metrics.uncertainty import SampleIndex, bootstrap_interval
 from sigma_bench.records.record import Interval, Score
 from sigma_bench.specs.base_protocol import BaseProtocol
@@ -29,6 +33,17 @@ class Metric(NamedTuple):
 
     statistic: Callable[[Arrays, SampleIndex], float]
     higher_is_better: bool = True
+    repetitions: Callable[[Arrays, SampleIndex], NDArray[np.float64]] | None = None
+    """The same number of every repetition, where ``statistic`` is their mean."""
+
+
+def repeated(name: str, score: Callable[[NDArray[Any], NDArray[Any]], float]) -> Metric:
+    """The mean of a score of ``truth`` and each column of another array."""
+
+    def values(stored: Arrays, index: SampleIndex) -> NDArray[np.float64]:
+        return np.array([score(stored["truth"][index], column_S[index]) for column_S in stored[name].T])
+
+    return Metric(lambda stored, index: float(values(stored, index).mean()), repetitions=values)
 
 
 METRICS: dict[str, Metric] = {
@@ -37,6 +52,11 @@ METRICS: dict[str, Metric] = {
     "mean_class_accuracy": Metric(
         lambda stored, index: mean_class_accuracy(stored["truth"][index], stored["predicted"][index])
     ),
+    "hungarian_accuracy": repeated("matched", top1),
+    "nmi": repeated("cluster", nmi),
+    "ari": repeated("cluster", ari),
+    "purity": repeated("majority", top1),
+    "overclustering_accuracy": repeated("overcluster_majority", top1),
     "miou": Metric(lambda stored, index: float(stored["miou"][index].mean())),
 }
 
@@ -56,6 +76,7 @@ def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int) -> Score
         level=uncertainty.level,
         replicates=uncertainty.replicates,
         rng=np.random.default_rng([seed, zlib.crc32(name.encode())]),
+        centred=uncertainty.method == "centred_bootstrap",
     )
     interval = Interval(
         method=uncertainty.method,
@@ -67,4 +88,14 @@ def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int) -> Score
         high=high,
     )
     value = metric.statistic(stored, everything)
-    return Score(metric=name, value=value, unit="fraction", higher_is_better=metric.higher_is_better, interval=interval)
+    spread = None
+    if metric.repetitions is not None and len(values := metric.repetitions(stored, everything)) > 1:
+        spread = float(values.std(ddof=1))
+    return Score(
+        metric=name,
+        value=value,
+        unit="fraction",
+        higher_is_better=metric.higher_is_better,
+        interval=interval,
+        spread=spread,
+    )

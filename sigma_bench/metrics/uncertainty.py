@@ -22,6 +22,7 @@ def bootstrap_interval(
     level: float,
     replicates: int,
     rng: np.random.Generator,
+    centred: bool = False,
 ) -> tuple[float, float, int]:
     """Percentile interval of a statistic under resampling of units.
 
@@ -31,6 +32,7 @@ def bootstrap_interval(
         level: coverage, such as 0.95.
         replicates: number of resamples.
         rng: source of the draws; the same state gives the same interval in whatever order the samples stand.
+        centred: shift the interval by the bootstrap's bias, so that the resamples' mean falls on the value itself.
 
     Returns:
         Lower end, upper end and the number of units.
@@ -51,7 +53,8 @@ def bootstrap_interval(
         )
     values = [statistic(index) for index in _resamples(unit_S, num_units, replicates, rng)]
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high), num_units
+    bias = np.mean(values) - statistic(np.arange(len(unit_S))) if centred else 0.0
+    return float(low - bias), float(high - bias), num_units
 
 
 def _resamples(

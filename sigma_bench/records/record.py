@@ -16,7 +16,7 @@ from sigma_bench.specs.task import ResolvedTask
 class Interval(Spec):
     """How sure a score is, and how that was computed."""
 
-    method: Literal["bootstrap"]
+    method: Literal["bootstrap", "centred_bootstrap"]
     unit: Literal["sample", "group"]
     level: float
     replicates: int
@@ -33,6 +33,8 @@ class Score(Spec):
     unit: Literal["fraction"]
     higher_is_better: bool
     interval: Interval
+    spread: float | None = None
+    """Standard deviation over the protocol's own repetitions."""
 
 
 class SplitIdentity(Spec):

@@ -23,6 +23,7 @@ from sigma_bench.training.distribution import World
 PROTOCOLS = {
     "knn": "sigma_bench.protocols.knn",
     "linear": "sigma_bench.protocols.linear",
+    "propagation": "sigma_bench.protocols.propagation",
     "segmentation": "sigma_bench.protocols.segmentation",
 }
 """Kind of protocol -> the module that runs it."""

@@ -33,6 +33,8 @@ class Score(Spec):
     unit: Literal["fraction"]
     higher_is_better: bool
     interval: Interval
+    spread: float | None = None
+    """Standard deviation over the protocol's own repetitions, such as draws of frames; None where there are none."""
 
 
 class SplitIdentity(Spec):

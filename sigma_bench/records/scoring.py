@@ -4,9 +4,11 @@ A protocol stores what it predicted under fixed names; a metric reads those it n
 
     ids_S, groups_S               always: what was scored, and what is resampled together
     truth_S, predicted_S          classification; ``ranked_SK`` the best classes in order, the first is ``predicted``
-    miou_S                        segmentation, one number per clip
+    miou_S                        segmentation, one number per clip; where all clips share one matching instead:
+    hit_SG, true_SG, claimed_SG   pixels of each label in common with its clusters, true, and claimed by them
+    repetition_S                  which of the protocol's own repetitions a row belongs to, where there are several
 
-Shapes: S samples (or clips, or objects), K best classes.
+Shapes: S samples (or clips, or objects), K best classes, G labels.
 """
 
 import zlib
@@ -17,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigma_bench.metrics.accuracy import mean_class_accuracy, top1, topk
+from sigma_bench.metrics.segmentation import LabelCounts, mean_iou
 from sigma_bench.metrics.uncertainty import SampleIndex, bootstrap_interval
 from sigma_bench.records.record import Interval, Score
 from sigma_bench.specs.base_protocol import BaseProtocol
@@ -31,13 +34,27 @@ class Metric(NamedTuple):
     higher_is_better: bool = True
 
 
+def _miou(stored: Arrays, index: SampleIndex) -> float:
+    if "miou" in stored:
+        return float(stored["miou"][index].mean())
+    counts = LabelCounts(*(stored[name][index] for name in ("hit", "true", "claimed")))
+    return float(
+        np.mean([mean_iou(LabelCounts(*(part[rows] for part in counts))) for rows in _repetitions(stored, index)])
+    )
+
+
+def _repetitions(stored: Arrays, index: SampleIndex) -> list[NDArray[np.bool_]]:
+    """The rows of ``index`` that belong to each repetition."""
+    return [stored["repetition"][index] == number for number in np.unique(stored["repetition"][index])]
+
+
 METRICS: dict[str, Metric] = {
     "top1": Metric(lambda stored, index: top1(stored["truth"][index], stored["predicted"][index])),
     "top5": Metric(lambda stored, index: topk(stored["truth"][index], stored["ranked"][index], 5)),
     "mean_class_accuracy": Metric(
         lambda stored, index: mean_class_accuracy(stored["truth"][index], stored["predicted"][index])
     ),
-    "miou": Metric(lambda stored, index: float(stored["miou"][index].mean())),
+    "miou": Metric(_miou),
 }
 
 
@@ -66,5 +83,18 @@ def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int) -> Score
         low=low,
         high=high,
     )
-    value = metric.statistic(stored, everything)
-    return Score(metric=name, value=value, unit="fraction", higher_is_better=metric.higher_is_better, interval=interval)
+    return Score(
+        metric=name,
+        value=metric.statistic(stored, everything),
+        unit="fraction",
+        higher_is_better=metric.higher_is_better,
+        interval=interval,
+        spread=_spread(metric, stored, everything),
+    )
+
+
+def _spread(metric: Metric, stored: Arrays, everything: SampleIndex) -> float | None:
+    """Standard deviation over the protocol's own repetitions; None where there are not two."""
+    rows = _repetitions(stored, everything) if "repetition" in stored else []
+    values = [metric.statistic(stored, everything[of_one]) for of_one in rows]
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None

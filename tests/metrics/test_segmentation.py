@@ -7,7 +7,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sigma_bench.metrics.segmentation import all_background, confusion, miou, oracle_tubes
+from sigma_bench.metrics.segmentation import (
+    all_background,
+    confusion,
+    miou,
+    oracle_tubes,
+)
 
 RULES = ("hungarian_iou", "majority_precision")
 
@@ -162,7 +167,7 @@ def test_oracle_tubes_by_hand():
     truth[:, :2, 2:] = [[[2, 2], [255, 255]], [[255, 255], [255, 0]]]  # most are void, then 2
     truth[:, 2:, :2] = [[[3, 3], [3, 3]], [[2, 2], [2, 2]]]  # a tie
     truth[:, 2:, 2:] = 255
-    oracle = oracle_tubes(truth, 2, 2)
+    oracle = oracle_tubes(truth, (1, 2, 2))
     assert oracle.shape == truth.shape
     assert oracle.dtype == truth.dtype
     assert oracle[0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [2, 2, 255, 255], [2, 2, 255, 255]]
@@ -175,18 +180,25 @@ def test_no_labelling_of_tubes_hits_more_pixels_than_the_oracle(seed):
     rng = np.random.default_rng(seed)
     truth = rng.choice([0, 1, 2, 255], size=(4, 8, 8)).astype(np.uint8)
     tubes = rng.integers(0, 3, size=(2, 2, 2)).repeat(2, 0).repeat(4, 1).repeat(4, 2)
-    assert (oracle_tubes(truth, 2, 4) == truth).sum() >= (tubes == truth)[truth != 255].sum()
+    assert (oracle_tubes(truth, (2, 2, 2)) == truth).sum() >= (tubes == truth)[truth != 255].sum()
 
 
 def test_a_mask_that_divides_into_tubes_is_its_own_oracle():
     truth = np.random.default_rng(0).integers(0, 4, size=(2, 3, 3)).repeat(2, 0).repeat(4, 1).repeat(4, 2)
-    np.testing.assert_array_equal(oracle_tubes(truth, 2, 4), truth)
+    np.testing.assert_array_equal(oracle_tubes(truth, (2, 3, 3)), truth)
 
 
-@pytest.mark.parametrize("shape", [(3, 8, 8), (2, 9, 8), (2, 8, 7)])
-def test_masks_that_do_not_divide_are_refused(shape):
-    with pytest.raises(ValueError, match="use multiples of both"):
-        oracle_tubes(np.zeros(shape, dtype=np.uint8), 2, 4)
+def test_tubes_are_the_pixels_that_nearest_resizing_gives_them():
+    """Five columns from two tubes: the middles 0.5 .. 4.5 fall at 0.2, 0.6, 1.0, 1.4, 1.8 of a tube's width."""
+    truth = np.array([[[1, 1, 2, 2, 2]]], dtype=np.uint8)
+    np.testing.assert_array_equal(oracle_tubes(truth, (1, 1, 2)), [[[1, 1, 2, 2, 2]]])
+    truth = np.array([[[1, 2, 2, 2, 1]]], dtype=np.uint8)
+    np.testing.assert_array_equal(oracle_tubes(truth, (1, 1, 2)), [[[1, 1, 2, 2, 2]]])
+
+
+def test_frames_that_do_not_divide_into_tubes_are_refused():
+    with pytest.raises(ValueError, match="3 frames cannot be cut into 2 tubes"):
+        oracle_tubes(np.zeros((3, 8, 8), dtype=np.uint8), (2, 2, 2))
 
 
 def test_all_background_is_the_floor():

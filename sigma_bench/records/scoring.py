@@ -6,6 +6,7 @@ A protocol stores what it predicted under fixed names; a metric reads those it n
     truth_S, predicted_S          classification; ``ranked_SK`` the best classes in order, the first is ``predicted``
     miou_S                        segmentation, one number per clip; where all clips share one matching instead:
     hit_SG, true_SG, claimed_SG   pixels of each label in common with its clusters, true, and claimed by them
+    j_mean_S, j_recall_S, ...     propagation, the challenge's statistics of one object each
     repetition_S                  which of the protocol's own repetitions a row belongs to, where there are several
 
 Shapes: S samples (or clips, or objects), K best classes, G labels.
@@ -43,6 +44,11 @@ def _miou(stored: Arrays, index: SampleIndex) -> float:
     )
 
 
+def _mean_of(name: str, *, higher_is_better: bool = True) -> Metric:
+    """The mean over rows of what is stored under a name."""
+    return Metric(lambda stored, index: float(stored[name][index].mean()), higher_is_better)
+
+
 def _repetitions(stored: Arrays, index: SampleIndex) -> list[NDArray[np.bool_]]:
     """The rows of ``index`` that belong to each repetition."""
     return [stored["repetition"][index] == number for number in np.unique(stored["repetition"][index])]
@@ -55,6 +61,13 @@ METRICS: dict[str, Metric] = {
         lambda stored, index: mean_class_accuracy(stored["truth"][index], stored["predicted"][index])
     ),
     "miou": Metric(_miou),
+    "jf_mean": Metric(lambda stored, index: float((stored["j_mean"][index] + stored["f_mean"][index]).mean() / 2)),
+    "j_mean": _mean_of("j_mean"),
+    "j_recall": _mean_of("j_recall"),
+    "j_decay": _mean_of("j_decay", higher_is_better=False),
+    "f_mean": _mean_of("f_mean"),
+    "f_recall": _mean_of("f_recall"),
+    "f_decay": _mean_of("f_decay", higher_is_better=False),
 }
 
 

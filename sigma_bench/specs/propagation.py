@@ -12,8 +12,8 @@ class PropagationProtocol(BaseProtocol):
     """Semi-supervised video object segmentation by label propagation (DINO, arXiv 2104.14294, section 4.2.2)."""
 
     kind: Literal["propagation"]
-    short_side: Count | Literal["encoder"]
-    """Of the frames the encoder sees, pixels; ``encoder``: that of its clips."""
+    short_side: Count | Literal["encoder", "twice_encoder"]
+    """Of the frames the encoder sees, pixels; ``encoder``: the size of its clips; ``twice_encoder``: twice that."""
     aspect: Literal["squash", "keep"]
     """``squash``: a square; ``keep``: the long side follows, floored to a multiple of ``long_side_multiple_px``."""
     long_side_multiple_px: Count

@@ -16,7 +16,7 @@ from sigma_bench.specs.task import ResolvedTask
 class Interval(Spec):
     """How sure a score is, and how that was computed."""
 
-    method: Literal["bootstrap", "centred_bootstrap"]
+    method: Literal["bootstrap"]
     unit: Literal["sample", "group"]
     level: float
     replicates: int
@@ -34,7 +34,7 @@ class Score(Spec):
     higher_is_better: bool
     interval: Interval
     spread: float | None = None
-    """Standard deviation over the protocol's own repetitions."""
+    """Standard deviation over the protocol's own repetitions, such as draws of frames; None where there are none."""
 
 
 class SplitIdentity(Spec):

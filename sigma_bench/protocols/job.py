@@ -21,6 +21,7 @@ from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import World
 
 PROTOCOLS = {
+    "counting": "sigma_bench.protocols.counting.protocol",
     "knn": "sigma_bench.protocols.knn",
     "linear": "sigma_bench.protocols.linear",
     "segmentation": "sigma_bench.protocols.segmentation",

@@ -4,6 +4,7 @@ A protocol stores what it predicted under fixed names; a metric reads those it n
 
     ids_S, groups_S               always: what was scored, and what is resampled together
     truth_S, predicted_S          classification; ``ranked_SK`` the best classes in order, the first is ``predicted``
+    truth_S, predicted_S          counting as well, whole numbers of repetitions
     miou_S                        segmentation, one number per clip
 
 Shapes: S samples (or clips, or objects), K best classes.
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigma_bench.metrics.accuracy import mean_class_accuracy, top1, topk
+from sigma_bench.metrics.counting import counting_error, off_by_one
 from sigma_bench.metrics.uncertainty import SampleIndex, bootstrap_interval
 from sigma_bench.records.record import Interval, Score
 from sigma_bench.specs.base_protocol import BaseProtocol
@@ -37,6 +39,10 @@ METRICS: dict[str, Metric] = {
     "mean_class_accuracy": Metric(
         lambda stored, index: mean_class_accuracy(stored["truth"][index], stored["predicted"][index])
     ),
+    "counting_error": Metric(
+        lambda stored, index: counting_error(stored["truth"][index], stored["predicted"][index]), higher_is_better=False
+    ),
+    "off_by_one": Metric(lambda stored, index: off_by_one(stored["truth"][index], stored["predicted"][index])),
     "miou": Metric(lambda stored, index: float(stored["miou"][index].mean())),
 }
 

@@ -4,11 +4,14 @@ from typing import Annotated
 
 from pydantic import Field
 
+from sigma_bench.specs.counting import CountingProtocol
 from sigma_bench.specs.frozen import KnnProtocol, LinearProtocol
 from sigma_bench.specs.segmentation import SegmentationProtocol
 from sigma_bench.specs.strict import Spec
 
-Protocol = Annotated[KnnProtocol | LinearProtocol | SegmentationProtocol, Field(discriminator="kind")]
+Protocol = Annotated[
+    CountingProtocol | KnnProtocol | LinearProtocol | SegmentationProtocol, Field(discriminator="kind")
+]
 
 
 class ProtocolFile(Spec):

@@ -75,7 +75,7 @@ def first_cycle(length_V: np.ndarray, predict: Predict, protocol: CountingProtoc
 def _look_at_middle(
     half_VK: np.ndarray, length_V: np.ndarray, predict: Predict, protocol: CountingProtocol
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Corrected lengths of a left cycle that ends in the middle, by the anchor of scale 1, and how credible they are."""
+    """Lengths of a left cycle that ends in the middle, corrected by the anchor of scale 1; how credible they are."""
     middle_VK = np.broadcast_to(length_V[:, None] / 2, half_VK.shape)
     state_VK3 = np.stack([middle_VK - half_VK, middle_VK, middle_VK + half_VK + 1], axis=2)
     heads = predict(np.repeat(np.arange(len(length_V)), half_VK.shape[1]), state_VK3.reshape(-1, 3))

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigma_bench.metrics.accuracy import mean_class_accuracy, top1, topk
-from sigma_bench.metrics.uncertainty import SampleIndex, bootstrap_interval
+from sigma_bench.metrics.uncertainty import Method, SampleIndex, bootstrap_interval
 from sigma_bench.records.record import Interval, Score
 from sigma_bench.specs.base_protocol import BaseProtocol
 
@@ -29,15 +29,26 @@ class Metric(NamedTuple):
 
     statistic: Callable[[Arrays, SampleIndex], float]
     higher_is_better: bool = True
+    of_sample: Callable[[Arrays], NDArray[Any]] | None = None
+    """Each sample's own number, (S,), where the metric is the mean of them: comparisons are fast and name samples."""
 
 
 METRICS: dict[str, Metric] = {
-    "top1": Metric(lambda stored, index: top1(stored["truth"][index], stored["predicted"][index])),
-    "top5": Metric(lambda stored, index: topk(stored["truth"][index], stored["ranked"][index], 5)),
+    "top1": Metric(
+        lambda stored, index: top1(stored["truth"][index], stored["predicted"][index]),
+        of_sample=lambda stored: stored["truth"] == stored["predicted"],
+    ),
+    "top5": Metric(
+        lambda stored, index: topk(stored["truth"][index], stored["ranked"][index], 5),
+        of_sample=lambda stored: (stored["ranked"][:, :5] == stored["truth"][:, None]).any(1),
+    ),
     "mean_class_accuracy": Metric(
         lambda stored, index: mean_class_accuracy(stored["truth"][index], stored["predicted"][index])
     ),
-    "miou": Metric(lambda stored, index: float(stored["miou"][index].mean())),
+    "miou": Metric(
+        lambda stored, index: float(stored["miou"][index].mean()),
+        of_sample=lambda stored: stored["miou"],
+    ),
 }
 
 
@@ -46,19 +57,24 @@ def score_all(protocol: BaseProtocol, stored: Arrays, seed: int) -> tuple[Score,
     return tuple(score(name, protocol, stored, seed) for name in protocol.metrics)
 
 
-def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int) -> Score:
+def units_of(protocol: BaseProtocol, stored: Arrays) -> NDArray[Any]:
+    """What is resampled together, one name per sample, (S,)."""
+    return stored["groups"] if protocol.uncertainty.unit == "group" else np.arange(len(stored["groups"]))
+
+
+def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int, method: Method = "bootstrap") -> Score:
     """One metric on all samples, with its bootstrap interval over the units the protocol names."""
     metric, uncertainty = METRICS[name], protocol.uncertainty
-    everything = np.arange(len(stored["groups"]))
     low, high, num_units = bootstrap_interval(
         lambda index: metric.statistic(stored, index),
-        stored["groups"] if uncertainty.unit == "group" else everything,
+        units_of(protocol, stored),
         level=uncertainty.level,
         replicates=uncertainty.replicates,
         rng=np.random.default_rng([seed, zlib.crc32(name.encode())]),
+        method=method,
     )
     interval = Interval(
-        method=uncertainty.method,
+        method=method,
         unit=uncertainty.unit,
         level=uncertainty.level,
         replicates=uncertainty.replicates,
@@ -66,5 +82,5 @@ def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int) -> Score
         low=low,
         high=high,
     )
-    value = metric.statistic(stored, everything)
+    value = metric.statistic(stored, np.arange(len(stored["groups"])))
     return Score(metric=name, value=value, unit="fraction", higher_is_better=metric.higher_is_better, interval=interval)

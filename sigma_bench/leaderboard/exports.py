@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 
 import pandas as pd
 
@@ -43,7 +44,8 @@ def csv_text(table: BoardTable) -> str:
 
 def jsonl(table: pd.DataFrame) -> str:
     """The long table of ``select``, one score a line: ``pandas.read_json(path, lines=True)`` reads it."""
-    return table.to_json(orient="records", lines=True, force_ascii=False, double_precision=15)
+    lines = table.astype(object).where(table.notna(), None).to_dict(orient="records")
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 
 def _full_label(row: PublishedRow) -> str:

@@ -12,6 +12,8 @@ from sigma_bench.leaderboard.board_table import Delta, PublishedRow, PublishedSe
 from sigma_bench.specs.board import Board
 
 _WIDTHS = {"vit_s": 384, "vit_b": 768, "vit_l": 1024}
+_DIGITS = 6
+"""Decimals of a difference in points that count; the rest is binary arithmetic."""
 _DATASETS = {"k400": "kinetics400", "ssv2": "ssv2"}
 
 
@@ -34,7 +36,9 @@ def verdict(value: float, low: float, high: float, within_points: float) -> str:
     """Words for a difference (a fraction) and its interval: reproduced, within n points, or off."""
     if low <= 0 <= high:
         return "reproduced"
-    return f"within {within_points:g} points" if abs(100 * value) <= within_points else "off"
+    if round(abs(100 * value), _DIGITS) > within_points:
+        return "off"
+    return f"within {within_points:g} point{'' if within_points == 1 else 's'}"
 
 
 def _is_same(record: pd.Series, printed: PublishedRow) -> bool:

@@ -126,28 +126,6 @@ def drop_path_rates(last: float, depth: int) -> list[float]:
     """Rates of the blocks, from 0 to ``last``."""
     return torch.linspace(0, last, depth).tolist()
 
-    def backbone(self, drop_path: float) -> Backbone:
-        return VideoBackbone(copy.deepcopy(self._vit), drop_path)
-
-
-class VideoBackbone(Backbone):
-    """A video ViT without its final norm."""
-
-    def __init__(self, vit: VideoViT, drop_path: float) -> None:
-        super().__init__()
-        self.vit = vit.requires_grad_(True)
-        self.vit.norm = nn.Identity()  # type: ignore[assignment]
-        for block, rate in zip(vit.blocks, drop_path_rates(drop_path, len(vit.blocks)), strict=True):
-            block.drop_path = DropPath(rate)
-
-    def forward(self, clip_BCTHW: Tensor) -> Tensor:
-        return self.vit(clip_BCTHW)
-
-
-def drop_path_rates(last: float, depth: int) -> list[float]:
-    """Rates of the blocks, from 0 to ``last``."""
-    return torch.linspace(0, last, depth).tolist()
-
 
 def pretrained_encoder(
     path: Path, name: str | None = None, *, num_frames: int | None = None, image_size: int | None = None

@@ -57,6 +57,8 @@ def show_board(name: str, output: Path, *, world: Path | None) -> None:
     records = stored_records(output)
     result = fill(board, Store(output), records).table
     out.print(_terminal(result))
+    if not result.record_ids:
+        err.print(f"no record in {output} fits the board '{name}'; see its columns in results/boards")
     curves, overlays = training_histories(output), _overlays(output, world)
     title = f"sigma-bench: {board.title}"
     page = render_report(result, records, curves=curves, overlays=overlays, title=title, subtitle=board.note)

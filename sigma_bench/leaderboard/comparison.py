@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sigma_bench.leaderboard.select import reported_split
 from sigma_bench.metrics.uncertainty import Resampling, interval_ends
 from sigma_bench.records.record import Record
-from sigma_bench.records.scoring import METRICS, Arrays, units_of
+from sigma_bench.records.scoring import METRICS, Arrays, statistic_of, units_of
 from sigma_bench.specs.fingerprint import digest
 
 REPLICATES = 2000
@@ -96,7 +96,7 @@ def compare(records: Iterable[Record], first: str, second: str, load: Load, *, n
             other protocols or on other samples.
     """
     by_task: dict[str, dict[str, list[Record]]] = {}
-    for record in records:
+    for record in {digest(record.key()): record for record in records}.values():  # an evaluation done twice counts once
         if record.model.model in (first, second):
             by_task.setdefault(record.task.task, {}).setdefault(record.model.model, []).append(record)
     for name in (first, second):
@@ -131,23 +131,21 @@ def resample(records: Sequence[Record], metric: str, load: Load) -> Resampled | 
     units = units_of(records[0].task.protocol, known[0])
     if len(names) > 1 or len(np.unique(units)) < 2:
         return None
-    entry = METRICS[metric]
     resampling = Resampling(units, replicates=REPLICATES, rng=_rng(records[0], names))
-    own_S = [] if entry.of_sample is None else [np.asarray(entry.of_sample(a), np.float64) for a in known]
-    everything = np.arange(len(units))
+    statistics = [statistic_of(metric, arrays) for arrays in known]
+    own_S = [_of_sample(metric, arrays) for arrays in known]
+    values = [
+        resampling.values(statistic) if own is None else resampling.means(own)
+        for statistic, own in zip(statistics, own_S, strict=True)
+    ]
+    numbers = None if any(own is None for own in own_S) else np.mean(own_S, axis=0)  # type: ignore[arg-type]
     return Resampled(
-        value=float(np.mean([entry.statistic(arrays, everything) for arrays in known])),
-        value_R=np.mean(
-            [resampling.means(value_S) for value_S in own_S]
-            or [resampling.values(lambda index, a=arrays: entry.statistic(a, index)) for arrays in known],  # type: ignore[misc]
-            axis=0,
-        ),
+        value=float(np.mean([statistic(np.arange(len(units))) for statistic in statistics])),
+        value_R=np.mean(values, axis=0),
         num_units=resampling.num_units,
         samples=names.pop(),
-        higher_is_better=entry.higher_is_better,
-        of_sample=dict(zip(map(str, known[0]["ids"]), map(float, np.mean(own_S, axis=0)), strict=True))
-        if own_S
-        else None,
+        higher_is_better=METRICS[metric].higher_is_better,
+        of_sample=None if numbers is None else dict(zip(map(str, known[0]["ids"]), map(float, numbers), strict=True)),
     )
 
 
@@ -200,6 +198,16 @@ def _task_comparison(task: str, metric: str, a: Resampled, b: Resampled, num_sam
         difference=mean_difference([a], [b]),
         differing=tuple(both[:num_samples]),
     )
+
+
+def _of_sample(metric: str, stored: Arrays) -> NDArray[np.float64] | None:
+    """Each sample's own number, (S,), where the metric is their mean; None where it is not."""
+    if metric == "top1":
+        return np.asarray(stored["truth"] == stored["predicted"], np.float64)
+    if metric == "top5":
+        return np.asarray((stored["ranked"][:, :5] == stored["truth"][:, None]).any(1), np.float64)
+    own = stored.get(metric)  # such as ``miou``, stored per clip
+    return np.asarray(own, np.float64) if own is not None and own.shape == stored["ids"].shape else None
 
 
 def _by_id(stored: Arrays) -> dict[str, NDArray[Any]]:

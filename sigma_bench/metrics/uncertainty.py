@@ -7,7 +7,12 @@ narrow wherever samples of a unit resemble each other.
 A plain percentile interval is too narrow for few units: its width goes by the standard deviation with n in the
 denominator and by the normal quantile.  ``bootstrap`` therefore takes the quantiles of Hesterberg's expanded
 percentile interval (2015, The American Statistician 69, 371-386), which for a mean has the width of Student's t
-interval and becomes the plain one as units grow many.  ``percentile`` is the plain one.
+interval and becomes the plain one as units grow many.  ``percentile`` is the plain one.  ``centred_bootstrap`` also
+shifts the interval so that the mean of the resamples falls on the value itself: for metrics of pairs of samples, which
+a sample that was drawn twice flatters.
+
+What no bootstrap mends: eight units of which one in five succeeds are all failures in every sixth test set, and the
+interval is then a point; in simulation it covers 82 % instead of 95 %.  With fifteen units or more, 93.5 to 96.5 %.
 
 Shapes: S samples, U units, R replicates, X numbers per sample.
 """
@@ -20,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 SampleIndex = NDArray[np.intp]
-Method = Literal["bootstrap", "percentile"]
+Method = Literal["bootstrap", "centred_bootstrap", "percentile"]
 _BLOCK = 2_000_000
 """Drawn units that are held in memory at once."""
 
@@ -42,7 +47,7 @@ def bootstrap_interval(
         level: coverage, such as 0.95.
         replicates: number of resamples.
         rng: source of the draws; the same state gives the same interval in whatever order the samples stand.
-        method: ``bootstrap``, expanded for few units, or ``percentile``.
+        method: as explained above.
 
     Returns:
         Lower end, upper end and the number of units.
@@ -53,7 +58,9 @@ def bootstrap_interval(
     resampling = Resampling(units, replicates=replicates, rng=rng)
     value_R = resampling.values(statistic)
     low, high = interval_ends(value_R, num_units=resampling.num_units, level=level, method=method)
-    return low, high, resampling.num_units
+    is_centred = method == "centred_bootstrap"
+    bias = float(value_R.mean()) - statistic(np.arange(len(resampling.unit_S))) if is_centred else 0.0
+    return low - bias, high - bias, resampling.num_units
 
 
 def interval_ends(
@@ -67,7 +74,7 @@ def interval_ends(
     if not 0 < level < 1:
         raise ValueError(f"the level of an interval lies strictly between 0 and 1, got {level}")
     tail = (1 - level) / 2
-    if method == "bootstrap":
+    if method != "percentile":
         student = special.stdtrit(num_units - 1, tail)  # quantile of the t distribution
         tail = float(special.ndtr(np.sqrt(num_units / (num_units - 1)) * student))
     low, high = np.quantile(value_R, [tail, 1 - tail])

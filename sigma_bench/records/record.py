@@ -17,8 +17,8 @@ from sigma_bench.specs.task import ResolvedTask
 class Interval(Spec):
     """How sure a score is, and how that was computed."""
 
-    method: Literal["bootstrap", "percentile"]
-    """``bootstrap``: expanded for few units; ``percentile``: not, as in records of schema version 1."""
+    method: Literal["bootstrap", "centred_bootstrap", "percentile"]
+    """``percentile``: not expanded for few units, as in records of schema version 1."""
     unit: Literal["sample", "group"]
     level: float
     replicates: int

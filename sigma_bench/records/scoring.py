@@ -29,27 +29,22 @@ class Metric(NamedTuple):
 
     statistic: Callable[[Arrays, SampleIndex], float]
     higher_is_better: bool = True
-    of_sample: Callable[[Arrays], NDArray[Any]] | None = None
-    """Each sample's own number, (S,), where the metric is the mean of them: comparisons are fast and name samples."""
 
 
 METRICS: dict[str, Metric] = {
-    "top1": Metric(
-        lambda stored, index: top1(stored["truth"][index], stored["predicted"][index]),
-        of_sample=lambda stored: stored["truth"] == stored["predicted"],
-    ),
-    "top5": Metric(
-        lambda stored, index: topk(stored["truth"][index], stored["ranked"][index], 5),
-        of_sample=lambda stored: (stored["ranked"][:, :5] == stored["truth"][:, None]).any(1),
-    ),
+    "top1": Metric(lambda stored, index: top1(stored["truth"][index], stored["predicted"][index])),
+    "top5": Metric(lambda stored, index: topk(stored["truth"][index], stored["ranked"][index], 5)),
     "mean_class_accuracy": Metric(
         lambda stored, index: mean_class_accuracy(stored["truth"][index], stored["predicted"][index])
     ),
-    "miou": Metric(
-        lambda stored, index: float(stored["miou"][index].mean()),
-        of_sample=lambda stored: stored["miou"],
-    ),
+    "miou": Metric(lambda stored, index: float(stored["miou"][index].mean())),
 }
+
+
+def statistic_of(name: str, stored: Arrays) -> Callable[[SampleIndex], float]:
+    """A metric of these predictions as a function of the samples that count."""
+    metric = METRICS[name]
+    return lambda index: metric.statistic(stored, index)
 
 
 def score_all(protocol: BaseProtocol, stored: Arrays, seed: int) -> tuple[Score, ...]:
@@ -62,11 +57,15 @@ def units_of(protocol: BaseProtocol, stored: Arrays) -> NDArray[Any]:
     return stored["groups"] if protocol.uncertainty.unit == "group" else np.arange(len(stored["groups"]))
 
 
-def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int, method: Method = "bootstrap") -> Score:
-    """One metric on all samples, with its bootstrap interval over the units the protocol names."""
-    metric, uncertainty = METRICS[name], protocol.uncertainty
+def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int, method: Method | None = None) -> Score:
+    """One metric on all samples, with its bootstrap interval over the units the protocol names.
+
+    ``method`` is the protocol's own; another one computes an interval of an older record again.
+    """
+    statistic, uncertainty = statistic_of(name, stored), protocol.uncertainty
+    method = method or uncertainty.method
     low, high, num_units = bootstrap_interval(
-        lambda index: metric.statistic(stored, index),
+        statistic,
         units_of(protocol, stored),
         level=uncertainty.level,
         replicates=uncertainty.replicates,
@@ -82,5 +81,10 @@ def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int, method: 
         low=low,
         high=high,
     )
-    value = metric.statistic(stored, np.arange(len(stored["groups"])))
-    return Score(metric=name, value=value, unit="fraction", higher_is_better=metric.higher_is_better, interval=interval)
+    return Score(
+        metric=name,
+        value=statistic(np.arange(len(stored["groups"]))),
+        unit="fraction",
+        higher_is_better=METRICS[name].higher_is_better,
+        interval=interval,
+    )

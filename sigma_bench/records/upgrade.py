@@ -34,8 +34,14 @@ def upgraded(content: dict[str, Any]) -> dict[str, Any]:
 
 def _name_plain_percentile(content: dict[str, Any]) -> dict[str, Any]:
     """1 to 2: what version 1 called ``bootstrap`` is the plain percentile interval."""
-    scores = [score | {"interval": score["interval"] | {"method": "percentile"}} for score in content["scores"]]
-    return content | {"scores": scores}
+    names = {"bootstrap": "percentile"}
+    return content | {
+        "scores": [
+            score | {"interval": score["interval"] | {"method": names.get(method, method)}}
+            for score in content["scores"]
+            for method in [score["interval"]["method"]]
+        ]
+    }
 
 
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _name_plain_percentile}

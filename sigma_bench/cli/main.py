@@ -7,6 +7,8 @@ import typer
 from sigma_bench import __version__
 from sigma_bench.cli import (
     bench,
+    cache,
+    check,
     compare,
     data,
     demo,
@@ -41,7 +43,9 @@ app.command("verify")(verify_records.verify)
 app.command("import")(import_numbers.import_numbers)
 app.command("export")(export.export)
 app.command("tasks")(tasks.tasks)
+app.command("check")(check.check)
 app.add_typer(models.app, name="models")
+app.add_typer(cache.app, name="cache")
 app.command("doctor")(doctor.doctor)
 app.command("bench")(bench.bench)
 app.command("slurm")(slurm.slurm)

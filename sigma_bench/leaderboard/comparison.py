@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sigma_bench.leaderboard.select import reported_split
 from sigma_bench.metrics.uncertainty import Resampling, interval_ends
 from sigma_bench.records.record import Record
-from sigma_bench.records.scoring import METRICS, Arrays, statistic_of, units_of
+from sigma_bench.records.scoring import METRICS, Arrays, units_of
 from sigma_bench.specs.fingerprint import digest
 
 REPLICATES = 2000
@@ -131,21 +131,23 @@ def resample(records: Sequence[Record], metric: str, load: Load) -> Resampled | 
     units = units_of(records[0].task.protocol, known[0])
     if len(names) > 1 or len(np.unique(units)) < 2:
         return None
+    entry = METRICS[metric]
     resampling = Resampling(units, replicates=REPLICATES, rng=_rng(records[0], names))
-    statistics = [statistic_of(metric, arrays) for arrays in known]
-    own_S = [_of_sample(metric, arrays) for arrays in known]
-    values = [
-        resampling.values(statistic) if own is None else resampling.means(own)
-        for statistic, own in zip(statistics, own_S, strict=True)
-    ]
-    numbers = None if any(own is None for own in own_S) else np.mean(own_S, axis=0)  # type: ignore[arg-type]
+    prepared, everything = [entry.prepare(arrays) for arrays in known], np.arange(len(units))
+    own_S = [np.asarray(own, np.float64) for arrays in known if (own := entry.of_sample(arrays)) is not None]
     return Resampled(
-        value=float(np.mean([statistic(np.arange(len(units))) for statistic in statistics])),
-        value_R=np.mean(values, axis=0),
+        value=float(np.mean([entry.statistic(arrays, everything) for arrays in prepared])),
+        value_R=np.mean(
+            [resampling.means(value_S) for value_S in own_S]
+            or [resampling.values(lambda index, a=arrays: entry.statistic(a, index)) for arrays in prepared],  # type: ignore[misc]
+            axis=0,
+        ),
         num_units=resampling.num_units,
         samples=names.pop(),
-        higher_is_better=METRICS[metric].higher_is_better,
-        of_sample=None if numbers is None else dict(zip(map(str, known[0]["ids"]), map(float, numbers), strict=True)),
+        higher_is_better=entry.higher_is_better,
+        of_sample=dict(zip(map(str, known[0]["ids"]), map(float, np.mean(own_S, axis=0)), strict=True))
+        if own_S
+        else None,
     )
 
 
@@ -198,16 +200,6 @@ def _task_comparison(task: str, metric: str, a: Resampled, b: Resampled, num_sam
         difference=mean_difference([a], [b]),
         differing=tuple(both[:num_samples]),
     )
-
-
-def _of_sample(metric: str, stored: Arrays) -> NDArray[np.float64] | None:
-    """Each sample's own number, (S,), where the metric is their mean; None where it is not."""
-    if metric == "top1":
-        return np.asarray(stored["truth"] == stored["predicted"], np.float64)
-    if metric == "top5":
-        return np.asarray((stored["ranked"][:, :5] == stored["truth"][:, None]).any(1), np.float64)
-    own = stored.get(metric)  # such as ``miou``, stored per clip
-    return np.asarray(own, np.float64) if own is not None and own.shape == stored["ids"].shape else None
 
 
 def _by_id(stored: Arrays) -> dict[str, NDArray[Any]]:

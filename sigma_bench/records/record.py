@@ -18,7 +18,7 @@ class Interval(Spec):
     """How sure a score is, and how that was computed."""
 
     method: Literal["bootstrap", "centred_bootstrap", "percentile"]
-    """``percentile``: not expanded for few units, as in records of schema version 1."""
+    """The first two are expanded for few units; ``percentile`` is not, as in records of schema version 1."""
     unit: Literal["sample", "group"]
     level: float
     replicates: int
@@ -35,6 +35,8 @@ class Score(Spec):
     unit: Literal["fraction"]
     higher_is_better: bool
     interval: Interval
+    spread: float | None = None
+    """Standard deviation over the protocol's own repetitions, such as draws of frames; None where there are none."""
 
 
 class SplitIdentity(Spec):

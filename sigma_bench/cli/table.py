@@ -50,7 +50,7 @@ def show_board(name: str, output: Path, *, world: Path | None) -> None:
     from sigma_bench.leaderboard.figures import training_curves
     from sigma_bench.leaderboard.fill import fill
     from sigma_bench.leaderboard.report import render_report
-    from sigma_bench.records.store import Store
+    from sigma_bench.records.store import Store, write_atomically
     from sigma_bench.specs.board import load_board
 
     board = load_board(name)
@@ -67,8 +67,6 @@ def show_board(name: str, output: Path, *, world: Path | None) -> None:
         files["figures/training.svg"] = training_curves(curves)
     _write(output, files)
     for number, (_, picture) in enumerate(overlays, start=1):
-        from sigma_bench.records.store import write_atomically
-
         write_atomically(output / f"figures/segmentation-{number}.png", picture)
 
 

@@ -5,9 +5,9 @@ A protocol stores what it predicted under fixed names; a metric reads those it n
     ids_S, groups_S               always: what was scored, and what is resampled together
     truth_S, predicted_S          classification; ``ranked_SK`` the best classes in order, the first is ``predicted``
     miou_S                        segmentation, one number per clip; where all clips share one matching instead:
-    hit_SG, true_SG, claimed_SG   pixels of each label in common with its clusters, true, and claimed by them
-    j_mean_S, j_recall_S, ...     propagation, the challenge's statistics of one object each
-    repetition_S                  which of the protocol's own repetitions a row belongs to, where there are several
+    hit_SG, true_SG, claimed_SG   pixels of each label in common with its clusters, true, and claimed by them;
+                                  ``repetition_S`` the draw of frames that a clip belongs to
+    j_mean_S, j_recall_S, ...     propagation, the statistics of one object each
 
 Shapes: S samples (or clips, or objects), K best classes, G labels.
 """
@@ -33,25 +33,24 @@ class Metric(NamedTuple):
 
     statistic: Callable[[Arrays, SampleIndex], float]
     higher_is_better: bool = True
+    repetitions: Callable[[Arrays, SampleIndex], NDArray[np.float64]] | None = None
+    """The same number of every repetition, where ``statistic`` is their mean."""
 
 
-def _miou(stored: Arrays, index: SampleIndex) -> float:
-    if "miou" in stored:
-        return float(stored["miou"][index].mean())
-    counts = LabelCounts(*(stored[name][index] for name in ("hit", "true", "claimed")))
-    return float(
-        np.mean([mean_iou(LabelCounts(*(part[rows] for part in counts))) for rows in _repetitions(stored, index)])
-    )
-
-
-def _mean_of(name: str, *, higher_is_better: bool = True) -> Metric:
+def mean_of(name: str, *, higher_is_better: bool = True) -> Metric:
     """The mean over rows of what is stored under a name."""
     return Metric(lambda stored, index: float(stored[name][index].mean()), higher_is_better)
 
 
-def _repetitions(stored: Arrays, index: SampleIndex) -> list[NDArray[np.bool_]]:
-    """The rows of ``index`` that belong to each repetition."""
-    return [stored["repetition"][index] == number for number in np.unique(stored["repetition"][index])]
+def _miou_of_draws(stored: Arrays, index: SampleIndex) -> NDArray[np.float64]:
+    draw_S = stored["repetition"][index] if "repetition" in stored else np.zeros(len(index), int)
+    return np.array([_miou_of_clips(stored, index[draw_S == draw]) for draw in np.unique(draw_S)])
+
+
+def _miou_of_clips(stored: Arrays, index: SampleIndex) -> float:
+    if "miou" in stored:
+        return float(stored["miou"][index].mean())
+    return mean_iou(LabelCounts(*(stored[name][index] for name in ("hit", "true", "claimed"))))
 
 
 METRICS: dict[str, Metric] = {
@@ -60,14 +59,14 @@ METRICS: dict[str, Metric] = {
     "mean_class_accuracy": Metric(
         lambda stored, index: mean_class_accuracy(stored["truth"][index], stored["predicted"][index])
     ),
-    "miou": Metric(_miou),
+    "miou": Metric(lambda stored, index: float(_miou_of_draws(stored, index).mean()), repetitions=_miou_of_draws),
     "jf_mean": Metric(lambda stored, index: float((stored["j_mean"][index] + stored["f_mean"][index]).mean() / 2)),
-    "j_mean": _mean_of("j_mean"),
-    "j_recall": _mean_of("j_recall"),
-    "j_decay": _mean_of("j_decay", higher_is_better=False),
-    "f_mean": _mean_of("f_mean"),
-    "f_recall": _mean_of("f_recall"),
-    "f_decay": _mean_of("f_decay", higher_is_better=False),
+    "j_mean": mean_of("j_mean"),
+    "j_recall": mean_of("j_recall"),
+    "j_decay": mean_of("j_decay", higher_is_better=False),
+    "f_mean": mean_of("f_mean"),
+    "f_recall": mean_of("f_recall"),
+    "f_decay": mean_of("f_decay", higher_is_better=False),
 }
 
 
@@ -96,18 +95,15 @@ def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int) -> Score
         low=low,
         high=high,
     )
+    value = metric.statistic(stored, everything)
+    spread = None
+    if metric.repetitions is not None and len(values := metric.repetitions(stored, everything)) > 1:
+        spread = float(values.std(ddof=1))
     return Score(
         metric=name,
-        value=metric.statistic(stored, everything),
+        value=value,
         unit="fraction",
         higher_is_better=metric.higher_is_better,
         interval=interval,
-        spread=_spread(metric, stored, everything),
+        spread=spread,
     )
-
-
-def _spread(metric: Metric, stored: Arrays, everything: SampleIndex) -> float | None:
-    """Standard deviation over the protocol's own repetitions; None where there are not two."""
-    rows = _repetitions(stored, everything) if "repetition" in stored else []
-    values = [metric.statistic(stored, everything[of_one]) for of_one in rows]
-    return float(np.std(values, ddof=1)) if len(values) > 1 else None

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from sigma_bench import __version__
-from sigma_bench.cli import bench, data, demo, doctor, evaluate, models, pretrain, slurm, table, tasks
+from sigma_bench.cli import bench, bench_heads, data, demo, doctor, evaluate, models, pretrain, slurm, table, tasks
 from sigma_bench.cli.console import err, out
 from sigma_bench.cli.processes import speaks
 from sigma_bench.training.preemption import Preempted
@@ -25,6 +25,7 @@ app.command("tasks")(tasks.tasks)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 app.command("bench")(bench.bench)
+app.command("bench-heads")(bench_heads.bench_heads)
 app.command("slurm")(slurm.slurm)
 app.add_typer(data.app, name="data")
 

@@ -119,7 +119,7 @@ def parse_spec(spec_type: type[S], content: dict[str, Any], *, where: str) -> S:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """' Did you mean ...?' for a mistyped name, or the list of valid ones when nothing is near."""
-    names = sorted(known)
+    names = sorted(set(known))
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return f" Did you mean {' or '.join(repr(c) for c in close)}?"

@@ -113,9 +113,10 @@ class FeatureCache:
         found = store.read("token") if tokens else None
         return SplitFeatures(store.read("feature"), store.failures(), found, grid)
 
-    def is_complete(self, card: EncoderCard, split: Split, clip: ClipSpec) -> bool:
-        """Whether pooled features can be had without the encoder."""
-        return not self._store(card, split, clip, None).missing()
+    def is_complete(self, encoder: Encoder, split: Split, clip: ClipSpec, *, tokens: bool) -> bool:
+        """Whether features, or every token too, are all here."""
+        grid = token_grid(encoder) if tokens else None
+        return not self._store(encoder.card, split, clip, grid).missing()
 
     def require_room(self, store: BlockStore) -> None:
         """ValueError when a new entry does not fit below the limit."""

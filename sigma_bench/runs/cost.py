@@ -1,20 +1,26 @@
 """What a task will ask of the encoder, counted before anything runs.
 
-A clip that is trained on counts three times (forward, and backward for twice the work); decoding is not counted.
+Decoding is not counted, nor what a protocol does with features.
 """
 
 import time
 
 import torch
 
+from sigma_bench.data.images import FrameFolderDecoder
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.protocols.job import runner
-from sigma_bench.specs.frozen import KnnProtocol, LinearProtocol
+from sigma_bench.specs.counting import CountingInference, CountingProtocol
+from sigma_bench.specs.frozen import AttentiveProtocol, ClusteringProtocol, HeadGridProtocol, NeighbourProtocol
+from sigma_bench.specs.propagation import PropagationProtocol
 from sigma_bench.specs.segmentation import SegmentationProtocol
+from sigma_bench.specs.supervised import SupervisedProtocol
 from sigma_bench.specs.task import ResolvedTask
 
+TRAINED = 3
+"""Forward passes that a training step on a clip is worth: backward is twice forward."""
 TIMED_CLIPS = 2
 
 
@@ -25,16 +31,34 @@ Passes = dict[str, int]
 def passes_of(task: ResolvedTask, manifest: Manifest, encoder: Encoder, cache: FeatureCache) -> Passes:
     """What a task sends through the encoder; nothing where its features are all there."""
     protocol, used = task.protocol, runner(task).splits(manifest, task)
-    if isinstance(protocol, KnnProtocol | LinearProtocol):
-        views = protocol.clip.sampling.num_views
+    scored = used[-1].samples
+    if isinstance(protocol, NeighbourProtocol | HeadGridProtocol | ClusteringProtocol):
+        tokens = isinstance(protocol, AttentiveProtocol)
         return {
-            cache.key(encoder.card, split, protocol.clip): len(split.samples) * views
+            cache.key(encoder.card, split, protocol.clip): len(split.samples) * protocol.clip.num_views
             for split in used
-            if not cache.is_complete(encoder.card, split, protocol.clip)
+            if not cache.is_complete(encoder, split, protocol.clip, tokens=tokens)
         }
-    assert isinstance(protocol, SegmentationProtocol)
-    windows = -(-protocol.num_frames // encoder.card.num_frames)
-    return {task.task: len(used[-1].samples) * protocol.num_draws * windows}
+    if isinstance(protocol, SegmentationProtocol):
+        windows = -(-protocol.num_frames // encoder.card.num_frames)
+        maps = f"maps of {task.dataset.dataset}: {protocol.num_frames} frames, {protocol.frame_draw}"
+        return {maps: len(scored) * protocol.num_draws * windows}
+    if isinstance(protocol, PropagationProtocol):
+        return {task.task: sum(len(FrameFolderDecoder(sample.path)) for sample in scored)}
+    if isinstance(protocol, CountingProtocol):
+        training, learned = protocol.training, len(used[0].samples)
+        steps = learned * training.segments_per_video * training.epochs * training.rollout_steps
+        return {task.task: TRAINED * steps + looks(protocol.inference) * len(scored)}
+    assert isinstance(protocol, SupervisedProtocol)
+    optim, folds = protocol.optim, len({sample.group for sample in scored}) if len(used) == 1 else 1
+    examples = len(used[0].samples) * optim.epochs * protocol.augmentation.repeats * folds
+    return {task.task: TRAINED * examples + len(scored) * protocol.views.num_views}
+
+
+def looks(inference: CountingInference) -> int:
+    """Clips that counting shows the network per video."""
+    levels = sum(passes * 2 ** (level + 1) for level, passes in enumerate(inference.passes_per_level))
+    return inference.num_scales + inference.refinements + levels
 
 
 def seconds_per_clip(encoder: Encoder) -> float:

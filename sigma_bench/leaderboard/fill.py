@@ -1,5 +1,7 @@
 """From a folder of records to a filled board: the one way that tables, pages and exports come about."""
 
+import math
+import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,8 @@ from sigma_bench.specs.board import Board
 
 IMPORTED = "imported"
 """Folder beside the records that holds imported numbers, one CSV file per source."""
+_TOLERANCE = 1e-9
+"""Sums may come out differently in the last bits on another processor."""
 
 
 @dataclass(frozen=True)
@@ -75,5 +79,16 @@ def _resamples(long: pd.DataFrame, records: Mapping[str, Record], load: Load) ->
         task, metric, model = map(str, key)
         resampled = resample([records[name] for name in rows["record_id"]], metric, load)
         if resampled is not None:
+            _require_agreement(resampled.value, rows, metric)
             found[(task, metric, model)] = resampled
     return found
+
+
+def _require_agreement(value: float, rows: pd.DataFrame, metric: str) -> None:
+    """A number that its own predictions contradict does not get into a table."""
+    said = statistics.fmean(rows["value"])
+    if not math.isclose(value, said, rel_tol=0, abs_tol=_TOLERANCE):
+        raise ValueError(
+            f"{', '.join(rows['path'])}: {metric} is {said!r} in the records and {value!r} when computed from their "
+            "predictions; see 'sigma-bench verify'"
+        )

@@ -176,6 +176,17 @@ def test_bold_is_decided_by_pairs_where_intervals_alone_would_miss_it(store: Sto
     assert [row.cells[0].mark for row in apart.rows if row.cells[0]] == ["best", "best"]
 
 
+def test_a_number_that_its_predictions_contradict_does_not_get_into_a_table(store: Store) -> None:
+    _, record = add(store, predictions(0.7))
+    better = record.scores[0].model_copy(update={"value": record.scores[0].value + 0.1})
+    forged = Store(store.root / "forged")
+    forged.add(record.model_copy(update={"scores": (better, *record.scores[1:])}))
+    forged.add_predictions(predictions(0.7))
+    fill(board("ucf101/knn"), store, list(store.records()))
+    with pytest.raises(ValueError, match=r"top1 is .* in the records and .* when computed from their predictions"):
+        fill(board("ucf101/knn"), forged, list(forged.records()))
+
+
 def test_models_that_cannot_be_told_apart_share_a_rank(store: Store) -> None:
     shares = {"a": 0.95, "b": 0.5, "c": 0.5, "d": 0.1}
     for number, (model, share) in enumerate(shares.items()):

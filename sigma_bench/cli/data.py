@@ -5,6 +5,7 @@ from pathlib import Path
 
 import typer
 
+from sigma_bench.cli.bench_loading import bench_loading
 from sigma_bench.cli.console import out, progress
 from sigma_bench.cli.prepare import prepare
 from sigma_bench.cli.show import show
@@ -16,6 +17,7 @@ app.command("prepare")(prepare)
 app.command("verify")(verify)
 app.command("show")(show)
 app.command("transcode")(transcode)
+app.command("bench")(bench_loading)
 
 
 @app.command("mini")

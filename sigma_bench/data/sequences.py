@@ -12,8 +12,10 @@ from sigma_bench.data.annotations import ObjectCategories
 from sigma_bench.data.decoder import DecodeError
 from sigma_bench.data.images import FrameFolderDecoder, numbered_files, read_palette_mask
 from sigma_bench.data.manifest import Sample
+from sigma_bench.data.sampling import random_sorted_indices
 from sigma_bench.data.transforms import squash, squash_masks
 from sigma_bench.metrics.segmentation import VOID
+from sigma_bench.specs.segmentation import FrameDraw
 
 
 class MaskedSequence:
@@ -44,9 +46,30 @@ class MaskedSequence:
 
     def read(self, indices: Sequence[int], image_size: int) -> tuple[Tensor, np.ndarray]:
         """Frames (T, C, H, W) and ids (T, H, W), both squashed to a square."""
-        frame_THWC = FrameFolderDecoder(self._sample.path, self._frames).frames(indices)
-        mask_THW = np.stack([self._ids(read_palette_mask(self._masks[index])) for index in indices])
-        return squash(frame_THWC, image_size), squash_masks(mask_THW, image_size)
+        return self.squashed_frames(indices, image_size), self.squashed_masks(indices, image_size)
+
+    def frames(self, indices: Sequence[int]) -> np.ndarray:
+        """Frames as they are on the disk, (T, H, W, C)."""
+        return FrameFolderDecoder(self._sample.path, self._frames).frames(indices)
+
+    def masks(self, indices: Sequence[int]) -> np.ndarray:
+        """Ids as they are on the disk, (T, H, W).
+
+        Raises:
+            DecodeError: they have different sizes.
+        """
+        masks = {index: self._ids(read_palette_mask(self._masks[index])) for index in set(indices)}
+        if len({mask.shape for mask in masks.values()}) > 1:
+            raise DecodeError(f"{self._sample.mask_folder}: its masks have different sizes")
+        return np.stack([masks[index] for index in indices])
+
+    def squashed_frames(self, indices: Sequence[int], size: int) -> Tensor:
+        """Frames (T, C, size, size), squashed to a square."""
+        return squash(self.frames(indices), size)
+
+    def squashed_masks(self, indices: Sequence[int], size: int) -> np.ndarray:
+        """Ids (T, size, size), squashed to a square."""
+        return squash_masks(self.masks(indices), size)
 
     def _ids(self, mask_HW: np.ndarray) -> np.ndarray:
         if self._sample.mask_kind == "binary":
@@ -54,6 +77,17 @@ class MaskedSequence:
         if isinstance(self._sample.annotation, ObjectCategories):
             return category_level(mask_HW, self._sample.annotation)
         return mask_HW
+
+
+def drawn_indices(draw: FrameDraw, sequence_frames: int, num_frames: int, rng: np.random.Generator) -> np.ndarray:
+    """Frames of a clip in order, (T,); ``specs/segmentation.py`` says what each draw means."""
+    if draw == "random_sorted":
+        return random_sorted_indices(sequence_frames, num_frames, rng)
+    last = sequence_frames - 1
+    if draw == "linspace":
+        return np.round(np.linspace(0, last, num_frames)).astype(np.int64)
+    start = max(0, sequence_frames - num_frames) // 2 if draw == "consecutive_centre" else 0
+    return np.minimum(start + np.arange(num_frames), last)
 
 
 def category_level(mask_HW: np.ndarray, objects: ObjectCategories) -> np.ndarray:

@@ -1,16 +1,17 @@
 """Mean IoU of an unsupervised segmentation (TimeTuning's per-unit score; SIGMA table 5), its floor and its ceiling.
 
-A unit is what shares one matching: all frames of a clip.  Clusters have no names, so they are first matched to
-labels (``matching.py``); then every label present in the truth counts once, background included as published,
-and a label no cluster stands for scores 0.
+A unit is what shares one matching: a frame, all frames of a clip, or a dataset.  Clusters have no names, so they are
+first matched to labels (``matching.py``); then every label present in the truth counts once, background included as
+published, and a label no cluster stands for scores 0.
 
 Differs from the published code in one point: void pixels (255) are dropped before anything is counted, where
 the original takes them for one more class.
 
-Shapes: T frames, H W pixels, G labels present, P clusters present.
+Shapes: T frames, H W pixels, S clips of a unit, G labels, P clusters present.
 """
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +25,12 @@ Labels = NDArray[np.integer]
 Matching = Literal["hungarian_iou", "majority_precision"]
 
 
-def confusion(truth: Labels, clusters: Labels, ignore: int = VOID) -> tuple[Labels, Labels, NDArray[np.intp]]:
+def confusion(truth: Labels, clusters: Labels) -> tuple[Labels, Labels, NDArray[np.intp]]:
     """Count pixels by true label and cluster, void dropped.
 
     Args:
         truth: labels of any shape.
         clusters: cluster of every pixel, the same shape.
-        ignore: the label of pixels that do not count.
 
     Returns:
         Labels present (G,) and clusters present (P,), both sorted, and pixel counts (G, P).
@@ -40,9 +40,9 @@ def confusion(truth: Labels, clusters: Labels, ignore: int = VOID) -> tuple[Labe
     """
     if truth.shape != clusters.shape:
         raise ValueError(f"truth has shape {truth.shape} and clusters have {clusters.shape}; they must be equal")
-    valid = truth != ignore
+    valid = truth != VOID
     if not valid.any():
-        raise ValueError(f"every pixel of this unit is void (label {ignore}) or there is none; it cannot be scored")
+        raise ValueError(f"every pixel of this unit is void (label {VOID}) or there is none; it cannot be scored")
     labels_G, row = np.unique(truth[valid], return_inverse=True)
     clusters_P, column = np.unique(clusters[valid], return_inverse=True)
     shape = len(labels_G), len(clusters_P)
@@ -50,63 +50,114 @@ def confusion(truth: Labels, clusters: Labels, ignore: int = VOID) -> tuple[Labe
     return labels_G, clusters_P, counts.reshape(shape)
 
 
-def miou(
-    truth: Labels,
-    clusters: Labels,
-    matching: Matching = "hungarian_iou",
-    background_counts: bool = True,
-    ignore: int = VOID,
-) -> float:
-    """Mean IoU of one unit over the labels present in its truth, a fraction.
+class LabelCounts(NamedTuple):
+    """Pixels of every label in each clip of a unit, (S, G): in common with its clusters, true, and claimed by them."""
+
+    hit_SG: NDArray[np.int64]
+    true_SG: NDArray[np.int64]
+    claimed_SG: NDArray[np.int64]
+
+
+def label_counts(truths: Sequence[Labels], clusters: Sequence[Labels], matching: Matching) -> LabelCounts:
+    """Match the clusters of a unit to its labels, once for all of its clips, and count pixels clip by clip.
 
     Args:
-        truth: labels of any shape; 0 is background.
-        clusters: cluster of every pixel, the same shape.
+        truths: labels of each clip, of any shape; 0 is background, 255 is void and does not count.  Label g is row g
+            of the result.
+        clusters: cluster of every pixel, the same shapes.
         matching: ``hungarian_iou`` (one-to-one) or ``majority_precision`` (many-to-one).
-        background_counts: whether background is one of the labels averaged.  It takes part in the matching
-            either way; without it a unit that shows nothing but background scores 0, as in the published code.
-        ignore: the label of pixels that do not count.
 
     Raises:
         ValueError: different shapes, a unit with nothing but void, or an unknown matching.
     """
-    labels_G, _, counts_GP = confusion(truth, clusters, ignore)
-    label_P = _match(counts_GP, matching, has_background=labels_G[0] == BACKGROUND)
-    iou_G = _iou_per_label(counts_GP, label_P)
-    if not background_counts:
-        iou_G = iou_G[labels_G != BACKGROUND]
+    for one, other in zip(truths, clusters, strict=True):
+        if one.shape != other.shape:
+            raise ValueError(f"truth has shape {one.shape} and clusters have {other.shape}; they must be equal")
+    truth, cluster = (np.concatenate([part.ravel() for part in parts]) for parts in (truths, clusters))
+    matched = matched_labels(truth, cluster, matching)
+    num_labels = 1 + int(truth[truth != VOID].max())
+    clip = np.repeat(np.arange(len(truths)), [part.size for part in truths])
+
+    def count(labels: Labels, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+        place = clip[chosen] * num_labels + labels[chosen]
+        return np.bincount(place, minlength=len(truths) * num_labels).reshape(len(truths), num_labels)
+
+    valid = truth != VOID
+    return LabelCounts(
+        count(truth, valid & (matched == truth)), count(truth, valid), count(matched, valid & (matched != VOID))
+    )
+
+
+def matched_labels(truth: Labels, clusters: Labels, matching: Matching) -> Labels:
+    """The label that each pixel's cluster stands for in this unit, the truth's shape and type; void where none.
+
+    Raises:
+        ValueError: as ``label_counts``.
+    """
+    labels_G, clusters_P, counts_GP = confusion(truth, clusters)
+    match_P = _match(counts_GP, matching, has_background=labels_G[0] == BACKGROUND)
+    table = np.full(int(clusters.max()) + 1, VOID, truth.dtype)
+    table[clusters_P] = np.where(match_P == NO_LABEL, VOID, labels_G[match_P])
+    return np.asarray(table[clusters])
+
+
+def mean_iou(counts: LabelCounts, background_counts: bool = True) -> float:
+    """Mean IoU over the labels that are true somewhere in these clips, pixels added up over the clips.
+
+    Without background a unit that shows nothing but background scores 0, as in the published code.
+    """
+    hit_G, true_G, claimed_G = (part.sum(0) for part in counts)
+    counted_G = true_G > 0
+    counted_G[BACKGROUND] &= background_counts
+    iou_G = hit_G[counted_G] / (true_G + claimed_G - hit_G)[counted_G]
     return float(iou_G.mean()) if iou_G.size else 0.0
 
 
-def oracle_tubes(truth_THW: Labels, tubelet: int, patch: int, ignore: int = VOID) -> Labels:
+def miou(
+    truth: Labels, clusters: Labels, matching: Matching = "hungarian_iou", background_counts: bool = True
+) -> float:
+    """Mean IoU of a unit of one clip over the labels present in its truth, a fraction.
+
+    Args:
+        truth: labels of any shape; 0 is background, 255 is void.
+        clusters: cluster of every pixel, the same shape.
+        matching: ``hungarian_iou`` (one-to-one) or ``majority_precision`` (many-to-one).
+        background_counts: whether background is one of the labels averaged.  It takes part in the matching
+            either way.
+
+    Raises:
+        ValueError: as ``label_counts``.
+    """
+    return mean_iou(label_counts([truth], [clusters], matching), background_counts)
+
+
+def oracle_tubes(truth_THW: Labels, grid: tuple[int, int, int]) -> Labels:
     """The best a labelling of whole tubes can do: every tube gets its most frequent non-void label, (T, H, W).
 
     Ties go to the lowest label; a tube of void only stays void.  Scored against the truth this is the ceiling of
-    a method that assigns one cluster per tube.
+    a method that assigns one cluster per tube; clusters of upsampled features may follow an outline more closely.
 
     Args:
         truth_THW: labels.
-        tubelet: frames in a tube.
-        patch: side of a tube, pixels.
-        ignore: the label of pixels that do not count.
+        grid: tubes in time, rows and columns; a pixel belongs to the tube that nearest-neighbour resizing gives it.
 
     Raises:
-        ValueError: frames or pixels do not divide into tubes.
+        ValueError: frames do not divide into tubes.
     """
-    frames, height, width = truth_THW.shape
-    if frames % tubelet or height % patch or width % patch:
-        raise ValueError(
-            f"masks of {frames} frames at {height} x {width} px cannot be cut into tubes of "
-            f"{tubelet} frames x {patch} px; use multiples of both"
-        )
-    cut = truth_THW.reshape(frames // tubelet, tubelet, height // patch, patch, width // patch, patch)
-    best = np.full(cut.shape[::2], ignore, dtype=truth_THW.dtype)
-    most = np.zeros(best.shape, dtype=np.intp)
-    for label in np.unique(truth_THW[truth_THW != ignore]):
-        count = (cut == label).sum(axis=(1, 3, 5))
+    if truth_THW.shape[0] % grid[0]:
+        raise ValueError(f"masks of {truth_THW.shape[0]} frames cannot be cut into {grid[0]} tubes of equal length")
+    slot_T, row_H, column_W = (
+        (2 * np.arange(size) + 1) * cells // (2 * size) for size, cells in zip(truth_THW.shape, grid, strict=True)
+    )
+    tube_THW = (slot_T[:, None, None] * grid[1] + row_H[:, None]) * grid[2] + column_W
+    num_tubes = grid[0] * grid[1] * grid[2]
+    best = np.full(num_tubes, VOID, dtype=truth_THW.dtype)
+    most = np.zeros(num_tubes, dtype=np.intp)
+    for label in np.unique(truth_THW[truth_THW != VOID]):
+        count = np.bincount(tube_THW[truth_THW == label], minlength=num_tubes)
         best[count > most] = label
         most = np.maximum(most, count)
-    return best.repeat(tubelet, axis=0).repeat(patch, axis=1).repeat(patch, axis=2)
+    return np.asarray(best[tube_THW])
 
 
 def all_background(truth: Labels) -> Labels:
@@ -120,11 +171,3 @@ def _match(counts_GP: NDArray[np.intp], matching: str, *, has_background: bool) 
     if matching == "majority_precision":
         return majority_by_precision(counts_GP)
     raise ValueError(f"unknown matching '{matching}'; use hungarian_iou or majority_precision")
-
-
-def _iou_per_label(counts_GP: NDArray[np.intp], label_P: NDArray[np.intp]) -> NDArray[np.float64]:
-    """IoU of every label with the union of the clusters that stand for it, (G,)."""
-    chosen_GP = label_P == np.arange(len(counts_GP))[:, None]
-    hit_G = (counts_GP * chosen_GP).sum(1)
-    claimed_G = chosen_GP @ counts_GP.sum(0)
-    return np.asarray(hit_G / (counts_GP.sum(1) + claimed_G - hit_G), dtype=np.float64)

@@ -52,7 +52,10 @@ class ImageStatistics:
         cell_BCTRR = F.adaptive_avg_pool3d(clip_BCTHW, (frames, CELLS_PER_SIDE, CELLS_PER_SIDE))
         own_BNC = cell_BCTRR.flatten(2).transpose(1, 2)
         whole = own_BNC.flatten(1)[:, None].expand(-1, own_BNC.shape[1], -1)
-        return Features(torch.cat([own_BNC, whole], dim=2), (frames, CELLS_PER_SIDE, CELLS_PER_SIDE))
+        token_BND = torch.cat([own_BNC, whole], dim=2)
+        # A shorter clip has fewer colours; its tokens are as wide as the card says all the same.
+        token_BND = F.pad(token_BND, (0, self.card.feature_width - token_BND.shape[2]))
+        return Features(token_BND, (frames, CELLS_PER_SIDE, CELLS_PER_SIDE))
 
 
 def random_encoder(spec: EncoderSpec | ImageEncoderSpec, seed: int) -> Encoder:

@@ -100,8 +100,9 @@ class VideoViTEncoder:
     @torch.inference_mode()
     def encode(self, clip_BCTHW: Tensor) -> Features:
         token_BND = self._vit(clip_BCTHW.to(self._vit.norm.weight.device))
-        grid = self._vit.spec.grid(clip_BCTHW.shape[2], clip_BCTHW.shape[3])
-        return Features(token_BND, grid)
+        frames, height, width = clip_BCTHW.shape[2:]
+        slots, rows, _ = self._vit.spec.grid(frames, height)
+        return Features(token_BND, (slots, rows, self._vit.spec.grid(frames, width)[2]))
 
     def backbone(self, drop_path: float) -> Backbone:
         return VideoBackbone(copy.deepcopy(self._vit), drop_path)

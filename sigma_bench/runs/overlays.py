@@ -11,9 +11,9 @@ import numpy as np
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.sequences import MaskedSequence
 from sigma_bench.leaderboard.figures import segmentation_overlay
-from sigma_bench.metrics.matching import hungarian_by_iou, majority_by_precision
-from sigma_bench.metrics.segmentation import VOID, confusion
+from sigma_bench.metrics.segmentation import matched_labels
 from sigma_bench.records.record import Record
+from sigma_bench.records.scoring import METRICS
 from sigma_bench.records.store import Store
 from sigma_bench.specs.segmentation import SegmentationProtocol
 
@@ -43,8 +43,8 @@ def segmentation_overlays(
         sequence = str(first["groups"][position])
         frame_TCHW = MaskedSequence(samples[sequence]).read(index_T.tolist(), truth_THW.shape[-1])[0]
         matched = {
-            f"{label} {100 * content['miou'][position]:.0f}": matched_labels(
-                truth_THW, content["clusters"][position], protocol
+            f"{label} {100 * METRICS['miou'].statistic(content, np.array([position])):.0f}": matched_clip(
+                content, position, protocol
             )[shown]
             for label, content in arrays.items()
         }
@@ -54,10 +54,17 @@ def segmentation_overlays(
     return pictures
 
 
-def matched_labels(truth_THW: np.ndarray, cluster_THW: np.ndarray, protocol: SegmentationProtocol) -> np.ndarray:
-    """The object every pixel's cluster was matched to, (T, H, W) uint8, by the protocol's own rule."""
-    labels_G, clusters_P, counts_GP = confusion(truth_THW, cluster_THW)
-    match = hungarian_by_iou if protocol.matching == "hungarian_iou" else majority_by_precision
-    table = np.full(256, VOID, np.uint8)
-    table[clusters_P] = labels_G[match(counts_GP)]
-    return table[cluster_THW]
+def matched_clip(stored: Mapping[str, np.ndarray], position: int, protocol: SegmentationProtocol) -> np.ndarray:
+    """The object every pixel's cluster was matched to in one stored clip, (T, H, W) uint8, by the protocol's own rule.
+
+    A cluster that was matched to nothing is void.
+    """
+    truth_THW, cluster_THW = stored["truth"][position], stored["clusters"][position]
+    if protocol.pool == "clip":
+        return matched_labels(truth_THW, cluster_THW, protocol.matching)
+    if protocol.pool == "frame":
+        pairs = zip(truth_THW, cluster_THW, strict=True)
+        return np.stack([matched_labels(truth, cluster, protocol.matching) for truth, cluster in pairs])
+    of_draw = stored["repetition"] == stored["repetition"][position]
+    matched_STHW = matched_labels(stored["truth"][of_draw], stored["clusters"][of_draw], protocol.matching)
+    return matched_STHW[of_draw[:position].sum()]

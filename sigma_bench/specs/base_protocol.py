@@ -9,9 +9,13 @@ Failure = Literal["fail", "count_as_wrong"]
 
 
 class Uncertainty(Spec):
-    """Percentile bootstrap over test units; ``group`` resamples source videos, people or sequences."""
+    """Percentile bootstrap over test units; ``group`` resamples source videos, people or sequences.
 
-    method: Literal["bootstrap"]
+    ``centred_bootstrap`` shifts the interval by the bootstrap's own bias, for metrics of pairs of samples, which a
+    sample that was drawn twice flatters.
+    """
+
+    method: Literal["bootstrap", "centred_bootstrap"]
     unit: Literal["sample", "group"]
     level: Fraction
     replicates: Count

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sigma_bench.metrics.segmentation import all_background, confusion, miou, oracle_tubes
+from sigma_bench.metrics.segmentation import (
+    LabelCounts,
+    all_background,
+    confusion,
+    label_counts,
+    matched_labels,
+    mean_iou,
+    miou,
+    oracle_tubes,
+)
 
 RULES = ("hungarian_iou", "majority_precision")
 
@@ -36,6 +45,62 @@ def brute_force_majority_miou(truth, clusters):
         union = sum(t == label or stands_for[c] == label for t, c in pixels)
         total += hit / union
     return total / len(labels)
+
+
+def brute_force_miou(truth, clusters, rule):
+    """Sets of pixels, and every one-to-one naming of the clusters tried; those without a label are background."""
+
+    def iou(a, b):
+        return len(a & b) / len(a | b)
+
+    where = {label: set(np.flatnonzero(truth == label)) for label in range(5) if (truth == label).any()}
+    valid = set().union(*where.values())
+    found = [pixels for c in range(6) if (pixels := set(np.flatnonzero(clusters == c)) & valid)]
+    if rule == "majority_precision":
+        naming = [max(where, key=lambda g: (len(where[g] & pixels) / len(pixels), -g)) for pixels in found]
+    else:
+        names = [*where, *[None] * max(0, len(found) - len(where))]
+        fits = {(g, p): 0.0 if g is None else iou(where[g], pixels) for g in names for p, pixels in enumerate(found)}
+        best = max(permutations(names, len(found)), key=lambda chosen: sum(fits[g, p] for p, g in enumerate(chosen)))
+        naming = [0 if g is None else g for g in best]
+    claimed = {g: set().union(*(p for name, p in zip(naming, found, strict=True) if name == g)) for g in where}
+    return np.mean([iou(where[g], claimed[g]) for g in where])
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_three_hundred_random_units_equal_the_brute_force_exactly(rule):
+    rng = np.random.default_rng(0)
+    differing = 0
+    for _ in range(300):
+        size, num_labels, num_clusters = rng.integers(60, 200), rng.integers(1, 5), rng.integers(1, 6)
+        truth = rng.integers(0, num_labels, size)
+        follows = rng.random(size) < rng.random()
+        clusters = np.where(follows, truth % num_clusters, rng.integers(0, num_clusters, size))
+        truth[rng.random(size) < 0.1] = 255
+        truth[0] = 0
+        differing += miou(truth, clusters, rule) != brute_force_miou(truth, clusters, rule)
+    assert differing == 0
+
+
+def test_pixels_of_several_clips_add_up_and_share_one_matching():
+    """Cluster 0 is mostly label 1 over both clips, though the second alone would call it background."""
+    truths = [np.array([1, 1, 1, 1, 0, 0]), np.array([0, 0, 255, 0])]
+    clusters = [np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 1])]
+    counts = label_counts(truths, clusters, "hungarian_iou")
+    assert counts.hit_SG.tolist() == [[2, 4], [1, 0]]
+    assert counts.true_SG.tolist() == [[2, 4], [3, 0]]
+    assert counts.claimed_SG.tolist() == [[2, 4], [1, 2]]
+    assert mean_iou(counts) == pytest.approx((3 / 5 + 4 / 6) / 2)
+    assert mean_iou(LabelCounts(*(part[1:] for part in counts))) == pytest.approx(1 / 3)  # no label 1 in clip two
+    assert mean_iou(counts, background_counts=False) == pytest.approx(4 / 6)
+
+
+def test_matched_labels_wear_the_label_of_their_cluster():
+    truth = np.array([0, 0, 0, 0, 3, 3, 255], dtype=np.uint8)
+    clusters = np.array([7, 7, 7, 2, 2, 2, 9])
+    matched = matched_labels(truth, clusters, "hungarian_iou")
+    assert matched.tolist() == [0, 0, 0, 3, 3, 3, 255]
+    assert matched.dtype == truth.dtype
 
 
 def test_confusion_by_hand():
@@ -162,7 +227,7 @@ def test_oracle_tubes_by_hand():
     truth[:, :2, 2:] = [[[2, 2], [255, 255]], [[255, 255], [255, 0]]]  # most are void, then 2
     truth[:, 2:, :2] = [[[3, 3], [3, 3]], [[2, 2], [2, 2]]]  # a tie
     truth[:, 2:, 2:] = 255
-    oracle = oracle_tubes(truth, 2, 2)
+    oracle = oracle_tubes(truth, (1, 2, 2))
     assert oracle.shape == truth.shape
     assert oracle.dtype == truth.dtype
     assert oracle[0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [2, 2, 255, 255], [2, 2, 255, 255]]
@@ -175,18 +240,25 @@ def test_no_labelling_of_tubes_hits_more_pixels_than_the_oracle(seed):
     rng = np.random.default_rng(seed)
     truth = rng.choice([0, 1, 2, 255], size=(4, 8, 8)).astype(np.uint8)
     tubes = rng.integers(0, 3, size=(2, 2, 2)).repeat(2, 0).repeat(4, 1).repeat(4, 2)
-    assert (oracle_tubes(truth, 2, 4) == truth).sum() >= (tubes == truth)[truth != 255].sum()
+    assert (oracle_tubes(truth, (2, 2, 2)) == truth).sum() >= (tubes == truth)[truth != 255].sum()
 
 
 def test_a_mask_that_divides_into_tubes_is_its_own_oracle():
     truth = np.random.default_rng(0).integers(0, 4, size=(2, 3, 3)).repeat(2, 0).repeat(4, 1).repeat(4, 2)
-    np.testing.assert_array_equal(oracle_tubes(truth, 2, 4), truth)
+    np.testing.assert_array_equal(oracle_tubes(truth, (2, 3, 3)), truth)
 
 
-@pytest.mark.parametrize("shape", [(3, 8, 8), (2, 9, 8), (2, 8, 7)])
-def test_masks_that_do_not_divide_are_refused(shape):
-    with pytest.raises(ValueError, match="use multiples of both"):
-        oracle_tubes(np.zeros(shape, dtype=np.uint8), 2, 4)
+def test_tubes_are_the_pixels_that_nearest_resizing_gives_them():
+    """Five columns from two tubes: the middles 0.5 .. 4.5 fall at 0.2, 0.6, 1.0, 1.4, 1.8 of a tube's width."""
+    truth = np.array([[[1, 1, 2, 2, 2]]], dtype=np.uint8)
+    np.testing.assert_array_equal(oracle_tubes(truth, (1, 1, 2)), [[[1, 1, 2, 2, 2]]])
+    truth = np.array([[[1, 2, 2, 2, 1]]], dtype=np.uint8)
+    np.testing.assert_array_equal(oracle_tubes(truth, (1, 1, 2)), [[[1, 1, 2, 2, 2]]])
+
+
+def test_frames_that_do_not_divide_into_tubes_are_refused():
+    with pytest.raises(ValueError, match="3 frames cannot be cut into 2 tubes"):
+        oracle_tubes(np.zeros((3, 8, 8), dtype=np.uint8), (2, 2, 2))
 
 
 def test_all_background_is_the_floor():

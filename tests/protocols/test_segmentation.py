@@ -1,73 +1,218 @@
-"""segmentation: clusters follow features, frames follow tubelets, constant features do no harm."""
+"""segmentation: clusters follow features, units follow the pool, one pass serves all, every refusal is a sentence."""
+
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
+from PIL import Image
 
 from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.manifest import Manifest
+from sigma_bench.metrics.segmentation import miou
 from sigma_bench.models.encoder import Features
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.protocols.segmentation import cluster_pixels, encode_frames, reduce_features, segment_sequence
+from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.protocols.job import Job, Outcome
+from sigma_bench.protocols.segmentation import reduced_clips, run
+from sigma_bench.records.scoring import score
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
-from sigma_bench.specs.segmentation import SegmentationProtocol
+from sigma_bench.training.distribution import World
+from tests.protocols.twins import run_by_two
+
+QUICK = {"kmeans_restarts": 1, "kmeans_iterations": 10}
 
 
-def protocol(**changes: object) -> SegmentationProtocol:
-    base = resolve(load_task("davis2017/clustering")).protocol
-    assert isinstance(base, SegmentationProtocol)
-    return base.model_copy(update=changes)
+class Counting:
+    """Image statistics that count their clips; ``spoil`` changes the features."""
 
-
-def test_two_clear_halves_become_two_clusters() -> None:
-    feature = torch.randn(4, 8, 6, 6, generator=torch.Generator().manual_seed(0)) * 0.01
-    feature[..., 3:] += 1
-    cluster = cluster_pixels(feature, 2, 48, protocol(), seed=0)
-    assert cluster.shape == (4, 48, 48)
-    left, right = cluster[:, :, :20], cluster[:, :, 28:]
-    assert len(np.unique(left)) == len(np.unique(right)) == 1
-    assert left[0, 0, 0] != right[0, 0, 0]
-
-
-def test_constant_dimensions_do_not_count() -> None:
-    rng = np.random.default_rng(0)
-    token = rng.normal(size=(60, 5)).astype(np.float32)
-    padded = np.concatenate([token, np.full((60, 7), 3.0, np.float32)], axis=1)
-    assert np.allclose(np.abs(reduce_features(token, 5)), np.abs(reduce_features(padded, 5)), atol=1e-4)
-    assert np.allclose(reduce_features(np.ones((9, 4), np.float32), 3), 0)
-
-
-def test_principal_components_equal_a_second_implementation() -> None:
-    rng = np.random.default_rng(0)
-    token = rng.normal(size=(80, 6)) @ rng.normal(size=(6, 6))
-    standard = (token - token.mean(0)) / token.std(0)
-    u, s, _ = np.linalg.svd(standard - standard.mean(0), full_matrices=False)
-    ours = reduce_features(token.astype(np.float32), 3)
-    assert np.allclose(np.abs(ours), np.abs(u[:, :3] * s[:3]), atol=1e-3)
-
-
-class _FrameCounter:
-    """An encoder of 4-frame clips whose token is the mean grey of its two frames."""
-
-    card = load_encoder("statistics:mini_videomae").card.model_copy(update={"num_frames": 4})
+    def __init__(self, spoil=lambda features: features) -> None:  # type: ignore[no-untyped-def]
+        self._inner, self._spoil = load_encoder("statistics:mini_videomae"), spoil
+        self.card, self.clips = self._inner.card, 0
 
     def encode(self, clip_BCTHW: torch.Tensor) -> Features:
-        assert clip_BCTHW.shape[2] <= 4
-        grey = clip_BCTHW.mean((1, 3, 4)).reshape(1, -1, 2).mean(2)
-        return Features(grey[:, :, None].repeat_interleave(4, 1), (grey.shape[1], 2, 2))
+        self.clips += len(clip_BCTHW)
+        return self._spoil(self._inner.encode(clip_BCTHW))
 
 
-def test_a_long_clip_is_encoded_window_by_window_in_order() -> None:
-    frames = (torch.arange(16) * 10).to(torch.uint8)[:, None, None, None].expand(16, 3, 8, 8)
-    feature = encode_frames(_FrameCounter(), frames)
-    grey = (feature[:, 0, 0, 0] * 0.5 + 0.5) * 255
-    assert torch.allclose(grey, torch.arange(8) * 20 + 5.0, atol=1e-3)
+def make_job(
+    manifest: Manifest, folder: Path, encoder: object = None, task: str = "davis2017/clustering", **changes: object
+) -> Job:
+    return Job(
+        encoder=encoder or Counting(),  # type: ignore[arg-type]
+        task=resolve(load_task(task), QUICK | changes),
+        manifest=manifest,
+        cache=FeatureCache(folder),
+        seed=0,
+        world=World(torch.device("cpu")),
+        folder=folder,
+    )
 
 
-def test_a_draw_depends_on_seed_and_sequence_only(world: object) -> None:
-    samples = open_dataset(load_dataset("davis2017"), world).splits["test"].samples  # type: ignore[arg-type]
+def outcome_of(*args: object, **changes: object) -> Outcome:
+    outcome = run(make_job(*args, **changes))  # type: ignore[arg-type]
+    assert outcome is not None
+    return outcome
+
+
+@pytest.fixture(scope="module")
+def davis(world: Path) -> Manifest:
+    return open_dataset(load_dataset("davis2017"), world)
+
+
+def test_rows_are_all_draws_of_all_sequences_and_scores_are_those_of_the_stored_clusters(
+    davis: Manifest, tmp_path: Path
+) -> None:
+    outcome = outcome_of(davis, tmp_path)
+    stored = outcome.arrays
+    names = davis.splits["test"].ids
+    assert stored["ids"].tolist() == [f"{name}#{draw}" for name in names for draw in range(3)]
+    assert (np.diff(stored["frame_index"], axis=1) > 0).all()
+    assert len({tuple(row) for row in stored["frame_index"].tolist()}) == len(stored["ids"])
+    for truth, cluster, value in zip(stored["truth"], stored["clusters"], stored["miou"], strict=True):
+        assert miou(truth, cluster) == value
+    controls = outcome.controls
+    assert controls["all_background"] < controls["oracle_tubes_16x3x3"] < 1
+    assert controls["void_share"] == 0
+    measured = score("miou", make_job(davis, tmp_path).task.protocol, stored, 0)
+    by_draw = stored["miou"].reshape(-1, 3).mean(0)
+    assert measured.value == pytest.approx(by_draw.mean())
+    assert measured.spread == pytest.approx(by_draw.std(ddof=1))
+
+
+def test_one_pass_serves_both_clusterings_and_every_pool(davis: Manifest, tmp_path: Path) -> None:
+    encoder = Counting()
+    one_draw = {"num_draws": 1}
+    outcome_of(davis, tmp_path, encoder, **one_draw)
+    clips_of_pass, grid_probe = 2 * 2, 2  # two sequences in two windows of 8 frames; the grid costs one grey clip
+    assert encoder.clips == clips_of_pass + grid_probe
+    for task in ("davis2017/clustering", "davis2017/overclustering"):
+        for pool in ("frame", "clip"):
+            outcome_of(davis, tmp_path, encoder, task, pool=pool, **one_draw)
+    assert encoder.clips == clips_of_pass + 5 * grid_probe
+    assert len(list(tmp_path.glob("*/token.npy"))) == 1
+    outcome_of(davis, tmp_path, encoder, num_draws=2)
+    assert len(list(tmp_path.glob("*/token.npy"))) == 2  # only the second draw was new
+
+
+def test_the_frame_pool_matches_frame_by_frame(davis: Manifest, tmp_path: Path) -> None:
+    stored = outcome_of(davis, tmp_path, num_draws=1, pool="frame").arrays
+    expected = [
+        np.mean([miou(t, c) for t, c in zip(truth, cluster, strict=True)])
+        for truth, cluster in zip(stored["truth"], stored["clusters"], strict=True)
+    ]
+    np.testing.assert_allclose(stored["miou"], expected)
+    for truth, cluster in zip(stored["truth"][0], stored["clusters"][0], strict=True):
+        assert len(np.unique(cluster)) <= len(np.unique(truth))
+
+
+def test_the_dataset_pool_matches_once_and_adds_pixels_up(davis: Manifest, tmp_path: Path) -> None:
+    changes = {"pool": "dataset", "feature_scope": "dataset", "num_draws": 2, "clusters": 4}
+    job = make_job(davis, tmp_path, **changes)
+    stored = outcome_of(davis, tmp_path, **changes).arrays
+    expected = [
+        miou(stored["truth"][stored["repetition"] == draw], stored["clusters"][stored["repetition"] == draw])
+        for draw in (0, 1)
+    ]
+    measured = score("miou", job.task.protocol, stored, 0)
+    assert measured.value == pytest.approx(np.mean(expected), abs=1e-12)
+    assert measured.spread == pytest.approx(np.std(expected, ddof=1), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"feature_scope": "batch", "batch_clips": 2}, {"pool": "dataset", "feature_scope": "dataset"}],
+    ids=["clip", "batch", "dataset"],
+)
+def test_two_processes_give_the_arrays_of_one(davis: Manifest, tmp_path: Path, changes: dict[str, object]) -> None:
+    alone = outcome_of(davis, tmp_path / "one", num_draws=2, **changes)
+    together, nothing = run_by_two(run, make_job(davis, tmp_path / "two", num_draws=2, **changes))
+    assert nothing is None
+    assert together is not None
+    assert together.controls == alone.controls
+    assert together.arrays.keys() == alone.arrays.keys()
+    for name, rows in alone.arrays.items():
+        np.testing.assert_array_equal(together.arrays[name], rows)
+
+
+def test_youtube_vos_takes_four_frames_of_an_encoder_of_eight(world: Path, tmp_path: Path) -> None:
+    manifest = open_dataset(load_dataset("youtube_vos"), world)
     encoder = load_encoder("random:mini_videomae")
-    first = segment_sequence(encoder, samples[1], protocol(), seed=0)
-    again = segment_sequence(encoder, samples[1], protocol(), seed=0)
-    assert [clip.miou for clip in first] == [clip.miou for clip in again]
-    assert [clip.id for clip in first] == [f"{samples[1].id}#{draw}" for draw in range(3)]
-    assert all(np.array_equal(c.cluster_THW[0::2], c.cluster_THW[1::2]) for c in first)
-    assert all(c.all_background_miou < c.oracle_tube_miou <= 1 for c in first)
+    outcome = outcome_of(manifest, tmp_path, encoder, "youtube_vos/clustering")
+    assert outcome.arrays["clusters"].shape[1] == 4
+    assert np.load(next(tmp_path.glob("*/token.npy"))).shape[1:4] == (2, 6, 6)
+    assert (outcome.arrays["clusters"][:, 0::2] == outcome.arrays["clusters"][:, 1::2]).all()
+
+
+def test_windows_are_told_apart_by_shared_statistics_and_not_by_their_own() -> None:
+    rng = np.random.default_rng(0)
+    content = rng.normal(size=(4, 6, 6, 8)).astype(np.float32)
+    content[2:] += 100.0 * rng.normal(size=8)
+    windows = [slice(0, 2), slice(2, 4)]
+    protocol = resolve(load_task("davis2017/clustering")).protocol
+    for statistics, apart in (("shared", True), ("own", False)):
+        (reduced,) = reduced_clips([content], windows, protocol.model_copy(update={"window_statistics": statistics}))
+        between = np.abs(reduced[:2].mean((0, 1, 2)) - reduced[2:].mean((0, 1, 2))).max()
+        assert (between > 1) == apart
+
+
+SPOILT = {
+    "not finite": lambda f: replace(f, token_BND=f.token_BND * np.nan),
+    "its grid": lambda f: replace(f, grid=(f.grid[0], f.grid[1], 4)),
+    "too large for half precision": lambda f: replace(f, token_BND=f.token_BND * 1e30),
+    "do not divide into the 6 maps": lambda f: Features(f.token_BND[:, :27], (3, 3, 3)),
+}
+
+
+@pytest.mark.parametrize("sentence", SPOILT)
+def test_features_that_break_the_contract_are_refused(davis: Manifest, tmp_path: Path, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        run(make_job(davis, tmp_path, Counting(SPOILT[sentence])))
+
+
+def test_more_clusters_than_points_are_refused(davis: Manifest, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"shapes-val-00', frames \[\d+\]: .* 10 clusters asked of 9 points"):
+        run(make_job(davis, tmp_path, task="davis2017/overclustering", pool="frame", upsampling="tokens_nearest"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"frame_draw": "linspace"}, "set num_draws to 1"),
+        ({"pool": "dataset"}, "set feature_scope to 'dataset' as well"),
+    ],
+)
+def test_keys_that_contradict_each_other_are_refused(changes: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        resolve(load_task("davis2017/clustering"), changes)
+
+
+def rewritten(davis: Manifest, folder: Path, value: int) -> Manifest:
+    """The test sequences, whose masks show one label everywhere."""
+    split = davis.splits["test"]
+    samples = []
+    for sample in split.samples:
+        (folder / sample.id).mkdir(parents=True)
+        for path in sample.path.iterdir():
+            Image.fromarray(np.full((96, 96), value, np.uint8)).save(folder / sample.id / f"{path.stem}.png")
+        samples.append(replace(sample, mask_folder=folder / sample.id))
+    return replace(davis, splits={"test": replace(split, samples=tuple(samples))})
+
+
+def test_a_sequence_without_objects_is_one_cluster_of_background(davis: Manifest, tmp_path: Path) -> None:
+    outcome = outcome_of(rewritten(davis, tmp_path / "masks", 0), tmp_path, num_draws=1)
+    assert (outcome.arrays["miou"] == 1).all()
+    assert (outcome.arrays["clusters"] == 0).all()
+
+
+def test_a_clip_of_void_cannot_be_scored(davis: Manifest, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"sequence 'shapes-val-00', frames .* every pixel of this unit is void"):
+        run(make_job(rewritten(davis, tmp_path / "masks", 255), tmp_path))
+
+
+def test_a_missing_mask_is_named(davis: Manifest, tmp_path: Path) -> None:
+    manifest = rewritten(davis, tmp_path / "masks", 0)
+    (tmp_path / "masks" / "shapes-val-01" / "00003.png").unlink()
+    with pytest.raises(ValueError, match=r"every one must count: .*shapes-val-01/00003.png: the mask of this frame"):
+        run_by_two(run, make_job(manifest, tmp_path))  # the process that reads the other sequence says so as well

@@ -1,0 +1,35 @@
+"""Work that the processes of a run divide among themselves."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from sigma_bench.training.distribution import World
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def shared(
+    world: World, items: Sequence[Item], work: Callable[[Item], Result], report: Callable[[int, int], None]
+) -> list[Result]:
+    """What ``work`` makes of every item, in order and on every process; each process does its share.
+
+    Args:
+        report: told the number of items done, of all, as estimated by this process.
+
+    Raises:
+        ValueError: the first one that any process met, on all of them: nobody is left waiting for the others.
+    """
+    mine: list[Result] = []
+    problem: ValueError | None = None
+    try:
+        for item in items[world.rank :: world.size]:
+            mine.append(work(item))
+            report(min(len(mine) * world.size, len(items)), len(items))
+    except ValueError as error:
+        problem = error
+    parts = world.gathered((mine, problem))
+    for _, met in parts:
+        if met is not None:
+            raise met
+    return [parts[number % world.size][0][number // world.size] for number in range(len(items))]

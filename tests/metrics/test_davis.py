@@ -1,0 +1,206 @@
+"""J and F: hand-made masks, a direct definition with distance transforms, and the rules of both tracks."""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter
+
+from sigma_bench.metrics.davis import (
+    boundary,
+    boundary_radius,
+    f_measure,
+    jaccard,
+    quarter_edges,
+    semi_supervised,
+    statistics,
+    unsupervised,
+)
+
+
+def blob(rng, height, width, level=0.0):
+    """A mask with wandering outlines, empty or full now and then."""
+    return gaussian_filter(rng.normal(size=(height, width)), rng.uniform(1, 5)) > level
+
+
+def direct_boundary(mask):
+    height, width = mask.shape
+    edge = np.zeros_like(mask)
+    for y in range(height):
+        for x in range(width):
+            neighbours = [(y, x + 1), (y + 1, x), (y + 1, x + 1)]
+            if y == height - 1 or x == width - 1:
+                neighbours = [(y, x + 1)] if y == height - 1 else [(y + 1, x)]
+            edge[y, x] = any(b < height and a < width and mask[y, x] != mask[b, a] for b, a in neighbours)
+    return edge
+
+
+def direct_f(truth, found, radius):
+    """F by distance transforms of whole images."""
+    edges = [direct_boundary(mask) for mask in (truth, found)]
+    counts = [int(edge.sum()) for edge in edges]
+    if 0 in counts:
+        return float(counts[0] == counts[1])
+    near = [distance_transform_edt(~edge) <= radius for edge in edges]
+    recall, precision = (edges[0] & near[1]).sum() / counts[0], (edges[1] & near[0]).sum() / counts[1]
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def test_f_equals_the_direct_definition_on_random_pairs():
+    rng = np.random.default_rng(0)
+    differing = 0
+    for number in range(120):
+        height, width = (60, 100) if number % 40 == 0 else ((24, 40), (61, 33))[number % 2]
+        level = rng.choice([-10, -0.05, 0.0, 0.1, 10], p=[0.03, 0.3, 0.34, 0.3, 0.03])
+        truth, found = blob(rng, height, width, level), blob(rng, height, width, rng.choice([0.0, 10], p=[0.95, 0.05]))
+        expected = direct_f(truth, found, boundary_radius(height, width))
+        differing += f_measure(truth, found) != expected
+    assert differing == 0
+
+
+def test_within_the_radius_is_within_a_dilation_by_a_disk():
+    rng = np.random.default_rng(1)
+    for radius in (1, 2, 3, 8):
+        edge = boundary(blob(rng, 40, 50))
+        y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+        dilated = binary_dilation(edge, x**2 + y**2 <= radius**2)
+        np.testing.assert_array_equal(dilated, distance_transform_edt(~edge) <= radius)
+
+
+def test_jaccard_equals_sets_of_pixels_and_void_is_nobody_s():
+    rng = np.random.default_rng(2)
+    for _ in range(50):
+        truth, found, void = (blob(rng, 12, 15, level) for level in (0.0, 0.1, 0.3))
+        a, b = ({*zip(*np.nonzero(mask & ~void), strict=True)} for mask in (truth, found))
+        assert jaccard(truth, found, void) == (len(a & b) / len(a | b) if a | b else 1.0)
+    empty = np.zeros((4, 4), bool)
+    assert jaccard(empty, empty) == f_measure(empty, empty) == 1.0
+    full_corner = empty.copy()
+    full_corner[:2, :2] = True
+    assert jaccard(full_corner, empty) == f_measure(full_corner, empty) == 0.0
+    assert f_measure(full_corner | np.eye(4, dtype=bool), full_corner, np.eye(4, dtype=bool)) == 1.0
+
+
+def test_outline_of_a_square_by_hand():
+    mask = np.zeros((5, 5), bool)
+    mask[1:3, 1:3] = True
+    expected = ["11100", "10100", "11100", "00000", "00000"]
+    assert ["".join(map(str, row)) for row in boundary(mask).astype(int)] == expected
+    low = np.zeros((3, 3), bool)
+    low[1:, 1:] = True
+    assert boundary(low).astype(int).tolist() == [[1, 1, 1], [1, 0, 0], [1, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("size", "radius"),
+    [((480, 854), 8), ((480, 910), 9), ((480, 1152), 10), ((224, 224), 3), ((1080, 1920), 18)],
+)
+def test_official_radii(size, radius):
+    assert boundary_radius(*size) == radius
+
+
+@pytest.mark.parametrize(
+    ("num_frames", "edges"),
+    [
+        (1, [0, 0, 0, 0, 0]),
+        (5, [0, 1, 2, 3, 4]),
+        (10, [0, 2, 5, 7, 9]),  # 1, 3.25, 5.5, 7.75, 10: a half goes up
+        (104, [0, 26, 52, 77, 103]),  # 1, 26.75, 52.5, 78.25, 104
+        (300, [0, 75, 150, 224, 299]),  # 8 bits would say 43 for the last
+    ],
+)
+def test_quarter_edges_by_hand(num_frames, edges):
+    assert quarter_edges(num_frames) == edges
+
+
+def test_statistics_by_hand():
+    score = np.array([[1.0, 0.9, 0.5, 0.4, 0.1], [0.6] * 5])
+    found = statistics(score)
+    np.testing.assert_allclose(found.mean_O, [0.58, 0.6])
+    np.testing.assert_allclose(found.recall_O, [2 / 5, 1.0])  # 0.5 itself is not above
+    np.testing.assert_allclose(found.decay_O, [0.95 - 0.25, 0.0])
+
+
+def two_objects(num_frames=6):
+    """A square that rests and one that moves, void beside them."""
+    truth = np.zeros((num_frames, 40, 60), np.uint8)
+    for t in range(num_frames):
+        truth[t, 5:15, 5:15] = 1
+        truth[t, 20:30, 10 + 5 * t : 20 + 5 * t] = 2
+    truth[:, :, 58:] = 255
+    return truth
+
+
+def test_semi_supervised_leaves_out_first_and_last_and_counts_void_as_background():
+    truth = two_objects()
+    found = np.where(truth == 255, 0, truth)
+    found[[0, -1]] = 0
+    assert all((part == 1).all() for part in semi_supervised(truth, found))
+    assert semi_supervised(truth, found).j_OT.shape == (2, 4)
+    found[1, :, 58:] = 1  # 80 void pixels found beside the 100 of the object
+    assert semi_supervised(truth, found).j_OT[0, 0] == 100 / 180
+
+
+def test_an_object_that_is_never_found_scores_nothing_and_one_that_comes_later_is_no_object():
+    truth = two_objects()
+    found = np.where(truth == 1, 1, 0)
+    later = truth.copy()
+    later[2:, 35:, :5] = 3
+    for case in (truth, later):
+        scores = semi_supervised(case, found)
+        assert scores.j_OT.mean(1).tolist() == [1, 0]
+    with pytest.raises(ValueError, match="has the object 3, but the first frame shows 2"):
+        semi_supervised(truth, np.full_like(truth, 3))
+
+
+@pytest.mark.parametrize(
+    ("truth", "sentence"),
+    [(np.ones((2, 4, 4), int), "none to score"), (np.full((4, 4, 4), 255), "shows no object")],
+)
+def test_what_cannot_be_scored_is_refused(truth, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        semi_supervised(truth, np.zeros_like(truth))
+
+
+def test_unsupervised_names_do_not_matter_and_void_is_left_out():
+    truth = two_objects()
+    renamed = np.select([truth == 1, truth == 2, truth == 255], [7, 3, 5])
+    scores = unsupervised(truth, renamed)
+    assert scores.j_OT.shape == (2, 6)
+    assert (scores.j_OT == 1).all()
+    assert (scores.f_OT == 1).all()
+
+
+def test_unsupervised_assigns_once_per_sequence_and_not_per_frame():
+    truth = two_objects(4)
+    swapped = truth % 255
+    swapped[3] = np.select([truth[3] == 1, truth[3] == 2], [2, 1])
+    scores = unsupervised(truth, swapped)
+    assert scores.j_OT.tolist() == [[1, 1, 1, 0], [1, 1, 1, 0]]
+
+
+def test_unsupervised_is_the_best_of_all_assignments():
+    rng = np.random.default_rng(3)
+    for _ in range(6):
+        truth = rng.integers(0, 4, size=(3, 8, 8)).repeat(4, 1).repeat(4, 2)
+        truth[0, 0, 0] = 3
+        truth[rng.random(truth.shape) < 0.05] = 255
+        found = np.where(rng.random(truth.shape) < 0.5, truth % 255, rng.integers(0, 6, size=truth.shape))
+        void = truth == 255
+
+        def value(o, p, truth=truth, found=found, void=void):
+            frames = [(t == o, f == p, v) for t, f, v in zip(truth, found, void, strict=True)]
+            return np.mean([jaccard(*frame) + f_measure(*frame) for frame in frames])
+
+        table = {(o, p): value(o, p) for o in (1, 2, 3) for p in range(1, 6)}
+        best = max(sum(table[o, p] for o, p in enumerate(chosen, 1)) for chosen in permutations(range(1, 6), 3))
+        scores = unsupervised(truth, found)
+        assert (scores.j_OT + scores.f_OT).mean(1).sum() == pytest.approx(best, abs=1e-12)
+
+
+def test_too_few_proposals_are_filled_with_nothing_and_too_many_are_refused():
+    truth = two_objects()
+    scores = unsupervised(truth, np.where(truth == 2, 1, 0))
+    assert scores.j_OT.mean(1).tolist() == [0, 1]
+    with pytest.raises(ValueError, match="21 proposals, but the track allows 20"):
+        unsupervised(truth, np.full_like(truth, 21))

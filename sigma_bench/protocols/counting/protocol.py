@@ -55,6 +55,7 @@ def run(job: Job) -> Outcome | None:
     protocol = job.task.protocol
     assert isinstance(protocol, CountingProtocol)
     train, test = splits(job.manifest, job.task)
+    controls, length_S = constant_controls(train, test), lengths_of(test)
     require_present((train, test), protocol)
     require_disjoint(train, test)
     detector = make_detector(job.encoder, protocol, job.seed, job.world.device)
@@ -64,13 +65,13 @@ def run(job: Job) -> Outcome | None:
     test_failures = _failures(test, test_frames, protocol, job.world)
     videos = [video for video in range(len(train.samples)) if video not in train_failures]
     _train(job, detector, protocol, train, videos, train_frames)
-    predicted_S = _count(job, detector, protocol, test_frames, lengths_of(test), test_failures)
+    predicted_S = _count(job, detector, protocol, test_frames, length_S, test_failures)
     if not job.world.is_main:
         return None
     named = [(split, found) for split, found in ((train, train_failures), (test, test_failures))]
     failures = {split.samples[video].id: reason for split, found in named for video, reason in found.items()}
     arrays = {"ids": np.array(test.ids), "groups": groups_of(test), "truth": counts_of(test), "predicted": predicted_S}
-    return Outcome(arrays, len(test.samples), failures, controls=constant_controls(train, test))
+    return Outcome(arrays, len(test.samples), failures, controls=controls)
 
 
 def counts_of(split: Split) -> np.ndarray:

@@ -27,7 +27,7 @@ from sigma_bench.protocols.job import Job, Outcome
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store
 from sigma_bench.runs.plan import find_or_evaluate
-from sigma_bench.specs.catalogue import load_task, resolve
+from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
 from sigma_bench.specs.counting import CountingProtocol
 from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import World, joined_world
@@ -171,7 +171,7 @@ def test_a_broken_video_fails_or_counts_as_wrong(world: Path, tmp_path: Path) ->
         counting.run(job(open_dataset(task.dataset, root), tmp_path, encoder))
 
 
-def test_what_does_not_fit_is_said_before_a_video_is_read(world: Path, tmp_path: Path) -> None:
+def test_what_does_not_fit_is_said(world: Path, tmp_path: Path) -> None:
     manifest = open_dataset(quick_task().dataset, world)
     statistics = load_encoder("statistics:mini_videomae")
     with pytest.raises(ValueError, match="'image_statistics' has no network that can be trained"):
@@ -180,6 +180,11 @@ def test_what_does_not_fit_is_said_before_a_video_is_read(world: Path, tmp_path:
     with pytest.raises(ValueError, match="two halves of 3 frames, which must be two or more and whole tubelets"):
         frames_per_half(card, protocol_of(quick_task(frames_per_half=3)))
     assert frames_per_half(card, protocol_of(quick_task())) == 4
+    with pytest.raises(ValueError, match="takes 8 frames; frozen, it cannot be shown 16"):
+        counting.run(job(manifest, tmp_path, statistics, backbone="frozen", frames_per_half=8))
+    other = open_dataset(load_dataset("ucf101"), world)
+    with pytest.raises(ValueError, match="where cycles begin and end; the test split does not say"):
+        counting.run(job(other, tmp_path, statistics, backbone="frozen"))
     whole = Manifest("mine", "user", None, {"all": Split("all", manifest.splits["train"].samples, 16)})
     folds = quick_task().model_copy(update={"folds": "leave_one_group_out"})
     with pytest.raises(ValueError, match="counting learns on train and is scored on test; it has no folds"):

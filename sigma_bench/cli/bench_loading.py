@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from sigma_bench.cli.console import out, progress
+from sigma_bench.cli.folders import made
 from sigma_bench.specs import catalogue
 
 
@@ -33,6 +34,7 @@ def bench_loading(
     present = [sample for sample in train.samples if sample.media == "video" and sample.path.exists()]
     if not present:
         raise ValueError(f"{root}: {dataset} has no video files of its {train.name} split here; nothing to measure")
+    made(output)
     with progress() as display:
         bar = display.add_task(f"reading {dataset}", total=rounds)
         result = measure_loading(

@@ -38,8 +38,10 @@ def compare(
 
 def _listing(result: "Comparison") -> Table:
     listing = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("task", "metric", result.first, result.second, "difference", "95 % interval", "units", ""):
-        listing.add_column(column, justify="left" if column in ("task", "metric", "") else "right", overflow="fold")
+    for column in ("task", "metric", result.first, result.second, "difference", "95 % interval", "units", "better"):
+        listing.add_column(
+            column, justify="left" if column in ("task", "metric", "better") else "right", overflow="fold"
+        )
     for task in result.tasks:
         scores = (f"{100 * task.first:.1f}", f"{100 * task.second:.1f}")
         listing.add_row(task.task, task.metric, *scores, *_words(task.difference, result))
@@ -50,6 +52,6 @@ def _listing(result: "Comparison") -> Table:
 
 def _words(difference: "Difference", result: "Comparison") -> tuple[str, ...]:
     better = result.first if difference.value > 0 else result.second
-    verdict = "cannot be told apart" if difference.is_tie else f"{better} is better"
+    verdict = "neither" if difference.is_tie else better
     ends = f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}"
     return f"{100 * difference.value:+.1f}", ends, f"{difference.num_units}", verdict

@@ -7,6 +7,7 @@ import typer
 from sigma_bench import __version__
 from sigma_bench.cli import (
     bench,
+    bench_heads,
     cache,
     check,
     compare,
@@ -48,6 +49,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(cache.app, name="cache")
 app.command("doctor")(doctor.doctor)
 app.command("bench")(bench.bench)
+app.command("bench-heads")(bench_heads.bench_heads)
 app.command("slurm")(slurm.slurm)
 app.add_typer(data.app, name="data")
 

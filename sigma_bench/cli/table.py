@@ -50,13 +50,15 @@ def show_board(name: str, output: Path, *, world: Path | None) -> None:
     from sigma_bench.leaderboard.figures import training_curves
     from sigma_bench.leaderboard.fill import fill
     from sigma_bench.leaderboard.report import render_report
-    from sigma_bench.records.store import Store
+    from sigma_bench.records.store import Store, write_atomically
     from sigma_bench.specs.board import load_board
 
     board = load_board(name)
     records = stored_records(output)
     result = fill(board, Store(output), records).table
     out.print(_terminal(result))
+    if not result.record_ids:
+        err.print(f"no record in {output} fits the board '{name}'; see its columns in results/boards")
     curves, overlays = training_histories(output), _overlays(output, world)
     title = f"sigma-bench: {board.title}"
     page = render_report(result, records, curves=curves, overlays=overlays, title=title, subtitle=board.note)
@@ -65,8 +67,6 @@ def show_board(name: str, output: Path, *, world: Path | None) -> None:
         files["figures/training.svg"] = training_curves(curves)
     _write(output, files)
     for number, (_, picture) in enumerate(overlays, start=1):
-        from sigma_bench.records.store import write_atomically
-
         write_atomically(output / f"figures/segmentation-{number}.png", picture)
 
 

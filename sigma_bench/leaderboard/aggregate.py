@@ -107,13 +107,12 @@ def _is_tie(column: _Measured, first: str, second: str) -> bool:
 
 
 def _columns(board: Board, measured: list[_Measured]) -> tuple[Column, ...]:
-    """Columns of one group share what they ask as soon as one of them was measured."""
     columns = [_column(column, found) for column, found in zip(board.columns, measured, strict=True)]
-    asked: dict[str, set[str]] = {}
-    for column in columns:
-        asked.setdefault(column.group, set()).update([column.asks] if column.asks else [])
-    shared = {group: min(words) for group, words in asked.items() if len(words) == 1}
-    return tuple(replace(column, asks=column.asks or shared.get(column.group)) for column in columns)
+    asked = {group: {c.asks for c in columns if c.group == group and c.asks} for group in {c.group for c in columns}}
+    return tuple(
+        replace(column, group_asks=min(asked[column.group]) if len(asked[column.group]) == 1 else None)
+        for column in columns
+    )
 
 
 def _column(column: BoardColumn, measured: _Measured) -> Column:
@@ -125,6 +124,7 @@ def _column(column: BoardColumn, measured: _Measured) -> Column:
         label=column.label,
         group=column.group,
         asks=None if empty else str(rows["asks"].iloc[-1]),
+        group_asks=None,
         protocol=None if empty else str(rows["protocol"].iloc[-1]),
         higher_is_better=None if empty else measured.higher_is_better,
         is_paired=measured.is_paired,

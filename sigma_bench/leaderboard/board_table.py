@@ -17,6 +17,8 @@ class Column:
     group: str
     asks: str | None
     """motion, appearance or segmentation."""
+    group_asks: str | None
+    """What all measured columns of the group ask; None where they differ."""
     protocol: str | None
     """Name and version, such as ``knn@1``."""
     higher_is_better: bool | None
@@ -26,7 +28,7 @@ class Column:
     @property
     def heading(self) -> str:
         """Group and what it asks: ``SSv2 (motion)``."""
-        return f"{self.group} ({self.asks})" if self.asks else self.group
+        return f"{self.group} ({self.group_asks})" if self.group_asks else self.group
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,6 +44,9 @@ def _measured(table: BoardTable) -> list[str]:
             f"{table.mean_label}: of complete rows only. In front of a model its rank, 1 + the number of models whose "
             "mean is better by a paired bootstrap; models that cannot be told apart share it."
         )
+    elsewhere = [_WORLDS.get(world, world) for world in table.worlds if world != "official"]
+    if elsewhere and table.sections:
+        notes.append(f"Measured numbers: {' and '.join(elsewhere)}, not comparable with the published ones.")
     if table.deltas:
         notes.append(
             "Measured minus published, with the measured interval. reproduced: the published number lies in the "

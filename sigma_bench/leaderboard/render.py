@@ -24,7 +24,8 @@ def terminal_table(table: BoardTable) -> Table:
         pad_edge=False,
         show_edge=False,
     )
-    shown.add_column("Model", overflow="fold", min_width=14)
+    longest = max((len(line.label) for section in laid_out.sections for line in section.lines), default=0)
+    shown.add_column("Model", overflow="fold", min_width=14, max_width=max(14, longest))
     for heading in laid_out.about:
         shown.add_column(Text(heading))
     for heading in _terminal_headings(laid_out):

@@ -9,6 +9,9 @@ denominator and by the normal quantile.  ``bootstrap`` therefore takes the quant
 percentile interval (2015, The American Statistician 69, 371-386), which for a mean has the width of Student's t
 interval and becomes the plain one as units grow many.  ``percentile`` is the plain one.
 
+What no bootstrap mends: eight units of which one in five succeeds are all failures in every sixth test set, and the
+interval is then a point; in simulation it covers 82 % instead of 95 %.  With fifteen units or more, 93.5 to 96.5 %.
+
 Shapes: S samples, U units, R replicates, X numbers per sample.
 """
 

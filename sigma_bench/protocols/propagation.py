@@ -119,7 +119,7 @@ def propagated(
     rows, columns = first.grid
     known = [(first.unit_ND, patch_labels(first_HW, num_objects, first.grid).flatten(1).to(first.unit_ND.device))]
     recent: deque[tuple[Tensor, Tensor]] = deque(maxlen=protocol.context_frames)
-    near_NN = neighbourhood(rows, columns, protocol.neighbourhood_patches).to(first.unit_ND.device)
+    near_NN = neighbourhood(rows, columns, protocol.radius_patches).to(first.unit_ND.device)
     for frame in others:
         context = [*known, *recent]
         label_ON = propagate(

@@ -9,6 +9,23 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+def by_main(world: World, work: Callable[[], Result]) -> Result:
+    """What ``work`` gives on the main process, on every process; so is its ValueError.
+
+    For what processes must agree on and would not find alike, such as how much of a cache is filled by now.
+    """
+    result: Result | ValueError | None = None
+    if world.is_main:
+        try:
+            result = work()
+        except ValueError as error:
+            result = error
+    found = world.gathered(result)[0]
+    if isinstance(found, ValueError):
+        raise found
+    return found
+
+
 def shared(
     world: World, items: Sequence[Item], work: Callable[[Item], Result], report: Callable[[int, int], None]
 ) -> list[Result]:

@@ -7,6 +7,7 @@ Shapes: S sequences, T frames, T' tubelets, h w token rows and columns, D width.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore
 from sigma_bench.protocols.features import PRECISION, FeatureCache
 from sigma_bench.protocols.job import Job
-from sigma_bench.protocols.sharing import shared
+from sigma_bench.protocols.sharing import by_main, shared
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.segmentation import SegmentationProtocol
@@ -40,9 +41,7 @@ def token_maps(job: Job, split: Split, protocol: SegmentationProtocol, draw: int
             f"'{card.model}' makes of them"
         )
     store = _store(job.cache, card, split, protocol, draw=draw, seed=job.seed, grid=grid)
-    missing = store.missing()
-    if missing:
-        job.cache.require_room(store)
+    missing = by_main(job.world, partial(_missing, job.cache, store))
 
     def fill(block: range) -> None:
         (index,) = block
@@ -108,6 +107,14 @@ def window_slots(num_frames: int, num_slots: int, card: EncoderCard) -> list[sli
     return [
         slice(start // frames_per_slot, min(start + card.num_frames, num_frames) // frames_per_slot) for start in starts
     ]
+
+
+def _missing(cache: FeatureCache, store: BlockStore) -> list[range]:
+    """Blocks that have to be filled; ValueError when there is no room for them."""
+    missing = store.missing()
+    if missing:
+        cache.require_room(store)
+    return missing
 
 
 def _grid(encoder: Encoder, num_frames: int) -> tuple[int, int, int]:

@@ -36,7 +36,7 @@ class Score(Spec):
     higher_is_better: bool
     interval: Interval
     spread: float | None = None
-    """Standard deviation over the protocol's own repetitions, such as draws of frames; None where there are none."""
+    """Standard deviation over the protocol's own repetitions."""
 
 
 class SplitIdentity(Spec):

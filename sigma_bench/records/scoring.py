@@ -10,9 +10,9 @@ A protocol stores what it predicted under fixed names; a metric reads those it n
                                   ``majority_SR`` the class that fills most of it, ``overcluster_majority_SR`` the
                                   same of a finer clustering
     miou_S                        segmentation, one number per clip; where all clips share one matching instead:
-    hit_SG, true_SG, claimed_SG   pixels of each label in common with its clusters, true, and claimed by them
-    j_mean_S, j_recall_S, ...     propagation, the challenge's statistics of one object each
-    repetition_S                  which of the protocol's own repetitions a row belongs to, where there are several
+    hit_SG, true_SG, claimed_SG   pixels of each label in common with its clusters, true, and claimed by them;
+                                  ``repetition_S`` the draw of frames that a clip belongs to
+    j_mean_S, j_recall_S, ...     propagation, the statistics of one object each
 
 Shapes: S samples (or clips, or objects), K best classes, L classes, G labels, R repetitions with other starts.
 """
@@ -46,7 +46,7 @@ class Metric(NamedTuple):
     of_sample: Callable[[Arrays], NDArray[Any] | None] = lambda stored: None
     """Each sample's own number, (S,), where the metric is the mean of them: comparisons are fast and name samples."""
     of_repetition: Callable[[Arrays], NDArray[np.float64]] | None = None
-    """The same number of every repetition, where ``statistic`` is their mean and repetitions are columns."""
+    """The same number of every repetition, where ``statistic`` is their mean."""
 
 
 def _of_two(score: Callable[[NDArray[Any], NDArray[Any]], float], *, higher_is_better: bool = True) -> Metric:
@@ -83,13 +83,15 @@ def _stored(name: str, *, higher_is_better: bool = True) -> Metric:
     return _mean_of(lambda stored: stored[name], higher_is_better=higher_is_better)
 
 
-def _miou(stored: Arrays, index: SampleIndex) -> float:
+def _miou_of_draws(stored: Arrays, index: SampleIndex) -> NDArray[np.float64]:
+    draw_S = stored["repetition"][index] if "repetition" in stored else np.zeros(len(index), int)
+    return np.array([_miou_of_clips(stored, index[draw_S == draw]) for draw in np.unique(draw_S)])
+
+
+def _miou_of_clips(stored: Arrays, index: SampleIndex) -> float:
     if "miou" in stored:
         return float(stored["miou"][index].mean())
-    counts = LabelCounts(*(stored[name][index] for name in ("hit", "true", "claimed")))
-    return float(
-        np.mean([mean_iou(LabelCounts(*(part[rows] for part in counts))) for rows in _repetitions(stored, index)])
-    )
+    return mean_iou(LabelCounts(*(stored[name][index] for name in ("hit", "true", "claimed"))))
 
 
 METRICS: dict[str, Metric] = {
@@ -110,7 +112,11 @@ METRICS: dict[str, Metric] = {
     "ari": _of_columns("cluster", ari),
     "purity": _of_columns("majority", top1),
     "overclustering_accuracy": _of_columns("overcluster_majority", top1),
-    "miou": Metric(_miou, of_sample=lambda stored: stored.get("miou")),
+    "miou": Metric(
+        lambda stored, index: float(_miou_of_draws(stored, index).mean()),
+        of_sample=lambda stored: stored.get("miou"),
+        of_repetition=lambda stored: _miou_of_draws(stored, np.arange(len(stored["groups"]))),
+    ),
     "jf_mean": _mean_of(lambda stored: (stored["j_mean"] + stored["f_mean"]) / 2),
     "j_mean": _stored("j_mean"),
     "j_recall": _stored("j_recall"),
@@ -157,27 +163,12 @@ def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int, method: 
         low=low,
         high=high,
     )
+    repeated = metric.of_repetition(stored) if metric.of_repetition else np.zeros(0)
     return Score(
         metric=name,
         value=metric.statistic(prepared, everything),
         unit="fraction",
         higher_is_better=metric.higher_is_better,
         interval=interval,
-        spread=_spread(metric, stored),
+        spread=float(repeated.std(ddof=1)) if len(repeated) > 1 else None,
     )
-
-
-def _spread(metric: Metric, stored: Arrays) -> float | None:
-    """Standard deviation over the protocol's own repetitions; None where there are not two."""
-    if metric.of_repetition is not None:
-        values = metric.of_repetition(stored).tolist()
-    else:
-        everything, prepared = np.arange(len(stored["groups"])), metric.prepare(stored)
-        rows = _repetitions(stored, everything) if "repetition" in stored else []
-        values = [metric.statistic(prepared, everything[of_one]) for of_one in rows]
-    return float(np.std(values, ddof=1)) if len(values) > 1 else None
-
-
-def _repetitions(stored: Arrays, index: SampleIndex) -> list[NDArray[np.bool_]]:
-    """The rows of ``index`` that belong to each repetition."""
-    return [stored["repetition"][index] == number for number in np.unique(stored["repetition"][index])]

@@ -6,7 +6,8 @@ written.  Every step has a fixture in ``tests/records/fixtures``.
 | version | what changed |
 |---|---|
 | 1 | the first |
-| 2 | ``bootstrap`` intervals are expanded for few units; the plain percentile ones of version 1 say ``percentile`` |
+| 2 | ``bootstrap`` intervals are expanded for few units; the plain percentile ones of version 1 say ``percentile``. |
+|   | ``linear`` and ``segmentation`` got other keys; those of version 1 are ``retired`` protocols, as written. |
 """
 
 from collections.abc import Callable
@@ -32,10 +33,25 @@ def upgraded(content: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def _name_plain_percentile(content: dict[str, Any]) -> dict[str, Any]:
-    """1 to 2: what version 1 called ``bootstrap`` is the plain percentile interval."""
-    scores = [score | {"interval": score["interval"] | {"method": "percentile"}} for score in content["scores"]]
-    return content | {"scores": scores}
+def _to_2(content: dict[str, Any]) -> dict[str, Any]:
+    """What version 1 called ``bootstrap`` is the plain percentile; two of its protocols are not run any more."""
+    names = {"bootstrap": "percentile"}
+    scores = []
+    for score in content["scores"]:
+        method = score["interval"]["method"]
+        scores.append(score | {"interval": score["interval"] | {"method": names.get(method, method)}})
+    protocol = content["task"]["protocol"]
+    is_old = "inverse_regularisation_grid" in protocol or (
+        protocol["kind"] == "segmentation" and "window_statistics" not in protocol
+    )
+    task = content["task"] | {"protocol": _retired(protocol) if is_old else protocol}
+    return content | {"scores": scores, "task": task}
 
 
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _name_plain_percentile}
+def _retired(protocol: dict[str, Any]) -> dict[str, Any]:
+    """What every protocol states, and all of it as it was written."""
+    shared = ("protocol", "summary", "on_decode_failure", "metrics", "uncertainty")
+    return {"kind": "retired", "as_written": protocol, **{key: protocol[key] for key in shared}}
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _to_2}

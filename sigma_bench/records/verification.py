@@ -82,7 +82,8 @@ def _of_scores(store: Store, record: Record) -> tuple[list[str], int, list[str]]
         if said.metric not in METRICS:
             missed.append(f"this sigma-bench does not know the metric {said.metric}")
             continue
-        again = score(said.metric, record.task.protocol, stored, record.seed, said.interval.method)
+        method = said.interval.method
+        again = score(said.metric, record.task.protocol, stored, record.seed, method)
         difference = _difference(said, again)
         right += not difference
         wrong += [f"{said.metric} {difference}"] if difference else []

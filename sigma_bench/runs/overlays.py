@@ -1,60 +1,52 @@
-"""Segmentation overlays for the report: frames, ground truth, and every model's clusters, from stored predictions.
+"""Pictures of masks for the report: frames, ground truth, and what every model found, from stored predictions.
 
-Shapes: T frames, H W pixels.
+Shapes: S sequences, T frames, H W pixels.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.manifest import Sample
 from sigma_bench.data.sequences import MaskedSequence
 from sigma_bench.leaderboard.figures import segmentation_overlay
 from sigma_bench.metrics.segmentation import matched_labels
 from sigma_bench.records.record import Record
-from sigma_bench.records.scoring import METRICS
+from sigma_bench.records.scoring import METRICS, Arrays
 from sigma_bench.records.store import Store
+from sigma_bench.specs.propagation import PropagationProtocol
 from sigma_bench.specs.segmentation import SegmentationProtocol
 
 FRAMES_SHOWN = 8
+PROPAGATION_SIDE = 160
+"""Of the square that propagated masks are drawn on, pixels."""
 
 
 def segmentation_overlays(
     store: Store, records: Mapping[str, Record], data_root: Path, *, num_sequences: int
 ) -> list[tuple[str, bytes]]:
-    """Captions and PNG pictures of the first draw of the first sequences.
+    """Captions and PNG pictures of the first sequences (the first draw of each, where there are several).
 
-    ``records`` are segmentation records of one task, one per row label.  Every cluster wears the colour of the
-    object it was matched to.
+    ``records`` are segmentation or propagation records of one task, one per row label.  Every cluster wears the colour
+    of the object it was matched to.
     """
     if not records:
         return []
     task = next(iter(records.values())).task
-    protocol = task.protocol
-    assert isinstance(protocol, SegmentationProtocol)
     arrays = {label: store.load_predictions(record.predictions) for label, record in records.items()}
-    first = next(iter(arrays.values()))
     samples = {sample.id: sample for sample in open_dataset(task.dataset, data_root).splits["test"].samples}
-    pictures = []
-    for position in np.arange(0, len(first["ids"]), protocol.num_draws)[:num_sequences]:
-        shown = np.linspace(0, protocol.num_frames - 1, FRAMES_SHOWN).astype(int)
-        index_T, truth_THW = first["frame_index"][position], first["truth"][position]
-        sequence = str(first["groups"][position])
-        frame_TCHW = MaskedSequence(samples[sequence]).read(index_T.tolist(), truth_THW.shape[-1])[0]
-        matched = {
-            f"{label} {100 * METRICS['miou'].statistic(content, np.array([position])):.0f}": matched_clip(
-                content, position, protocol
-            )[shown]
-            for label, content in arrays.items()
-        }
-        frame_THWC = frame_TCHW.permute(0, 2, 3, 1).numpy()[shown]
-        caption = f"{task.task}, sequence {sequence}: mIoU of this clip behind each model's name"
-        pictures.append((caption, segmentation_overlay(frame_THWC, truth_THW[shown], matched)))
-    return pictures
+    first = next(iter(arrays.values()))
+    names = [str(name) for name in dict.fromkeys(first["groups"].tolist())][:num_sequences]
+    if isinstance(task.protocol, PropagationProtocol):
+        return [_propagated(task.task, samples[name], arrays) for name in names]
+    assert isinstance(task.protocol, SegmentationProtocol)
+    return [_clustered(task.task, samples[name], arrays, task.protocol) for name in names]
 
 
-def matched_clip(stored: Mapping[str, np.ndarray], position: int, protocol: SegmentationProtocol) -> np.ndarray:
+def matched_clip(stored: Arrays, position: int, protocol: SegmentationProtocol) -> np.ndarray:
     """The object every pixel's cluster was matched to in one stored clip, (T, H, W) uint8, by the protocol's own rule.
 
     A cluster that was matched to nothing is void.
@@ -67,4 +59,49 @@ def matched_clip(stored: Mapping[str, np.ndarray], position: int, protocol: Segm
         return np.stack([matched_labels(truth, cluster, protocol.matching) for truth, cluster in pairs])
     of_draw = stored["repetition"] == stored["repetition"][position]
     matched_STHW = matched_labels(stored["truth"][of_draw], stored["clusters"][of_draw], protocol.matching)
-    return matched_STHW[of_draw[:position].sum()]
+    return np.asarray(matched_STHW[of_draw[:position].sum()])
+
+
+def _clustered(
+    task: str, sample: Sample, arrays: Mapping[str, Arrays], protocol: SegmentationProtocol
+) -> tuple[str, bytes]:
+    first = next(iter(arrays.values()))
+    position = int(np.flatnonzero(first["groups"] == sample.id)[0])
+    index_T, truth_THW = first["frame_index"][position], first["truth"][position]
+    shown = _spread(len(index_T))
+    frame_TCHW = MaskedSequence(sample).squashed_frames(index_T[shown].tolist(), truth_THW.shape[-1])
+    matched = {
+        _labelled(label, "miou", content, np.array([position])): matched_clip(content, position, protocol)[shown]
+        for label, content in arrays.items()
+    }
+    caption = f"{task}, sequence {sample.id}: mIoU of this clip behind each model's name"
+    return caption, segmentation_overlay(frame_TCHW.permute(0, 2, 3, 1).numpy(), truth_THW[shown], matched)
+
+
+def _propagated(task: str, sample: Sample, arrays: Mapping[str, Arrays]) -> tuple[str, bytes]:
+    sequence = MaskedSequence(sample)
+    shown = 1 + _spread(len(sequence) - 1)
+    frame_TCHW = sequence.squashed_frames(shown.tolist(), PROPAGATION_SIDE)
+    found = {
+        _labelled(label, "jf_mean", content, np.flatnonzero(content["groups"] == sample.id)): np.stack(
+            [_squashed(mask_HW) for mask_HW in content[f"masks/{sample.id}"][shown - 1]]
+        )
+        for label, content in arrays.items()
+    }
+    caption = f"{task}, sequence {sample.id}: J&F of this sequence behind each model's name; the first frame was given"
+    truth_THW = sequence.squashed_masks(shown.tolist(), PROPAGATION_SIDE)
+    return caption, segmentation_overlay(frame_TCHW.permute(0, 2, 3, 1).numpy(), truth_THW, found)
+
+
+def _spread(num_frames: int) -> np.ndarray:
+    """At most so many frames as are shown, evenly spread."""
+    return np.unique(np.linspace(0, num_frames - 1, FRAMES_SHOWN).astype(int))
+
+
+def _labelled(label: str, metric: str, stored: Arrays, rows: np.ndarray) -> str:
+    return f"{label} {100 * METRICS[metric].statistic(stored, rows):.0f}"
+
+
+def _squashed(mask_HW: np.ndarray) -> np.ndarray:
+    square = (PROPAGATION_SIDE, PROPAGATION_SIDE)
+    return np.asarray(Image.fromarray(mask_HW).resize(square, Image.Resampling.NEAREST))

@@ -1,6 +1,6 @@
 """What every protocol states: its name and version, how failures count, its metrics, its intervals."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from sigma_bench.specs.recipe import Count, Fraction
 from sigma_bench.specs.strict import Spec
@@ -31,3 +31,11 @@ class BaseProtocol(Spec):
     on_decode_failure: Failure
     metrics: tuple[str, ...]
     uncertainty: Uncertainty
+
+
+class RetiredProtocol(BaseProtocol):
+    """A protocol in a form that is no longer run: what the upgrade of an older record makes of it, nothing left out."""
+
+    kind: Literal["retired"]
+    as_written: dict[str, Any]
+    """All keys of the protocol in the record."""

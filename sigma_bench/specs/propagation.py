@@ -21,7 +21,7 @@ class PropagationProtocol(BaseProtocol):
     """A frame is encoded by itself, repeated until it fills one tubelet: one map per frame for every encoder."""
     context_frames: Count
     """Frames before the current one whose soft masks are remembered, beside the first frame's."""
-    neighbourhood_patches: Count
+    radius_patches: Count
     """A patch looks at context patches at most so many rows and columns away."""
     top_k: Count
     """Most similar context patches that count, over all context frames together."""

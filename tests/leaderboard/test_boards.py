@@ -3,6 +3,7 @@
 import csv
 import re
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,13 @@ IDENTITY = ("method", "backbone", "pretrain_data", "pretrain_epochs", "extra_dat
 Place = tuple[str, ...]
 
 
+@cache
+def paper(name: str) -> BoardTable:
+    """A board from published numbers alone."""
+    return fill_published(load_board(name))
+
+
+@cache
 def in_file() -> dict[Place, str]:
     """Every number as the file prints it, by the cells that say what it is."""
     with (RESULTS / "published" / "sigma_eccv2024.csv").open(encoding="utf-8", newline="") as stream:
@@ -37,7 +45,7 @@ def place(identity: dict[str, str], column: dict[str, str]) -> Place:
 
 def shown(name: str, lines: list[list[str]]) -> list[tuple[Place, str]]:
     """Place and text of every published number of a board, from the cells of its rendered rows."""
-    board, table = load_board(name), fill_published(load_board(name))
+    board, table = load_board(name), paper(name)
     columns: list[PublishedColumn] = [column.published for column in board.columns if column.published]
     columns += [board.mean.published] if board.mean and board.mean.published else []
     found = []
@@ -60,7 +68,7 @@ def latex_cells(table: BoardTable) -> list[list[str]]:
 
 @pytest.mark.parametrize("cells_of", [markdown_cells, latex_cells])
 def test_the_157_printed_numbers_stand_in_exactly_one_cell_each(cells_of) -> None:
-    boards = [shown(name, cells_of(fill_published(load_board(name)))) for name in PAPER]
+    boards = [shown(name, cells_of(paper(name))) for name in PAPER]
     cells = [cell for board in boards for cell in board]
     assert len(cells) == len(dict(cells)) == 157
     assert dict(cells) == in_file()
@@ -68,14 +76,14 @@ def test_the_157_printed_numbers_stand_in_exactly_one_cell_each(cells_of) -> Non
 
 @pytest.mark.parametrize("name", PAPER)
 def test_a_board_holds_one_table_of_the_paper_and_all_of_it(name: str) -> None:
-    cells = dict(shown(name, markdown_cells(fill_published(load_board(name)))))
+    cells = dict(shown(name, markdown_cells(paper(name))))
     assert cells == {key: value for key, value in in_file().items() if key[len(IDENTITY)] == name}
 
 
 def test_csv_exports_hold_the_same_numbers_as_fractions() -> None:
     values = []
     for name in PAPER:
-        rows = csv.DictReader(table_files(fill_published(load_board(name)), name)[f"{name}.csv"].splitlines())
+        rows = csv.DictReader(table_files(paper(name), name)[f"{name}.csv"].splitlines())
         values += [(row["metric"], Decimal(row["value"])) for row in rows]
     printed = [(key[-1], Decimal(value)) for key, value in in_file().items()]
     expected = [(m, value if m == "counting_error" else value / 100) for m, value in printed]
@@ -83,7 +91,7 @@ def test_csv_exports_hold_the_same_numbers_as_fractions() -> None:
 
 
 def test_the_overview_repeats_numbers_of_the_other_boards() -> None:
-    board, table = load_board("overview"), fill_published(load_board("overview"))
+    board, table = load_board("overview"), paper("overview")
     printed = {(key[0], key[1], *key[len(IDENTITY) :]): value for key, value in in_file().items() if key[5] == ""}
     assert len({row.label for row in table.published}) == len(table.published) == 7
     for row, cells in zip(table.published, markdown_cells(table), strict=True):
@@ -94,7 +102,7 @@ def test_the_overview_repeats_numbers_of_the_other_boards() -> None:
 
 
 def test_printed_means_are_recomputed_and_only_mvds_differs() -> None:
-    table = fill_published(load_board("severe"))
+    table = paper("severe")
     means = {row.label: (row.mean, row.recomputed_mean) for row in table.published}
     assert means["MVD"] == (0.521, pytest.approx(0.52025, abs=1e-12))
     assert means["SIGMA-DINO"] == (0.643, pytest.approx(0.6426250, abs=1e-9))
@@ -103,7 +111,7 @@ def test_printed_means_are_recomputed_and_only_mvds_differs() -> None:
 
 
 def test_sections_and_headers_are_those_of_the_paper() -> None:
-    tuned = fill_published(load_board("finetune_ssv2"))
+    tuned = paper("finetune_ssv2")
     assert [(section.title, len(section.rows)) for section in tuned.sections] == [
         ("Supervised pretraining", 4),
         ("Self-supervised pretraining on K400", 6),
@@ -111,7 +119,7 @@ def test_sections_and_headers_are_those_of_the_paper() -> None:
         ("Self-supervised pretraining on SSv2, with motion guidance", 5),
     ]
     assert grid(tuned).about == ("Backbone", "Epochs", "Extra data", "Motion guided")
-    severe = grid(fill_published(load_board("severe")))
+    severe = grid(paper("severe"))
     assert severe.groups == (
         *(("Domain shift", 2), ("Sample efficiency", 2), ("Action granularity", 2), ("Task shift", 2), ("", 1)),
     )
@@ -119,13 +127,13 @@ def test_sections_and_headers_are_those_of_the_paper() -> None:
 
 
 def test_marks_are_the_best_and_the_second_best_of_a_section_and_backbone() -> None:
-    frozen = fill_published(load_board("frozen"))
+    frozen = paper("frozen")
     assert [row.marks for row in frozen.published[-2:]] == [("second",) * 6, ("best",) * 6]
     assert all(mark is None for row in frozen.published[:-2] for mark in row.marks)
-    severe = {row.label: (*row.marks, row.mean_mark) for row in fill_published(load_board("severe")).published}
+    severe = {row.label: (*row.marks, row.mean_mark) for row in paper("severe").published}
     assert severe["SVT"] == (None, None, "second", None, None, None, None, "best", None)
     assert severe["VideoMAE"][6] == "second"  # a counting error of 0.172 is second to 0.169: lower is better
-    tuned = fill_published(load_board("finetune_ssv2")).sections
+    tuned = paper("finetune_ssv2").sections
     assert [row.label for row in tuned[3].rows if row.marks == ("best",)] == ["SIGMA-MLP", "SIGMA-DINO"]  # both 71.2
     assert [(row.about["backbone"], row.marks[0]) for row in tuned[1].rows if row.label == "SIGMA-DINO"] == [
         ("ViT-S", None),  # alone with its backbone
@@ -136,7 +144,7 @@ def test_marks_are_the_best_and_the_second_best_of_a_section_and_backbone() -> N
 
 @pytest.mark.parametrize("name", [*PAPER, "overview"])
 def test_committed_tables_are_up_to_date(name: str) -> None:
-    for file, text in table_files(fill_published(load_board(name)), name).items():
+    for file, text in table_files(paper(name), name).items():
         committed = RESULTS / "tables" / file
         assert committed.is_file() and committed.read_text(encoding="utf-8") == text, (
             f"{committed} is stale; sigma-bench table {name} --published-only --tables results/tables"

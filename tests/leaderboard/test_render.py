@@ -50,6 +50,7 @@ def test_markdown(tiny: BoardTable) -> None:
         "- Percent with 95 % bootstrap intervals over test units. Bold: not separable from the best of its column "
         "(the intervals overlap); underlined: not separable from the best of the others.\n"
         "- – not measured. The fraction beside a model counts its measured columns.\n"
+        "- Measured numbers: mini world, not comparable with the published ones.\n"
         "- ucf101 (mini world): expected 100, found 100, scored 100.\n"
         "- † published, not comparable\n"
         "- Published rows: bold the best, underlined the second best of a section and backbone.\n"

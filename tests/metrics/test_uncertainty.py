@@ -41,6 +41,23 @@ def test_the_expanded_interval_has_the_width_of_students_t():
     assert high - low == pytest.approx(2 * t * values.std(ddof=1) / np.sqrt(12), rel=0.04)
 
 
+def test_a_centred_interval_lies_round_the_value():
+    """The share of samples drawn again is 0 in the data and about 1/e in a resample."""
+
+    def share_drawn_again(index):
+        return 1 - len(np.unique(index)) / len(index)
+
+    def ends(method):
+        rng = np.random.default_rng(0)
+        return bootstrap_interval(share_drawn_again, np.arange(50), level=0.9, replicates=2000, rng=rng, method=method)
+
+    low, high, _ = ends("bootstrap")
+    assert low < 1 / np.e < high and low > 0.2
+    centred_low, centred_high, _ = ends("centred_bootstrap")
+    assert centred_low < 0 < centred_high
+    assert centred_high - centred_low == pytest.approx(high - low)
+
+
 def test_with_many_units_both_are_one():
     values = np.random.default_rng(2).normal(size=5000)
     wide, plain = interval(values, np.arange(5000)), interval(values, np.arange(5000), method="percentile")

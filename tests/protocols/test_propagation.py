@@ -58,9 +58,9 @@ def test_a_moving_block_is_followed_exactly() -> None:
 def test_a_block_that_leaves_the_neighbourhood_of_all_context_is_lost() -> None:
     maps, masks = moving_block(8)
     jump = [maps[0], maps[7]]  # seven patches to the right, but nobody looks further than three
-    (found,) = propagated(jump[0], jump[1:], masks[0], 1, protocol(neighbourhood_patches=3, top_k=1))
+    (found,) = propagated(jump[0], jump[1:], masks[0], 1, protocol(radius_patches=3, top_k=1))
     assert not found.any()
-    (found,) = propagated(jump[0], jump[1:], masks[0], 1, protocol(neighbourhood_patches=9, top_k=1))
+    (found,) = propagated(jump[0], jump[1:], masks[0], 1, protocol(radius_patches=9, top_k=1))
     np.testing.assert_array_equal(found, masks[7])
 
 
@@ -80,7 +80,7 @@ def slow_propagate(target, context, label, rows, columns, settings):  # type: ig
         for f in range(len(context)):
             for m in range(rows * columns):
                 far = max(abs(n // columns - m // columns), abs(n % columns - m % columns))
-                if far <= settings.neighbourhood_patches:
+                if far <= settings.radius_patches:
                     weights.append((np.exp(target[n] @ context[f, m] / settings.temperature), f, m))
         best = sorted(weights, reverse=True)[: settings.top_k]
         total = sum(weight for weight, _, _ in best)
@@ -92,7 +92,7 @@ def slow_propagate(target, context, label, rows, columns, settings):  # type: ig
 @pytest.mark.parametrize(("radius", "top_k"), [(1, 3), (2, 5), (12, 5), (1, 40)])
 def test_propagation_equals_a_loop_over_patches(radius: int, top_k: int) -> None:
     rng = np.random.default_rng(0)
-    rows, columns, settings = 4, 5, protocol(neighbourhood_patches=radius, top_k=top_k)
+    rows, columns, settings = 4, 5, protocol(radius_patches=radius, top_k=top_k)
     feature = rng.normal(size=(4, rows * columns, 6))
     feature /= np.linalg.norm(feature, axis=2, keepdims=True)
     label = rng.dirichlet(np.ones(3), size=(3, rows * columns)).transpose(0, 2, 1)
@@ -142,8 +142,20 @@ class Colours:
 
 
 @pytest.fixture(scope="module")
-def davis(world: Path) -> Manifest:
-    return open_dataset(load_dataset("davis2017"), world)
+def davis(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """The mini world's sequences, of which only the first seven frames are left."""
+    manifest = open_dataset(load_dataset("davis2017"), world)
+    split, root = manifest.splits["test"], tmp_path_factory.mktemp("short")
+    samples = []
+    for sample in split.samples:
+        assert sample.mask_folder is not None
+        short = {"path": root / "frames" / sample.id, "mask_folder": root / "masks" / sample.id}
+        for folder, source in zip(short.values(), (sample.path, sample.mask_folder), strict=True):
+            folder.mkdir(parents=True)
+            for path in sorted(source.iterdir())[:7]:
+                (folder / path.name).symlink_to(path)
+        samples.append(replace(sample, **short))  # type: ignore[arg-type]
+    return replace(manifest, splits={"test": replace(split, samples=tuple(samples))})
 
 
 def make_job(manifest: Manifest, folder: Path, encoder: object = None, **changes: object) -> Job:
@@ -168,7 +180,7 @@ def test_solid_shapes_are_followed_by_their_colour_and_two_processes_agree(davis
     assert values["jf_mean"] == pytest.approx((values["j_mean"] + values["f_mean"]) / 2)
     assert not score("j_decay", job.task.protocol, stored, 0).higher_is_better
     np.testing.assert_allclose(np.nanmean(stored["j_frames"], axis=1), stored["j_mean"])
-    assert stored["j_frames"].shape[1] == 18  # of 20 frames the first and the last are not scored
+    assert stored["j_frames"].shape[1] == 5  # of 7 frames the first and the last are not scored
     assert len(set(stored["groups"])) == outcome.num_scored == 2
     together, nothing = run_by_two(run, job)
     assert nothing is None

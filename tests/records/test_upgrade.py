@@ -7,6 +7,8 @@ import pytest
 
 from sigma_bench.records.store import Store
 from sigma_bench.records.upgrade import SCHEMA_VERSION, UPGRADES, upgraded
+from sigma_bench.specs.base_protocol import RetiredProtocol
+from sigma_bench.specs.fingerprint import task_fingerprint
 from tests.factories import make_record
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -18,23 +20,30 @@ def test_every_older_version_has_a_step_and_a_fixture() -> None:
 
 
 @pytest.mark.parametrize("version", sorted(UPGRADES))
-def test_a_fixture_loads_as_todays_record(version: int) -> None:
+def test_fixtures_load_as_todays_records(version: int) -> None:
     store = Store(FIXTURES / f"schema_{version}")
-    (path,) = store.paths()
-    before = path.read_bytes()
-    assert json.loads(before)["schema_version"] == version
-    ((_, record),) = store.records()
-    assert record.schema_version == SCHEMA_VERSION
-    assert path.read_bytes() == before
-    assert store.find(record.key()) == (record, path)
+    before = {path: path.read_bytes() for path in store.paths()}
+    assert {json.loads(text)["schema_version"] for text in before.values()} == {version}
+    for path, record in store.records():
+        assert record.schema_version == SCHEMA_VERSION
+        assert store.find(record.key()) == (record, path)
+    assert {path: path.read_bytes() for path in store.paths()} == before
 
 
 def test_schema_1_intervals_are_plain_percentiles() -> None:
-    ((path, record),) = Store(FIXTURES / "schema_1").records()
-    printed = json.loads(path.read_text())["scores"]
-    assert [score["interval"]["method"] for score in printed] == ["bootstrap", "bootstrap"]
-    assert [score.interval.method for score in record.scores] == ["percentile", "percentile"]
-    assert [score.interval.low for score in record.scores] == [score["interval"]["low"] for score in printed]
+    for path, record in Store(FIXTURES / "schema_1").records():
+        written = json.loads(path.read_text())["scores"]
+        assert [score["interval"]["method"] for score in written] == ["bootstrap", "bootstrap"]
+        assert [score.interval.method for score in record.scores] == ["percentile", "percentile"]
+        assert [score.interval.low for score in record.scores] == [score["interval"]["low"] for score in written]
+
+
+def test_a_protocol_that_is_not_run_any_more_is_kept_as_it_was_written() -> None:
+    knn, linear = (record for _, record in Store(FIXTURES / "schema_1").records())
+    assert knn.task.protocol.kind == "knn"
+    assert isinstance(linear.task.protocol, RetiredProtocol)
+    assert linear.task.protocol.as_written["inverse_regularisation_grid"] == [0.1, 1.0]
+    assert task_fingerprint(linear.task) == linear.fingerprint
 
 
 def test_todays_content_is_left_alone() -> None:

@@ -156,4 +156,4 @@ def test_what_no_record_speaks_of_is_listed(store: Store) -> None:
 def test_records_of_schema_1_verify_with_their_plain_percentile_intervals(tmp_path: Path) -> None:
     shutil.copytree(FIXTURES / "schema_1", tmp_path / "old")
     found = verify_store(Store(tmp_path / "old"))
-    assert (found.num_records, found.num_scores, found.problems) == (1, 2, ())
+    assert (found.num_records, found.num_scores, found.problems) == (2, 4, ())

@@ -132,7 +132,7 @@ def test_neither_number_nor_order_of_movements_can_be_read_from_one_frame() -> N
 
 
 def test_a_swing_repeats_as_often_as_its_label_says(world: Path) -> None:
-    """The flock is where it began at every bound, and as far away as it gets once in between."""
+    """The shape is where it began at every bound, and as far away as it gets once in between."""
     sample = open_dataset(load_dataset("ucfrep"), world).splits["train"].samples[1]
     assert isinstance(sample.annotation, CycleBounds)
     bounds = np.array(sample.annotation.bounds)

@@ -25,7 +25,6 @@ from sigma_bench.data.miniworld.scene import (
 CANVAS = 64
 FLOCK = 3
 MOVE_FRAMES, REST_FRAMES, MOVE_PIXELS = 6, 2, 12
-SWING_PIXELS = 10
 DIRECTIONS = (
     "left to right",
     "top left to bottom right",
@@ -82,24 +81,6 @@ def moving_flock(
         first += MOVE_FRAMES + REST_FRAMES
     centre_T2 = rng.uniform(0, CANVAS, 2) + step_T2.cumsum(0)
     return emboss(background, _flock(rng, int(rng.integers(10)), part, centre_T2, 1.0, FLOCK))
-
-
-def swinging_flock(rng: np.random.Generator, direction: int, part: str) -> tuple[np.ndarray, tuple[int, ...]]:
-    """An embossed flock of any digit that swings there and back some times: frames (T, S, S, 3) and its bounds.
-
-    Bounds are the frames where a cycle begins or ends, one more than there are cycles (2 to 7); before and after
-    them the flock rests.
-    """
-    lengths = rng.integers(6, 11) + rng.integers(-1, 2, rng.integers(2, 8))
-    bounds = np.concatenate([[0], lengths.cumsum()]) + rng.integers(2, 6)
-    num_frames = int(bounds[-1] + rng.integers(2, 6))
-    background, _ = texture(num_frames, CANVAS, rng, rng.uniform(0, 0.5))
-    phase_T = np.interp(np.arange(num_frames), bounds, np.arange(len(bounds)))
-    angle = direction * np.pi / 4
-    swing_T = SWING_PIXELS * (1 - np.cos(2 * np.pi * phase_T)) / 2
-    centre_T2 = rng.uniform(0, CANVAS, 2) + swing_T[:, None] * np.array([np.sin(angle), np.cos(angle)])
-    flock = _flock(rng, int(rng.integers(10)), part, centre_T2, 1.0, FLOCK)
-    return emboss(background, flock), tuple(bounds.tolist())
 
 
 class Turn(NamedTuple):

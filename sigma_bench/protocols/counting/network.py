@@ -34,8 +34,8 @@ class CycleDetector(nn.Module):
     def forward(self, clip_BCTHW: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of negative and positive (B, 2, A, 2), and boxes (B, 2, A)."""
         token_BND = self.backbone(clip_BCTHW) if hasattr(self, "backbone") else self._tokens(clip_BCTHW)
-        pooled_BHD = token_BND.unflatten(1, (self._halves, -1)).mean(2)
-        said = self.heads(self.norm(pooled_BHD.flatten(1))).unflatten(1, (2, self._num_anchors, 3))
+        pooled_BD = token_BND.unflatten(1, (self._halves, -1)).mean(2).flatten(1).to(self.norm.weight.device)
+        said = self.heads(self.norm(pooled_BD)).unflatten(1, (2, self._num_anchors, 3))
         return said[..., :2], said[..., 2]
 
 
@@ -51,7 +51,8 @@ def frames_per_half(card: EncoderCard, protocol: CountingProtocol) -> int:
     """Frames of each half of a clip.
 
     Raises:
-        ValueError: an odd number of frames, fewer than two in a half, or halves that no tubelet border divides.
+        ValueError: an odd number of frames, fewer than two in a half, halves that no tubelet border divides, or more
+            frames than a frozen encoder promises to take.
     """
     asked = protocol.frames_per_half
     half = card.num_frames // 2 if asked == "encoder" else asked
@@ -59,6 +60,11 @@ def frames_per_half(card: EncoderCard, protocol: CountingProtocol) -> int:
         raise ValueError(
             f"model '{card.model}' takes {card.num_frames} frames in tubelets of {card.tubelet_frames}; counting shows "
             f"it two halves of {half} frames, which must be two or more and whole tubelets"
+        )
+    if protocol.backbone == "frozen" and 2 * half > card.num_frames:
+        raise ValueError(
+            f"model '{card.model}' takes {card.num_frames} frames; frozen, it cannot be shown {2 * half}: lower "
+            "frames_per_half, or say 'encoder' there"
         )
     return half
 

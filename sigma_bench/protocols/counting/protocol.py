@@ -22,6 +22,7 @@ from sigma_bench.protocols.counting.segments import cycles_of, draw_segments
 from sigma_bench.protocols.counting.slots import frame_slots
 from sigma_bench.protocols.counting.training import DetectorTraining, probabilities
 from sigma_bench.protocols.job import Job, Outcome
+from sigma_bench.protocols.sharing import by_main, shared
 from sigma_bench.specs.counting import CountingProtocol
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
@@ -55,6 +56,7 @@ def run(job: Job) -> Outcome | None:
     protocol = job.task.protocol
     assert isinstance(protocol, CountingProtocol)
     train, test = splits(job.manifest, job.task)
+    controls, length_S = constant_controls(train, test), lengths_of(test)
     require_present((train, test), protocol)
     require_disjoint(train, test)
     detector = make_detector(job.encoder, protocol, job.seed, job.world.device)
@@ -64,13 +66,13 @@ def run(job: Job) -> Outcome | None:
     test_failures = _failures(test, test_frames, protocol, job.world)
     videos = [video for video in range(len(train.samples)) if video not in train_failures]
     _train(job, detector, protocol, train, videos, train_frames)
-    predicted_S = _count(job, detector, protocol, test_frames, lengths_of(test), test_failures)
+    predicted_S = _count(job, detector, protocol, test_frames, length_S, test_failures)
     if not job.world.is_main:
         return None
     named = [(split, found) for split, found in ((train, train_failures), (test, test_failures))]
     failures = {split.samples[video].id: reason for split, found in named for video, reason in found.items()}
     arrays = {"ids": np.array(test.ids), "groups": groups_of(test), "truth": counts_of(test), "predicted": predicted_S}
-    return Outcome(arrays, len(test.samples), failures, controls=constant_controls(train, test))
+    return Outcome(arrays, len(test.samples), failures, controls=controls)
 
 
 def counts_of(split: Split) -> np.ndarray:
@@ -100,7 +102,7 @@ def constant_controls(train: Split, test: Split) -> dict[str, float]:
 
 def _failures(split: Split, frames: AnnotatedFrames, protocol: CountingProtocol, world: World) -> dict[int, str]:
     """Videos of a split that cannot be read, found by the main process; ValueError where there must be none."""
-    found: dict[int, str] = world.gathered(frames.failures() if world.is_main else {})[0]
+    found: dict[int, str] = by_main(world, frames.failures)
     if found and protocol.on_decode_failure == "fail":
         first, reason = next(iter(found.items()))
         raise ValueError(
@@ -154,15 +156,15 @@ def _count(
     detector.eval()
     usable = [video for video in range(len(frames)) if video not in failures]
     blocks = [usable[start : start + BLOCK_VIDEOS] for start in range(0, len(usable), BLOCK_VIDEOS)]
-    mine: dict[int, int] = {}
-    for number, block in enumerate(blocks[job.world.rank :: job.world.size]):
+
+    def counts(block: list[int]) -> list[int]:
         shown = [frames[video].to(job.world.device) for video in block]
         predict = _predictor(detector, shown, protocol, job.encoder.card)
-        mine |= dict(zip(block, count_repetitions(length_S[block], predict, protocol).tolist(), strict=True))
-        job.report("counting", min(len(usable), (number + 1) * job.world.size * BLOCK_VIDEOS), len(usable))
+        return count_repetitions(length_S[block], predict, protocol).tolist()
+
+    counted = shared(job.world, blocks, counts, lambda done, total: job.report("counting", done, total))
     count_S = np.full(len(frames), NO_PREDICTION)
-    for counted in job.world.gathered(mine):
-        count_S[list(counted)] = list(counted.values())
+    count_S[usable] = [count for block in counted for count in block]
     return count_S
 
 

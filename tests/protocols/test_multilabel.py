@@ -68,3 +68,11 @@ def test_folds_are_refused(world: Path, tmp_path: Path) -> None:
     task = tiny_task(NAME, SMALL).model_copy(update={"folds": "leave_one_group_out"})
     with pytest.raises(ValueError, match="multilabel knows the official split only"):
         run(task, world, tmp_path)
+
+
+def test_labels_of_the_wrong_kind_are_refused(world: Path, tmp_path: Path) -> None:
+    actions, classes = (open_dataset(load_dataset(name), world) for name in ("charades", "ssv2"))
+    with pytest.raises(ValueError, match="ssv2 does not list the actions of every video"):
+        run(tiny_task(NAME, SMALL), classes, tmp_path)
+    with pytest.raises(ValueError, match="charades does not have one class for every sample"):
+        run(tiny_task("ssv2/finetune_mini", {}), actions, tmp_path)

@@ -40,7 +40,9 @@ def augmented_clip(
     if rng.random() < augmentation.flip_probability:
         frame_TCHW = F.horizontal_flip(frame_TCHW)
     value_TCHW = normalised_image(frame_TCHW, mean, std)
-    return erased(value_TCHW, augmentation.erasing_probability, seed_of(rng)).transpose(0, 1)
+    if augmentation.erasing_probability > 0:
+        value_TCHW = erased(value_TCHW, augmentation.erasing_probability, seed_of(rng))
+    return value_TCHW.transpose(0, 1)
 
 
 def rand_augmented(frame_THWC: np.ndarray, config: str, mean: Colour, seed: int) -> np.ndarray:
@@ -79,17 +81,17 @@ def seed_of(rng: np.random.Generator) -> int:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Python's, NumPy's and torch's global streams start from ``seed`` in the block, and go on after it as before."""
-    before = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.manual_seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(before[0])
-            np.random.set_state(before[1])
+    """The global streams of Python, NumPy and torch start from ``seed`` in the block and go on as before after it."""
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed queues a call per GPU, every time
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+        torch.set_rng_state(before[2])
 
 
 @lru_cache(maxsize=8)

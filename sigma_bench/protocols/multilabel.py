@@ -8,6 +8,7 @@ Shapes: S samples, L classes.
 
 import numpy as np
 
+from sigma_bench.data.annotations import ActionIntervals
 from sigma_bench.data.manifest import Manifest, Split
 from sigma_bench.protocols.classification import require_disjoint, require_present
 from sigma_bench.protocols.job import Job, Outcome
@@ -32,6 +33,8 @@ def run(job: Job) -> Outcome | None:
     protocol = job.task.protocol
     assert isinstance(protocol, MultilabelProtocol)
     train, test = splits(job.manifest, job.task)
+    if not all(isinstance(sample.annotation, ActionIntervals) for sample in (*train.samples, *test.samples)):
+        raise ValueError(f"task '{job.task.task}': {job.manifest.dataset} does not list the actions of every video")
     require_present((train, test), protocol)
     require_disjoint(train, test)
     num_classes = len(job.manifest.classes or ())

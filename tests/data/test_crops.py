@@ -13,6 +13,7 @@ from sigma_bench.data.crops import (
     multi_scale_crop,
     random_area_box,
 )
+from sigma_bench.data.transforms import centre_crop, three_crops
 from sigma_bench.specs.recipe import MultiCropSpec
 
 
@@ -179,3 +180,12 @@ def test_a_crop_of_the_wanted_size_is_not_resampled():
         if torch.equal(crop, clip):
             return
     pytest.fail("the whole frame never came")
+
+
+def test_three_crops_are_both_ends_and_the_middle_of_the_longer_side() -> None:
+    wide_THWC = np.broadcast_to(np.arange(9, dtype=np.uint8)[None, None, :, None], (2, 4, 9, 3))
+    assert three_crops(wide_THWC, 4)[1, :, 0, 0].tolist() == [[0, 1, 2, 3], [2, 3, 4, 5], [5, 6, 7, 8]]
+    tall_THWC = wide_THWC.transpose(0, 2, 1, 3)
+    assert three_crops(tall_THWC, 4)[0, :, 2, :, 0].tolist() == [[0, 1, 2, 3], [2, 3, 4, 5], [5, 6, 7, 8]]
+    square_THWC = wide_THWC[:, :, :4]
+    assert (three_crops(square_THWC, 4) == centre_crop(square_THWC, 4)[:, None]).all()

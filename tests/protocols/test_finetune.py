@@ -1,0 +1,171 @@
+"""Fine-tuning on the small world: killed, shared, permuted, folded, broken; and what is scored is what is said."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sigma_bench.models.zoo import load_encoder
+from sigma_bench.protocols.supervised import require_readable, video_score
+from sigma_bench.runs.plan import find_or_evaluate
+from sigma_bench.specs.catalogue import load_task, resolve
+from sigma_bench.specs.finetune import FinetuneProtocol
+from sigma_bench.training.supervised import SupervisedMethod, pieces_of
+from sigma_bench.training.targets import OneClass
+from tests.protocols.tiny_training import (
+    PLAIN,
+    SMALL,
+    arrays_of,
+    quiet,
+    relabelled,
+    run,
+    small_manifest,
+    tiny_encoder,
+    tiny_task,
+)
+
+
+class Stopped(Exception):  # noqa: N818 (not an error)
+    pass
+
+
+def test_two_processes_are_one(world: Path, tmp_path: Path) -> None:
+    """With everything random on: RandAugment, erasing, mixing, drop path."""
+    task = tiny_task(overrides=SMALL)
+    alone = arrays_of(tmp_path / "alone", run(task, world, tmp_path / "alone"))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [*launch, "-m", "tests.protocols.tiny_training", str(world), str(tmp_path / "shared")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    found = run(task, world, tmp_path / "shared")
+    assert found.was_there
+    assert found.record.provenance.num_processes == 2
+    assert_same(arrays_of(tmp_path / "shared", found), alone)
+
+
+def assert_same(some: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
+    assert some.keys() == other.keys()
+    assert all(np.array_equal(some[name], other[name]) for name in some)
+
+
+def test_stopped_in_training_the_weights_are_those_of_a_run_that_was_not(world: Path, tmp_path: Path) -> None:
+    """Bit for bit, with a running mean of the weights: what is compared are the stored softmax scores."""
+    task = tiny_task(overrides=PLAIN | {"ema_decay": 0.5})
+
+    def stop(phase: str, done: int, total: int) -> None:
+        if (phase, done) == ("training", 10):
+            raise Stopped
+
+    def keep(phase: str, done: int, total: int) -> None:
+        if phase == "test":
+            kept.append(next(output.glob("unfinished/*/part-0/test/score.npy")).read_bytes())
+
+    scores = []
+    for name, is_stopped in (("whole", False), ("cut", True)):
+        output, kept = tmp_path / name, []
+        if is_stopped:
+            with pytest.raises(Stopped):
+                run(task, world, output, report=stop)
+        run(task, world, output, report=keep)
+        scores.append(kept[-1])
+    assert scores[0] == scores[1]
+
+
+def test_the_labels_of_the_test_play_no_part(world: Path, tmp_path: Path) -> None:
+    manifest = small_manifest(world)
+    test = manifest.splits["test"].samples
+    turned = tuple(relabelled(sample, (sample.label or 0) + 1 if sample.label != 7 else 0) for sample in test)
+    outcomes = [
+        arrays_of(tmp_path / name, run(tiny_task(), small_manifest(world, test=samples), tmp_path / name))
+        for name, samples in (("true", test), ("turned", turned))
+    ]
+    assert not np.array_equal(outcomes[0]["truth"], outcomes[1]["truth"])
+    assert np.array_equal(outcomes[0]["ranked"], outcomes[1]["ranked"])
+
+
+def test_a_video_that_does_not_decode_fails_the_run_or_is_wrong(world: Path, tmp_path: Path) -> None:
+    path = tmp_path / "broken.webm"
+    path.write_bytes(b"no video")
+    train, test = (small_manifest(world).splits[name].samples for name in ("train", "test"))
+    train, test = (replace(train[0], path=path), *train[1:]), (replace(test[0], path=path), *test[1:6])
+    manifest = small_manifest(world, train=train, test=test)
+    with pytest.raises(ValueError, match=r"1 of the 80 training videos cannot be read, more than the 0.0% that task"):
+        run(tiny_task(), manifest, tmp_path / "fail")
+    with pytest.raises(ValueError, match=r"1 samples cannot be decoded and finetune@1 says 'fail'; first 'a': why"):
+        require_readable({"a": "why"}, tiny_task().protocol)  # type: ignore[arg-type]
+    allowed = PLAIN | {"on_decode_failure": "count_as_wrong", "max_broken_share": 0.1}
+    found = run(tiny_task(overrides=allowed), manifest, tmp_path / "wrong")
+    splits = found.record.data.splits
+    assert (splits["train"].failed_ids, splits["test"].failed_ids) == ((train[0].id,), (test[0].id,))
+    assert splits["test"].scored == 6
+    assert arrays_of(tmp_path / "wrong", found)["ranked"][0].tolist() == [-1] * 5
+
+
+def test_a_frozen_network_stays_and_its_head_learns(world: Path, tmp_path: Path) -> None:
+    task = tiny_task("ssv2/linear_online", PLAIN | {"views": {"crop": "centre"}})
+    protocol = task.protocol
+    assert isinstance(protocol, FinetuneProtocol)
+    method = SupervisedMethod(tiny_encoder(), protocol, OneClass(8, 0.1), frozen=True, seed=0)  # type: ignore[arg-type]
+    assert {name for name, p in method.model.named_parameters() if p.requires_grad} == {
+        f"classifier.{name}" for name in ("fc_norm.weight", "fc_norm.bias", "head.weight", "head.bias")
+    }
+    record = run(task, world, tmp_path).record
+    assert record.data.splits["test"].scored == 40
+    assert [score.metric for score in record.scores] == ["top1", "top5", "mean_class_accuracy"]
+
+
+def test_every_fold_is_trained_without_what_it_is_asked(world: Path, tmp_path: Path) -> None:
+    manifest = small_manifest(world)
+    samples = tuple(replace(s, group=f"person{i % 3}") for i, s in enumerate(manifest.splits["train"].samples[:48]))
+    everything = replace(manifest.splits["train"], name="all", samples=samples, expected=48)
+    manifest = replace(manifest, splits={"all": everything})
+    task = tiny_task().model_copy(update={"folds": "leave_one_group_out"})
+    phases: list[tuple[str, int, int]] = []
+    found = run(task, manifest, tmp_path, report=lambda *seen: phases.append(seen))
+    # 32 videos of two persons, four a step
+    assert [total for phase, done, total in phases if phase == "training" and done == total] == [
+        8,
+        8,
+        8,
+    ]  # 32 videos of two persons, four a step
+    assert (arrays_of(tmp_path, found)["predicted"] >= 0).all()
+    assert found.record.data.splits["all"].scored == 48
+
+
+def test_the_score_of_equal_views_is_that_of_one(world: Path) -> None:
+    protocol = tiny_task().protocol
+    assert isinstance(protocol, FinetuneProtocol)
+    labels = OneClass(8, 0.1)
+    model = SupervisedMethod(tiny_encoder(), protocol, labels, frozen=False, seed=0).tested.eval()  # type: ignore[arg-type]
+    with torch.no_grad():
+        model.head.weight.mul_(1e4)
+    view_VCTHW = torch.rand(3, 3, 4, 24, 24)
+    one = video_score(model, view_VCTHW[:1], protocol)
+    np.testing.assert_allclose(video_score(model, view_VCTHW[:1].expand(6, -1, -1, -1, -1), protocol), one, atol=1e-6)
+    each = [video_score(model, view[None], protocol) for view in view_VCTHW]
+    np.testing.assert_allclose(video_score(model, view_VCTHW, protocol), np.mean(each, 0), atol=1e-6)
+    assert one.sum() == pytest.approx(1)
+    assert np.ptp(one) > 0.01
+
+
+def test_a_batch_is_cut_into_pieces_of_whole_pairs() -> None:
+    protocol = tiny_task().protocol
+    assert isinstance(protocol, FinetuneProtocol)
+    protocol = protocol.model_copy(update={"optim": protocol.optim.model_copy(update={"global_batch": 24})})
+    assert pieces_of("task", protocol, 1) == 4  # 24 clips, at most 6 at once
+    assert pieces_of("task", protocol, 2) == 2
+    assert pieces_of("task", protocol.model_copy(update={"clips_at_once": 1}), 1) == 12  # pairs stay together
+    assert pieces_of("task", protocol.model_copy(update={"clips_at_once": 1, "mixing": None}), 1) == 24
+    with pytest.raises(ValueError, match="a global batch of 24 does not divide into 8 processes of whole pairs"):
+        pieces_of("task", protocol, 8)
+
+
+def test_an_encoder_that_cannot_be_trained_is_refused(world: Path, tmp_path: Path) -> None:
+    encoder, task = load_encoder("statistics:mini_videomae"), resolve(load_task("ssv2/finetune_mini"))
+    with pytest.raises(ValueError, match="'image_statistics' has no network that can be trained"):
+        find_or_evaluate(encoder, task, world, tmp_path, seed=0, report=quiet)

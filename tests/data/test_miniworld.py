@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +63,10 @@ def test_another_seed_or_a_real_dataset_in_the_folder_is_refused(tmp_path: Path)
     with pytest.raises(ValueError, match="holds another mini world"):
         list(write_miniworld(tmp_path, 1, size=TINY))
     (tmp_path / "ucf101" / "miniworld.json").unlink()
+    shutil.rmtree(tmp_path / "hmdb51")
     with pytest.raises(ValueError, match="not the mini world"):
         list(write_miniworld(tmp_path, 0, size=TINY))
+    assert not (tmp_path / "hmdb51").exists(), "nothing is begun where something is refused"
 
 
 EXPECTED = {

@@ -44,6 +44,8 @@ def write_miniworld(
     """
     size = size or WorldSize()
     pending = [name for name in folders if not _is_complete(root / name, seed, size)]
+    for name in pending:
+        write_atomically(root / name / UNFINISHED_MARKER, b"")
     jobs: list[Job] = []
     markers: list[tuple[Path, Counts]] = []
     for name in pending:
@@ -71,7 +73,6 @@ def _is_complete(folder: Path, seed: int, size: WorldSize) -> bool:
     if not marker.is_file():
         if folder.is_dir() and any(folder.iterdir()) and not (folder / UNFINISHED_MARKER).exists():
             raise ValueError(f"{folder}: holds a dataset that is not the mini world; choose another folder")
-        write_atomically(folder / UNFINISHED_MARKER, b"")
         return False
     content = json.loads(marker.read_text())
     if any(content.get(key) != value for key, value in _identity(seed, size).items()):

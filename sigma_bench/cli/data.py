@@ -5,7 +5,9 @@ from pathlib import Path
 
 import typer
 
+from sigma_bench.cli.bench_loading import bench_loading
 from sigma_bench.cli.console import out, progress
+from sigma_bench.cli.folders import made
 from sigma_bench.cli.prepare import prepare
 from sigma_bench.cli.show import show
 from sigma_bench.cli.transcode import transcode
@@ -16,6 +18,7 @@ app.command("prepare")(prepare)
 app.command("verify")(verify)
 app.command("show")(show)
 app.command("transcode")(transcode)
+app.command("bench")(bench_loading)
 
 
 @app.command("mini")
@@ -36,6 +39,6 @@ def write_with_progress(root: Path, seed: int, folders: Sequence[str]) -> None:
 
     with progress() as display:
         bar = display.add_task("mini world", total=1.0)
-        for share in write_miniworld(root, seed, folders=folders):
+        for share in write_miniworld(made(root), seed, folders=folders):
             display.update(bar, completed=share)
         display.update(bar, completed=1.0)

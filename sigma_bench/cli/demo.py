@@ -35,6 +35,7 @@ def demo(
     from sigma_bench.data.pretraining import DecodedVideos
     from sigma_bench.models.zoo import load_encoder
     from sigma_bench.protocols.features import FeatureCache
+    from sigma_bench.runs.plan import plan_tasks
     from sigma_bench.training.batches import RunOptions
 
     cache = FeatureCache(output / "features", ClipMemory(CLIP_BYTES))
@@ -49,6 +50,7 @@ def demo(
             pretrain_with_progress(spec, world, folder, seed=seed, options=RunOptions(decoded=decoded))
         statistics = [f"statistics:{CONTROLS}"] if seed == 0 else []
         for name in (*map(str, folders), f"random:{CONTROLS}", *statistics):
-            evaluate_with_progress(load_encoder(name, seed=seed), jobs, output, seed=0, cache=cache)
+            encoder = load_encoder(name, seed=seed)
+            evaluate_with_progress(encoder, plan_tasks(encoder, jobs, output, cache, seed=0), output, cache, seed=0)
     show_board(BOARD, output, world=world)
     out.print(f"report: {output / 'report.html'}")

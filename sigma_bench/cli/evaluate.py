@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
-from sigma_bench.cli.console import out, progress
+from sigma_bench.cli.console import err, out, progress
+from sigma_bench.cli.processes import is_launched, run_on_processes, speaks
 from sigma_bench.specs import catalogue
 from sigma_bench.specs.dataset import DatasetCard, SplitSpec
 from sigma_bench.specs.task import ResolvedTask, Task
@@ -15,11 +18,17 @@ if TYPE_CHECKING:
     from sigma_bench.data.manifest import Manifest
     from sigma_bench.models.encoder import Encoder
     from sigma_bench.protocols.features import FeatureCache
+    from sigma_bench.runs.plan import Planned
+    from sigma_bench.training.distribution import World
+
+Jobs = Sequence[tuple[ResolvedTask, "Path | Manifest"]]
 
 
 def evaluate(
-    model: str = typer.Argument(..., help="Checkpoint file or run folder; random:<recipe> or statistics:<recipe>."),
-    task: list[str] = typer.Option([], help="Task name, see 'sigma-bench tasks'; may be given several times."),
+    model: str = typer.Argument(
+        ..., help="Checkpoint file or run folder; timm:<name>; module:function; random:<recipe>; statistics:<recipe>."
+    ),
+    task: list[str] = typer.Option([], help="Task name, see 'sigma-bench tasks', or a task file ending in .yaml."),
     suite: str = typer.Option(None, help="Suite name: all of its tasks."),
     data: Path = typer.Option(None, help="Data root that holds the tasks' datasets."),
     csv: Path = typer.Option(None, help="Your own files: a CSV with path,label,split[,group]."),
@@ -29,50 +38,115 @@ def evaluate(
     set_: list[str] = typer.Option([], "--set", help="Protocol key to change, such as clip.sampling.stride_frames=2."),
     output: Path = typer.Option(Path("results/runs"), help="Folder for records, predictions and cached features."),
     seed: int = typer.Option(0, help="Draws held-out parts, frame draws, k-means starts and bootstrap samples."),
+    device: str = typer.Option("auto", help="auto, cpu or cuda."),
+    nproc: int = typer.Option(1, min=1, help="Processes on this machine, one per GPU; the record is the same."),
+    workers: int = typer.Option(0, min=0, help="Processes that decode videos, per process."),
+    cache_limit: float = typer.Option(200.0, help="GiB that cached features may take; see 'sigma-bench cache ls'."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show what is done, cached and to do, and stop."),
 ) -> None:
-    """Evaluate a model and store a record per task; what is already recorded is not computed again."""
-    from sigma_bench.models.zoo import load_encoder
+    """Evaluate a model and store a record per task; what is already recorded is not computed again.
 
+    A task that fails does not stop the others: it is named at the end, and the exit code is 1.
+    """
     overrides = _overrides(set_)
     if (csv is None) == (folders is None) and not (task or suite):
         raise ValueError("say what to evaluate on: --task or --suite with --data, or one of --csv and --folders")
     if csv is not None or folders is not None:
-        jobs: Sequence[tuple[ResolvedTask, Path | Manifest]] = _own_files(csv, folders, protocol, folds, overrides)
+        jobs: Jobs = _own_files(csv, folders, protocol, folds, overrides)
     else:
         if data is None:
             raise ValueError("--data is missing: the root folder that holds the datasets")
         names = [*task, *(catalogue.load_suite(suite).tasks if suite else ())]
         jobs = [(resolved, data) for resolved in (catalogue.resolve(catalogue.load_task(n), overrides) for n in names)]
-    evaluate_with_progress(load_encoder(model, seed=seed), jobs, output, seed=seed)
-    out.print(f"records in {output / 'records'}")
+    if nproc > 1 and not is_launched():
+        raise typer.Exit(run_on_processes(nproc))
+    from sigma_bench.models.zoo import load_encoder
+    from sigma_bench.protocols.features import FeatureCache
+    from sigma_bench.runs.plan import plan_tasks
+    from sigma_bench.training.distribution import joined_world, lost_peers_named
+
+    cache = FeatureCache(output / "features", num_workers=workers, limit_bytes=round(cache_limit * 2**30))
+    with joined_world(device) as world:
+        encoder = load_encoder(model, seed=seed, device=world.device)
+        plan = plan_tasks(encoder, jobs, output, cache, seed=seed)
+        if speaks() and (dry_run or len(jobs) > 1):
+            show_plan(encoder, plan)
+        if dry_run:
+            return
+        with lost_peers_named(world):
+            failed = evaluate_with_progress(encoder, plan, output, cache, seed=seed, world=world)
+    if speaks():
+        out.print(f"records in {output / 'records'}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def show_plan(encoder: "Encoder", plan: "Sequence[Planned]") -> None:
+    """One line per task: what is there already, and what the rest will ask of the encoder."""
+    from sigma_bench.runs.cost import seconds_per_clip
+
+    to_do = sum(planned.clips for planned in plan)
+    each = seconds_per_clip(encoder) if to_do else 0.0
+    listing = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("task", "protocol", "state", "clips through the encoder", "about"):
+        listing.add_column(column, justify="right" if column in ("clips through the encoder", "about") else "left")
+    for planned in plan:
+        clips = planned.clips
+        shown = (f"{clips:,}", _duration(clips * each)) if clips else ("", "")
+        listing.add_row(planned.task.task, planned.task.protocol.protocol, planned.state, *shown)
+    out.print(listing)
+    out.print(
+        f"{encoder.card.model}: {len(plan)} tasks, {to_do:,} clips, about {_duration(to_do * each)} of encoding and "
+        "training, decoding not counted"
+    )
 
 
 def evaluate_with_progress(
     encoder: "Encoder",
-    jobs: "Sequence[tuple[ResolvedTask, Path | Manifest]]",
+    plan: "Sequence[Planned]",
     output: Path,
+    cache: "FeatureCache",
     *,
     seed: int,
-    cache: "FeatureCache | None" = None,
-) -> None:
-    """Run or find every task, one progress line each, then one line per score."""
-    from sigma_bench.runs.plan import find_or_evaluate
+    world: "World | None" = None,
+) -> list[str]:
+    """Run or find every task, one line per score; names of the tasks that failed (a single one raises)."""
+    from sigma_bench.runs.plan import ALONE, run_planned
 
-    with progress() as display:
-        for task, source in jobs:
-            bar = display.add_task(f"{encoder.card.model}  {task.task}", total=None)
+    failed = []
+    with progress(disable=not speaks()) as display:
+        for planned in plan:
+            name = f"{encoder.card.model}  {planned.task.task}"
+            bar = display.add_task(name, total=None)
 
-            def report(phase: str, done: int, total: int, bar: Any = bar, name: str = task.task) -> None:
-                display.update(bar, description=f"{encoder.card.model}  {name}  {phase}", completed=done, total=total)
+            def report(phase: str, done: int, total: int, bar: Any = bar, name: str = name) -> None:
+                display.update(bar, description=f"{name}  {phase}", completed=done, total=total)
 
-            found = find_or_evaluate(encoder, task, source, output, seed=seed, report=report, cache=cache)
-            display.remove_task(bar)
+            try:
+                found = run_planned(encoder, planned, output, cache, seed=seed, world=world or ALONE, report=report)
+            except ValueError as error:
+                if len(plan) == 1:
+                    raise
+                failed.append(planned.task.task)
+                name = f"{encoder.card.model:24} {planned.task.task:28}"
+                display.console.print(f"{name} [red]failed[/] {escape(str(error))}", soft_wrap=True)
+                continue
+            finally:
+                display.remove_task(bar)
             score = found.record.scores[0]
             low, high = score.interval.low, score.interval.high
             display.console.print(
-                f"{encoder.card.model:24} {task.task:28} {score.metric} {100 * score.value:5.1f} "
+                f"{encoder.card.model:24} {planned.task.task:28} {score.metric} {100 * score.value:5.1f} "
                 f"({100 * low:.1f} to {100 * high:.1f})  {'recorded before' if found.was_there else found.path.name}"
             )
+    if failed and speaks():
+        err.print(f"[bold red]{len(failed)} of {len(plan)} tasks failed:[/] {', '.join(failed)}")
+    return failed
+
+
+def _duration(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours} h {rest // 60:02d} min" if hours else f"{rest // 60} min {rest % 60:02d} s"
 
 
 def _own_files(

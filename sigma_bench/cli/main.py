@@ -5,7 +5,25 @@ import sys
 import typer
 
 from sigma_bench import __version__
-from sigma_bench.cli import bench, data, demo, doctor, evaluate, models, pretrain, slurm, table, tasks
+from sigma_bench.cli import (
+    bench,
+    bench_heads,
+    cache,
+    check,
+    compare,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    import_numbers,
+    models,
+    pretrain,
+    slurm,
+    table,
+    tasks,
+    verify_records,
+)
 from sigma_bench.cli.console import err, out
 from sigma_bench.cli.processes import speaks
 from sigma_bench.training.preemption import Preempted
@@ -21,10 +39,17 @@ app.command("demo")(demo.demo)
 app.command("pretrain")(pretrain.pretrain)
 app.command("evaluate")(evaluate.evaluate)
 app.command("table")(table.table)
+app.command("compare")(compare.compare)
+app.command("verify")(verify_records.verify)
+app.command("import")(import_numbers.import_numbers)
+app.command("export")(export.export)
 app.command("tasks")(tasks.tasks)
+app.command("check")(check.check)
 app.add_typer(models.app, name="models")
+app.add_typer(cache.app, name="cache")
 app.command("doctor")(doctor.doctor)
 app.command("bench")(bench.bench)
+app.command("bench-heads")(bench_heads.bench_heads)
 app.command("slurm")(slurm.slurm)
 app.add_typer(data.app, name="data")
 

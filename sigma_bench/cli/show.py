@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from sigma_bench.cli.console import out
+from sigma_bench.cli.folders import made
 from sigma_bench.specs import catalogue
 
 
@@ -28,6 +29,6 @@ def show(
     path = output or Path(f"{dataset}-{split}.png")
     if path.suffix != ".png":
         raise ValueError(f"--output {path}: the sheet is a PNG, so let its name end in .png")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    made(path.parent)
     contact_sheet(draw_samples(chosen.samples, samples, seed), manifest, frames).save(path)
     out.print(f"contact sheet: {path}")

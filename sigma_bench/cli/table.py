@@ -1,56 +1,132 @@
-"""``sigma-bench table``: a leaderboard from records, in the terminal, Markdown, CSV and HTML."""
+"""``sigma-bench table``: a leaderboard from records, in the terminal, Markdown, CSV, LaTeX and HTML."""
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from sigma_bench.cli.console import err, out
 
+if TYPE_CHECKING:
+    from sigma_bench.leaderboard.board_table import BoardTable
+    from sigma_bench.records.record import Record
+
+NO_RECORDS = "no records here yet; run 'sigma-bench evaluate' or 'sigma-bench demo' first"
+
 
 def table(
-    board: str = typer.Argument("mini", help="Board name, see results/boards."),
+    board: list[str] = typer.Argument(None, help="Board names, see results/boards; default: mini."),
     output: Path = typer.Option(Path("results/demo"), help="Folder that holds the records; the tables go there too."),
     data: Path = typer.Option(None, help="Data root, for segmentation pictures in the report."),
+    published_only: bool = typer.Option(False, help="Show what was published and no record."),
+    tables: Path = typer.Option(None, help="Folder for <board>.md, .csv and .tex instead of a report."),
+    check: bool = typer.Option(False, help="Write nothing; exit code 1 when a file in --tables is not up to date."),
 ) -> None:
-    """Print a board and write it beside the records as Markdown, CSV and HTML."""
-    show_board(board, output, world=data)
+    """Print boards and write them beside the records as Markdown, CSV, LaTeX and HTML."""
+    names = board or ["mini"]
+    if check and tables is None:
+        raise ValueError("--check compares the files of a folder; name it with --tables, such as results/tables")
+    if not (published_only or tables):
+        for name in names:
+            show_board(name, output, world=data)
+        return
+    stale = []
+    for name in names:
+        result = _published(name) if published_only else _measured(name, output)
+        files = _files(result, name)
+        if tables is None or not check:
+            out.print(_terminal(result))
+        if tables is not None:
+            stale += _compare(tables, files) if check else _write(tables, files)
+    for path in stale:
+        out.print(f"{path}: not what the records and published numbers give now", soft_wrap=True, markup=False)
+    if stale:
+        raise typer.Exit(1)
 
 
 def show_board(name: str, output: Path, *, world: Path | None) -> None:
-    """Print a board, and write table.md, table.csv and report.html into the folder of its records."""
-    from sigma_bench.leaderboard.aggregate import aggregate
+    """Print a board, and write table.md, .csv, .tex and report.html into the folder of its records."""
     from sigma_bench.leaderboard.figures import training_curves
-    from sigma_bench.leaderboard.render import csv_text, markdown, terminal_table
+    from sigma_bench.leaderboard.fill import fill
     from sigma_bench.leaderboard.report import render_report
-    from sigma_bench.leaderboard.select import select
-    from sigma_bench.records.published import load_published
     from sigma_bench.records.store import Store, write_atomically
     from sigma_bench.specs.board import load_board
 
     board = load_board(name)
-    store = Store(output)
-    records = list(store.records())
-    if not records:
-        raise ValueError(f"{output}: no records here yet; run 'sigma-bench evaluate' or 'sigma-bench demo' first")
-    published = load_published(board.published.file) if board.published else ()
-    result = aggregate(board, select(records, board), published)
-    out.print(terminal_table(result))
-    curves, overlays = _curves(output), _overlays(output, world)
+    records = stored_records(output)
+    result = fill(board, Store(output), records).table
+    out.print(_terminal(result))
+    if not result.record_ids:
+        err.print(f"no record in {output} fits the board '{name}'; see its columns in results/boards")
+    curves, overlays = training_histories(output), _overlays(output, world)
     title = f"sigma-bench: {board.title}"
     page = render_report(result, records, curves=curves, overlays=overlays, title=title, subtitle=board.note)
-    files = {"table.md": markdown(result), "table.csv": csv_text(result), "report.html": page}
+    files = _files(result, "table") | {"report.html": page}
     if curves:
         files["figures/training.svg"] = training_curves(curves)
-    for file, text in files.items():
-        write_atomically(output / file, text.encode())
+    _write(output, files)
     for number, (_, picture) in enumerate(overlays, start=1):
         write_atomically(output / f"figures/segmentation-{number}.png", picture)
 
 
-def _curves(output: Path) -> dict[str, list[dict[str, float]]]:
+def stored_records(output: Path) -> "list[tuple[Path, Record]]":
+    """All records of a folder; ValueError where there is none."""
+    from sigma_bench.records.store import Store
+
+    records = list(Store(output).records())
+    if not records:
+        raise ValueError(f"{output}: {NO_RECORDS}")
+    return records
+
+
+def training_histories(output: Path) -> dict[str, list[dict[str, float]]]:
     """Training histories below the folder, by run name."""
     return {path.parent.name: json.loads(path.read_text()) for path in sorted(output.rglob("history.json"))}
+
+
+def _published(name: str) -> "BoardTable":
+    from sigma_bench.leaderboard.fill import fill_published
+    from sigma_bench.specs.board import load_board
+
+    return fill_published(load_board(name))
+
+
+def _measured(name: str, output: Path) -> "BoardTable":
+    from sigma_bench.leaderboard.fill import fill
+    from sigma_bench.records.store import Store
+    from sigma_bench.specs.board import load_board
+
+    return fill(load_board(name), Store(output), stored_records(output)).table
+
+
+def _terminal(result: "BoardTable") -> object:
+    from sigma_bench.leaderboard.render import terminal_table
+
+    return terminal_table(result)
+
+
+def _files(result: "BoardTable", stem: str) -> dict[str, str]:
+    from sigma_bench.leaderboard.exports import table_files
+
+    return table_files(result, stem)
+
+
+def _write(folder: Path, files: dict[str, str]) -> list[Path]:
+    from sigma_bench.records.store import write_atomically
+
+    for file, text in files.items():
+        write_atomically(folder / file, text.encode())
+    return []
+
+
+def _compare(folder: Path, files: dict[str, str]) -> list[Path]:
+    """Files that are missing or say something else."""
+    return [
+        folder / file
+        for file, text in files.items()
+        if not (folder / file).is_file() or (folder / file).read_text(encoding="utf-8") != text
+    ]
 
 
 def _overlays(output: Path, world: Path | None) -> list[tuple[str, bytes]]:

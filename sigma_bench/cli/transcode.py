@@ -7,6 +7,7 @@ import typer
 from rich.progress import TextColumn
 
 from sigma_bench.cli.console import out, progress
+from sigma_bench.cli.folders import made
 from sigma_bench.specs import catalogue
 
 
@@ -34,7 +35,7 @@ def transcode(
     failed = 0
     with progress(TextColumn("{task.completed} of {task.total} videos")) as display:
         bar = display.add_task(f"transcoding {card.title}", total=sum(len(s.samples) for s in manifest.splits.values()))
-        for name, reason in transcode(manifest, root / card.home, output / card.home, how, num_workers=workers):
+        for name, reason in transcode(manifest, root / card.home, made(output) / card.home, how, num_workers=workers):
             display.advance(bar)
             if reason is not None:
                 failed += 1

@@ -1,6 +1,6 @@
 """Samples as clips: the datasets that loaders iterate over.
 
-Shapes: V clips of one video, C colours, T frames, H W pixels; uint8.
+Shapes: V clips of one video, S crops of one frame, C colours, T frames, H W pixels; uint8.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from sigma_bench.data.decoder import DecodeError
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.sampling import clip_indices
-from sigma_bench.data.transforms import centre_crop
+from sigma_bench.data.transforms import centre_crop, three_crops
 from sigma_bench.specs.clip import ClipSpec
 
 
@@ -36,10 +36,16 @@ class EvaluationClips(Dataset[Tensor | str]):
 
     def _clips(self, sample: Sample) -> Tensor:
         decoder = open_media(sample)
-        index_VT = clip_indices(self.clip.sampling, len(decoder), self.num_frames)
+        index_VT = clip_indices(self.clip, len(decoder), self.num_frames)
         wanted, position = np.unique(index_VT, return_inverse=True)
-        frame_TCHW = centre_crop(decoder.frames(wanted.tolist()), self.image_size)
-        return frame_TCHW[torch.from_numpy(position.reshape(index_VT.shape))]
+        frame_TSCHW = self._cropped(decoder.frames(wanted.tolist()))
+        clip_VTSCHW = frame_TSCHW[torch.from_numpy(position.reshape(index_VT.shape))]
+        return clip_VTSCHW.transpose(1, 2).flatten(0, 1)
+
+    def _cropped(self, frame_THWC: np.ndarray) -> Tensor:
+        if self.clip.crop == "centre":
+            return centre_crop(frame_THWC, self.image_size)[:, None]
+        return three_crops(frame_THWC, self.image_size)
 
 
 class ClipMemory:

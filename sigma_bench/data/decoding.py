@@ -9,12 +9,16 @@ from sigma_bench.data.manifest import Sample
 from sigma_bench.data.video import open_video
 
 
-def open_media(sample: Sample) -> Decoder:
-    """The decoder that belongs to a sample; DecodeError when its file cannot be read."""
+def open_media(sample: Sample, *, is_sparse: bool = False) -> Decoder:
+    """The decoder that belongs to a sample; DecodeError when its file cannot be read.
+
+    Args:
+        is_sparse: see ``open_video``.
+    """
     if not sample.path.exists():
         raise DecodeError(f"{sample.path}: not found, though the official list names it")
     if sample.media == "video":
-        return open_video(sample.path, sample.decoder)
+        return open_video(sample.path, sample.decoder, is_sparse=is_sparse)
     if sample.media == "frame_folder":
         return FrameFolderDecoder(sample.path)
     if sample.media == "pickled_image":

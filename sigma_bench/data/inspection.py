@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from sigma_bench.data.decoder import DecodeError, DecoderName
 from sigma_bench.data.images import FrameFolderDecoder, numbered_files, read_cifar, read_image, read_palette_mask
@@ -66,13 +67,13 @@ def _video(medium: Medium) -> Found:
     rng = np.random.default_rng(0)
     compared = set(rng.integers(0, max(1, facts.num_packets), NUM_COMPARED).tolist())
     pictures: dict[int, np.ndarray] = {}
-    number, shape = 0, (0, 0, 0)
+    number, shape, colours = 0, (0, 0, 0), VideoReformatter()
     try:
         for frame in every_frame(medium.path):
             if frame.is_corrupt:
                 raise DecodeError(f"frame {number} is damaged")
             if number in compared or number == 0:
-                picture = pictures[number] = upright(frame, facts)
+                picture = pictures[number] = upright(frame, facts, colours)
                 shape = shape if number else picture.shape
                 if picture.shape != shape:
                     raise DecodeError("the size of its frames changes")

@@ -1,4 +1,4 @@
-"""Unlabelled videos as training examples: one example is a pure function of (seed, step, position in the batch).
+"""Videos as training examples: one example is a pure function of (seed, step, position in the batch).
 
 Whatever is random about an example (start, crop, mask) comes from a stream named by these three numbers, so it does
 not matter which process or worker makes it, and a run can be continued at any step.
@@ -21,8 +21,6 @@ from sigma_bench.data.manifest import Sample
 
 Example = tuple[Tensor, ...]
 """Whatever a method draws out of a video; stacked, a batch of them."""
-Draw = Callable[[Decoder, np.random.Generator], Example]
-"""Makes one example out of an open video."""
 
 
 class Place(NamedTuple):
@@ -31,6 +29,18 @@ class Place(NamedTuple):
     step: int
     position: int
     video: int
+
+
+class Origin(NamedTuple):
+    """Where an example comes from."""
+
+    sample: Sample
+    position: int
+    """In the global batch."""
+
+
+Draw = Callable[[Decoder, np.random.Generator, Origin], Example]
+"""Makes one example out of an open video."""
 
 
 class Broken(NamedTuple):
@@ -58,7 +68,7 @@ class StreamedVideos:
         return len(self._samples)
 
     def __getitem__(self, index: int) -> Decoder:
-        return open_media(self._samples[index])
+        return open_media(self._samples[index], is_sparse=True)
 
 
 class ArrayDecoder:
@@ -126,8 +136,8 @@ class HeldVideos:
             held += frame_THWC.nbytes
             if held > limit_bytes:
                 raise ValueError(
-                    f"the pretraining videos take more than {limit_bytes / 2**30:.0f} GiB in memory; "
-                    "write 'loader: stream' in the recipe, which decodes on the fly"
+                    f"the training videos take more than {limit_bytes / 2**30:.0f} GiB in memory; "
+                    "write 'loader: stream' where the run is declared, which decodes on the fly"
                 )
 
     def __len__(self) -> int:
@@ -140,16 +150,19 @@ class HeldVideos:
         return video
 
 
-class PretrainingExamples(Dataset[Example | Broken]):
+class TrainingExamples(Dataset[Example | Broken]):
     """Examples by place; nothing takes the place of a video that does not decode."""
 
-    def __init__(self, videos: StreamedVideos | HeldVideos, draw: Draw, *, seed: int) -> None:
-        self._videos, self._draw, self._seed = videos, draw, seed
+    def __init__(
+        self, samples: Sequence[Sample], videos: StreamedVideos | HeldVideos, draw: Draw, *, seed: int
+    ) -> None:
+        self._samples, self._videos, self._draw, self._seed = samples, videos, draw, seed
 
     def __getitem__(self, place: Place) -> Example | Broken:
         rng = np.random.default_rng([self._seed, place.step, place.position])
         try:
-            return self._draw(self._videos[place.video], rng)
+            origin = Origin(self._samples[place.video], place.position)
+            return self._draw(self._videos[place.video], rng, origin)
         except DecodeError as error:
             return Broken(place.video, str(error))
 

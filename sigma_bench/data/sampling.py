@@ -2,14 +2,50 @@
 
 import numpy as np
 
-from sigma_bench.specs.clip import DenseSampling, UniformSampling
+from sigma_bench.specs.clip import (
+    ClampedViews,
+    ClampedWindow,
+    ClipSpec,
+    DenseSampling,
+    RandomSegments,
+    SegmentViews,
+    ShortVideo,
+    StridedViews,
+    TrainingSampling,
+    UniformSampling,
+)
 
 
-def clip_indices(sampling: UniformSampling | DenseSampling, video_frames: int, num_frames: int) -> np.ndarray:
-    """Frame indices of every clip of a video, (clips, T), the same at every call."""
-    if isinstance(sampling, UniformSampling):
-        return uniform_indices(video_frames, num_frames)[None]
-    return dense_indices(video_frames, num_frames, sampling.stride_frames, sampling.num_clips)
+def clip_indices(clip: ClipSpec, video_frames: int, num_frames: int) -> np.ndarray:
+    """Frame indices of every temporal view of a video, (views, T), the same at every call."""
+    sampling = clip.sampling
+    match sampling:
+        case UniformSampling():
+            return uniform_indices(video_frames, num_frames)[None]
+        case DenseSampling():
+            return dense_indices(video_frames, num_frames, sampling.stride_frames, sampling.num_clips)
+        case SegmentViews():
+            return segment_views(video_frames, num_frames)
+        case StridedViews():
+            return strided_views(video_frames, num_frames, sampling)
+        case ClampedViews():
+            return clamped_views(video_frames, num_frames, sampling.stride_frames, sampling.num_clips)
+
+
+def training_indices(
+    sampling: TrainingSampling, video_frames: int, num_frames: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Frame indices of one training clip, (T,)."""
+    match sampling:
+        case RandomSegments():
+            return random_segment_indices(video_frames, num_frames, rng)
+        case ClampedWindow():
+            return clamped_window_indices(video_frames, num_frames, sampling.stride_frames, rng)
+    if video_frames > num_frames * sampling.stride_frames:
+        return random_window_indices(video_frames, num_frames, sampling.stride_frames, rng)
+    if sampling.short_video == "shrink_stride":
+        return random_start_indices(video_frames, num_frames, max(1, video_frames // num_frames), rng)
+    return short_video_indices(video_frames, num_frames, sampling.stride_frames, sampling.short_video)
 
 
 def uniform_indices(video_frames: int, num_frames: int) -> np.ndarray:
@@ -37,3 +73,72 @@ def random_start_indices(
 def random_sorted_indices(video_frames: int, num_frames: int, rng: np.random.Generator) -> np.ndarray:
     """Distinct random frames in order, (T,); with replacement when the video is shorter (TimeTuning)."""
     return np.sort(rng.choice(video_frames, num_frames, replace=video_frames < num_frames))
+
+
+def random_segment_indices(video_frames: int, num_frames: int, rng: np.random.Generator) -> np.ndarray:
+    """A random frame of each of ``num_frames`` equal segments, (T,); a shorter video repeats frames in order.
+
+    The release rounds the segments' length down, so that the video's end is never seen.
+    """
+    place = (np.arange(num_frames) + rng.random(num_frames)) * video_frames / num_frames
+    return np.minimum(place.astype(np.int64), video_frames - 1)
+
+
+def random_window_indices(
+    video_frames: int, num_frames: int, stride_frames: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Evenly spaced frames of a random window of T x stride frames, (T,), of a video longer than that (released)."""
+    span = num_frames * stride_frames
+    end = int(rng.integers(span, video_frames))
+    return np.clip(np.linspace(end - span, end, num_frames), end - span, end - 1).astype(np.int64)
+
+
+def short_video_indices(video_frames: int, num_frames: int, stride_frames: int, rule: ShortVideo) -> np.ndarray:
+    """The one training clip of a video of at most T x stride frames, (T,), that is looped or repeats its last frame.
+
+    ``repeat_last``, as released: n // stride frames spread over the whole video, then the last one.
+    """
+    if rule == "loop":
+        return np.arange(num_frames) * stride_frames % video_frames
+    spread = np.linspace(0, video_frames, video_frames // stride_frames)
+    rest = np.full(num_frames - len(spread), video_frames)
+    return np.clip(np.concatenate([spread, rest]), 0, video_frames - 1).astype(np.int64)
+
+
+def clamped_window_indices(
+    video_frames: int, num_frames: int, stride_frames: int, rng: np.random.Generator
+) -> np.ndarray:
+    """T frames, a stride apart, (T,); the start is uniform over the room, which is negative for a shorter video."""
+    room = video_frames - ((num_frames - 1) * stride_frames + 1)
+    start = int(rng.integers(min(0, room), max(0, room) + 1))
+    return np.clip(start + stride_frames * np.arange(num_frames), 0, video_frames - 1)
+
+
+def segment_views(video_frames: int, num_frames: int) -> np.ndarray:
+    """Starts and midpoints of T equal segments, in order, dealt to two clips in turn: (2, T)."""
+    place_T2 = (np.arange(num_frames)[:, None] + [0.0, 0.5]) * video_frames / num_frames
+    return np.sort(place_T2.astype(np.int64).ravel()).reshape(num_frames, 2).T
+
+
+def strided_views(video_frames: int, num_frames: int, views: StridedViews) -> np.ndarray:
+    """Windows of T strided frames, their starts spread evenly from the first possible to the last, (views, T)."""
+    stride = views.stride_frames
+    if views.short_video == "shrink_stride":
+        stride = max(1, min(stride, video_frames // num_frames))
+    kept = np.arange(0, video_frames, stride)
+    if views.short_video == "loop" and len(kept) < num_frames:
+        return np.tile(np.arange(num_frames) * stride % video_frames, (views.num_clips, 1))
+    start = _spread(max(0, len(kept) - num_frames), views.num_clips).astype(np.int64)
+    return kept[np.minimum(start[:, None] + np.arange(num_frames), len(kept) - 1)]
+
+
+def clamped_views(video_frames: int, num_frames: int, stride_frames: int, num_clips: int) -> np.ndarray:
+    """Windows of T frames, a stride apart, starts spread evenly and rounded; the last frame repeats, (views, T)."""
+    room = max(0, video_frames - ((num_frames - 1) * stride_frames + 1))
+    start = np.rint(_spread(room, num_clips)).astype(np.int64)
+    return np.minimum(start[:, None] + stride_frames * np.arange(num_frames), video_frames - 1)
+
+
+def _spread(room: int, num: int) -> np.ndarray:
+    """``num`` places from 0 to ``room`` with equal steps; the middle where there is only one."""
+    return np.linspace(0, room, num) if num > 1 else np.array([room / 2])

@@ -12,11 +12,22 @@ from torchvision.transforms.v2 import functional as F
 
 def centre_crop(frame_THWC: np.ndarray, size: int) -> Tensor:
     """Short side to ``size`` (bilinear, antialiased), centre crop: (T, C, size, size) uint8."""
-    frame_TCHW = channels_first(frame_THWC)
+    return F.center_crop(short_side(channels_first(frame_THWC), size), [size, size])
+
+
+def three_crops(frame_THWC: np.ndarray, size: int) -> Tensor:
+    """Short side to ``size``; the first, middle and last square along the longer side: (T, 3, C, size, size) uint8."""
+    frame_TCHW = short_side(channels_first(frame_THWC), size)
+    room = max(frame_TCHW.shape[-2:]) - size
+    along = -2 if frame_TCHW.shape[-2] > size else -1
+    return torch.stack([frame_TCHW.narrow(along, start, size) for start in (0, room // 2, room)], dim=1)
+
+
+def short_side(frame_TCHW: Tensor, length: int) -> Tensor:
+    """Resized (bilinear, antialiased) so that the short side has this length."""
     height, width = frame_TCHW.shape[-2:]
-    scale = size / min(height, width)
-    target = [max(size, round(height * scale)), max(size, round(width * scale))]
-    return F.center_crop(resize(frame_TCHW, target), [size, size])
+    scale = length / min(height, width)
+    return resize(frame_TCHW, [max(length, round(height * scale)), max(length, round(width * scale))])
 
 
 def squash(frame_THWC: np.ndarray, size: int) -> Tensor:

@@ -3,11 +3,13 @@
 decord is the default.  It is right about files whose packets carry a timestamp each and whose frames all appear in
 their order; it miscounts, or seeks to another frame, where they do not (DivX and Xvid in AVI, edit lists, several
 video streams), and does not open some codecs.  What a file is, is read from its header and packets, without decoding;
-everything doubtful goes to PyAV.
+everything doubtful goes to PyAV.  Where few frames some apart are wanted, as in pretraining, PyAV reads them all: it is
+faster there, most of all on codecs with frames that no other refers to, since those that nobody wants are not decoded.
 
 Shapes: T frames, H W pixels, C colours; uint8 RGB.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,13 +20,17 @@ from pathlib import Path
 import av  # first: decord exports the symbols of its own FFmpeg, and PyAV loaded later would get those
 import decord
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from sigma_bench.data.decoder import DecodeError, Decoder, DecoderName
 
 DECORD_CODECS = ("h264", "vp8", "vp9", "mpeg4")
+SPARING_CODECS = ("h264", "hevc")
+"""Their decoders leave out frames that no other refers to, when told so packet by packet."""
 DECORD_PIXELS = ("yuv420p", "yuvj420p")
 DECORD_MIN_WIDTH = 80
 """Pixels; some narrower pictures, whose lines decord pads, do not come out."""
+NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
 EMPTY_PACKET_BYTES = 12
 """An MPEG-4 packet this small stands for a frame that is shown elsewhere or not at all."""
 
@@ -35,6 +41,7 @@ class VideoFacts:
 
     codec: str
     pixel_format: str
+    height: int
     width: int
     rotation: int
     """Degrees that the picture is to be turned counterclockwise, a multiple of 90."""
@@ -60,11 +67,25 @@ class VideoFacts:
         is_honest = self.num_promised in (0, self.num_packets) and (self.seconds_promised or inf) < 2 * self.seconds + 1
         return "decord" if is_plain and is_wide and is_simple and is_honest else "pyav"
 
+    @property
+    def is_sparing(self) -> bool:
+        """Whether PyAV need not decode all frames between those that are wanted."""
+        return self.codec in SPARING_CODECS and self.pts is not None
 
-def open_video(path: Path, decoder: DecoderName | None = None) -> Decoder:
-    """A video, read by the decoder that is right about it unless one is named; DecodeError when it cannot be read."""
+
+def open_video(path: Path, decoder: DecoderName | None = None, *, is_sparse: bool = False) -> Decoder:
+    """A video, read by the decoder that is right about it unless one is named.
+
+    Args:
+        is_sparse: few frames will be wanted, some apart; PyAV is faster at that wherever it can tell frames by time.
+
+    Raises:
+        DecodeError: it cannot be read.
+    """
+    if decoder == "decord" and not is_sparse:
+        return DecordDecoder(path)
     facts = video_facts(path)
-    if (decoder or facts.decoder) == "pyav":
+    if (decoder or facts.decoder) == "pyav" or (is_sparse and facts.pts is not None):
         return PyAvDecoder(path, facts)
     reader = DecordDecoder(path)
     is_agreed = decoder is not None or facts.pts is None or len(reader) == len(facts.pts)
@@ -75,6 +96,11 @@ def video_facts(path: Path) -> VideoFacts:
     """Facts of a file, remembered as long as it does not change."""
     status = path.stat()
     return _facts(path, status.st_size, status.st_mtime_ns)
+
+
+def forget_facts() -> None:
+    """Look at every file anew: for measurements."""
+    _facts.cache_clear()
 
 
 class DecordDecoder:
@@ -102,10 +128,16 @@ class DecordDecoder:
 
 
 class PyAvDecoder:
-    """PyAV: from the key frame before, by timestamps, where these are usable; otherwise from the start, by counting."""
+    """PyAV: from the key frame before, by timestamps, where these are usable; otherwise from the start, by counting.
 
-    def __init__(self, path: Path, facts: VideoFacts | None = None) -> None:
+    Args:
+        keeps_pictures: False gives one black pixel for every frame, and shows what decoding alone costs.
+    """
+
+    def __init__(self, path: Path, facts: VideoFacts | None = None, *, keeps_pictures: bool = True) -> None:
         self._path = path
+        self._keeps_pictures = keeps_pictures
+        self._colours = VideoReformatter()
         self._facts = facts or video_facts(path)
         self._length = len(self._facts.pts) if self._facts.pts is not None else self._count()
         if self._length == 0:
@@ -133,23 +165,39 @@ class PyAvDecoder:
         return sum(1 for _ in every_frame(self._path))
 
     def _by_timestamps(self, wanted: list[int]) -> dict[int, np.ndarray]:
-        """The frames that were found; a seek that lands behind its frame ends the search."""
-        pts, keys = self._facts.pts, np.array(self._facts.key_frames)
-        assert pts is not None
+        """The frames that were found; a seek that lands behind its frame loses some."""
         found: dict[int, np.ndarray] = {}
         with _opened(self._path) as container:
-            stream = container.streams.video[0]
-            position = -1
-            frames: Iterator[av.VideoFrame] = iter(())
-            for index in wanted:
-                key = int(keys[np.searchsorted(keys, index, side="right") - 1])
-                if position < 0 or key > position:
-                    container.seek(pts[key], stream=stream)
-                    frames = container.decode(stream)
-                frame = next((frame for frame in frames if frame.pts is None or frame.pts >= pts[index]), None)
-                if frame is None or frame.pts != pts[index]:
-                    break
-                found[index], position = self._picture(frame), index
+            for key, indices in self._runs(wanted):
+                found |= self._run(container, key, indices)
+        return found
+
+    def _runs(self, wanted: list[int]) -> list[tuple[int, list[int]]]:
+        """Key frames to begin at, and the wanted frames that decoding from there comes by."""
+        keys = self._facts.key_frames
+        runs: list[tuple[int, list[int]]] = []
+        for index in wanted:
+            key = keys[bisect_right(keys, index) - 1]
+            if not runs or key > runs[-1][1][-1]:
+                runs.append((key, []))
+            runs[-1][1].append(index)
+        return runs
+
+    def _run(self, container: "av.container.InputContainer", key: int, indices: list[int]) -> dict[int, np.ndarray]:
+        pts, stream = self._facts.pts, container.streams.video[0]
+        assert pts is not None
+        index_of = {pts[index]: index for index in indices}
+        found: dict[int, np.ndarray] = {}
+        container.seek(pts[key], stream=stream)
+        for packet in container.demux(stream):
+            if self._facts.is_sparing:
+                is_needed = packet.is_keyframe or packet.pts in index_of
+                stream.codec_context.skip_frame = "DEFAULT" if is_needed else "NONREF"
+            for frame in packet.decode():
+                if frame.pts in index_of:
+                    found[index_of[frame.pts]] = self._picture(frame)
+                if len(found) == len(indices) or (frame.pts or 0) > pts[indices[-1]]:
+                    return found
         return found
 
     def _by_counting(self, wanted: set[int]) -> dict[int, np.ndarray]:
@@ -162,12 +210,16 @@ class PyAvDecoder:
         return found
 
     def _picture(self, frame: av.VideoFrame) -> np.ndarray:
-        return upright(frame, self._facts)
+        return upright(frame, self._facts, self._colours) if self._keeps_pictures else NO_PICTURE
 
 
-def upright(frame: av.VideoFrame, facts: VideoFacts) -> np.ndarray:
-    """The picture (H, W, C), turned as the file asks for."""
-    return np.rot90(frame.to_ndarray(format="rgb24"), facts.rotation // 90)
+def upright(frame: av.VideoFrame, facts: VideoFacts, colours: VideoReformatter) -> np.ndarray:
+    """The picture (H, W, C), turned as the file asks for.
+
+    Args:
+        colours: kept from frame to frame of a video, as it prepares for their size once.
+    """
+    return np.rot90(colours.reformat(frame, format="rgb24", threads=1).to_ndarray(), facts.rotation // 90)
 
 
 def every_frame(path: Path) -> Iterator[av.VideoFrame]:
@@ -196,15 +248,21 @@ def _opened(path: Path) -> Iterator["av.container.InputContainer"]:
 def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
     with _opened(path) as container:
         stream = container.streams.video[0]
-        packets = [packet for packet in container.demux(stream) if packet.size]
+        may_be_turned = container.format.name.startswith("mov")
+        packets, first = [], None
+        for packet in container.demux(stream):
+            if may_be_turned and first is None:
+                first = next(iter(packet.decode()), None)
+            packets += [packet] if packet.size else []
         context, start = stream.codec_context, stream.start_time or 0
         ends = [packet.pts + (packet.duration or 0) for packet in packets if packet.pts is not None]
         pts, keys = _presentation(packets, context.name)
         return VideoFacts(
             codec=context.name,
             pixel_format=context.pix_fmt or "",
+            height=context.height,
             width=context.width,
-            rotation=_rotation(path) if container.format.name.startswith("mov") else 0,
+            rotation=first.rotation % 360 if first is not None else 0,
             num_streams=len(container.streams.video),
             num_packets=len(packets),
             num_promised=stream.frames,
@@ -228,10 +286,3 @@ def _presentation(packets: list[av.Packet], codec: str) -> tuple[tuple[int, ...]
     pts = tuple(sorted(times))
     keys = {packet.pts for packet in packets if packet.is_keyframe}
     return pts, tuple(index for index, time in enumerate(pts) if time in keys)
-
-
-def _rotation(path: Path) -> int:
-    """Of the first frame; only QuickTime and MP4 files have any."""
-    with _opened(path) as container:
-        frame = next(container.decode(video=0), None)
-    return frame.rotation % 360 if frame is not None else 0

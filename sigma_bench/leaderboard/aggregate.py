@@ -1,79 +1,134 @@
 """Aggregation: a board, the long table and published numbers become one immutable BoardTable.
 
 Seeds are pooled per cell: the value is their mean, the interval the mean of their bootstrap intervals (how sure the
-test set makes us), the standard deviation over seeds stands apart (how much a rerun moves).  Nothing is averaged
-over columns.
+test set makes us), the standard deviation over seeds stands apart (how much a rerun moves).  Columns are averaged only
+where the board declares a mean, and only for complete rows.
 """
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from sigma_bench.leaderboard.board_table import BoardTable, Cell, Column, Counts, PublishedRow, Reference, Row
+from sigma_bench.leaderboard.board_table import BoardTable, Cell, Column, Counts, Reference, Row
+from sigma_bench.leaderboard.comparison import Resampled, are_paired, mean_difference
+from sigma_bench.leaderboard.published_rows import published_sections
+from sigma_bench.leaderboard.reproduction import deltas
 from sigma_bench.records.published import PublishedScore
-from sigma_bench.specs.board import Board, BoardColumn, PublishedColumn, PublishedRows
+from sigma_bench.specs.board import Board, BoardColumn
 
-_BACKBONES = {"vit_s": "ViT-S", "vit_b": "ViT-B", "vit_l": "ViT-L"}
+Resamples = Mapping[tuple[str, str, str], Resampled]
+"""By task, metric and model; where one is missing, overlap of intervals decides about ties."""
 
 
-def aggregate(board: Board, table: pd.DataFrame, published: Sequence[PublishedScore] = ()) -> BoardTable:
+@dataclass(frozen=True)
+class _Measured:
+    """What was measured in one column: the long table's rows, one cell per model, and how ties were decided."""
+
+    rows: pd.DataFrame
+    cells: Mapping[str, Cell]
+    resampled: Mapping[str, Resampled]
+    is_paired: bool | None
+
+    @property
+    def higher_is_better(self) -> bool:
+        return bool(self.rows["higher_is_better"].iloc[0])
+
+
+def aggregate(
+    board: Board, table: pd.DataFrame, published: Sequence[PublishedScore] = (), resamples: Resamples | None = None
+) -> BoardTable:
     """Fill a board.
 
     Args:
         board: which columns, in which order, and which published numbers.
         table: what ``select`` returns for this board.
-        published: the numbers of the file the board names; none leaves the published rows out.
+        published: the numbers of the file the board names, and imported ones; none leaves the published rows out.
+        resamples: scores on resamples of the test units, for ties by paired bootstrap.
 
     Raises:
         ValueError: the board asks for a published number that is not there, or for one that is ambiguous.
     """
-    in_column = [_of_column(table, column) for column in board.columns]
-    shown = table[table.index.isin([index for rows in in_column for index in rows.index])]
-    cells = [_column_cells(rows) for rows in in_column]
+    measured = [_measured(table, column, resamples or {}) for column in board.columns]
+    shown = table[table.index.isin([index for column in measured for index in column.rows.index])]
+    rows, sections = _rows(board, shown, measured), published_sections(board, published)
     return BoardTable(
         name=board.name,
         title=board.title,
         note=board.note,
-        columns=tuple(_column(column, rows) for column, rows in zip(board.columns, in_column, strict=True)),
-        rows=_rows(board, shown, cells),
-        references=_references(in_column),
-        published=_published_rows(board, published),
+        about=board.about,
+        columns=_columns(board, measured),
+        mean_label=board.mean.label if board.mean else None,
+        rows=rows,
+        references=_references([column.rows for column in measured]),
+        sections=sections,
         published_note=board.published.note if board.published else "",
+        deltas=deltas(board, shown, rows, sections),
         counts=_counts(shown),
         levels=tuple(sorted({float(level) for level in shown["level"]})),
     )
 
 
-def _of_column(table: pd.DataFrame, column: BoardColumn) -> pd.DataFrame:
-    return table[(table["task"] == column.task) & (table["metric"] == column.metric)]
+def _measured(table: pd.DataFrame, column: BoardColumn, resamples: Resamples) -> _Measured:
+    rows = table[(table["task"] == column.task) & (table["metric"] == column.metric)]
+    cells = {str(model): _cell(of_model) for model, of_model in rows.groupby("model", sort=False)}
+    places = {model: (str(column.task), str(column.metric), model) for model in cells}
+    resampled = {model: resamples[place] for model, place in places.items() if place in resamples}
+    is_paired = len({r.samples for r in resampled.values()}) == 1 and len(resampled) == len(cells)
+    found = _Measured(rows, cells, resampled, is_paired if len(cells) > 1 else None)
+    return replace(found, cells=_marked(found)) if cells else found
 
 
-def _column(column: BoardColumn, rows: pd.DataFrame) -> Column:
-    empty = rows.empty
-    return Column(
-        task=column.task,
-        metric=column.metric,
-        label=column.label,
-        group=column.group,
-        asks=None if empty else str(rows["asks"].iloc[-1]),
-        protocol=None if empty else str(rows["protocol"].iloc[-1]),
-        higher_is_better=None if empty else bool(rows["higher_is_better"].iloc[-1]),
+def _marked(column: _Measured) -> dict[str, Cell]:
+    """Cells that are not separable from the best one, and among three or more those from the best of the rest."""
+    best = _tied_with_best(column, list(column.cells))
+    rest = [model for model in column.cells if model not in best]
+    second = _tied_with_best(column, rest) if rest and len(column.cells) > 2 else set()
+    return {
+        model: replace(cell, mark="best" if model in best else "second" if model in second else None)
+        for model, cell in column.cells.items()
+    }
+
+
+def _tied_with_best(column: _Measured, models: list[str]) -> set[str]:
+    choose = max if column.higher_is_better else min
+    best = choose(models, key=lambda model: column.cells[model].value)
+    return {model for model in models if model == best or _is_tie(column, model, best)}
+
+
+def _is_tie(column: _Measured, first: str, second: str) -> bool:
+    """By paired bootstrap where both were scored on the same stored samples, by overlap of intervals otherwise."""
+    a, b = column.resampled.get(first), column.resampled.get(second)
+    if a is not None and b is not None and are_paired(a, b):
+        return mean_difference([a], [b]).is_tie
+    one, other = column.cells[first], column.cells[second]
+    return one.low <= other.high and one.high >= other.low
+
+
+def _columns(board: Board, measured: list[_Measured]) -> tuple[Column, ...]:
+    columns = [_column(column, found) for column, found in zip(board.columns, measured, strict=True)]
+    asked = {group: {c.asks for c in columns if c.group == group and c.asks} for group in {c.group for c in columns}}
+    return tuple(
+        replace(column, group_asks=min(asked[column.group]) if len(asked[column.group]) == 1 else None)
+        for column in columns
     )
 
 
-def _column_cells(rows: pd.DataFrame) -> dict[str, Cell]:
-    """One cell per model that was measured in a column, those not separable from the best one marked."""
-    cells = {str(model): _cell(of_model) for model, of_model in rows.groupby("model", sort=False)}
-    if not cells:
-        return {}
-    choose = max if bool(rows["higher_is_better"].iloc[0]) else min
-    best = choose(cells.values(), key=lambda cell: cell.value)
-    return {
-        model: replace(cell, among_best=cell.low <= best.high and cell.high >= best.low)
-        for model, cell in cells.items()
-    }
+def _column(column: BoardColumn, measured: _Measured) -> Column:
+    rows = measured.rows
+    empty = rows.empty
+    return Column(
+        task=column.task,
+        metric=column.metric or (column.published.metric if column.published else ""),
+        label=column.label,
+        group=column.group,
+        asks=None if empty else str(rows["asks"].iloc[-1]),
+        group_asks=None,
+        protocol=None if empty else str(rows["protocol"].iloc[-1]),
+        higher_is_better=None if empty else measured.higher_is_better,
+        is_paired=measured.is_paired,
+    )
 
 
 def _cell(rows: pd.DataFrame) -> Cell:
@@ -86,26 +141,54 @@ def _cell(rows: pd.DataFrame) -> Cell:
         seed_values=values,
         seed_std=statistics.stdev(values) if len(values) > 1 else None,
         record_ids=tuple(str(name) for name in ordered["record_id"]),
-        among_best=False,
+        mark=None,
     )
 
 
-def _rows(board: Board, shown: pd.DataFrame, cells: list[dict[str, Cell]]) -> tuple[Row, ...]:
-    """The board's rows first, then the other models: complete ones before incomplete ones, by name."""
-    others = [_row(str(model), shown, cells) for model in sorted(set(shown["model"]) - set(board.rows))]
-    complete_first = sorted(others, key=lambda row: row.num_covered < len(cells))
-    return (*(_row(model, shown, cells) for model in board.rows), *complete_first)
+def _rows(board: Board, shown: pd.DataFrame, measured: list[_Measured]) -> tuple[Row, ...]:
+    """The board's rows first, then the other models: ranked ones by rank, complete before incomplete ones, by name."""
+    names = [*board.rows, *sorted(set(shown["model"]) - set(board.rows))]
+    ranks = _ranks(names, measured) if board.mean else {}
+    rows = {name: _row(name, shown, measured, ranks.get(name), has_mean=board.mean is not None) for name in names}
+    others = [rows[name] for name in names if name not in board.rows]
+    others.sort(key=lambda row: (row.num_covered < len(measured), row.rank or 0))
+    return (*(rows[name] for name in board.rows), *others)
 
 
-def _row(model: str, shown: pd.DataFrame, cells: list[dict[str, Cell]]) -> Row:
+def _row(model: str, shown: pd.DataFrame, measured: list[_Measured], rank: int | None, *, has_mean: bool) -> Row:
     records = shown[shown["model"] == model]
+    last = None if records.empty else records.iloc[-1]
+    cells = tuple(column.cells.get(model) for column in measured)
     return Row(
         model=model,
-        family=None if records.empty else str(records["family"].iloc[-1]),
-        num_parameters=None if records.empty else int(records["num_parameters"].iloc[-1]),
-        pretraining_data=None if records.empty else str(records["pretraining_data"].iloc[-1]),
-        cells=tuple(column.get(model) for column in cells),
+        family=None if last is None else str(last["family"]),
+        num_parameters=None if last is None else int(last["num_parameters"]),
+        pretraining_data=None if last is None else str(last["pretraining_data"]),
+        pretraining_epochs=None if last is None else int(last["pretraining_epochs"]),
+        cells=cells,
+        mean=_mean(cells, measured) if has_mean and all(cells) else None,
+        rank=rank,
     )
+
+
+def _mean(cells: Sequence[Cell | None], measured: list[_Measured]) -> float:
+    """Over all columns; where lower is better, a value v counts as 1 - v (SEVERE's rule)."""
+    known = [(cell, column) for cell, column in zip(cells, measured, strict=True) if cell is not None]
+    return statistics.fmean(cell.value if column.higher_is_better else 1 - cell.value for cell, column in known)
+
+
+def _ranks(names: list[str], measured: list[_Measured]) -> dict[str, int]:
+    """1 + the number of complete models whose mean is separably better; only of models with all predictions."""
+    complete = {
+        name: [column.resampled[name] for column in measured]
+        for name in names
+        if all(name in column.resampled and column.is_paired is not False for column in measured)
+    }
+    ranks = {}
+    for name, own in complete.items():
+        others = [other for other_name, other in complete.items() if other_name != name]
+        ranks[name] = 1 + sum(mean_difference(other, own).low > 0 for other in others)
+    return ranks
 
 
 def _references(in_column: list[pd.DataFrame]) -> tuple[Reference, ...]:
@@ -143,63 +226,3 @@ def _counts(shown: pd.DataFrame) -> tuple[Counts, ...]:
         )
         for _, rows in shown.groupby(keys, sort=False)
     )
-
-
-def _published_rows(board: Board, scores: Sequence[PublishedScore]) -> tuple[PublishedRow, ...]:
-    if board.published is None or not scores:
-        return ()
-    targets = {(column.to_task, column.to_metric): column for column in board.published.columns}
-    for column in targets.values():
-        if not any(_matches(score, column) for score in scores):
-            raise ValueError(
-                f"board '{board.name}': {board.published.file} has no number for table {column.table}, "
-                f"task {column.task}, dataset {column.dataset}, metric {column.metric}"
-            )
-    wanted = [targets.get((column.task, column.metric)) for column in board.columns]
-    return tuple(_published_row(method, board.published, wanted, scores) for method in board.published.methods)
-
-
-def _published_row(
-    method: str, rows: PublishedRows, wanted: list[PublishedColumn | None], scores: Sequence[PublishedScore]
-) -> PublishedRow:
-    of_method = [score for score in scores if score.method == method and score.backbone == rows.backbone]
-    found = [None if column is None else _only(column, of_method) for column in wanted]
-    if not any(found):
-        raise ValueError(f"{rows.file} has no number of {method} with backbone {rows.backbone} for this board")
-    return PublishedRow(
-        label=f"{method} {_BACKBONES.get(rows.backbone, rows.backbone)}",
-        values=tuple(None if score is None else score.value for score in found),
-        source=_sources([score for score in found if score is not None]),
-    )
-
-
-def _only(column: PublishedColumn, scores: list[PublishedScore]) -> PublishedScore | None:
-    matches = [score for score in scores if _matches(score, column)]
-    if len(matches) > 1:
-        raise ValueError(
-            f"{len(matches)} published numbers of {matches[0].method} fit the column {column.to_task}; "
-            "tell them apart with 'where' (pretrain_data, pretrain_epochs, extra_data, motion_guided)"
-        )
-    return matches[0] if matches else None
-
-
-def _matches(score: PublishedScore, column: PublishedColumn) -> bool:
-    place = (score.table, score.task, score.dataset, score.metric)
-    conditions = all(_printed(getattr(score, name)) == text for name, text in column.where.items())
-    return place == (column.table, column.task, column.dataset, column.metric) and conditions
-
-
-def _printed(value: str | int | bool | None) -> str:
-    """A cell as the CSV file writes it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "" if value is None else str(value)
-
-
-def _sources(scores: list[PublishedScore]) -> str:
-    """Paper, tables and pretraining data of a row's numbers: ``Paper: table frozen (pretrained on k400)``."""
-    tables: dict[str, dict[str, None]] = {}
-    for score in scores:
-        data = f"pretrained on {score.pretrain_data}" if score.pretrain_data else "pretraining data not stated"
-        tables.setdefault(score.source, {})[f"table {score.table} ({data})"] = None
-    return "; ".join(f"{source}: {', '.join(places)}" for source, places in tables.items())

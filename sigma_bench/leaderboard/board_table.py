@@ -1,26 +1,34 @@
 """The board as an immutable value: what every renderer shows, in fractions, with its record ids."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Mark = Literal["best", "second"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One metric of one task; what only records can say is None as long as there are none."""
+    """One quantity; what only records can say is None as long as there are none."""
 
-    task: str
+    task: str | None
+    """None where the quantity is published only."""
     metric: str
     label: str
     group: str
     asks: str | None
     """motion, appearance or segmentation."""
+    group_asks: str | None
+    """What all measured columns of the group ask; None where they differ."""
     protocol: str | None
     """Name and version, such as ``knn@1``."""
     higher_is_better: bool | None
+    is_paired: bool | None
+    """Ties by paired bootstrap (True) or by overlap of intervals (False); None for fewer than two models."""
 
     @property
     def heading(self) -> str:
         """Group and what it asks: ``SSv2 (motion)``."""
-        return f"{self.group} ({self.asks})" if self.asks else self.group
+        return f"{self.group} ({self.group_asks})" if self.group_asks else self.group
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +45,13 @@ class Cell:
     seed_std: float | None
     """Standard deviation of the values over seeds (n - 1); None for one seed."""
     record_ids: tuple[str, ...]
-    among_best: bool
-    """The interval overlaps that of the column's best cell."""
+    mark: Mark | None
+    """best: not separable from the column's best; second: not separable from the best of the rest."""
+
+    @property
+    def among_best(self) -> bool:
+        """Shown in bold."""
+        return self.mark == "best"
 
     @property
     def num_seeds(self) -> int:
@@ -48,13 +61,17 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One measured model; a cell without a record is None and enters no mean."""
+    """One measured model; a cell without a record is None, and then there is neither mean nor rank."""
 
     model: str
     family: str | None
     num_parameters: int | None
     pretraining_data: str | None
+    pretraining_epochs: int | None
     cells: tuple[Cell | None, ...]
+    mean: float | None
+    rank: int | None
+    """1 + the number of models whose mean is separably better; models that cannot be told apart share it."""
 
     @property
     def num_covered(self) -> int:
@@ -80,8 +97,42 @@ class PublishedRow:
     """One method's printed numbers, as fractions; never compared with measured ones."""
 
     label: str
+    about: dict[str, str]
+    """Cells that describe the method, as printed or in words; empty where the source does not say."""
+    cells: dict[str, str]
+    """What makes it a row of its own, as the file writes it."""
     values: tuple[float | None, ...]
+    marks: tuple[Mark | None, ...]
+    """Among rows of the same section and backbone."""
+    mean: float | None
+    """As printed."""
+    mean_mark: Mark | None
+    recomputed_mean: float | None
+    """From the printed numbers."""
     source: str
+    origin: Literal["published", "imported"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedSection:
+    """Published rows below one heading."""
+
+    title: str
+    rows: tuple[PublishedRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delta:
+    """Measured minus published, for one model in one column, with the measured interval moved along."""
+
+    model: str
+    published: str
+    column: int
+    value: float
+    low: float
+    high: float
+    verdict: str
+    """reproduced (the published number lies in the measured interval), within n points, or off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,14 +156,22 @@ class BoardTable:
     name: str
     title: str
     note: str
+    about: tuple[str, ...]
     columns: tuple[Column, ...]
+    mean_label: str | None
     rows: tuple[Row, ...]
     references: tuple[Reference, ...]
-    published: tuple[PublishedRow, ...]
+    sections: tuple[PublishedSection, ...]
     published_note: str
+    deltas: tuple[Delta, ...]
     counts: tuple[Counts, ...]
     levels: tuple[float, ...]
     """Levels of the intervals shown; one in the usual case."""
+
+    @property
+    def published(self) -> tuple[PublishedRow, ...]:
+        """All published rows, without their headings."""
+        return tuple(row for section in self.sections for row in section.rows)
 
     @property
     def worlds(self) -> tuple[str, ...]:

@@ -9,8 +9,9 @@ Shapes: T frames, H x W pixels.
 
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 import matplotlib
 import matplotlib.style
@@ -40,6 +41,28 @@ MONITORS = {
 def training_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
     """Loss over steps per model, then one panel per monitor that any of them has; SVG text.
 
+    Arguments and errors: as for ``draw_training``.
+    """
+    return saved(lambda: draw_training(curves), "svg").decode()
+
+
+def score_dots(table: BoardTable) -> str:
+    """The picture of ``draw_scores`` as SVG text."""
+    return saved(lambda: draw_scores(table), "svg").decode()
+
+
+def saved(draw: Callable[[], Figure], kind: Literal["svg", "pdf", "png"]) -> bytes:
+    """A figure as the bytes of a file, the same each time."""
+    stream = io.BytesIO()
+    metadata = {"svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
+    with _own_style():
+        draw().savefig(stream, format=kind, dpi=200, metadata=metadata[kind])
+    return stream.getvalue()
+
+
+def draw_training(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
+    """Loss over steps per model, then one panel per monitor that any of them has.
+
     Args:
         curves: per model the lines of its training log, each with ``step`` and ``loss`` and any of ``MONITORS``;
             other keys are not drawn.
@@ -53,26 +76,25 @@ def training_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
     }
     across = min(2, len(panels))
     down = math.ceil(len(panels) / across)
-    with _own_style():
-        figure = Figure(figsize=(4.6 * across, 2.9 * down), layout="constrained")
-        axes = figure.subplots(down, across, squeeze=False).flat
-        for panel in axes[len(panels) :]:
-            panel.set_visible(False)
-        for panel, (key, title) in zip(axes, panels.items(), strict=False):
-            for index, (name, log) in enumerate(curves.items()):
-                known = [line for line in log if key in line]
-                look = {"color": OKABE_ITO[index % len(OKABE_ITO)], "ls": _DASHES[index % len(_DASHES)], "lw": 1.4}
-                if known:
-                    panel.plot([line["step"] for line in known], [line[key] for line in known], label=name, **look)
-            _label(panel, title)
-            panel.set_yscale("log" if key == "loss" else "linear")
-            if key != "loss":
-                panel.set_ylim(0, None)
-        return _svg(figure)
+    figure = Figure(figsize=(4.6 * across, 2.9 * down), layout="constrained")
+    axes = figure.subplots(down, across, squeeze=False).flat
+    for panel in axes[len(panels) :]:
+        panel.set_visible(False)
+    for panel, (key, title) in zip(axes, panels.items(), strict=False):
+        for index, (name, log) in enumerate(curves.items()):
+            known = [line for line in log if key in line]
+            look = {"color": OKABE_ITO[index % len(OKABE_ITO)], "ls": _DASHES[index % len(_DASHES)], "lw": 1.4}
+            if known:
+                panel.plot([line["step"] for line in known], [line[key] for line in known], label=name, **look)
+        _label(panel, title)
+        panel.set_yscale("log" if key == "loss" else "linear")
+        if key != "loss":
+            panel.set_ylim(0, None)
+    return figure
 
 
-def score_dots(table: BoardTable) -> str:
-    """One panel per measured column: dots are scores in percent, bars their intervals, dashes the chance; SVG text.
+def draw_scores(table: BoardTable) -> Figure:
+    """One panel per measured column: dots are scores in percent, bars their intervals, dashes the chance.
 
     Raises:
         ValueError: the table holds no measured number.
@@ -83,19 +105,18 @@ def score_dots(table: BoardTable) -> str:
     shown = [row for row in table.rows if row.num_covered]
     across = min(2, len(measured))
     down = math.ceil(len(measured) / across)
-    with _own_style():
-        size = (4.6 * across, down * (1.0 + 0.26 * len(shown)))
-        figure = Figure(figsize=size, layout="constrained")
-        panels = figure.subplots(down, across, squeeze=False, sharey=True)
-        for panel in panels.flat[len(measured) :]:
-            panel.set_visible(False)
-        for panel, index in zip(panels.flat, measured, strict=False):
-            _draw_dots(panel, [row.cells[index] for row in shown], table.columns[index])
-            panel.set_yticks(range(len(shown)), [row.model for row in shown])
-            for reference in table.references:
-                _draw_reference(panel, reference.name, reference.values[index])
-            panel.set_ylim(len(shown) - 0.4, -0.9)
-        return _svg(figure)
+    size = (4.6 * across, down * (1.0 + 0.26 * len(shown)))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(down, across, squeeze=False, sharey=True)
+    for panel in panels.flat[len(measured) :]:
+        panel.set_visible(False)
+    for panel, index in zip(panels.flat, measured, strict=False):
+        _draw_dots(panel, [row.cells[index] for row in shown], table.columns[index])
+        panel.set_yticks(range(len(shown)), [row.model for row in shown])
+        for reference in table.references:
+            _draw_reference(panel, reference.name, reference.values[index])
+        panel.set_ylim(len(shown) - 0.4, -0.9)
+    return figure
 
 
 def segmentation_overlay(
@@ -181,12 +202,6 @@ def _own_style() -> Iterator[None]:
     """Matplotlib's defaults whatever the user's matplotlibrc says, and identifiers that stay from run to run."""
     with matplotlib.style.context("default"), matplotlib.rc_context({"svg.hashsalt": "sigma-bench"}):
         yield
-
-
-def _svg(figure: Figure) -> str:
-    stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    return stream.getvalue()
 
 
 def _png(figure: Figure) -> bytes:

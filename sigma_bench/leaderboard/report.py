@@ -15,7 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from sigma_bench.leaderboard.board_table import BoardTable, Cell, Row
 from sigma_bench.leaderboard.figures import score_dots, training_curves
-from sigma_bench.leaderboard.render import DAGGER, MISSING, footnotes, interval, level_words, percent, seeds
+from sigma_bench.leaderboard.notes import footnotes, level_words
+from sigma_bench.leaderboard.numbers import DAGGER, MISSING, interval, number, percent, seeds
 from sigma_bench.leaderboard.select import record_id
 from sigma_bench.records.record import Candidate, Interval, Record, Selection
 
@@ -104,6 +105,7 @@ def render_report(
         overlays=[Picture(_data_uri(png, "image/png"), caption, caption) for caption, png in overlays],
         records=[_record_view(name, *known[name]) for name in table.record_ids],
         percent=percent,
+        number=number,
         setting=_setting,
         missing=MISSING,
         dagger=DAGGER,
@@ -151,18 +153,20 @@ def _about(row: Row) -> str:
 
 def _cell_views(table: BoardTable, row: Row) -> list[CellView | None]:
     return [
-        None if cell is None else _cell_view(cell, f"{row.model}, {column.heading} {column.label}")
+        None if cell is None else _cell_view(cell, column.metric, f"{row.model}, {column.heading} {column.label}")
         for column, cell in zip(table.columns, row.cells, strict=True)
     ]
 
 
-def _cell_view(cell: Cell, place: str) -> CellView:
+def _cell_view(cell: Cell, metric: str, place: str) -> CellView:
     """One seed: the number is the link.  Several: their mean links to the first, every seed to its own record."""
-    links = [Link(percent(cell.value), _anchor(cell.record_ids[0]), f"{percent(cell.value)}: record of {place}")]
+    mean = number(cell.value, metric)
+    links = [Link(mean, _anchor(cell.record_ids[0]), f"{mean}: record of {place}")]
     if cell.num_seeds > 1:
         for value, name in zip(cell.seed_values, cell.record_ids, strict=True):
-            links.append(Link(percent(value), _anchor(name), f"{percent(value)}: record of one seed of {place}"))
-    return CellView(tuple(links), interval(cell), seeds(cell), cell.among_best)
+            text = number(value, metric)
+            links.append(Link(text, _anchor(name), f"{text}: record of one seed of {place}"))
+    return CellView(tuple(links), interval(cell, metric), seeds(cell, metric), cell.among_best)
 
 
 def _anchor(name: str) -> str:

@@ -16,7 +16,8 @@ from sigma_bench.specs.board import Board
 from sigma_bench.specs.fingerprint import digest
 
 LONG_COLUMNS = (
-    *("model", "family", "num_parameters", "pretraining_data", "pretraining_seed", "checkpoint", "seed"),
+    *("model", "family", "num_parameters", "feature_width", "pretraining_data", "pretraining_epochs"),
+    *("pretraining_seed", "checkpoint", "seed"),
     *("task", "dataset", "asks", "protocol", "fingerprint", "metric", "higher_is_better"),
     *("value", "low", "high", "level", "num_units", "world", "num_expected", "num_found", "num_scored", "num_failed"),
     *("manifest", "controls", "record_id", "path", "started_utc"),
@@ -74,7 +75,9 @@ def _rows(path: Path, record: Record) -> list[dict[str, Any]]:
         "model": model.model,
         "family": model.family,
         "num_parameters": model.num_parameters,
+        "feature_width": model.feature_width,
         "pretraining_data": ", ".join(model.pretraining_data),
+        "pretraining_epochs": model.pretraining_epochs,
         "pretraining_seed": model.pretraining_seed,
         "checkpoint": model.checkpoint_sha256,
         "seed": record.seed,

@@ -1,18 +1,31 @@
-"""Confidence intervals by the percentile bootstrap over independent units (Efron and Tibshirani 1993, chapter 13).
+"""Confidence intervals by the bootstrap over independent units (Efron and Tibshirani 1993, chapter 13).
 
 Samples of one source video, person or sequence are not independent, so units are resampled and all samples of
 a drawn unit come along, as often as it was drawn.  Resampling single samples instead gives intervals that are too
 narrow wherever samples of a unit resemble each other.
 
-Shapes: S samples, U units.
+A plain percentile interval is too narrow for few units: its width goes by the standard deviation with n in the
+denominator and by the normal quantile.  ``bootstrap`` therefore takes the quantiles of Hesterberg's expanded
+percentile interval (2015, The American Statistician 69, 371-386), which for a mean has the width of Student's t
+interval and becomes the plain one as units grow many.  ``percentile`` is the plain one.
+
+What no bootstrap mends: eight units of which one in five succeeds are all failures in every sixth test set, and the
+interval is then a point; in simulation it covers 82 % instead of 95 %.  With fifteen units or more, 93.5 to 96.5 %.
+
+Shapes: S samples, U units, R replicates, X numbers per sample.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import special
 
 SampleIndex = NDArray[np.intp]
+Method = Literal["bootstrap", "centred_bootstrap", "percentile"]
+_BLOCK = 2_000_000
+"""Drawn units that are held in memory at once."""
 
 
 def bootstrap_interval(
@@ -22,8 +35,9 @@ def bootstrap_interval(
     level: float,
     replicates: int,
     rng: np.random.Generator,
+    method: Method = "bootstrap",
 ) -> tuple[float, float, int]:
-    """Percentile interval of a statistic under resampling of units.
+    """Interval of a statistic under resampling of units.
 
     Args:
         statistic: value on the samples with these indices, which repeat where a unit was drawn twice.
@@ -31,6 +45,8 @@ def bootstrap_interval(
         level: coverage, such as 0.95.
         replicates: number of resamples.
         rng: source of the draws; the same state gives the same interval in whatever order the samples stand.
+        method: ``bootstrap``, expanded for few units; ``centred_bootstrap``, also shifted by the bootstrap's bias, so
+            that the resamples' mean falls on the value itself; or ``percentile``.
 
     Returns:
         Lower end, upper end and the number of units.
@@ -38,32 +54,91 @@ def bootstrap_interval(
     Raises:
         ValueError: fewer than two units, a level outside (0, 1) or no replicate.
     """
+    resampling = Resampling(units, replicates=replicates, rng=rng)
+    value_R = resampling.values(statistic)
+    low, high = interval_ends(value_R, num_units=resampling.num_units, level=level, method=method)
+    bias = 0.0
+    if method == "centred_bootstrap":
+        bias = float(value_R.mean()) - statistic(np.arange(len(resampling.unit_S)))
+    return low - bias, high - bias, resampling.num_units
+
+
+def interval_ends(
+    value_R: NDArray[np.float64], *, num_units: int, level: float, method: Method = "bootstrap"
+) -> tuple[float, float]:
+    """Lower and upper end of an interval from replicates of a statistic.
+
+    Raises:
+        ValueError: a level outside (0, 1).
+    """
     if not 0 < level < 1:
         raise ValueError(f"the level of an interval lies strictly between 0 and 1, got {level}")
-    if replicates < 1:
-        raise ValueError(f"a bootstrap needs at least one replicate, got {replicates}")
-    unit_S = np.unique(np.asarray(units), return_inverse=True)[1]
-    num_units = int(unit_S.max(initial=-1)) + 1
-    if num_units < 2:
-        raise ValueError(
-            f"an interval needs at least two independent units to resample, got {num_units}; "
-            "score more source videos, or resample samples where they are independent"
-        )
-    values = [statistic(index) for index in _resamples(unit_S, num_units, replicates, rng)]
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high), num_units
+    tail = (1 - level) / 2
+    if method != "percentile":
+        student = special.stdtrit(num_units - 1, tail)  # quantile of the t distribution
+        tail = float(special.ndtr(np.sqrt(num_units / (num_units - 1)) * student))
+    low, high = np.quantile(value_R, [tail, 1 - tail])
+    return float(low), float(high)
 
 
-def _resamples(
-    unit_S: NDArray[np.intp], num_units: int, replicates: int, rng: np.random.Generator
-) -> Iterator[SampleIndex]:
-    """Sample indices of each resample: as many units as there are, drawn with replacement, each with its samples."""
-    by_unit_S = np.argsort(unit_S, kind="stable")
-    size_U = np.bincount(unit_S, minlength=num_units)
-    start_U = np.cumsum(size_U) - size_U
-    for _ in range(replicates):
-        drawn_U = rng.integers(num_units, size=num_units)
-        drawn_size_U = size_U[drawn_U]
-        written_U = np.cumsum(drawn_size_U) - drawn_size_U
-        jump = np.repeat(start_U[drawn_U] - written_U, drawn_size_U)
-        yield by_unit_S[jump + np.arange(len(jump))]
+class Resampling:
+    """One set of resamples, the same for every statistic that is asked for: what makes a comparison a paired one."""
+
+    def __init__(self, units: ArrayLike, *, replicates: int, rng: np.random.Generator) -> None:
+        """Args: as for ``bootstrap_interval``; the generator's state is copied, not used up."""
+        if replicates < 1:
+            raise ValueError(f"a bootstrap needs at least one replicate, got {replicates}")
+        self.unit_S = np.unique(np.asarray(units), return_inverse=True)[1]
+        self.num_units = int(self.unit_S.max(initial=-1)) + 1
+        if self.num_units < 2:
+            raise ValueError(
+                f"an interval needs at least two independent units to resample, got {self.num_units}; "
+                "score more source videos, or resample samples where they are independent"
+            )
+        self.replicates = replicates
+        self._state = rng.bit_generator.state
+        self._generator = type(rng.bit_generator)
+
+    def values(self, statistic: Callable[[SampleIndex], float]) -> NDArray[np.float64]:
+        """Any statistic on every resample, (R,)."""
+        return np.array([statistic(index) for index in self._sample_indices()])
+
+    def means(self, value_SX: ArrayLike) -> NDArray[np.float64]:
+        """The mean over samples on every resample; as ``values``, and much faster.
+
+        Args:
+            value_SX: one number per sample, (S,), or several, (S, X).
+
+        Returns:
+            (R,) or (R, X).
+        """
+        value = np.asarray(value_SX, np.float64)
+        sum_UX = np.zeros((self.num_units, *value.shape[1:]))
+        np.add.at(sum_UX, self.unit_S, value)
+        size_U = np.bincount(self.unit_S, minlength=self.num_units).astype(np.float64)
+        blocks = []
+        for drawn_RU in self._drawn_units(max(1, _BLOCK // self.num_units)):
+            times_RU = np.stack([np.bincount(drawn_U, minlength=self.num_units) for drawn_U in drawn_RU]) * 1.0
+            size_R = times_RU @ size_U
+            blocks.append(times_RU @ sum_UX / size_R.reshape(-1, *(1,) * (value.ndim - 1)))
+        return np.concatenate(blocks)
+
+    def _drawn_units(self, at_once: int) -> Iterator[NDArray[np.intp]]:
+        """Units drawn with replacement, as many as there are, for a few replicates at a time."""
+        bits = self._generator()
+        bits.state = self._state
+        rng = np.random.Generator(bits)
+        for start in range(0, self.replicates, at_once):
+            rows = range(start, min(start + at_once, self.replicates))
+            yield np.stack([rng.integers(self.num_units, size=self.num_units) for _ in rows])
+
+    def _sample_indices(self) -> Iterator[SampleIndex]:
+        """Sample indices of each resample: every drawn unit with all of its samples."""
+        by_unit_S = np.argsort(self.unit_S, kind="stable")
+        size_U = np.bincount(self.unit_S, minlength=self.num_units)
+        start_U = np.cumsum(size_U) - size_U
+        for (drawn_U,) in self._drawn_units(1):
+            drawn_size_U = size_U[drawn_U]
+            written_U = np.cumsum(drawn_size_U) - drawn_size_U
+            jump = np.repeat(start_U[drawn_U] - written_U, drawn_size_U)
+            yield by_unit_S[jump + np.arange(len(jump))]

@@ -3,12 +3,16 @@
 Shapes: B clips, C colours, T frames, H W pixels, N = T' x H' x W' tokens, D width.
 """
 
+import copy
+import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from timm.layers import DropPath
+from torch import Tensor, nn
 
 from sigma_bench.models.checkpoints import LoadReport, load_strictly, read_checkpoint
 from sigma_bench.models.geometry import geometry_suffix, resized
@@ -40,6 +44,44 @@ class Encoder(Protocol):
         ...
 
 
+class Backbone(nn.Module, ABC):
+    """An encoder's network as something to train: clips (B, C, T, H, W) to tokens (B, N, D) before the final norm.
+
+    Everything that is trained of it is a parameter; its layers are numbered for layer-wise learning rates.
+    """
+
+    @abstractmethod
+    def forward(self, clip_BCTHW: Tensor) -> Tensor: ...
+
+    def layer_of(self, parameter: str) -> int:
+        """Layer of one of its parameters by name: 0 for the embedding, i for the i-th block from 1."""
+        block = re.search(r"(?:^|\.)blocks\.(\d+)\.", parameter)
+        return int(block[1]) + 1 if block else 0
+
+
+@runtime_checkable
+class TrainableEncoder(Encoder, Protocol):
+    """An encoder whose network can be trained further."""
+
+    def backbone(self, drop_path: float) -> Backbone:
+        """A copy of the network to train; ``drop_path`` grows linearly from 0 to this rate at the last block.
+
+        Raises:
+            ValueError: an architecture that has no plain stack of blocks before one final norm.
+        """
+        ...
+
+
+def require_trainable(encoder: Encoder) -> TrainableEncoder:
+    """The encoder as one that can be trained; ValueError for one that gives features and nothing else."""
+    if not isinstance(encoder, TrainableEncoder):
+        raise ValueError(
+            f"model '{encoder.card.model}' has no network that can be trained; choose a frozen protocol for it, such "
+            "as knn or linear"
+        )
+    return encoder
+
+
 class VideoViTEncoder:
     """A video ViT with the encoder's final norm, all tubes visible, in evaluation mode."""
 
@@ -61,6 +103,28 @@ class VideoViTEncoder:
         frames, height, width = clip_BCTHW.shape[2:]
         slots, rows, _ = self._vit.spec.grid(frames, height)
         return Features(token_BND, (slots, rows, self._vit.spec.grid(frames, width)[2]))
+
+    def backbone(self, drop_path: float) -> Backbone:
+        return VideoBackbone(copy.deepcopy(self._vit), drop_path)
+
+
+class VideoBackbone(Backbone):
+    """A video ViT without its final norm."""
+
+    def __init__(self, vit: VideoViT, drop_path: float) -> None:
+        super().__init__()
+        self.vit = vit.requires_grad_(True)
+        self.vit.norm = nn.Identity()  # type: ignore[assignment]
+        for block, rate in zip(vit.blocks, drop_path_rates(drop_path, len(vit.blocks)), strict=True):
+            block.drop_path = DropPath(rate)
+
+    def forward(self, clip_BCTHW: Tensor) -> Tensor:
+        return self.vit(clip_BCTHW)
+
+
+def drop_path_rates(last: float, depth: int) -> list[float]:
+    """Rates of the blocks, from 0 to ``last``."""
+    return torch.linspace(0, last, depth).tolist()
 
 
 def pretrained_encoder(

@@ -9,6 +9,7 @@ after ``num_prefix_tokens`` class and register tokens, maps (B, C, h, w), and ma
 Shapes: B clips or images, C colours, T frames, H W pixels, h w rows and columns of tokens, N tokens, D width.
 """
 
+import copy
 import difflib
 import hashlib
 import math
@@ -19,11 +20,12 @@ from typing import Any
 import timm
 import torch
 from timm.data import resolve_model_data_config
+from timm.layers import DropPath
 from timm.models import VisionTransformer
 from torch import Tensor, nn
 
 from sigma_bench.models.checkpoints import Checkpoint, LoadReport, load_strictly
-from sigma_bench.models.encoder import Features
+from sigma_bench.models.encoder import Backbone, Features, drop_path_rates
 from sigma_bench.models.image_weights import image_tensors_in, resized_positions
 from sigma_bench.models.weights_file import read_weights
 from sigma_bench.specs.encoder_card import EncoderCard
@@ -88,6 +90,29 @@ class FrameEncoder:
         tokens, grids = zip(*(frame_tokens(self._model, image_BCHW) for image_BCHW in parts), strict=True)
         token_BND = torch.cat(tokens).reshape(batch, frames * tokens[0].shape[1], -1)
         return Features(token_BND, (frames, *grids[0]))
+
+    def backbone(self, drop_path: float) -> Backbone:
+        if not isinstance(self._model, VisionTransformer):
+            raise ValueError(
+                f"model '{self.card.model}' is a {type(self._model).__name__}; of the image models only ViTs can be "
+                "fine-tuned here; choose one, or a frozen protocol such as knn or linear"
+            )
+        return FrameBackbone(copy.deepcopy(self._model), drop_path)
+
+
+class FrameBackbone(Backbone):
+    """An image ViT without its final norm, frame by frame; class and register tokens are no features."""
+
+    def __init__(self, vit: VisionTransformer, drop_path: float) -> None:
+        super().__init__()
+        self.vit = vit.requires_grad_(True)
+        self.vit.norm = nn.Identity()
+        for block, rate in zip(vit.blocks, drop_path_rates(drop_path, len(vit.blocks)), strict=True):
+            block.drop_path1, block.drop_path2 = DropPath(rate), DropPath(rate)
+
+    def forward(self, clip_BCTHW: Tensor) -> Tensor:
+        token_BND, _ = frame_tokens(self.vit, clip_BCTHW.transpose(1, 2).flatten(0, 1))
+        return token_BND.reshape(len(clip_BCTHW), -1, token_BND.shape[-1])
 
 
 def timm_encoder(

@@ -3,33 +3,46 @@
 ``path/to/model.safetensors`` or the run folder that holds it; a released SIGMA or VideoMAE file (``.pth``, ``.pt``,
 ``.bin``, ``.safetensors``) or a Hugging Face folder; ``timm:<name>`` for a published image model, or
 ``timm:<name>:<file>`` for its weights on this disk; ``random:<recipe>`` and ``statistics:<recipe>`` for the controls
-with that recipe's geometry.  A file or ``timm:`` name may be followed by ``@<frames>x<size>`` for other clips than
-its own, as in ``vit.pth@8x112``, and a file by ``@<heads>heads`` where its number of heads cannot be known.
+with that recipe's geometry; ``module:function`` for an encoder of your own (``models/own.py``).  A file or ``timm:``
+name may be followed by ``@<frames>x<size>`` for other clips than its own, as in ``vit.pth@8x112``, and a file by
+``@<heads>heads`` where its number of heads cannot be known.
 """
 
 import re
 from pathlib import Path
+
+import torch
 
 from sigma_bench.models.checkpoints import is_checkpoint
 from sigma_bench.models.controls import ImageStatistics, random_encoder
 from sigma_bench.models.encoder import Encoder, pretrained_encoder
 from sigma_bench.models.foreign import foreign_encoder
 from sigma_bench.models.frame_encoder import timm_encoder
+from sigma_bench.models.own import imported_encoder, is_importable
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.strict import nearest
 
 CHECKPOINT_NAME = "model.safetensors"
 CONTROLS = ("random", "statistics")
 PUBLISHED = "timm"
+_FUNCTION = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<function>[A-Za-z_]\w*)")
 _FILE_NAME = re.compile(r"(?P<path>.+?)(?:@(?P<frames>\d+)x(?P<size>\d+))?(?:@(?P<heads>\d+)heads)?", re.DOTALL)
 
 
-def load_encoder(name: str, *, seed: int = 0) -> Encoder:
+def load_encoder(name: str, *, seed: int = 0, device: torch.device | str = "cpu") -> Encoder:
     """The encoder a name stands for; ``seed`` draws the weights of ``random:<recipe>``.
+
+    Args:
+        device: where its weights lie, if it has any.
 
     Raises:
         ValueError: no such file or control, near matches are offered; or a file that is no complete encoder.
     """
+    encoder = _named(name, seed)
+    return encoder.to(device) if hasattr(encoder, "to") else encoder
+
+
+def _named(name: str, seed: int) -> Encoder:
     kind, colon, recipe = name.partition(":")
     if colon and kind in CONTROLS:
         spec = load_recipe(recipe).encoder
@@ -37,6 +50,9 @@ def load_encoder(name: str, *, seed: int = 0) -> Encoder:
     if colon and kind == PUBLISHED:
         return _published(recipe)
     path, frames, size, heads = split_name(name)
+    own = _FUNCTION.fullmatch(name)
+    if own and not path.exists() and is_importable(own["module"]):
+        return imported_encoder(own["module"], own["function"])
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         raise ValueError(f"there is no model '{name}': no such checkpoint file or run folder.{_hint(name)}")
     if (ours := checkpoint_in(path)) is None:
@@ -75,7 +91,7 @@ def checkpoint_in(path: Path) -> Path | None:
 def _hint(name: str) -> str:
     kind, colon, _ = name.partition(":")
     if colon:
-        return nearest(kind, (*CONTROLS, PUBLISHED))
+        return f" No module '{kind}' can be imported from here either.{nearest(kind, (*CONTROLS, PUBLISHED))}"
     controls = " and ".join(f"{control}:<recipe>" for control in CONTROLS)
     suffix = " Other clips are asked for by @<frames>x<size>, as in vit.pth@8x112." if "@" in name else ""
     return f" Controls are {controls}.{suffix}"

@@ -60,7 +60,7 @@ def classify(job: Job, clip: ClipSpec, head: Head, *, tokens: bool = False) -> O
     if not job.world.is_main:
         return None
     num_classes = len(job.manifest.classes or ())
-    ranked_SK = np.full((len(scored.samples), min(RANKED, num_classes)), NO_PREDICTION)
+    ranked_SK = no_ranks(scored, num_classes)
     selections = []
     for teach, ask in pieces(bank, scored):
         teach = np.intersect1d(teach, features[bank.name].usable)
@@ -89,9 +89,15 @@ def classified(
     return Outcome(arrays, len(truth_S), failures, selections, {"chance": float(share.max())})
 
 
+def no_ranks(split: Split, num_classes: int) -> np.ndarray:
+    """Room for the best classes of every sample, (S, K), nothing predicted yet."""
+    return np.full((len(split.samples), min(RANKED, num_classes)), NO_PREDICTION)
+
+
 def ranked(score_QL: np.ndarray) -> np.ndarray:
-    """The best classes of every row, (Q, K); a tie goes to the lower class index."""
-    return np.argsort(-score_QL, axis=1, kind="stable")[:, :RANKED]
+    """The best classes of every row, (Q, K); a tie goes to the lower index; a class of score -inf has no rank."""
+    label_QK = np.argsort(-score_QL, axis=1, kind="stable")[:, :RANKED]
+    return np.where(np.isneginf(np.take_along_axis(score_QL, label_QK, 1)), NO_PREDICTION, label_QK)
 
 
 def split_features(job: Job, split: Split, clip: ClipSpec, *, tokens: bool = False) -> SplitFeatures:
@@ -137,8 +143,12 @@ def teaching_and_scored(manifest: Manifest, task: ResolvedTask) -> tuple[Split, 
                 f"{' and '.join(manifest.splits)}"
             )
         return whole, whole
-    if "test" not in manifest.splits:
-        raise ValueError(f"task '{task.task}': {manifest.dataset} has no test split; use --folds leave_one_group_out")
+    for name in ("train", "test"):
+        if name not in manifest.splits:
+            raise ValueError(
+                f"task '{task.task}': {manifest.dataset} has no {name} split; use knn_loo@1, or --folds "
+                "leave_one_group_out where there is one split 'all'"
+            )
     return manifest.splits["train"], manifest.splits["test"]
 
 

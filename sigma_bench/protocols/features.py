@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from sigma_bench.data.clips import ClipMemory, EvaluationClips
 from sigma_bench.data.manifest import Split
 from sigma_bench.data.transforms import normalised_clip
-from sigma_bench.models.encoder import Encoder
+from sigma_bench.models.encoder import Encoder, Features
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore, cache_entries
 from sigma_bench.specs.clip import ClipSpec
 from sigma_bench.specs.encoder_card import EncoderCard
@@ -51,6 +51,11 @@ class SplitFeatures:
     def usable(self) -> np.ndarray:
         """Indices of the samples that have a feature."""
         return np.setdiff1d(np.arange(len(self.feature_SD)), list(self.failures))
+
+    def rows(self, index_S: np.ndarray) -> np.ndarray:
+        """Features of these samples; the mapped file itself, not a copy in memory, where they are all of them."""
+        whole = np.array_equal(index_S, np.arange(len(self.feature_SD)))
+        return self.feature_SD if whole else self.feature_SD[index_S]
 
 
 class FeatureCache:
@@ -86,18 +91,25 @@ class FeatureCache:
         tokens = tokens or self.keeps_tokens
         grid = token_grid(encoder) if tokens else None
         store = self._store(encoder.card, split, clip, grid)
-        missing = store.missing()
-        if missing:
-            self.require_room(store)
-        mine = missing[world.rank :: world.size]
-        before = len(split.samples) - sum(map(len, missing))
-        dataset = _dataset(split, clip, encoder.card)
-        for block, decoded in self._decoded(dataset, mine):
-            arrays, failures = _encoded(encoder, block, decoded, keeps_tokens=tokens)
-            store.write(block, arrays, failures)
-            before += len(block) * world.size
-            report(min(before, len(split.samples)), len(split.samples))
-        world.wait()
+        # One list for everybody: who looks later would find blocks that others have written meanwhile.
+        missing = world.gathered(store.missing())[0]
+        error: ValueError | None = None
+        try:
+            if missing:
+                self.require_room(store)
+            mine = missing[world.rank :: world.size]
+            before = len(split.samples) - sum(map(len, missing))
+            dataset = _dataset(split, clip, encoder.card)
+            for block, decoded in self._decoded(dataset, mine):
+                arrays, failures = _encoded(encoder, block, decoded, keeps_tokens=tokens)
+                store.write(block, arrays, failures)
+                before += len(block) * world.size
+                report(min(before, len(split.samples)), len(split.samples))
+        except ValueError as found_wrong:
+            error = found_wrong
+        for theirs in world.gathered(error):  # nobody goes on, or waits, where one has failed
+            if theirs is not None:
+                raise theirs
         found = store.read("token") if tokens else None
         return SplitFeatures(store.read("feature"), store.failures(), found, grid)
 
@@ -116,7 +128,7 @@ class FeatureCache:
             )
 
     def _store(self, card: EncoderCard, split: Split, clip: ClipSpec, grid: tuple[int, int, int] | None) -> BlockStore:
-        views = clip.sampling.num_views
+        views = clip.num_views
         layout = {"feature": ArrayLayout((card.feature_width,), "float32")}
         if grid:
             layout["token"] = ArrayLayout((views, int(np.prod(grid)), card.feature_width), "float16")
@@ -158,7 +170,26 @@ class FeatureCache:
 def token_grid(encoder: Encoder) -> tuple[int, int, int]:
     """Time, rows and columns of an encoder's tokens, found by encoding one grey clip."""
     card = encoder.card
-    return encoder.encode(torch.zeros(1, 3, card.num_frames, card.image_size, card.image_size)).grid
+    features = encoder.encode(torch.zeros(1, 3, card.num_frames, card.image_size, card.image_size))
+    require_contract(features, card, 1)
+    return features.grid
+
+
+def require_contract(features: Features, card: EncoderCard, num_clips: int) -> None:
+    """ValueError when tokens are not what the encoder's card and their own grid say."""
+    shape = tuple(features.token_BND.shape)
+    if len(shape) != 3 or shape[0] != num_clips or shape[2] != card.feature_width:
+        raise ValueError(
+            f"model '{card.model}' gives tokens of shape {shape} for {num_clips} clips, but its card says a width of "
+            f"{card.feature_width}"
+        )
+    if len(features.grid) != 3 or shape[1] != np.prod(features.grid):
+        raise ValueError(f"model '{card.model}' gives {shape[1]} tokens a clip, but their grid is {features.grid}")
+    if features.grid[0] * card.tubelet_frames != card.num_frames:
+        raise ValueError(
+            f"model '{card.model}' gives {features.grid[0]} tokens in time, but its card says {card.num_frames} frames "
+            f"in tubelets of {card.tubelet_frames}"
+        )
 
 
 def _dataset(split: Split, clip: ClipSpec, card: EncoderCard) -> EvaluationClips:
@@ -178,12 +209,9 @@ def _encoded(
         return arrays, failures
     frame_BVTCHW = torch.stack([found for found in decoded if not isinstance(found, str)])
     batch, views = frame_BVTCHW.shape[:2]
-    token_BND = encoder.encode(normalised_clip(frame_BVTCHW.flatten(0, 1), card.mean, card.std)).token_BND
-    if token_BND.shape[0] != batch * views or token_BND.shape[2] != card.feature_width:
-        raise ValueError(
-            f"model '{card.model}' gives tokens of shape {tuple(token_BND.shape)} for {batch * views} clips, but its "
-            f"card says a width of {card.feature_width}"
-        )
+    features = encoder.encode(normalised_clip(frame_BVTCHW.flatten(0, 1), card.mean, card.std))
+    require_contract(features, card, batch * views)
+    token_BND = features.token_BND
     if not bool(torch.isfinite(token_BND).all()):
         raise ValueError(f"model '{card.model}' gives features that are not finite for samples {block.start} and on")
     feature_SD[there] = token_BND.mean(1).reshape(batch, views, -1).mean(1).float().cpu().numpy()

@@ -21,8 +21,15 @@ from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import World
 
 PROTOCOLS = {
+    "attentive": "sigma_bench.protocols.attentive",
+    "clustering": "sigma_bench.protocols.clustering",
+    "counting": "sigma_bench.protocols.counting.protocol",
+    "finetune": "sigma_bench.protocols.finetune",
     "knn": "sigma_bench.protocols.knn",
+    "knn_loo": "sigma_bench.protocols.knn_loo",
     "linear": "sigma_bench.protocols.linear",
+    "linear_online": "sigma_bench.protocols.finetune",
+    "multilabel": "sigma_bench.protocols.multilabel",
     "propagation": "sigma_bench.protocols.propagation",
     "segmentation": "sigma_bench.protocols.segmentation",
 }

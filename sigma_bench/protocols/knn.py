@@ -3,13 +3,13 @@
 Shapes: S bank samples, Q queries, K neighbours, D width, L classes.
 """
 
-import faiss
 import numpy as np
 
 from sigma_bench.protocols.classification import Teaching, classify, splits
 from sigma_bench.protocols.features import SplitFeatures
 from sigma_bench.protocols.job import Job, Outcome
-from sigma_bench.specs.frozen import KnnProtocol
+from sigma_bench.protocols.neighbours import nearest
+from sigma_bench.specs.frozen import KnnProtocol, NeighbourProtocol
 
 __all__ = ["run", "splits"]
 
@@ -20,34 +20,33 @@ def run(job: Job) -> Outcome | None:
     assert isinstance(protocol, KnnProtocol)
 
     def vote(teaching: Teaching, asked: SplitFeatures, index: np.ndarray) -> tuple[np.ndarray, None]:
-        bank_SD, query_QD = teaching.features.feature_SD[teaching.index_S], asked.feature_SD[index]
+        bank_SD, query_QD = teaching.features.rows(teaching.index_S), asked.rows(index)
         return knn_votes(bank_SD, teaching.label_S, query_QD, teaching.num_classes, protocol), None
 
     return classify(job, protocol.clip, vote)
 
 
 def knn_votes(
-    bank_SD: np.ndarray, label_S: np.ndarray, query_QD: np.ndarray, num_classes: int, protocol: KnnProtocol
+    bank_SD: np.ndarray,
+    label_S: np.ndarray,
+    query_QD: np.ndarray,
+    num_classes: int,
+    protocol: NeighbourProtocol,
+    groups: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
-    """Votes for the classes, (Q, L): exact inner product on unit features, a neighbour gives exp(cosine / temperature).
+    """Votes for the classes, (Q, L): a neighbour gives exp(cosine / temperature); a class without any has -inf.
 
-    Raises ValueError when the bank is smaller than K.
+    Args:
+        groups: of bank and queries; neighbours of a query's own group have no vote.
+
+    Raises:
+        ValueError: the bank is smaller than K.
     """
-    if len(bank_SD) < protocol.neighbours:
-        raise ValueError(
-            f"{protocol.protocol}: {protocol.neighbours} neighbours asked of a bank of {len(bank_SD)} samples"
-        )
-    index = faiss.IndexFlatIP(bank_SD.shape[1])
-    index.add(unit_rows(bank_SD))
-    cosine_QK, neighbour_QK = index.search(unit_rows(query_QD), protocol.neighbours)
+    cosine_QK, neighbour_QK = nearest(bank_SD, query_QD, protocol.neighbours, groups=groups)
     # Votes only matter relative to each other, so the largest exponent is taken out first.
     weight_QK = np.exp((cosine_QK - cosine_QK.max(1, keepdims=True)) / protocol.temperature)
-    vote_QL = np.zeros((len(query_QD), num_classes))
-    np.add.at(vote_QL, (np.arange(len(query_QD))[:, None], label_S[neighbour_QK]), weight_QK)
-    return vote_QL
-
-
-def unit_rows(feature_SD: np.ndarray) -> np.ndarray:
-    """Rows scaled to length 1 (a zero row stays zero), float32."""
-    length = np.linalg.norm(feature_SD, axis=1, keepdims=True)
-    return np.ascontiguousarray(feature_SD / np.maximum(length, 1e-12), np.float32)
+    vote_QL, is_voted_QL = np.zeros((2, len(query_QD), num_classes))
+    place = np.arange(len(query_QD))[:, None], label_S[neighbour_QK]
+    np.add.at(vote_QL, place, weight_QK)
+    is_voted_QL[place] = 1
+    return np.where(is_voted_QL, vote_QL, -np.inf)

@@ -1,24 +1,30 @@
-"""linear: logistic regression on frozen features, its regularisation chosen on a held-out part of train.
+"""linear: a grid of linear layers on pooled frozen features, trained together in one pass over the cache.
 
-Shapes: S train samples, Q queries, D width.
+Softmax cross-entropy with weight decay on standardised features: multinomial logistic regression.  All heads share the
+batches and one matrix product forward and one back; the gradient is written out, so nothing is kept for autograd.
+
+Shapes: S samples, B of a batch, D width, H heads, L classes.
 """
 
-import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupShuffleSplit
-from sklearn.pipeline import Pipeline, make_pipeline
+import torch
 from sklearn.preprocessing import StandardScaler
+from torch import Tensor
 
 from sigma_bench.protocols.classification import Teaching, classify, splits
 from sigma_bench.protocols.features import SplitFeatures
+from sigma_bench.protocols.head_grid import Setting, answers, batches, cosine, num_steps
 from sigma_bench.protocols.job import Job, Outcome
-from sigma_bench.records.record import Candidate, Selection
+from sigma_bench.records.record import Selection
 from sigma_bench.specs.frozen import LinearProtocol
 
 __all__ = ["run", "splits"]
+
+STATISTICS_ROWS = 8192
+"""Rows that are read at once for mean and standard deviation."""
 
 
 def run(job: Job) -> Outcome | None:
@@ -27,52 +33,87 @@ def run(job: Job) -> Outcome | None:
     assert isinstance(protocol, LinearProtocol)
 
     def answer(teaching: Teaching, asked: SplitFeatures, index: np.ndarray) -> tuple[np.ndarray, Selection]:
-        train_SD, query_QD = teaching.features.feature_SD[teaching.index_S], asked.feature_SD[index]
-        return linear_scores(train_SD, teaching, query_QD, protocol, job.seed)
+        def fit(places: np.ndarray, settings: Sequence[Setting]) -> LinearHeads:
+            return fit_heads(teaching, places, settings, protocol, job.seed, job.world.device)
+
+        return answers(fit, teaching, asked, index, protocol, job.seed)
 
     return classify(job, protocol.clip, answer)
 
 
-def linear_scores(
-    train_SD: np.ndarray, teaching: Teaching, query_QD: np.ndarray, protocol: LinearProtocol, seed: int
-) -> tuple[np.ndarray, Selection]:
-    """Class scores (Q, L) and how the regularisation was chosen; the test samples play no part in the choice."""
-    label_S = teaching.label_S
-    fit, held_out = held_out_split(teaching.group_S, protocol.held_out_fraction, seed)
-    grid, cautions = [], []
-    for inverse_regularisation in protocol.inverse_regularisation_grid:
-        model, caution = _fitted(train_SD[fit], label_S[fit], inverse_regularisation, protocol)
-        cautions += caution
-        score = float(model.score(train_SD[held_out], label_S[held_out]))
-        grid.append(Candidate(setting={"C": inverse_regularisation}, held_out_top1=score))
-    best = max(grid, key=lambda candidate: candidate.held_out_top1)  # the first, most regularised one on a tie
-    model, caution = _fitted(train_SD, label_S, best.setting["C"], protocol)
-    selection = Selection(
-        rule=f"best top-1 on held-out {protocol.held_out_fraction:.0%} of train, then refitted on all of train",
-        grid=tuple(grid),
-        chosen=best.setting,
-        warnings=tuple(cautions + caution),
+@dataclass(frozen=True)
+class LinearHeads:
+    """Linear layers on standardised features."""
+
+    mean_D: Tensor
+    scale_D: Tensor
+    weight_DHL: Tensor
+    bias_HL: Tensor
+
+    def standardised(self, features: SplitFeatures, index_B: np.ndarray) -> Tensor:
+        """Features of some samples, (B, D), on the heads' device."""
+        feature_BD = torch.from_numpy(features.feature_SD[index_B]).to(self.mean_D)
+        return (feature_BD - self.mean_D) / self.scale_D
+
+    def logits(self, feature_BD: Tensor) -> Tensor:
+        """Of standardised features, (B, H, L)."""
+        logit_BK = feature_BD @ self.weight_DHL.flatten(1)
+        return logit_BK.unflatten(1, tuple(self.bias_HL.shape)) + self.bias_HL
+
+    def scores(self, features: SplitFeatures, index_B: np.ndarray) -> Tensor:
+        """Logits of some samples, (B, H, L)."""
+        return self.logits(self.standardised(features, index_B))
+
+
+def fit_heads(
+    teaching: Teaching,
+    places: np.ndarray,
+    settings: Sequence[Setting],
+    protocol: LinearProtocol,
+    seed: int,
+    device: torch.device,
+) -> LinearHeads:
+    """Heads from zero by stochastic gradient descent with Nesterov momentum, as PyTorch's SGD defines it.
+
+    A head that diverges ends with numbers that are not finite and leaves the others alone.
+
+    Args:
+        places: of ``teaching``'s samples, those to fit on.
+    """
+    index_F, label_F = teaching.index_S[places], torch.from_numpy(teaching.label_S[places]).to(device)
+    rate_H, decay_H = torch.tensor(settings, device=device).T
+    mean_D, scale_D = _statistics(teaching.features.feature_SD, index_F)
+    width, shape = len(mean_D), (len(settings), teaching.num_classes)
+    heads = LinearHeads(
+        torch.from_numpy(mean_D).to(device),
+        torch.from_numpy(scale_D).to(device),
+        torch.zeros(width, *shape, device=device),
+        torch.zeros(shape, device=device),
     )
-    score_QL = np.full((len(query_QD), teaching.num_classes), -np.inf)
-    score_QL[:, model.classes_] = model.predict_log_proba(query_QD)
-    return score_QL, selection
+    speed_DHL, speed_HL = torch.zeros_like(heads.weight_DHL), torch.zeros_like(heads.bias_HL)
+    total = num_steps(len(places), protocol)
+    for step, batch in enumerate(batches(len(places), protocol, seed)):
+        feature_BD = heads.standardised(teaching.features, index_F[batch])
+        slope_BHL = heads.logits(feature_BD).softmax(-1)
+        slope_BHL[torch.arange(len(batch)), :, label_F[batch]] -= 1
+        slope_BHL /= len(batch)
+        slope_DHL = (feature_BD.T @ slope_BHL.flatten(1)).unflatten(1, shape)
+        slope_DHL.addcmul_(heads.weight_DHL, decay_H[:, None])
+        rate = cosine(step, total) * rate_H[:, None]
+        _step(heads.weight_DHL, speed_DHL, slope_DHL, rate, protocol.momentum)
+        _step(heads.bias_HL, speed_HL, slope_BHL.sum(0), rate, protocol.momentum)
+    return heads
 
 
-def held_out_split(group_S: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices to fit on and to choose by; no group stands on both sides."""
-    splitter = GroupShuffleSplit(n_splits=1, test_size=fraction, random_state=seed)
-    return next(splitter.split(group_S, groups=group_S))
+def _step(value: Tensor, speed: Tensor, slope: Tensor, rate: Tensor, momentum: float) -> None:
+    speed.mul_(momentum).add_(slope)
+    value.addcmul_(slope.add_(speed, alpha=momentum), rate, value=-1)
 
 
-def _fitted(
-    feature_SD: np.ndarray, label_S: np.ndarray, inverse_regularisation: float, protocol: LinearProtocol
-) -> tuple[Pipeline, list[str]]:
-    model = make_pipeline(
-        StandardScaler(), LogisticRegression(C=inverse_regularisation, max_iter=protocol.max_iterations)
-    )
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ConvergenceWarning)
-        model.fit(feature_SD, label_S)
-    stopped = any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
-    text = f"C={inverse_regularisation:g}: not converged after {protocol.max_iterations} iterations"
-    return model, [text] if stopped else []
+def _statistics(feature_SD: np.ndarray, index_F: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (1 where it is 0) of some rows, each (D,) float32."""
+    scaler = StandardScaler()
+    ordered = np.sort(index_F)
+    for start in range(0, len(ordered), STATISTICS_ROWS):
+        scaler.partial_fit(feature_SD[ordered[start : start + STATISTICS_ROWS]].astype(np.float64))
+    return scaler.mean_.astype(np.float32), scaler.scale_.astype(np.float32)

@@ -23,7 +23,8 @@ _PRINTED_IN_PERCENT = {"top1": True, "map": True, "miou": True, "mean": True, "c
 class PublishedScore(Spec):
     """One number of one paper: a fraction, without an interval, for nobody printed one."""
 
-    origin: Literal["published"] = "published"
+    origin: Literal["published", "imported"] = "published"
+    """``imported``: brought by the user, in the same layout."""
     source: str
     table: str
     method: str
@@ -44,6 +45,11 @@ class PublishedScore(Spec):
         return self.metric != "counting_error"
 
 
+def is_printed_in_percent(metric: str) -> bool:
+    """Whether tables show a metric in percent; errors of counts are shown as fractions."""
+    return _PRINTED_IN_PERCENT.get(metric, True)
+
+
 def published_names() -> list[str]:
     """Names of all files of published numbers."""
     return sorted(path.stem for path in (declarations("results") / "published").glob("*.csv"))
@@ -56,7 +62,7 @@ def load_published(name: str) -> tuple[PublishedScore, ...]:
     return read_published(declarations("results") / "published" / f"{name}.csv")
 
 
-def read_published(path: Path) -> tuple[PublishedScore, ...]:
+def read_published(path: Path, origin: Literal["published", "imported"] = "published") -> tuple[PublishedScore, ...]:
     """The numbers of one CSV file, in its order, as fractions.
 
     Raises:
@@ -67,7 +73,7 @@ def read_published(path: Path) -> tuple[PublishedScore, ...]:
     first_line: dict[PublishedScore, int] = {}
     for line, row in _lines(path):
         where = f"{path}, line {line}"
-        score = _score(row, where)
+        score = _score(row, where).model_copy(update={"origin": origin})
         quantity = score.model_copy(update={"value": 0.0, "source": ""})
         if quantity in first_line:
             raise ValueError(f"{where}: the same quantity stands in line {first_line[quantity]}; keep one of them")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from sigma_bench.records.upgrade import SCHEMA_VERSION
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.strict import Spec
 from sigma_bench.specs.task import ResolvedTask
@@ -16,7 +17,8 @@ from sigma_bench.specs.task import ResolvedTask
 class Interval(Spec):
     """How sure a score is, and how that was computed."""
 
-    method: Literal["bootstrap"]
+    method: Literal["bootstrap", "centred_bootstrap", "percentile"]
+    """The first two are expanded for few units; ``percentile`` is not, as in records of schema version 1."""
     unit: Literal["sample", "group"]
     level: float
     replicates: int
@@ -98,7 +100,7 @@ class PredictionsRef(Spec):
 class Record(Spec):
     """One evaluation, complete and self-contained."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = SCHEMA_VERSION
     origin: Literal["measured"] = "measured"
     task: ResolvedTask
     fingerprint: str

@@ -3,13 +3,18 @@
 A protocol stores what it predicted under fixed names; a metric reads those it needs and nothing else::
 
     ids_S, groups_S               always: what was scored, and what is resampled together
-    truth_S, predicted_S          classification; ``ranked_SK`` the best classes in order, the first is ``predicted``
+    truth_S, predicted_S          classification; ``ranked_SK`` the best classes in order, the first is ``predicted``;
+                                  counting as well, whole numbers of repetitions
+    truth_SL, score_SL            several labels per sample
+    truth_S, cluster_SR           clustering; ``matched_SR`` the class that a sample's cluster is matched to,
+                                  ``majority_SR`` the class that fills most of it, ``overcluster_majority_SR`` the
+                                  same of a finer clustering
     miou_S                        segmentation, one number per clip; where all clips share one matching instead:
     hit_SG, true_SG, claimed_SG   pixels of each label in common with its clusters, true, and claimed by them;
                                   ``repetition_S`` the draw of frames that a clip belongs to
     j_mean_S, j_recall_S, ...     propagation, the statistics of one object each
 
-Shapes: S samples (or clips, or objects), K best classes, G labels.
+Shapes: S samples (or clips, or objects), K best classes, L classes, G labels, R repetitions with other starts.
 """
 
 import zlib
@@ -20,8 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigma_bench.metrics.accuracy import mean_class_accuracy, top1, topk
+from sigma_bench.metrics.average_precision import mean_average_precision, rank
+from sigma_bench.metrics.clustering import ari, nmi
+from sigma_bench.metrics.counting import counting_error, off_by_one
 from sigma_bench.metrics.segmentation import LabelCounts, mean_iou
-from sigma_bench.metrics.uncertainty import SampleIndex, bootstrap_interval
+from sigma_bench.metrics.uncertainty import Method, SampleIndex, bootstrap_interval
 from sigma_bench.records.record import Interval, Score
 from sigma_bench.specs.base_protocol import BaseProtocol
 
@@ -31,15 +39,48 @@ Arrays = Mapping[str, NDArray[Any]]
 class Metric(NamedTuple):
     """How a number is computed from stored arrays, on the samples with these indices."""
 
-    statistic: Callable[[Arrays, SampleIndex], float]
+    statistic: Callable[[Any, SampleIndex], float]
     higher_is_better: bool = True
-    repetitions: Callable[[Arrays, SampleIndex], NDArray[np.float64]] | None = None
+    prepare: Callable[[Arrays], Any] = lambda stored: stored
+    """What is worked out once, for all resamples; the statistic gets what it gives."""
+    of_sample: Callable[[Arrays], NDArray[Any] | None] = lambda stored: None
+    """Each sample's own number, (S,), where the metric is the mean of them: comparisons are fast and name samples."""
+    of_repetition: Callable[[Arrays], NDArray[np.float64]] | None = None
     """The same number of every repetition, where ``statistic`` is their mean."""
 
 
-def mean_of(name: str, *, higher_is_better: bool = True) -> Metric:
-    """The mean over rows of what is stored under a name."""
-    return Metric(lambda stored, index: float(stored[name][index].mean()), higher_is_better)
+def _of_two(score: Callable[[NDArray[Any], NDArray[Any]], float], *, higher_is_better: bool = True) -> Metric:
+    """A score of true and predicted labels."""
+    return Metric(
+        lambda stored, index: score(stored["truth"][index], stored["predicted"][index]),
+        higher_is_better=higher_is_better,
+    )
+
+
+def _of_columns(name: str, score: Callable[[NDArray[Any], NDArray[Any]], float]) -> Metric:
+    """The mean of a score of ``truth`` and each column of another array."""
+
+    def values(stored: Arrays, index: SampleIndex) -> NDArray[np.float64]:
+        return np.array([score(stored["truth"][index], column_S[index]) for column_S in stored[name].T])
+
+    return Metric(
+        lambda stored, index: float(values(stored, index).mean()),
+        of_repetition=lambda stored: values(stored, np.arange(len(stored["truth"]))),
+    )
+
+
+def _mean_of(of_sample: Callable[[Arrays], NDArray[Any]], *, higher_is_better: bool = True) -> Metric:
+    """The mean over rows of each one's own number."""
+    return Metric(
+        lambda value_S, index: float(value_S[index].mean()),
+        higher_is_better=higher_is_better,
+        prepare=of_sample,
+        of_sample=of_sample,
+    )
+
+
+def _stored(name: str, *, higher_is_better: bool = True) -> Metric:
+    return _mean_of(lambda stored: stored[name], higher_is_better=higher_is_better)
 
 
 def _miou_of_draws(stored: Arrays, index: SampleIndex) -> NDArray[np.float64]:
@@ -54,19 +95,35 @@ def _miou_of_clips(stored: Arrays, index: SampleIndex) -> float:
 
 
 METRICS: dict[str, Metric] = {
-    "top1": Metric(lambda stored, index: top1(stored["truth"][index], stored["predicted"][index])),
-    "top5": Metric(lambda stored, index: topk(stored["truth"][index], stored["ranked"][index], 5)),
-    "mean_class_accuracy": Metric(
-        lambda stored, index: mean_class_accuracy(stored["truth"][index], stored["predicted"][index])
+    "top1": Metric(
+        lambda stored, index: top1(stored["truth"][index], stored["predicted"][index]),
+        of_sample=lambda stored: stored["truth"] == stored["predicted"],
     ),
-    "miou": Metric(lambda stored, index: float(_miou_of_draws(stored, index).mean()), repetitions=_miou_of_draws),
-    "jf_mean": Metric(lambda stored, index: float((stored["j_mean"][index] + stored["f_mean"][index]).mean() / 2)),
-    "j_mean": mean_of("j_mean"),
-    "j_recall": mean_of("j_recall"),
-    "j_decay": mean_of("j_decay", higher_is_better=False),
-    "f_mean": mean_of("f_mean"),
-    "f_recall": mean_of("f_recall"),
-    "f_decay": mean_of("f_decay", higher_is_better=False),
+    "top5": Metric(
+        lambda stored, index: topk(stored["truth"][index], stored["ranked"][index], 5),
+        of_sample=lambda stored: (stored["ranked"][:, :5] == stored["truth"][:, None]).any(1),
+    ),
+    "mean_class_accuracy": _of_two(mean_class_accuracy),
+    "map": Metric(mean_average_precision, prepare=lambda stored: rank(stored["truth"], stored["score"])),
+    "counting_error": _of_two(counting_error, higher_is_better=False),
+    "off_by_one": _of_two(off_by_one),
+    "hungarian_accuracy": _of_columns("matched", top1),
+    "nmi": _of_columns("cluster", nmi),
+    "ari": _of_columns("cluster", ari),
+    "purity": _of_columns("majority", top1),
+    "overclustering_accuracy": _of_columns("overcluster_majority", top1),
+    "miou": Metric(
+        lambda stored, index: float(_miou_of_draws(stored, index).mean()),
+        of_sample=lambda stored: stored.get("miou"),
+        of_repetition=lambda stored: _miou_of_draws(stored, np.arange(len(stored["groups"]))),
+    ),
+    "jf_mean": _mean_of(lambda stored: (stored["j_mean"] + stored["f_mean"]) / 2),
+    "j_mean": _stored("j_mean"),
+    "j_recall": _stored("j_recall"),
+    "j_decay": _stored("j_decay", higher_is_better=False),
+    "f_mean": _stored("f_mean"),
+    "f_recall": _stored("f_recall"),
+    "f_decay": _stored("f_decay", higher_is_better=False),
 }
 
 
@@ -75,19 +132,30 @@ def score_all(protocol: BaseProtocol, stored: Arrays, seed: int) -> tuple[Score,
     return tuple(score(name, protocol, stored, seed) for name in protocol.metrics)
 
 
-def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int) -> Score:
-    """One metric on all samples, with its bootstrap interval over the units the protocol names."""
+def units_of(protocol: BaseProtocol, stored: Arrays) -> NDArray[Any]:
+    """What is resampled together, one name per sample, (S,)."""
+    return stored["groups"] if protocol.uncertainty.unit == "group" else np.arange(len(stored["groups"]))
+
+
+def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int, method: Method | None = None) -> Score:
+    """One metric on all samples, with its bootstrap interval over the units the protocol names.
+
+    Args:
+        method: of the interval, where it is not the protocol's: records of an older schema had another.
+    """
     metric, uncertainty = METRICS[name], protocol.uncertainty
-    everything = np.arange(len(stored["groups"]))
+    method = method or uncertainty.method
+    prepared, everything = metric.prepare(stored), np.arange(len(stored["groups"]))
     low, high, num_units = bootstrap_interval(
-        lambda index: metric.statistic(stored, index),
-        stored["groups"] if uncertainty.unit == "group" else everything,
+        lambda index: metric.statistic(prepared, index),
+        units_of(protocol, stored),
         level=uncertainty.level,
         replicates=uncertainty.replicates,
         rng=np.random.default_rng([seed, zlib.crc32(name.encode())]),
+        method=method,
     )
     interval = Interval(
-        method=uncertainty.method,
+        method=method,
         unit=uncertainty.unit,
         level=uncertainty.level,
         replicates=uncertainty.replicates,
@@ -95,15 +163,12 @@ def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int) -> Score
         low=low,
         high=high,
     )
-    value = metric.statistic(stored, everything)
-    spread = None
-    if metric.repetitions is not None and len(values := metric.repetitions(stored, everything)) > 1:
-        spread = float(values.std(ddof=1))
+    repeated = metric.of_repetition(stored) if metric.of_repetition else np.zeros(0)
     return Score(
         metric=name,
-        value=value,
+        value=metric.statistic(prepared, everything),
         unit="fraction",
         higher_is_better=metric.higher_is_better,
         interval=interval,
-        spread=spread,
+        spread=float(repeated.std(ddof=1)) if len(repeated) > 1 else None,
     )

@@ -4,13 +4,18 @@ Layout below the root::
 
     records/<model>/<dataset>/<task>/<id>.json
     predictions/<sha256>.npz
+
+The id is the start of the digest of the record's content, so a file that was changed by hand is found when it is read.
 """
 
 import contextlib
 import hashlib
 import io
+import json
 import os
+import re
 import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,9 +24,11 @@ import numpy as np
 from pydantic import ValidationError
 
 from sigma_bench.records.record import PredictionsRef, Record
+from sigma_bench.records.upgrade import upgraded
 from sigma_bench.specs.fingerprint import digest
 
 ID_LENGTH = 12
+_LONGEST_NAME = 100
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -55,6 +62,20 @@ def predictions_reference(arrays: Mapping[str, np.ndarray]) -> PredictionsRef:
     return PredictionsRef(sha256=sha256, file=f"predictions/{sha256}.npz")
 
 
+def folder_name(name: str) -> str:
+    """A model's or dataset's name as the name of one folder, different for different names.
+
+    What file systems give a meaning (``/``, ``..``, spaces, control characters) is percent-encoded, a long name ends
+    in a digest.
+    """
+    safe = re.sub(r"[^A-Za-z0-9._@+=-]", lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), name)
+    if safe.startswith("."):
+        safe = f"%2E{safe[1:]}"
+    if len(safe) > _LONGEST_NAME:
+        safe = f"{safe[: _LONGEST_NAME - 17]}~{digest(name)[:16]}"
+    return safe
+
+
 class Store:
     """Records and predictions below one folder."""
 
@@ -63,7 +84,7 @@ class Store:
 
     def require_writable(self) -> None:
         """Fail now, not after an hour; ValueError names the folder."""
-        probe = self.root / ".writable"
+        probe = self.root / f".writable-{uuid.uuid4().hex}"
         write_atomically(probe, b"")
         probe.unlink()
 
@@ -86,35 +107,55 @@ class Store:
 
     def add(self, record: Record) -> Path:
         """Store a record under the hash of its content; records are never overwritten or changed."""
-        text = record.model_dump_json(indent=1)
-        name = digest(record.model_dump(mode="json"))[:ID_LENGTH]
-        path = self.root / "records" / record.model.model / record.task.task / f"{name}.json"
+        path = self.place(record) / f"{digest(record.model_dump(mode='json'))[:ID_LENGTH]}.json"
         if not path.exists():
-            write_atomically(path, text.encode())
+            write_atomically(path, record.model_dump_json(indent=1).encode())
         return path
 
+    def place(self, record: Record) -> Path:
+        """The folder of a record."""
+        return self.root.joinpath("records", *map(folder_name, (record.model.model, *record.task.task.split("/"))))
+
+    def paths(self) -> list[Path]:
+        """The files of all records, by name."""
+        return sorted((self.root / "records").rglob("*.json"))
+
     def records(self) -> Iterator[tuple[Path, Record]]:
-        """All records, oldest first; ValueError names a file that is not one."""
-        found = [(path, _read(path)) for path in sorted((self.root / "records").rglob("*.json"))]
+        """All records, oldest first; ValueError names a file that is not one or was changed."""
+        found = [(path, read_record(path)) for path in self.paths()]
         yield from sorted(found, key=lambda pair: pair[1].provenance.started_utc)
 
     def find(self, key: Mapping[str, Any]) -> tuple[Record, Path] | None:
         """The record of an evaluation that has been done already, if any, and its file."""
-        folder = self.root / "records" / str(key["model"])
+        folder = self.root / "records" / folder_name(str(key["model"]))
         for path in sorted(folder.rglob("*.json")):
-            record = _read(path)
+            record = read_record(path)
             if record.key() == key:
                 return record, path
         return None
 
 
-def _read(path: Path) -> Record:
+def read_record(path: Path) -> Record:
+    """The record in a file, upgraded where an older sigma-bench wrote it.
+
+    Raises:
+        ValueError: half a file, another schema, or a content that is not the one the file is named after.
+    """
     try:
-        return Record.model_validate_json(path.read_bytes())
+        content = json.loads(path.read_bytes())
+        if not isinstance(content, dict):
+            raise ValueError("not a JSON object")
+        record = Record.model_validate_json(json.dumps(upgraded(content)))
+        name = digest(content)[:ID_LENGTH]
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"{path}: not a record of this version (key '{where}': {first['msg']})") from error
+    except (ValueError, TypeError, LookupError) as error:
+        raise ValueError(f"{path}: not a record of this version ({error})") from error
+    if name != path.stem:
+        raise ValueError(f"{path}: the record was changed after it was written (its content is that of {name}.json)")
+    return record
 
 
 def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:

@@ -1,8 +1,10 @@
-"""Doing what is left to do: a finished evaluation is found by its key, never computed again."""
+"""Doing what is left to do: a finished evaluation is found by its key, never computed again; several are planned."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -13,11 +15,14 @@ from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.protocols.job import Job, Report
 from sigma_bench.records.record import Record, resume_key
 from sigma_bench.records.store import Store
+from sigma_bench.runs.cost import Passes, passes_of
 from sigma_bench.runs.evaluate import data_identity, evaluate
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
 from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import World
 
+WANT_TOKENS = ("attentive",)
+"""Kinds of protocols that read every token."""
 ALONE = World(torch.device("cpu"))
 
 
@@ -29,6 +34,83 @@ class Found:
     path: Path
     was_there: bool
     """Recorded before; nothing was computed."""
+
+
+State = Literal["recorded", "features cached", "to do", "cannot be opened"]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One task of a plan."""
+
+    task: ResolvedTask
+    source: Path | Manifest
+    """An open manifest where the dataset is there."""
+    state: State
+    clips: int
+    """That must go through the encoder and do not for an earlier task of the plan."""
+    needs_tokens: bool
+    """Another task of the plan will want every token of the same pass."""
+
+
+def plan_tasks(
+    encoder: Encoder,
+    jobs: Sequence[tuple[ResolvedTask, Path | Manifest]],
+    output: Path,
+    cache: FeatureCache,
+    *,
+    seed: int,
+) -> list[Planned]:
+    """What is recorded, cached and to do, dataset by dataset; nothing is computed."""
+    with_tokens = {task.dataset.dataset for task, _ in jobs if task.protocol.kind in WANT_TOKENS}
+    order = list(dict.fromkeys(task.dataset.dataset for task, _ in jobs))
+    opened: dict[tuple[str, Path], Manifest | Path] = {}
+    plan: list[Planned] = []
+    seen: set[str] = set()
+    for task, source in sorted(jobs, key=lambda job: order.index(job[0].dataset.dataset)):
+        if isinstance(source, Path):
+            place = (task.dataset.dataset, source)
+            if place not in opened:
+                opened[place] = _opened(task, source)
+            source = opened[place]
+        state, passes = _state(encoder, task, source, output, cache, seed=seed)
+        clips = sum(count for name, count in passes.items() if name not in seen)
+        seen |= passes.keys()
+        plan.append(Planned(task, source, state, clips, task.dataset.dataset in with_tokens))
+    return plan
+
+
+def _opened(task: ResolvedTask, root: Path) -> Manifest | Path:
+    """The manifest; the root again where there is none, for the run itself to say why."""
+    try:
+        return open_dataset(task.dataset, root)
+    except ValueError:
+        return root
+
+
+def _state(
+    encoder: Encoder, task: ResolvedTask, source: Path | Manifest, output: Path, cache: FeatureCache, *, seed: int
+) -> tuple[State, Passes]:
+    if isinstance(source, Path):
+        return "cannot be opened", {}
+    try:
+        key = resume_key(encoder.card, task_fingerprint(task), seed, data_identity(source, task))
+        passes = passes_of(task, source, encoder, cache)
+    except ValueError:  # such as a split that is not there; the run says it better
+        return "cannot be opened", {}
+    if Store(output).find(key) is not None:
+        return "recorded", {}
+    return "to do" if passes else "features cached", passes
+
+
+def run_planned(
+    encoder: Encoder, planned: Planned, output: Path, cache: FeatureCache, *, seed: int, world: World, report: Report
+) -> Found:
+    """One task of a plan; raises ValueError as ``find_or_evaluate`` does."""
+    cache.keeps_tokens = planned.needs_tokens
+    return find_or_evaluate(
+        encoder, planned.task, planned.source, output, seed=seed, report=report, cache=cache, world=world
+    )
 
 
 def find_or_evaluate(

@@ -20,7 +20,9 @@ from sigma_bench.specs.recipe import Recipe, SigmaDinoObjective
 from sigma_bench.training.batches import RunOptions
 from sigma_bench.training.distribution import joined_world
 from sigma_bench.training.loop import train
+from sigma_bench.training.methods import build_method
 from sigma_bench.training.monitoring import Progress
+from sigma_bench.training.plan import plan_of
 from sigma_bench.training.resume import STATE_NAME
 
 HISTORY_NAME = "history.json"
@@ -56,14 +58,21 @@ def pretrain(
             return path
         if world.is_main:
             write_atomically(folder / "recipe.json", recipe.model_dump_json(indent=1).encode())
-        model, history = train(
+        method = build_method(
             recipe,
+            seed=seed,
+            teacher=frozen.to(world.device) if frozen else None,
+            group=world.group,
+            recompute=options.recompute,
+        )
+        model, history = train(
+            plan_of(recipe),
+            method,
             samples,
             identity=identity,
             seed=seed,
             folder=folder,
             world=world,
-            teacher=frozen.to(world.device) if frozen else None,
             options=options,
             report=report,
         )

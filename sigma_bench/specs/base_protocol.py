@@ -1,6 +1,6 @@
 """What every protocol states: its name and version, how failures count, its metrics, its intervals."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from sigma_bench.specs.recipe import Count, Fraction
 from sigma_bench.specs.strict import Spec
@@ -9,9 +9,13 @@ Failure = Literal["fail", "count_as_wrong"]
 
 
 class Uncertainty(Spec):
-    """Percentile bootstrap over test units; ``group`` resamples source videos, people or sequences."""
+    """Percentile bootstrap over test units; ``group`` resamples source videos, people or sequences.
 
-    method: Literal["bootstrap"]
+    ``centred_bootstrap`` shifts the interval by the bootstrap's own bias, for metrics of pairs of samples, which a
+    sample that was drawn twice flatters.
+    """
+
+    method: Literal["bootstrap", "centred_bootstrap"]
     unit: Literal["sample", "group"]
     level: Fraction
     replicates: Count
@@ -27,3 +31,11 @@ class BaseProtocol(Spec):
     on_decode_failure: Failure
     metrics: tuple[str, ...]
     uncertainty: Uncertainty
+
+
+class RetiredProtocol(BaseProtocol):
+    """A protocol in a form that is no longer run: what the upgrade of an older record makes of it, nothing left out."""
+
+    kind: Literal["retired"]
+    as_written: dict[str, Any]
+    """All keys of the protocol in the record."""

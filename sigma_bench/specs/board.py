@@ -1,4 +1,8 @@
-"""Boards: which columns a leaderboard shows, in which order, and which published numbers stand below them."""
+"""Boards: the columns of a leaderboard, which models come first, and which published numbers stand beside them.
+
+A board has the layout of the paper table it stands for: headers over groups of columns, rows in sections, columns that
+describe a model.  A column is measured (a metric of a task), published (a number of a paper), or both.
+"""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -9,31 +13,53 @@ from sigma_bench.resources import declarations
 from sigma_bench.specs.catalogue import load_task, resolve, task_names
 from sigma_bench.specs.strict import Spec, load_spec, nearest
 
-Condition = Literal["pretrain_data", "pretrain_epochs", "extra_data", "motion_guided"]
-
-
-class BoardColumn(Spec):
-    """One measured quantity: a metric of a task."""
-
-    task: str
-    metric: str
-    label: str
-    """Short header; the group stands above it."""
-    group: str
-    """Neighbouring columns of one group share a header.  What the task asks is added from the records."""
+Condition = Literal["method", "backbone", "pretrain_data", "pretrain_epochs", "extra_data", "motion_guided"]
+About = Literal["backbone", "pretrain_data", "pretrain_epochs", "extra_data", "motion_guided", "parameters"]
 
 
 class PublishedColumn(Spec):
-    """Which published numbers belong below which column of the board."""
+    """Which numbers of a published file stand in a column."""
 
     table: str
     task: str
     dataset: str
     metric: str
-    where: dict[Condition, str]
-    """Further cells of the published line, as printed there, where table, task and dataset leave a choice."""
-    to_task: str
-    to_metric: str
+
+
+class BoardColumn(Spec):
+    """One quantity: measured where it names a task and a metric, published where it says which numbers."""
+
+    group: str
+    """Neighbouring columns of one group share a header.  What the task asks is added from the records."""
+    label: str
+    """Short header; the group stands above it."""
+    task: str | None = None
+    metric: str | None = None
+    published: PublishedColumn | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if (self.task is None) != (self.metric is None):
+            raise ValueError(f"the column '{self.group} {self.label}' needs both a task and a metric, or neither")
+        if self.task is None and self.published is None:
+            raise ValueError(f"the column '{self.group} {self.label}' is neither measured nor published")
+        return self
+
+
+class MeanColumn(Spec):
+    """A last column: the mean over all others of a complete row, an error e counted as 1 - e (SEVERE)."""
+
+    label: str
+    published: PublishedColumn | None
+    """The mean as printed; it is shown as such and checked against the printed numbers."""
+
+
+class Section(Spec):
+    """Published rows below one heading: the lines of the file whose cells are among those given."""
+
+    title: str
+    where: dict[Condition, tuple[str, ...]]
+    """Cells as the file writes them; an empty one is ''."""
 
 
 class PublishedRows(Spec):
@@ -41,9 +67,11 @@ class PublishedRows(Spec):
 
     file: str
     """File in ``results/published``, without its ending."""
-    methods: Annotated[tuple[str, ...], Field(min_length=1)]
-    backbone: str
-    columns: Annotated[tuple[PublishedColumn, ...], Field(min_length=1)]
+    identity: Annotated[tuple[Condition, ...], Field(min_length=1)]
+    """Lines that agree in these cells are one row; two numbers in one cell are an error."""
+    sections: Annotated[tuple[Section, ...], Field(min_length=1)]
+    within_points: Annotated[float, Field(gt=0)]
+    """A measured number this close to the published one, in percentage points, is called 'within'."""
     note: str
     """Says in one line how these numbers relate to the measured ones."""
 
@@ -55,30 +83,29 @@ class Board(Spec):
     title: str
     rows: tuple[str, ...]
     """Model labels to show first, in this order, also when nothing was measured; other models follow."""
+    about: tuple[About, ...] = ()
+    """Columns that describe a row; one that is empty in all rows is not shown."""
     columns: Annotated[tuple[BoardColumn, ...], Field(min_length=1)]
+    mean: MeanColumn | None = None
     published: PublishedRows | None
     note: str
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        columns = [(column.task, column.metric) for column in self.columns]
-        for task, metric in columns:
-            if columns.count((task, metric)) > 1:
-                raise ValueError(f"the column {task} {metric} stands twice")
-        for row in self.rows:
-            if self.rows.count(row) > 1:
-                raise ValueError(f"the row '{row}' stands twice")
-        self._require_published_fits({f"{task} {metric}" for task, metric in columns})
+        measured = [f"{column.task} {column.metric}" for column in self.columns if column.task]
+        _require_once("column", measured)
+        _require_once("row", list(self.rows))
+        numbers = [column.published for column in self.columns if column.published]
+        _require_once("published column", [" ".join(number.model_dump().values()) for number in numbers])
+        if numbers and self.published is None:
+            raise ValueError("columns show published numbers, but 'published' does not say of which file")
         return self
 
-    def _require_published_fits(self, columns: set[str]) -> None:
-        numbers = self.published.columns if self.published else ()
-        targets = [f"{number.to_task} {number.to_metric}" for number in numbers]
-        for target in targets:
-            if target not in columns:
-                raise ValueError(f"published numbers go to '{target}', which is no column.{nearest(target, columns)}")
-            if targets.count(target) > 1:
-                raise ValueError(f"two entries of 'published' go to the column '{target}'")
+
+def _require_once(what: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"the {what} '{name}' stands twice")
 
 
 def board_names() -> list[str]:
@@ -101,9 +128,14 @@ def load_board(name: str) -> Board:
     if board.name != name:
         raise ValueError(f"{path}: key 'name' says '{board.name}', but the file's name says '{name}'")
     for column in board.columns:
-        if column.task not in task_names():
-            raise ValueError(f"{path}: there is no task '{column.task}'.{nearest(column.task, task_names())}")
-        metrics = resolve(load_task(column.task)).protocol.metrics
-        if column.metric not in metrics:
-            raise ValueError(f"{path}: task '{column.task}' has no '{column.metric}'.{nearest(column.metric, metrics)}")
+        if column.task is not None and column.metric is not None:
+            _require_measurable(path, column.task, column.metric)
     return board
+
+
+def _require_measurable(path: Path, task: str, metric: str) -> None:
+    if task not in task_names():
+        raise ValueError(f"{path}: there is no task '{task}'.{nearest(task, task_names())}")
+    metrics = resolve(load_task(task)).protocol.metrics
+    if metric not in metrics:
+        raise ValueError(f"{path}: task '{task}' has no '{metric}'.{nearest(metric, metrics)}")

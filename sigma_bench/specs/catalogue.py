@@ -62,7 +62,9 @@ def load_suite(name: str) -> Suite:
 
 
 def load_task(name: str) -> Task:
-    """A task by name, ``dataset/task``."""
+    """A task by name, ``dataset/task``, or from a path that ends in .yaml."""
+    if name.endswith(".yaml"):
+        return load_spec(Task, Path(name))
     return _load(Task, "task", name, task_names(), declarations("tasks") / f"{name}.yaml")
 
 

@@ -7,6 +7,11 @@ from pydantic import Field
 from sigma_bench.specs.recipe import Count
 from sigma_bench.specs.strict import Spec
 
+ShortVideo = Literal["shrink_stride", "loop", "repeat_last"]
+"""A video shorter than frames x stride: the stride shrinks until it fits, at least 1, then the last frame repeats; the
+whole clip starts over at its end, stride kept; or, as released, its strided frames are taken once and the last one
+repeats."""
+
 
 class UniformSampling(Spec):
     """The midpoints of as many equal segments of the whole video as the encoder takes frames."""
@@ -34,9 +39,80 @@ class DenseSampling(Spec):
         return self.num_clips
 
 
+class SegmentViews(Spec):
+    """Starts and midpoints of as many equal segments as the encoder takes frames, in order; the even ones are one
+    clip, the odd ones the other (SSv2 as released)."""
+
+    sampler: Literal["segment_views"]
+
+    @property
+    def num_views(self) -> int:
+        """Clips of one video."""
+        return 2
+
+
+class StridedViews(Spec):
+    """Of every stride-th frame of the video, windows whose starts are spread evenly (Kinetics as released)."""
+
+    sampler: Literal["strided_views"]
+    stride_frames: Count
+    num_clips: Count
+    short_video: ShortVideo
+
+    @property
+    def num_views(self) -> int:
+        """Clips of one video."""
+        return self.num_clips
+
+
+class ClampedViews(Spec):
+    """Windows of consecutive strides, starts spread evenly; past the end the last frame repeats (SlowFast)."""
+
+    sampler: Literal["clamped_views"]
+    stride_frames: Count
+    num_clips: Count
+
+    @property
+    def num_views(self) -> int:
+        """Clips of one video."""
+        return self.num_clips
+
+
 class ClipSpec(Spec):
     """How a video becomes clips: which frames, which crop."""
 
-    sampling: Annotated[UniformSampling | DenseSampling, Field(discriminator="sampler")]
-    crop: Literal["centre"]
-    """Short side to the encoder's size (bilinear, antialiased), centre crop."""
+    sampling: Annotated[
+        UniformSampling | DenseSampling | SegmentViews | StridedViews | ClampedViews, Field(discriminator="sampler")
+    ]
+    crop: Literal["centre", "three_along_longer_side"]
+    """Short side to the encoder's size (bilinear, antialiased); then the centre, or both ends and the centre."""
+
+    @property
+    def num_views(self) -> int:
+        """Clips of one video: crops of every temporal view, the crops of one view beside each other."""
+        return self.sampling.num_views * (1 if self.crop == "centre" else 3)
+
+
+class RandomSegments(Spec):
+    """A random frame of each of as many equal segments as the encoder takes frames (TSN, SSv2)."""
+
+    sampler: Literal["random_segments"]
+
+
+class RandomWindow(Spec):
+    """A random window of frames x stride, and evenly spaced frames of it, first and last included (Kinetics)."""
+
+    sampler: Literal["random_window"]
+    stride_frames: Count
+    short_video: ShortVideo
+
+
+class ClampedWindow(Spec):
+    """Consecutive strides from a random start; a shorter video may begin before its first frame, which then repeats,
+    as does the last (SlowFast, Charades)."""
+
+    sampler: Literal["clamped_window"]
+    stride_frames: Count
+
+
+TrainingSampling = Annotated[RandomSegments | RandomWindow | ClampedWindow, Field(discriminator="sampler")]

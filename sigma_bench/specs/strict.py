@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -119,7 +119,7 @@ def parse_spec(spec_type: type[S], content: dict[str, Any], *, where: str) -> S:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """' Did you mean ...?' for a mistyped name, or the list of valid ones when nothing is near."""
-    names = sorted(known)
+    names = sorted(set(known))
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
         return f" Did you mean {' or '.join(repr(c) for c in close)}?"
@@ -158,7 +158,16 @@ def _valid_keys(annotation: Any, path: tuple[Any, ...]) -> list[str]:
     for candidate in candidates:
         if head in candidate.model_fields:
             return _valid_keys(candidate.model_fields[head].annotation, rest)
-    return _valid_keys(annotation, rest)  # a tuple index, a dictionary key or a union tag
+    tagged = [candidate for candidate in candidates if _is_tagged(candidate, head)]
+    if tagged:
+        return [key for candidate in tagged for key in _valid_keys(candidate, rest)]
+    return _valid_keys(annotation, rest)  # a tuple index or a dictionary key
+
+
+def _is_tagged(candidate: type[Spec], tag: Any) -> bool:
+    """Whether a union tells this type from others by a field with this value."""
+    kinds = (field.annotation for field in candidate.model_fields.values())
+    return any(get_origin(kind) is Literal and tag in get_args(kind) for kind in kinds)
 
 
 def _spec_types(annotation: Any) -> list[type[Spec]]:

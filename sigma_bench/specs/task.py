@@ -1,7 +1,10 @@
 """Tasks (dataset x protocol, with overrides) and suites (lists of tasks)."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
+
+from sigma_bench.specs.base_protocol import RetiredProtocol
 from sigma_bench.specs.dataset import DatasetCard
 from sigma_bench.specs.protocol import Protocol
 from sigma_bench.specs.strict import Spec
@@ -26,7 +29,8 @@ class ResolvedTask(Spec):
 
     task: str
     dataset: DatasetCard
-    protocol: Protocol
+    protocol: Annotated[Protocol | RetiredProtocol, Field(discriminator="kind")]
+    """Retired only in records of an older schema; the catalogue holds none."""
     asks: Asks
     folds: Literal["official", "leave_one_group_out"]
 

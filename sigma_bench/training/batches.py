@@ -15,13 +15,13 @@ from sigma_bench.data.pretraining import (
     DecodedVideos,
     Example,
     HeldVideos,
-    PretrainingExamples,
     StreamedVideos,
+    TrainingExamples,
     collate,
 )
-from sigma_bench.specs.recipe import Recipe
 from sigma_bench.training.distribution import World
 from sigma_bench.training.methods import Method
+from sigma_bench.training.plan import Plan
 
 MEMORY_LIMIT_BYTES = 4 * 2**30
 PREFETCHED_PER_WORKER = 4
@@ -61,27 +61,27 @@ class Batches:
 
     def __init__(
         self,
-        recipe: Recipe,
+        plan: Plan,
         samples: Sequence[Sample],
         world: World,
         options: RunOptions = RunOptions(),
         *,
         seed: int,
     ) -> None:
-        self._recipe, self._world = recipe, world
+        self._plan, self._world = plan, world
         self._seed, self._options = seed, options
         self._samples = samples
         num_pieces = options.num_pieces
-        batch = recipe.optim.global_batch
+        batch = plan.optim.global_batch
         if len(samples) < batch:
-            raise ValueError(f"recipe '{recipe.recipe}': {len(samples)} videos do not fill one batch of {batch}")
+            raise ValueError(f"{plan.name}: {len(samples)} videos do not fill one batch of {batch}")
         if batch % (world.size * num_pieces):
             raise ValueError(
-                f"recipe '{recipe.recipe}': a global batch of {batch} does not divide into {world.size} processes x "
+                f"{plan.name}: a global batch of {batch} does not divide into {world.size} processes x "
                 f"{num_pieces} pieces; choose numbers that do (the global batch is part of the method and stays)"
             )
         self.steps_per_epoch = len(samples) // batch
-        self.num_steps = self.steps_per_epoch * recipe.optim.epochs
+        self.num_steps = self.steps_per_epoch * plan.optim.epochs
 
     def ids_of(self, step: int) -> list[str]:
         """Sample ids of one global batch."""
@@ -101,13 +101,13 @@ class Batches:
 
     def _loader(self, first: int, method: Method) -> DataLoader[Example | Broken]:
         videos: HeldVideos | StreamedVideos
-        if self._recipe.data.loader == "memory":
+        if self._plan.loader == "memory":
             videos = HeldVideos(self._samples, method.prepare, self._options.decoded, limit_bytes=MEMORY_LIMIT_BYTES)
         else:
             videos = StreamedVideos(self._samples)
         # One iteration over the loader is the whole run, so workers persist without being told to.
         return DataLoader(
-            PretrainingExamples(videos, method.draw, seed=self._seed),
+            TrainingExamples(self._samples, videos, method.draw, seed=self._seed),
             batch_sampler=self._sampler(first),
             collate_fn=collate,
             num_workers=self._options.num_workers,
@@ -118,7 +118,7 @@ class Batches:
     def _sampler(self, first: int) -> BatchSampler:
         return BatchSampler(
             num_videos=len(self._samples),
-            global_batch=self._recipe.optim.global_batch,
+            global_batch=self._plan.optim.global_batch,
             num_steps=self.num_steps,
             seed=self._seed,
             first=first,

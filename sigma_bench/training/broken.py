@@ -1,4 +1,4 @@
-"""Videos that cannot be read: training leaves them out, says how many, and stops above the share its recipe declares.
+"""Videos that cannot be read: training leaves them out, says how many, and stops above the share its plan declares.
 
 Nothing takes their place, so a batch has fewer clips; its gradient is the mean over those it has.
 """
@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sigma_bench.records.store import write_atomically
-from sigma_bench.specs.recipe import Recipe
 from sigma_bench.training.batches import Share
 from sigma_bench.training.distribution import World
+from sigma_bench.training.plan import Plan
 
 BROKEN_NAME = "broken_videos.json"
 
@@ -18,8 +18,8 @@ BROKEN_NAME = "broken_videos.json"
 class BrokenVideos:
     """Those that any process has met so far, by id, with the reason; also a file in the run's folder."""
 
-    def __init__(self, recipe: Recipe, world: World, folder: Path, *, num_listed: int) -> None:
-        self._recipe, self._world, self._path = recipe, world, folder / BROKEN_NAME
+    def __init__(self, plan: Plan, world: World, folder: Path, *, num_listed: int) -> None:
+        self._plan, self._world, self._path = plan, world, folder / BROKEN_NAME
         self._num_listed = num_listed
         self.reasons: dict[str, str] = {}
 
@@ -32,7 +32,7 @@ class BrokenVideos:
         Raises:
             ValueError: all videos of a process's part of the batch are broken, or too many altogether.
         """
-        expected = self._recipe.optim.global_batch
+        expected = self._plan.optim.global_batch
         count = expected // self._world.size - len(share.broken)
         total = self._world.total(count)
         if total == expected:
@@ -41,7 +41,7 @@ class BrokenVideos:
             self.add(broken)
         if self._world.any(count == 0):
             raise ValueError(
-                f"recipe '{self._recipe.recipe}', step {share.step + 1}: no video of one process's part of the batch "
+                f"{self._plan.name}, step {share.step + 1}: no video of one process's part of the batch "
                 f"can be read; all are in {self._path}"
             )
         return count * self._world.size / total
@@ -50,17 +50,17 @@ class BrokenVideos:
         """More of them.
 
         Raises:
-            ValueError: there are now more than the recipe allows.
+            ValueError: there are now more than the plan allows.
         """
         if not reasons.keys() - self.reasons.keys():
             return
         self.reasons.update(reasons)
         if self._world.is_main:
             write_atomically(self._path, json.dumps(self.reasons, indent=1).encode())
-        allowed = self._recipe.data.max_broken_share
+        allowed = self._plan.max_broken_share
         if len(self) > allowed * self._num_listed:
             raise ValueError(
-                f"{next(iter(self.reasons.values()))}; {len(self)} of the {self._num_listed} pretraining videos "
-                f"cannot be read, more than the {allowed:.1%} that recipe '{self._recipe.recipe}' allows "
+                f"{next(iter(self.reasons.values()))}; {len(self)} of the {self._num_listed} training videos "
+                f"cannot be read, more than the {allowed:.1%} that {self._plan.name} allows "
                 f"(max_broken_share); all are in {self._path}"
             )

@@ -1,4 +1,4 @@
-"""The pretraining loop: batches in, weights out; resumable at every checkpoint, on any number of processes."""
+"""The training loop: batches in, weights out; resumable at every checkpoint, on any number of processes."""
 
 import json
 import signal
@@ -15,14 +15,12 @@ from sigma_bench.data.manifest import Sample
 from sigma_bench.records.store import write_atomically
 from sigma_bench.sigma.sinkhorn import DivergedError
 from sigma_bench.sigma.step import StepOutput
-from sigma_bench.sigma.teacher import Teacher
-from sigma_bench.specs.recipe import Recipe
 from sigma_bench.training.accumulation import accumulate_gradients, distributed
 from sigma_bench.training.batches import Batches, RunOptions, Share
 from sigma_bench.training.broken import BrokenVideos
 from sigma_bench.training.distribution import World, lost_peers_named
 from sigma_bench.training.memory import keep_freed_memory
-from sigma_bench.training.methods import Method, build_method
+from sigma_bench.training.methods import Method
 from sigma_bench.training.monitoring import (
     LOG_EVERY_STEPS,
     EventWriter,
@@ -31,7 +29,8 @@ from sigma_bench.training.monitoring import (
     Progress,
     warn_of_collapse,
 )
-from sigma_bench.training.optimiser import build_optimiser, set_learning_rate
+from sigma_bench.training.optimiser import set_learning_rate
+from sigma_bench.training.plan import Plan
 from sigma_bench.training.preemption import Preempted, stop_flag
 from sigma_bench.training.resume import STATE_NAME, Done, load_state, save_state
 from sigma_bench.training.schedule import learning_rate
@@ -42,9 +41,9 @@ Report = Callable[[Progress], None]
 
 @dataclass
 class Run:
-    """A recipe being trained: everything the loop holds."""
+    """A plan being carried out: everything the loop holds."""
 
-    recipe: Recipe
+    plan: Plan
     identity: str
     seed: int
     folder: Path
@@ -60,21 +59,22 @@ class Run:
 
 
 def train(
-    recipe: Recipe,
+    plan: Plan,
+    method: Method,
     samples: Sequence[Sample],
     *,
     identity: str,
     seed: int,
     folder: Path,
     world: World,
-    teacher: Teacher | None = None,
     options: RunOptions = RunOptions(),
     report: Report = lambda progress: None,
 ) -> tuple[nn.Module, list[dict[str, float]]]:
-    """Run a recipe to its end, continuing from ``folder`` if a run was stopped there: model and history.
+    """Carry out a plan to its end, continuing from ``folder`` if a run was stopped there: model and history.
 
     Args:
-        identity: digest of recipe, seed, data and teacher; a state that says otherwise is refused.
+        method: with its initial weights; what it becomes is also left in it.
+        identity: digest of everything that can change a weight; a state that says otherwise is refused.
         report: called on the main process only.
 
     Raises:
@@ -84,16 +84,15 @@ def train(
     if world.device.type == "cpu":
         keep_freed_memory()
     missing = {sample.id: f"{sample.path}: not found" for sample in samples if not sample.path.exists()}
-    broken = BrokenVideos(recipe, world, folder, num_listed=len(samples))
+    broken = BrokenVideos(plan, world, folder, num_listed=len(samples))
     broken.add(missing)
-    batches = Batches(recipe, [sample for sample in samples if sample.id not in missing], world, options, seed=seed)
-    method = build_method(recipe, seed=seed, teacher=teacher, group=world.group, recompute=options.recompute)
+    batches = Batches(plan, [sample for sample in samples if sample.id not in missing], world, options, seed=seed)
     method.to(world.device)
-    optimiser = build_optimiser(method.model, recipe.optim)
+    optimiser = method.build_optimiser()
     done = load_state(folder / STATE_NAME, method.model, optimiser, identity=identity)
     broken.add(done.broken)
     first, history = done.steps, done.history
-    run = Run(recipe, identity, seed, folder, world, options, batches, method, optimiser, first, history, broken)
+    run = Run(plan, identity, seed, folder, world, options, batches, method, optimiser, first, history, broken)
     with torch.random.fork_rng(devices=[world.device] if world.device.type == "cuda" else []):
         try:
             with lost_peers_named(world):
@@ -107,7 +106,10 @@ def _all_steps(run: Run, report: Report) -> None:
     """Every step that is left; what is looked at or saved in between is decided by the step's number alone."""
     module, window, last = distributed(run.method, run.world), LossWindow(run.world), run.batches.num_steps
     started, waited = time.monotonic(), 0.0
-    with EventWriter(run.folder, first=run.first, active=run.world.is_main) as events, stop_flag() as stop:
+    with (
+        EventWriter(run.folder, first=run.first, active=run.plan.keeps_events and run.world.is_main) as events,
+        stop_flag() as stop,
+    ):
         for share in run.batches.starting_at(run.first, run.method):
             step, waited = share.step, waited + share.waited
             try:
@@ -123,7 +125,7 @@ def _all_steps(run: Run, report: Report) -> None:
                     warn_of_collapse(progress)
                     events.write(progress)
                     report(progress)
-            if asked or done % run.recipe.checkpoint_every_steps == 0 or done == last:
+            if asked or done % run.plan.checkpoint_every_steps == 0 or done == last:
                 window.close()  # nothing is saved before every loss so far was seen to be finite
                 _save(run, done)
             if asked:
@@ -134,7 +136,7 @@ def _one_step(run: Run, module: nn.Module, share: Share) -> StepOutput:
     """One optimiser step; what is random inside it (drop path) comes from seed, step and rank."""
     step, weight = share.step, run.broken.weigh(share)
     torch.manual_seed(int(np.random.SeedSequence([run.seed, step, run.world.rank]).generate_state(1)[0]))
-    optim, batches = run.recipe.optim, run.batches
+    optim, batches = run.plan.optim, run.batches
     set_learning_rate(run.optimiser, learning_rate(optim, step, batches.num_steps, batches.steps_per_epoch))
     run.optimiser.zero_grad(set_to_none=True)
     output = accumulate_gradients(
@@ -152,7 +154,7 @@ def _one_step(run: Run, module: nn.Module, share: Share) -> StepOutput:
 
 def _progress(run: Run, window: LossWindow, done: int, seconds: float, waited: float) -> Progress:
     loss, monitors = window.close()
-    speed = (done - run.first) * run.recipe.optim.global_batch / seconds
+    speed = (done - run.first) * run.plan.optim.global_batch / seconds
     rate = run.optimiser.param_groups[0]["lr"]
     return Progress(done, run.batches.num_steps, loss, rate, monitors, speed, waited / seconds, len(run.broken))
 
@@ -171,6 +173,6 @@ def _divergence_sentence(run: Run, error: NotFiniteError) -> str:
     if run.world.is_main:
         write_atomically(path, json.dumps({"step": error.step + 1, "ids": ids}, indent=1).encode())
     return (
-        f"recipe '{run.recipe.recipe}': {error}; the run stops here and its last checkpoint is kept; lower the "
+        f"{run.plan.name}: {error}; the run stops here and its last checkpoint is kept; lower the "
         f"learning rate, or look at this batch ({', '.join(ids[:4])}, ...; all in {path})"
     )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sigma_bench.data.crops import multi_crop, multi_scale_crop
 from sigma_bench.data.decoder import Decoder
-from sigma_bench.data.pretraining import Example, torch_generator
+from sigma_bench.data.pretraining import Example, Origin, torch_generator
 from sigma_bench.data.sampling import random_start_indices
 from sigma_bench.data.transforms import centre_crop, channels_first, normalised_clip, normalised_image
 from sigma_bench.dino.model import DinoModel, build_dino, teacher_momentum, update_teacher
@@ -33,6 +33,7 @@ from sigma_bench.specs.recipe import (
     MaskedVideoRecipe,
     Recipe,
 )
+from sigma_bench.training.optimiser import build_optimiser
 
 
 class Method(nn.Module, ABC):
@@ -45,12 +46,16 @@ class Method(nn.Module, ABC):
         return frame_THWC
 
     @abstractmethod
-    def draw(self, video: Decoder, rng: np.random.Generator) -> Example:
+    def draw(self, video: Decoder, rng: np.random.Generator, origin: Origin) -> Example:
         """One example."""
 
     @abstractmethod
     def share(self, pieces: Sequence[Example]) -> Potentials | None:
         """What the pieces of one batch must know of each other."""
+
+    @abstractmethod
+    def build_optimiser(self) -> torch.optim.Optimizer:
+        """Of the parameters that learn; every group says its share of the learning rate, ``lr_scale``."""
 
     def after_update(self, step: int, num_steps: int) -> None:
         """What follows an optimiser step."""
@@ -73,7 +78,7 @@ class MaskedVideoMethod(Method):
             return frame_THWC
         return centre_crop(frame_THWC, self.recipe.encoder.image_size).permute(0, 2, 3, 1).numpy()
 
-    def draw(self, video: Decoder, rng: np.random.Generator) -> Example:
+    def draw(self, video: Decoder, rng: np.random.Generator, origin: Origin) -> Example:
         """Frames (T, C, H, W) uint8 and mask (N,)."""
         encoder, data = self.recipe.encoder, self.recipe.data
         indices = random_start_indices(len(video), encoder.num_frames, data.stride_frames, rng)
@@ -87,6 +92,9 @@ class MaskedVideoMethod(Method):
     def forward(self, frame_BTCHW: Tensor, mask_BN: Tensor, potentials: Potentials | None = None) -> StepOutput:
         clip_BCTHW = normalised_clip(frame_BTCHW, IMAGENET_MEAN, IMAGENET_STD)
         return pretraining_step(self.model, clip_BCTHW, mask_BN, self.recipe.objective, self.group, potentials)
+
+    def build_optimiser(self) -> torch.optim.Optimizer:
+        return build_optimiser(self.model, self.recipe.optim)
 
     def share(self, pieces: Sequence[Example]) -> Potentials | None:
         objective = self.recipe.objective
@@ -104,7 +112,7 @@ class DinoMethod(Method):
         self.recipe, self.group = recipe, group
         self.model: DinoModel = build_dino(recipe)
 
-    def draw(self, video: Decoder, rng: np.random.Generator) -> Example:
+    def draw(self, video: Decoder, rng: np.random.Generator, origin: Origin) -> Example:
         """Global crops (2, C, H, W) and local crops (L, C, h, w), uint8, of one random frame."""
         frame_CHW = channels_first(video.frames([int(rng.integers(len(video)))]))[0]
         return multi_crop(frame_CHW, self.recipe.data, self.recipe.encoder.image_size, rng)
@@ -112,6 +120,9 @@ class DinoMethod(Method):
     def forward(self, global_B2CHW: Tensor, local_BLCHW: Tensor, potentials: None = None) -> StepOutput:
         wide, small = (normalised_image(crop, IMAGENET_MEAN, IMAGENET_STD) for crop in (global_B2CHW, local_BLCHW))
         return dino_step(self.model, wide, small, self.recipe.objective, self.group)
+
+    def build_optimiser(self) -> torch.optim.Optimizer:
+        return build_optimiser(self.model, self.recipe.optim)
 
     def share(self, pieces: Sequence[Example]) -> None:
         raise ValueError(

@@ -3,9 +3,10 @@
 import math
 
 from sigma_bench.specs.recipe import OptimSpec
+from sigma_bench.specs.supervised import SupervisedOptim
 
 
-def learning_rate(optim: OptimSpec, step: int, num_steps: int, steps_per_epoch: int) -> float:
+def learning_rate(optim: OptimSpec | SupervisedOptim, step: int, num_steps: int, steps_per_epoch: int) -> float:
     """Rate of one optimiser step (0-based), scaled to the global batch."""
     scale = optim.global_batch / 256
     peak, final = optim.lr_per_256 * scale, optim.final_lr_per_256 * scale

@@ -92,7 +92,7 @@ def test_evaluate_then_table(
     code, out, _ = run(monkeypatch, capsys, "table", "mini", *base)
     assert code == 0
     assert "random_init" in out
-    assert {p.name for p in tmp_path.glob("*.*")} == {"table.md", "table.csv", "report.html"}
+    assert {p.name for p in tmp_path.glob("*.*")} == {"table.md", "table.csv", "table.tex", "report.html"}
     assert len(list((tmp_path / "figures").glob("segmentation-*.png"))) == 2
     code, _, err = run(monkeypatch, capsys, "evaluate", "random:mini_videomae", "--task", "ssv2/knn", *base)
     assert code == 0

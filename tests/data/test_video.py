@@ -96,6 +96,26 @@ def test_any_frame_in_any_order_is_the_one_that_decoding_from_the_start_yields(
 
 
 @pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("pyramid.mp4", "libx264", {"bf": "5", "g": "25", "x264-params": "b-pyramid=normal"}),
+        ("open.mkv", "libx264", {"bf": "3", "g": "12", "x264-params": "open-gop=1"}),
+        ("hevc.mp4", "libx265", {"x265-params": "log-level=none:bframes=4"}),
+    ],
+)
+def test_leaving_out_frames_that_nobody_needs_changes_no_other(
+    tmp_path: Path, name: str, codec: str, options: dict[str, str]
+) -> None:
+    path = written(tmp_path / name, codec, moving_square(60), **options)
+    truth, reader = sequential(path), open_video(path, is_sparse=True)
+    assert isinstance(reader, PyAvDecoder)
+    for stride in (1, 3, 4, 7, 13):
+        for first in range(stride):
+            wanted = range(first, 60, stride)
+            assert np.array_equal(reader.frames(wanted), truth[wanted]), (first, stride)
+
+
+@pytest.mark.parametrize(
     ("height", "width", "num_frames", "pixels"),
     [(50, 50, 5, "yuv420p"), (72, 48, 1, "yuv420p"), (64, 96, 8, "yuv420p10le")],
 )

@@ -10,17 +10,13 @@ from tests.factories import make_record
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 
+LINEAR = {"table": "frozen", "task": "linear_probe", "dataset": "ucf101", "metric": "top1"}
 _PUBLISHED = {
     "file": "sigma_eccv2024",
-    "methods": ["SIGMA-MLP"],
-    "backbone": "vit_b",
+    "identity": ["method", "backbone"],
+    "sections": [{"title": "", "where": {"method": ["SIGMA-MLP"]}}],
+    "within_points": 1.0,
     "note": "published, not comparable",
-    "columns": [
-        {
-            **{"table": "frozen", "task": "linear_probe", "dataset": "ucf101", "metric": "top1", "where": {}},
-            **{"to_task": "ucf101/linear", "to_metric": "top1"},
-        }
-    ],
 }
 
 
@@ -32,7 +28,7 @@ def tiny_board() -> Board:
         "rows": ["mini_sigma_mlp"],
         "columns": [
             {"task": "ucf101/knn", "metric": "top1", "label": "kNN", "group": "UCF101"},
-            {"task": "ucf101/linear", "metric": "top1", "label": "linear", "group": "UCF101"},
+            {"task": "ucf101/linear", "metric": "top1", "label": "linear", "group": "UCF101", "published": LINEAR},
         ],
         "published": _PUBLISHED,
         "note": "A note.",

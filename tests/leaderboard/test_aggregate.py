@@ -14,21 +14,24 @@ from sigma_bench.specs.board import Board
 from sigma_bench.specs.strict import parse_spec
 from tests.factories import make_record
 
-FROZEN = {"table": "frozen", "task": "linear_probe", "dataset": "ucf101", "metric": "top1", "where": {}}
+FROZEN = {"table": "frozen", "task": "linear_probe", "dataset": "ucf101", "metric": "top1"}
 
 
 def board(published: dict[str, Any] | None = None, rows: tuple[str, ...] = ()) -> Board:
-    columns = [
+    columns: list[dict[str, Any]] = [
         {"task": "ucf101/knn", "metric": "top1", "label": "kNN", "group": "UCF101"},
         {"task": "ucf101/linear", "metric": "top1", "label": "linear", "group": "UCF101"},
     ]
+    if published:
+        columns[1]["published"] = FROZEN
     content = {"name": "b", "title": "B", "rows": rows, "columns": columns, "published": published, "note": ""}
     return parse_spec(Board, content, where="test")
 
 
-def published_rows(**where: str) -> dict[str, Any]:
-    column = FROZEN | {"where": where, "to_task": "ucf101/linear", "to_metric": "top1"}
-    return {"file": "paper", "methods": ["SIGMA-MLP"], "backbone": "vit_b", "columns": [column], "note": "published"}
+def published_rows(methods: tuple[str, ...] = ("SIGMA-MLP",), **where: tuple[str, ...]) -> dict[str, Any]:
+    section = {"title": "", "where": {"method": methods, **where}}
+    identity = ("method", "backbone")
+    return {"file": "paper", "identity": identity, "sections": (section,), "within_points": 1.0, "note": "published"}
 
 
 def printed(value: float, pretrain_data: str | None = "k400", dataset: str = "ucf101") -> PublishedScore:
@@ -142,9 +145,9 @@ def test_published_numbers_stand_below_their_column() -> None:
 
 def test_an_ambiguous_published_number_needs_a_condition() -> None:
     scores = [printed(0.7, "k400"), printed(0.6, "ssv2")]
-    with pytest.raises(ValueError, match=r"2 published numbers of SIGMA-MLP.*'where'"):
+    with pytest.raises(ValueError, match=r"2 published numbers of SIGMA-MLP fit table frozen.*'where'"):
         aggregate(board(published_rows()), select([]), scores)
-    (row,) = aggregate(board(published_rows(pretrain_data="ssv2")), select([]), scores).published
+    (row,) = aggregate(board(published_rows(pretrain_data=("ssv2",))), select([]), scores).published
     assert row.values == (None, 0.6)
 
 
@@ -153,7 +156,6 @@ def test_a_published_number_that_is_not_there() -> None:
         aggregate(board(published_rows()), select([]), [printed(0.7, dataset="ssv2")])
 
 
-def test_a_method_without_any_number_on_the_board() -> None:
-    rows = published_rows() | {"methods": ["SIGMA-MLP", "SIGMA"]}
-    with pytest.raises(ValueError, match="no number of SIGMA with backbone vit_b"):
-        aggregate(board(rows), select([]), [printed(0.7)])
+def test_a_section_without_any_number() -> None:
+    with pytest.raises(ValueError, match="paper has no number for the section"):
+        aggregate(board(published_rows(methods=("SIGMA",))), select([]), [printed(0.7)])

@@ -8,7 +8,9 @@ from rich.console import Console
 
 from sigma_bench.leaderboard.aggregate import aggregate
 from sigma_bench.leaderboard.board_table import BoardTable
-from sigma_bench.leaderboard.render import csv_text, footnotes, markdown, terminal_table
+from sigma_bench.leaderboard.exports import csv_text
+from sigma_bench.leaderboard.notes import footnotes
+from sigma_bench.leaderboard.render import markdown, terminal_table
 from sigma_bench.leaderboard.select import record_id, select
 from tests.factories import make_record
 from tests.leaderboard.samples import mini_board, mini_records, published, tiny_board
@@ -36,7 +38,7 @@ def test_markdown(tiny: BoardTable) -> None:
     assert markdown(tiny) == (
         "## Tiny\n"
         "\n"
-        "| Model | UCF101 (appearance) kNN | UCF101 linear | covered |\n"
+        "| Model | UCF101 (appearance) kNN | UCF101 (appearance) linear | covered |\n"
         "| --- | ---: | ---: | ---: |\n"
         "| mini_sigma_mlp | **73.8** [70.1, 77.2] | – | 1/2 |\n"
         "| mini_videomae | 50.0 [45.0, 55.0] | – | 1/2 |\n"
@@ -45,11 +47,13 @@ def test_markdown(tiny: BoardTable) -> None:
         "| SIGMA-MLP ViT-B † | – | 73.8† |  |\n"
         "\n"
         "- A note.\n"
-        "- Percent with 95 % bootstrap intervals over test units. Bold: not separable from the best of its column, "
-        "that is, the intervals overlap.\n"
+        "- Percent with 95 % bootstrap intervals over test units. Bold: not separable from the best of its column "
+        "(the intervals overlap); underlined: not separable from the best of the others.\n"
         "- – not measured. The fraction beside a model counts its measured columns.\n"
+        "- Measured numbers: mini world, not comparable with the published ones.\n"
         "- ucf101 (mini world): expected 100, found 100, scored 100.\n"
         "- † published, not comparable\n"
+        "- Published rows: bold the best, underlined the second best of a section and backbone.\n"
         "- † SIGMA-MLP ViT-B: SIGMA, ECCV 2024, arXiv 2407.15447: table frozen (pretrained on k400)\n"
     )
 

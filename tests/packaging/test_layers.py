@@ -22,7 +22,14 @@ LAYERS = (
     ("runs",),
     ("cli",),
 )
-BESIDE = {("records", "specs"), ("records", "metrics"), ("training", "sigma"), ("training", "dino"), ("dino", "sigma")}
+BESIDE = {
+    ("records", "specs"),
+    ("records", "metrics"),
+    ("training", "sigma"),
+    ("training", "dino"),
+    ("dino", "sigma"),
+    ("bench", "protocols"),
+}
 """Pairs within one layer of which the first may import the second."""
 ROOT_MODULES = {"__init__", "palette", "resources"}
 """Modules of the package itself, open to all; they import nothing of ours."""

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from sigma_bench.protocols.classification import ranked
 from sigma_bench.protocols.knn import knn_votes
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.specs.frozen import KnnProtocol
@@ -46,3 +47,10 @@ def test_tiny_temperature_does_not_overflow() -> None:
 def test_more_neighbours_than_bank_is_refused() -> None:
     with pytest.raises(ValueError, match="20 neighbours asked of a bank of 4"):
         knn_votes(np.eye(4, dtype=np.float32), np.arange(4), np.eye(4, dtype=np.float32), 4, protocol(20))
+
+
+def test_a_class_nobody_votes_for_has_no_rank() -> None:
+    """Two neighbours of class 3: ranks 2 to 5 are not filled with classes 0, 1, 2, which would flatter top-5."""
+    bank, label = np.eye(6, dtype=np.float32), np.array([3, 3, 0, 1, 2, 4])
+    vote = knn_votes(bank, label, np.array([[1, 0.9, 0, 0, 0, 0]], np.float32), 5, protocol(2))
+    assert ranked(vote).tolist() == [[3, -1, -1, -1, -1]]

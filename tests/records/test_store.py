@@ -1,7 +1,9 @@
 """The store: atomic, append-only, idempotent, and suspicious of what lies on the disk."""
 
 import errno
+import multiprocessing
 import os
+import threading
 from datetime import timedelta
 
 import numpy as np
@@ -16,10 +18,11 @@ from sigma_bench.records.record import (
     Score,
     SplitIdentity,
 )
-from sigma_bench.records.store import Store, write_atomically
+from sigma_bench.records.store import Store, folder_name, write_atomically
 from sigma_bench.specs import catalogue
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import task_fingerprint
+from tests.records.filled import predictions
 
 PREDICTIONS = {"sample_id": np.array(["a", "b"]), "predicted": np.array([1, 0])}
 
@@ -160,7 +163,7 @@ def test_missing_predictions_are_named(store):
 def test_a_record_comes_back_as_it_was(store):
     record = make_record()
     path = store.add(record)
-    assert path.parent == store.root / "records" / "mini" / "sigma_mlp" / "ucf101" / "knn"
+    assert path.parent == store.root / "records" / "mini%2Fsigma_mlp" / "ucf101" / "knn"
     assert list(store.records()) == [(path, record)]
 
 
@@ -231,3 +234,67 @@ def test_provenance_says_what_ran():
     assert {"python", "torch", "numpy"} <= described.versions.keys()
     assert any(name.startswith("faiss-") for name in described.versions)
     assert described.num_processes == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["..", ".", "../../etc", "/etc/passwd", "a/b", "a\\b", ".hidden", "a b\n", "ü", "x" * 300]
+)
+def test_no_model_name_leaves_its_folder(store, name):
+    assert "/" not in folder_name(name) and not folder_name(name).startswith(".") and len(folder_name(name)) <= 100
+    record = make_record(model=name)
+    path = store.add(record)
+    assert path.relative_to(store.root / "records").parts[1:3] == ("ucf101", "knn")
+    assert store.find(record.key()) == (record, path)
+
+
+def test_different_names_are_different_folders():
+    names = ["a/b", "a%2Fb", "a_b", "..", "%2E.", "x" * 100, "x" * 101, "x" * 102, "timm:vit.dino@8x112"]
+    assert len({folder_name(name) for name in names}) == len(names)
+    assert folder_name("mini_sigma-mlp.v2") == "mini_sigma-mlp.v2"
+
+
+def test_many_may_ask_at_once_whether_the_folder_can_be_written(store):
+    failures = []
+
+    def ask():
+        try:
+            for _ in range(20):
+                store.require_writable()
+        except (OSError, ValueError) as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert files_below(store.root) == []
+
+
+def write_many(root, writer):
+    """Records of one writer, one that all writers share, and predictions that all records share."""
+    store, arrays = Store(root), predictions(0.5)
+    record = make_record().model_copy(update={"predictions": store.add_predictions(arrays)})
+    for number in range(RECORDS_PER_WRITER):
+        store.add(record.model_copy(update={"seed": 1000 * writer + number}))
+    store.require_writable()
+    store.add_predictions(arrays)
+    store.add(record.model_copy(update={"seed": 9999, "provenance": SHARED}))
+
+
+SHARED = make_record().provenance
+RECORDS_PER_WRITER = 25
+
+
+def test_eight_processes_write_at_once_and_nothing_is_lost(store):
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=write_many, args=(store.root, writer)) for writer in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0] * 8
+    seeds = sorted(record.seed for _, record in store.records())
+    assert seeds == [*(1000 * writer + number for writer in range(8) for number in range(RECORDS_PER_WRITER)), 9999]
+    assert len(files_below(store.root)) == len(seeds) + 1

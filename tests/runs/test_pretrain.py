@@ -75,7 +75,7 @@ def test_broken_videos_are_left_out_counted_and_limited(world: Path, tmp_path: P
     ]
     assert checkpoints[0].sha256 == checkpoints[1].sha256
 
-    with pytest.raises(ValueError, match=r"2 of the \d+ pretraining videos cannot be read, more than the \d\.\d% that"):
+    with pytest.raises(ValueError, match=r"2 of the \d+ training videos cannot be read, more than the \d\.\d% that"):
         pretrain(allowing(1.5 / len(samples)), tmp_path, tmp_path / "strict", seed=0)
 
 

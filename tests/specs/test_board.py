@@ -17,10 +17,14 @@ def content(**changes: Any) -> dict[str, Any]:
     return base | changes
 
 
-def published(*to_tasks: str) -> dict[str, Any]:
-    number = {"table": "t", "task": "linear_probe", "dataset": "ucf101", "metric": "top1", "where": {}}
-    columns = [number | {"to_task": task, "to_metric": "top1"} for task in to_tasks]
-    return {"file": "f", "methods": ["M"], "backbone": "vit_b", "note": "n", "columns": columns}
+NUMBER = {"table": "t", "task": "linear_probe", "dataset": "ucf101", "metric": "top1"}
+PUBLISHED = {
+    "file": "f",
+    "identity": ["method"],
+    "sections": [{"title": "", "where": {}}],
+    "within_points": 1.0,
+    "note": "n",
+}
 
 
 def refuse(**changes: Any) -> str:
@@ -48,7 +52,7 @@ def test_the_mini_board() -> None:
         *((f"davis2017/{kind}", "miou") for kind in ("clustering", "overclustering")),
     ]
     assert board.published is not None and "not comparable" in board.published.note
-    assert [column.to_task for column in board.published.columns] == [
+    assert [column.task for column in board.columns if column.published] == [
         *("ucf101/linear", "ssv2/linear", "cifar100/linear", "davis2017/clustering", "davis2017/overclustering"),
     ]
 
@@ -90,14 +94,20 @@ def test_a_metric_must_be_one_of_the_tasks_protocol(house: Path) -> None:
 def test_typos_and_doubles_are_named() -> None:
     column = content()["columns"][0]
     assert "unknown key 'row'. Did you mean 'rows'" in refuse(row=[])
-    assert "the column ucf101/knn top1 stands twice" in refuse(columns=[column, column])
+    assert "the column 'ucf101/knn top1' stands twice" in refuse(columns=[column, column])
     assert "the row 'a' stands twice" in refuse(rows=["a", "a"])
     assert "columns" in refuse(columns=[])
 
 
-def test_published_numbers_need_a_column_of_their_own() -> None:
-    assert "'ucf101/kn top1', which is no column. Did you mean 'ucf101/knn top1'" in refuse(
-        published=published("ucf101/kn")
-    )
-    assert "two entries of 'published'" in refuse(published=published("ucf101/knn", "ucf101/knn"))
-    assert parse_spec(Board, content(published=published("ucf101/knn")), where="x").published is not None
+def test_a_column_is_measured_or_published_or_both() -> None:
+    empty = {"label": "kNN", "group": "UCF101"}
+    assert "neither measured nor published" in refuse(columns=[empty])
+    assert "needs both a task and a metric" in refuse(columns=[empty | {"task": "ucf101/knn"}])
+    assert "does not say of which file" in refuse(columns=[empty | {"published": NUMBER}])
+    board = parse_spec(Board, content(columns=[empty | {"published": NUMBER}], published=PUBLISHED), where="x")
+    assert board.columns[0].task is None
+
+
+def test_a_number_stands_in_one_column() -> None:
+    columns = [{"label": name, "group": "UCF101", "published": NUMBER} for name in ("a", "b")]
+    assert "published column 't linear_probe ucf101 top1' stands twice" in refuse(columns=columns, published=PUBLISHED)

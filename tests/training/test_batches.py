@@ -11,12 +11,13 @@ import torch
 
 from sigma_bench.data.decoder import DecodeError, Decoder
 from sigma_bench.data.manifest import Sample
-from sigma_bench.data.pretraining import DecodedVideos
+from sigma_bench.data.pretraining import DecodedVideos, Origin
 from sigma_bench.runs.pretrain import training_samples
 from sigma_bench.specs.recipe import MaskedVideoRecipe
 from sigma_bench.training.batches import Batches, RunOptions
 from sigma_bench.training.distribution import World
 from sigma_bench.training.methods import MaskedVideoMethod, build_method
+from sigma_bench.training.plan import plan_of
 from tests.conftest import tiny_recipe
 
 ALONE = World(torch.device("cpu"))
@@ -30,7 +31,7 @@ def streamed() -> MaskedVideoRecipe:
 class Killed(MaskedVideoMethod):
     """Its examples end the process that makes them, as the system does when memory runs out."""
 
-    def draw(self, video: Decoder, rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
+    def draw(self, video: Decoder, rng: np.random.Generator, origin: Origin) -> tuple[torch.Tensor, ...]:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
 
@@ -42,7 +43,7 @@ def test_a_broken_video_is_named_and_nothing_takes_its_place(world: Path, tmp_pa
     broken = tmp_path / "broken.webm"
     broken.write_bytes(b"no video")
     bad = Sample("broken", broken, "video", None, group="broken")
-    batches = Batches(recipe, [bad] * 16 + samples, ALONE, RunOptions(num_workers=num_workers), seed=0)
+    batches = Batches(plan_of(recipe), [bad] * 16 + samples, ALONE, RunOptions(num_workers=num_workers), seed=0)
     share = next(batches.starting_at(0, build_method(recipe, seed=0)))
     assert batches.ids_of(0).count("broken") > 0
     assert share.broken == {"broken": f"{broken}: not a video that can be decoded"}
@@ -54,13 +55,13 @@ def test_a_killed_worker_is_named(world: Path) -> None:
     samples, _ = training_samples(recipe, world)
     method = Killed(recipe, None, None, recompute=False)
     with pytest.raises(ValueError, match=r"a worker that reads videos was killed .* use fewer --workers"):
-        next(Batches(recipe, samples, ALONE, RunOptions(num_workers=1), seed=0).starting_at(0, method))
+        next(Batches(plan_of(recipe), samples, ALONE, RunOptions(num_workers=1), seed=0).starting_at(0, method))
 
 
 def test_a_continued_run_gets_the_batches_it_would_have_got(world: Path) -> None:
     recipe = tiny_recipe()
     samples, _ = training_samples(recipe, world)
-    batches, method = Batches(recipe, samples, ALONE, seed=0), build_method(recipe, seed=0)
+    batches, method = Batches(plan_of(recipe), samples, ALONE, seed=0), build_method(recipe, seed=0)
     whole = [share.example for share in batches.starting_at(0, method)]
     rest = [share.example for share in batches.starting_at(7, method)]
     assert len(whole) == batches.num_steps == len(rest) + 7

@@ -22,6 +22,7 @@ from sigma_bench.training.batches import Share
 from sigma_bench.training.broken import BrokenVideos
 from sigma_bench.training.distribution import World, joined_world
 from sigma_bench.training.methods import build_method
+from sigma_bench.training.plan import plan_of
 from tests.conftest import tiny_recipe
 
 
@@ -44,7 +45,7 @@ def one_step(name: str, world: World, num_pieces: int, num_broken: int, folder: 
     sizes = [8] if world.size == 1 else [4 + num_broken // 2, 4 - num_broken // 2]
     mine = tuple(part.split(sizes)[world.rank] for part in batch_of(recipe))
     optim = recipe.optim.model_copy(update={"global_batch": 8 + num_broken})
-    videos = BrokenVideos(recipe.model_copy(update={"optim": optim}), world, folder, num_listed=1000)
+    videos = BrokenVideos(plan_of(recipe.model_copy(update={"optim": optim})), world, folder, num_listed=1000)
     broken = {f"video {number}": "broken" for number in range(num_broken)} if world.rank == 1 else {}
     weight = videos.weigh(Share(0, mine, broken, 0.0)) if world.size > 1 else 1.0
     assert len(videos) == (num_broken if world.size > 1 else 0)

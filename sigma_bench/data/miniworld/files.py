@@ -12,10 +12,12 @@ from sigma_bench.palette import voc_palette
 from sigma_bench.records.store import write_atomically
 
 FRAMES_PER_SECOND = 12
+_AVI_INDEX = {"reserve_index_space": "16"}
+"""Bytes; by default 4 KiB of every file are left empty for an index of parts."""
 _CODECS = {
-    ".avi": ("mpeg4", {"qscale": "2", "flags": "+qscale+bitexact", "global_quality": "236", "bf": "0"}),
-    ".webm": ("libvpx-vp9", {"crf": "14", "b": "0", "deadline": "realtime", "cpu-used": "8", "threads": "1"}),
-    ".mp4": ("libx264", {"crf": "14", "preset": "veryfast", "threads": "1", "bf": "0"}),
+    ".avi": ("mpeg4", {"qmin": "5", "qmax": "5", "flags": "+bitexact", "bf": "0"}),
+    ".webm": ("libvpx-vp9", {"crf": "30", "b": "0", "deadline": "realtime", "cpu-used": "8", "threads": "1"}),
+    ".mp4": ("libx264", {"crf": "20", "preset": "veryfast", "threads": "1", "bf": "0"}),
 }
 
 
@@ -23,7 +25,8 @@ def write_video(path: Path, frame_THWC: np.ndarray) -> None:
     """Encode uint8 RGB frames; the container follows the suffix; the same frames give the same bytes."""
     codec, options = _CODECS[path.suffix]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
+    layout = {"fflags": "+bitexact"} | (_AVI_INDEX if path.suffix == ".avi" else {})
+    with av.open(str(path), "w", options=layout) as container:
         stream = cast(av.VideoStream, container.add_stream(codec, rate=FRAMES_PER_SECOND, options=options))
         stream.height, stream.width = frame_THWC.shape[1:3]
         stream.pix_fmt = "yuv420p"

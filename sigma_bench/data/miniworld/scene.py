@@ -47,10 +47,16 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
 
 def digit_sprite(digit: int, rng: np.random.Generator, part: str) -> np.ndarray:
     """A real handwritten digit as a (48, 48) transparency; ``part`` train and test never share a writing."""
-    images, labels = _digits()
+    _, labels = _digits()
     (index,) = np.nonzero(labels == digit)
     half = index[: len(index) * 2 // 3] if part == "train" else index[len(index) * 2 // 3 :]
-    smooth = zoom(images[rng.choice(half)], SPRITE_PIXELS / 8, order=3)
+    return _sprite_of(int(rng.choice(half)))
+
+
+@cache
+def _sprite_of(writing: int) -> np.ndarray:
+    images, _ = _digits()
+    smooth = zoom(images[writing], SPRITE_PIXELS / 8, order=3)
     return np.clip((smooth - 0.35) / 0.3, 0, 1)
 
 
@@ -71,7 +77,7 @@ def shape_sprite(shape: str) -> np.ndarray:
 def texture(num_frames: int, side: int, rng: np.random.Generator, drift_px: float) -> tuple[np.ndarray, np.ndarray]:
     """Light that falls off across the frame plus one long drifting grating: (T, S, S, 3) and its mean colour (3,)."""
     base = rng.uniform(0.3, 0.7, 3)
-    y, x = np.mgrid[:side, :side]
+    y, x = np.ogrid[:side, :side]
     light, angle = rng.uniform(0, 2 * np.pi, 2)
     slope = (np.cos(light) * (x - side / 2) + np.sin(light) * (y - side / 2)) / side
     camera_T2 = path(num_frames, np.zeros(2), rng.uniform(0, 2 * np.pi), drift_px)[:, :, None, None]
@@ -96,14 +102,13 @@ def contrasting_colour(base_3: np.ndarray, rng: np.random.Generator) -> np.ndarr
 
 def coverage(mover: Mover, side: int) -> np.ndarray:
     """Transparency of an object (or its whole flock) on the torus, (T, S, S) in [0, 1]."""
-    y, x = np.mgrid[:side, :side]
     period = side / mover.copies
     offset = [
         (axis - mover.centre_T2[:, column, None, None] + period / 2) % period - period / 2
-        for column, axis in enumerate((y, x))
+        for column, axis in enumerate(np.ogrid[:side, :side])
     ]
-    sprite_yx = [o / mover.side * SPRITE_PIXELS + (SPRITE_PIXELS - 1) / 2 for o in offset]
-    return map_coordinates(mover.sprite, sprite_yx, order=1, mode="constant")
+    sprite_yx = np.broadcast_arrays(*(o / mover.side * SPRITE_PIXELS + (SPRITE_PIXELS - 1) / 2 for o in offset))
+    return map_coordinates(mover.sprite, np.stack(sprite_yx), order=1, mode="constant")
 
 
 def emboss(background_TSS3: np.ndarray, flock: Mover) -> np.ndarray:

@@ -17,7 +17,7 @@ from sigma_bench.data.miniworld.job import Counts, Job
 from sigma_bench.data.miniworld.size import WorldSize
 from sigma_bench.records.store import write_atomically
 
-GENERATOR_VERSION = 3
+GENERATOR_VERSION = 4
 UNFINISHED_MARKER = ".miniworld-unfinished"
 DATASETS = (
     *("ucf101", "ssv2", "cifar100", "davis2017"),
@@ -32,9 +32,12 @@ def write_miniworld(
     *,
     folders: Sequence[str] = DATASETS,
     size: WorldSize | None = None,
-    num_workers: int = 2,
+    num_workers: int | None = None,
 ) -> Iterator[float]:
     """Write datasets below ``root``, yielding the share done; those already complete are left alone.
+
+    Args:
+        num_workers: processes; None for one per processor.
 
     Raises:
         ValueError: a folder of that name holds something else than this mini world, or cannot be written.

@@ -1,4 +1,5 @@
-"""DAVIS-2016 in its official layout (480p): one object per sequence, whose masks are 0 and 255.
+"""DAVIS-2016 in its official layout (480p, or 1080p where only that is there): one object per sequence, whose
+masks are 0 and 255.
 
 Sequences are named by ``ImageSets/480p/{train,val}.txt`` (pairs of frame and mask) or
 ``ImageSets/2016/{train,val}.txt`` (names); everything lies in ``DAVIS/`` or in the dataset's folder itself.
@@ -7,6 +8,7 @@ Sequences are named by ``ImageSets/480p/{train,val}.txt`` (pairs of frame and ma
 from pathlib import Path
 
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
+from sigma_bench.data.readers.media import davis_size
 from sigma_bench.data.readers.text_lists import lines
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
@@ -35,6 +37,6 @@ def _sequence(path: Path, number: int, line: str) -> str:
 
 
 def _sample(home: Path, name: str) -> Sample:
-    masks = home / "Annotations" / "480p" / name
-    frames = home / "JPEGImages" / "480p" / name
+    size = davis_size(home, "1080p")
+    frames, masks = (home / kind / size / name for kind in ("JPEGImages", "Annotations"))
     return Sample(name, frames, "frame_folder", None, group=name, mask_folder=masks, mask_kind="binary")

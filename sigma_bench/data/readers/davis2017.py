@@ -1,8 +1,12 @@
-"""DAVIS-2017 in its official layout (480p): frames, unsupervised-track palette masks, ImageSets/2017."""
+"""DAVIS-2017 in its official layout: frames, palette masks of the unsupervised track, ImageSets/2017.
+
+At 480p, or at full resolution (``Full-Resolution``) where only that is there.
+"""
 
 from pathlib import Path
 
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
+from sigma_bench.data.readers.media import davis_size
 from sigma_bench.data.readers.text_lists import lines
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
@@ -22,7 +26,8 @@ def read(root: Path, card: DatasetCard) -> Manifest:
 
 
 def _sample(home: Path, name: str) -> Sample:
-    masks = home / "Annotations_unsupervised" / "480p" / name
+    size = davis_size(home, "Full-Resolution")
+    masks = home / "Annotations_unsupervised" / size / name
     if not masks.is_dir():
         raise ValueError(f"{masks}: the masks of sequence '{name}' are missing")
-    return Sample(name, home / "JPEGImages" / "480p" / name, "frame_folder", None, group=name, mask_folder=masks)
+    return Sample(name, home / "JPEGImages" / size / name, "frame_folder", None, group=name, mask_folder=masks)

@@ -4,11 +4,15 @@ Separated by a blank or a comma; mmaction2's form for frame folders has a number
 absolute or start at the dataset's folder.
 """
 
+import re
 from pathlib import Path
 
 from sigma_bench.data.manifest import Sample
-from sigma_bench.data.readers.media import find_video
+from sigma_bench.data.readers.media import VIDEO_SUFFIXES, find_video
 from sigma_bench.data.readers.text_lists import lines
+
+_LINE = re.compile(r"(.+?)[\s,]+(\d+)")
+"""A file or folder, which may itself hold blanks and commas, and a number."""
 
 
 def read_labelled_paths(root: Path, path: Path, num_classes: int) -> list[Sample]:
@@ -17,13 +21,14 @@ def read_labelled_paths(root: Path, path: Path, num_classes: int) -> list[Sample
 
 
 def _sample(root: Path, path: Path, number: int, line: str, num_classes: int) -> Sample:
-    file, _, label = line.replace(",", " ").rpartition(" ")
-    if not file or not label.isdecimal() or int(label) >= num_classes:
+    match = _LINE.fullmatch(line)
+    if match is None or int(match[2]) >= num_classes:
         raise ValueError(f"{path}: line {number}: expected 'path label' with a label below {num_classes}, got '{line}'")
-    place = root / file.strip()
-    if place.suffix:
-        return Sample(place.stem, place, "video", int(label), group=place.stem)
-    stem, _, num_frames = file.strip().rpartition(" ")
-    listed = root / (stem if num_frames.isdecimal() and stem else file.strip())
+    file, label = match[1], int(match[2])
+    place = root / file
+    if place.suffix in VIDEO_SUFFIXES:
+        return Sample(place.stem, place, "video", label, group=place.stem)
+    with_frames = _LINE.fullmatch(file)
+    listed = root / with_frames[1] if with_frames else place
     video, media = find_video((listed.parent,), listed.name, ".mp4")
-    return Sample(listed.name, video, media, int(label), group=listed.name)
+    return Sample(listed.name, video, media, label, group=listed.name)

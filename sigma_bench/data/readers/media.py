@@ -30,3 +30,9 @@ def find_video(folders: tuple[Path, ...], stem: str, suffix: str) -> Found:
         if (folder / stem).is_dir():
             return Found(folder / stem, "frame_folder")
     return Found(folders[0] / f"{stem}{suffix}", "video")
+
+
+def davis_size(home: Path, full: str) -> str:
+    """Name of DAVIS's folders of frames: ``480p``, or that of the full resolution where only this is there."""
+    has_480p, has_full = ((home / "JPEGImages" / name).is_dir() for name in ("480p", full))
+    return full if has_full and not has_480p else "480p"

@@ -37,4 +37,4 @@ def _write_cifar_split(path: Path, seed: int, part: str, count: int) -> None:
         "coarse_labels": [0] * count,
         "filenames": [f"{part}_{position:05d}.png" for position in range(count)],
     }
-    write_atomically(path, pickle.dumps(content, protocol=2))
+    write_atomically(path, pickle.dumps(content, protocol=4))

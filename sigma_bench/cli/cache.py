@@ -1,0 +1,64 @@
+"""``sigma-bench cache``: what features are kept on this disk, and how to be rid of them."""
+
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+import typer
+from rich.table import Table
+
+from sigma_bench.cli.console import out
+
+app = typer.Typer(help="List or remove cached features; they are computed again when they are needed.")
+OUTPUT = typer.Option(Path("results/runs"), help="Folder whose 'features' are meant.")
+ID_LENGTH = 8
+
+
+@app.command("ls")
+def ls(output: Path = OUTPUT) -> None:
+    """List what is cached, the longest unused first."""
+    from sigma_bench.protocols.block_store import cache_entries
+
+    entries = cache_entries(output / "features")
+    listing = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("id", "size", "last written", "model", "split", "from"):
+        listing.add_column(column, overflow="fold", justify="right" if column == "size" else "left")
+    for entry in entries:
+        told = entry.description
+        written = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
+        split = f"{told['split']} ({told['samples']})"
+        size = _size(entry.num_bytes)
+        listing.add_row(entry.folder.name[:ID_LENGTH], size, written, told["model"], split, told["from"])
+    out.print(listing)
+    out.print(f"{len(entries)} entries, {_size(sum(entry.num_bytes for entry in entries))}")
+
+
+@app.command("rm")
+def rm(
+    names: list[str] = typer.Argument(None, metavar="ID...", help="Beginnings of ids as 'cache ls' shows them."),
+    model: str = typer.Option(None, help="Everything of this model."),
+    everything: bool = typer.Option(False, "--all", help="Everything."),
+    output: Path = OUTPUT,
+) -> None:
+    """Remove cached features."""
+    from sigma_bench.protocols.block_store import cache_entries
+
+    entries = cache_entries(output / "features")
+    wanted = [
+        entry
+        for entry in entries
+        if everything
+        or (model is not None and entry.description["model"] == model)
+        or any(entry.folder.name.startswith(name) for name in names or [])
+    ]
+    if not wanted:
+        raise ValueError(
+            f"{output / 'features'}: none of the {len(entries)} entries is meant; name ids, --model or --all"
+        )
+    for entry in wanted:
+        shutil.rmtree(entry.folder)
+    out.print(f"removed {len(wanted)} entries, {_size(sum(entry.num_bytes for entry in wanted))}")
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 2**20:.1f} MiB" if num_bytes < 2**30 else f"{num_bytes / 2**30:.1f} GiB"

@@ -1,0 +1,49 @@
+"""``sigma-bench check``: does a model or a task of your own keep its contract?"""
+
+from pathlib import Path
+
+import typer
+from rich.markup import escape
+
+from sigma_bench.cli.console import out
+from sigma_bench.specs import catalogue
+
+
+def check(
+    target: str = typer.Argument(
+        ..., help="A model (file, folder, module:function, control) or a task file (a path ending in .yaml)."
+    ),
+    data: Path = typer.Option(None, help="For a task: also look whether its dataset is below this root."),
+) -> None:
+    """Try a model on synthetic clips, or read a task file as an evaluation would; exit code 1 when something fails."""
+    if target.endswith(".yaml"):
+        _check_task(target, data)
+        return
+    from sigma_bench.models.contract import check_encoder
+    from sigma_bench.models.zoo import load_encoder
+
+    encoder = load_encoder(target)
+    card = encoder.card
+    out.print(f"[bold]{escape(card.model)}[/]  {card.num_frames} frames of {card.image_size} px, {card.family}")
+    failed = 0
+    for question, passed, found in check_encoder(encoder):
+        failed += not passed
+        out.print(f"{'[green]ok[/]   ' if passed else '[red]fails[/]'} {question}: {found}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _check_task(target: str, data: Path | None) -> None:
+    from sigma_bench.specs.fingerprint import task_fingerprint
+
+    task = catalogue.resolve(catalogue.load_task(target))
+    out.print(f"[green]ok[/]    {task.task}: {task.protocol.protocol} on {task.dataset.title}, {task.folds} splits")
+    out.print(f"[green]ok[/]    fingerprint {task_fingerprint(task)}, metrics {', '.join(task.protocol.metrics)}")
+    if data is None:
+        return
+    from sigma_bench.data.catalogue import open_dataset
+    from sigma_bench.protocols.job import runner
+
+    for split in runner(task).splits(open_dataset(task.dataset, data), task):
+        found = len(split.samples) - len(split.missing)
+        out.print(f"[green]ok[/]    {split.name}: expected {split.expected}, found {found}")

@@ -1,0 +1,57 @@
+"""``sigma-bench compare``: is one model better than another, on which tasks, and on which samples?"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.table import Table
+
+from sigma_bench.cli.console import out
+
+if TYPE_CHECKING:
+    from sigma_bench.leaderboard.comparison import Comparison, Difference
+
+
+def compare(
+    first: str = typer.Argument(..., help="Model name, as in a table."),
+    second: str = typer.Argument(..., help="Another model name."),
+    output: Path = typer.Option(Path("results/demo"), help="Folder that holds records and predictions."),
+    samples: int = typer.Option(5, min=0, help="Samples to list per task, those on which the two differ most."),
+) -> None:
+    """Paired bootstrap over test units (source videos, people, sequences), per task and over all common tasks."""
+    from sigma_bench.cli.table import stored_records
+    from sigma_bench.leaderboard.comparison import compare as run
+    from sigma_bench.leaderboard.fill import predictions_of
+    from sigma_bench.records.store import Store
+
+    records = [record for _, record in stored_records(output)]
+    result = run(records, first, second, predictions_of(Store(output)), num_samples=samples)
+    out.print(_listing(result))
+    if result.left_out:
+        out.print(f"of one of the two only: {', '.join(result.left_out)}", soft_wrap=True)
+    for task in result.tasks:
+        if task.differing:
+            out.print(f"\n[bold]{task.task}[/]  {task.metric} of {result.first} and {result.second}")
+        for name, a, b in task.differing:
+            out.print(f"  {name}  {a:.3g}  {b:.3g}", markup=False)
+
+
+def _listing(result: "Comparison") -> Table:
+    listing = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("task", "metric", result.first, result.second, "difference", "95 % interval", "units", "better"):
+        listing.add_column(
+            column, justify="left" if column in ("task", "metric", "better") else "right", overflow="fold"
+        )
+    for task in result.tasks:
+        scores = (f"{100 * task.first:.1f}", f"{100 * task.second:.1f}")
+        listing.add_row(task.task, task.metric, *scores, *_words(task.difference, result))
+    listing.add_section()
+    listing.add_row("mean over tasks", "", "", "", *_words(result.overall, result), style="bold")
+    return listing
+
+
+def _words(difference: "Difference", result: "Comparison") -> tuple[str, ...]:
+    better = result.first if difference.value > 0 else result.second
+    verdict = "neither" if difference.is_tie else better
+    ends = f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}"
+    return f"{100 * difference.value:+.1f}", ends, f"{difference.num_units}", verdict

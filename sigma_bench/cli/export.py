@@ -1,0 +1,31 @@
+"""``sigma-bench export``: from records to a folder that can be attached to a paper."""
+
+from pathlib import Path
+
+import typer
+
+from sigma_bench.cli.console import out
+
+
+def export(
+    folder: Path = typer.Argument(..., help="Folder to write; must not exist yet."),
+    board: list[str] = typer.Option([], help="Board names; default: every board that a record fits."),
+    output: Path = typer.Option(Path("results/demo"), help="Folder that holds records and predictions."),
+    predictions: bool = typer.Option(True, help="Copy predictions too, so that the folder can be verified by itself."),
+) -> None:
+    """Write tables (.tex, .md, .csv, .jsonl, MTEB's layout), figures (.pdf, .png), records and a manifest."""
+    from sigma_bench.cli.table import stored_records, training_histories
+    from sigma_bench.leaderboard.bundle import write_bundle
+    from sigma_bench.leaderboard.fill import fill
+    from sigma_bench.records.store import Store
+    from sigma_bench.specs.board import board_names, load_board
+
+    store, records = Store(output), stored_records(output)
+    measured = {record.task.task for _, record in records}
+    boards = [load_board(name) for name in board or board_names()]
+    fitting = [b for b in boards if board or any(column.task in measured for column in b.columns)]
+    if not fitting:
+        raise ValueError(f"{output}: no board has a column for these records; see results/boards")
+    filled = [fill(b, store, records) for b in fitting]
+    files = write_bundle(folder, filled, store, training_histories(output), with_predictions=predictions)
+    out.print(f"{len(files)} files of the boards {', '.join(b.name for b in fitting)} in {folder}", soft_wrap=True)

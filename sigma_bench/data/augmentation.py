@@ -1,0 +1,107 @@
+"""Augmentation of a training clip: every frame of it is treated alike, every clip differently (VideoMAE's order).
+
+RandAugment and random erasing are timm's, which draw from the interpreter's global streams: these are seeded for
+every frame with the clip's own number and put back afterwards.
+
+Differs from the release: crops are resized with antialiasing, and before normalisation instead of after it.
+
+Shapes: T frames, C colours, H W pixels.
+"""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from timm.data.auto_augment import rand_augment_transform
+from timm.data.random_erasing import RandomErasing
+from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as F
+
+from sigma_bench.data.crops import random_area_box
+from sigma_bench.data.transforms import channels_first, normalised_image, short_side
+from sigma_bench.specs.supervised import AreaCrop, Augmentation, ShortSideCrop
+
+Colour = tuple[float, float, float]
+
+
+def augmented_clip(
+    frame_THWC: np.ndarray, augmentation: Augmentation, size: int, mean: Colour, std: Colour, rng: np.random.Generator
+) -> Tensor:
+    """One augmented and normalised clip, (C, T, size, size) float32, of uint8 frames."""
+    if augmentation.rand_augment is not None:
+        frame_THWC = rand_augmented(frame_THWC, augmentation.rand_augment, mean, seed_of(rng))
+    frame_TCHW = random_crop(channels_first(frame_THWC), augmentation.cut, size, rng)
+    if rng.random() < augmentation.flip_probability:
+        frame_TCHW = F.horizontal_flip(frame_TCHW)
+    value_TCHW = normalised_image(frame_TCHW, mean, std)
+    return erased(value_TCHW, augmentation.erasing_probability, seed_of(rng)).transpose(0, 1)
+
+
+def rand_augmented(frame_THWC: np.ndarray, config: str, mean: Colour, seed: int) -> np.ndarray:
+    """The same operations of RandAugment, with the same strength, on every frame."""
+    operations, changed = _rand_augment(config, mean), []
+    for frame_HWC in frame_THWC:
+        with seeded(seed):
+            changed.append(np.asarray(operations(Image.fromarray(frame_HWC))))
+    return np.stack(changed)
+
+
+def random_crop(frame_TCHW: Tensor, cut: AreaCrop | ShortSideCrop, size: int, rng: np.random.Generator) -> Tensor:
+    """The same random square of every frame, (T, C, size, size)."""
+    if isinstance(cut, AreaCrop):
+        height, width = frame_TCHW.shape[-2:]
+        box = random_area_box(height, width, cut.area, rng)
+        return F.resized_crop(frame_TCHW, *box, [size, size], InterpolationMode.BILINEAR, antialias=True)
+    low, high = cut.scale
+    frame_TCHW = short_side(frame_TCHW, round(size / rng.uniform(1 / high, 1 / low)))
+    height, width = frame_TCHW.shape[-2:]
+    top, left = int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1))
+    return frame_TCHW[..., top : top + size, left : left + size]
+
+
+def erased(value_TCHW: Tensor, probability: float, seed: int) -> Tensor:
+    """Perhaps one box of noise, at the same place in every frame."""
+    erase = RandomErasing(probability, mode="pixel", device="cpu")
+    with seeded(seed):
+        return erase(value_TCHW.flatten(0, 1)).view(value_TCHW.shape)
+
+
+def seed_of(rng: np.random.Generator) -> int:
+    """A number that continues a stream where only a seed is taken."""
+    return int(rng.integers(2**32))
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Python's, NumPy's and torch's global streams start from ``seed`` in the block, and go on after it as before."""
+    before = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])
+
+
+@lru_cache(maxsize=8)
+def _rand_augment(config: str, mean: Colour) -> Any:
+    """timm's transform; uncovered corners get the mean colour.
+
+    Raises:
+        ValueError: not one of timm's configurations.
+    """
+    try:
+        return rand_augment_transform(config, {"img_mean": tuple(round(255 * value) for value in mean)})
+    except (AssertionError, ValueError, IndexError) as error:
+        raise ValueError(
+            f"rand_augment '{config}': not as timm spells it, such as 'rand-m7-n4-mstd0.5-inc1'"
+        ) from error

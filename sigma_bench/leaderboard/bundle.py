@@ -1,0 +1,96 @@
+"""A folder to attach to a paper: tables, figures, records and a manifest with the digest of every file."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from sigma_bench import __version__
+from sigma_bench.leaderboard.exports import jsonl, table_files
+from sigma_bench.leaderboard.figures import draw_scores, draw_training, saved
+from sigma_bench.leaderboard.fill import Filled
+from sigma_bench.leaderboard.latex import latex_document
+from sigma_bench.leaderboard.mteb import mteb_files
+from sigma_bench.records.record import Record
+from sigma_bench.records.store import Store, write_atomically
+
+MANIFEST = "manifest.json"
+Curves = Mapping[str, Sequence[Mapping[str, float]]]
+
+
+def write_bundle(
+    folder: Path, boards: Sequence[Filled], store: Store, curves: Curves, *, with_predictions: bool
+) -> list[str]:
+    """Write the folder; the same records give the same bytes.
+
+    Args:
+        folder: must not exist, or be empty.
+        boards: filled boards.
+        store: where the records come from.
+        curves: training log per model; may be empty.
+        with_predictions: copy the stored predictions too, so that the folder can be verified by itself.
+
+    Returns:
+        The files, relative to the folder.
+
+    Raises:
+        ValueError: something is in the folder already, or it cannot be written.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder}: not empty; choose a new folder")
+    files = _tables(boards) | _figures(boards, curves) | _records(boards, store, with_predictions)
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+    manifest = {
+        "sigma_bench": __version__,
+        "boards": [filled.table.name for filled in boards],
+        "verify": "sigma-bench verify <this folder>",
+        "files": {
+            name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+            for name, content in sorted(files.items())
+        },
+    }
+    write_atomically(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+    return [*sorted(files), MANIFEST]
+
+
+def _tables(boards: Sequence[Filled]) -> dict[str, bytes]:
+    texts: dict[str, str] = {}
+    for filled in boards:
+        name = filled.table.name
+        texts |= {f"tables/{file}": text for file, text in table_files(filled.table, name).items()}
+        texts[f"tables/{name}_long.jsonl"] = jsonl(filled.long)
+    names = [f"{filled.table.name}.tex" for filled in boards]
+    texts["tables/preview.tex"] = latex_document([filled.table for filled in boards], names)
+    texts |= {f"mteb/{path}": text for path, text in mteb_files(r for _, r in _chosen(boards)).items()}
+    return {name: text.encode() for name, text in texts.items()}
+
+
+def _figures(boards: Sequence[Filled], curves: Curves) -> dict[str, bytes]:
+    drawn: dict[str, Callable[[], Figure]] = {
+        f"{filled.table.name}_scores": partial(draw_scores, filled.table) for filled in boards if filled.records
+    }
+    if curves:
+        drawn["training"] = partial(draw_training, curves)
+    files: dict[str, bytes] = {}
+    for name, draw in drawn.items():
+        files |= {f"figures/{name}.pdf": saved(draw, "pdf"), f"figures/{name}.png": saved(draw, "png")}
+    return files
+
+
+def _records(boards: Sequence[Filled], store: Store, with_predictions: bool) -> dict[str, bytes]:
+    """Record files as they are, below the folder names of a store; predictions where wanted."""
+    files = {}
+    for path, record in _chosen(boards):
+        files[path.relative_to(store.root).as_posix()] = path.read_bytes()
+        if with_predictions:
+            files[record.predictions.file] = (store.root / record.predictions.file).read_bytes()
+    return files
+
+
+def _chosen(boards: Sequence[Filled]) -> list[tuple[Path, Record]]:
+    """Every record behind any of the boards, once."""
+    return list({path: (path, record) for filled in boards for path, record in filled.records}.values())

@@ -1,0 +1,221 @@
+"""Comparison of models by the paired bootstrap over test units, from stored predictions.
+
+Two models that were scored on the same samples share what makes a sample easy or hard, so their difference is known
+much better than either score.  Every model of a task is computed on the same resamples of units (source videos, people,
+sequences); a difference whose interval holds zero is a tie.  Unlike overlap of two intervals, which misses real
+differences, this is the test that belongs to paired data (Efron and Tibshirani 1993; Koehn, EMNLP 2004).
+
+Differences are oriented: positive means that the first model is better, also where lower is better.
+Shapes: S samples, R replicates.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sigma_bench.leaderboard.select import reported_split
+from sigma_bench.metrics.uncertainty import Resampling, interval_ends
+from sigma_bench.records.record import Record
+from sigma_bench.records.scoring import METRICS, Arrays, units_of
+from sigma_bench.specs.fingerprint import digest
+
+REPLICATES = 2000
+LEVEL = 0.95
+Load = Callable[[Record], Arrays | None]
+"""Predictions of a record; None where they are not there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Resampled:
+    """One model on one metric of one task: its score, and its score on every resample; seeds are pooled by mean."""
+
+    value: float
+    value_R: NDArray[np.float64]
+    num_units: int
+    samples: str
+    """Digest of ids and groups; only models with the same one are paired."""
+    higher_is_better: bool
+    of_sample: Mapping[str, float] | None
+    """Mean over seeds of each sample's own number, where the metric is a mean of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """First model minus second, as a fraction, oriented so that positive is better."""
+
+    value: float
+    low: float
+    high: float
+    num_units: int
+
+    @property
+    def is_tie(self) -> bool:
+        """The interval holds zero: the test samples do not tell the two apart."""
+        return self.low <= 0 <= self.high
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskComparison:
+    """Two models on the first metric of one task."""
+
+    task: str
+    metric: str
+    first: float
+    second: float
+    difference: Difference
+    differing: tuple[tuple[str, float, float], ...]
+    """Samples on which they differ most: id, number of the first, number of the second model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Two models on all tasks that both were measured on."""
+
+    first: str
+    second: str
+    tasks: tuple[TaskComparison, ...]
+    overall: Difference
+    """Of the mean over the tasks."""
+    left_out: tuple[str, ...]
+    """Tasks of one of the two only."""
+
+
+def compare(records: Iterable[Record], first: str, second: str, load: Load, *, num_samples: int = 10) -> Comparison:
+    """Compare two models by name.
+
+    Args:
+        records: any records; those of the two models are used, several seeds of a task are pooled.
+        load: gives the predictions of a record.
+        num_samples: how many differing samples to list per task.
+
+    Raises:
+        ValueError: a model without records, no task in common, missing predictions, or a task that the two did under
+            other protocols or on other samples.
+    """
+    by_task: dict[str, dict[str, list[Record]]] = {}
+    for record in {digest(record.key()): record for record in records}.values():  # an evaluation done twice counts once
+        if record.model.model in (first, second):
+            by_task.setdefault(record.task.task, {}).setdefault(record.model.model, []).append(record)
+    for name in (first, second):
+        if not any(name in models for models in by_task.values()):
+            raise ValueError(f"there is no record of a model '{name}' here")
+    common = {task: models for task, models in sorted(by_task.items()) if len(models) == len({first, second})}
+    if not common:
+        raise ValueError(f"{first} and {second} have no task in common, so there is nothing to compare")
+    pairs = {task: _pair(task, models[first], models[second], load) for task, models in common.items()}
+    return Comparison(
+        first=first,
+        second=second,
+        tasks=tuple(
+            _task_comparison(task, common[task][first][0].task.protocol.metrics[0], a, b, num_samples)
+            for task, (a, b) in pairs.items()
+        ),
+        overall=mean_difference([a for a, _ in pairs.values()], [b for _, b in pairs.values()]),
+        left_out=tuple(task for task in sorted(by_task) if task not in common),
+    )
+
+
+def resample(records: Sequence[Record], metric: str, load: Load) -> Resampled | None:
+    """One model's records of one task, one per seed, on the resamples that belong to the task's samples.
+
+    None where predictions are missing, the metric is unknown, or seeds were scored on different samples.
+    """
+    stored = [load(record) for record in records]
+    known = [_by_id(arrays) for arrays in stored if arrays is not None]
+    if len(known) < len(records) or metric not in METRICS:
+        return None
+    names = {_samples(arrays) for arrays in known}
+    units = units_of(records[0].task.protocol, known[0])
+    if len(names) > 1 or len(np.unique(units)) < 2:
+        return None
+    entry = METRICS[metric]
+    resampling = Resampling(units, replicates=REPLICATES, rng=_rng(records[0], names))
+    prepared, everything = [entry.prepare(arrays) for arrays in known], np.arange(len(units))
+    own_S = [np.asarray(own, np.float64) for arrays in known if (own := entry.of_sample(arrays)) is not None]
+    return Resampled(
+        value=float(np.mean([entry.statistic(arrays, everything) for arrays in prepared])),
+        value_R=np.mean(
+            [resampling.means(value_S) for value_S in own_S]
+            or [resampling.values(lambda index, a=arrays: entry.statistic(a, index)) for arrays in prepared],  # type: ignore[misc]
+            axis=0,
+        ),
+        num_units=resampling.num_units,
+        samples=names.pop(),
+        higher_is_better=entry.higher_is_better,
+        of_sample=dict(zip(map(str, known[0]["ids"]), map(float, np.mean(own_S, axis=0)), strict=True))
+        if own_S
+        else None,
+    )
+
+
+def mean_difference(first: Sequence[Resampled], second: Sequence[Resampled], *, level: float = LEVEL) -> Difference:
+    """Difference of two models' means over tasks; tasks on the same samples are resampled together.
+
+    The few units of the smallest task decide how far the interval is expanded.
+    """
+    signs = [1.0 if a.higher_is_better else -1.0 for a in first]
+    pairs = list(zip(signs, first, second, strict=True))
+    num_units = min(a.num_units for a in first)
+    difference_R = np.mean([sign * (a.value_R - b.value_R) for sign, a, b in pairs], axis=0)
+    low, high = interval_ends(difference_R, num_units=num_units, level=level)
+    value = float(np.mean([sign * (a.value - b.value) for sign, a, b in pairs]))
+    return Difference(value=value, low=low, high=high, num_units=num_units)
+
+
+def are_paired(first: Resampled | None, second: Resampled | None) -> bool:
+    """Both have predictions, of the same samples."""
+    return first is not None and second is not None and first.samples == second.samples
+
+
+def _pair(task: str, first: list[Record], second: list[Record], load: Load) -> tuple[Resampled, Resampled]:
+    metric = first[0].task.protocol.metrics[0]
+    if len({record.fingerprint for record in (*first, *second)}) > 1:
+        raise ValueError(f"{task}: was done under different protocols, so the scores cannot be compared")
+    a, b = resample(first, metric, load), resample(second, metric, load)
+    for records, found in ((first, a), (second, b)):
+        if found is None:
+            raise ValueError(
+                f"{task}: {metric} of {records[0].model.model} cannot be compared, since its predictions are not "
+                "beside the records, or its seeds were scored on different samples"
+            )
+    assert a is not None and b is not None
+    if not are_paired(a, b):
+        raise ValueError(f"{task}: the two models were scored on different samples")
+    return a, b
+
+
+def _task_comparison(task: str, metric: str, a: Resampled, b: Resampled, num_samples: int) -> TaskComparison:
+    both: list[tuple[str, float, float]] = []
+    if a.of_sample is not None and b.of_sample is not None:
+        both = [(name, value, b.of_sample[name]) for name, value in a.of_sample.items() if value != b.of_sample[name]]
+    both.sort(key=lambda entry: (-abs(entry[1] - entry[2]), entry[0]))
+    return TaskComparison(
+        task=task,
+        metric=metric,
+        first=a.value,
+        second=b.value,
+        difference=mean_difference([a], [b]),
+        differing=tuple(both[:num_samples]),
+    )
+
+
+def _by_id(stored: Arrays) -> dict[str, NDArray[Any]]:
+    """Arrays with one entry per sample, in the order of ids; the others as they are."""
+    order_S = np.argsort(stored["ids"], kind="stable")
+    size = len(order_S)
+    return {
+        name: array[order_S] if len(np.shape(array)) and len(array) == size else array for name, array in stored.items()
+    }
+
+
+def _samples(stored: Arrays) -> str:
+    return digest([list(map(str, stored["ids"])), list(map(str, stored["groups"]))])
+
+
+def _rng(record: Record, names: set[str]) -> np.random.Generator:
+    """The same for every task on the same files, so that what two tasks share is resampled together."""
+    manifest = reported_split(record.data).manifest_sha256
+    return np.random.default_rng(int(digest([manifest, sorted(names)])[:16], 16))

@@ -1,0 +1,60 @@
+"""Exports: a board as files, its cells as CSV, the long table as JSON Lines for pandas."""
+
+import csv
+import io
+import json
+
+import pandas as pd
+
+from sigma_bench.leaderboard.board_table import BoardTable, Cell, PublishedRow
+from sigma_bench.leaderboard.latex import latex
+from sigma_bench.leaderboard.render import markdown
+
+_CSV_COLUMNS = (
+    *("board", "origin", "model", "task", "metric", "value", "low", "high"),
+    *("num_seeds", "seed_std", "among_best", "record_ids", "source"),
+)
+
+
+def table_files(table: BoardTable, stem: str) -> dict[str, str]:
+    """A board as Markdown, CSV and LaTeX: file name and content."""
+    return {f"{stem}.md": markdown(table), f"{stem}.csv": csv_text(table), f"{stem}.tex": latex(table)}
+
+
+def csv_text(table: BoardTable) -> str:
+    """Long format, one line per filled cell: fractions in full precision, record ids separated by spaces."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(_CSV_COLUMNS)
+    for row in table.rows:
+        for column, cell in zip(table.columns, row.cells, strict=True):
+            if cell is not None:
+                writer.writerow((table.name, "measured", row.model, column.task, column.metric, *_csv_cell(cell), None))
+        if row.mean is not None:
+            mean = (table.name, "measured", row.model, "mean", "mean", row.mean, *(None,) * 7)
+            writer.writerow(mean)
+    for published in table.published:
+        quantities = [(c.task or f"{c.group} {c.label}", c.metric) for c in table.columns] + [("mean", "mean")]
+        for (task, metric), value in zip(quantities, (*published.values, published.mean), strict=True):
+            if value is not None:
+                place = (table.name, published.origin, _full_label(published), task, metric)
+                writer.writerow((*place, value, *(None,) * 6, published.source))
+    return stream.getvalue()
+
+
+def jsonl(table: pd.DataFrame) -> str:
+    """The long table of ``select``, one score a line: ``pandas.read_json(path, lines=True)`` reads it."""
+    lines = table.astype(object).where(table.notna(), None).to_dict(orient="records")
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+
+
+def _full_label(row: PublishedRow) -> str:
+    """A published row's label with everything that tells it from others: ``VideoMAE (vit_s, ssv2, 2400, no)``."""
+    told = {"method"} if "backbone" in row.about else {"method", "backbone"}
+    more = ", ".join(cell for key, cell in row.cells.items() if cell and key not in told)
+    return f"{row.label} ({more})" if more else row.label
+
+
+def _csv_cell(cell: Cell) -> tuple[object, ...]:
+    best, ids = str(cell.among_best).lower(), " ".join(cell.record_ids)
+    return cell.value, cell.low, cell.high, cell.num_seeds, cell.seed_std, best, ids

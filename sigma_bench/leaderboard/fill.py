@@ -1,0 +1,79 @@
+"""From a folder of records to a filled board: the one way that tables, pages and exports come about."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from sigma_bench.leaderboard.aggregate import aggregate
+from sigma_bench.leaderboard.board_table import BoardTable
+from sigma_bench.leaderboard.comparison import Load, Resampled, resample
+from sigma_bench.leaderboard.select import record_id, select
+from sigma_bench.records.published import PublishedScore, load_published, read_published
+from sigma_bench.records.record import Record
+from sigma_bench.records.scoring import Arrays
+from sigma_bench.records.store import Store
+from sigma_bench.specs.board import Board
+
+IMPORTED = "imported"
+"""Folder beside the records that holds imported numbers, one CSV file per source."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A board and what it was made from."""
+
+    table: BoardTable
+    long: pd.DataFrame
+    """One row per score."""
+    records: tuple[tuple[Path, Record], ...]
+    """Those that stand in the table."""
+
+
+def fill(board: Board, store: Store, records: Iterable[tuple[Path, Record]]) -> Filled:
+    """Fill a board from records of a store, with ties by paired bootstrap where their predictions are there.
+
+    Raises:
+        ValueError: as ``select`` and ``aggregate`` do, or predictions that are not those of their record.
+    """
+    filed = list(records)
+    long = select(filed, board)
+    by_id = {record_id(record): (path, record) for path, record in filed}
+    resamples = _resamples(long, {name: record for name, (_, record) in by_id.items()}, predictions_of(store))
+    table = aggregate(board, long, numbers_for(board, store), resamples)
+    return Filled(table, long, tuple(by_id[name] for name in table.record_ids))
+
+
+def fill_published(board: Board) -> BoardTable:
+    """A board with published numbers and nothing else, as the paper has it; declared rows are left out."""
+    return aggregate(board.model_copy(update={"rows": ()}), select([], board), numbers_for(board, None))
+
+
+def numbers_for(board: Board, store: Store | None) -> tuple[PublishedScore, ...]:
+    """The published numbers a board names, and those that were imported into a store."""
+    if board.published is None:
+        return ()
+    imported = sorted((store.root / IMPORTED).glob("*.csv")) if store else []
+    numbers = [score for path in imported for score in read_published(path, origin="imported")]
+    return (*load_published(board.published.file), *numbers)
+
+
+def predictions_of(store: Store) -> Load:
+    """Predictions of a record from a store; None where the file is not there."""
+
+    def load(record: Record) -> Arrays | None:
+        is_there = (store.root / record.predictions.file).is_file()
+        return store.load_predictions(record.predictions) if is_there else None
+
+    return load
+
+
+def _resamples(long: pd.DataFrame, records: Mapping[str, Record], load: Load) -> dict[tuple[str, str, str], Resampled]:
+    found = {}
+    for key, rows in long.groupby(["task", "metric", "model"], sort=False):
+        task, metric, model = map(str, key)
+        resampled = resample([records[name] for name in rows["record_id"]], metric, load)
+        if resampled is not None:
+            found[(task, metric, model)] = resampled
+    return found

@@ -1,0 +1,106 @@
+"""Footnotes: what a reader must know to read a table: marks, uncertainty, completeness of the data, sources."""
+
+from sigma_bench.leaderboard.board_table import BoardTable, Counts, PublishedRow
+from sigma_bench.leaderboard.numbers import DAGGER, DOUBLE_DAGGER, MISSING, percent
+
+_WORLDS = {
+    "mini": "mini world",
+    "official": "official data",
+    "user": "the user's own data",
+    "transcoded": "transcoded videos",
+}
+_ROUNDING = 0.0005 + 1e-9
+"""Half of the last digit of a printed percentage."""
+
+
+def footnotes(table: BoardTable) -> tuple[str, ...]:
+    """The notes below a table, in reading order."""
+    notes = [table.note] if table.note else []
+    if any(row.num_covered for row in table.rows):
+        notes += _measured(table)
+    elif table.rows or not table.sections:
+        notes.append("No record fits this board yet.")
+    by_dataset: dict[str, list[Counts]] = {}
+    for counts in table.counts:
+        by_dataset.setdefault(counts.dataset, []).append(counts)
+    notes += [_counts_words(dataset, counts) for dataset, counts in by_dataset.items()]
+    notes += _published(table)
+    return tuple(notes)
+
+
+def level_words(table: BoardTable) -> str:
+    """Level of the intervals: ``95 %``."""
+    return " or ".join(f"{100 * level:g} %" for level in table.levels)
+
+
+def _measured(table: BoardTable) -> list[str]:
+    notes = [f"Percent with {level_words(table)} bootstrap intervals over test units. {_bold_words(table)}"]
+    if any(cell is not None and cell.num_seeds > 1 for row in table.rows for cell in row.cells):
+        notes.append("Several seeds (n): value and interval ends are means; ± is the standard deviation over seeds.")
+    if any(row.num_covered < len(row.cells) for row in table.rows):
+        notes.append(f"{MISSING} not measured. The fraction beside a model counts its measured columns.")
+    if table.mean_label:
+        notes.append(
+            f"{table.mean_label}: of complete rows only. In front of a model its rank, 1 + the number of models whose "
+            "mean is better by a paired bootstrap; models that cannot be told apart share it."
+        )
+    elsewhere = [_WORLDS.get(world, world) for world in table.worlds if world != "official"]
+    if elsewhere and table.sections:
+        notes.append(f"Measured numbers: {' and '.join(elsewhere)}, not comparable with the published ones.")
+    if table.deltas:
+        notes.append(
+            "Measured minus published, with the measured interval. reproduced: the published number lies in the "
+            "measured interval; within: the two are that close; off: neither."
+        )
+    return notes
+
+
+def _bold_words(table: BoardTable) -> str:
+    lower = [f"{c.heading} {c.label}" for c in table.columns if c.higher_is_better is False]
+    direction = f" Lower is better in {', '.join(lower)}." if lower else ""
+    paired = [f"{c.heading} {c.label}" for c in table.columns if c.is_paired is True]
+    overlap = [f"{c.heading} {c.label}" for c in table.columns if c.is_paired is False]
+    how = "paired bootstrap over test units" if paired else "the intervals overlap"
+    if paired and overlap:
+        how += f"; where predictions are not stored ({', '.join(overlap)}), the intervals overlap"
+    bold = f"Bold: not separable from the best of its column ({how})"
+    return f"{bold}; underlined: not separable from the best of the others.{direction}"
+
+
+def _counts_words(dataset: str, counts: list[Counts]) -> str:
+    """One line per dataset; where models were measured on different files, every variant names its models."""
+    variants = []
+    for entry in counts:
+        words = f"expected {entry.num_expected}, found {entry.num_found}, scored {entry.num_scored}"
+        failed = f", {entry.num_failed} not decoded" if entry.num_failed else ""
+        models = f" ({', '.join(entry.models)})" if len(counts) > 1 else ""
+        variants.append(words + failed + models)
+    differ = " Different files:" if len({entry.manifest for entry in counts}) > 1 else ""
+    worlds = " and ".join(sorted({_WORLDS.get(entry.world, entry.world) for entry in counts}))
+    return f"{dataset} ({worlds}):{differ} {'; '.join(variants)}."
+
+
+def _published(table: BoardTable) -> list[str]:
+    printed = [row for row in table.published if row.origin == "published"]
+    imported = [row for row in table.published if row.origin == "imported"]
+    notes = []
+    if printed:
+        notes.append(f"{DAGGER} {table.published_note}")
+        notes.append("Published rows: bold the best, underlined the second best of a section and backbone.")
+    for row in table.published:
+        notes += _mean_words(table, row)
+    if imported:
+        notes.append(f"{DOUBLE_DAGGER} imported by the user; neither measured here nor checked")
+    for mark, rows in ((DAGGER, printed), (DOUBLE_DAGGER, imported)):
+        for source in dict.fromkeys(row.source for row in rows):
+            labels = dict.fromkeys(row.label for row in rows if row.source == source)
+            notes.append(f"{mark} {', '.join(labels)}: {source}")
+    return notes
+
+
+def _mean_words(table: BoardTable, row: PublishedRow) -> list[str]:
+    """A printed mean that its printed numbers do not give."""
+    if row.mean is None or row.recomputed_mean is None or abs(row.mean - row.recomputed_mean) <= _ROUNDING:
+        return []
+    computed = f"{100 * row.recomputed_mean:.3f}".rstrip("0")
+    return [f"{row.label}: the {table.mean_label} is printed as {percent(row.mean)}; its numbers give {computed}."]

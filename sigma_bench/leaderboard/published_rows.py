@@ -1,0 +1,153 @@
+"""Published numbers as rows in sections, in the layout of the table they were printed in."""
+
+import statistics
+from collections.abc import Sequence
+
+from sigma_bench.leaderboard.board_table import Mark, PublishedRow, PublishedSection
+from sigma_bench.records.published import PublishedScore
+from sigma_bench.specs.board import Board, PublishedColumn, PublishedRows
+
+_WORDS = {
+    **{"vit_s": "ViT-S", "vit_b": "ViT-B", "vit_l": "ViT-L", "swin_b": "Swin-B", "swin_l": "Swin-L"},
+    **{"mvitv1_b": "MViTv1-B", "resnet101": "ResNet-101"},
+    **{"in1k": "IN-1K", "in21k": "IN-21K", "k400": "K400", "ssv2": "SSv2", "in1k+k400": "IN-1K + K400"},
+    **{"yes": "✓", "no": ""},
+}
+IMPORTED = "Imported"
+
+
+def published_sections(board: Board, scores: Sequence[PublishedScore]) -> tuple[PublishedSection, ...]:
+    """The board's sections, then one of imported numbers that fit its columns; sections without a row are left out.
+
+    Raises:
+        ValueError: a column or section without any number, or two numbers for one cell.
+    """
+    shown = board.published
+    if shown is None or not scores:
+        return ()
+    columns = [column.published for column in board.columns]
+    printed = [score for score in scores if score.origin == "published"]
+    for column in columns:
+        if column is not None and not any(_fits(score, column) for score in printed):
+            raise ValueError(f"board '{board.name}': {shown.file} has no number for {_place(column)}")
+    sections = []
+    for section in shown.sections:
+        chosen = [s for s in printed if all(_cell(s, key) in allowed for key, allowed in section.where.items())]
+        rows = _rows(board, shown, columns, chosen)
+        if not rows:
+            raise ValueError(f"board '{board.name}': {shown.file} has no number for the section '{section.title}'")
+        sections.append(PublishedSection(title=section.title, rows=rows))
+    imported = _rows(board, shown, columns, [score for score in scores if score.origin == "imported"])
+    return (*sections, *((PublishedSection(title=IMPORTED, rows=imported),) if imported else ()))
+
+
+def _rows(
+    board: Board, shown: PublishedRows, columns: list[PublishedColumn | None], scores: list[PublishedScore]
+) -> tuple[PublishedRow, ...]:
+    """One row per identity that has a number in any column, in the order of the file."""
+    mean = board.mean.published if board.mean else None
+    fitting = [score for score in scores if any(c is not None and _fits(score, c) for c in (*columns, mean))]
+    by_identity: dict[tuple[str, ...], list[PublishedScore]] = {}
+    for score in fitting:
+        identity = (score.source, *(_cell(score, key) for key in shown.identity))
+        by_identity.setdefault(identity, []).append(score)
+    rows = [_row(board, shown, columns, of_row) for of_row in by_identity.values()]
+    return _marked(rows, [_is_higher_better(fitting, column) for column in columns])
+
+
+def _row(
+    board: Board, shown: PublishedRows, columns: list[PublishedColumn | None], scores: list[PublishedScore]
+) -> PublishedRow:
+    found = [None if column is None else _only(column, scores) for column in columns]
+    mean = _only(board.mean.published, scores) if board.mean and board.mean.published else None
+    cells: dict[str, str] = {key: _cell(scores[0], key) for key in shown.identity}
+    backbone = "backbone" in cells and "backbone" not in board.about
+    label = scores[0].method + (f" {_words(cells['backbone'])}" if backbone else "")
+    return PublishedRow(
+        label=label,
+        about={key: _words(cells.get(key, "")) for key in board.about},
+        cells=cells,
+        values=tuple(None if score is None else score.value for score in found),
+        marks=(None,) * len(found),
+        mean=None if mean is None else mean.value,
+        mean_mark=None,
+        recomputed_mean=_mean(found) if board.mean else None,
+        source=_sources([score for score in (*found, mean) if score is not None]),
+        origin=scores[0].origin,
+    )
+
+
+def _mean(scores: list[PublishedScore | None]) -> float | None:
+    """SEVERE's rule: the mean over all columns, an error e counted as 1 - e; None for an incomplete row."""
+    values = [None if s is None else s.value if s.higher_is_better else 1 - s.value for s in scores]
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if len(known) == len(scores) else None
+
+
+def _marked(rows: list[PublishedRow], higher_is_better: list[bool]) -> tuple[PublishedRow, ...]:
+    """Best and second best per column, among rows of one backbone."""
+    marks = [_marks([row.values[i] for row in rows], rows, higher) for i, higher in enumerate(higher_is_better)]
+    mean_marks = _marks([row.mean for row in rows], rows, True)
+    return tuple(
+        PublishedRow(**{**vars(row), "marks": tuple(column[i] for column in marks), "mean_mark": mean_marks[i]})
+        for i, row in enumerate(rows)
+    )
+
+
+def _marks(values: list[float | None], rows: list[PublishedRow], higher_is_better: bool) -> list[Mark | None]:
+    marks: list[Mark | None] = []
+    for value, row in zip(values, rows, strict=True):
+        peers = [
+            other
+            for other, its_row in zip(values, rows, strict=True)
+            if other is not None and its_row.cells.get("backbone") == row.cells.get("backbone")
+        ]
+        order = sorted(set(peers), reverse=higher_is_better)
+        is_best, is_second = value in order[:1], value in order[1:2]
+        marks.append("best" if is_best and len(peers) > 1 else "second" if is_second and len(peers) > 2 else None)
+    return marks
+
+
+def _is_higher_better(scores: list[PublishedScore], column: PublishedColumn | None) -> bool:
+    return all(score.higher_is_better for score in scores if column is not None and _fits(score, column))
+
+
+def _only(column: PublishedColumn, scores: list[PublishedScore]) -> PublishedScore | None:
+    matches = [score for score in scores if _fits(score, column)]
+    if len(matches) > 1:
+        raise ValueError(
+            f"{len(matches)} published numbers of {matches[0].method} fit {_place(column)}; tell them apart with the "
+            "section's 'where' or with 'identity' (pretrain_data, pretrain_epochs, extra_data, motion_guided)"
+        )
+    return matches[0] if matches else None
+
+
+def _fits(score: PublishedScore, column: PublishedColumn) -> bool:
+    place = (score.table, score.task, score.dataset, score.metric)
+    return place == (column.table, column.task, column.dataset, column.metric)
+
+
+def _place(column: PublishedColumn) -> str:
+    return f"table {column.table}, task {column.task}, dataset {column.dataset}, metric {column.metric}"
+
+
+def _cell(score: PublishedScore, name: str) -> str:
+    """A cell as the CSV file writes it."""
+    value = getattr(score, name)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
+
+
+def _words(cell: str) -> str:
+    return _WORDS.get(cell, cell)
+
+
+def _sources(scores: list[PublishedScore]) -> str:
+    """Paper, tables and pretraining data of a row's numbers: ``Paper: table frozen (pretrained on k400)``."""
+    tables: dict[str, dict[str, None]] = {}
+    for score in scores:
+        data = f"pretrained on {score.pretrain_data}" if score.pretrain_data else "pretraining data not stated"
+        data = "supervised" if score.pretrain_data == "supervised" else data
+        tables.setdefault(score.source, {})[f"table {score.table} ({data})"] = None
+    return "; ".join(f"{source}: {', '.join(places)}" for source, places in tables.items())

@@ -1,0 +1,65 @@
+"""Clusters of samples against their classes.
+
+Accuracy after the one-to-one assignment that gets most samples right (the Hungarian-matched cluster evaluation), after
+giving every cluster the class that fills most of it (purity), and two measures that need no assignment.  The released
+code of SIGMA has none of them for clips.
+
+Shapes: S samples, G classes present, P clusters present.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+from sigma_bench.metrics.matching import NO_LABEL
+
+Labels = NDArray[np.integer]
+
+
+def hungarian_labels(truth_S: Labels, cluster_S: Labels) -> Labels:
+    """Class that each sample's cluster is matched to one-to-one, (S,), so that most samples are right.
+
+    Clusters beyond the number of classes present are matched to nothing (``NO_LABEL``), classes beyond the number of
+    clusters to no cluster.
+
+    Raises:
+        ValueError: different lengths, or no sample.
+    """
+    class_G, count_GP, place_S = _counts(truth_S, cluster_S)
+    rows, columns = linear_sum_assignment(count_GP, maximize=True)
+    label_P = np.full(count_GP.shape[1], NO_LABEL, dtype=np.int64)
+    label_P[columns] = class_G[rows]
+    return label_P[place_S]
+
+
+def majority_labels(truth_S: Labels, cluster_S: Labels) -> Labels:
+    """Class that fills most of each sample's cluster, (S,); on a tie the lowest.  Several clusters may share one.
+
+    Raises:
+        ValueError: different lengths, or no sample.
+    """
+    class_G, count_GP, place_S = _counts(truth_S, cluster_S)
+    label_S: Labels = class_G[count_GP.argmax(0)][place_S]
+    return label_S
+
+
+def nmi(truth_S: Labels, cluster_S: Labels) -> float:
+    """Mutual information over the arithmetic mean of both entropies, 0 to 1."""
+    return float(normalized_mutual_info_score(truth_S, cluster_S, average_method="arithmetic"))
+
+
+def ari(truth_S: Labels, cluster_S: Labels) -> float:
+    """Rand index adjusted for chance (Hubert and Arabie 1985): 0 in expectation for random clusters, at most 1."""
+    return float(adjusted_rand_score(truth_S, cluster_S))
+
+
+def _counts(truth_S: Labels, cluster_S: Labels) -> tuple[Labels, Labels, NDArray[np.intp]]:
+    """Classes present, samples of each class in each cluster (G, P), and the cluster's place of every sample."""
+    if truth_S.ndim != 1 or truth_S.shape != cluster_S.shape or not truth_S.size:
+        raise ValueError(f"truth has shape {truth_S.shape} and clusters have {cluster_S.shape}; give one per sample")
+    class_G, row_S = np.unique(truth_S, return_inverse=True)
+    cluster_P, place_S = np.unique(cluster_S, return_inverse=True)
+    count_GP = np.zeros((len(class_G), len(cluster_P)), np.int64)
+    np.add.at(count_GP, (row_S, place_S), 1)
+    return class_G, count_GP, place_S

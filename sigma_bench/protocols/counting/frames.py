@@ -1,0 +1,77 @@
+"""Annotated frames of videos, letterboxed, and the clips that states show of them.
+
+Shapes: N frames of a video, C colours, H W pixels; S states, F frames of a clip (T of the encoder).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sigma_bench.data.annotations import CycleBounds
+from sigma_bench.data.decoder import DecodeError
+from sigma_bench.data.decoding import open_media
+from sigma_bench.data.manifest import Sample
+from sigma_bench.data.transforms import channels_first, normalised_clip, resize
+from sigma_bench.specs.encoder_card import EncoderCard
+
+MEMORY_BYTES = 4 * 2**30
+
+
+def letterboxed(frame_NHWC: np.ndarray, size: int) -> Tensor:
+    """Long side to ``size`` (bilinear, antialiased), black bars on both sides of the rest: (N, C, size, size) uint8."""
+    frame_NCHW = channels_first(frame_NHWC)
+    height, width = frame_NCHW.shape[-2:]
+    scale = size / max(height, width)
+    frame_NCHW = resize(frame_NCHW, [max(1, round(height * scale)), max(1, round(width * scale))])
+    rest = [size - side for side in frame_NCHW.shape[-2:]]
+    bars = [rest[1] // 2, rest[1] - rest[1] // 2, rest[0] // 2, rest[0] - rest[0] // 2]
+    return F.pad(frame_NCHW, bars)
+
+
+class AnnotatedFrames:
+    """Frames from the first bound of each sample to its last, kept while they fit into memory."""
+
+    def __init__(self, samples: Sequence[Sample], size: int, memory_bytes: int = MEMORY_BYTES) -> None:
+        self._samples, self._size, self._room = samples, size, memory_bytes
+        self._kept: dict[int, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, video: int) -> Tensor:
+        """All annotated frames of a video, (N, C, H, W) uint8; DecodeError where there are not as many."""
+        if video in self._kept:
+            return self._kept[video]
+        sample = self._samples[video]
+        assert isinstance(sample.annotation, CycleBounds)
+        bounds = sample.annotation.bounds
+        frame_NCHW = letterboxed(open_media(sample).frames(range(bounds[0], bounds[-1] + 1)), self._size)
+        if frame_NCHW.nbytes <= self._room:
+            self._room -= frame_NCHW.nbytes
+            self._kept[video] = frame_NCHW
+        return frame_NCHW
+
+    def failures(self) -> dict[int, str]:
+        """Which videos cannot be read, and why; reads all of them."""
+        found = {}
+        for video in range(len(self)):
+            try:
+                self[video]
+            except DecodeError as error:
+                found[video] = str(error)
+        return found
+
+
+def clips_of(
+    frame_NCHW: Sequence[Tensor], slot_SF: np.ndarray, card: EncoderCard, padding: tuple[float, float, float]
+) -> Tensor:
+    """What each state shows of its frames, (S, C, F, H, W) normalised; ``padding`` where there is no such frame."""
+    last_S = np.array([len(frames) - 1 for frames in frame_NCHW])[:, None]
+    inside_SF = np.clip(slot_SF, 0, last_S)
+    picture = torch.stack([frames[torch.from_numpy(row)] for frames, row in zip(frame_NCHW, inside_SF, strict=True)])
+    clip = normalised_clip(picture, card.mean, card.std)
+    outside = torch.from_numpy(inside_SF != slot_SF).to(clip.device)[:, None, :, None, None]
+    return torch.where(outside, torch.tensor(padding, device=clip.device).view(1, 3, 1, 1, 1), clip)

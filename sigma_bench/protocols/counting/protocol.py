@@ -1,0 +1,185 @@
+"""Counting repetitions: a detector learns on train, then looks at every test video 74 times.
+
+The main process trains and the others wait; all share the looking, block by block of the same videos, so that
+their number does not change a bit.
+
+Shapes: S videos of the test split.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sigma_bench.data.manifest import Manifest, Split
+from sigma_bench.metrics.counting import best_constant, counting_error
+from sigma_bench.protocols.classification import groups_of, require_disjoint, require_present, teaching_and_scored
+from sigma_bench.protocols.counting.frames import AnnotatedFrames, clips_of
+from sigma_bench.protocols.counting.inference import Predict, Prediction, count_repetitions
+from sigma_bench.protocols.counting.network import CycleDetector, frames_per_half, image_size, make_detector
+from sigma_bench.protocols.counting.segments import cycles_of, draw_segments
+from sigma_bench.protocols.counting.slots import frame_slots
+from sigma_bench.protocols.counting.training import DetectorTraining, probabilities
+from sigma_bench.protocols.job import Job, Outcome
+from sigma_bench.specs.counting import CountingProtocol
+from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.fingerprint import digest, task_fingerprint
+from sigma_bench.specs.task import ResolvedTask
+from sigma_bench.training.distribution import World
+from sigma_bench.training.resume import STATE_NAME
+
+NO_PREDICTION = 0
+"""Stands for a video that could not be decoded; an error of 1, and never off by only one of two or more."""
+BLOCK_VIDEOS = 16
+"""Videos that are counted together."""
+BATCH_CLIPS = 64
+"""Clips that are encoded together."""
+
+
+def splits(manifest: Manifest, task: ResolvedTask) -> tuple[Split, ...]:
+    """Train, which teaches, and test, which is scored."""
+    train, test = teaching_and_scored(manifest, task)
+    if train is test:
+        raise ValueError(f"task '{task.task}': counting learns on train and is scored on test; it has no folds")
+    return train, test
+
+
+def run(job: Job) -> Outcome | None:
+    """Train a detector and count.
+
+    Raises:
+        ValueError: an encoder that does not fit or cannot be trained, a split without cycles, missing or broken videos
+            that the protocol does not forgive.
+    """
+    protocol = job.task.protocol
+    assert isinstance(protocol, CountingProtocol)
+    train, test = splits(job.manifest, job.task)
+    require_present((train, test), protocol)
+    require_disjoint(train, test)
+    detector = make_detector(job.encoder, protocol, job.seed, job.world.device)
+    size = image_size(job.encoder.card, protocol)
+    train_frames, test_frames = (AnnotatedFrames(split.samples, size) for split in (train, test))
+    train_failures = _failures(train, train_frames, protocol, job.world)
+    test_failures = _failures(test, test_frames, protocol, job.world)
+    videos = [video for video in range(len(train.samples)) if video not in train_failures]
+    _train(job, detector, protocol, train, videos, train_frames)
+    predicted_S = _count(job, detector, protocol, test_frames, lengths_of(test), test_failures)
+    if not job.world.is_main:
+        return None
+    named = [(split, found) for split, found in ((train, train_failures), (test, test_failures))]
+    failures = {split.samples[video].id: reason for split, found in named for video, reason in found.items()}
+    arrays = {"ids": np.array(test.ids), "groups": groups_of(test), "truth": counts_of(test), "predicted": predicted_S}
+    return Outcome(arrays, len(test.samples), failures, controls=constant_controls(train, test))
+
+
+def counts_of(split: Split) -> np.ndarray:
+    """Repetitions of every sample, (S,)."""
+    return np.array([cycles.count for cycles in cycles_of(split)])
+
+
+def lengths_of(split: Split) -> np.ndarray:
+    """Annotated frames of every sample, (S,)."""
+    return np.array([cycles.bounds[-1] - cycles.bounds[0] + 1 for cycles in cycles_of(split)])
+
+
+def constant_controls(train: Split, test: Split) -> dict[str, float]:
+    """Errors on test of answers that look at no frame.
+
+    One count for every video, chosen on train, and (which nobody could choose) on test; and one cycle length for every
+    video, the mean of train, by which its length is divided.
+    """
+    truth_S, train_count = counts_of(test), counts_of(train)
+    mean_cycle = (lengths_of(train) - 1).sum() / train_count.sum()
+    return {
+        "error_of_count_chosen_on_train": counting_error(truth_S, np.full_like(truth_S, best_constant(train_count))),
+        "error_of_count_chosen_on_test": counting_error(truth_S, np.full_like(truth_S, best_constant(truth_S))),
+        "error_of_mean_cycle_of_train": counting_error(truth_S, np.round((lengths_of(test) - 1) / mean_cycle)),
+    }
+
+
+def _failures(split: Split, frames: AnnotatedFrames, protocol: CountingProtocol, world: World) -> dict[int, str]:
+    """Videos of a split that cannot be read, found by the main process; ValueError where there must be none."""
+    found: dict[int, str] = world.gathered(frames.failures() if world.is_main else {})[0]
+    if found and protocol.on_decode_failure == "fail":
+        first, reason = next(iter(found.items()))
+        raise ValueError(
+            f"{len(found)} videos of {split.name} cannot be decoded and {protocol.protocol} says 'fail'; first "
+            f"'{split.samples[first].id}': {reason}"
+        )
+    return found
+
+
+def _train(
+    job: Job,
+    detector: CycleDetector,
+    protocol: CountingProtocol,
+    train: Split,
+    videos: list[int],
+    frames: AnnotatedFrames,
+) -> None:
+    """The main process trains or finds what it has trained; then everybody has its weights."""
+    how, world = protocol.training, job.world
+    segments = draw_segments(train, videos, how.segments_per_video, how.max_segment_frames, job.seed)
+    identity = digest([task_fingerprint(job.task), job.encoder.card.checkpoint_sha256, train.sha256, job.seed])
+    path = job.folder / STATE_NAME
+    training = DetectorTraining(detector, job.encoder.card, protocol, path, identity=identity, seed=job.seed)
+    problem: ValueError | None = None
+    if world.is_main:
+        try:
+            for done, total in training.run(segments, frames, num_workers=job.cache.num_workers):
+                job.report("training", done, total)
+                world.any(False)  # the others wait for a sign now and then, not for hours
+        except ValueError as error:
+            problem = error
+        world.any(True)
+    else:
+        while not world.any(False):
+            pass
+    problem = world.gathered(problem)[0]
+    if problem is not None:
+        raise problem
+    training.load()
+
+
+def _count(
+    job: Job,
+    detector: CycleDetector,
+    protocol: CountingProtocol,
+    frames: AnnotatedFrames,
+    length_S: np.ndarray,
+    failures: Mapping[int, str],
+) -> np.ndarray:
+    """Counts of all videos, (S,), each block of them by one process."""
+    detector.eval()
+    usable = [video for video in range(len(frames)) if video not in failures]
+    blocks = [usable[start : start + BLOCK_VIDEOS] for start in range(0, len(usable), BLOCK_VIDEOS)]
+    mine: dict[int, int] = {}
+    for number, block in enumerate(blocks[job.world.rank :: job.world.size]):
+        shown = [frames[video].to(job.world.device) for video in block]
+        predict = _predictor(detector, shown, protocol, job.encoder.card)
+        mine |= dict(zip(block, count_repetitions(length_S[block], predict, protocol).tolist(), strict=True))
+        job.report("counting", min(len(usable), (number + 1) * job.world.size * BLOCK_VIDEOS), len(usable))
+    count_S = np.full(len(frames), NO_PREDICTION)
+    for counted in job.world.gathered(mine):
+        count_S[list(counted)] = list(counted.values())
+    return count_S
+
+
+def _predictor(
+    detector: CycleDetector, shown: Sequence[Tensor], protocol: CountingProtocol, card: EncoderCard
+) -> Predict:
+    """What the trained heads say about states of these videos."""
+    half = frames_per_half(card, protocol)
+
+    @torch.inference_mode()
+    def predict(video_S: np.ndarray, state_S3: np.ndarray) -> Prediction:
+        slot_SF = frame_slots(state_S3, half, protocol.context_cycles)
+        parts = []
+        for start in range(0, len(video_S), BATCH_CLIPS):
+            rows = slice(start, start + BATCH_CLIPS)
+            clip = clips_of([shown[video] for video in video_S[rows]], slot_SF[rows], card, protocol.padding)
+            parts.append(probabilities(*detector(clip)))
+        return Prediction(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+    return predict

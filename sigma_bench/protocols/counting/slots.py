@@ -1,0 +1,34 @@
+"""Which frames a hypothesis of two neighbouring cycles shows to the network (SEVERE facts 3.3).
+
+A state (lp, mp, rp) says: the left cycle is lp..mp, the right one mp+1..rp.  Each half of the clip shows its cycle and
+some context beyond it.
+
+Shapes: S states, H frames of one half, F = 2 H frames of a clip.
+"""
+
+import numpy as np
+
+
+def frame_slots(state_S3: np.ndarray, frames_per_half: int, context_cycles: float) -> np.ndarray:
+    """Frame numbers of every clip, (S, F); those before 0 or past the video's end are the caller's padding."""
+    left, middle, right = state_S3.astype(float).T
+    left_SH = _spread(left - (middle - left + 1) * context_cycles, middle, frames_per_half)
+    right_SH = _spread(middle + 1, right + (right - middle) * context_cycles, frames_per_half)
+    return np.concatenate([left_SH, right_SH], axis=1)
+
+
+def half_lengths(state_S3: np.ndarray) -> np.ndarray:
+    """Frames of the left and of the right cycle, (S, 2)."""
+    left, middle, right = state_S3.T
+    return np.stack([middle - left + 1, right - middle], axis=1)
+
+
+def _spread(first_S: np.ndarray, last_S: np.ndarray, count: int) -> np.ndarray:
+    """So many frames evenly from the first to the last, (S, count), half a frame early and then rounded, as released.
+
+    Bounds are cut to whole numbers towards zero.
+    """
+    first_S1, last_S1 = np.trunc(first_S)[:, None], np.trunc(last_S)[:, None]
+    step_S1 = (last_S1 - first_S1 + 1) / (count - 1)
+    place = np.round(first_S1 - 0.5 + np.arange(count) * step_S1)
+    return np.clip(place, first_S1, last_S1).astype(np.int64)

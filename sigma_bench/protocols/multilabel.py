@@ -1,0 +1,54 @@
+"""multilabel: several actions per video (Charades), trained with binary cross-entropy, judged by mAP.
+
+As SEVERE's experiment 8, which is SlowFast's; what belongs to its convolutional network (SGD, dropout, precise batch
+norm, its own normalisation) is the fine-tuning recipe of ``finetune`` here.
+
+Shapes: S samples, L classes.
+"""
+
+import numpy as np
+
+from sigma_bench.data.manifest import Manifest, Split
+from sigma_bench.protocols.classification import require_disjoint, require_present
+from sigma_bench.protocols.job import Job, Outcome
+from sigma_bench.protocols.supervised import require_readable, train_and_test
+from sigma_bench.specs.multilabel import MultilabelProtocol
+from sigma_bench.specs.task import ResolvedTask
+from sigma_bench.training.targets import ManyActions, actions_of
+
+LOWEST_SCORE = -1.0
+"""Of a video that could not be read, in every class: below any sigmoid."""
+
+
+def splits(manifest: Manifest, task: ResolvedTask) -> tuple[Split, ...]:
+    """Train and test."""
+    if task.folds != "official":
+        raise ValueError(f"task '{task.task}': multilabel knows the official split only, not {task.folds}")
+    return manifest.splits["train"], manifest.splits["test"]
+
+
+def run(job: Job) -> Outcome | None:
+    """Train on one split, score every class for every video of the other."""
+    protocol = job.task.protocol
+    assert isinstance(protocol, MultilabelProtocol)
+    train, test = splits(job.manifest, job.task)
+    require_present((train, test), protocol)
+    require_disjoint(train, test)
+    num_classes = len(job.manifest.classes or ())
+    labels = ManyActions(num_classes, protocol.train_target == "whole_video", protocol.frame_folder_rate)
+    asked = [s for s in test.samples if protocol.unlabelled_videos == "negatives" or actions_of(s)]
+    tested = train_and_test(job, protocol, labels, train.samples, asked, part="whole", frozen=False)
+    require_readable(tested.failures, protocol)
+    if not job.world.is_main:
+        return None
+    truth_SL = np.array([[action in actions_of(sample) for action in range(num_classes)] for sample in asked])
+    lost_S = np.array([sample.id in tested.failures for sample in asked])
+    arrays = {
+        "ids": np.array([sample.id for sample in asked]),
+        "groups": np.array([sample.group for sample in asked]),
+        "truth": truth_SL,
+        "score": np.where(lost_S[:, None], np.float32(LOWEST_SCORE), tested.score_SL),
+    }
+    prevalence_L = truth_SL.mean(0)
+    controls = {"chance": float(prevalence_L[prevalence_L > 0].mean())}
+    return Outcome(arrays, len(asked), tested.failures, controls=controls)

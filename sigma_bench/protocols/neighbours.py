@@ -1,0 +1,128 @@
+"""Exact nearest neighbours by cosine in a bank that may be larger than memory.
+
+FAISS finds candidates in float32, shard by shard; their cosines are computed again in float64, and equal ones are told
+apart by the bank's order.  What FAISS left out cannot belong to the neighbours by more than float32's error; where it
+could, the query is compared with the whole bank.  So neither the size of the shards nor the machine decides who votes.
+
+Shapes: S bank samples, Q queries, K neighbours, C candidates, D width.
+"""
+
+from collections.abc import Iterator
+
+import faiss
+import numpy as np
+
+SHARD_BYTES = 256 * 2**20
+"""Of float32 rows taken from the bank at once; FAISS holds a second copy.  A third of Kinetics-400 at width 768."""
+QUERY_BYTES = 64 * 2**20
+"""Of float64 rows that are compared again at once."""
+SPARE = 16
+"""Candidates beyond the neighbours asked for."""
+GPU_CANDIDATES = 2048
+"""More than FAISS's GPU search gives."""
+
+
+def nearest(
+    bank_SD: np.ndarray,
+    query_QD: np.ndarray,
+    num_neighbours: int,
+    *,
+    groups: tuple[np.ndarray, np.ndarray] | None = None,
+    shard_rows: int | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines, float64, and bank indices of the nearest rows, each (Q, K), the nearest first; ties by lower index.
+
+    Args:
+        bank_SD: may be mapped from a file; read shard by shard.
+        groups: of the bank and of the queries, (S,) and (Q,); a query's own group is left out.
+        shard_rows: rows of a shard; by default what fits ``SHARD_BYTES``.
+
+    Raises:
+        ValueError: fewer rows than neighbours for some query.
+    """
+    code_S, code_Q = _codes(groups, len(bank_SD), len(query_QD))
+    kin_Q = np.bincount(code_S, minlength=int(code_Q.max(initial=0)) + 1)[code_Q] if groups else np.zeros(1, int)
+    if len(bank_SD) - int(kin_Q.max(initial=0)) < num_neighbours:
+        others = f", {kin_Q.max()} of them of one query's group" if groups else ""
+        raise ValueError(f"{num_neighbours} neighbours asked of a bank of {len(bank_SD)} samples{others}")
+    query_QD = unit_rows(query_QD)
+    cosine_QK = np.full((len(query_QD), num_neighbours), -np.inf)
+    index_QK = np.full((len(query_QD), num_neighbours), len(bank_SD))
+    unseen_Q = np.full(len(query_QD), -np.inf)
+    wanted = num_neighbours + SPARE + int(kin_Q.max(initial=0))
+    for start, shard_PD in _shards(bank_SD, shard_rows or max(1, SHARD_BYTES // (4 * bank_SD.shape[1]))):
+        cosine_QC, candidate_QC = _candidates(shard_PD, query_QD, min(wanted, len(shard_PD)))
+        if wanted < len(shard_PD):
+            unseen_Q = np.maximum(unseen_Q, cosine_QC[:, -1])
+        exact_QC = _exact(shard_PD, query_QD, candidate_QC)
+        exact_QC[code_S[start + candidate_QC] == code_Q[:, None]] = -np.inf
+        cosine_QK, index_QK = _best(cosine_QK, index_QK, exact_QC, start + candidate_QC)
+    # A product of unit rows in float32 is wrong by less than this, whatever the order of its sum.
+    error = 2 * bank_SD.shape[1] * np.finfo(np.float32).eps
+    for query in np.flatnonzero(unseen_Q + error >= cosine_QK[:, -1]):
+        cosine_QK[query], index_QK[query] = _from_whole_bank(
+            bank_SD, query_QD[query], code_S == code_Q[query], num_neighbours
+        )
+    return cosine_QK, index_QK
+
+
+def unit_rows(feature_SD: np.ndarray) -> np.ndarray:
+    """Rows scaled to length 1 (a zero row stays zero), float32."""
+    length = np.linalg.norm(feature_SD, axis=1, keepdims=True)
+    return np.ascontiguousarray(feature_SD / np.maximum(length, 1e-12), np.float32)
+
+
+def _codes(
+    groups: tuple[np.ndarray, np.ndarray] | None, num_bank: int, num_queries: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the groups; without any, nobody has a number that somebody else has."""
+    if groups is None:
+        return np.zeros(num_bank, int), np.ones(num_queries, int)
+    code = np.unique(np.concatenate(groups), return_inverse=True)[1]
+    return code[:num_bank], code[num_bank:]
+
+
+def _shards(bank_SD: np.ndarray, rows: int) -> Iterator[tuple[int, np.ndarray]]:
+    for start in range(0, len(bank_SD), rows):
+        yield start, unit_rows(bank_SD[start : start + rows])
+
+
+def _candidates(shard_PD: np.ndarray, query_QD: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
+    index: faiss.Index = faiss.IndexFlatIP(shard_PD.shape[1])
+    if faiss.get_num_gpus() and number <= GPU_CANDIDATES:
+        index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
+    index.add(shard_PD)
+    return index.search(query_QD, number)
+
+
+def _exact(shard_PD: np.ndarray, query_QD: np.ndarray, candidate_QC: np.ndarray) -> np.ndarray:
+    """Cosines in float64, each summed alone and so the same in whatever company."""
+    exact_QC = np.empty(candidate_QC.shape)
+    step = max(1, QUERY_BYTES // (8 * candidate_QC.shape[1] * shard_PD.shape[1]))
+    for start in range(0, len(query_QD), step):
+        some = slice(start, start + step)
+        exact_QC[some] = _cosines(shard_PD[candidate_QC[some]], query_QD[some][:, None])
+    return exact_QC
+
+
+def _cosines(row_D: np.ndarray, query_D: np.ndarray) -> np.ndarray:
+    return np.multiply(row_D, query_D, dtype=np.float64).sum(-1)
+
+
+def _best(
+    cosine_QK: np.ndarray, index_QK: np.ndarray, cosine_QC: np.ndarray, index_QC: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    cosine = np.concatenate([cosine_QK, cosine_QC], axis=1)
+    index = np.concatenate([index_QK, index_QC], axis=1)
+    order = np.lexsort((index, -cosine), axis=1)[:, : cosine_QK.shape[1]]
+    return np.take_along_axis(cosine, order, 1), np.take_along_axis(index, order, 1)
+
+
+def _from_whole_bank(
+    bank_SD: np.ndarray, query_D: np.ndarray, left_out_S: np.ndarray, num_neighbours: int
+) -> tuple[np.ndarray, np.ndarray]:
+    rows = max(1, QUERY_BYTES // (8 * bank_SD.shape[1]))
+    cosine_S = np.concatenate([_cosines(shard_PD, query_D) for _, shard_PD in _shards(bank_SD, rows)])
+    cosine_S[left_out_S] = -np.inf
+    order = np.argsort(-cosine_S, kind="stable")[:num_neighbours]
+    return cosine_S[order], order

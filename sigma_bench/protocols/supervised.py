@@ -1,0 +1,149 @@
+"""What protocols that train have in common: fit on what teaches, score every view of what is asked.
+
+Both halves are resumable, in the job's folder: training at its checkpoints, the test block by block.
+
+Shapes: S samples, V views of a sample, C colours, T frames, H W pixels, L classes.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from sigma_bench.data.clips import EvaluationClips
+from sigma_bench.data.manifest import Sample
+from sigma_bench.data.transforms import normalised_clip
+from sigma_bench.models.encoder import require_trainable
+from sigma_bench.protocols.block_store import ArrayLayout, BlockStore
+from sigma_bench.protocols.job import Job
+from sigma_bench.specs.fingerprint import digest, task_fingerprint
+from sigma_bench.specs.supervised import SupervisedProtocol
+from sigma_bench.training.batches import RunOptions
+from sigma_bench.training.broken import BROKEN_NAME
+from sigma_bench.training.classifier import Classifier
+from sigma_bench.training.loop import train
+from sigma_bench.training.supervised import SupervisedMethod, pieces_of, supervised_plan
+from sigma_bench.training.targets import Labels
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Scores of what was asked, rows in its order; those of a sample that does not decode are zero."""
+
+    score_SL: np.ndarray
+    failures: Mapping[str, str]
+    """Sample id -> why it could not be read, of training videos as well."""
+
+
+def train_and_test(
+    job: Job,
+    protocol: SupervisedProtocol,
+    labels: Labels,
+    teach: Sequence[Sample],
+    ask: Sequence[Sample],
+    *,
+    part: str,
+    frozen: bool,
+) -> Tested:
+    """Train on some samples, score others; every process takes its share of both.
+
+    Args:
+        part: name of the fold, below the job's folder.
+
+    Raises:
+        ValueError: the encoder cannot be trained, the batch does not divide, training diverges, or too many of the
+            training videos do not decode.
+        Preempted: asked to stop; the state is saved.
+    """
+    folder = job.folder / part
+    block = max(1, protocol.clips_at_once // protocol.views.num_views)
+    layout = {"score": ArrayLayout((labels.num_classes,), "float32")}
+    store = BlockStore(folder / "test", len(ask), block, layout, {"task": job.task.task, "part": part})
+    missing = store.missing()
+    job.world.wait()  # nobody fills a block before everybody has seen which are missing
+    if missing:
+        classifier = _trained(job, protocol, labels, teach, folder, frozen=frozen)
+        _test(job, protocol, classifier, ask, store, missing)
+    job.world.wait()
+    untaught = folder / BROKEN_NAME
+    failures = json.loads(untaught.read_bytes()) if untaught.exists() else {}
+    failures |= {ask[index].id: reason for index, reason in store.failures().items()}
+    return Tested(np.array(store.read("score")), failures)
+
+
+def _trained(
+    job: Job, protocol: SupervisedProtocol, labels: Labels, teach: Sequence[Sample], folder: Path, *, frozen: bool
+) -> Classifier:
+    """The classifier after its last epoch, on the device."""
+    name = f"task '{job.task.task}'"
+    method = SupervisedMethod(require_trainable(job.encoder), protocol, labels, frozen=frozen, seed=job.seed)
+    ids = digest([(sample.id, sample.label) for sample in teach])
+    train(
+        supervised_plan(name, protocol),
+        method,
+        teach,
+        identity=digest([job.encoder.card.checkpoint_sha256, task_fingerprint(job.task), job.seed, ids]),
+        seed=job.seed,
+        folder=folder,
+        world=job.world,
+        options=RunOptions(pieces_of(name, protocol, job.world.size), job.cache.num_workers),
+        report=lambda progress: job.report("training", progress.step, progress.num_steps),
+    )
+    return method.tested
+
+
+def _test(
+    job: Job,
+    protocol: SupervisedProtocol,
+    classifier: Classifier,
+    ask: Sequence[Sample],
+    store: BlockStore,
+    missing: Sequence[range],
+) -> None:
+    """Fill this process's share of the missing blocks."""
+    card = job.encoder.card
+    clips = EvaluationClips(ask, protocol.views, num_frames=card.num_frames, image_size=card.image_size)
+    mine = missing[job.world.rank :: job.world.size]
+    loader = DataLoader(
+        clips,
+        batch_sampler=[list(block) for block in mine],
+        collate_fn=list,
+        num_workers=job.cache.num_workers,
+    )
+    before = len(ask) - sum(map(len, missing))
+    classifier.eval()
+    for block, decoded in zip(mine, loader, strict=True):
+        failures = {index: found for index, found in zip(block, decoded, strict=True) if isinstance(found, str)}
+        score_SL = np.zeros((len(block), classifier.head.out_features), np.float32)
+        for row, found in enumerate(decoded):
+            if isinstance(found, Tensor):
+                clip_VCTHW = normalised_clip(found, card.mean, card.std)
+                score_SL[row] = video_score(classifier, clip_VCTHW.to(job.world.device), protocol)
+        store.write(block, {"score": score_SL}, failures)
+        before += len(block) * job.world.size
+        job.report("test", min(before, len(ask)), len(ask))
+
+
+@torch.inference_mode()
+def video_score(classifier: Classifier, clip_VCTHW: Tensor, protocol: SupervisedProtocol) -> np.ndarray:
+    """Class scores of one video, (L,), pooled over its views as the protocol says."""
+    parts = clip_VCTHW.split(protocol.clips_at_once)
+    with torch.autocast(clip_VCTHW.device.type, torch.bfloat16, enabled=protocol.optim.precision == "bfloat16"):
+        logit_VL = torch.cat([classifier(part) for part in parts]).float()
+    score_VL = logit_VL.softmax(1) if protocol.view_score == "softmax" else logit_VL.sigmoid()
+    score_L = score_VL.mean(0) if protocol.view_pooling == "mean" else score_VL.amax(0)
+    return score_L.cpu().numpy()
+
+
+def require_readable(failures: Mapping[str, str], protocol: SupervisedProtocol) -> None:
+    """ValueError when a video could not be read and the protocol says ``fail``."""
+    if failures and protocol.on_decode_failure == "fail":
+        first, reason = next(iter(failures.items()))
+        raise ValueError(
+            f"{len(failures)} samples cannot be decoded and {protocol.protocol} says 'fail'; first '{first}': {reason}"
+        )

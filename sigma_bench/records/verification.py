@@ -1,0 +1,150 @@
+"""Verification of a store: every score computed again from its predictions, every digest that can be compared.
+
+Nothing is repaired.  A problem is something that is wrong; what is unchecked may be right, but this folder alone
+cannot show it.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sigma_bench.records.record import Record, Score
+from sigma_bench.records.scoring import METRICS, Arrays, score
+from sigma_bench.records.store import Store, read_record
+from sigma_bench.specs.fingerprint import digest, task_fingerprint
+
+_TOLERANCE = 1e-9
+"""Sums may come out differently in the last bits on another processor."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was looked at, what is wrong, and what could not be looked at; one sentence each, with its file."""
+
+    num_records: int
+    num_scores: int
+    """Scores that were computed again and agree."""
+    problems: tuple[str, ...]
+    unchecked: tuple[str, ...]
+
+
+def verify_store(store: Store, report: Callable[[int, int], None] = lambda done, total: None) -> Verification:
+    """Check every record of a store; ``report`` hears how many files of how many are done."""
+    problems: list[str] = []
+    unchecked: list[str] = []
+    found: list[tuple[Path, Record]] = []
+    num_scores, paths = 0, store.paths()
+    for done, path in enumerate(paths, start=1):
+        try:
+            record = read_record(path)
+        except ValueError as error:
+            problems.append(str(error))
+        else:
+            found.append((path, record))
+            problems += [f"{path}: {sentence}" for sentence in _of_record(store, path, record)]
+            wrong, right, missed = _of_scores(store, record)
+            problems += [f"{path}: {sentence}" for sentence in wrong]
+            unchecked += [f"{path}: {sentence}" for sentence in missed]
+            num_scores += right
+        report(done, len(paths))
+    problems += _across(found)
+    unchecked += _beyond(store, [record for _, record in found])
+    return Verification(len(found), num_scores, tuple(problems), tuple(unchecked))
+
+
+def _of_record(store: Store, path: Path, record: Record) -> list[str]:
+    """What a record says about itself."""
+    wrong = []
+    if path.parent != store.place(record):
+        where = store.place(record).relative_to(store.root)
+        wrong.append(f"stands in the wrong folder; it is a record of {record.model.model} and belongs into {where}")
+    if task_fingerprint(record.task) != record.fingerprint:
+        wrong.append(f"the fingerprint {record.fingerprint} is not that of the task it holds")
+    for name, split in record.data.splits.items():
+        if split.scored > split.found:
+            wrong.append(f"split {name} scored {split.scored} samples where {split.found} were found")
+    return wrong
+
+
+def _of_scores(store: Store, record: Record) -> tuple[list[str], int, list[str]]:
+    """Problems, the number of scores that agree with their predictions, and what could not be computed."""
+    if not (store.root / record.predictions.file).is_file():
+        return [], 0, [f"its predictions ({record.predictions.file}) are not here, so no score was computed again"]
+    try:
+        stored = store.load_predictions(record.predictions)
+    except ValueError as error:
+        return [str(error)], 0, []
+    wrong, missed, right = _of_samples(record, stored), [], 0
+    for said in record.scores:
+        if said.metric not in METRICS:
+            missed.append(f"this sigma-bench does not know the metric {said.metric}")
+            continue
+        method = said.interval.method
+        again = score(said.metric, record.task.protocol, stored, record.seed, method)
+        difference = _difference(said, again)
+        right += not difference
+        wrong += [f"{said.metric} {difference}"] if difference else []
+    return wrong, right, missed
+
+
+def _of_samples(record: Record, stored: Arrays) -> list[str]:
+    """Every sample once, each with its group."""
+    ids = stored["ids"]
+    if len(np.unique(ids)) != len(ids):
+        return [f"its predictions hold {len(ids) - len(np.unique(ids))} samples twice"]
+    if len(stored["groups"]) != len(ids):
+        return ["its predictions do not say the group of every sample"]
+    return []
+
+
+def _difference(said: Score, again: Score) -> str:
+    """In words; empty where a score and its interval come out as they stand in the record."""
+    numbers = [
+        ("is", said.value, again.value),
+        ("has the lower end", said.interval.low, again.interval.low),
+        ("has the upper end", said.interval.high, again.interval.high),
+    ]
+    for words, stands, comes_out in numbers:
+        if not math.isclose(stands, comes_out, rel_tol=0, abs_tol=_TOLERANCE):
+            return f"{words} {stands!r} in the record and {comes_out!r} when computed from its predictions"
+    return ""
+
+
+def _across(found: list[tuple[Path, Record]]) -> list[str]:
+    """Two checkpoints under one name, and one evaluation with two results."""
+    wrong: list[str] = []
+    checkpoints: dict[tuple[str, int | None], tuple[Path, str]] = {}
+    results: dict[str, tuple[Path, dict[str, float]]] = {}
+    for path, record in found:
+        label = (record.model.model, record.model.pretraining_seed)
+        first, sha256 = checkpoints.setdefault(label, (path, record.model.checkpoint_sha256))
+        if sha256 != record.model.checkpoint_sha256:
+            wrong.append(
+                f"{first} and {path}: two checkpoints ({sha256[:12]} and {record.model.checkpoint_sha256[:12]}) carry "
+                f"the name {record.model.model}"
+            )
+        values = {score.metric: score.value for score in record.scores}
+        first, before = results.setdefault(digest(record.key()), (path, values))
+        if before != values:
+            wrong.append(f"{first} and {path}: one evaluation of {record.model.model} with two results")
+    return wrong
+
+
+def _beyond(store: Store, records: list[Record]) -> list[str]:
+    """What a folder of records cannot show, and files that no record speaks of."""
+    missed = []
+    for words, digests in (
+        ("checkpoint", {record.model.checkpoint_sha256 for record in records}),
+        ("manifest", {split.manifest_sha256 for record in records for split in record.data.splits.values()}),
+    ):
+        if digests:
+            missed.append(f"{len(digests)} {words} digests: the {words}s themselves are not part of a store")
+    known = {store.root / record.predictions.file for record in records}
+    strangers = [path for path in sorted((store.root / "predictions").glob("*")) if path not in known]
+    missed += [f"{path}: no record speaks of it" for path in strangers]
+    halves = sorted((store.root / "records").rglob(".writing-*"))
+    missed += [f"{path}: left behind by a process that was killed while it wrote" for path in halves]
+    return missed

@@ -1,0 +1,104 @@
+"""What every protocol that trains on labels states: clips, augmentation, optimisation, views of the test.
+
+Paper recipes: SIGMA's fine-tuning, which is VideoMAE's (arXiv 2203.12602, table 9).
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sigma_bench.specs.base_protocol import BaseProtocol
+from sigma_bench.specs.clip import ClipSpec, TrainingSampling
+from sigma_bench.specs.recipe import Count, Fraction, NonNegative, Positive
+from sigma_bench.specs.strict import Spec
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+class SupervisedOptim(Spec):
+    """AdamW with linear warm-up from 0 and a cosine per step; rates are per 256 videos of global batch."""
+
+    global_batch: Count
+    """Videos of one step over all processes; repeats of a video come on top."""
+    epochs: Count
+    warmup_epochs: NonNegative
+    lr_per_256: Positive
+    final_lr_per_256: NonNegative
+    layer_decay: Annotated[float, Field(gt=0, le=1)]
+    """The head learns at the full rate, every layer below at this share of the one above it."""
+    betas: tuple[Fraction, Fraction]
+    weight_decay: NonNegative
+    """Of matrices; vectors, biases, learned positions and class tokens have none."""
+    precision: Literal["float32", "bfloat16"]
+    """In training and in the test."""
+
+
+class AreaCrop(Spec):
+    """A box of random area and of aspect 3/4 to 4/3, resized to the encoder's square (Inception)."""
+
+    crop: Literal["random_area"]
+    area: tuple[Fraction, Annotated[float, Field(gt=0, le=1)]]
+    """Least and greatest share of the frame."""
+
+
+class ShortSideCrop(Spec):
+    """The short side is resized to a random length, then the encoder's square cut out anywhere (SlowFast)."""
+
+    crop: Literal["random_short_side"]
+    scale: tuple[Annotated[float, Field(ge=1)], Annotated[float, Field(ge=1)]]
+    """Least and greatest length over the encoder's size; its inverse is uniform in between."""
+
+
+class Augmentation(Spec):
+    """What is done to a training clip, to all its frames alike: RandAugment, crop, flip, erasing, in this order."""
+
+    rand_augment: str | None
+    """As timm spells it, such as ``rand-m7-n4-mstd0.5-inc1``."""
+    cut: Annotated[AreaCrop | ShortSideCrop, Field(discriminator="crop")]
+    flip_probability: Share
+    erasing_probability: Share
+    """Of one box filled with noise (timm's pixel mode)."""
+    repeats: Count
+    """Repeated augmentation: clips of the same frames that one video gives to a step."""
+
+
+class Mixing(Spec):
+    """Mixup (arXiv 1710.09412) or CutMix (arXiv 1905.04899) of every clip with its neighbour in the batch.
+
+    Neighbours are the positions 2k and 2k + 1 of the global batch, and each pair draws its own share, so it does not
+    matter how the batch is spread over processes.  The release mixes the mirrored batch of each GPU with one share.
+    """
+
+    pairs: Literal["neighbours"]
+    mixup_alpha: Positive
+    cutmix_alpha: Positive
+    cutmix_probability: Share
+    """That a pair is cut and not blended."""
+
+
+class SupervisedProtocol(BaseProtocol):
+    """Trains a network with a new head on the train split, and reports its last epoch."""
+
+    sampling: TrainingSampling
+    augmentation: Augmentation
+    mixing: Mixing | None
+    head_init_scale: Positive
+    """Factor on the head's initial weights, which are normal with deviation 0.02, truncated at 2."""
+    drop_path: Rate
+    """At the last block; grows linearly from 0."""
+    ema_decay: Rate | None
+    """Of a running mean of the weights, which is then what is tested; none where absent."""
+    optim: SupervisedOptim
+    views: ClipSpec
+    """Clips of a test video."""
+    view_score: Literal["softmax", "sigmoid"]
+    view_pooling: Literal["mean", "max"]
+    """Of the scores of a video's views."""
+    loader: Literal["memory", "stream"]
+    """``memory``: videos decoded once and held; ``stream``: decoded by workers whenever a clip is drawn."""
+    clips_at_once: Count
+    """Most clips that a process computes together; larger shares of a batch are accumulated in pieces."""
+    max_broken_share: Rate
+    """Training goes on without videos that are missing or do not decode, up to this share of those listed."""
+    checkpoint_every_steps: Count

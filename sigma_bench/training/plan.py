@@ -1,0 +1,33 @@
+"""What the loop needs to know of a run, whoever declares it: a pretraining recipe, or a protocol that trains."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sigma_bench.specs.recipe import OptimSpec, Recipe
+from sigma_bench.specs.supervised import SupervisedOptim
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run of the loop."""
+
+    name: str
+    """As sentences call it, ``recipe 'mini_dino'``."""
+    optim: OptimSpec | SupervisedOptim
+    loader: Literal["memory", "stream"]
+    max_broken_share: float
+    checkpoint_every_steps: int
+    keeps_events: bool
+    """Whether its folder gets TensorBoard events."""
+
+
+def plan_of(recipe: Recipe) -> Plan:
+    """The plan of a pretraining run."""
+    return Plan(
+        name=f"recipe '{recipe.recipe}'",
+        optim=recipe.optim,
+        loader=recipe.data.loader,
+        max_broken_share=recipe.data.max_broken_share,
+        checkpoint_every_steps=recipe.checkpoint_every_steps,
+        keeps_events=True,
+    )

@@ -1,0 +1,138 @@
+"""Training on labels as a method of the loop: augmented clips in, a loss out, perhaps a running mean of the weights.
+
+Everything random about an example (frames, augmentation, mixing, dropped branches) is drawn with it.
+
+Shapes: B videos, R repeats of each, C colours, T frames, H W pixels, K branches, L classes.
+"""
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sigma_bench.data.augmentation import augmented_clip
+from sigma_bench.data.decoder import Decoder
+from sigma_bench.data.pretraining import Example, Origin
+from sigma_bench.data.sampling import training_indices
+from sigma_bench.models.encoder import TrainableEncoder
+from sigma_bench.sigma.step import StepOutput
+from sigma_bench.specs.supervised import SupervisedProtocol
+from sigma_bench.training.classifier import Classifier, layer_decay_optimiser
+from sigma_bench.training.drop_path import use_chances
+from sigma_bench.training.methods import Method
+from sigma_bench.training.mixing import draw_mix, mixed
+from sigma_bench.training.plan import Plan
+from sigma_bench.training.targets import Labels
+
+
+class SupervisedMethod(Method):
+    """A network with a new head, the head's initial weights drawn from ``seed``.
+
+    Args:
+        frozen: whether only the new norm and head learn.
+    """
+
+    def __init__(
+        self, encoder: TrainableEncoder, protocol: SupervisedProtocol, labels: Labels, *, frozen: bool, seed: int
+    ) -> None:
+        super().__init__()
+        self.card, self.protocol, self.labels = encoder.card, protocol, labels
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.classifier = Classifier(
+                encoder.backbone(protocol.drop_path),
+                self.card.feature_width,
+                labels.num_classes,
+                head_init_scale=protocol.head_init_scale,
+                frozen=frozen,
+            )
+        self.mean: Classifier | None = None
+        if protocol.ema_decay is not None:
+            self.mean = copy.deepcopy(self.classifier).requires_grad_(False)
+        parts = {"classifier": self.classifier, "mean": self.mean}
+        self.model = nn.ModuleDict({name: part for name, part in parts.items() if part is not None})
+        self._chances = use_chances(self.classifier)
+
+    @property
+    def tested(self) -> Classifier:
+        """What is tested: the running mean where there is one."""
+        return self.mean or self.classifier
+
+    def draw(self, video: Decoder, rng: np.random.Generator, origin: Origin) -> Example:
+        """Clips (R, C, T, H, W), target (L,), position, chances (R, K) of branches, and mixing numbers (R, 4)."""
+        card, protocol = self.card, self.protocol
+        index_T = training_indices(protocol.sampling, len(video), card.num_frames, rng)
+        frame_THWC, repeats = video.frames(index_T.tolist()), range(protocol.augmentation.repeats)
+        clips = [
+            augmented_clip(frame_THWC, protocol.augmentation, card.image_size, card.mean, card.std, rng)
+            for _ in repeats
+        ]
+        chance_RK = rng.random((len(repeats), 2 * self.classifier.num_blocks), np.float32)
+        mix_R4 = np.stack([draw_mix(protocol.mixing, rng) for _ in repeats]).astype(np.float32)
+        target_L, position = self.labels.target(origin.sample, index_T), torch.tensor(origin.position)
+        return torch.stack(clips), target_L, position, torch.from_numpy(chance_RK), torch.from_numpy(mix_R4)
+
+    def forward(
+        self,
+        clip_BRCTHW: Tensor,
+        target_BL: Tensor,
+        position_B: Tensor,
+        chance_BRK: Tensor,
+        mix_BR4: Tensor,
+        potentials: None = None,
+    ) -> StepOutput:
+        parts = []
+        for clip_BCTHW, mix_B4 in zip(clip_BRCTHW.unbind(1), mix_BR4.unbind(1), strict=True):
+            parts.append((clip_BCTHW, target_BL))
+            if self.protocol.mixing is not None:
+                parts[-1] = mixed(clip_BCTHW, target_BL, mix_B4, position_B)
+        clips, targets = zip(*parts, strict=True)
+        self._chances.start(chance_BRK.transpose(0, 1).flatten(0, 1))
+        return StepOutput(self.labels.loss(self.classifier(torch.cat(clips)), torch.cat(targets)), {})
+
+    def share(self, pieces: Sequence[Example]) -> None:
+        return None
+
+    def build_optimiser(self) -> torch.optim.Optimizer:
+        return layer_decay_optimiser(self.classifier, self.protocol.optim)
+
+    def after_update(self, step: int, num_steps: int) -> None:
+        decay = self.protocol.ema_decay
+        if self.mean is None or decay is None:
+            return
+        with torch.no_grad():
+            for mean, value in zip(self.mean.parameters(), self.classifier.parameters(), strict=True):
+                mean.lerp_(value, 1 - decay)
+
+
+def supervised_plan(name: str, protocol: SupervisedProtocol) -> Plan:
+    """The plan of a protocol that trains; ``name`` is how sentences call the run."""
+    return Plan(
+        name=name,
+        optim=protocol.optim,
+        loader=protocol.loader,
+        max_broken_share=protocol.max_broken_share,
+        checkpoint_every_steps=protocol.checkpoint_every_steps,
+        keeps_events=False,
+    )
+
+
+def pieces_of(name: str, protocol: SupervisedProtocol, num_processes: int) -> int:
+    """In how many pieces each process computes its share of a batch, so that mixed neighbours stay together.
+
+    Raises:
+        ValueError: the batch does not divide into processes, or not into pairs.
+    """
+    batch, repeats = protocol.optim.global_batch, protocol.augmentation.repeats
+    unit = num_processes * (1 if protocol.mixing is None else 2)
+    if batch % unit:
+        pairs = "" if protocol.mixing is None else " of whole pairs of clips, which are mixed"
+        raise ValueError(
+            f"{name}: a global batch of {batch} does not divide into {num_processes} processes{pairs}; choose another "
+            "number of processes (the global batch is part of the protocol and stays)"
+        )
+    units, clips = batch // unit, batch // num_processes * repeats
+    fitting = (n for n in range(1, units + 1) if units % n == 0 and clips // n <= protocol.clips_at_once)
+    return next(fitting, units)

@@ -1,0 +1,95 @@
+"""Suites on the command line: what fails is named and does not stop the rest; cached features are seen and removed."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sigma_bench.records.record import Record
+from sigma_bench.records.store import Store
+from tests.cli.test_cli import run
+
+MODEL = "statistics:mini_videomae"
+
+
+def without_circumstances(record: Record) -> Record:
+    return record.model_copy(update={"provenance": None})
+
+
+def test_a_failed_task_does_not_stop_the_others(world, tmp_path, monkeypatch, capsys) -> None:
+    root = tmp_path / "half"
+    shutil.copytree(world / "ssv2", root / "ssv2")
+    tasks = ["--task", "ucf101/knn", "--task", "ssv2/knn"]
+    code, out, err = run(monkeypatch, capsys, "evaluate", MODEL, *tasks, "--data", root, "--output", tmp_path / "out")
+    assert code == 1
+    assert "UCF101 is not here" in " ".join(err.split())
+    assert "1 of 2 tasks failed: ucf101/knn" in " ".join(err.split())
+    assert [record.task.task for _, record in Store(tmp_path / "out").records()] == ["ssv2/knn"]
+    assert "cannot be opened" in out
+
+
+def test_a_dry_run_computes_nothing(world, tmp_path, monkeypatch, capsys) -> None:
+    output = tmp_path / "out"
+    code, out, _ = run(
+        monkeypatch, capsys, "evaluate", MODEL, "--task", "ssv2/knn", "--data", world, "--output", output, "--dry-run"
+    )
+    assert (code, output.exists()) == (0, False)
+    assert "120 clips" in out
+
+
+def test_cached_features_are_listed_and_removed(world, tmp_path, monkeypatch, capsys) -> None:
+    place = ["--output", tmp_path]
+    run(monkeypatch, capsys, "evaluate", MODEL, "--task", "ssv2/knn", "--data", world, *place)
+    _, out, _ = run(monkeypatch, capsys, "cache", "ls", *place)
+    assert "2 entries" in out
+    assert "test (40)" in out
+    assert run(monkeypatch, capsys, "cache", "rm", "nothing", *place)[0] == 2
+    assert run(monkeypatch, capsys, "cache", "rm", "--model", "image_statistics", *place)[0] == 0
+    assert list((tmp_path / "features").iterdir()) == []
+
+
+def test_the_cache_has_a_limit(world, tmp_path, monkeypatch, capsys) -> None:
+    limit = ["--cache-limit", "0.000001"]
+    code, _, err = run(
+        monkeypatch, capsys, "evaluate", MODEL, "--task", "ssv2/knn", "--data", world, "--output", tmp_path, *limit
+    )
+    assert code == 2
+    assert "make room with 'sigma-bench cache rm', or raise --cache-limit" in " ".join(err.split())
+
+
+def test_check_of_a_task_file(world, tmp_path, monkeypatch, capsys) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "task: mine/knn5\ndataset: ssv2\nprotocol: knn@1\nasks: motion\nfolds: official\n"
+        "overrides: {neighbours: 5}\nnote: five\n"
+    )
+    code, out, _ = run(monkeypatch, capsys, "check", path, "--data", world)
+    assert code == 0
+    assert "test: expected 40, found 40" in out
+    path.write_text(path.read_text().replace("neighbours", "neighbors"))
+    code, _, err = run(monkeypatch, capsys, "check", path)
+    assert code == 2
+    assert "Did you mean 'neighbours'" in " ".join(err.split())
+
+
+@pytest.mark.slow
+def test_two_processes_leave_the_same_record_as_one(world: Path, tmp_path: Path) -> None:
+    tasks = [word for name in ("ssv2/knn", "ssv2/linear", "davis2017/clustering") for word in ("--task", name)]
+    for processes in ("1", "2"):
+        command = ["evaluate", "random:mini_videomae", *tasks, "--data", world, "--output", tmp_path / processes]
+        subprocess.run(
+            [sys.executable, "-m", "sigma_bench", *map(str, command), "--nproc", processes, "--device", "cpu"],
+            check=True,
+            capture_output=True,
+        )
+    one, two = (
+        {
+            record.task.task: record.model_copy(update={"provenance": None})
+            for _, record in Store(tmp_path / n).records()
+        }
+        for n in ("1", "2")
+    )
+    assert len(one) == 3
+    assert one == two

@@ -1,0 +1,106 @@
+"""The verbs that read records, as a user meets them: table, compare, verify, import, export."""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sigma_bench.cli.main import app_main
+from sigma_bench.records.store import Store
+from tests.records.filled import add, predictions
+
+Run = Callable[..., tuple[int, str]]
+HEADER = (
+    "source,table,method,backbone,pretrain_data,pretrain_epochs,extra_data,motion_guided,task,dataset,metric,value\n"
+)
+ROW = "A blog,frozen,Theirs,vit_b,k400,,,,linear_probe,ucf101,top1,90.1\n"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["sigma-bench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            app_main()
+        captured = capsys.readouterr()
+        return int(caught.value.code or 0), " ".join((captured.out + captured.err).split())
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Records of two models on one task."""
+    store = Store(tmp_path / "runs")
+    add(store, predictions(0.9), model="good")
+    add(store, predictions(0.3, seed=1), model="bad")
+    return store.root
+
+
+def test_compare_says_who_is_better_and_where(run: Run, folder: Path) -> None:
+    code, words = run("compare", "good", "bad", "--output", folder, "--samples", 3)
+    assert code == 0
+    assert re.search(r"ucf101/knn top1 [\d.]+ [\d.]+ \+[\d.]+ \+[\d.]+ to \+[\d.]+ 20 good", words)
+    assert re.search(r"mean over tasks \+[\d.]+ \+[\d.]+ to \+[\d.]+ 20 good", words)
+    assert words.count("clip0") == 3
+    assert "20 neither" in run("compare", "good", "good", "--output", folder)[1]
+    code, words = run("compare", "good", "baad", "--output", folder)
+    assert code == 2 and "no record of a model 'baad'" in words
+
+
+def test_verify_ends_with_1_when_something_is_wrong(run: Run, folder: Path) -> None:
+    code, words = run("verify", folder)
+    assert code == 0 and "2 records, 4 scores computed again" in words
+    path = Store(folder).paths()[0]
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 5'))
+    code, words = run("verify", folder)
+    assert code == 1 and "was changed after it was written" in words
+    assert run("verify", folder / "nothing")[0] == 2
+
+
+def test_committed_tables_are_checked_without_being_written(run: Run, folder: Path, tmp_path: Path) -> None:
+    tables = tmp_path / "tables"
+    measured = ("table", "mini", "--output", folder, "--tables", tables)
+    assert run(*measured, "--check")[0] == 1 and not tables.exists()
+    assert run(*measured)[0] == 0
+    assert sorted(path.name for path in tables.iterdir()) == ["mini.csv", "mini.md", "mini.tex"]
+    assert run(*measured, "--check")[0] == 0
+    text = (tables / "mini.md").read_text()
+    (tables / "mini.md").write_text(text.replace("UCF101", "UCF102", 1))
+    code, words = run(*measured, "--check")
+    assert code == 1 and "mini.md: not what the records" in words and "mini.csv" not in words
+    add(Store(folder), predictions(0.5, seed=3), model="new")
+    assert "mini.csv: not what the records" in run(*measured, "--check")[1]
+    assert run("table", "mini", "--check")[0] == 2
+
+
+def test_published_tables_need_no_records(run: Run, tmp_path: Path) -> None:
+    code, words = run("table", "severe", "--published-only", "--tables", tmp_path)
+    assert code == 0 and "printed as 52.1; its numbers give 52.025" in words
+    assert "no records here yet" in run("table", "severe", "--output", tmp_path)[1]
+
+
+def test_imported_numbers_are_marked_and_never_replaced(run: Run, folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "blog.csv"
+    file.write_text(HEADER + ROW)
+    assert run("import", file, "--output", folder) == (0, f"1 numbers of 1 sources in {folder}/imported/blog.csv")
+    tables = tmp_path / "tables"
+    assert run("table", "mini", "--output", folder, "--tables", tables)[0] == 0
+    text = (tables / "mini.md").read_text()
+    assert "| _Imported_ |" in text and "| Theirs ViT-B ‡ |" in text and "90.1‡" in text
+    assert "‡ imported by the user; neither measured here nor checked" in text and "‡ Theirs ViT-B: A blog" in text
+    assert ",imported,Theirs ViT-B,ucf101/linear,top1,0.901," in (tables / "mini.csv").read_text()
+    file.write_text(HEADER + ROW.replace("90.1", "95.0"))
+    code, words = run("import", file, "--output", folder)
+    assert code == 2 and "other numbers of this name were imported before" in words
+    file.write_text(HEADER + ROW.replace("90.1", "190.1"))
+    assert run("import", file, "--output", folder)[0] == 2
+
+
+def test_export_writes_a_folder_that_verifies(run: Run, folder: Path, tmp_path: Path) -> None:
+    code, words = run("export", tmp_path / "paper", "--output", folder, "--board", "mini")
+    assert code == 0 and "of the boards mini" in words
+    assert run("verify", tmp_path / "paper")[0] == 0
+    assert run("export", tmp_path / "paper", "--output", folder)[0] == 2

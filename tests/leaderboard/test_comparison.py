@@ -1,0 +1,203 @@
+"""Paired bootstrap: it finds what is there as often as theory says, calls ties ties, and pairs only what is paired."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sigma_bench.leaderboard.comparison import Resampled, compare, mean_difference, resample
+from sigma_bench.leaderboard.fill import fill, predictions_of
+from sigma_bench.metrics.uncertainty import Resampling
+from sigma_bench.records.store import Store
+from sigma_bench.specs.board import Board, BoardColumn, MeanColumn
+from tests.factories import make_record
+from tests.records.filled import add, predictions
+
+
+def resampled(value_R: np.ndarray, value: float, num_units: int, higher_is_better: bool = True) -> Resampled:
+    return Resampled(value, value_R, num_units, "same", higher_is_better, None)
+
+
+def share_found(only_first: float, only_second: float, num_samples: int = 2000, num_pairs: int = 400) -> float:
+    """How often two models are told apart that differ on these shares of samples."""
+    draw_SD = np.random.default_rng(0).random((num_samples, num_pairs))
+    first = draw_SD < only_first  # right where the second is wrong; where both are right or wrong does not matter
+    second = (draw_SD >= only_first) & (draw_SD < only_first + only_second)
+    resampling = Resampling(np.arange(num_samples), replicates=1000, rng=np.random.default_rng(1))
+    first_RD, second_RD = resampling.means(first), resampling.means(second)
+    found = [
+        not mean_difference(
+            [resampled(first_RD[:, d], first[:, d].mean(), num_samples)],
+            [resampled(second_RD[:, d], second[:, d].mean(), num_samples)],
+        ).is_tie
+        for d in range(num_pairs)
+    ]
+    return float(np.mean(found))
+
+
+def test_a_planted_gap_of_two_points_is_found_with_the_expected_power() -> None:
+    # Variance of the difference per sample: 0.06 + 0.04 - 0.02^2 = 0.0996; standard error over 2000: 0.00706; the gap
+    # is 2.834 of them, so a two-sided test at 5 % finds it with probability Phi(2.834 - 1.960) = 0.809.  The share
+    # found in 400 trials has a standard error of 0.02.
+    assert share_found(0.06, 0.04) == pytest.approx(0.809, abs=0.06)
+
+
+def test_equal_models_are_told_apart_in_one_of_twenty_cases() -> None:
+    assert share_found(0.05, 0.05) == pytest.approx(0.05, abs=0.03)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+def compared(store: Store, first: str = "a", second: str = "b", **options: int):
+    return compare([record for _, record in store.records()], first, second, predictions_of(store), **options)
+
+
+def test_equal_predictions_tie_with_an_interval_of_no_width(store: Store) -> None:
+    add(store, predictions(0.6), model="a")
+    add(store, predictions(0.6), model="b")
+    (task,) = compared(store).tasks
+    assert (task.difference.value, task.difference.low, task.difference.high) == (0, 0, 0)
+    assert task.difference.is_tie and task.differing == ()
+
+
+def test_swapping_the_models_turns_the_sign_and_nothing_else(store: Store) -> None:
+    add(store, predictions(0.9), model="a")
+    add(store, predictions(0.4, seed=1), model="b")
+    there, back = compared(store).overall, compared(store, "b", "a").overall
+    assert not there.is_tie and there.value > 0
+    assert (back.value, back.low, back.high) == pytest.approx((-there.value, -there.high, -there.low))
+
+
+def test_samples_that_differ_are_listed_and_seeds_are_pooled(store: Store) -> None:
+    right = predictions(1.0)
+    wrong = right | {"predicted": np.where(np.arange(60) == 7, -1, right["predicted"])}
+    add(store, right, model="a")
+    add(store, wrong, model="b", pretraining_seed=0)
+    add(store, right, model="b", pretraining_seed=1)
+    (task,) = compared(store).tasks
+    assert task.differing == (("clip007", 1.0, 0.5),)
+    assert (task.first, task.second) == (1.0, pytest.approx(1 - 0.5 / 60))
+
+
+def test_pairs_are_matched_by_id_not_by_place(store: Store) -> None:
+    arrays = predictions(0.7)
+    order = np.random.default_rng(3).permutation(60)
+    add(store, arrays, model="a")
+    add(store, {name: array[order] for name, array in arrays.items()}, model="b")
+    (task,) = compared(store).tasks
+    assert task.differing == () and task.difference.low == task.difference.high == 0
+
+
+def test_units_are_groups_so_copies_of_a_clip_add_nothing(store: Store) -> None:
+    def ten_copies(arrays):
+        copied = {name: array.repeat(10) for name, array in arrays.items()}
+        return copied | {"ids": np.array([f"{name}#{i % 10}" for i, name in enumerate(copied["ids"])])}
+
+    first, second = predictions(0.7), predictions(0.6, seed=1)
+    add(store, first, model="a"), add(store, second, model="b")
+    (
+        add(store, ten_copies(first), model="a", task="ssv2/knn"),
+        add(store, ten_copies(second), model="b", task="ssv2/knn"),
+    )
+    copies, plain = compared(store).tasks
+    assert (copies.task, copies.difference.num_units, plain.difference.num_units) == ("ssv2/knn", 20, 20)
+    width = [task.difference.high - task.difference.low for task in (copies, plain)]
+    assert width[0] == pytest.approx(width[1], rel=0.1)
+
+
+def test_overall_is_the_mean_over_common_tasks(store: Store) -> None:
+    for task, shares in {"ucf101/knn": (0.9, 0.5), "ssv2/knn": (0.4, 0.5)}.items():
+        for seed, (model, share) in enumerate(zip("ab", shares, strict=True)):
+            add(store, predictions(share, seed=seed), model=model, task=task)
+    add(store, predictions(0.5), model="a", task="cifar100/knn")
+    result = compared(store)
+    assert result.left_out == ("cifar100/knn",)
+    assert result.overall.value == pytest.approx(np.mean([task.difference.value for task in result.tasks]))
+
+
+def test_where_lower_is_better_the_lower_one_is_better() -> None:
+    low, high = np.full(50, 0.2), np.full(50, 0.3)
+    difference = mean_difference([resampled(low, 0.2, 9, False)], [resampled(high, 0.3, 9, False)])
+    assert difference.value == pytest.approx(0.1) and not difference.is_tie
+
+
+def test_what_cannot_be_compared_is_said(store: Store) -> None:
+    add(store, predictions(0.7), model="a")
+    add(store, predictions(0.7), model="b", overrides={"neighbours": 11})
+    add(store, predictions(0.7), model="c", task="ssv2/knn")
+    add(store, predictions(0.7, num_samples=30), model="d")
+    for other, words in {
+        "b": "under different protocols",
+        "c": "no task in common",
+        "d": "scored on different samples",
+        "e": "no record of a model 'e'",
+    }.items():
+        with pytest.raises(ValueError, match=words):
+            compared(store, "a", other)
+    for path in (store.root / "predictions").glob("*"):
+        path.unlink()
+    with pytest.raises(ValueError, match="its predictions are not beside the records"):
+        compared(store, "a", "d")
+
+
+def test_a_metric_that_is_no_mean_is_computed_on_every_resample(store: Store) -> None:
+    _, record = add(store, predictions(0.7))
+    found = resample([record], "mean_class_accuracy", predictions_of(store))
+    assert found is not None and found.of_sample is None
+    assert found.value == record.scores[1].value
+    assert found.value_R.std() > 0
+
+
+def board(*tasks: str, mean: bool = False) -> Board:
+    columns = tuple(BoardColumn(group=task, label="kNN", task=task, metric="top1") for task in tasks)
+    last = MeanColumn(label="Mean", published=None) if mean else None
+    return Board(name="b", title="B", rows=(), columns=columns, mean=last, published=None, note="")
+
+
+def test_bold_is_decided_by_pairs_where_intervals_alone_would_miss_it(store: Store) -> None:
+    """Right on the same samples but for a few on which only the first is: overlap of intervals sees nothing."""
+    first = predictions(0.6, num_samples=300)
+    is_right = first["predicted"] == first["truth"]
+    wrong_too = np.flatnonzero(is_right)[::10]
+    second = first | {"predicted": first["predicted"].copy()}
+    second["predicted"][wrong_too] = -1
+    add(store, first, model="a"), add(store, second, model="b")
+    records = list(store.records())
+    paired = fill(board("ucf101/knn"), store, records).table
+    assert paired.columns[0].is_paired is True
+    assert [row.cells[0].mark for row in paired.rows if row.cells[0]] == ["best", None]
+    for path in (store.root / "predictions").glob("*"):
+        path.unlink()
+    apart = fill(board("ucf101/knn"), store, records).table
+    assert apart.columns[0].is_paired is False
+    assert [row.cells[0].mark for row in apart.rows if row.cells[0]] == ["best", "best"]
+
+
+def test_models_that_cannot_be_told_apart_share_a_rank(store: Store) -> None:
+    shares = {"a": 0.95, "b": 0.5, "c": 0.5, "d": 0.1}
+    for number, (model, share) in enumerate(shares.items()):
+        for task in ("ucf101/knn", "ssv2/knn"):
+            add(store, predictions(share, seed=number), model=model, task=task)
+    add(store, predictions(0.99), model="incomplete")
+    table = fill(board("ucf101/knn", "ssv2/knn", mean=True), store, store.records()).table
+    assert {row.model: row.rank for row in table.rows} == {"a": 1, "b": 2, "c": 2, "d": 4, "incomplete": None}
+    by_model = {row.model: row for row in table.rows}
+    assert by_model["incomplete"].mean is None and by_model["incomplete"].coverage == "1/2"
+    cells = by_model["a"].cells
+    assert by_model["a"].mean == pytest.approx(np.mean([cell.value for cell in cells if cell]))
+
+
+def test_a_mean_counts_an_error_as_one_minus_it() -> None:
+    from sigma_bench.leaderboard.aggregate import aggregate
+    from sigma_bench.leaderboard.select import select
+
+    good, error = make_record("a", "ucf101/knn", 0.8), make_record("a", "ssv2/knn", 0.3)
+    turned = error.model_copy(
+        update={"scores": tuple(s.model_copy(update={"higher_is_better": False}) for s in error.scores)}
+    )
+    shown = board("ucf101/knn", "ssv2/knn", mean=True)
+    (row,) = aggregate(shown, select([(Path("a"), good), (Path("b"), turned)], shown)).rows
+    assert row.mean == pytest.approx((0.8 + 0.7) / 2)

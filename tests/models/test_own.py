@@ -1,0 +1,124 @@
+"""An encoder of one's own: found by module and function, checked against the contract, refused in a sentence."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sigma_bench.models.contract import check_encoder
+from sigma_bench.models.own import own_encoder
+from sigma_bench.models.zoo import load_encoder
+
+MODULE = """
+    import torch
+    from sigma_bench.models.own import own_encoder
+
+    def build():
+        torch.manual_seed(0)
+        tubes = torch.nn.Conv3d(3, 5, (2, 8, 8), stride=(2, 8, 8))
+        network = torch.nn.Sequential(tubes, torch.nn.Flatten(2), Swapped())
+        return own_encoder(network, model="mine", num_frames=4, image_size=16, tubelet_frames=2, grid=(2, 2, 2),
+                           feature_width=5, mean=(.5, .5, .5), std=(.5, .5, .5))
+
+    class Swapped(torch.nn.Module):
+        def forward(self, x):
+            return x.transpose(1, 2)
+
+    def nothing():
+        return 3
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "mine_for_test.py").write_text(textwrap.dedent(MODULE))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def test_a_function_of_a_module_in_the_current_folder(here: Path) -> None:
+    encoder = load_encoder("mine_for_test:build")
+    assert encoder.card.num_parameters == 5 * 3 * 2 * 8 * 8 + 5
+    assert encoder.card.checkpoint_sha256 == load_encoder("mine_for_test:build").card.checkpoint_sha256
+    assert encoder.encode(torch.zeros(3, 3, 2, 16, 16)).grid == (1, 2, 2)
+    assert [question for question, passed, _ in check_encoder(encoder) if not passed] == []
+
+
+def test_what_is_no_encoder_is_refused(here: Path) -> None:
+    with pytest.raises(ValueError, match="the module has no 'absent'"):
+        load_encoder("mine_for_test:absent")
+    with pytest.raises(ValueError, match="returns a int, which has no 'card' and 'encode'"):
+        load_encoder("mine_for_test:nothing")
+    with pytest.raises(ValueError, match="No module 'nowhere_at_all' can be imported"):
+        load_encoder("nowhere_at_all:build")
+
+
+class Faulty(nn.Module):
+    """Tokens (B, 8, 5) of clips of 4 frames, with one fault."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__()
+        self.fault, self.calls = fault, 0
+
+    def forward(self, clip_BCTHW: Tensor) -> Tensor:
+        self.calls += 1
+        pooled = nn.functional.adaptive_avg_pool3d(clip_BCTHW, (clip_BCTHW.shape[2] // 2, 2, 2))
+        token_BND = pooled.flatten(2).transpose(1, 2).repeat(1, 1, 2)[..., :5]
+        if self.fault == "nan":
+            return token_BND / 0 * 0
+        if self.fault == "constant":
+            return torch.ones_like(token_BND)
+        if self.fault == "batch":
+            return token_BND - token_BND.mean(0)
+        if self.fault == "random":
+            return token_BND + self.calls
+        if self.fault == "grid":
+            return token_BND[:, :-1]
+        if self.fault == "frames":
+            return token_BND[:, :4].repeat(1, 2, 1)
+        return token_BND
+
+
+@pytest.mark.parametrize(
+    ("fault", "question"),
+    [
+        ("nan", "finite"),
+        ("constant", "another clip has other tokens"),
+        ("batch", "does not depend on its batch"),
+        ("random", "same clips twice"),
+        ("grid", "tokens (B, N, D)"),
+        ("frames", "a clip of 2 frames is allowed"),
+    ],
+)
+def test_every_fault_is_found(fault: str, question: str) -> None:
+    encoder = own_encoder(
+        Faulty(fault),
+        model="faulty",
+        num_frames=4,
+        image_size=16,
+        tubelet_frames=2,
+        grid=(2, 2, 2),
+        feature_width=5,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+    )
+    failed = [asked for asked, passed, _ in check_encoder(encoder) if not passed]
+    assert any(question in asked for asked in failed)
+
+
+def test_a_card_that_cannot_be_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"own_encoder 'odd'.*num_frames"):
+        own_encoder(
+            nn.Identity(),
+            model="odd",
+            num_frames=0,
+            image_size=16,
+            tubelet_frames=2,
+            grid=(2, 2, 2),
+            feature_width=5,
+            mean=(0.5, 0.5, 0.5),
+            std=(0.5, 0.5, 0.5),
+        )

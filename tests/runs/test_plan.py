@@ -1,0 +1,45 @@
+"""Plans: one pass over a dataset serves all tasks, and what is done or cannot be opened is known before."""
+
+from pathlib import Path
+
+from sigma_bench.models.encoder import Features
+from sigma_bench.models.zoo import load_encoder
+from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.runs.plan import ALONE, plan_tasks, run_planned
+from sigma_bench.specs.catalogue import load_task, resolve
+from tests.runs.test_evaluate import quiet
+
+
+class Counting:
+    """The statistics control, counting the clips it is given."""
+
+    def __init__(self) -> None:
+        self._inner = load_encoder("statistics:mini_videomae")
+        self.card, self.clips = self._inner.card, 0
+
+    def encode(self, clip_BCTHW) -> Features:
+        self.clips += len(clip_BCTHW)
+        return self._inner.encode(clip_BCTHW)
+
+
+def test_one_pass_serves_all_tasks_and_the_plan_knows_it(world: Path, tmp_path: Path) -> None:
+    encoder, cache = Counting(), FeatureCache(tmp_path / "features")
+    jobs = [(resolve(load_task(name)), world) for name in ("ssv2/knn", "cifar100/knn", "ssv2/linear")]
+    plan = plan_tasks(encoder, jobs, tmp_path, cache, seed=0)
+    assert [planned.task.task for planned in plan] == ["ssv2/knn", "ssv2/linear", "cifar100/knn"]
+    assert [planned.clips for planned in plan] == [80 + 40, 0, 60 + 30]  # the sizes of tests/conftest.py
+    for planned in plan:
+        run_planned(encoder, planned, tmp_path, cache, seed=0, world=ALONE, report=quiet)
+    assert encoder.clips == sum(planned.clips for planned in plan)
+    again = plan_tasks(
+        encoder, [*jobs, (resolve(load_task("ssv2/knn"), {"neighbours": 3}), world)], tmp_path, cache, seed=0
+    )
+    assert [planned.state for planned in again] == ["recorded", "recorded", "features cached", "recorded"]
+
+
+def test_a_dataset_that_is_not_there_is_known_before(world: Path, tmp_path: Path) -> None:
+    jobs = [(resolve(load_task("ssv2/knn")), tmp_path), (resolve(load_task("ssv2/linear")), world)]
+    encoder, cache = Counting(), FeatureCache(tmp_path / "features")
+    states = [planned.state for planned in plan_tasks(encoder, jobs, tmp_path, cache, seed=0)]
+    assert states == ["cannot be opened", "to do"]
+    assert encoder.clips == 0

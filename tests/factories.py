@@ -60,6 +60,7 @@ _PROTOCOLS: dict[str, dict[str, Any]] = {
         "protocol": "segmentation@1",
         "kind": "segmentation",
         "summary": "Clusters against masks.",
+        "labels": "dataset",
         "num_frames": 16,
         "frame_draw": "random_sorted",
         "num_draws": 1,

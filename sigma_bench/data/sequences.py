@@ -24,13 +24,16 @@ class MaskedSequence:
     Masks at the level of categories are sparse (YouTube-VOS): frames without one are left out.  Elsewhere every frame
     must have one.
 
+    Args:
+        instances: every object keeps its own id, where the dataset's labels would be categories.
+
     Raises:
         DecodeError: a mask is missing, there is none, or, when reading, a file does not decode.
     """
 
-    def __init__(self, sample: Sample) -> None:
+    def __init__(self, sample: Sample, *, instances: bool = False) -> None:
         assert sample.mask_folder is not None
-        self._sample = sample
+        self._sample, self._instances = sample, instances
         masks = {path.stem: path for path in numbered_files(sample.mask_folder, (".png",))}
         frames = FrameFolderDecoder(sample.path).paths
         absent = [path for path in frames if path.stem not in masks]
@@ -74,7 +77,7 @@ class MaskedSequence:
     def _ids(self, mask_HW: np.ndarray) -> np.ndarray:
         if self._sample.mask_kind == "binary":
             return (mask_HW > 0).astype(np.uint8)
-        if isinstance(self._sample.annotation, ObjectCategories):
+        if isinstance(self._sample.annotation, ObjectCategories) and not self._instances:
             return category_level(mask_HW, self._sample.annotation)
         return mask_HW
 

@@ -35,6 +35,9 @@ from sigma_bench.protocols.token_maps import checked_maps
 from sigma_bench.specs.propagation import PropagationProtocol
 from sigma_bench.specs.task import ResolvedTask
 
+PATCHES_AT_ONCE = 512
+"""Patches whose weights are computed together: those of a whole frame of 480 px at patch 8 would take gigabytes."""
+
 
 class FrameMap(NamedTuple):
     """What a frame looks like to the encoder: patches in order row, column, scaled to length 1."""
@@ -147,13 +150,18 @@ def propagate(
     Weights are exp(cosine / temperature); of each patch only the ``top_k`` largest over all context frames count (more
     where they tie), and they are made to sum to one.
     """
+    label_OM = label_FON.transpose(0, 1).flatten(1)
+    parts = zip(target_ND.split(PATCHES_AT_ONCE), near_NN.split(PATCHES_AT_ONCE), strict=True)
+    return torch.cat([label_OM @ _weights(part_ND, context_FND, near, protocol).T for part_ND, near in parts], dim=1)
+
+
+def _weights(target_ND: Tensor, context_FND: Tensor, near_NN: Tensor, protocol: PropagationProtocol) -> Tensor:
+    """How much each patch of all context frames counts for these patches, (N, M), M = F x N; rows sum to one."""
     weight_NFN = (torch.einsum("nd,fmd->nfm", target_ND, context_FND) / protocol.temperature).exp()
     weight_NM = (weight_NFN * near_NN[:, None]).flatten(1)
-    kept = min(protocol.top_k, weight_NM.shape[1])
-    weakest_N1 = weight_NM.topk(kept, dim=1).values[:, -1:]
+    weakest_N1 = weight_NM.topk(min(protocol.top_k, weight_NM.shape[1]), dim=1).values[:, -1:]
     weight_NM = torch.where(weight_NM >= weakest_N1, weight_NM, 0)
-    weight_NM = weight_NM / weight_NM.sum(1, keepdim=True)
-    return label_FON.transpose(0, 1).flatten(1) @ weight_NM.T
+    return weight_NM / weight_NM.sum(1, keepdim=True)
 
 
 def neighbourhood(rows: int, columns: int, radius: int) -> Tensor:

@@ -112,7 +112,7 @@ def _segment_piece(
     clips = []
     for index in piece.sequences:
         sample = split.samples[index]
-        sequence = MaskedSequence(sample)
+        sequence = MaskedSequence(sample, instances=protocol.labels == "instances")
         index_T = frame_indices(sample, len(sequence), protocol, draw=piece.draw, seed=seed)
         truth_THW = sequence.squashed_masks(index_T.tolist(), size)
         clips.append(SegmentedClip(sample.id, piece.draw, index_T, truth_THW, np.zeros_like(truth_THW)))

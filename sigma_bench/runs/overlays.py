@@ -99,7 +99,8 @@ def _spread(num_frames: int) -> np.ndarray:
 
 
 def _labelled(label: str, metric: str, stored: Arrays, rows: np.ndarray) -> str:
-    return f"{label} {100 * METRICS[metric].statistic(stored, rows):.0f}"
+    of = METRICS[metric]
+    return f"{label} {100 * of.statistic(of.prepare(stored), rows):.0f}"
 
 
 def _squashed(mask_HW: np.ndarray) -> np.ndarray:

@@ -14,6 +14,8 @@ class SegmentationProtocol(BaseProtocol):
     """Unsupervised video object segmentation by clustering frozen tube features (SIGMA table 5; TimeTuning)."""
 
     kind: Literal["segmentation"]
+    labels: Literal["dataset", "instances"]
+    """What counts as one thing: as the dataset's card says (in YouTube-VOS a category), or every object by itself."""
     num_frames: Count
     frame_draw: FrameDraw
     """``random_sorted``: distinct random frames in order, from the task's seed and the sequence's name, with

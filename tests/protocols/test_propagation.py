@@ -90,7 +90,8 @@ def slow_propagate(target, context, label, rows, columns, settings):  # type: ig
 
 
 @pytest.mark.parametrize(("radius", "top_k"), [(1, 3), (2, 5), (12, 5), (1, 40)])
-def test_propagation_equals_a_loop_over_patches(radius: int, top_k: int) -> None:
+def test_propagation_equals_a_loop_over_patches(radius: int, top_k: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sigma_bench.protocols.propagation.PATCHES_AT_ONCE", 7)  # of 20: three parts
     rng = np.random.default_rng(0)
     rows, columns, settings = 4, 5, protocol(radius_patches=radius, top_k=top_k)
     feature = rng.normal(size=(4, rows * columns, 6))

@@ -145,6 +145,18 @@ def test_youtube_vos_takes_four_frames_of_an_encoder_of_eight(world: Path, tmp_p
     assert (outcome.arrays["clusters"][:, 0::2] == outcome.arrays["clusters"][:, 1::2]).all()
 
 
+def test_twins_are_one_category_or_two_instances(world: Path, tmp_path: Path) -> None:
+    manifest = open_dataset(load_dataset("youtube_vos"), world)
+    task = "youtube_vos/clustering"
+    number_of_labels = {}
+    for labels in ("dataset", "instances"):
+        stored = outcome_of(manifest, tmp_path, None, task, labels=labels).arrays
+        number_of_labels[labels] = [len(np.unique(truth_THW)) for truth_THW in stored["truth"]]
+    assert max(number_of_labels["dataset"]) == 3
+    assert max(number_of_labels["instances"]) == 4
+    assert len(list(tmp_path.glob("*/token.npy"))) == 3  # one pass per draw for both
+
+
 def test_windows_are_told_apart_by_shared_statistics_and_not_by_their_own() -> None:
     rng = np.random.default_rng(0)
     content = rng.normal(size=(4, 6, 6, 8)).astype(np.float32)

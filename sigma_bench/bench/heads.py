@@ -7,7 +7,6 @@ Shapes: S samples, Q queries, D width.
 """
 
 import multiprocessing
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import faiss
 import numpy as np
 import torch
 
+from sigma_bench.bench.timing import status_bytes
 from sigma_bench.metrics.accuracy import top1
 from sigma_bench.protocols.classification import Teaching
 from sigma_bench.protocols.features import SplitFeatures
@@ -76,7 +76,7 @@ class HeadsBenchmark(Spec):
 
 
 def measure_heads(size: BankSize, threads: int, folder: Path, report: Callable[[str], None]) -> HeadsBenchmark:
-    """Write a bank below ``folder`` and run both protocols on it; ``report`` hears what begins.
+    """Write a bank below ``folder`` and run both protocols on it; ``report`` hears what begins and what it cost.
 
     Raises:
         ValueError: this system does not tell a process's peak memory.
@@ -93,6 +93,7 @@ def measure_heads(size: BankSize, threads: int, folder: Path, report: Callable[[
         context = multiprocessing.get_context("spawn")
         with context.Pool(1) as pool:
             costs.append(pool.apply(_cost, (task, size, threads, folder)))
+        report(f"{costs[-1].seconds:.0f} s, {costs[-1].peak_bytes / 2**20:.0f} MiB")
     return HeadsBenchmark(
         **size._asdict(),
         bank_bytes=(folder / "train.npy").stat().st_size,
@@ -140,7 +141,7 @@ def _cost(task: str, size: BankSize, threads: int, folder: Path) -> Cost:
     train, test = (SplitFeatures(np.load(folder / f"{name}.npy", mmap_mode="r"), {}) for name in ("train", "test"))
     everything, asked = np.arange(size.samples), np.arange(size.queries)
     teaching = Teaching(train, everything, everything % size.classes, everything, size.classes)
-    before, clock, cpu = _peak_bytes(), time.monotonic(), time.process_time()
+    before, clock, cpu = status_bytes("VmHWM"), time.monotonic(), time.process_time()
     protocol = resolve(load_task(task)).protocol
     if isinstance(protocol, KnnProtocol):
         score_QL = knn_votes(train.feature_SD, teaching.label_S, test.feature_SD, size.classes, protocol)
@@ -158,11 +159,7 @@ def _cost(task: str, size: BankSize, threads: int, folder: Path) -> Cost:
         work=work,
         seconds=time.monotonic() - clock,
         cpu_seconds=time.process_time() - cpu,
-        peak_bytes=_peak_bytes(),
+        peak_bytes=status_bytes("VmHWM"),
         start_bytes=before,
         top1=top1(asked % size.classes, score_QL.argmax(1)),
     )
-
-
-def _peak_bytes() -> int:
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

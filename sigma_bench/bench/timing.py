@@ -82,16 +82,17 @@ def extra_bytes(run: Run, device: torch.device) -> int | None:
     if not sys.platform.startswith("linux"):
         return None
     ctypes.CDLL(None).malloc_trim(0)
-    before = _status_bytes("VmRSS")
+    before = status_bytes("VmRSS")
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:  # some containers do not allow it
         return None
     run()
-    return _status_bytes("VmHWM") - before
+    return status_bytes("VmHWM") - before
 
 
-def _status_bytes(key: str) -> int:
+def status_bytes(key: str) -> int:
+    """A number of this process as Linux tells it, such as ``VmHWM``, its highest resident memory."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith(f"{key}:"):
             return int(line.split()[1]) * 1024

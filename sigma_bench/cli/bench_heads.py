@@ -22,7 +22,7 @@ def bench_heads(
 
     with tempfile.TemporaryDirectory() as folder:
         size = BankSize(samples, queries, width, classes)
-        result = measure_heads(size, threads, Path(folder), lambda what: out.print(f"{what} ..."))
+        result = measure_heads(size, threads, Path(folder), out.print)
     write_atomically(output / "heads.json", (result.model_dump_json(indent=1) + "\n").encode())
     write_atomically(output / "heads.md", markdown(result).encode())
     out.print(markdown(result))

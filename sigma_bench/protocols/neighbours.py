@@ -2,7 +2,7 @@
 
 FAISS finds candidates in float32, shard by shard; their cosines are computed again in float64, and equal ones are told
 apart by the bank's order.  What FAISS left out cannot belong to the neighbours by more than float32's error; where it
-could, the query is compared with the whole bank.  So neither the size of the shards nor the machine decides who votes.
+could, more candidates are taken.  So neither the size of the shards nor the machine decides who votes.
 
 Shapes: S bank samples, Q queries, K neighbours, C candidates, D width.
 """
@@ -17,7 +17,7 @@ SHARD_BYTES = 256 * 2**20
 QUERY_BYTES = 64 * 2**20
 """Of float64 rows that are compared again at once."""
 SPARE = 16
-"""Candidates beyond the neighbours asked for."""
+"""Candidates beyond the neighbours asked for; eight times as many for queries that need more."""
 GPU_CANDIDATES = 2048
 """More than FAISS's GPU search gives."""
 
@@ -45,25 +45,41 @@ def nearest(
     if len(bank_SD) - int(kin_Q.max(initial=0)) < num_neighbours:
         others = f", {kin_Q.max()} of them of one query's group" if groups else ""
         raise ValueError(f"{num_neighbours} neighbours asked of a bank of {len(bank_SD)} samples{others}")
-    query_QD = unit_rows(query_QD)
+    query_QD, rows = unit_rows(query_QD), shard_rows or max(1, SHARD_BYTES // (4 * bank_SD.shape[1]))
+    cosine_QK = np.empty((len(query_QD), num_neighbours))
+    index_QK = np.empty((len(query_QD), num_neighbours), np.int64)
+    open_Q, spare = np.arange(len(query_QD)), SPARE + int(kin_Q.max(initial=0))
+    while len(open_Q):
+        found = _among(bank_SD, query_QD[open_Q], num_neighbours, spare, rows, code_S, code_Q[open_Q])
+        cosine_QK[open_Q], index_QK[open_Q], is_sure = found
+        open_Q, spare = open_Q[~is_sure], 8 * spare
+    return cosine_QK, index_QK
+
+
+def _among(
+    bank_SD: np.ndarray,
+    query_QD: np.ndarray,
+    num_neighbours: int,
+    spare: int,
+    rows: int,
+    code_S: np.ndarray,
+    code_Q: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The nearest among the candidates of every shard, and whether nothing outside them can be nearer, (Q,)."""
     cosine_QK = np.full((len(query_QD), num_neighbours), -np.inf)
     index_QK = np.full((len(query_QD), num_neighbours), len(bank_SD))
     unseen_Q = np.full(len(query_QD), -np.inf)
-    wanted = num_neighbours + SPARE + int(kin_Q.max(initial=0))
-    for start, shard_PD in _shards(bank_SD, shard_rows or max(1, SHARD_BYTES // (4 * bank_SD.shape[1]))):
-        cosine_QC, candidate_QC = _candidates(shard_PD, query_QD, min(wanted, len(shard_PD)))
-        if wanted < len(shard_PD):
+    for start, shard_PD in _shards(bank_SD, rows):
+        number = min(num_neighbours + spare, len(shard_PD))
+        cosine_QC, candidate_QC = _candidates(shard_PD, query_QD, number)
+        if number < len(shard_PD):
             unseen_Q = np.maximum(unseen_Q, cosine_QC[:, -1])
         exact_QC = _exact(shard_PD, query_QD, candidate_QC)
         exact_QC[code_S[start + candidate_QC] == code_Q[:, None]] = -np.inf
         cosine_QK, index_QK = _best(cosine_QK, index_QK, exact_QC, start + candidate_QC)
     # A product of unit rows in float32 is wrong by less than this, whatever the order of its sum.
     error = 2 * bank_SD.shape[1] * np.finfo(np.float32).eps
-    for query in np.flatnonzero(unseen_Q + error >= cosine_QK[:, -1]):
-        cosine_QK[query], index_QK[query] = _from_whole_bank(
-            bank_SD, query_QD[query], code_S == code_Q[query], num_neighbours
-        )
-    return cosine_QK, index_QK
+    return cosine_QK, index_QK, unseen_Q + error < cosine_QK[:, -1]
 
 
 def unit_rows(feature_SD: np.ndarray) -> np.ndarray:
@@ -101,12 +117,9 @@ def _exact(shard_PD: np.ndarray, query_QD: np.ndarray, candidate_QC: np.ndarray)
     step = max(1, QUERY_BYTES // (8 * candidate_QC.shape[1] * shard_PD.shape[1]))
     for start in range(0, len(query_QD), step):
         some = slice(start, start + step)
-        exact_QC[some] = _cosines(shard_PD[candidate_QC[some]], query_QD[some][:, None])
+        row_QCD = shard_PD[candidate_QC[some]]
+        exact_QC[some] = np.multiply(row_QCD, query_QD[some][:, None], dtype=np.float64).sum(-1)
     return exact_QC
-
-
-def _cosines(row_D: np.ndarray, query_D: np.ndarray) -> np.ndarray:
-    return np.multiply(row_D, query_D, dtype=np.float64).sum(-1)
 
 
 def _best(
@@ -116,13 +129,3 @@ def _best(
     index = np.concatenate([index_QK, index_QC], axis=1)
     order = np.lexsort((index, -cosine), axis=1)[:, : cosine_QK.shape[1]]
     return np.take_along_axis(cosine, order, 1), np.take_along_axis(index, order, 1)
-
-
-def _from_whole_bank(
-    bank_SD: np.ndarray, query_D: np.ndarray, left_out_S: np.ndarray, num_neighbours: int
-) -> tuple[np.ndarray, np.ndarray]:
-    rows = max(1, QUERY_BYTES // (8 * bank_SD.shape[1]))
-    cosine_S = np.concatenate([_cosines(shard_PD, query_D) for _, shard_PD in _shards(bank_SD, rows)])
-    cosine_S[left_out_S] = -np.inf
-    order = np.argsort(-cosine_S, kind="stable")[:num_neighbours]
-    return cosine_S[order], order

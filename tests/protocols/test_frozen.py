@@ -28,7 +28,7 @@ from sigma_bench.training.distribution import World, joined_world
 SMALL = {"uncertainty": {"replicates": 20}}
 HEADS = SMALL | {"least_steps": 10, "epochs": 1}
 OVERRIDES: dict[str, dict[str, Any]] = {
-    "attentive": HEADS | {"mlp_ratio": 1, "learning_rates": [0.001, 0.003], "weight_decays": [0.01]},
+    "attentive": HEADS | {"mlp_ratio": 1, "batch_size": 32, "learning_rates": [0.001, 0.003], "weight_decays": [0.01]},
     "linear": HEADS,
     "knn": SMALL | {"neighbours": 5},
     "knn_loo": SMALL | {"neighbours": 5},

@@ -99,7 +99,7 @@ class VideoViTEncoder:
 
     @torch.inference_mode()
     def encode(self, clip_BCTHW: Tensor) -> Features:
-        token_BND = self._vit(clip_BCTHW.to(self._vit.norm.weight.device))
+        token_BND = self._vit(clip_BCTHW.to(next(self._vit.parameters()).device))
         frames, height, width = clip_BCTHW.shape[2:]
         slots, rows, _ = self._vit.spec.grid(frames, height)
         return Features(token_BND, (slots, rows, self._vit.spec.grid(frames, width)[2]))

@@ -8,7 +8,7 @@ from sigma_bench.cli.console import out
 from sigma_bench.cli.data import write_with_progress
 from sigma_bench.cli.evaluate import evaluate_with_progress
 from sigma_bench.cli.pretrain import pretrain_with_progress
-from sigma_bench.cli.table import show_board
+from sigma_bench.cli.table import show_boards
 from sigma_bench.specs import catalogue
 
 RECIPES = ["mini_dino", "mini_sigma_dino", "mini_sigma_mlp", "mini_videomae"]
@@ -52,5 +52,5 @@ def demo(
         for name in (*map(str, folders), f"random:{CONTROLS}", *statistics):
             encoder = load_encoder(name, seed=seed)
             evaluate_with_progress(encoder, plan_tasks(encoder, jobs, output, cache, seed=0), output, cache, seed=0)
-    show_board(BOARD, output, world=world)
+    show_boards([BOARD], output, world=world)
     out.print(f"report: {output / 'report.html'}")

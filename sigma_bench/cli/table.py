@@ -28,8 +28,7 @@ def table(
     if check and tables is None:
         raise ValueError("--check compares the files of a folder; name it with --tables, such as results/tables")
     if not (published_only or tables):
-        for name in names:
-            show_board(name, output, world=data)
+        show_boards(names, output, world=data)
         return
     stale = []
     for name in names:
@@ -45,24 +44,30 @@ def table(
         raise typer.Exit(1)
 
 
-def show_board(name: str, output: Path, *, world: Path | None) -> None:
-    """Print a board, and write table.md, .csv, .tex and report.html into the folder of its records."""
+def show_boards(names: list[str], output: Path, *, world: Path | None) -> None:
+    """Print boards, and write them into the folder of their records: .md, .csv, .tex, and one report.html of all."""
+    from sigma_bench.leaderboard.confusion import confusion_pictures
     from sigma_bench.leaderboard.figures import training_curves
-    from sigma_bench.leaderboard.fill import fill
+    from sigma_bench.leaderboard.fill import fill, predictions_of
     from sigma_bench.leaderboard.report import render_report
     from sigma_bench.records.store import Store, write_atomically
     from sigma_bench.specs.board import load_board
 
-    board = load_board(name)
-    records = stored_records(output)
-    result = fill(board, Store(output), records).table
-    out.print(_terminal(result))
-    if not result.record_ids:
-        err.print(f"no record in {output} fits the board '{name}'; see its columns in results/boards")
+    boards = [load_board(name) for name in names]
+    records, store = stored_records(output), Store(output)
+    files: dict[str, str] = {}
+    results = [fill(board, store, records).table for board in boards]
+    for name, result in zip(names, results, strict=True):
+        out.print(_terminal(result))
+        if not result.record_ids:
+            err.print(f"no record in {output} fits the board '{name}'; see its columns in results/boards")
+        files |= _files(result, "table" if len(names) == 1 else name)
     curves, overlays = training_histories(output), _overlays(output, world)
-    title = f"sigma-bench: {board.title}"
-    page = render_report(result, records, curves=curves, overlays=overlays, title=title, subtitle=board.note)
-    files = _files(result, "table") | {"report.html": page}
+    title = f"sigma-bench: {', '.join(board.title for board in boards)}"
+    confusions = confusion_pictures(results, records, predictions_of(store))
+    pictures = {"Segmentation examples": overlays, "Confusion matrices": confusions}
+    shown = {heading: found for heading, found in pictures.items() if found}
+    files["report.html"] = render_report(results, records, curves=curves, pictures=shown, title=title, subtitle="")
     if curves:
         files["figures/training.svg"] = training_curves(curves)
     _write(output, files)

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Literal
 
-from sigma_bench.leaderboard.board_table import BoardTable, Cell, Delta, Mark, PublishedRow, Row
+from sigma_bench.leaderboard.board_table import BoardTable, Cell, Column, Delta, Mark, PublishedRow, Row
 from sigma_bench.leaderboard.notes import footnotes
 from sigma_bench.leaderboard.numbers import DAGGER, DOUBLE_DAGGER, MINUS, MISSING, number, percent, seeds, signed
+from sigma_bench.records.scoring import METRICS
 
 _ABOUT = {
     "backbone": "Backbone",
@@ -18,6 +20,9 @@ _ABOUT = {
 }
 
 
+Origin = Literal["measured", "reference", "difference", "published", "imported"]
+
+
 @dataclass(frozen=True)
 class Entry:
     """What stands in one cell: the number, what is said about it in smaller print, and its mark."""
@@ -26,6 +31,12 @@ class Entry:
     interval: str = ""
     spread: str = ""
     mark: Mark | None = None
+    value: float | None = None
+    """As a fraction, to sort by."""
+    record_ids: tuple[str, ...] = ()
+    """What was measured, one per seed."""
+    seed_texts: tuple[str, ...] = ()
+    """The number of each of them."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +47,16 @@ class Line:
     about: tuple[str, ...]
     entries: tuple[Entry, ...]
     coverage: str = ""
-    is_reference: bool = False
+    origin: Origin = "measured"
+    model: str = ""
+    """Family, size and pretraining of a measured model in words."""
+    facts: tuple[tuple[str, str], ...] = ()
+    """Where a published row's numbers stand, in words."""
+
+    @property
+    def is_reference(self) -> bool:
+        """Of the tasks themselves, such as chance."""
+        return self.origin == "reference"
 
 
 @dataclass(frozen=True)
@@ -79,6 +99,13 @@ def grid(table: BoardTable) -> Grid:
     )
 
 
+def is_higher_better(column: Column) -> bool:
+    """Which way is up in a column, also where no record says so."""
+    if column.higher_is_better is not None:
+        return column.higher_is_better
+    return column.metric not in METRICS or METRICS[column.metric].higher_is_better
+
+
 def _sections(table: BoardTable, about: list[str]) -> list[Section]:
     width = len(table.columns) + (table.mean_label is not None)
     measured = [_measured_line(table, row, about) for row in table.rows]
@@ -88,7 +115,7 @@ def _sections(table: BoardTable, about: list[str]) -> list[Section]:
             for value, column in zip(reference.values, table.columns, strict=True)
         ]
         entries = tuple(map(Entry, values + [""] * (width - len(values))))
-        measured.append(Line(reference.name, ("",) * len(about), entries, is_reference=True))
+        measured.append(Line(reference.name, ("",) * len(about), entries, origin="reference"))
     sections = [Section("", tuple(measured))]
     lines = [_delta_line(table, deltas, about) for deltas in _by_model(table.deltas).values()]
     sections.append(Section(f"Measured {MINUS} published {DAGGER}", tuple(lines)))
@@ -103,16 +130,32 @@ def _sections(table: BoardTable, about: list[str]) -> list[Section]:
 def _measured_line(table: BoardTable, row: Row, about: list[str]) -> Line:
     entries = [_entry(cell, column.metric) for cell, column in zip(row.cells, table.columns, strict=True)]
     if table.mean_label:
-        entries.append(Entry(MISSING if row.mean is None else percent(row.mean)))
+        entries.append(Entry(MISSING if row.mean is None else percent(row.mean), value=row.mean))
     label = f"{row.rank}. {row.model}" if row.rank is not None else row.model
-    return Line(label, _picked(_about_measured(row), about), tuple(entries), row.coverage)
+    return Line(label, _picked(_about_measured(row), about), tuple(entries), row.coverage, model=_model_words(row))
+
+
+def _model_words(row: Row) -> str:
+    if row.family is None:
+        return "not measured"
+    size = f"{row.num_parameters / 1e6:.1f} M parameters" if row.num_parameters else ""
+    data = f"pretrained on {row.pretraining_data}" if row.pretraining_data else "not pretrained"
+    return ", ".join(part for part in (row.family, size, data) if part)
 
 
 def _entry(cell: Cell | None, metric: str) -> Entry:
     if cell is None:
         return Entry(MISSING)
     ends = f"[{number(cell.low, metric)}, {number(cell.high, metric)}]"
-    return Entry(number(cell.value, metric), ends, seeds(cell, metric), cell.mark)
+    return Entry(
+        number(cell.value, metric),
+        ends,
+        seeds(cell, metric),
+        cell.mark,
+        cell.value,
+        cell.record_ids,
+        tuple(number(value, metric) for value in cell.seed_values),
+    )
 
 
 def _delta_line(table: BoardTable, deltas: list[Delta], about: list[str]) -> Line:
@@ -120,20 +163,30 @@ def _delta_line(table: BoardTable, deltas: list[Delta], about: list[str]) -> Lin
     for delta in deltas:
         metric = table.columns[delta.column].metric
         ends = f"[{signed(delta.low, metric)}, {signed(delta.high, metric)}]"
-        entries[delta.column] = Entry(signed(delta.value, metric), ends, delta.verdict)
-    return Line(f"{deltas[0].model} {MINUS} {deltas[0].published} {DAGGER}", ("",) * len(about), tuple(entries))
+        entries[delta.column] = Entry(signed(delta.value, metric), ends, delta.verdict, value=delta.value)
+    label = f"{deltas[0].model} {MINUS} {deltas[0].published} {DAGGER}"
+    return Line(label, ("",) * len(about), tuple(entries), origin="difference")
 
 
 def _published_line(table: BoardTable, row: PublishedRow, about: list[str]) -> Line:
     mark = DAGGER if row.origin == "published" else DOUBLE_DAGGER
     after = mark if table.rows else ""
     entries = [
-        Entry(MISSING if value is None else number(value, column.metric) + after, mark=best)
+        Entry(MISSING if value is None else number(value, column.metric) + after, mark=best, value=value)
         for value, best, column in zip(row.values, row.marks, table.columns, strict=True)
     ]
     if table.mean_label:
-        entries.append(Entry(MISSING if row.mean is None else percent(row.mean) + after, mark=row.mean_mark))
-    return Line(f"{row.label} {mark}", _picked(row.about, about), tuple(entries))
+        mean = MISSING if row.mean is None else percent(row.mean) + after
+        entries.append(Entry(mean, mark=row.mean_mark, value=row.mean))
+    told = tuple((_ABOUT.get(key, key.capitalize()), cell) for key, cell in row.cells.items() if cell)
+    note = table.published_note if row.origin == "published" else "imported by the user; neither measured nor checked"
+    return Line(
+        f"{row.label} {mark}",
+        _picked(row.about, about),
+        tuple(entries),
+        origin=row.origin,
+        facts=(*told, ("Source", row.source), ("Note", note)),
+    )
 
 
 def _by_model(deltas: tuple[Delta, ...]) -> dict[str, list[Delta]]:

@@ -1,26 +1,35 @@
-"""The report: one self-contained HTML page in which every measured number links to the record it comes from.
+"""The page: boards, figures and records in one self-contained HTML file.
 
-Nothing is fetched: styles and pictures are part of the file.  This module prepares text, ``report.html.j2`` lays
-it out.
+Nothing is fetched, and the page's own policy forbids it: style, script and pictures are part of the file.  Every number
+opens the record it comes from in a dialog that ``report.js`` fills from JSON when it is asked to, so that a page of
+thousands of records loads at once.  This module prepares text, ``report.html.j2`` lays it out, ``report.css`` dresses
+it.
 """
 
 import base64
-import json
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from pathlib import Path, PurePath
+from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2.utils import htmlsafe_json_dumps
+from markupsafe import Markup
 
-from sigma_bench.leaderboard.board_table import BoardTable, Cell, Row
+from sigma_bench.leaderboard.axes_figure import axes_dots, has_axes
+from sigma_bench.leaderboard.board_table import BoardTable, Column
 from sigma_bench.leaderboard.figures import score_dots, training_curves
-from sigma_bench.leaderboard.notes import footnotes, level_words
-from sigma_bench.leaderboard.numbers import DAGGER, MISSING, interval, number, percent, seeds
+from sigma_bench.leaderboard.grid import Entry, Grid, Line, grid, is_higher_better
+from sigma_bench.leaderboard.notes import level_words
+from sigma_bench.leaderboard.numbers import MISSING
+from sigma_bench.leaderboard.record_view import Texts, record_view
 from sigma_bench.leaderboard.select import record_id
-from sigma_bench.records.record import Candidate, Interval, Record, Selection
+from sigma_bench.records.record import Record
 
 _HERE = Path(__file__).resolve().parent
+MOST_DRAWN = 40
+"""Models in one dot plot; a larger one cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -34,81 +43,81 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Link:
-    """A number and the anchor of the record behind it."""
+class Gallery:
+    """Pictures below one heading; ``kind`` is plot (lines on white) or photo."""
 
-    text: str
-    anchor: str
+    title: str
+    kind: str
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Header:
+    """Header of one value column."""
+
     label: str
-    """What a screen reader says."""
+    place: str
+    """With its group, as a screen reader says it."""
+    small: tuple[str, ...]
+    opens: bool
+    """The first of its group."""
+    lower_is_better: bool
 
 
 @dataclass(frozen=True)
-class CellView:
-    """What stands in one measured cell; one link per seed."""
+class BoardView:
+    """One board, ready to be laid out."""
 
-    links: tuple[Link, ...]
-    interval: str
-    spread: str
-    among_best: bool
-
-
-@dataclass(frozen=True)
-class RecordView:
-    """One record, ready to be laid out."""
-
-    anchor: str
-    heading: str
-    facts: tuple[tuple[str, str], ...]
-    scores: tuple[tuple[str, ...], ...]
-    splits: tuple[tuple[str, ...], ...]
-    selections: tuple[Selection, ...]
-    protocol: str
-    versions: str
+    name: str
+    grid: Grid
+    headers: tuple[Header, ...]
+    galleries: tuple[Gallery, ...]
+    left_out: str
+    """What is not drawn, and why."""
 
 
 def render_report(
-    table: BoardTable,
+    tables: Sequence[BoardTable],
     records: Sequence[tuple[Path, Record]],
     *,
     curves: Mapping[str, Sequence[Mapping[str, float]]],
-    overlays: Sequence[tuple[str, bytes]],
+    pictures: Mapping[str, Sequence[tuple[str, bytes]]],
     title: str,
     subtitle: str,
 ) -> str:
     """A whole HTML page.
 
     Args:
-        table: the board to show.
-        records: path and record of at least every record behind the table; others are left out.
+        tables: the boards to show, in order.
+        records: path and record of at least every record behind them; others are left out.
         curves: training log per model, as ``training_curves`` takes them; may be empty.
-        overlays: caption and PNG bytes of segmentation examples; may be empty.
+        pictures: by heading, caption and PNG bytes; may be empty.
         title: heading of the page.
-        subtitle: one line below it.
+        subtitle: one line below it; may be empty.
 
     Raises:
-        ValueError: a record behind the table is not among ``records``, or a training log is not one.
+        ValueError: a record behind a table is not among ``records``, or a training log is not one.
     """
     known = {record_id(record): (path, record) for path, record in records}
-    missing = [name for name in table.record_ids if name not in known]
+    cited = list(dict.fromkeys(name for table in tables for name in table.record_ids))
+    missing = [name for name in cited if name not in known]
     if missing:
         raise ValueError(f"the table cites records that were not given: {', '.join(missing)}")
+    boards = [_board_view(table) for table in tables]
+    style, script = ((_HERE / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     return _template().render(
         title=title,
         subtitle=subtitle,
-        table=table,
-        groups=[(heading, len(list(columns))) for heading, columns in groupby(c.heading for c in table.columns)],
-        rows=[(row, _about(row), _cell_views(table, row)) for row in table.rows],
-        notes=footnotes(table),
-        dots=_dots(table),
-        curves=_curves(curves),
-        overlays=[Picture(_data_uri(png, "image/png"), caption, caption) for caption, png in overlays],
-        records=[_record_view(name, *known[name]) for name in table.record_ids],
-        percent=percent,
-        number=number,
-        setting=_setting,
+        boards=boards,
+        origins=_origins(boards),
+        galleries=[*_curves(curves), *(_photos(heading, shown) for heading, shown in pictures.items())],
+        data=_data({name: known[name] for name in cited}),
+        aria=_aria,
         missing=MISSING,
-        dagger=DAGGER,
+        style=Markup(style),
+        style_digest=_digest(style),
+        script=Markup(script),
+        script_digest=_digest(script),
     )
 
 
@@ -119,135 +128,88 @@ def _template() -> Template:
     return environment.get_template("report.html.j2")
 
 
-def _dots(table: BoardTable) -> Picture | None:
-    if not table.record_ids:
-        return None
-    caption = (
-        f"Dots: scores; bars: {level_words(table)} bootstrap intervals over test units; "
-        "ticks: single seeds; dashed lines: reference values such as chance."
-    )
-    alt = "Dot plot of the scores in the table above, one panel per column."
-    return Picture(_data_uri(score_dots(table).encode(), "image/svg+xml"), alt, caption)
+def _board_view(table: BoardTable) -> BoardView:
+    laid_out = grid(table)
+    spans = [(heading, first) for heading, width in laid_out.groups for first in (True, *(False,) * (width - 1))]
+    headers = [
+        Header(
+            label=label,
+            place=f"{heading} {label}".strip(),
+            small=_small(column),
+            opens=first,
+            lower_is_better=column is not None and not is_higher_better(column),
+        )
+        for (heading, first), label, column in zip(
+            spans, laid_out.labels, (*table.columns, None)[: len(laid_out.labels)], strict=True
+        )
+    ]
+    is_small = sum(bool(row.num_covered) for row in table.rows) <= MOST_DRAWN
+    left_out = "" if is_small else f"No dot plot: it holds {MOST_DRAWN} models at most."
+    return BoardView(table.name, laid_out, tuple(headers), _plots(table) if is_small else (), left_out)
 
 
-def _curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Picture | None:
+def _small(column: Column | None) -> tuple[str, ...]:
+    return () if column is None else tuple(word for word in (column.metric, column.protocol) if word)
+
+
+def _plots(table: BoardTable) -> tuple[Gallery, ...]:
+    plots = []
+    if table.record_ids:
+        caption = (
+            f"Dots: scores; bars: {level_words(table)} bootstrap intervals over test units; "
+            "ticks: single seeds; dashed lines: reference values such as chance."
+        )
+        alt = "Dot plot of the measured scores in the table above, one panel per column."
+        plots.append(Picture(_data_uri(score_dots(table).encode(), "image/svg+xml"), alt, caption))
+    if has_axes(table):
+        caption = (
+            "Each axis is the mean of its columns, an error e counted as 1 - e. "
+            "Filled: measured; hollow: published. Only rows with every column of an axis stand in it."
+        )
+        alt = "Dot plot of the axes in the table above, one panel per axis."
+        plots.append(Picture(_data_uri(axes_dots(table).encode(), "image/svg+xml"), alt, caption))
+    return (Gallery("In pictures", "plot", tuple(plots)),) if plots else ()
+
+
+def _curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> list[Gallery]:
     if not curves:
-        return None
+        return []
     caption = "Every model minimises its own objective: compare the shape of the losses, not their height."
     alt = f"Training curves over steps of {', '.join(curves)}."
-    return Picture(_data_uri(training_curves(curves).encode(), "image/svg+xml"), alt, caption)
+    picture = Picture(_data_uri(training_curves(curves).encode(), "image/svg+xml"), alt, caption)
+    return [Gallery("Pretraining", "plot", (picture,))]
+
+
+def _photos(heading: str, shown: Sequence[tuple[str, bytes]]) -> Gallery:
+    pictures = tuple(Picture(_data_uri(png, "image/png"), caption, caption) for caption, png in shown)
+    return Gallery(heading, "photo", pictures)
 
 
 def _data_uri(content: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
 
 
-def _about(row: Row) -> str:
-    """Family, size and pretraining data of a model, as far as a record says."""
-    if row.family is None:
-        return "not measured"
-    size = f"{(row.num_parameters or 0) / 1e6:.1f} M parameters" if row.num_parameters else ""
-    data = f"pretrained on {row.pretraining_data}" if row.pretraining_data else "not pretrained"
-    return ", ".join(part for part in (row.family, size, data) if part)
+def _digest(text: str) -> str:
+    """As a content security policy names a style or script."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _cell_views(table: BoardTable, row: Row) -> list[CellView | None]:
-    return [
-        None if cell is None else _cell_view(cell, column.metric, f"{row.model}, {column.heading} {column.label}")
-        for column, cell in zip(table.columns, row.cells, strict=True)
-    ]
+def _origins(boards: Sequence[BoardView]) -> list[str]:
+    """The origins that a reader can choose among."""
+    found = {line.origin for board in boards for section in board.grid.sections for line in section.lines}
+    return [origin for origin in ("measured", "published", "imported") if origin in found]
 
 
-def _cell_view(cell: Cell, metric: str, place: str) -> CellView:
-    """One seed: the number is the link.  Several: their mean links to the first, every seed to its own record."""
-    mean = number(cell.value, metric)
-    links = [Link(mean, _anchor(cell.record_ids[0]), f"{mean}: record of {place}")]
-    if cell.num_seeds > 1:
-        for value, name in zip(cell.seed_values, cell.record_ids, strict=True):
-            text = number(value, metric)
-            links.append(Link(text, _anchor(name), f"{text}: record of one seed of {place}"))
-    return CellView(tuple(links), interval(cell, metric), seeds(cell, metric), cell.among_best)
+def _data(records: Mapping[str, tuple[Path, Record]]) -> Markup:
+    """The records as JSON that no text in them can get out of."""
+    texts = Texts()
+    views: dict[str, Any] = {name: record_view(path, record, texts) for name, (path, record) in records.items()}
+    content = {"records": views, "texts": texts.list}
+    return htmlsafe_json_dumps(content, ensure_ascii=False, separators=(",", ":"))
 
 
-def _anchor(name: str) -> str:
-    return f"record-{name}"
-
-
-def _record_view(name: str, path: Path, record: Record) -> RecordView:
-    protocol = record.task.protocol.model_dump(mode="json")
-    provenance = record.provenance
-    return RecordView(
-        anchor=_anchor(name),
-        heading=f"{record.model.model}, {record.task.task}, {_seeds_in_words(record)}",
-        facts=_facts(path, record),
-        scores=tuple(
-            (score.metric, percent(score.value), _ends(score.interval), _basis(score.interval))
-            for score in record.scores
-        ),
-        splits=tuple(
-            (split, *map(str, (identity.expected, identity.found, identity.scored)), ", ".join(identity.failed_ids))
-            for split, identity in record.data.splits.items()
-        ),
-        selections=record.selections,
-        protocol=json.dumps({key: value for key, value in protocol.items() if key != "summary"}, indent=1),
-        versions=", ".join(f"{package} {version}" for package, version in provenance.versions.items()),
-    )
-
-
-def _facts(path: Path, record: Record) -> tuple[tuple[str, str], ...]:
-    model, provenance = record.model, record.provenance
-    state = {True: " with uncommitted changes", False: "", None: ""}[provenance.dirty]
-    controls = ", ".join(f"{name} {percent(value)}" for name, value in record.controls.items())
-    seconds = ", ".join(f"{phase} {value:g} s" for phase, value in provenance.seconds.items())
-    facts = (
-        ("Protocol", f"{record.task.protocol.protocol}: {record.task.protocol.summary}"),
-        ("Task", f"{record.task.dataset.title}, asks for {record.task.asks}, folds {record.task.folds}"),
-        ("Task fingerprint", record.fingerprint),
-        ("Seeds", _seeds_in_words(record)),
-        ("Model", f"{model.family}, {model.num_frames} frames of {model.image_size} px"),
-        ("Checkpoint", model.checkpoint_sha256),
-        ("World", record.data.world),
-        ("Reference values (%)", controls),
-        ("Code", f"sigma-bench {provenance.sigma_bench}, commit {_or_none(provenance.commit)}{state}"),
-        ("Hardware", f"{provenance.hardware}; {provenance.num_processes} process(es)"),
-        ("Started", provenance.started_utc),
-        ("Wall time", seconds),
-        ("Command", " ".join(provenance.command)),
-        ("Record file", _in_store(path)),
-        ("Predictions", record.predictions.file),
-    )
-    return tuple((term, words) for term, words in facts if words)
-
-
-def _seeds_in_words(record: Record) -> str:
-    return f"evaluation seed {record.seed}, pretraining seed {_or_none(record.model.pretraining_seed)}"
-
-
-def _in_store(path: Path) -> str:
-    """The part of a record's path from the store's ``records`` folder on, so that a page can be given away."""
-    parts = PurePath(path).parts
-    if "records" not in parts:
-        return path.name
-    start = len(parts) - 1 - parts[::-1].index("records")
-    return "/".join(parts[start:])
-
-
-def _or_none(value: object) -> str:
-    return "none" if value is None else str(value)
-
-
-def _ends(interval_of_score: Interval) -> str:
-    return f"{percent(interval_of_score.low)}–{percent(interval_of_score.high)}"
-
-
-def _basis(interval_of_score: Interval) -> str:
-    return (
-        f"{100 * interval_of_score.level:g} % {interval_of_score.method}, {interval_of_score.replicates} replicates "
-        f"over {interval_of_score.num_units} test units ({interval_of_score.unit})"
-    )
-
-
-def _setting(candidate: Candidate | Mapping[str, float]) -> str:
-    """A point of a selection grid in words."""
-    setting = candidate.setting if isinstance(candidate, Candidate) else candidate
-    return ", ".join(f"{name} = {value:g}" for name, value in setting.items())
+def _aria(entry: Entry, line: Line, header: Header) -> str:
+    """What a screen reader says of a number that is a button."""
+    seeds = f"{len(entry.record_ids)} records" if len(entry.record_ids) > 1 else "record"
+    what = seeds if entry.record_ids else "source"
+    return f"{entry.text}: {what} of {line.label}, {header.place}"

@@ -1,8 +1,12 @@
 """The report: well-formed, self-contained, every number linked, nothing unescaped."""
 
+import base64
+import hashlib
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +15,7 @@ from sigma_bench.leaderboard.report import render_report
 from sigma_bench.leaderboard.select import record_id, select
 from sigma_bench.records.record import Record
 from tests.factories import make_record
-from tests.leaderboard.samples import mini_board, mini_records, published, tiny_board
+from tests.leaderboard.samples import LINEAR, mini_board, mini_records, published, tiny_board
 
 PNG = b"\x89PNG not really"
 CURVES = {"mini_videomae": [{"step": 0.0, "loss": 1.0}, {"step": 1.0, "loss": 0.5}]}
@@ -53,11 +57,18 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
+def stored(text: str) -> dict[str, Any]:
+    """The records that travel in the page."""
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert found
+    return json.loads(found[1])
+
+
 def report(records: list[tuple[Path, Record]], subtitle: str = "All records of one evening.") -> str:
     board = mini_board()
     table = aggregate(board, select(records, board), published())
-    overlays = [("Sequence 3, by three models", PNG)]
-    return render_report(table, records, curves=CURVES, overlays=overlays, title="Mini report", subtitle=subtitle)
+    pictures = {"Segmentation examples": [("Sequence 3, by three models", PNG)]}
+    return render_report([table], records, curves=CURVES, pictures=pictures, title="Mini report", subtitle=subtitle)
 
 
 @pytest.fixture(scope="module")
@@ -68,45 +79,98 @@ def text() -> str:
 def test_page_is_well_formed_and_every_link_has_its_target(text: str) -> None:
     page = Page(text)
     assert len(page.ids) == len(set(page.ids))
-    assert all(anchor.startswith("#") for anchor in page.anchors)
-    assert {anchor[1:] for anchor in page.anchors} <= set(page.ids)
+    local = [anchor for anchor in page.anchors if anchor != "data:,"]
+    assert local and all(anchor.startswith("#") for anchor in local)
+    assert {anchor[1:] for anchor in local} <= set(page.ids)
 
 
 def test_page_fetches_nothing(text: str) -> None:
     assert Page(text).sources and all(source.startswith("data:image/") for source in Page(text).sources)
-    assert not re.search(r"https?://|@import|url\(|<link|<iframe", text)
+    assert not re.search(r"https?://|@import|url\(|<iframe", text)
 
 
-def test_every_record_is_linked_and_listed(text: str) -> None:
-    page = Page(text)
-    for _, record in mini_records():
-        anchor = f"record-{record_id(record)}"
-        assert f"#{anchor}" in page.anchors and anchor in page.ids
+def test_every_record_has_a_button_and_its_words(text: str) -> None:
+    data = stored(text)
+    buttons = {name for names in re.findall(r'data-records="([^"]+)"', text) for name in names.split()}
+    assert buttons == set(data["records"]) == {record_id(record) for _, record in mini_records()}
+    for path, record in mini_records():
+        view = data["records"][record_id(record)]
+        facts = {data["texts"][term]: data["texts"][words] for term, words in view["facts"]}
+        assert facts["Task fingerprint"] == record.fingerprint and facts["Record file"] == str(path)[len("store/") :]
+        assert json.loads(data["texts"][view["protocol"]])["protocol"] == record.task.protocol.protocol
+
+
+def test_texts_that_records_share_are_stored_once(text: str) -> None:
+    texts = stored(text)["texts"]
+    assert len(texts) == len(set(texts))
+    assert sum('"neighbours": 10' in words for words in texts) == 1
 
 
 def test_page_shows_numbers_intervals_counts_and_marks(text: str) -> None:
     words = Page(text).text
     for expected in (
-        *("73.8 68.8–78.8 ±1.0, n=3", "73.8†", "published, full-size data, not comparable with the mini world"),
+        *("73.8 [68.8, 78.8] ±1.0, n=3", "73.8†", "published, full-size data, not comparable with the mini world"),
         *("UCF101 (appearance)", "top1 knn@1", "7/8", "ucf101 (mini world): expected 100, found 100, scored 100."),
-        *("C = 1 (chosen)", "did not converge", '"neighbours": 10', "torch 2.0.0", "commit abc1234"),
-        *("sigma-bench evaluate mini_videomae ssv2/knn", "records/mini_videomae/ssv2/knn/", "Sequence 3"),
-        *("not separable from the best", "95 % bootstrap, 1000 replicates over 100 test units (sample)"),
+        *("SIGMA-MLP, 1.5 M parameters, pretrained on k400", "not separable from the best", "Sequence 3"),
     ):
         assert expected in words, expected
-    assert "store/records" not in words
+    for expected in (
+        *("C = 1 (chosen)", "python 3.11.0, torch 2.0.0", "sigma-bench 0.1.0, commit abc1234"),
+        *(
+            "sigma-bench evaluate mini_videomae ssv2/knn",
+            "95 % bootstrap, 1000 replicates over 100 test units (sample)",
+        ),
+    ):
+        assert expected in stored(text)["texts"], expected
+    assert "store/records" not in text
 
 
 def test_strangers_text_is_escaped() -> None:
-    label = "<script>alert(1)</script>"
+    label = "</script><script>alert('1')</script>"
     page = report([(Path("x.json"), make_record(label))], subtitle="a & <b>")
-    assert label not in page and "&lt;script&gt;alert(1)" in page and "a &amp; &lt;b&gt;" in page
+    assert label not in page and "&lt;script&gt;alert(" in page and "a &amp; &lt;b&gt;" in page
+    assert f"{label}, ucf101/knn" in stored(page)["texts"]
+    assert page.count("<script") == page.count("</script") == 2
+
+
+def test_the_policy_of_the_page_allows_its_own_script_and_style_only(text: str) -> None:
+    for kind, tag in (("script", r"<script>(.*?)</script>"), ("style", r"<style>(.*?)</style>")):
+        content = re.findall(tag, text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content[0].encode()).digest()).decode()
+        assert len(content) == 1 and f"{kind}-src 'sha256-{digest}'" in text
+    assert "default-src 'none'" in text and not re.search(r"<[^>]+ (style|on[a-z]+)=", text.split("<body>")[1])
+
+
+def test_imported_rows_are_an_origin_of_their_own() -> None:
+    board = tiny_board()
+    theirs = published()[0].model_copy(
+        update={"origin": "imported", "source": "mail", "method": "Theirs", **LINEAR, "value": 0.9}
+    )
+    page = render_report(
+        [aggregate(board, select([], board), (*published(), theirs))],
+        [],
+        curves={},
+        pictures={},
+        title="t",
+        subtitle="",
+    )
+    assert 'value="imported"' in page and 'value="published"' in page
+    assert re.search(r'data-origin="imported" data-label="Theirs [^"]+"', page)
+
+
+def test_a_board_of_very_many_models_says_that_it_is_not_drawn() -> None:
+    board = tiny_board()
+    records = [(Path(f"{i}.json"), make_record(f"m{i}", value=0.5)) for i in range(41)]
+    page = render_report(
+        [aggregate(board, select(records, board))], records, curves={}, pictures={}, title="t", subtitle=""
+    )
+    assert "No dot plot: it holds 40 models at most." in page and Page(page).sources == []
 
 
 def test_a_board_without_records_is_a_page_too() -> None:
     board = tiny_board()
     table = aggregate(board, select([], board), published())
-    page = Page(render_report(table, [], curves={}, overlays=[], title="Empty", subtitle=""))
+    page = Page(render_report([table], [], curves={}, pictures={}, title="Empty", subtitle=""))
     assert "No record fits this board yet." in page.text and page.sources == []
 
 
@@ -115,7 +179,7 @@ def test_a_record_behind_the_table_must_be_given() -> None:
     record = make_record()
     table = aggregate(board, select([(Path("x.json"), record)], board))
     with pytest.raises(ValueError, match=f"not given: {record_id(record)}"):
-        render_report(table, [], curves={}, overlays=[], title="t", subtitle="")
+        render_report([table], [], curves={}, pictures={}, title="t", subtitle="")
 
 
 def test_the_same_input_gives_the_same_page(text: str) -> None:

@@ -1,0 +1,140 @@
+"""A record in words, as the page's dialog shows it: small enough that thousands of them travel in one file.
+
+Long texts that many records share, such as a protocol, are kept once and named by their place in a list.
+"""
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+from sigma_bench.leaderboard.numbers import number, percent
+from sigma_bench.records.record import Interval, Record, Score, Selection
+
+
+class Texts:
+    """Texts, each once."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+
+    def place(self, text: str) -> int:
+        """Where a text stands in ``list``."""
+        return self._places.setdefault(text, len(self._places))
+
+    @property
+    def list(self) -> list[str]:
+        """All texts by place."""
+        return list(self._places)
+
+
+def record_view(path: Path, record: Record, texts: Texts) -> dict[str, Any]:
+    """What JSON can hold of a record; every text is a place in ``texts``.
+
+    Keys: ``title``; ``facts`` as (term, words); ``tables`` with ``caption``, ``head`` and ``rows`` of cells;
+    ``command``; ``protocol``.
+    """
+    protocol = record.task.protocol.model_dump(mode="json", exclude={"summary"})
+    tables = [_scores(record), _splits(record), *map(_selection, record.selections)]
+    return {
+        "title": texts.place(f"{record.model.model}, {record.task.task}"),
+        "facts": [[texts.place(term), texts.place(words)] for term, words in _facts(path, record)],
+        "tables": [
+            {
+                "caption": texts.place(caption),
+                "head": [texts.place(cell) for cell in head],
+                "rows": [[texts.place(cell) for cell in row] for row in rows],
+            }
+            for caption, head, rows in tables
+        ],
+        "command": texts.place(shlex.join(record.provenance.command)),
+        "protocol": texts.place(json.dumps(protocol, indent=1, ensure_ascii=False)),
+    }
+
+
+_Table = tuple[str, tuple[str, ...], Sequence[tuple[str, ...]]]
+"""Caption, head and rows."""
+
+
+def _facts(path: Path, record: Record) -> tuple[tuple[str, str], ...]:
+    model, provenance = record.model, record.provenance
+    state = {True: " with uncommitted changes", False: "", None: ""}[provenance.dirty]
+    facts = (
+        ("Protocol", f"{record.task.protocol.protocol}: {record.task.protocol.summary}"),
+        ("Task", f"{record.task.dataset.title}, asks for {record.task.asks}, folds {record.task.folds}"),
+        ("Task fingerprint", record.fingerprint),
+        ("Seeds", f"evaluation {record.seed}, pretraining {_or_none(model.pretraining_seed)}"),
+        ("Model", f"{model.family}, {model.num_frames} frames of {model.image_size} px"),
+        ("Checkpoint", model.checkpoint_sha256),
+        ("World", record.data.world),
+        ("Reference values", ", ".join(f"{name} {percent(value)} %" for name, value in record.controls.items())),
+        ("Code", f"sigma-bench {provenance.sigma_bench}, commit {_or_none(provenance.commit)}{state}"),
+        ("Versions", ", ".join(f"{package} {version}" for package, version in provenance.versions.items())),
+        ("Hardware", f"{provenance.hardware}; {provenance.num_processes} process(es)"),
+        ("Started", provenance.started_utc),
+        ("Wall time", ", ".join(f"{phase} {value:g} s" for phase, value in provenance.seconds.items())),
+        ("Record file", _in_store(path)),
+        ("Predictions", record.predictions.file),
+    )
+    return tuple((term, words) for term, words in facts if words)
+
+
+def _scores(record: Record) -> _Table:
+    rows = [(score.metric, _value(score), _ends(score), _basis(score.interval)) for score in record.scores]
+    return "Scores (percent, errors as fractions)", ("Metric", "Score", "Interval", "Interval from"), rows
+
+
+def _splits(record: Record) -> _Table:
+    rows = [
+        (name, *map(str, (split.expected, split.found, split.scored)), ", ".join(split.failed_ids) or "none")
+        for name, split in record.data.splits.items()
+    ]
+    return "Samples", ("Split", "Expected", "Found", "Scored", "Not decoded"), rows
+
+
+def _selection(selection: Selection) -> _Table:
+    warned = "".join(f"; warning: {warning}" for warning in selection.warnings)
+    rows = [
+        (
+            _setting(point.setting) + (" (chosen)" if point.setting == selection.chosen else ""),
+            percent(point.held_out_top1),
+        )
+        for point in selection.grid
+    ]
+    caption = f"Selection: {selection.rule}; chosen: {_setting(selection.chosen)}{warned}"
+    return caption, ("Setting", "Held-out top-1 (%)"), rows
+
+
+def _value(score: Score) -> str:
+    spread = "" if score.spread is None else f" ±{number(score.spread, score.metric)}"
+    return number(score.value, score.metric) + spread
+
+
+def _ends(score: Score) -> str:
+    return f"{number(score.interval.low, score.metric)}–{number(score.interval.high, score.metric)}"
+
+
+def _basis(interval: Interval) -> str:
+    return (
+        f"{100 * interval.level:g} % {interval.method}, {interval.replicates} replicates "
+        f"over {interval.num_units} test units ({interval.unit})"
+    )
+
+
+def _setting(setting: Mapping[str, float]) -> str:
+    """A point of a selection grid in words."""
+    return ", ".join(f"{name} = {value:g}" for name, value in setting.items())
+
+
+def _in_store(path: Path) -> str:
+    """The part of a record's path from the store's ``records`` folder on, so that a page can be given away."""
+    parts = PurePath(path).parts
+    if "records" not in parts:
+        return path.name
+    start = len(parts) - 1 - parts[::-1].index("records")
+    return "/".join(parts[start:])
+
+
+def _or_none(value: object) -> str:
+    return "none" if value is None else str(value)

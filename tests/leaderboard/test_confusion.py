@@ -1,0 +1,45 @@
+"""Confusion matrices against hand-counted ones and scikit-learn's."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix
+
+from sigma_bench.leaderboard.aggregate import aggregate
+from sigma_bench.leaderboard.confusion import confusion, confusion_pictures
+from sigma_bench.leaderboard.select import select
+from tests.factories import make_record
+from tests.leaderboard.samples import tiny_board
+
+
+def test_rows_are_parts_of_the_true_class() -> None:
+    found_CC = confusion(np.array([0, 0, 0, 2]), np.array([0, 1, 1, 2]), 3)
+    assert np.allclose(found_CC[0], [1 / 3, 2 / 3, 0]) and found_CC[2].tolist() == [0, 0, 1]
+    assert np.isnan(found_CC[1]).all()
+
+
+def test_agrees_with_scikit_learn() -> None:
+    truth_S, predicted_S = np.random.default_rng(0).integers(0, 7, (2, 500))
+    assert np.allclose(confusion(truth_S, predicted_S, 7), confusion_matrix(truth_S, predicted_S, normalize="true"))
+
+
+def test_a_class_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="classes go from 0 to 2, got 0 to 3"):
+        confusion(np.array([0, 3]), np.array([0, 1]), 3)
+
+
+def test_one_picture_per_task_of_the_models_with_predictions() -> None:
+    seeds = [make_record("m", "ucf101/knn", pretraining_seed=seed) for seed in (0, 1)]
+    records = [(Path(f"{i}.json"), record) for i, record in enumerate([*seeds, make_record("m", "ucf101/linear")])]
+    table = aggregate(tiny_board(), select(records, tiny_board()))
+    asked = []
+
+    def load(record: object) -> dict[str, np.ndarray] | None:
+        asked.append(record)
+        is_knn = record.task.task == "ucf101/knn"  # type: ignore[attr-defined]
+        return {"truth": np.arange(10), "predicted": np.arange(10)} if is_knn else None
+
+    pictures = confusion_pictures([table, table], records, load)
+    assert [caption.split(":")[0] for caption, _ in pictures] == ["ucf101/knn"]
+    assert pictures[0][1].startswith(b"\x89PNG") and seeds[1] not in asked

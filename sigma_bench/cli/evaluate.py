@@ -115,6 +115,7 @@ def evaluate_with_progress(
 
     failed = []
     with progress(disable=not speaks()) as display:
+        display.console.quiet = not speaks()
         for planned in plan:
             name = f"{encoder.card.model}  {planned.task.task}"
             bar = display.add_task(name, total=None)

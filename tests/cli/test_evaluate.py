@@ -76,14 +76,16 @@ def test_check_of_a_task_file(world, tmp_path, monkeypatch, capsys) -> None:
 
 @pytest.mark.slow
 def test_two_processes_leave_the_same_record_as_one(world: Path, tmp_path: Path) -> None:
-    tasks = [word for name in ("ssv2/knn", "ssv2/linear", "davis2017/clustering") for word in ("--task", name)]
+    tasks = [word for name in ("ssv2/knn", "davis2017/clustering") for word in ("--task", name)]
     for processes in ("1", "2"):
         command = ["evaluate", "random:mini_videomae", *tasks, "--data", world, "--output", tmp_path / processes]
-        subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", "sigma_bench", *map(str, command), "--nproc", processes, "--device", "cpu"],
             check=True,
             capture_output=True,
+            text=True,
         )
+        assert done.stderr.count(" top1 ") == 1  # one process speaks
     one, two = (
         {
             record.task.task: record.model_copy(update={"provenance": None})
@@ -91,5 +93,5 @@ def test_two_processes_leave_the_same_record_as_one(world: Path, tmp_path: Path)
         }
         for n in ("1", "2")
     )
-    assert len(one) == 3
+    assert len(one) == 2
     assert one == two

@@ -63,7 +63,7 @@ def show_boards(names: list[str], output: Path, *, world: Path | None) -> None:
             err.print(f"no record in {output} fits the board '{name}'; see its columns in results/boards")
         files |= _files(result, "table" if len(names) == 1 else name)
     curves, overlays = training_histories(output), _overlays(output, world)
-    title = f"sigma-bench: {', '.join(board.title for board in boards)}"
+    title = f"sigma-bench: {boards[0].title}" if len(boards) == 1 else "sigma-bench"
     confusions = confusion_pictures(results, records, predictions_of(store))
     pictures = {"Segmentation examples": overlays, "Confusion matrices": confusions}
     shown = {heading: found for heading, found in pictures.items() if found}

@@ -31,7 +31,8 @@ def confusion(truth_S: NDArray[np.integer], predicted_S: NDArray[np.integer], nu
     known = np.concatenate([truth_S, predicted_S, [0]])
     if known.min() < 0 or known.max() >= num_classes:
         raise ValueError(f"classes go from 0 to {num_classes - 1}, got {known.min()} to {known.max()}")
-    count_CC = np.bincount(truth_S * num_classes + predicted_S, minlength=num_classes**2).reshape(num_classes, -1)
+    place_S = truth_S.astype(np.int64) * num_classes + predicted_S
+    count_CC = np.bincount(place_S, minlength=num_classes**2).reshape(num_classes, -1)
     total_C1 = count_CC.sum(1, keepdims=True)
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN, as promised
         part_CC: NDArray[np.float64] = count_CC / total_C1

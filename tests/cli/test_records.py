@@ -76,6 +76,15 @@ def test_committed_tables_are_checked_without_being_written(run: Run, folder: Pa
     assert run("table", "mini", "--check")[0] == 2
 
 
+def test_several_boards_are_one_page(run: Run, folder: Path) -> None:
+    code, words = run("table", "mini", "severe", "--output", folder)
+    assert code == 0 and "no record in" in words and "fits the board 'severe'" in words
+    assert {path.stem for path in folder.glob("*.csv")} == {"mini", "severe"}
+    page = (folder / "report.html").read_text()
+    for title in ("Mini world", "SEVERE generalisation benchmark", "Confusion matrices"):
+        assert re.search(f"<h2[^>]*>{title}</h2>", page), title
+
+
 def test_published_tables_need_no_records(run: Run, tmp_path: Path) -> None:
     code, words = run("table", "severe", "--published-only", "--tables", tmp_path)
     assert code == 0 and "printed as 52.1; its numbers give 52.025" in words

@@ -24,6 +24,10 @@ def test_agrees_with_scikit_learn() -> None:
     assert np.allclose(confusion(truth_S, predicted_S, 7), confusion_matrix(truth_S, predicted_S, normalize="true"))
 
 
+def test_small_integers_do_not_overflow() -> None:
+    assert confusion(np.array([199], np.uint8), np.array([150], np.uint8), 200)[199, 150] == 1
+
+
 def test_a_class_that_is_not_there_is_refused() -> None:
     with pytest.raises(ValueError, match="classes go from 0 to 2, got 0 to 3"):
         confusion(np.array([0, 3]), np.array([0, 1]), 3)

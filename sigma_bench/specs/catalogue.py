@@ -9,9 +9,9 @@ from sigma_bench.specs.dataset import DatasetCard
 from sigma_bench.specs.protocol import ProtocolFile
 from sigma_bench.specs.recipe import Recipe, parse_recipe
 from sigma_bench.specs.strict import S, load_spec, nearest, parse_spec, read_yaml
-from sigma_bench.specs.task import ResolvedTask, Suite, Task
+from sigma_bench.specs.task import ResolvedTask, Suite, Task, Variants
 
-_NOT_TASKS = ("datasets", "protocols", "suites")
+_NOT_TASKS = ("datasets", "protocols", "suites", "variants")
 
 
 def recipe_names() -> list[str]:
@@ -34,8 +34,13 @@ def suite_names() -> list[str]:
     return sorted(path.stem for path in (declarations("tasks") / "suites").glob("*.yaml"))
 
 
+def variants_names() -> list[str]:
+    """Names of all files of variants."""
+    return sorted(path.stem for path in (declarations("tasks") / "variants").glob("*.yaml"))
+
+
 def task_names() -> list[str]:
-    """Names of all tasks, ``dataset/task``."""
+    """Names of all tasks, ``dataset/task``, without their variants."""
     return sorted(f"{path.parent.name}/{path.stem}" for path in _task_files())
 
 
@@ -57,14 +62,29 @@ def load_dataset(name: str) -> DatasetCard:
 
 
 def load_suite(name: str) -> Suite:
-    """A suite by name."""
-    return _load(Suite, "suite", name, suite_names(), declarations("tasks") / "suites" / f"{name}.yaml")
+    """A suite by name, with the variants of its tasks where it asks for them."""
+    suite = _load(Suite, "suite", name, suite_names(), declarations("tasks") / "suites" / f"{name}.yaml")
+    if suite.variants is None:
+        return suite
+    endings = ["", *(f"+{variant}" for variant in load_variants(suite.variants).overrides)]
+    return suite.model_copy(update={"tasks": tuple(task + ending for task in suite.tasks for ending in endings)})
+
+
+def load_variants(name: str) -> Variants:
+    """A file of variants by its name."""
+    return _load(Variants, "variants", name, variants_names(), declarations("tasks") / "variants" / f"{name}.yaml")
 
 
 def load_task(name: str) -> Task:
-    """A task by name, ``dataset/task``, or from a path that ends in .yaml."""
+    """A task by name, ``dataset/task`` or ``dataset/task+variant``, or from a path that ends in .yaml."""
     if name.endswith(".yaml"):
         return load_spec(Task, Path(name))
+    plain, plus, variant = name.partition("+")
+    if plus:
+        known = {each: more for file in variants_names() for each, more in load_variants(file).overrides.items()}
+        _require_known("variant", variant, list(known))
+        task = load_task(plain)
+        return task.model_copy(update={"task": name, "overrides": _merged(task.overrides, known[variant])})
     return _load(Task, "task", name, task_names(), declarations("tasks") / f"{name}.yaml")
 
 

@@ -1,16 +1,18 @@
 """Clips under a condition (``specs/condition.py``): the frames in another order, or fewer, or each of them made worse.
 
 What is random is drawn from the sample's name, once for all clips of a sample, and is the same at every severity: what
-a lower one drops, hides or moves, a higher one does too.
+a lower one drops or hides, a higher one does too.
 
 Shapes: V clips of one video, T frames, C colours, S x S pixels; uint8.
 """
 
+import io
 import zlib
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
@@ -71,7 +73,7 @@ def blurred(clip_VTCSS: Tensor, level: int, rng: np.random.Generator) -> Tensor:
     """Every frame out of focus."""
     del rng
     sigma = BLUR_SIGMA[level] * clip_VTCSS.shape[-1] / BLUR_REFERENCE
-    return F.gaussian_blur(clip_VTCSS, [2 * int(np.ceil(3 * sigma)) + 1], [sigma])
+    return F.gaussian_blur(clip_VTCSS, [2 * int(np.ceil(3 * sigma)) + 1] * 2, [sigma] * 2)
 
 
 def noisy(clip_VTCSS: Tensor, level: int, rng: np.random.Generator) -> Tensor:
@@ -83,7 +85,9 @@ def noisy(clip_VTCSS: Tensor, level: int, rng: np.random.Generator) -> Tensor:
 def compressed(clip_VTCSS: Tensor, level: int, rng: np.random.Generator) -> Tensor:
     """Every frame through JPEG."""
     del rng
-    return F.jpeg(clip_VTCSS, JPEG_QUALITY[level])
+    frame_FSSC = clip_VTCSS.flatten(0, 1).permute(0, 2, 3, 1).numpy()
+    seen = np.stack([_through_jpeg(frame_SSC, JPEG_QUALITY[level]) for frame_SSC in frame_FSSC])
+    return torch.from_numpy(seen).permute(0, 3, 1, 2).reshape(clip_VTCSS.shape)
 
 
 def occluded(clip_VTCSS: Tensor, level: int, rng: np.random.Generator) -> Tensor:
@@ -92,6 +96,12 @@ def occluded(clip_VTCSS: Tensor, level: int, rng: np.random.Generator) -> Tensor
     hidden = round(side * HIDDEN_SHARE[level] ** 0.5)
     top, left = (rng.random(2) * (side - hidden + 1)).astype(int).tolist()
     return F.erase(clip_VTCSS, top, left, hidden, hidden, torch.tensor(GREY, dtype=torch.uint8))
+
+
+def _through_jpeg(frame_SSC: np.ndarray, quality: int) -> np.ndarray:
+    stream = io.BytesIO()
+    Image.fromarray(frame_SSC).save(stream, "JPEG", quality=quality)
+    return np.asarray(Image.open(stream))
 
 
 ORDERS: dict[str, Callable[[int, int, np.random.Generator], np.ndarray]] = {

@@ -1,6 +1,7 @@
 """The catalogue: everything declared, found by name, with near matches for a mistyped one."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def load_task(name: str) -> Task:
         return load_spec(Task, Path(name))
     plain, plus, variant = name.partition("+")
     if plus:
-        known = {each: more for file in variants_names() for each, more in load_variants(file).overrides.items()}
+        known = _all_variants()
         _require_known("variant", variant, list(known))
         task = load_task(plain)
         return task.model_copy(update={"task": name, "overrides": _merged(task.overrides, known[variant])})
@@ -106,6 +107,11 @@ def resolve_with_card(task: Task, card: DatasetCard, overrides: dict[str, Any] |
     protocol = parse_spec(ProtocolFile, {"content": content}, where=where).content
     _require_same_name("protocol", protocol.protocol, task.protocol, path)
     return ResolvedTask(task=task.task, dataset=card, protocol=protocol, asks=task.asks, folds=task.folds)
+
+
+@lru_cache(maxsize=1)
+def _all_variants() -> dict[str, dict[str, Any]]:
+    return {name: more for file in variants_names() for name, more in load_variants(file).overrides.items()}
 
 
 def _task_files() -> Iterator[Path]:

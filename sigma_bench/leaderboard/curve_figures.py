@@ -39,7 +39,7 @@ def draw_robustness(found: Curves) -> Figure:
         _draw(panel, lines, found.of(task))
         graded = kind != "reversal"
         panel.set_xticks(range(6) if graded else (0, 1), [*"012345"] if graded else ["clean", "reversed"])
-        panel.set_xlabel("severity" if graded else "")
+        panel.set_xlabel("severity" if graded else "", fontsize=8)
         panel.set_title(f"{task}: {kind.replace('_', ' ')}", fontsize=9, loc="left")
     axes[0].legend(frameon=False, fontsize=7)
     return figure
@@ -58,7 +58,7 @@ def draw_efficiency(found: Curves) -> Figure:
         panel.set_xscale("log")
         panel.set_xticks(sizes, [f"{size:g}" for size in sizes])
         panel.minorticks_off()
-        panel.set_xlabel("labelled videos")
+        panel.set_xlabel("labelled videos", fontsize=8)
         panel.set_title(task, fontsize=9, loc="left")
     axes[0].legend(frameon=False, fontsize=7)
     return figure

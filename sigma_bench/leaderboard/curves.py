@@ -90,23 +90,22 @@ def curves(suite: Suite, store: Store, records: Iterable[tuple[Path, Record]]) -
 
 def markdown(found: Curves) -> str:
     """A table per task: clean clips by the number of labels, conditions as means over five severities, and the gap."""
-    lines = []
-    for task in found.tasks:
-        by_model = found.of(task)
-        everything = sorted((p for points in by_model.values() for p in points), key=lambda point: point.num_taught)
-        is_robustness = any(point.condition is not None for point in everything)
-        named = {id(point): _column(point, is_robustness) for point in everything}
-        columns = list(dict.fromkeys(named.values()))
-        gaps = {model: found.gaps[(task, model)] for model in by_model if (task, model) in found.gaps}
-        gap = [f"clean {MINUS} reversed"] if gaps else []
-        metric = next(iter(by_model.values()))[0].metric
-        lines += [f"## {task}, {metric} (%)", "", _line(["Model", *columns, *gap])]
-        lines.append(_line(["---", *["---:"] * (len(columns) + len(gap))]))
-        for model, points in by_model.items():
-            cells = [_cell([point for point in points if named[id(point)] == column]) for column in columns]
-            lines.append(_line([model, *cells, *([_gap_words(gaps.get(model))] if gap else [])]))
-        lines.append("")
-    return "\n".join(lines)
+    return "\n".join(line for task in found.tasks for line in (*_table(found, task), ""))
+
+
+def _table(found: Curves, task: str) -> list[str]:
+    by_model = found.of(task)
+    everything = sorted((p for points in by_model.values() for p in points), key=lambda point: point.num_taught)
+    is_robustness = any(point.condition is not None for point in everything)
+    columns = list(dict.fromkeys(_column(point, is_robustness) for point in everything))
+    gaps = {model: found.gaps[(task, model)] for model in by_model if (task, model) in found.gaps}
+    gap = [f"clean {MINUS} reversed"] if gaps else []
+    lines = [f"## {task}, {everything[0].metric} (%)", "", _line(["Model", *columns, *gap])]
+    lines.append(_line(["---", *["---:"] * (len(columns) + len(gap))]))
+    for model, points in by_model.items():
+        cells = [_cell([p for p in points if _column(p, is_robustness) == column]) for column in columns]
+        lines.append(_line([model, *cells, *([_gap_words(gaps.get(model))] if gap else [])]))
+    return lines
 
 
 def csv_text(found: Curves) -> str:

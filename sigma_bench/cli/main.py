@@ -11,6 +11,7 @@ from sigma_bench.cli import (
     cache,
     check,
     compare,
+    curves,
     data,
     demo,
     doctor,
@@ -40,6 +41,7 @@ app.command("pretrain")(pretrain.pretrain)
 app.command("evaluate")(evaluate.evaluate)
 app.command("table")(table.table)
 app.command("compare")(compare.compare)
+app.command("curves")(curves.curves)
 app.command("verify")(verify_records.verify)
 app.command("import")(import_numbers.import_numbers)
 app.command("export")(export.export)

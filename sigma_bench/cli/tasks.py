@@ -22,6 +22,11 @@ def tasks(
         task = catalogue.resolve(catalogue.load_task(task_name))
         listing.add_row(task.task, task.protocol.protocol, task.asks, task_fingerprint(task), task.dataset.title)
     out.print(listing)
-    suites = (f"{name} ({len(catalogue.load_suite(name).tasks)} tasks)" for name in catalogue.suite_names())
-    out.print(f"\n[bold]suites[/]   {', '.join(suites)}")
+    suites = [catalogue.load_suite(suite) for suite in catalogue.suite_names()]
+    out.print(f"\n[bold]suites[/]   {', '.join(f'{suite.suite} ({len(suite.tasks)} tasks)' for suite in suites)}")
+    for suite in suites:
+        for axis, placed in (suite.axes or {}).items():
+            out.print(f"  {suite.suite}, {axis.replace('_', ' ')}: {', '.join(placed)}")
+    for file in catalogue.variants_names():
+        out.print(f"[bold]variants[/] {file}: {', '.join(f'+{v}' for v in catalogue.load_variants(file).overrides)}")
     out.print(f"[bold]recipes[/]  {', '.join(catalogue.recipe_names())}")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sigma_bench.data.conditions import under_condition
 from sigma_bench.data.decoder import DecodeError
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample
@@ -40,7 +41,9 @@ class EvaluationClips(Dataset[Tensor | str]):
         wanted, position = np.unique(index_VT, return_inverse=True)
         frame_TSCHW = self._cropped(decoder.frames(wanted.tolist()))
         clip_VTSCHW = frame_TSCHW[torch.from_numpy(position.reshape(index_VT.shape))]
-        return clip_VTSCHW.transpose(1, 2).flatten(0, 1)
+        clip_VTCHW = clip_VTSCHW.transpose(1, 2).flatten(0, 1)
+        condition = self.clip.condition
+        return under_condition(clip_VTCHW, condition, sample.id) if condition else clip_VTCHW
 
     def _cropped(self, frame_THWC: np.ndarray) -> Tensor:
         if self.clip.crop == "centre":

@@ -1,4 +1,4 @@
-"""The subsets of about a thousand examples on which SEVERE measures efficiency (SEVERE facts 2.4).
+"""Subsets of equally many examples of every class: SEVERE's thousand, and other sizes by the same rule (its facts 2.4).
 
 They are drawn from the complete official list, so a file that is missing changes nothing but itself.
 """
@@ -14,14 +14,17 @@ SEED = 99999
 NUM_REQUESTED = 1000
 
 
-def draw_subset(samples: Sequence[Sample]) -> list[Sample]:
-    """Equally many of every class, ``ceil(1000 / classes)``, in the order drawn: 1,010 of UCF101, 1,089 of Gym99.
+def draw_subset(samples: Sequence[Sample], per_class: int | None = None) -> list[Sample]:
+    """Equally many of every class, or all where there are fewer, in the order drawn; a larger subset holds the smaller.
 
     The legacy generator is part of the definition: classes in ascending order draw from one stream.
+
+    Args:
+        per_class: SEVERE's ``ceil(1000 / classes)`` by default, which makes 1,010 of UCF101 and 1,089 of Gym99.
     """
     label_S = np.array([sample.label for sample in samples])
     classes = np.unique(label_S)
-    per_class = math.ceil(NUM_REQUESTED / len(classes))
+    per_class = per_class or math.ceil(NUM_REQUESTED / len(classes))
     rng = np.random.RandomState(SEED)
     chosen: list[int] = []
     for label in classes:

@@ -127,6 +127,7 @@ def _column(column: BoardColumn, measured: _Measured) -> Column:
         group_asks=None,
         protocol=None if empty else str(rows["protocol"].iloc[-1]),
         higher_is_better=None if empty else measured.higher_is_better,
+        published_metric=column.published.metric if column.published else None,
         is_paired=measured.is_paired,
     )
 

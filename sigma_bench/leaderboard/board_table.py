@@ -22,6 +22,8 @@ class Column:
     protocol: str | None
     """Name and version, such as ``knn@1``."""
     higher_is_better: bool | None
+    published_metric: str | None
+    """As the paper calls it, which may not be what is measured; None where nothing is published."""
     is_paired: bool | None
     """Ties by paired bootstrap (True) or by overlap of intervals (False); None for fewer than two models."""
 

@@ -34,7 +34,8 @@ def csv_text(table: BoardTable) -> str:
             mean = (table.name, "measured", row.model, "mean", "mean", row.mean, *(None,) * 7)
             writer.writerow(mean)
     for published in table.published:
-        quantities = [(c.task or f"{c.group} {c.label}", c.metric) for c in table.columns] + [("mean", "mean")]
+        quantities = [(c.task or f"{c.group} {c.label}", c.published_metric) for c in table.columns]
+        quantities.append(("mean", "mean"))
         for (task, metric), value in zip(quantities, (*published.values, published.mean), strict=True):
             if value is not None:
                 place = (table.name, published.origin, _full_label(published), task, metric)

@@ -46,7 +46,7 @@ def run(job: Job) -> Outcome | None:
 
         return answers(fit, teaching, asked, index, protocol, job.seed)
 
-    return classify(job, protocol.clip, answer, tokens=True)
+    return classify(job, protocol, answer, tokens=True)
 
 
 class Probe(nn.Module):

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from sigma_bench.data.manifest import Manifest, Split
+from sigma_bench.data.subsets import draw_subset
 from sigma_bench.protocols.features import SplitFeatures
 from sigma_bench.protocols.job import Job, Outcome
 from sigma_bench.records.record import Selection
 from sigma_bench.specs.base_protocol import BaseProtocol
 from sigma_bench.specs.clip import ClipSpec
+from sigma_bench.specs.frozen import TaughtProtocol
 from sigma_bench.specs.task import ResolvedTask
 
 NO_PREDICTION = -1
@@ -43,30 +45,33 @@ def splits(manifest: Manifest, task: ResolvedTask) -> tuple[Split, ...]:
     return tuple(dict.fromkeys(teaching_and_scored(manifest, task)))
 
 
-def classify(job: Job, clip: ClipSpec, head: Head, *, tokens: bool = False) -> Outcome | None:
+def classify(job: Job, protocol: TaughtProtocol, head: Head, *, tokens: bool = False) -> Outcome | None:
     """Predict every sample of the scored split once; None on the processes that only helped with the features.
+
+    What teaches is never under the test's condition, also where folds make both of one split.
 
     Raises:
         ValueError: bank and queries share samples or groups, a fold cannot be formed, or files do not decode
             and the protocol says ``fail``.
     """
-    protocol = job.task.protocol
     bank, scored = teaching_and_scored(job.manifest, job.task)
     require_present((bank, scored), protocol)
     if bank is not scored:
         require_disjoint(bank, scored)
-    features = {split.name: split_features(job, split, clip, tokens=tokens) for split in dict.fromkeys((bank, scored))}
-    failures = require_decodable({bank: features[bank.name], scored: features[scored.name]}, protocol)
+    taught = split_features(job, bank, protocol.clip, tokens=tokens)
+    is_shared = bank is scored and protocol.asked_clip == protocol.clip
+    asked = taught if is_shared else split_features(job, scored, protocol.asked_clip, tokens=tokens)
+    failures = require_decodable({bank: taught, scored: asked}, protocol)
     if not job.world.is_main:
         return None
     num_classes = len(job.manifest.classes or ())
     ranked_SK = no_ranks(scored, num_classes)
     selections = []
     for teach, ask in pieces(bank, scored):
-        teach = np.intersect1d(teach, features[bank.name].usable)
-        ask = np.intersect1d(ask, features[scored.name].usable)
-        teaching = Teaching(features[bank.name], teach, labels_of(bank)[teach], groups_of(bank)[teach], num_classes)
-        score_QL, selection = head(teaching, features[scored.name], ask)
+        teach = np.intersect1d(teach, taught.usable)
+        ask = np.intersect1d(ask, asked.usable)
+        teaching = Teaching(taught, teach, labels_of(bank)[teach], groups_of(bank)[teach], num_classes)
+        score_QL, selection = head(teaching, asked, ask)
         ranked_SK[ask] = ranked(score_QL)
         selections += [selection] if selection else []
     return classified(scored, ranked_SK, failures, tuple(selections))
@@ -134,7 +139,11 @@ def require_decodable(features: Mapping[Split, SplitFeatures], protocol: BasePro
 
 
 def teaching_and_scored(manifest: Manifest, task: ResolvedTask) -> tuple[Split, Split]:
-    """The split that teaches and the split that is scored: train and test, or one split for both with folds."""
+    """The split that teaches and the split that is scored: train and test, or one split for both with folds.
+
+    Where the protocol asks for a few samples of every class, they are what teaches.
+    """
+    per_class = getattr(task.protocol, "train_per_class", None)
     if task.folds == "leave_one_group_out":
         whole = next((split for name, split in manifest.splits.items() if name == "all"), None)
         if whole is None:
@@ -142,6 +151,8 @@ def teaching_and_scored(manifest: Manifest, task: ResolvedTask) -> tuple[Split, 
                 f"task '{task.task}': leave_one_group_out needs one split 'all', {manifest.dataset} has "
                 f"{' and '.join(manifest.splits)}"
             )
+        if per_class is not None:
+            raise ValueError(f"task '{task.task}': train_per_class needs a split that only teaches, not folds")
         return whole, whole
     for name in ("train", "test"):
         if name not in manifest.splits:
@@ -149,7 +160,14 @@ def teaching_and_scored(manifest: Manifest, task: ResolvedTask) -> tuple[Split, 
                 f"task '{task.task}': {manifest.dataset} has no {name} split; use knn_loo@1, or --folds "
                 "leave_one_group_out where there is one split 'all'"
             )
-    return manifest.splits["train"], manifest.splits["test"]
+    train, test = manifest.splits["train"], manifest.splits["test"]
+    return train if per_class is None else few_of(train, per_class), test
+
+
+def few_of(split: Split, per_class: int) -> Split:
+    """So many samples of every class, or all of a class that has fewer; another digest, so other cached features."""
+    drawn = tuple(draw_subset(split.samples, per_class))
+    return Split(split.name, drawn, len(drawn))
 
 
 def pieces(bank: Split, scored: Split) -> Iterator[tuple[np.ndarray, np.ndarray]]:

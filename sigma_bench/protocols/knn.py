@@ -23,7 +23,7 @@ def run(job: Job) -> Outcome | None:
         bank_SD, query_QD = teaching.features.rows(teaching.index_S), asked.rows(index)
         return knn_votes(bank_SD, teaching.label_S, query_QD, teaching.num_classes, protocol), None
 
-    return classify(job, protocol.clip, vote)
+    return classify(job, protocol, vote)
 
 
 def knn_votes(

@@ -38,7 +38,7 @@ def run(job: Job) -> Outcome | None:
 
         return answers(fit, teaching, asked, index, protocol, job.seed)
 
-    return classify(job, protocol.clip, answer)
+    return classify(job, protocol, answer)
 
 
 @dataclass(frozen=True)

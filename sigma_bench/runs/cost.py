@@ -13,7 +13,13 @@ from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.protocols.job import runner
 from sigma_bench.specs.counting import CountingInference, CountingProtocol
-from sigma_bench.specs.frozen import AttentiveProtocol, ClusteringProtocol, HeadGridProtocol, NeighbourProtocol
+from sigma_bench.specs.frozen import (
+    AttentiveProtocol,
+    ClusteringProtocol,
+    HeadGridProtocol,
+    NeighbourProtocol,
+    TaughtProtocol,
+)
 from sigma_bench.specs.propagation import PropagationProtocol
 from sigma_bench.specs.segmentation import SegmentationProtocol
 from sigma_bench.specs.supervised import SupervisedProtocol
@@ -34,10 +40,12 @@ def passes_of(task: ResolvedTask, manifest: Manifest, encoder: Encoder, cache: F
     scored = used[-1].samples
     if isinstance(protocol, NeighbourProtocol | HeadGridProtocol | ClusteringProtocol):
         tokens = isinstance(protocol, AttentiveProtocol)
+        asked = protocol.asked_clip if isinstance(protocol, TaughtProtocol) else protocol.clip
+        passes = [*((split, protocol.clip) for split in used[:-1] or used), (used[-1], asked)]
         return {
-            cache.key(encoder.card, split, protocol.clip): len(split.samples) * protocol.clip.num_views
-            for split in used
-            if not cache.is_complete(encoder, split, protocol.clip, tokens=tokens)
+            cache.key(encoder.card, split, clip): len(split.samples) * clip.num_views
+            for split, clip in passes
+            if not cache.is_complete(encoder, split, clip, tokens=tokens)
         }
     if isinstance(protocol, SegmentationProtocol):
         windows = -(-protocol.num_frames // encoder.card.num_frames)

@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from sigma_bench.specs.recipe import Count, Fraction
-from sigma_bench.specs.strict import Spec
+from sigma_bench.specs.strict import LeanSpec, Spec
 
 Failure = Literal["fail", "count_as_wrong"]
 
@@ -21,7 +21,7 @@ class Uncertainty(Spec):
     replicates: Count
 
 
-class BaseProtocol(Spec):
+class BaseProtocol(LeanSpec):
     """How a representation is judged; one file in ``tasks/protocols/`` is one version of a protocol."""
 
     protocol: str

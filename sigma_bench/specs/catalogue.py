@@ -1,6 +1,7 @@
 """The catalogue: everything declared, found by name, with near matches for a mistyped one."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ from sigma_bench.specs.dataset import DatasetCard
 from sigma_bench.specs.protocol import ProtocolFile
 from sigma_bench.specs.recipe import Recipe, parse_recipe
 from sigma_bench.specs.strict import S, load_spec, nearest, parse_spec, read_yaml
-from sigma_bench.specs.task import ResolvedTask, Suite, Task
+from sigma_bench.specs.task import ResolvedTask, Suite, Task, Variants
 
-_NOT_TASKS = ("datasets", "protocols", "suites")
+_NOT_TASKS = ("datasets", "protocols", "suites", "variants")
 
 
 def recipe_names() -> list[str]:
@@ -34,8 +35,13 @@ def suite_names() -> list[str]:
     return sorted(path.stem for path in (declarations("tasks") / "suites").glob("*.yaml"))
 
 
+def variants_names() -> list[str]:
+    """Names of all files of variants."""
+    return sorted(path.stem for path in (declarations("tasks") / "variants").glob("*.yaml"))
+
+
 def task_names() -> list[str]:
-    """Names of all tasks, ``dataset/task``."""
+    """Names of all tasks, ``dataset/task``, without their variants."""
     return sorted(f"{path.parent.name}/{path.stem}" for path in _task_files())
 
 
@@ -57,14 +63,29 @@ def load_dataset(name: str) -> DatasetCard:
 
 
 def load_suite(name: str) -> Suite:
-    """A suite by name."""
-    return _load(Suite, "suite", name, suite_names(), declarations("tasks") / "suites" / f"{name}.yaml")
+    """A suite by name, with the variants of its tasks where it asks for them."""
+    suite = _load(Suite, "suite", name, suite_names(), declarations("tasks") / "suites" / f"{name}.yaml")
+    if suite.variants is None:
+        return suite
+    endings = ["", *(f"+{variant}" for variant in load_variants(suite.variants).overrides)]
+    return suite.model_copy(update={"tasks": tuple(task + ending for task in suite.tasks for ending in endings)})
+
+
+def load_variants(name: str) -> Variants:
+    """A file of variants by its name."""
+    return _load(Variants, "variants", name, variants_names(), declarations("tasks") / "variants" / f"{name}.yaml")
 
 
 def load_task(name: str) -> Task:
-    """A task by name, ``dataset/task``, or from a path that ends in .yaml."""
+    """A task by name, ``dataset/task`` or ``dataset/task+variant``, or from a path that ends in .yaml."""
     if name.endswith(".yaml"):
         return load_spec(Task, Path(name))
+    plain, plus, variant = name.partition("+")
+    if plus:
+        known = _all_variants()
+        _require_known("variant", variant, list(known))
+        task = load_task(plain)
+        return task.model_copy(update={"task": name, "overrides": _merged(task.overrides, known[variant])})
     return _load(Task, "task", name, task_names(), declarations("tasks") / f"{name}.yaml")
 
 
@@ -86,6 +107,11 @@ def resolve_with_card(task: Task, card: DatasetCard, overrides: dict[str, Any] |
     protocol = parse_spec(ProtocolFile, {"content": content}, where=where).content
     _require_same_name("protocol", protocol.protocol, task.protocol, path)
     return ResolvedTask(task=task.task, dataset=card, protocol=protocol, asks=task.asks, folds=task.folds)
+
+
+@lru_cache(maxsize=1)
+def _all_variants() -> dict[str, dict[str, Any]]:
+    return {name: more for file in variants_names() for name, more in load_variants(file).overrides.items()}
 
 
 def _task_files() -> Iterator[Path]:

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from sigma_bench.specs.condition import Condition
 from sigma_bench.specs.recipe import Count
-from sigma_bench.specs.strict import Spec
+from sigma_bench.specs.strict import LeanSpec, Spec
 
 ShortVideo = Literal["shrink_stride", "loop", "repeat_last"]
 """A video shorter than frames x stride: the stride shrinks until it fits, at least 1, then the last frame repeats; the
@@ -78,7 +79,7 @@ class ClampedViews(Spec):
         return self.num_clips
 
 
-class ClipSpec(Spec):
+class ClipSpec(LeanSpec):
     """How a video becomes clips: which frames, which crop."""
 
     sampling: Annotated[
@@ -86,6 +87,8 @@ class ClipSpec(Spec):
     ]
     crop: Literal["centre", "three_along_longer_side"]
     """Short side to the encoder's size (bilinear, antialiased); then the centre, or both ends and the centre."""
+    condition: Condition | None = None
+    """What is done to every clip after the crop; nothing where absent."""
 
     @property
     def num_views(self) -> int:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from sigma_bench.specs.frozen import Accuracy
+from sigma_bench.specs.recipe import Count
 from sigma_bench.specs.supervised import SupervisedProtocol
 
 
@@ -16,3 +17,5 @@ class FinetuneProtocol(SupervisedProtocol):
     view_score: Literal["softmax"]
     view_pooling: Literal["mean"]
     metrics: tuple[Accuracy, ...]
+    train_per_class: Count | None = None
+    """Samples of every class that teach, drawn as ``data/subsets.py`` says; all where absent."""

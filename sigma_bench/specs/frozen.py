@@ -4,10 +4,26 @@ from typing import Literal
 
 from sigma_bench.specs.base_protocol import BaseProtocol
 from sigma_bench.specs.clip import ClipSpec
+from sigma_bench.specs.condition import Condition
 from sigma_bench.specs.recipe import Count, Fraction, Positive
 
 Accuracy = Literal["top1", "top5", "mean_class_accuracy"]
 ClusterMetric = Literal["hungarian_accuracy", "nmi", "ari", "purity", "overclustering_accuracy"]
+
+
+class TaughtProtocol(BaseProtocol):
+    """Learns from the split that teaches, which stays as it is, and is asked about the scored one."""
+
+    clip: ClipSpec
+    train_per_class: Count | None = None
+    """Samples of every class that teach, drawn as ``data/subsets.py`` says; all where absent."""
+    test_condition: Condition | None = None
+    """Of the scored clips alone, in the place of the clip's own."""
+
+    @property
+    def asked_clip(self) -> ClipSpec:
+        """How the scored samples become clips."""
+        return self.clip.model_copy(update={"condition": self.test_condition}) if self.test_condition else self.clip
 
 
 class NeighbourProtocol(BaseProtocol):
@@ -21,7 +37,7 @@ class NeighbourProtocol(BaseProtocol):
     metrics: tuple[Accuracy, ...]
 
 
-class KnnProtocol(NeighbourProtocol):
+class KnnProtocol(NeighbourProtocol, TaughtProtocol):
     """The bank is the split that teaches."""
 
     kind: Literal["knn"]
@@ -33,14 +49,13 @@ class KnnLooProtocol(NeighbourProtocol):
     kind: Literal["knn_loo"]
 
 
-class HeadGridProtocol(BaseProtocol):
+class HeadGridProtocol(TaughtProtocol):
     """Heads for every learning rate and weight decay, trained in one pass over the features; one is chosen.
 
     The best top-1 on a held-out part of train wins (on a tie the one that decays most, then the slowest), and is
     trained again on all of train.
     """
 
-    clip: ClipSpec
     learning_rates: tuple[Positive, ...]
     """At the start; rising order.  They do not depend on the batch."""
     weight_decays: tuple[Positive, ...]

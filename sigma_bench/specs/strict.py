@@ -12,13 +12,25 @@ from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 
 class Spec(BaseModel):
     """Base of everything declared: immutable, no unknown keys, no type coercion."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, ser_json_inf_nan="strings")
+
+
+class LeanSpec(Spec):
+    """A declaration whose optional keys, where absent, are absent from records, fingerprints and cache keys as well.
+
+    So a new optional key leaves everything that was measured without it as it was.
+    """
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        return {key: value for key, value in dump(self).items() if value is not None or fields[key].is_required()}
 
 
 S = TypeVar("S", bound=Spec)

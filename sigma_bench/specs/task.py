@@ -1,8 +1,8 @@
-"""Tasks (dataset x protocol, with overrides) and suites (lists of tasks)."""
+"""Tasks (dataset x protocol, with overrides), variants of them, and suites (lists of tasks)."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sigma_bench.specs.base_protocol import RetiredProtocol
 from sigma_bench.specs.dataset import DatasetCard
@@ -35,9 +35,33 @@ class ResolvedTask(Spec):
     folds: Literal["official", "leave_one_group_out"]
 
 
+class Variants(Spec):
+    """One file in ``tasks/variants/``: overrides with names that go with any task, as in ``ssv2/knn+reversal``."""
+
+    variants: str
+    summary: str
+    overrides: dict[str, dict[str, Any]]
+    """By name, in reading order."""
+
+
 class Suite(Spec):
     """One file in ``tasks/suites/``."""
 
     suite: str
     summary: str
     tasks: tuple[str, ...]
+    """In the file, plain tasks; once loaded, each of them followed by its variants."""
+    variants: str | None = None
+    """Every task is also done under each of these."""
+    axes: dict[str, tuple[str, ...]] | None = None
+    """What the tasks are about, each under one heading."""
+
+    @model_validator(mode="after")
+    def _on_one_axis_each(self) -> Self:
+        placed = [task for tasks in (self.axes or {}).values() for task in tasks]
+        for task in (*self.tasks, *placed) if self.axes is not None else ():
+            if task not in self.tasks:
+                raise ValueError(f"the axes hold '{task}', which is not one of the suite's tasks")
+            if placed.count(task) != 1:
+                raise ValueError(f"the task '{task}' stands on {placed.count(task)} axes; every task belongs to one")
+        return self

@@ -1,0 +1,38 @@
+"""``sigma-bench curves``: suites with variants as a table and a figure."""
+
+from pathlib import Path
+
+import typer
+
+from sigma_bench.cli.console import out
+from sigma_bench.specs.catalogue import load_suite
+
+FIGURES = {"conditions": "draw_robustness", "sample_sizes": "draw_efficiency"}
+"""Variants of a suite -> how they are drawn."""
+
+
+def curves(
+    suite: str = typer.Argument(..., help="A suite with variants: robustness or efficiency."),
+    output: Path = typer.Option(Path("results/runs"), help="Folder that holds the records; the files go there too."),
+) -> None:
+    """Print accuracy under every variant of a suite's tasks, and write it as Markdown, CSV and a figure."""
+    spec = load_suite(suite)
+    if spec.variants not in FIGURES:
+        raise ValueError(f"the suite '{suite}' has no variants to draw; see 'sigma-bench tasks'")
+    from sigma_bench.cli.table import stored_records
+    from sigma_bench.leaderboard import curve_figures
+    from sigma_bench.leaderboard.curves import csv_text, markdown
+    from sigma_bench.leaderboard.curves import curves as curves_of
+    from sigma_bench.leaderboard.figures import saved
+    from sigma_bench.records.store import Store, write_atomically
+
+    found = curves_of(spec, Store(output), stored_records(output))
+    text = markdown(found)
+    draw = getattr(curve_figures, FIGURES[spec.variants])
+    files = {f"{suite}.md": text.encode(), f"{suite}.csv": csv_text(found).encode()}
+    for kind in ("svg", "png"):
+        files[f"figures/{suite}.{kind}"] = saved(lambda: draw(found), kind)
+    for name, content in files.items():
+        write_atomically(output / name, content)
+    out.print(text, markup=False, soft_wrap=True)
+    out.print(f"{', '.join(files)} in {output}", soft_wrap=True)

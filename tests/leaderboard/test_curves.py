@@ -1,0 +1,99 @@
+"""Curves of suites with variants, from records whose predictions are known."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sigma_bench.leaderboard.curve_figures import draw_efficiency, draw_robustness
+from sigma_bench.leaderboard.curves import Curves, csv_text, curves, markdown
+from sigma_bench.leaderboard.figures import saved
+from sigma_bench.records.scoring import score_all
+from sigma_bench.records.store import Store
+from sigma_bench.specs.catalogue import load_suite, load_variants
+from sigma_bench.specs.fingerprint import task_fingerprint
+from tests.factories import make_record
+from tests.records.filled import OVERRIDES
+
+NUM = 60
+
+
+def filed(store: Store, task: str, num_right: int, *, taught: int = 200, **overrides: Any) -> None:
+    """A record of a task (with its variant) in which the first so many of 60 are right."""
+    truth = np.arange(NUM) % 4
+    arrays: Mapping[str, np.ndarray] = {
+        "ids": np.array([f"clip{i:03}" for i in range(NUM)]),
+        "groups": np.array([f"clip{i:03}" for i in range(NUM)]),
+        "truth": truth,
+        "predicted": np.where(np.arange(NUM) < num_right, truth, (truth + 1) % 4),
+    }
+    plain = make_record("m", task.partition("+")[0], overrides=OVERRIDES | overrides, scored=NUM)
+    resolved = plain.task.model_copy(update={"task": task})
+    train = plain.data.splits["train"].model_copy(update={"found": taught})
+    data = plain.data.model_copy(update={"splits": {**plain.data.splits, "train": train}})
+    changed = {
+        "task": resolved,
+        "fingerprint": task_fingerprint(resolved),
+        "data": data,
+        "scores": score_all(resolved.protocol, arrays, 0),
+        "predictions": store.add_predictions(arrays),
+    }
+    store.add(plain.model_copy(update=changed))
+
+
+def robustness(store: Store, left_out: tuple[str, ...] = ()) -> Curves:
+    """54 of 60 right on clean clips, 18 on reversed ones, 10 less with every severity of blur."""
+    filed(store, "ssv2/knn", 54)
+    for name, changed in load_variants("conditions").overrides.items():
+        if name in left_out or not name.startswith(("reversal", "blur")):
+            continue
+        filed(store, f"ssv2/knn+{name}", 18 if name == "reversal" else 54 - 10 * int(name[-1]), **changed)
+    return curves(load_suite("robustness"), store, store.records())
+
+
+def test_the_arrow_of_time_gap_is_clean_less_reversed(tmp_path: Path) -> None:
+    found = robustness(Store(tmp_path))
+    gap = found.gaps[("ssv2/knn", "m")]
+    assert gap.value == pytest.approx((54 - 18) / 60)
+    assert 0.4 < gap.low < gap.value < gap.high < 0.8  # 36 of 60 differ: a standard error of 0.063
+    assert "| m | 90.0 | 30.0 | 40.0 | +60.0 [" in markdown(found)  # blur: 24 of 60 on average
+
+
+def test_a_mean_over_severities_wants_all_five(tmp_path: Path) -> None:
+    found = robustness(Store(tmp_path), left_out=("blur-5", "reversal"))
+    assert "| m | 90.0 | – |" in markdown(found)
+    assert found.gaps == {}
+
+
+def test_labels_are_counted_and_rise(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for per_class, num_right in ((None, 50), (5, 20), (20, 40)):
+        name = "ssv2/linear" + ("" if per_class is None else f"+{per_class}-per-class")
+        changed = {} if per_class is None else {"train_per_class": per_class}
+        filed(store, name, num_right, taught=10 * (per_class or 100), **changed)
+    found = curves(load_suite("efficiency"), store, store.records())
+    assert [(p.num_taught, round(p.cell.value * 60)) for p in found.of("ssv2/linear")["m"]] == [
+        *((50, 20), (200, 40), (1000, 50))
+    ]
+    assert "| Model | 50 labels | 200 labels | 1000 labels |" in markdown(found)
+    assert len(csv_text(found).splitlines()) == 4
+    svg = saved(lambda: draw_efficiency(found), "svg")
+    assert svg == saved(lambda: draw_efficiency(found), "svg") and b"labelled videos" in svg
+    with pytest.raises(ValueError, match="no record of 'efficiency' is under a condition"):
+        draw_robustness(found)
+
+
+def test_a_panel_per_condition(tmp_path: Path) -> None:
+    figure = draw_robustness(robustness(Store(tmp_path)))
+    shown = {axes.get_title(loc="left"): axes for axes in figure.axes if axes.get_visible()}
+    assert shown.keys() == {"ssv2/knn: reversal", "ssv2/knn: blur"}
+    (line,) = shown["ssv2/knn: blur"].containers
+    assert line[0].get_xdata().tolist() == [0, 1, 2, 3, 4, 5]
+    assert [round(0.6 * value) for value in line[0].get_ydata()] == [54, 44, 34, 24, 14, 4]
+
+
+def test_nothing_measured_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no record of the suite 'robustness'"):
+        curves(load_suite("robustness"), Store(tmp_path), [])

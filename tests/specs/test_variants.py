@@ -1,0 +1,91 @@
+"""Variants of tasks, axes of suites, and optional keys that leave what was measured without them as it was."""
+
+import pytest
+
+from sigma_bench.specs import catalogue
+from sigma_bench.specs.clip import ClipSpec
+from sigma_bench.specs.fingerprint import task_fingerprint
+from sigma_bench.specs.strict import parse_spec
+from sigma_bench.specs.task import Suite
+
+SEVERE = {
+    "domain_shift": ("ssv2", "finegym_gym99"),
+    "sample_efficiency": ("ucf101_1k", "finegym_gym99_1k"),
+    "action_granularity": ("finegym_fx_s1", "finegym_ub_s1"),
+    "task_shift": ("ucfrep", "charades"),
+}
+SMALL_SETS = ("finegym_gym99", "finegym_gym99_1k", "finegym_fx_s1", "finegym_ub_s1", "ucf101_1k")
+
+
+@pytest.mark.parametrize("name", ["severe", "severe_mini"])
+def test_severe_is_two_tasks_on_each_of_four_axes(name: str) -> None:
+    suite = catalogue.load_suite(name)
+    assert suite.axes is not None
+    datasets = {axis: tuple(task.split("/")[0] for task in tasks) for axis, tasks in suite.axes.items()}
+    assert datasets == SEVERE
+    assert [task for tasks in suite.axes.values() for task in tasks] == list(suite.tasks)
+
+
+def test_a_task_stands_on_one_axis() -> None:
+    base = {"suite": "s", "summary": "", "tasks": ["a/x", "b/x"]}
+    for axes, sentence in (
+        ({"one": ["a/x"]}, "the task 'b/x' stands on 0 axes; every task belongs to one"),
+        ({"one": ["a/x", "b/x"], "two": ["a/x"]}, "the task 'a/x' stands on 2 axes"),
+        ({"one": ["a/x", "b/x", "c/x"]}, "the axes hold 'c/x', which is not one of the suite's tasks"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            parse_spec(Suite, {**base, "axes": axes}, where="s.yaml")
+
+
+def test_severes_small_sets_share_one_recipe() -> None:
+    protocols = [catalogue.resolve(catalogue.load_task(f"{name}/finetune")).protocol for name in SMALL_SETS]
+    recipes = [protocol.model_dump(exclude={"sampling", "views"}) for protocol in protocols]
+    assert all(recipe == recipes[0] for recipe in recipes)
+    frames = [(p.sampling.stride_frames, p.sampling.short_video) for p in protocols]  # type: ignore[union-attr]
+    assert frames == [(2, "loop")] * 4 + [(4, "repeat_last")]
+    for protocol in protocols:
+        views = protocol.views.sampling  # type: ignore[union-attr]
+        assert (views.stride_frames, views.short_video) == (
+            protocol.sampling.stride_frames,  # type: ignore[union-attr]
+            protocol.sampling.short_video,  # type: ignore[union-attr]
+        )
+
+
+def test_a_variant_is_the_task_with_its_overrides() -> None:
+    plain = catalogue.resolve(catalogue.load_task("ssv2/knn"))
+    blurred = catalogue.resolve(catalogue.load_task("ssv2/knn+blur-3"))
+    assert blurred.task == "ssv2/knn+blur-3"
+    assert blurred.protocol.test_condition.model_dump() == {"kind": "blur", "severity": 3}  # type: ignore[union-attr]
+    assert blurred.protocol.model_copy(update={"test_condition": None}) == plain.protocol
+    with pytest.raises(ValueError, match=r"there is no variant 'blurr-3'\. Did you mean 'blur-3'"):
+        catalogue.load_task("ssv2/knn+blurr-3")
+
+
+def test_a_suite_with_variants_does_every_task_plain_and_under_each() -> None:
+    suite = catalogue.load_suite("robustness")
+    resolved = [catalogue.resolve(catalogue.load_task(name)) for name in suite.tasks]
+    assert len(resolved) == 2 * (1 + 1 + 7 * 5)
+    assert resolved[0].task == "ssv2/knn" and resolved[37].task == "ucf101/knn"
+    assert len({task_fingerprint(task) for task in resolved}) == len(resolved)
+
+
+def test_a_name_of_a_variant_means_one_thing() -> None:
+    names = [name for file in catalogue.variants_names() for name in catalogue.load_variants(file).overrides]
+    assert len(set(names)) == len(names)
+
+
+def test_optional_keys_leave_what_was_measured_without_them_as_it_was() -> None:
+    """Fingerprints from before the keys existed, at commit 1d01b8f."""
+    before = {
+        "ssv2/knn": "6c4f3678a225baad",
+        "ssv2/linear": "29bb67249ba45485",
+        "ssv2/finetune": "9f7497f4e1fee871",
+        "davis2017/clustering": "6c6db083c0e9afc6",
+    }
+    assert {name: task_fingerprint(catalogue.resolve(catalogue.load_task(name))) for name in before} == before
+    protocol = catalogue.resolve(catalogue.load_task("ssv2/knn")).protocol
+    assert not {"test_condition", "train_per_class"} & protocol.model_dump().keys()
+    assert isinstance(protocol.clip, ClipSpec)  # type: ignore[union-attr]
+    assert protocol.clip.model_dump().keys() == {"sampling", "crop"}  # type: ignore[union-attr]
+    tuned = catalogue.resolve(catalogue.load_task("ssv2/finetune_mini")).protocol
+    assert tuned.model_dump()["mixing"] is None  # a key that must be written is kept

@@ -61,12 +61,13 @@ def draw_confusions(matrices: Mapping[str, NDArray[np.float64]]) -> Figure:
     """One panel per model, rows are true classes, columns predicted ones, one scale for all."""
     across = min(4, len(matrices))
     down = math.ceil(len(matrices) / across)
-    figure = Figure(figsize=(2.6 * across + 0.9, 2.75 * down), layout="constrained")
+    figure = Figure(figsize=(2.6 * across + 0.9, 3.0 * down), layout="compressed")
     panels = figure.subplots(down, across, squeeze=False)
     for panel in panels.flat[len(matrices) :]:
         panel.set_visible(False)
+    most = max(100 * float(np.nanmax(matrix_CC)) for matrix_CC in matrices.values())
     for panel, (model, matrix_CC) in zip(panels.flat, matrices.items(), strict=False):
-        shown = panel.imshow(100 * matrix_CC, cmap="cividis", vmin=0, vmax=100, interpolation="nearest")
+        shown = panel.imshow(100 * matrix_CC, cmap="cividis", vmin=0, vmax=most, interpolation="nearest")
         panel.set_title(model, fontsize=9, loc="left")
         panel.tick_params(labelsize=7, length=2)
         panel.xaxis.get_major_locator().set_params(integer=True)

@@ -145,9 +145,10 @@ def test_a_number_opens_its_records_by_mouse(page: "playwright.Page") -> None:
     dialog.get_by_role("button", name="74.8").click()
     assert "pretraining 2" in dialog.inner_text()
     second = next(record_id(r) for _, r in mini_records() if r.model.pretraining_seed == 2)
-    assert page.url.endswith(f"#record-{second}")
+    page.wait_for_url(lambda url: url.endswith(f"#record-{second}"))
     dialog.get_by_role("button", name="Close").click()
-    assert not dialog.is_visible() and "#" not in page.url
+    dialog.wait_for(state="hidden")
+    page.wait_for_url(lambda url: "#" not in url)
 
 
 def test_a_number_opens_by_keyboard_and_gets_the_focus_back(page: "playwright.Page") -> None:
@@ -157,7 +158,8 @@ def test_a_number_opens_by_keyboard_and_gets_the_focus_back(page: "playwright.Pa
     dialog = page.get_by_role("dialog", name="mini_videomae, ucf101/knn")
     assert dialog.is_visible() and dialog.evaluate("it => it.contains(document.activeElement)")
     page.keyboard.press("Escape")
-    assert not dialog.is_visible() and number.evaluate("it => it === document.activeElement")
+    dialog.wait_for(state="hidden")
+    assert number.evaluate("it => it === document.activeElement")
 
 
 def test_a_link_opens_the_record_and_the_selection_grid(page: "playwright.Page", address: str) -> None:

@@ -13,7 +13,20 @@ from sigma_bench.data.annotations import CycleBounds, ObjectCategories
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.images import read_palette_mask
-from sigma_bench.data.miniworld.clips import flock_clip, moving_flock, occluding_shapes, stream, taking_turns
+from sigma_bench.data.miniworld.clips import (
+    ACROSS,
+    CANVAS,
+    DOWN,
+    SWEEP_COPIES,
+    flock_clip,
+    moving_flock,
+    occluding_shapes,
+    stream,
+    sweep_path,
+    sweeping_flock,
+    taking_turns,
+)
+from sigma_bench.data.miniworld.datasets.ssv2 import WAYS
 from sigma_bench.data.miniworld.size import WorldSize
 from sigma_bench.data.miniworld.world import write_miniworld
 from sigma_bench.data.sequences import MaskedSequence
@@ -93,7 +106,7 @@ def test_stored_frames_are_the_drawn_ones_up_to_the_codec(world: Path) -> None:
     entry = json.loads((world / "ssv2" / "labels" / "something-something-v2-train.json").read_text())[3]
     digits = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
     digit = digits.index(entry["placeholders"][0])
-    drawn = flock_clip(stream(0, "ssv2", "train", 3), digit=digit, part="train", num_frames=16, direction=3)
+    drawn = sweeping_flock(stream(0, "ssv2", "train", 3), sweeps(3), digit=digit, part="train")
     stored = open_media(sample).frames(range(16))
     distance_SD = np.abs(stored[:, None].astype(int) - drawn[None]).mean((2, 3, 4))
     assert np.array_equal(distance_SD.argmin(1), np.arange(16)), "every frame is nearest to its own drawing"
@@ -108,18 +121,29 @@ def test_masks_tell_which_object_is_in_front(world: Path) -> None:
     assert len(np.unique(owner)) >= 3
 
 
-def test_direction_cannot_be_read_from_one_frame() -> None:
-    def frames(part: str, count: int) -> tuple[np.ndarray, np.ndarray]:
-        clips = [
-            flock_clip(stream(5, part, i), digit=i % 10, part=part, num_frames=8, side=32, direction=i % 8)[4]
-            for i in range(count)
-        ]
-        return np.stack(clips).reshape(count, -1) / 255, np.arange(count) % 8
+def sweeps(label: int) -> list[tuple[int, int]]:
+    return [(ACROSS | DOWN)[way] for way in WAYS[label % 8]]
 
-    (train, label), (test, truth) = frames("train", 800), frames("test", 400)
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("label", range(1, 8))
+def test_sweeps_of_every_label_show_the_same_images_of_the_flock(label: int, first: int) -> None:
+    """A flock of period 16 px that moves 2 px a frame, seen every second frame."""
+    period = CANVAS // SWEEP_COPIES
+    places = [sorted(map(tuple, sweep_path(sweeps(i))[first::2] % period)) for i in (0, label)]
+    steps = (2, 6, 10, 14) if first == 0 else (0, 4, 8, 12)
+    assert places[0] == places[1] == sorted([(0, step) for step in steps] + [(step, 0) for step in steps])
+
+
+def test_neither_directions_nor_order_of_sweeps_can_be_read_from_the_mean_over_frames() -> None:
+    def means(part: str, count: int) -> tuple[np.ndarray, np.ndarray]:
+        clips = [sweeping_flock(stream(5, part, i), sweeps(i), digit=i % 10, part=part) for i in range(count)]
+        mean = np.stack([clip[::2, ::2, ::2].mean(0) for clip in clips])
+        return mean.reshape(count, -1) / 255, np.arange(count) % 8
+
+    (train, label), (test, truth) = means("train", 400), means("test", 300)
     accuracy = LogisticRegression(C=1e-3, max_iter=200).fit(train, label).score(test, truth)
-    # Chance is 1/8 and the standard error over 400 frames is 0.0165: four of them either way.
-    assert abs(accuracy - 0.125) < 0.066
+    assert abs(accuracy - 0.125) < 4 * 0.0191  # four standard errors over 300 clips
 
 
 def test_neither_number_nor_order_of_movements_can_be_read_from_one_frame() -> None:
@@ -169,6 +193,6 @@ def test_categories_of_masks_are_the_shapes_drawn(world: Path) -> None:
 
 def test_a_passing_flock_leaves_mean_colours_alone() -> None:
     """Mean colour of a third of the frame varies by motion less than two hundredths of the range."""
-    clip = flock_clip(stream(0, "still-camera"), digit=3, part="train", num_frames=16, direction=0)
+    clip = flock_clip(stream(0, "still-camera"), digit=3, part="train", num_frames=16)
     cell = clip.reshape(16, 64, 64, 3)[:, :63, :63].reshape(16, 3, 21, 3, 21, 3).mean(axis=(2, 4))
     assert cell.std(axis=0).max() < 0.02 * 255

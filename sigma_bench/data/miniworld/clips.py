@@ -25,17 +25,10 @@ from sigma_bench.data.miniworld.scene import (
 CANVAS = 64
 FLOCK = 3
 MOVE_FRAMES, REST_FRAMES, MOVE_PIXELS = 6, 2, 12
-DIRECTIONS = (
-    "left to right",
-    "top left to bottom right",
-    "top to bottom",
-    "top right to bottom left",
-    "right to left",
-    "bottom right to top left",
-    "bottom to top",
-    "bottom left to top right",
-)
-"""Motion classes in steps of 45 degrees, counted from rightwards to downwards."""
+SWEEP_FRAMES, SWEEP_COPIES = 8, 4
+ACROSS = {"left to right": (0, 1), "right to left": (0, -1)}
+DOWN = {"top to bottom": (1, 0), "bottom to top": (-1, 0)}
+"""Directions (y, x)."""
 
 
 def stream(seed: int, *name: str | int) -> np.random.Generator:
@@ -50,17 +43,16 @@ def flock_clip(
     part: str,
     num_frames: int,
     side: int = CANVAS,
-    direction: int | None = None,
-    speed_px: tuple[float, float] = (1.5, 3.0),
+    speed_px: tuple[float, float] = (0.5, 2.0),
     copies: int = FLOCK,
 ) -> np.ndarray:
     """An embossed flock of one handwritten digit over a drifting background, (T, S, S, 3) uint8.
 
-    ``direction`` None moves it anywhere; ``speed_px`` is the range of pixels per frame on a 64-pixel canvas.
+    It moves straight, in any direction; ``speed_px`` is the range of pixels per frame on a 64-pixel canvas.
     """
     unit = side / CANVAS
     background, _ = texture(num_frames, side, rng, rng.uniform(0, 1) * unit)
-    angle = rng.uniform(0, 2 * np.pi) if direction is None else direction * np.pi / 4
+    angle = rng.uniform(0, 2 * np.pi)
     centre_T2 = path(num_frames, rng.uniform(0, side, 2), angle, rng.uniform(*speed_px) * unit)
     return emboss(background, _flock(rng, digit, part, centre_T2, unit, copies))
 
@@ -81,6 +73,25 @@ def moving_flock(
         first += MOVE_FRAMES + REST_FRAMES
     centre_T2 = rng.uniform(0, CANVAS, 2) + step_T2.cumsum(0)
     return emboss(background, _flock(rng, int(rng.integers(10)), part, centre_T2, 1.0, FLOCK))
+
+
+def sweeping_flock(rng: np.random.Generator, sweeps: Sequence[tuple[int, int]], *, digit: int, part: str) -> np.ndarray:
+    """An embossed flock of one digit that sweeps in directions (y, x), one after another, (T, S, S, 3) uint8."""
+    sweep_T2 = sweep_path(sweeps)
+    background, _ = texture(len(sweep_T2), CANVAS, rng, rng.uniform(0, 1))
+    centre_T2 = rng.uniform(0, CANVAS, 2) + sweep_T2
+    return emboss(background, _flock(rng, digit, part, centre_T2, 1.0, SWEEP_COPIES))
+
+
+def sweep_path(sweeps: Sequence[tuple[int, int]]) -> np.ndarray:
+    """The way (y, x) of a flock from where it began, in pixels, (T, 2).
+
+    In a sweep of eight frames every digit comes to where its neighbour was, and the flock looks as before.  So a sweep
+    the other way shows the same images, and so do the same sweeps in another order: without the order of frames, one
+    sweep across and one down look alike whatever their directions and whichever comes first.
+    """
+    step_T2 = np.repeat(np.array(sweeps), SWEEP_FRAMES, axis=0) * CANVAS / SWEEP_COPIES / SWEEP_FRAMES
+    return step_T2.cumsum(0)
 
 
 class Turn(NamedTuple):

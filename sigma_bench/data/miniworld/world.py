@@ -17,7 +17,7 @@ from sigma_bench.data.miniworld.job import Counts, Job
 from sigma_bench.data.miniworld.size import WorldSize
 from sigma_bench.records.store import write_atomically
 
-GENERATOR_VERSION = 4
+GENERATOR_VERSION = 5
 UNFINISHED_MARKER = ".miniworld-unfinished"
 DATASETS = (
     *("ucf101", "ssv2", "cifar100", "davis2017"),

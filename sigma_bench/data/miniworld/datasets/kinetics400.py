@@ -31,4 +31,4 @@ def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
 
 def _write_clip(path: Path, seed: int, digit: int, copies: int, part: str) -> None:
     rng = stream(seed, "kinetics400", path.stem)
-    write_video(path, flock_clip(rng, digit=digit, part=part, num_frames=16, copies=copies, speed_px=(0.5, 2.0)))
+    write_video(path, flock_clip(rng, digit=digit, part=part, num_frames=16, copies=copies))

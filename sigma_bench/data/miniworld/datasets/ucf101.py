@@ -35,4 +35,4 @@ def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
 
 def _write_ucf_clip(path: Path, seed: int, digit: int, group: int, clip: int, part: str) -> None:
     rng = stream(seed, "ucf101", digit, group, clip)
-    write_video(path, flock_clip(rng, digit=digit, part=part, num_frames=16, speed_px=(0.5, 2.0)))
+    write_video(path, flock_clip(rng, digit=digit, part=part, num_frames=16))

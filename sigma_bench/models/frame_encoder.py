@@ -69,7 +69,10 @@ def frame_tokens(model: Any, image_BCHW: Tensor) -> tuple[Tensor, tuple[int, int
 
 
 class FrameEncoder:
-    """An image model that reads a clip frame by frame, in evaluation mode; a still image is a clip of one frame."""
+    """An image model that reads a clip frame by frame, in evaluation mode.
+
+    A still image is a clip of one frame; where it stands in all frames of a clip, it is read once.
+    """
 
     def __init__(self, model: nn.Module, card: EncoderCard, report: LoadReport | None = None) -> None:
         self._model = model.eval().requires_grad_(False)
@@ -85,11 +88,13 @@ class FrameEncoder:
     @torch.inference_mode()
     def encode(self, clip_BCTHW: Tensor) -> Features:
         batch, _, frames = clip_BCTHW.shape[:3]
+        is_still = bool((clip_BCTHW[:, :, 1:] == clip_BCTHW[:, :, :1]).all())
+        read = 1 if is_still else frames
         device = next(self._model.parameters()).device
-        parts = clip_BCTHW.to(device).transpose(1, 2).flatten(0, 1).split(IMAGES_AT_ONCE)
+        parts = clip_BCTHW[:, :, :read].to(device).transpose(1, 2).flatten(0, 1).split(IMAGES_AT_ONCE)
         tokens, grids = zip(*(frame_tokens(self._model, image_BCHW) for image_BCHW in parts), strict=True)
-        token_BND = torch.cat(tokens).reshape(batch, frames * tokens[0].shape[1], -1)
-        return Features(token_BND, (frames, *grids[0]))
+        token_BTND = torch.cat(tokens).reshape(batch, read, tokens[0].shape[1], -1)
+        return Features(token_BTND.expand(-1, frames, -1, -1).flatten(1, 2), (frames, *grids[0]))
 
     def backbone(self, drop_path: float) -> Backbone:
         if not isinstance(self._model, VisionTransformer):

@@ -7,6 +7,7 @@ Shapes: M maps of a unit, h w token rows and columns, D width, d PCA width, N to
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import faiss
 import numpy as np
@@ -99,11 +100,14 @@ def nearest(cluster_Mhw: np.ndarray, size: int) -> np.ndarray:
     return resized[0].numpy()
 
 
+@lru_cache(maxsize=64)
 def position_clusters(size: int, num_clusters: int, protocol: SegmentationProtocol, *, seed: int) -> np.ndarray:
     """The floor that looks at nothing: k-means on the row and column of a pixel, (size, size) uint8."""
     row_column = np.moveaxis(np.mgrid[:size, :size], 0, 2).astype(np.float32)
     by_pixel = protocol.model_copy(update={"upsampling": "bilinear_features"})
-    return cluster_maps([row_column], num_clusters, size, by_pixel, seed=seed)[0]
+    cluster_HW = cluster_maps([row_column], num_clusters, size, by_pixel, seed=seed)[0]
+    cluster_HW.flags.writeable = False  # whoever asks again gets the same array
+    return cluster_HW
 
 
 def _sampled_points(

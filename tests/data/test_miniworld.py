@@ -14,19 +14,17 @@ from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.images import read_palette_mask
 from sigma_bench.data.miniworld.clips import (
-    ACROSS,
     CANVAS,
-    DOWN,
-    SWEEP_COPIES,
+    GLIDE_COPIES,
+    WAYS,
     flock_clip,
+    glide_path,
+    gliding_flock,
     moving_flock,
     occluding_shapes,
     stream,
-    sweep_path,
-    sweeping_flock,
     taking_turns,
 )
-from sigma_bench.data.miniworld.datasets.ssv2 import WAYS
 from sigma_bench.data.miniworld.size import WorldSize
 from sigma_bench.data.miniworld.world import write_miniworld
 from sigma_bench.data.sequences import MaskedSequence
@@ -106,7 +104,8 @@ def test_stored_frames_are_the_drawn_ones_up_to_the_codec(world: Path) -> None:
     entry = json.loads((world / "ssv2" / "labels" / "something-something-v2-train.json").read_text())[3]
     digits = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
     digit = digits.index(entry["placeholders"][0])
-    drawn = sweeping_flock(stream(0, "ssv2", "train", 3), sweeps(3), digit=digit, part="train")
+    way = list(WAYS.values())[3]
+    drawn = gliding_flock(stream(0, "ssv2", "train", 3), way, digit=digit, part="train")
     stored = open_media(sample).frames(range(16))
     distance_SD = np.abs(stored[:, None].astype(int) - drawn[None]).mean((2, 3, 4))
     assert np.array_equal(distance_SD.argmin(1), np.arange(16)), "every frame is nearest to its own drawing"
@@ -121,23 +120,21 @@ def test_masks_tell_which_object_is_in_front(world: Path) -> None:
     assert len(np.unique(owner)) >= 3
 
 
-def sweeps(label: int) -> list[tuple[int, int]]:
-    return [(ACROSS | DOWN)[way] for way in WAYS[label % 8]]
-
-
 @pytest.mark.parametrize("first", [0, 1])
-@pytest.mark.parametrize("label", range(1, 8))
-def test_sweeps_of_every_label_show_the_same_images_of_the_flock(label: int, first: int) -> None:
-    """A flock of period 16 px that moves 2 px a frame, seen every second frame."""
-    period = CANVAS // SWEEP_COPIES
-    places = [sorted(map(tuple, sweep_path(sweeps(i))[first::2] % period)) for i in (0, label)]
-    steps = (2, 6, 10, 14) if first == 0 else (0, 4, 8, 12)
-    assert places[0] == places[1] == sorted([(0, step) for step in steps] + [(step, 0) for step in steps])
+@pytest.mark.parametrize("way", WAYS.values(), ids=str)
+def test_a_gliding_flock_stands_everywhere_alike_in_both_axes(way: tuple[int, int], first: int) -> None:
+    """Of a flock of period 16 px, seen every second frame: every 2nd pixel in one axis, every 4th in the other."""
+    period = CANVAS // GLIDE_COPIES
+    down, right = (sorted(place) for place in (glide_path(way)[first::2] % period).T)
+    slow, fast = (down, right) if abs(way[0]) == 1 else (right, down)
+    assert {place % 2 for place in slow} == {slow[0] % 2} and len(set(slow)) == 8
+    assert {place % 4 for place in fast} == {fast[0] % 4} and len(set(fast)) == 4
 
 
-def test_neither_directions_nor_order_of_sweeps_can_be_read_from_the_mean_over_frames() -> None:
+def test_neither_direction_nor_axis_can_be_read_from_the_mean_over_frames() -> None:
     def means(part: str, count: int) -> tuple[np.ndarray, np.ndarray]:
-        clips = [sweeping_flock(stream(5, part, i), sweeps(i), digit=i % 10, part=part) for i in range(count)]
+        ways = list(WAYS.values())
+        clips = [gliding_flock(stream(5, part, i), ways[i % 8], digit=i % 10, part=part) for i in range(count)]
         mean = np.stack([clip[::2, ::2, ::2].mean(0) for clip in clips])
         return mean.reshape(count, -1) / 255, np.arange(count) % 8
 

@@ -25,10 +25,18 @@ from sigma_bench.data.miniworld.scene import (
 CANVAS = 64
 FLOCK = 3
 MOVE_FRAMES, REST_FRAMES, MOVE_PIXELS = 6, 2, 12
-SWEEP_FRAMES, SWEEP_COPIES = 8, 4
-ACROSS = {"left to right": (0, 1), "right to left": (0, -1)}
-DOWN = {"top to bottom": (1, 0), "bottom to top": (-1, 0)}
-"""Directions (y, x)."""
+GLIDE_FRAMES, GLIDE_COPIES = 16, 4
+WAYS = {
+    "left to right, slowly down": (1, 2),
+    "left to right, slowly up": (-1, 2),
+    "right to left, slowly down": (1, -2),
+    "right to left, slowly up": (-1, -2),
+    "top to bottom, slowly right": (2, 1),
+    "top to bottom, slowly left": (2, -1),
+    "bottom to top, slowly right": (-2, 1),
+    "bottom to top, slowly left": (-2, -1),
+}
+"""How many times (down, right) a flock comes to where its neighbour was, in one clip."""
 
 
 def stream(seed: int, *name: str | int) -> np.random.Generator:
@@ -75,23 +83,22 @@ def moving_flock(
     return emboss(background, _flock(rng, int(rng.integers(10)), part, centre_T2, 1.0, FLOCK))
 
 
-def sweeping_flock(rng: np.random.Generator, sweeps: Sequence[tuple[int, int]], *, digit: int, part: str) -> np.ndarray:
-    """An embossed flock of one digit that sweeps in directions (y, x), one after another, (T, S, S, 3) uint8."""
-    sweep_T2 = sweep_path(sweeps)
-    background, _ = texture(len(sweep_T2), CANVAS, rng, rng.uniform(0, 1))
-    centre_T2 = rng.uniform(0, CANVAS, 2) + sweep_T2
-    return emboss(background, _flock(rng, digit, part, centre_T2, 1.0, SWEEP_COPIES))
+def gliding_flock(rng: np.random.Generator, way: tuple[int, int], *, digit: int, part: str) -> np.ndarray:
+    """An embossed flock of one digit that glides, see ``glide_path``, (T, S, S, 3) uint8."""
+    path_T2 = glide_path(way)
+    background, _ = texture(len(path_T2), CANVAS, rng, rng.uniform(0, 1))
+    centre_T2 = rng.uniform(0, CANVAS, 2) + path_T2
+    return emboss(background, _flock(rng, digit, part, centre_T2, 1.0, GLIDE_COPIES))
 
 
-def sweep_path(sweeps: Sequence[tuple[int, int]]) -> np.ndarray:
-    """The way (y, x) of a flock from where it began, in pixels, (T, 2).
+def glide_path(way: tuple[int, int]) -> np.ndarray:
+    """The path (y, x) of a flock from where it begins, in pixels, (T, 2): 2.2 px a frame.
 
-    In a sweep of eight frames every digit comes to where its neighbour was, and the flock looks as before.  So a sweep
-    the other way shows the same images, and so do the same sweeps in another order: without the order of frames, one
-    sweep across and one down look alike whatever their directions and whichever comes first.
+    In one clip every digit comes once to where its neighbour was in one axis and twice in the other, so that over the
+    clip it stands everywhere between the two alike, in both axes: positions, taken together without their order, tell
+    neither direction nor axis.  (Along a single axis they would: the other coordinate would stand still.)
     """
-    step_T2 = np.repeat(np.array(sweeps), SWEEP_FRAMES, axis=0) * CANVAS / SWEEP_COPIES / SWEEP_FRAMES
-    return step_T2.cumsum(0)
+    return np.arange(GLIDE_FRAMES)[:, None] * np.array(way) * CANVAS / GLIDE_COPIES / GLIDE_FRAMES
 
 
 class Turn(NamedTuple):

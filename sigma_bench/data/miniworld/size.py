@@ -9,7 +9,7 @@ class WorldSize:
 
     ucf_clips_per_group: int = 4
     ssv2: tuple[int, int] = (1200, 400)
-    cifar100: tuple[int, int] = (1500, 1000)
+    cifar100: tuple[int, int] = (1000, 1000)
     davis2017: tuple[int, int] = (4, 8)
     ucfrep_groups: tuple[int, int] = (20, 5)
     hmdb51: tuple[int, int] = (200, 100)

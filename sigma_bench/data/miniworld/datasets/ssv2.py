@@ -1,23 +1,17 @@
-"""Mini SSv2: eight templates, across and down or down and across, each way; the digit that moves is the [something].
+"""Mini SSv2: eight templates by the direction of motion; the digit that moves is the [something]."""
 
-All templates show the same set of images of the flock: only their order tells which template it is.
-"""
-
-from itertools import product
 from pathlib import Path
 
-from sigma_bench.data.miniworld.clips import ACROSS, DOWN, stream, sweeping_flock
+from sigma_bench.data.miniworld.clips import WAYS, gliding_flock, stream
 from sigma_bench.data.miniworld.files import write_json, write_video
 from sigma_bench.data.miniworld.job import Counts, Job, counts_of
 from sigma_bench.data.miniworld.scene import DIGITS
 from sigma_bench.data.miniworld.size import WorldSize
 
-WAYS = [pair for across, down in product(ACROSS, DOWN) for pair in ((across, down), (down, across))]
-
 
 def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
     """The lists, written; and the jobs that write the rest."""
-    templates = [f"Moving [something] from {first}, then from {second}" for first, second in WAYS]
+    templates = [f"Moving [something] from {way}" for way in WAYS]
     labels = {template.replace("[something]", "something"): str(i) for i, template in enumerate(templates)}
     jobs, number = [], 1
     for part, official, count in (("train", "train", size.ssv2[0]), ("test", "validation", size.ssv2[1])):
@@ -43,5 +37,5 @@ def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
 
 
 def _write_ssv2_clip(path: Path, seed: int, digit: int, part: str, position: int) -> None:
-    sweeps = [(ACROSS | DOWN)[way] for way in WAYS[position % len(WAYS)]]
-    write_video(path, sweeping_flock(stream(seed, "ssv2", part, position), sweeps, digit=digit, part=part))
+    way = list(WAYS.values())[position % len(WAYS)]
+    write_video(path, gliding_flock(stream(seed, "ssv2", part, position), way, digit=digit, part=part))

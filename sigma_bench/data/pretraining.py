@@ -99,7 +99,7 @@ class DecodedVideos:
         """All frames (T, H, W, C); DecodeError when the video does not decode."""
         if sample in self._kept:
             return self._kept[sample]
-        decoder = open_media(sample)
+        decoder = open_media(sample, is_sparse=True)
         frame_THWC = decoder.frames(range(len(decoder)))
         if frame_THWC.nbytes <= self._room:
             self._kept[sample] = frame_THWC

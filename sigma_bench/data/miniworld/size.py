@@ -8,7 +8,7 @@ class WorldSize:
     """How many samples each dataset gets, (train, test) where there are two numbers."""
 
     ucf_clips_per_group: int = 4
-    ssv2: tuple[int, int] = (1200, 400)
+    ssv2: tuple[int, int] = (1000, 400)
     cifar100: tuple[int, int] = (1000, 1000)
     davis2017: tuple[int, int] = (4, 8)
     ucfrep_groups: tuple[int, int] = (20, 5)

@@ -55,10 +55,26 @@ def test_a_variant_is_the_task_with_its_overrides() -> None:
     plain = catalogue.resolve(catalogue.load_task("ssv2/knn"))
     blurred = catalogue.resolve(catalogue.load_task("ssv2/knn+blur-3"))
     assert blurred.task == "ssv2/knn+blur-3"
-    assert blurred.protocol.test_condition.model_dump() == {"kind": "blur", "severity": 3}  # type: ignore[union-attr]
+    condition = blurred.protocol.test_condition  # type: ignore[union-attr]
+    assert condition.model_dump() == {"kind": "blur", "severity": 3, "sigma_share": 0.02}  # type: ignore[union-attr]
     assert blurred.protocol.model_copy(update={"test_condition": None}) == plain.protocol
     with pytest.raises(ValueError, match=r"there is no variant 'blurr-3'\. Did you mean 'blur-3'"):
         catalogue.load_task("ssv2/knn+blurr-3")
+
+
+def test_what_a_condition_does_is_part_of_the_fingerprint() -> None:
+    task = catalogue.load_task("ssv2/knn+occlusion-5")
+    of = {
+        (hidden, grey): task_fingerprint(
+            catalogue.resolve(task, {"test_condition": {"hidden_share": hidden, "grey": grey}})
+        )
+        for hidden in (0.5, 0.6)
+        for grey in (127, 0)
+    }
+    assert len(set(of.values())) == 4
+    assert of[0.5, 127] == task_fingerprint(catalogue.resolve(task))
+    with pytest.raises(ValueError, match=r"test_condition.blur.sigma_share' is missing"):
+        catalogue.resolve(catalogue.load_task("ssv2/knn"), {"test_condition": {"kind": "blur", "severity": 3}})
 
 
 def test_a_suite_with_variants_does_every_task_plain_and_under_each() -> None:

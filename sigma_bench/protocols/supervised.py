@@ -6,7 +6,7 @@ Shapes: S samples, V views of a sample, C colours, T frames, H W pixels, L class
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,9 +50,25 @@ def train_and_test(
     part: str,
     frozen: bool,
 ) -> Tested:
-    """Train on some samples, score others; every process takes its share of both.
+    """Train on some samples, score others after the last epoch; as ``train_and_test_epochs``."""
+    return train_and_test_epochs(job, protocol, labels, teach, ask, (), part=part, frozen=frozen)[-1]
+
+
+def train_and_test_epochs(
+    job: Job,
+    protocol: SupervisedProtocol,
+    labels: Labels,
+    teach: Sequence[Sample],
+    ask: Sequence[Sample],
+    earlier: Sequence[int],
+    *,
+    part: str,
+    frozen: bool,
+) -> list[Tested]:
+    """Train on some samples, score others after the last epoch and some earlier ones; processes share the work.
 
     Args:
+        earlier: numbers of epochs after which the others are scored too, rising.
         part: name of the fold, below the job's folder.
 
     Raises:
@@ -63,25 +79,43 @@ def train_and_test(
     folder = job.folder / part
     block = max(1, protocol.clips_at_once // protocol.views.num_views)
     layout = {"score": ArrayLayout((labels.num_classes,), "float32")}
-    store = BlockStore(folder / "test", len(ask), block, layout, {"task": job.task.task, "part": part})
-    missing = store.missing()
+    description = {"task": job.task.task, "part": part}
+    places = {epoch: folder / f"test-{epoch}" for epoch in earlier} | {protocol.optim.epochs: folder / "test"}
+    stores = {epoch: BlockStore(place, len(ask), block, layout, description) for epoch, place in places.items()}
+    missing = {epoch: store.missing() for epoch, store in stores.items()}
     job.world.wait()  # nobody fills a block before everybody has seen which are missing
-    if missing:
-        classifier = _trained(job, protocol, labels, teach, folder, frozen=frozen)
-        _test(job, protocol, classifier, ask, store, missing)
-    job.world.wait()
+
+    def test(epoch: int, classifier: Classifier) -> None:
+        if missing.get(epoch):
+            _test(job, protocol, classifier, ask, stores[epoch], missing[epoch])
+            job.world.wait()  # no state is saved that is later than a test that is not whole
+
+    if any(missing.values()):
+        test(protocol.optim.epochs, _trained(job, protocol, labels, teach, folder, frozen=frozen, after_epoch=test))
     untaught = folder / BROKEN_NAME
     failures = json.loads(untaught.read_bytes()) if untaught.exists() else {}
-    failures |= {ask[index].id: reason for index, reason in store.failures().items()}
-    return Tested(np.array(store.read("score")), failures)
+    return [
+        Tested(
+            np.array(store.read("score")),
+            failures | {ask[index].id: reason for index, reason in store.failures().items()},
+        )
+        for store in stores.values()
+    ]
 
 
 def _trained(
-    job: Job, protocol: SupervisedProtocol, labels: Labels, teach: Sequence[Sample], folder: Path, *, frozen: bool
+    job: Job,
+    protocol: SupervisedProtocol,
+    labels: Labels,
+    teach: Sequence[Sample],
+    folder: Path,
+    *,
+    frozen: bool,
+    after_epoch: Callable[[int, Classifier], None],
 ) -> Classifier:
     """The classifier after its last epoch, on the device."""
-    name = f"task '{job.task.task}'"
-    method = SupervisedMethod(require_trainable(job.encoder), protocol, labels, frozen=frozen, seed=job.seed)
+    name, encoder = f"task '{job.task.task}'", require_trainable(job.encoder)
+    method = SupervisedMethod(encoder, protocol, labels, frozen=frozen, seed=job.seed, after_epoch=after_epoch)
     ids = digest([(sample.id, sample.label) for sample in teach])
     train(
         supervised_plan(name, protocol),
@@ -116,6 +150,7 @@ def _test(
         num_workers=job.cache.num_workers,
     )
     before = len(ask) - sum(map(len, missing))
+    was_training = classifier.training
     classifier.eval()
     for block, decoded in zip(mine, loader, strict=True):
         failures = {index: found for index, found in zip(block, decoded, strict=True) if isinstance(found, str)}
@@ -127,6 +162,7 @@ def _test(
         store.write(block, {"score": score_SL}, failures)
         before += len(block) * job.world.size
         job.report("test", min(before, len(ask)), len(ask))
+    classifier.train(was_training)
 
 
 @torch.inference_mode()

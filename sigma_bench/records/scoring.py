@@ -4,7 +4,8 @@ A protocol stores what it predicted under fixed names; a metric reads those it n
 
     ids_S, groups_S               always: what was scored, and what is resampled together
     truth_S, predicted_S          classification; ``ranked_SK`` the best classes in order, the first is ``predicted``;
-                                  counting as well, whole numbers of repetitions
+                                  counting as well, whole numbers of repetitions; ``predicted_of_epoch_SE`` where
+                                  the best of E epochs was selected on the test
     truth_SL, score_SL            several labels per sample
     truth_S, cluster_SR           clustering; ``matched_SR`` the class that a sample's cluster is matched to,
                                   ``majority_SR`` the class that fills most of it, ``overcluster_majority_SR`` the
@@ -94,16 +95,19 @@ def _miou_of_clips(stored: Arrays, index: SampleIndex) -> float:
     return mean_iou(LabelCounts(*(stored[name][index] for name in ("hit", "true", "claimed"))))
 
 
+_TOP1 = Metric(
+    lambda stored, index: top1(stored["truth"][index], stored["predicted"][index]),
+    of_sample=lambda stored: stored["truth"] == stored["predicted"],
+)
 METRICS: dict[str, Metric] = {
-    "top1": Metric(
-        lambda stored, index: top1(stored["truth"][index], stored["predicted"][index]),
-        of_sample=lambda stored: stored["truth"] == stored["predicted"],
-    ),
+    "top1": _TOP1,
     "top5": Metric(
         lambda stored, index: topk(stored["truth"][index], stored["ranked"][index], 5),
         of_sample=lambda stored: (stored["ranked"][:, :5] == stored["truth"][:, None]).any(1),
     ),
     "mean_class_accuracy": _of_two(mean_class_accuracy),
+    "top1_selected_on_test": _TOP1,
+    "mean_class_accuracy_selected_on_test": _of_two(mean_class_accuracy),
     "map": Metric(mean_average_precision, prepare=lambda stored: rank(stored["truth"], stored["score"])),
     "counting_error": _of_two(counting_error, higher_is_better=False),
     "off_by_one": _of_two(off_by_one),

@@ -60,7 +60,8 @@ def passes_of(task: ResolvedTask, manifest: Manifest, encoder: Encoder, cache: F
     assert isinstance(protocol, SupervisedProtocol)
     optim, folds = protocol.optim, len({sample.group for sample in scored}) if len(used) == 1 else 1
     examples = len(used[0].samples) * optim.epochs * protocol.augmentation.repeats * folds
-    return {task.task: TRAINED * examples + len(scored) * protocol.views.num_views}
+    tests = 1 + len(protocol.earlier_tests)
+    return {task.task: TRAINED * examples + len(scored) * protocol.views.num_views * tests}
 
 
 def looks(inference: CountingInference) -> int:

@@ -1,12 +1,25 @@
 """Fine-tuning a whole network for classification, and the same with the network frozen."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sigma_bench.specs.frozen import Accuracy
 from sigma_bench.specs.recipe import Count
+from sigma_bench.specs.strict import Spec
 from sigma_bench.specs.supervised import SupervisedProtocol
+
+SELECTED = "_selected_on_test"
+"""Ends the name of a metric whose value was selected on the very samples it is about."""
+
+
+class SelectOnTest(Spec):
+    """The test is done after many epochs and the best of them reported: not a clean number, for comparison only."""
+
+    every_epochs: Count
+    """And after the last."""
+    best: Literal["top1"]
+    """On a tie the earliest."""
 
 
 class FinetuneProtocol(SupervisedProtocol):
@@ -16,6 +29,24 @@ class FinetuneProtocol(SupervisedProtocol):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     view_score: Literal["softmax"]
     view_pooling: Literal["mean"]
-    metrics: tuple[Accuracy, ...]
+    metrics: tuple[Accuracy | Literal["top1_selected_on_test", "mean_class_accuracy_selected_on_test"], ...]
     train_per_class: Count | None = None
     """Samples of every class that teach, drawn as ``data/subsets.py`` says; all where absent."""
+    select_on_test: SelectOnTest | None = None
+    """The last epoch is reported where absent."""
+
+    @property
+    def earlier_tests(self) -> tuple[int, ...]:
+        """Multiples of ``every_epochs`` before the last epoch."""
+        chosen = self.select_on_test
+        return () if chosen is None else tuple(range(chosen.every_epochs, self.optim.epochs, chosen.every_epochs))
+
+    @model_validator(mode="after")
+    def _selected_is_said(self) -> Self:
+        names = (self.protocol.partition("@")[0], *self.metrics)
+        if any(name.endswith(SELECTED) != (self.select_on_test is not None) for name in names):
+            raise ValueError(
+                f"with select_on_test, and only with it, protocol and metrics are called '...{SELECTED}', "
+                f"not {', '.join(names)}"
+            )
+        return self

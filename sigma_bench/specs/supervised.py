@@ -102,3 +102,8 @@ class SupervisedProtocol(BaseProtocol):
     max_broken_share: Rate
     """Training goes on without videos that are missing or do not decode, up to this share of those listed."""
     checkpoint_every_steps: Count
+
+    @property
+    def earlier_tests(self) -> tuple[int, ...]:
+        """Numbers of epochs after which there is a test, beside the one after the last."""
+        return ()

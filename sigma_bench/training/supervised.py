@@ -6,7 +6,7 @@ Shapes: B videos, R repeats of each, C colours, T frames, H W pixels, K branches
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -32,12 +32,21 @@ class SupervisedMethod(Method):
 
     Args:
         frozen: whether only the new norm and head learn.
+        after_epoch: called with the number of epochs done, after each but the last.
     """
 
     def __init__(
-        self, encoder: TrainableEncoder, protocol: SupervisedProtocol, labels: Labels, *, frozen: bool, seed: int
+        self,
+        encoder: TrainableEncoder,
+        protocol: SupervisedProtocol,
+        labels: Labels,
+        *,
+        frozen: bool,
+        seed: int,
+        after_epoch: Callable[[int, Classifier], None] = lambda epoch, tested: None,
     ) -> None:
         super().__init__()
+        self.after_epoch = after_epoch
         self.card, self.protocol, self.labels = encoder.card, protocol, labels
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -100,11 +109,13 @@ class SupervisedMethod(Method):
 
     def after_update(self, step: int, num_steps: int) -> None:
         decay = self.protocol.ema_decay
-        if self.mean is None or decay is None:
-            return
-        with torch.no_grad():
-            for mean, value in zip(self.mean.parameters(), self.classifier.parameters(), strict=True):
-                mean.lerp_(value, 1 - decay)
+        if self.mean is not None and decay is not None:
+            with torch.no_grad():
+                for mean, value in zip(self.mean.parameters(), self.classifier.parameters(), strict=True):
+                    mean.lerp_(value, 1 - decay)
+        epoch, within = divmod(step + 1, num_steps // self.protocol.optim.epochs)
+        if within == 0 and step + 1 < num_steps:
+            self.after_epoch(epoch, self.tested)
 
 
 def supervised_plan(name: str, protocol: SupervisedProtocol) -> Plan:

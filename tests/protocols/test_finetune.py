@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from sigma_bench.models.zoo import load_encoder
+from sigma_bench.protocols.finetune import best_on_test
 from sigma_bench.protocols.supervised import require_readable, video_score
 from sigma_bench.runs.plan import find_or_evaluate
 from sigma_bench.specs.catalogue import load_task, resolve
@@ -18,6 +19,7 @@ from sigma_bench.specs.finetune import FinetuneProtocol
 from sigma_bench.training.supervised import SupervisedMethod, pieces_of
 from sigma_bench.training.targets import OneClass
 from tests.protocols.tiny_training import (
+    OPTIM,
     PLAIN,
     SMALL,
     arrays_of,
@@ -28,6 +30,8 @@ from tests.protocols.tiny_training import (
     tiny_encoder,
     tiny_task,
 )
+
+SELECTED_TASK = "ssv2/finetune_selected_on_test"
 
 
 class Stopped(Exception):  # noqa: N818 (not an error)
@@ -117,6 +121,52 @@ def test_a_frozen_network_stays_and_its_head_learns(world: Path, tmp_path: Path)
     record = run(task, world, tmp_path).record
     assert record.data.splits["test"].scored == 40
     assert [score.metric for score in record.scores] == ["top1", "top5", "mean_class_accuracy"]
+
+
+def test_the_best_epoch_on_test_is_another_protocol_and_says_so(world: Path, tmp_path: Path) -> None:
+    """Same training, bit for bit; the score is the best of the curve, whose end is the clean number."""
+    epochs = PLAIN | {"optim": OPTIM | {"epochs": 3}}
+    clean, selected = (run(tiny_task(name, epochs), world, tmp_path) for name in ("ssv2/finetune", SELECTED_TASK))
+    arrays = arrays_of(tmp_path, selected)
+    assert arrays["predicted_of_epoch"].shape == (40, 3)
+    assert np.array_equal(arrays["predicted_of_epoch"][:, 2], arrays_of(tmp_path, clean)["predicted"])
+    (selection,) = selected.record.selections
+    curve = [point.held_out_top1 for point in selection.grid]
+    score = selected.record.scores[0]
+    assert score.value == max(curve) >= curve[2] == clean.record.scores[0].value
+    assert [score.metric for score in selected.record.scores] == [
+        "top1_selected_on_test",
+        "mean_class_accuracy_selected_on_test",
+    ]
+    assert "TEST split itself" in selection.rule
+    assert clean.record.selections == ()
+
+
+def test_the_earliest_of_the_best_epochs_is_chosen(world: Path) -> None:
+    test = small_manifest(world).splits["test"]
+    truth_S = np.array([sample.label for sample in test.samples])
+    ranked_ESK = np.repeat(truth_S[None, :, None], 4, 0)
+    for epoch, num_wrong in enumerate((20, 10, 10, 12)):
+        ranked_ESK[epoch, :num_wrong] = (ranked_ESK[epoch, :num_wrong] + 1) % 8
+    outcome = best_on_test(test, ranked_ESK, (2, 4, 6, 7), {})
+    assert outcome.selections[0].chosen == {"epoch": 4}
+    assert [point.held_out_top1 for point in outcome.selections[0].grid] == [0.5, 0.75, 0.75, 0.7]
+    assert (outcome.arrays["predicted"] == truth_S).sum() == 30
+
+
+def test_tests_in_between_follow_the_protocol() -> None:
+    def earlier(**select: object) -> tuple[int, ...]:
+        changed = PLAIN | {"optim": OPTIM | {"epochs": 6}, "select_on_test": {"best": "top1", **select}}
+        return tiny_task(SELECTED_TASK, changed).protocol.earlier_tests  # type: ignore[union-attr]
+
+    assert earlier(every_epochs=2) == (2, 4)
+    assert earlier(every_epochs=4) == (4,)
+    assert earlier(every_epochs=9) == ()
+    assert tiny_task().protocol.earlier_tests == ()  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match=r"and only with it, protocol and metrics are called '..._selec"):
+        tiny_task(overrides={"select_on_test": {"every_epochs": 1, "best": "top1"}})
+    with pytest.raises(ValueError, match=r"_on_test', not finetune_selected_on_test, top1"):
+        tiny_task(SELECTED_TASK, {"metrics": ["top1"]})
 
 
 def test_every_fold_is_trained_without_what_it_is_asked(world: Path, tmp_path: Path) -> None:

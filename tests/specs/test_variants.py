@@ -51,6 +51,17 @@ def test_severes_small_sets_share_one_recipe() -> None:
         )
 
 
+@pytest.mark.parametrize("name", [*(f"{name}/finetune" for name in (*SMALL_SETS, "ssv2")), "ucf101_1k/finetune_mini"])
+def test_what_is_selected_on_test_differs_from_the_clean_task_in_nothing_else(name: str) -> None:
+    clean, selected = (
+        catalogue.resolve(catalogue.load_task(name + end)).protocol.model_dump() for end in ("", "_selected_on_test")
+    )
+    assert {key for key in selected if selected[key] != clean.get(key)} == {
+        *("protocol", "summary", "select_on_test", "metrics")
+    }
+    assert selected["select_on_test"] == {"every_epochs": 1, "best": "top1"}
+
+
 def test_a_variant_is_the_task_with_its_overrides() -> None:
     plain = catalogue.resolve(catalogue.load_task("ssv2/knn"))
     blurred = catalogue.resolve(catalogue.load_task("ssv2/knn+blur-3"))

@@ -13,6 +13,7 @@ FIGURES = {"conditions": "draw_robustness", "sample_sizes": "draw_efficiency"}
 
 def curves(
     suite: str = typer.Argument(..., help="A suite with variants: robustness or efficiency."),
+    task: list[str] = typer.Option([], help="Recorded tasks to draw in the place of the suite's, such as your own."),
     output: Path = typer.Option(Path("results/runs"), help="Folder that holds the records; the files go there too."),
 ) -> None:
     """Print accuracy under every variant of a suite's tasks, and write it as Markdown, CSV and a figure."""
@@ -21,12 +22,16 @@ def curves(
         raise ValueError(f"the suite '{suite}' has no variants to draw; see 'sigma-bench tasks'")
     from sigma_bench.cli.table import stored_records
     from sigma_bench.leaderboard import curve_figures
-    from sigma_bench.leaderboard.curves import csv_text, markdown
+    from sigma_bench.leaderboard.curves import csv_text, markdown, with_tasks
     from sigma_bench.leaderboard.curves import curves as curves_of
     from sigma_bench.leaderboard.figures import saved
     from sigma_bench.records.store import Store, write_atomically
 
-    found = curves_of(spec, Store(output), stored_records(output))
+    records = list(stored_records(output))
+    if task:
+        spec = with_tasks(spec, task, records)
+        suite = f"{suite}-{task[0].partition('/')[0]}"
+    found = curves_of(spec, Store(output), records)
     text = markdown(found)
     draw = getattr(curve_figures, FIGURES[spec.variants])
     files = {f"{suite}.md": text.encode(), f"{suite}.csv": csv_text(found).encode()}

@@ -33,7 +33,8 @@ def evaluate(
     data: Path = typer.Option(None, help="Data root that holds the tasks' datasets."),
     csv: Path = typer.Option(None, help="Your own files: a CSV with path,label,split[,group]."),
     folders: Path = typer.Option(None, help="Your own files: a class-per-folder tree."),
-    protocol: list[str] = typer.Option(["knn@1", "linear@1"], help="Protocols for your own files."),
+    protocol: list[str] = typer.Option(["knn@1", "linear@1"], help="Protocols for your own files, without --task."),
+    variants: str = typer.Option(None, help="For your own files: also under each of these, such as conditions."),
     folds: str = typer.Option("official", help="For your own files: official, or leave_one_group_out."),
     set_: list[str] = typer.Option([], "--set", help="Protocol key to change, such as clip.sampling.stride_frames=2."),
     output: Path = typer.Option(Path("results/runs"), help="Folder for records, predictions and cached features."),
@@ -52,8 +53,14 @@ def evaluate(
     if (csv is None) == (folders is None) and not (task or suite):
         raise ValueError("say what to evaluate on: --task or --suite with --data, or one of --csv and --folders")
     if csv is not None or folders is not None:
-        jobs: Jobs = _own_files(csv, folders, protocol, folds, overrides)
+        if suite:
+            raise ValueError(f"--suite {suite} has datasets of its own; for your own files give --task or --protocol")
+        jobs: Jobs = _own_files(csv, folders, task, protocol, variants, folds, overrides)
     else:
+        if variants is not None:
+            raise ValueError(
+                "--variants is for your own files; a task of the catalogue is varied by --task name+variant"
+            )
         if data is None:
             raise ValueError("--data is missing: the root folder that holds the datasets")
         names = [*task, *(catalogue.load_suite(suite).tasks if suite else ())]
@@ -151,7 +158,13 @@ def _duration(seconds: float) -> str:
 
 
 def _own_files(
-    csv: Path | None, folders: Path | None, protocols: list[str], folds: str, overrides: dict[str, Any]
+    csv: Path | None,
+    folders: Path | None,
+    task_files: list[str],
+    protocols: list[str],
+    variants: str | None,
+    folds: str,
+    overrides: dict[str, Any],
 ) -> "list[tuple[ResolvedTask, Path | Manifest]]":
     """Tasks over files that are in no catalogue: a card made from what is there."""
     from sigma_bench.data.readers.user_files import read_class_folders, read_csv
@@ -175,9 +188,8 @@ def _own_files(
         source="the user",
         citation="none",
     )
-    jobs: list[tuple[ResolvedTask, Path | Manifest]] = []
-    for name in protocols:
-        task = Task(
+    tasks = [_own_task(name, manifest.dataset) for name in task_files] or [
+        Task(
             task=f"{manifest.dataset}/{name.split('@')[0]}",
             dataset=manifest.dataset,
             protocol=name,
@@ -186,8 +198,19 @@ def _own_files(
             overrides={},
             note="files of the user",
         )
-        jobs.append((catalogue.resolve_with_card(task, card, overrides), manifest))
-    return jobs
+        for name in protocols
+    ]
+    if variants is not None:
+        tasks = [each for task in tasks for each in catalogue.varied(task, catalogue.load_variants(variants))]
+    return [(catalogue.resolve_with_card(task, card, overrides), manifest) for task in tasks]
+
+
+def _own_task(name: str, dataset: str) -> Task:
+    """A task file about the user's files, which says its folds itself."""
+    task = catalogue.load_task(name)
+    if task.dataset != dataset:
+        raise ValueError(f"--task {name}: its dataset is '{task.dataset}', but your files are '{dataset}'")
+    return task
 
 
 def _overrides(pairs: list[str]) -> dict[str, Any]:

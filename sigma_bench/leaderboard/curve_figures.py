@@ -1,67 +1,113 @@
 """Figures of suites with variants: accuracy against severity, and against the number of labelled videos.
 
-Looks as in ``figures.py``: models differ in colour (Okabe-Ito), dash and marker.
+Models differ in colour (Okabe-Ito), dash and marker, and are named at the ends of their lines; bars are intervals over
+test units.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sigma_bench.leaderboard.curves import Curves, Point
+from sigma_bench.leaderboard.curves import GAPS, Curves, Point
 from sigma_bench.leaderboard.figures import OKABE_ITO
+from sigma_bench.leaderboard.numbers import MINUS
 from sigma_bench.specs.condition import Disturbance
 
 _DASHES, _MARKERS = ("-", "--", "-.", ":"), ("o", "s", "^", "D", "v", "P", "X")
 _GREY = "#5F5F5F"
-_ACROSS = 4
+_ACROSS = 3
+_ROOM = 0.55
+"""For names, right of the lines, as a share of their width."""
+_APART = 0.065
+"""Least distance of two names, as a share of the height."""
+
+VALUES: Mapping[str, tuple[str, Callable[[Any], str]]] = {
+    "frame_rate": ("frame rate kept (%)", lambda condition: f"{100 * condition.kept_share:g}"),
+    "shuffle": (
+        "a frame is late by up to (lengths of the clip)",
+        lambda condition: "any" if condition.reach_share == "anywhere" else f"{condition.reach_share:g}",
+    ),
+    "frame_drops": ("frames lost (%)", lambda condition: f"{100 * condition.dropped_share:g}"),
+    "blur": ("deviation (% of the image's side)", lambda condition: f"{100 * condition.sigma_share:g}"),
+    "noise": ("deviation (of values from 0 to 1)", lambda condition: f"{condition.std:g}"),
+    "compression": ("JPEG quality", lambda condition: f"{condition.jpeg_quality}"),
+    "occlusion": ("area hidden (%)", lambda condition: f"{100 * condition.hidden_share:g}"),
+}
+"""What a severity of each kind is: the unit, and its value in words."""
 
 
 def draw_robustness(found: Curves) -> Figure:
-    """Per task a panel per condition: accuracy over severity, 0 the clean clips; reversal is one step.
-
-    Bars are intervals over test units, the dashed line is chance.
+    """Per task the arrow-of-time gaps, then a panel per graded condition: accuracy over its values, first clean.
 
     Raises:
         ValueError: no point is under a condition.
     """
-    panels = []
+    panels: list[tuple[str, str]] = []
     for task in found.tasks:
         points = [point for of_model in found.of(task).values() for point in of_model]
-        kinds = dict.fromkeys(point.condition.kind for point in points if point.condition is not None)
-        panels += [(task, kind) for kind in kinds]
+        kinds = dict.fromkeys(point.condition.kind for point in points if isinstance(point.condition, Disturbance))
+        has_gaps = any(key[0] == task for key in found.gaps)
+        panels += [(task, "arrow of time")] * has_gaps + [(task, kind) for kind in kinds]
     if not panels:
         raise ValueError(f"there is nothing to draw: no record of '{found.suite}' is under a condition")
     figure, axes = _panels(len(panels))
     for panel, (task, kind) in zip(axes, panels, strict=True):
-        lines = {model: _over_severity(points, kind) for model, points in found.of(task).items()}
-        _draw(panel, lines, found.of(task))
-        graded = kind != "reversal"
-        panel.set_xticks(range(6) if graded else (0, 1), [*"012345"] if graded else ["clean", "reversed"])
-        panel.set_xlabel("severity" if graded else "", fontsize=8)
+        if kind in VALUES:
+            _draw_condition(panel, found.of(task), kind)
+        else:
+            _draw_gaps(panel, found, task)
         panel.set_title(f"{task}: {kind.replace('_', ' ')}", fontsize=9, loc="left")
-    axes[0].legend(frameon=False, fontsize=7)
     return figure
 
 
 def draw_efficiency(found: Curves) -> Figure:
     """Per task: accuracy over the number of labelled videos, which grows by factors."""
-    figure, axes = _panels(len(found.tasks), width=4.4)
+    figure, axes = _panels(len(found.tasks), width=4.8)
     for panel, task in zip(axes, found.tasks, strict=True):
         lines = {
             model: [(float(point.num_taught), point) for point in points if point.condition is None]
             for model, points in found.of(task).items()
         }
-        _draw(panel, lines, found.of(task))
         sizes = sorted({size for line in lines.values() for size, _ in line})
         panel.set_xscale("log")
+        panel.set_xlim(sizes[0] / 1.1, sizes[-1] * (sizes[-1] / sizes[0]) ** _ROOM * 1.1)
+        _draw(panel, lines)
         panel.set_xticks(sizes, [f"{size:g}" for size in sizes])
         panel.minorticks_off()
         panel.set_xlabel("labelled videos", fontsize=8)
         panel.set_title(task, fontsize=9, loc="left")
-    axes[0].legend(frameon=False, fontsize=7)
     return figure
+
+
+def _draw_condition(panel: Axes, by_model: Mapping[str, Sequence[Point]], kind: str) -> None:
+    lines = {model: _over_severity(points, kind) for model, points in by_model.items()}
+    unit, words = VALUES[kind]
+    ticks = {place: words(point.condition) if place else "clean" for line in lines.values() for place, point in line}
+    panel.set_xlim(-0.2, max(ticks) * (1 + _ROOM))
+    _draw(panel, lines)
+    panel.set_xticks(sorted(ticks), [ticks[place] for place in sorted(ticks)])
+    panel.set_xlabel(unit, fontsize=8)
+
+
+def _draw_gaps(panel: Axes, found: Curves, task: str) -> None:
+    """What is lost when time runs backwards (full), or when frames come in any order (hollow)."""
+    models = [model for model in found.of(task) if any((task, model, kind) in found.gaps for kind in GAPS)]
+    for place, model in enumerate(models):
+        colour = OKABE_ITO[list(found.of(task)).index(model) % len(OKABE_ITO)]
+        for shift, kind in zip((-0.13, 0.13), GAPS, strict=True):
+            gap = found.gaps.get((task, model, kind))
+            if gap is not None:
+                filled = colour if kind == "reversed" else "white"
+                panel.plot([100 * gap.low, 100 * gap.high], [place + shift] * 2, color=colour, lw=1.4)
+                panel.plot(100 * gap.value, place + shift, "o", color=colour, mfc=filled, ms=5)
+    panel.axvline(0, color=_GREY, lw=1)
+    panel.set_yticks(range(len(models)), models)
+    panel.set_ylim(len(models) - 0.5, -0.5)
+    panel.set_xlabel(f"points lost: clean {MINUS} reversed (full), clean {MINUS} shuffled (hollow)", fontsize=8)
+    _frame(panel)
 
 
 def _over_severity(points: Sequence[Point], kind: str) -> list[tuple[float, Point]]:
@@ -69,45 +115,86 @@ def _over_severity(points: Sequence[Point], kind: str) -> list[tuple[float, Poin
     line = [(0.0, point) for point in points if point.condition is None]
     for point in points:
         condition = point.condition
-        if condition is not None and condition.kind == kind:
-            line.append((float(condition.severity) if isinstance(condition, Disturbance) else 1.0, point))
+        if isinstance(condition, Disturbance) and condition.kind == kind:
+            line.append((float(condition.severity), point))
     return sorted(line, key=lambda place: place[0])
 
 
-def _draw(panel: Axes, lines: Mapping[str, Sequence[tuple[float, Point]]], by_model: Mapping[str, list[Point]]) -> None:
+def _draw(panel: Axes, lines: Mapping[str, Sequence[tuple[float, Point]]]) -> None:
+    """Lines with bars, their names, and chance."""
+    ends = {}
     for index, (model, line) in enumerate(lines.items()):
+        if not line:
+            continue
         cells = [point.cell for _, point in line]
         value = [100 * cell.value for cell in cells]
         spans = [
             [100 * (cell.value - cell.low) for cell in cells],
             [100 * (cell.high - cell.value) for cell in cells],
         ]
+        colour = OKABE_ITO[index % len(OKABE_ITO)]
         panel.errorbar(
             [place for place, _ in line],
             value,
             yerr=spans,
-            color=OKABE_ITO[index % len(OKABE_ITO)],
+            color=colour,
             ls=_DASHES[index % len(_DASHES)],
             marker=_MARKERS[index % len(_MARKERS)],
             ms=4,
             lw=1.4,
-            elinewidth=0.8,
+            elinewidth=0.6,
             label=model,
         )
-    chance = next((p.chance for points in by_model.values() for p in points if p.chance is not None), None)
+        ends[model] = (line[-1][0], value[-1], colour)
+    points = [point for line in lines.values() for _, point in line]
+    chance = next((point.chance for point in points if point.chance is not None), None)
     if chance is not None:
-        panel.axhline(100 * chance, color=_GREY, ls="--", lw=1)
-    panel.set_ylim(0, None)
-    panel.set_ylabel(f"{next(iter(by_model.values()))[0].metric} (%)", fontsize=8)
+        panel.axhline(100 * chance, color=_GREY, ls=(0, (1, 1)), lw=1)
+        panel.annotate(
+            "chance",
+            (0, 100 * chance),
+            (2, 2),
+            textcoords="offset points",
+            fontsize=6,
+            color=_GREY,
+            xycoords=("axes fraction", "data"),
+        )
+    top = 108 * max(point.cell.high for point in points)
+    panel.set_ylim(0, top)
+    _name(panel, ends, least=_APART * top)
+    panel.set_ylabel(f"{points[0].metric} (%)", fontsize=8)
+    _frame(panel)
+
+
+def _name(panel: Axes, ends: Mapping[str, tuple[float, float, str]], least: float) -> None:
+    """Names right of the last points, moved apart where they would lie on each other."""
+    order = sorted(ends, key=lambda model: ends[model][1])
+    for model, place in zip(order, spread([ends[model][1] for model in order], least), strict=True):
+        end, _, colour = ends[model]
+        panel.annotate(model, (end, place), (6, 0), textcoords="offset points", va="center", fontsize=6.5, color=colour)
+
+
+def spread(value: Sequence[float], least: float) -> list[float]:
+    """Places for rising values, at least so far apart, none below half of that, as a whole near where they were."""
+    places: list[float] = []
+    for each in value:
+        places.append(max(each, places[-1] + least if places else least / 2))
+    excess = sum(place - each for place, each in zip(places, value, strict=True)) / max(len(value), 1)
+    shift = min(excess, places[0] - least / 2) if places else 0.0
+    return [place - shift for place in places]
+
+
+def _frame(panel: Axes) -> None:
     panel.grid(color="#DDDDDD", lw=0.6)
+    panel.set_axisbelow(True)
     panel.spines[["top", "right"]].set_visible(False)
-    panel.tick_params(labelsize=8)
+    panel.tick_params(labelsize=7.5)
 
 
-def _panels(number: int, width: float = 2.9) -> tuple[Figure, list[Axes]]:
+def _panels(number: int, width: float = 3.9) -> tuple[Figure, list[Axes]]:
     across = min(_ACROSS, number)
     down = math.ceil(number / across)
-    figure = Figure(figsize=(width * across, 2.5 * down), layout="constrained")
+    figure = Figure(figsize=(width * across, 2.6 * down), layout="constrained")
     axes = list(figure.subplots(down, across, squeeze=False).flat)
     for panel in axes[number:]:
         panel.set_visible(False)

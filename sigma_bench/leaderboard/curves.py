@@ -1,13 +1,13 @@
 """Suites with variants: accuracy under every condition, or with every number of labelled videos, as points of curves.
 
-Beyond the paper.  The arrow-of-time gap is the accuracy on the test clips less that on the same clips reversed; what a
-model knows of appearance alone survives reversal, what it knows of the direction of motion does not.
+Beyond the paper.  An arrow-of-time gap is the accuracy on the test clips less that on the same clips reversed, or with
+their frames in any order; what a model knows of appearance alone survives, what it knows of the order does not.
 """
 
 import csv
 import io
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,16 +15,17 @@ from sigma_bench.leaderboard.board_table import Cell
 from sigma_bench.leaderboard.comparison import Difference, Load, are_paired, mean_difference, resample
 from sigma_bench.leaderboard.fill import fill, predictions_of
 from sigma_bench.leaderboard.numbers import MINUS, MISSING, percent, signed
-from sigma_bench.leaderboard.select import record_id
+from sigma_bench.leaderboard.select import record_id, reported_split
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store
 from sigma_bench.specs.board import Board, BoardColumn
-from sigma_bench.specs.catalogue import load_task, resolve
-from sigma_bench.specs.condition import Disturbance, Reversal
+from sigma_bench.specs.condition import Condition, Disturbance, Reversal, Shuffle
 from sigma_bench.specs.frozen import TaughtProtocol
 from sigma_bench.specs.task import Suite
 
 NUM_SEVERITIES = 5
+GAPS = ("reversed", "shuffled")
+"""Kinds of arrow-of-time gaps; shuffled is any order, the worst of its kind."""
 _CSV_COLUMNS = ("task", "variant", "model", "metric", "num_taught", "value", "low", "high", "num_seeds", "seed_std")
 
 
@@ -38,20 +39,20 @@ class Point:
     """Empty for the plain task."""
     model: str
     metric: str
-    condition: Reversal | Disturbance | None
+    condition: Condition | None
     num_taught: int
-    """Labelled samples that taught."""
+    """Labelled samples that taught; with folds, all there are."""
     chance: float | None
     cell: Cell
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curves:
-    """All points of a suite, in its order, and each model's arrow-of-time gap by task and model."""
+    """All points of a suite, in its order, and arrow-of-time gaps by task, model, and ``reversed`` or ``shuffled``."""
 
     suite: str
     points: tuple[Point, ...]
-    gaps: Mapping[tuple[str, str], Difference]
+    gaps: Mapping[tuple[str, str, str], Difference]
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -74,8 +75,9 @@ def curves(suite: Suite, store: Store, records: Iterable[tuple[Path, Record]]) -
         ValueError: nothing at all, or as ``fill`` does.
     """
     filed = list(records)
-    board = _board(suite)
-    table = fill(board, store, filed).table
+    if not {record.task.task for _, record in filed} & set(suite.tasks):
+        raise ValueError(f"{store.root}: no record of the suite '{suite.suite}'; evaluate it first")
+    table = fill(_board(suite, filed), store, filed).table
     by_id = {record_id(record): record for _, record in filed}
     points = [
         _point(row.model, cell, [by_id[name] for name in cell.record_ids])
@@ -83,9 +85,25 @@ def curves(suite: Suite, store: Store, records: Iterable[tuple[Path, Record]]) -
         for cell in row.cells
         if cell is not None
     ]
-    if not points:
-        raise ValueError(f"{store.root}: no record of the suite '{suite.suite}'; evaluate it first")
     return Curves(suite=suite.suite, points=tuple(points), gaps=_gaps(points, by_id, predictions_of(store)))
+
+
+def with_tasks(suite: Suite, tasks: Sequence[str], records: Iterable[tuple[Path, Record]]) -> Suite:
+    """The suite with other tasks, such as those of a user's own files: each plain and under all variants recorded.
+
+    Raises:
+        ValueError: a task without a record.
+    """
+    recorded = {record.task.task: record.task.protocol for _, record in records}
+    names = []
+    for task in tasks:
+        if task not in recorded:
+            raise ValueError(f"no record of '{task}'; evaluate it first")
+        for name in sorted(name for name in recorded if name.partition("+")[0] == task):
+            is_condition = getattr(recorded[name], "test_condition", None) is not None
+            if name == task or is_condition == (suite.variants == "conditions"):
+                names.append(name)
+    return suite.model_copy(update={"tasks": tuple(names)})
 
 
 def markdown(found: Curves) -> str:
@@ -98,13 +116,13 @@ def _table(found: Curves, task: str) -> list[str]:
     everything = sorted((p for points in by_model.values() for p in points), key=lambda point: point.num_taught)
     is_robustness = any(point.condition is not None for point in everything)
     columns = list(dict.fromkeys(_column(point, is_robustness) for point in everything))
-    gaps = {model: found.gaps[(task, model)] for model in by_model if (task, model) in found.gaps}
-    gap = [f"clean {MINUS} reversed"] if gaps else []
+    kinds = [kind for kind in GAPS if any((task, model, kind) in found.gaps for model in by_model)]
+    gap = [f"clean {MINUS} {kind}" for kind in kinds]
     lines = [f"## {task}, {everything[0].metric} (%)", "", _line(["Model", *columns, *gap])]
     lines.append(_line(["---", *["---:"] * (len(columns) + len(gap))]))
     for model, points in by_model.items():
         cells = [_cell([p for p in points if _column(p, is_robustness) == column]) for column in columns]
-        lines.append(_line([model, *cells, *([_gap_words(gaps.get(model))] if gap else [])]))
+        lines.append(_line([model, *cells, *(_gap_words(found.gaps.get((task, model, kind))) for kind in kinds)]))
     return lines
 
 
@@ -120,13 +138,15 @@ def csv_text(found: Curves) -> str:
     return stream.getvalue()
 
 
-def _board(suite: Suite) -> Board:
+def _board(suite: Suite, records: list[tuple[Path, Record]]) -> Board:
+    """A column for every task that is recorded, of its first metric."""
+    metrics = {record.task.task: record.task.protocol.metrics[0] for _, record in records}
     columns = []
     for name in suite.tasks:
         plain, _, variant = name.partition("+")
-        if not variant:
-            metric = resolve(load_task(plain)).protocol.metrics[0]
-        columns.append(BoardColumn(group=plain, label=variant, task=name, metric=metric))
+        metric = metrics.get(name)
+        if metric is not None:
+            columns.append(BoardColumn(group=plain, label=variant, task=name, metric=metric))
     return Board(name=suite.suite, title=suite.summary, rows=(), columns=tuple(columns), published=None, note="")
 
 
@@ -140,28 +160,35 @@ def _point(model: str, cell: Cell, records: list[Record]) -> Point:
         model=model,
         metric=protocol.metrics[0],
         condition=protocol.test_condition if isinstance(protocol, TaughtProtocol) else None,
-        num_taught=first.data.splits["train"].found,
+        num_taught=first.data.splits.get("train", reported_split(first.data)).found,
         chance=first.controls.get("chance"),
         cell=cell,
     )
 
 
-def _gaps(points: list[Point], by_id: Mapping[str, Record], load: Load) -> dict[tuple[str, str], Difference]:
-    """Clean less reversed, with an interval by paired bootstrap, where both are there with their predictions."""
+def _gaps(points: list[Point], by_id: Mapping[str, Record], load: Load) -> dict[tuple[str, str, str], Difference]:
+    """Clean less disturbed, with an interval by paired bootstrap, where both are there with their predictions."""
     gaps = {}
     plain = {(point.task, point.model): point for point in points if point.condition is None and not point.variant}
     for point in points:
         key = point.task, point.model
-        if not isinstance(point.condition, Reversal) or key not in plain:
+        kind = _gap_kind(point.condition)
+        if kind is None or key not in plain:
             continue
         pair = [
             resample([by_id[name] for name in side.cell.record_ids], side.metric, load) for side in (plain[key], point)
         ]
         if are_paired(*pair):
-            clean, reversed_ = pair
-            assert clean is not None and reversed_ is not None
-            gaps[key] = mean_difference([clean], [reversed_])
+            clean, disturbed = pair
+            assert clean is not None and disturbed is not None
+            gaps[(*key, kind)] = mean_difference([clean], [disturbed])
     return gaps
+
+
+def _gap_kind(condition: Condition | None) -> str | None:
+    if isinstance(condition, Reversal):
+        return "reversed"
+    return "shuffled" if isinstance(condition, Shuffle) and condition.reach_share == "anywhere" else None
 
 
 def _column(point: Point, is_robustness: bool) -> str:

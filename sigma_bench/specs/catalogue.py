@@ -72,7 +72,9 @@ def load_suite(name: str) -> Suite:
 
 
 def load_variants(name: str) -> Variants:
-    """A file of variants by its name."""
+    """A file of variants by its name, or from a path that ends in .yaml."""
+    if name.endswith(".yaml"):
+        return load_spec(Variants, Path(name))
     return _load(Variants, "variants", name, variants_names(), declarations("tasks") / "variants" / f"{name}.yaml")
 
 
@@ -87,6 +89,15 @@ def load_task(name: str) -> Task:
         task = load_task(plain)
         return task.model_copy(update={"task": name, "overrides": _merged(task.overrides, known[variant])})
     return _load(Task, "task", name, task_names(), declarations("tasks") / f"{name}.yaml")
+
+
+def varied(task: Task, variants: Variants) -> list[Task]:
+    """The task plain, then under every variant."""
+    changed = [
+        {"task": f"{task.task}+{name}", "overrides": _merged(task.overrides, more)}
+        for name, more in variants.overrides.items()
+    ]
+    return [task, *(task.model_copy(update=change) for change in changed)]
 
 
 def resolve(task: Task, overrides: dict[str, Any] | None = None) -> ResolvedTask:

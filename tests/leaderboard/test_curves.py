@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sigma_bench.leaderboard.curve_figures import draw_efficiency, draw_robustness
-from sigma_bench.leaderboard.curves import Curves, csv_text, curves, markdown
+from sigma_bench.leaderboard.curve_figures import draw_efficiency, draw_robustness, spread
+from sigma_bench.leaderboard.curves import Curves, csv_text, curves, markdown, with_tasks
 from sigma_bench.leaderboard.figures import saved
 from sigma_bench.records.scoring import score_all
 from sigma_bench.records.store import Store
@@ -55,7 +55,7 @@ def robustness(store: Store, left_out: tuple[str, ...] = ()) -> Curves:
 
 def test_the_arrow_of_time_gap_is_clean_less_reversed(tmp_path: Path) -> None:
     found = robustness(Store(tmp_path))
-    gap = found.gaps[("ssv2/knn", "m")]
+    gap = found.gaps["ssv2/knn", "m", "reversed"]
     assert gap.value == pytest.approx((54 - 18) / 60)
     assert 0.4 < gap.low < gap.value < gap.high < 0.8  # 36 of 60 differ: a standard error of 0.063
     assert "| m | 90.0 | 30.0 | 40.0 | +60.0 [" in markdown(found)  # blur: 24 of 60 on average
@@ -88,10 +88,32 @@ def test_labels_are_counted_and_rise(tmp_path: Path) -> None:
 def test_a_panel_per_condition(tmp_path: Path) -> None:
     figure = draw_robustness(robustness(Store(tmp_path)))
     shown = {axes.get_title(loc="left"): axes for axes in figure.axes if axes.get_visible()}
-    assert shown.keys() == {"ssv2/knn: reversal", "ssv2/knn: blur"}
-    (line,) = shown["ssv2/knn: blur"].containers
+    assert shown.keys() == {"ssv2/knn: arrow of time", "ssv2/knn: blur"}
+    blur = shown["ssv2/knn: blur"]
+    assert [tick.get_text() for tick in blur.get_xticklabels()] == ["clean", "1", "1.5", "2", "3", "4"]
+    assert [text.get_text() for text in blur.texts] == ["m"]
+    (line,) = blur.containers
     assert line[0].get_xdata().tolist() == [0, 1, 2, 3, 4, 5]
     assert [round(0.6 * value) for value in line[0].get_ydata()] == [54, 44, 34, 24, 14, 4]
+
+
+def test_names_at_the_ends_of_lines_keep_apart_and_stay_near() -> None:
+    assert spread([10.0, 50.0], 5.0) == [10.0, 50.0]
+    assert spread([50.0, 50.0, 50.0], 4.0) == [46.0, 50.0, 54.0]
+    assert spread([0.0, 1.0], 4.0) == [2.0, 6.0]  # nothing below the panel
+
+
+def test_own_tasks_take_the_place_of_a_suites(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    robustness(store)
+    filed(store, "ssv2/knn+5-per-class", 20, train_per_class=5)
+    records = list(store.records())
+    names = with_tasks(load_suite("robustness"), ["ssv2/knn"], records).tasks
+    assert names == ("ssv2/knn", *(f"ssv2/knn+blur-{severity}" for severity in range(1, 6)), "ssv2/knn+reversal")
+    few = with_tasks(load_suite("efficiency"), ["ssv2/knn"], records).tasks
+    assert few == ("ssv2/knn", "ssv2/knn+5-per-class")
+    with pytest.raises(ValueError, match="no record of 'mine/knn'; evaluate it first"):
+        with_tasks(load_suite("robustness"), ["mine/knn"], records)
 
 
 def test_nothing_measured_is_one_sentence(tmp_path: Path) -> None:

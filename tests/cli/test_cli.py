@@ -134,8 +134,8 @@ def test_sigkill_in_the_middle_of_pretraining_loses_nothing(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A real process, really killed, then continued by another: the same file as one that was left alone."""
-    content = tiny_recipe("mini_videomae").model_dump(mode="json") | {"recipe": "quick", "checkpoint_every_steps": 10}
-    content["optim"] |= {"epochs": 20}  # a hundred steps
+    content = tiny_recipe("mini_videomae").model_dump(mode="json") | {"recipe": "quick", "checkpoint_every_steps": 5}
+    content["optim"] |= {"epochs": 30}  # 150 steps, killed after five
     recipe = tmp_path / "quick.yaml"
     recipe.write_text(yaml.safe_dump(content))
 

@@ -24,7 +24,7 @@ demo: $(INSTALLED)
 	$(BIN)/sigma-bench demo
 
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -rs
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -rs
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

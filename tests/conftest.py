@@ -1,8 +1,10 @@
-"""A small mini world, written once per test process, and tiny recipes."""
+"""A small mini world, written once for all test processes, and tiny recipes."""
 
+import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from sigma_bench.data.miniworld.size import WorldSize
 from sigma_bench.data.miniworld.world import write_miniworld
@@ -28,9 +30,12 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("world")
-    list(write_miniworld(root, 0, size=SMALL))
-    return root
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with FileLock(folder / "world.lock"):  # whoever comes second finds it complete
+        list(write_miniworld(folder / "world", 0, size=SMALL))
+    return folder / "world"
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def demo(
     Everything is kept: a second call recomputes nothing, a killed one continues.
     """
     from sigma_bench.data.clips import ClipMemory
-    from sigma_bench.data.pretraining import DecodedVideos
+    from sigma_bench.data.examples import DecodedVideos
     from sigma_bench.models.zoo import load_encoder
     from sigma_bench.protocols.features import FeatureCache
     from sigma_bench.runs.plan import plan_tasks

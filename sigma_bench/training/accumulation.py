@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from sigma_bench.data.pretraining import Example
+from sigma_bench.data.examples import Example
 from sigma_bench.sigma.step import StepOutput
 from sigma_bench.training.distribution import World
 from sigma_bench.training.methods import Method

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from torch.utils.data import DataLoader
 
-from sigma_bench.data.manifest import Sample
-from sigma_bench.data.pretraining import (
+from sigma_bench.data.examples import (
     BatchSampler,
     Broken,
     Collated,
@@ -19,6 +18,7 @@ from sigma_bench.data.pretraining import (
     TrainingExamples,
     collate,
 )
+from sigma_bench.data.manifest import Sample
 from sigma_bench.training.distribution import World
 from sigma_bench.training.methods import Method
 from sigma_bench.training.plan import Plan

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sigma_bench.data.crops import multi_crop, multi_scale_crop
 from sigma_bench.data.decoder import Decoder
-from sigma_bench.data.pretraining import Example, Origin, torch_generator
+from sigma_bench.data.examples import Example, Origin, torch_generator
 from sigma_bench.data.sampling import random_start_indices
 from sigma_bench.data.transforms import centre_crop, channels_first, normalised_clip, normalised_image
 from sigma_bench.dino.model import DinoModel, build_dino, teacher_momentum, update_teacher

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sigma_bench.data.augmentation import augmented_clip
 from sigma_bench.data.decoder import Decoder
-from sigma_bench.data.pretraining import Example, Origin
+from sigma_bench.data.examples import Example, Origin
 from sigma_bench.data.sampling import training_indices
 from sigma_bench.models.encoder import TrainableEncoder
 from sigma_bench.sigma.step import StepOutput

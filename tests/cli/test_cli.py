@@ -1,14 +1,17 @@
 """The command as a user meets it: good calls, and one sentence with exit code 2 for every bad one."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from sigma_bench.cli.main import app_main
+from tests.conftest import tiny_recipe
 
 
 def run(
@@ -127,28 +130,30 @@ def test_tasks_answers_without_torch() -> None:
     assert "davis2017/overclustering" in done.stdout
 
 
-def test_sigkill_in_the_middle_of_pretraining_loses_nothing(world: Path, tmp_path: Path) -> None:
-    """A real process, really killed, then continued: the same file as one that was left alone."""
-    from sigma_bench.resources import declarations
-
+def test_sigkill_in_the_middle_of_pretraining_loses_nothing(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A real process, really killed, then continued by another: the same file as one that was left alone."""
+    content = tiny_recipe("mini_videomae").model_dump(mode="json") | {"recipe": "quick", "checkpoint_every_steps": 5}
+    content["optim"] |= {"epochs": 30}  # 150 steps, killed after five
     recipe = tmp_path / "quick.yaml"
-    text = (declarations("pretrain") / "mini_videomae.yaml").read_text().replace("mini_videomae", "quick")
-    text = text.replace("checkpoint_every_steps: 100", "checkpoint_every_steps: 4").replace("depth: 4", "depth: 1")
-    recipe.write_text(text)
-    call = "import sys; from sigma_bench.cli.main import app_main; app_main()"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    recipe.write_text(yaml.safe_dump(content))
 
-    def start(folder: str) -> subprocess.Popen[bytes]:
-        arguments = ["pretrain", str(recipe), "--data", str(world), "--output", str(tmp_path / folder)]
-        return subprocess.Popen([sys.executable, "-c", call, *arguments], env=environment, stderr=subprocess.DEVNULL)
+    def command(folder: str) -> list[str]:
+        return ["pretrain", str(recipe), "--data", str(world), "--output", str(tmp_path / folder)]
 
-    assert start("whole").wait() == 0
-    process = start("cut")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sigma_bench", *command("cut")],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.DEVNULL,
+    )
     while not (tmp_path / "cut" / "resume.pt").exists():
         assert process.poll() is None
         time.sleep(0.02)
     process.kill()
-    process.wait()
-    assert start("cut").wait() == 0
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "cut" / "model.safetensors").exists()
+    for folder in ("whole", "cut"):
+        assert run(monkeypatch, capsys, *command(folder))[0] == 0
     ours, theirs = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("cut", "whole"))
     assert ours == theirs

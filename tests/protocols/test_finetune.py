@@ -1,8 +1,5 @@
 """Fine-tuning on the small world: killed, shared, permuted, folded, broken; and what is scored is what is said."""
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,10 +23,12 @@ from tests.protocols.tiny_training import (
     quiet,
     relabelled,
     run,
+    shared_run,
     small_manifest,
     tiny_encoder,
     tiny_task,
 )
+from tests.two_processes import in_two_processes
 
 SELECTED_TASK = "ssv2/finetune_selected_on_test"
 
@@ -42,10 +41,7 @@ def test_two_processes_are_one(world: Path, tmp_path: Path) -> None:
     """With everything random on: RandAugment, erasing, mixing, drop path."""
     task = tiny_task(overrides=SMALL)
     alone = arrays_of(tmp_path / "alone", run(task, world, tmp_path / "alone"))
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command = [*launch, "-m", "tests.protocols.tiny_training", str(world), str(tmp_path / "shared")]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+    in_two_processes(shared_run, str(world), str(tmp_path / "shared"))
     found = run(task, world, tmp_path / "shared")
     assert found.was_there
     assert found.record.provenance.num_processes == 2

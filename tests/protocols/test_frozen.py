@@ -1,9 +1,6 @@
 """Frozen protocols end to end on the small world: honest choice, broken encoders, splits, processes."""
 
 import dataclasses
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +21,7 @@ from sigma_bench.runs.plan import find_or_evaluate
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.specs.task import ResolvedTask, Task
 from sigma_bench.training.distribution import World, joined_world
+from tests.two_processes import in_two_processes
 
 SMALL = {"uncertainty": {"replicates": 20}}
 HEADS = SMALL | {"least_steps": 10, "epochs": 1}
@@ -221,20 +219,14 @@ def test_a_still_is_a_clip_of_equal_frames(world: Path) -> None:
 
 
 def main(root: str, output: str) -> None:
-    """What each torchrun process of the next test does."""
+    """What each process of the next test does."""
     with joined_world("cpu") as processes:
         for kind in OVERRIDES:
             evaluated(kind, Path(root), Path(output), processes)
 
 
 def test_two_processes_give_the_records_of_one(world: Path, tmp_path: Path) -> None:
-    (tmp_path / "worker.py").write_text(
-        f"from tests.protocols.test_frozen import main; main({str(world)!r}, {str(tmp_path / 'two')!r})"
-    )
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    done = subprocess.run([*launch, str(tmp_path / "worker.py")], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    in_two_processes(main, str(world), str(tmp_path / "two"))
     together = {r.task.protocol.kind: r for _, r in Store(tmp_path / "two").records()}
     assert together.keys() == OVERRIDES.keys()
     for kind, record in together.items():

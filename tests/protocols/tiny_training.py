@@ -1,6 +1,5 @@
 """Training protocols cut down to twenty steps of a one-block network, for tests and the processes they start."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -73,11 +72,7 @@ def relabelled(sample: Sample, label: int) -> Sample:
     return replace(sample, label=label)
 
 
-def main(data: str, output: str) -> None:
+def shared_run(data: str, output: str) -> None:
     """What each of several processes does: a run with everything random on."""
     with joined_world("cpu") as world:
         run(tiny_task(overrides=SMALL), Path(data), Path(output), world=world)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sigma_bench.data.pretraining import BatchSampler
+from sigma_bench.data.examples import BatchSampler
 from sigma_bench.models.checkpoints import load_strictly, read_checkpoint
 from sigma_bench.models.encoder import pretrained_encoder
 from sigma_bench.runs.lock import exclusive

@@ -1,6 +1,6 @@
 """Two real processes are one: codes, loss, gradients, twenty steps, a killed worker, a polite stop.
 
-The recipes are tiny; the processes are torchrun's, over gloo.
+The recipes are tiny; the processes talk over gloo, and torchrun's are started where signals are sent.
 """
 
 import json
@@ -17,6 +17,8 @@ import torch
 import yaml
 
 from sigma_bench.models.checkpoints import read_checkpoint
+from sigma_bench.runs.pretrain import pretrain
+from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.training.accumulation import accumulate_gradients
 from sigma_bench.training.batches import Share
 from sigma_bench.training.broken import BrokenVideos
@@ -24,6 +26,7 @@ from sigma_bench.training.distribution import World, joined_world
 from sigma_bench.training.methods import build_method
 from sigma_bench.training.plan import plan_of
 from tests.conftest import tiny_recipe
+from tests.two_processes import in_two_processes
 
 
 def batch_of(recipe, dtype=torch.float64):
@@ -59,7 +62,7 @@ CASES = (("mini_sigma_mlp", 1, 0), ("mini_sigma_mlp", 2, 0), ("mini_videomae", 1
 
 
 def main(folder: str) -> None:
-    """What each torchrun process of the next test does."""
+    """What each process of the next test does."""
     with joined_world("cpu") as world:
         for number, case in enumerate(CASES):
             name, num_pieces, num_broken = case
@@ -74,10 +77,7 @@ def environment() -> dict[str, str]:
 
 
 def test_loss_and_gradients_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
-    code = f"from tests.training.test_processes import main; main({str(tmp_path)!r})"
-    (tmp_path / "worker.py").write_text(code)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    subprocess.run([*launch, str(tmp_path / "worker.py")], env=environment(), check=True, capture_output=True)
+    in_two_processes(main, str(tmp_path))
     for number, (name, *case) in enumerate(CASES):
         loss, gradients = torch.load(tmp_path / f"{number}.pt", weights_only=True)
         expected_loss, expected = one_step(name, World(torch.device("cpu")), 1, 0, tmp_path)
@@ -103,8 +103,9 @@ def command(recipe_file: Path, world: Path, output: Path, *options: str) -> list
     return [sys.executable, "-m", "sigma_bench", *arguments]
 
 
-def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(arguments, env=environment(), text=True, capture_output=True, check=False)
+def whole_run(recipe_file: Path, world: Path, output: Path) -> None:
+    """A run that nobody stops, in this process and those that share its world."""
+    pretrain(load_recipe(str(recipe_file)), world, output, seed=0)
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
@@ -118,10 +119,8 @@ def test_twenty_steps_of_two_processes_are_those_of_one_and_survive_sigterm(
     recipe_file: Path, world: Path, tmp_path: Path
 ) -> None:
     one, two, cut = tmp_path / "one", tmp_path / "two", tmp_path / "cut"
-    for folder, options in ((one, ()), (two, ("--nproc", "2"))):
-        done = run(command(recipe_file, world, folder, *options))
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("checkpoint:") == 1
+    whole_run(recipe_file, world, one)
+    in_two_processes(whole_run, recipe_file, world, two)
     histories = [json.loads((folder / "history.json").read_text()) for folder in (one, two)]
     assert [row["step"] for row in histories[0]] == [10, 20]
     for alone, together in zip(*histories, strict=True):
@@ -139,7 +138,11 @@ def test_twenty_steps_of_two_processes_are_those_of_one_and_survive_sigterm(
     assert process.returncode == 143, message
     assert "the same command continues" in message
     assert "Traceback" not in message
-    assert run(command(recipe_file, world, cut, "--nproc", "2")).returncode == 0
+    done = subprocess.run(
+        command(recipe_file, world, cut, "--nproc", "2"), env=environment(), text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("checkpoint:") == 1
     digests = {read_checkpoint(folder / "model.safetensors").sha256 for folder in (two, cut)}
     assert len(digests) == 1
 

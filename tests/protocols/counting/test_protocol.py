@@ -1,9 +1,6 @@
 """Counting from videos to records: every video once, killed and resumed, one process or two, what is refused."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +28,7 @@ from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
 from sigma_bench.specs.counting import CountingProtocol
 from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import World, joined_world
+from tests.two_processes import in_two_processes
 
 QUICK = {"segments_per_video": 1, "epochs": 1, "batch": 4, "rollout_steps": 2, "learning_rate": 0.01}
 ALONE = World(torch.device("cpu"))
@@ -121,18 +119,14 @@ def arrays_of(world: Path, folder: Path, processes: World) -> dict[str, Any]:
 
 
 def main(world: str, folder: str) -> None:
-    """What each torchrun process of the next test does."""
+    """What each process of the next test does."""
     with joined_world("cpu") as processes:
         arrays_of(Path(world), Path(folder), processes)
 
 
 def test_two_processes_give_the_record_of_one(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "BLOCK_VIDEOS", counting.BLOCK_VIDEOS)
-    call = f"main({str(world)!r}, {str(tmp_path / 'two')!r})"
-    (tmp_path / "worker.py").write_text(f"from tests.protocols.counting.test_protocol import main\n{call}")
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
-    subprocess.run([*launch, str(tmp_path / "worker.py")], env=environment, check=True, capture_output=True)
+    in_two_processes(main, str(world), str(tmp_path / "two"))
     alone = arrays_of(world, tmp_path / "one", ALONE)
     (path,) = (tmp_path / "two" / "records").rglob("*.json")
     two = Record.model_validate_json(path.read_text())

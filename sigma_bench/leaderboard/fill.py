@@ -10,7 +10,7 @@ import pandas as pd
 
 from sigma_bench.leaderboard.aggregate import aggregate
 from sigma_bench.leaderboard.board_table import BoardTable
-from sigma_bench.leaderboard.comparison import Load, Resampled, resample
+from sigma_bench.leaderboard.comparison import Draws, Load, Resampled, resample
 from sigma_bench.leaderboard.select import record_id, select
 from sigma_bench.records.published import PublishedScore, load_published, read_published
 from sigma_bench.records.record import Record
@@ -74,10 +74,10 @@ def predictions_of(store: Store) -> Load:
 
 
 def _resamples(long: pd.DataFrame, records: Mapping[str, Record], load: Load) -> dict[tuple[str, str, str], Resampled]:
-    found = {}
+    found, draws = {}, Draws()
     for key, rows in long.groupby(["task", "metric", "model"], sort=False):
         task, metric, model = map(str, key)
-        resampled = resample([records[name] for name in rows["record_id"]], metric, load)
+        resampled = resample([records[name] for name in rows["record_id"]], metric, load, draws)
         if resampled is not None:
             _require_agreement(resampled.value, rows, metric)
             found[(task, metric, model)] = resampled

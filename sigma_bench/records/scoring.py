@@ -49,15 +49,12 @@ class Metric(NamedTuple):
     """The same number of every repetition, where ``statistic`` is their mean."""
 
 
-def _of_two(score: Callable[[NDArray[Any], NDArray[Any]], float], *, higher_is_better: bool = True) -> Metric:
+def _of_two(score: Callable[[NDArray[Any], NDArray[Any]], float], **more: Any) -> Metric:
     """A score of true and predicted labels."""
-    return Metric(
-        lambda stored, index: score(stored["truth"][index], stored["predicted"][index]),
-        higher_is_better=higher_is_better,
-    )
+    return Metric(lambda stored, index: score(stored["truth"][index], stored["predicted"][index]), **more)
 
 
-def _of_columns(name: str, score: Callable[[NDArray[Any], NDArray[Any]], float]) -> Metric:
+def _of_columns(name: str, score: Callable[[NDArray[Any], NDArray[Any]], float], **more: Any) -> Metric:
     """The mean of a score of ``truth`` and each column of another array."""
 
     def values(stored: Arrays, index: SampleIndex) -> NDArray[np.float64]:
@@ -66,7 +63,13 @@ def _of_columns(name: str, score: Callable[[NDArray[Any], NDArray[Any]], float])
     return Metric(
         lambda stored, index: float(values(stored, index).mean()),
         of_repetition=lambda stored: values(stored, np.arange(len(stored["truth"]))),
+        **more,
     )
+
+
+def _share_of_columns(name: str) -> Metric:
+    """The mean of the top-1 accuracies of an array's columns."""
+    return _of_columns(name, top1, of_sample=lambda stored: (stored[name] == stored["truth"][:, None]).mean(1))
 
 
 def _mean_of(of_sample: Callable[[Arrays], NDArray[Any]], *, higher_is_better: bool = True) -> Metric:
@@ -105,13 +108,17 @@ METRICS: dict[str, Metric] = {
     ),
     "mean_class_accuracy": _of_two(mean_class_accuracy),
     "map": Metric(mean_average_precision, prepare=lambda stored: rank(stored["truth"], stored["score"])),
-    "counting_error": _of_two(counting_error, higher_is_better=False),
-    "off_by_one": _of_two(off_by_one),
-    "hungarian_accuracy": _of_columns("matched", top1),
+    "counting_error": _of_two(
+        counting_error,
+        higher_is_better=False,
+        of_sample=lambda stored: np.abs(stored["predicted"] - stored["truth"]) / stored["truth"],
+    ),
+    "off_by_one": _of_two(off_by_one, of_sample=lambda stored: np.abs(stored["predicted"] - stored["truth"]) <= 1),
+    "hungarian_accuracy": _share_of_columns("matched"),
     "nmi": _of_columns("cluster", nmi),
     "ari": _of_columns("cluster", ari),
-    "purity": _of_columns("majority", top1),
-    "overclustering_accuracy": _of_columns("overcluster_majority", top1),
+    "purity": _share_of_columns("majority"),
+    "overclustering_accuracy": _share_of_columns("overcluster_majority"),
     "miou": Metric(
         lambda stored, index: float(_miou_of_draws(stored, index).mean()),
         of_sample=lambda stored: stored.get("miou"),

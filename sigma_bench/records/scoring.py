@@ -18,7 +18,7 @@ Shapes: S samples (or clips, or objects), K best classes, L classes, G labels, R
 """
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -137,6 +137,39 @@ METRICS: dict[str, Metric] = {
 def score_all(protocol: BaseProtocol, stored: Arrays, seed: int) -> tuple[Score, ...]:
     """Every metric of a protocol on its stored predictions, each with its interval."""
     return tuple(score(name, protocol, stored, seed) for name in protocol.metrics)
+
+
+def arrays_read(protocol: BaseProtocol, stored: Arrays) -> dict[str, NDArray[Any]]:
+    """The part of stored predictions that scores and comparisons are computed from: ids, groups, what a metric reads.
+
+    Maps, masks and curves, which are there to be looked at, are most of the bytes and not among it.
+    """
+    watched = _Watched(stored)
+    for name in protocol.metrics:
+        metric = METRICS[name]
+        metric.statistic(metric.prepare(watched), np.arange(len(stored["groups"])))
+        metric.of_sample(watched)
+        if metric.of_repetition:
+            metric.of_repetition(watched)
+    return {name: array for name, array in stored.items() if name in {"ids", "groups", *watched.names}}
+
+
+class _Watched(Mapping[str, NDArray[Any]]):
+    """Arrays that remember which of them were asked for."""
+
+    def __init__(self, stored: Arrays) -> None:
+        self._stored = stored
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        self.names.add(name)
+        return self._stored[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stored)
+
+    def __len__(self) -> int:
+        return len(self._stored)
 
 
 def units_of(protocol: BaseProtocol, stored: Arrays) -> NDArray[Any]:

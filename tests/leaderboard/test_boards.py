@@ -10,11 +10,12 @@ import pytest
 
 from sigma_bench.leaderboard.board_table import BoardTable
 from sigma_bench.leaderboard.exports import table_files
-from sigma_bench.leaderboard.fill import fill_published
+from sigma_bench.leaderboard.fill import fill, fill_published
 from sigma_bench.leaderboard.grid import grid
 from sigma_bench.leaderboard.latex import latex
 from sigma_bench.leaderboard.notes import footnotes
 from sigma_bench.leaderboard.render import markdown
+from sigma_bench.records.store import Store
 from sigma_bench.specs.board import PublishedColumn, load_board
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
@@ -148,4 +149,19 @@ def test_committed_tables_are_up_to_date(name: str) -> None:
         committed = RESULTS / "tables" / file
         assert committed.is_file() and committed.read_text(encoding="utf-8") == text, (
             f"{committed} is stale; sigma-bench table {name} --published-only --tables results/tables"
+        )
+
+
+@pytest.mark.parametrize("name", ["mini", "mini_protocols", "severe_mini"])
+def test_committed_tables_of_measured_numbers_are_what_the_committed_records_give(name: str) -> None:
+    store, board = Store(RESULTS / "records"), load_board(name)
+    records = list(store.records())
+    if not records:
+        pytest.skip("results/records holds nothing yet")
+    filled = fill(board, store, records)
+    assert filled.records, f"results/records has no record of the board {name}"
+    for file, text in table_files(filled.table, name).items():
+        committed = RESULTS / "tables" / file
+        assert committed.is_file() and committed.read_text(encoding="utf-8") == text, (
+            f"{committed} is stale; sigma-bench table {name} --output results/records --tables results/tables"
         )

@@ -113,7 +113,7 @@ def _published(table: BoardTable) -> list[str]:
         notes.append(f"{DAGGER} {table.published_note}")
         notes.append("Published rows: bold the best, underlined the second best of a section and backbone.")
     if any(mean is not None for row in table.published for mean in row.axis_means):
-        notes.append(f"{COMPUTED} computed here as the mean of the axis's printed numbers; the source prints none.")
+        notes.append(f"{COMPUTED}: computed here as the mean of the axis's printed numbers; the source prints none.")
     for row in table.published:
         notes += _mean_words(table, row)
     if imported:

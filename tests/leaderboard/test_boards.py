@@ -117,7 +117,7 @@ def test_axis_means_are_computed_from_the_printed_numbers_and_marked() -> None:
     row = next(cells for cells in markdown_cells(table) if cells[0].startswith("SVT"))
     # printed: 59.5 62.3 | 83.9 18.5 | 35.4 55.1 | 0.421 35.5; an error e counts as 1 - e
     assert row[-5:] == ["60.9*", "51.2*", "45.2*", "46.7*", "51.0"]
-    assert any(note.startswith("* computed here") for note in footnotes(table))
+    assert any(note.startswith("*: computed here") for note in footnotes(table))
     assert not any(note.startswith("*") for note in footnotes(paper("frozen")))
     rows = csv.DictReader(table_files(table, "severe")["severe.csv"].splitlines())
     computed = [(row["model"], row["task"], float(row["value"])) for row in rows if row["origin"] == "computed"]

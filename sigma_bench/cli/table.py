@@ -10,6 +10,7 @@ from sigma_bench.cli.console import err, out
 
 if TYPE_CHECKING:
     from sigma_bench.leaderboard.board_table import BoardTable
+    from sigma_bench.leaderboard.fill import Filled
     from sigma_bench.records.record import Record
 
 NO_RECORDS = "no records here yet; run 'sigma-bench evaluate' or 'sigma-bench demo' first"
@@ -21,18 +22,26 @@ def table(
     data: Path = typer.Option(None, help="Data root, for segmentation pictures in the report."),
     published_only: bool = typer.Option(False, help="Show what was published and no record."),
     tables: Path = typer.Option(None, help="Folder for <board>.md, .csv and .tex instead of a report."),
+    records: Path = typer.Option(None, help="With --tables: keep the records behind them here, predictions reduced."),
     check: bool = typer.Option(False, help="Write nothing; exit code 1 when a file in --tables is not up to date."),
 ) -> None:
     """Print boards and write them beside the records as Markdown, CSV, LaTeX and HTML."""
     names = board or ["mini"]
     if check and tables is None:
         raise ValueError("--check compares the files of a folder; name it with --tables, such as results/tables")
+    if records is not None and (published_only or check or tables is None):
+        raise ValueError(
+            "--records keeps what written tables were made from; give --tables, no --published-only, no --check"
+        )
     if not (published_only or tables):
         show_boards(names, output, world=data)
         return
+    filled = [] if published_only else _filled(names, output)
+    if records is not None:
+        _keep(filled, output, records)
+    results = [_published(name) for name in names] if published_only else [one.table for one in filled]
     stale = []
-    for name in names:
-        result = _published(name) if published_only else _measured(name, output)
+    for name, result in zip(names, results, strict=True):
         files = _files(result, name)
         if tables is None or not check:
             out.print(_terminal(result))
@@ -97,12 +106,21 @@ def _published(name: str) -> "BoardTable":
     return fill_published(load_board(name))
 
 
-def _measured(name: str, output: Path) -> "BoardTable":
+def _filled(names: list[str], output: Path) -> "list[Filled]":
     from sigma_bench.leaderboard.fill import fill
     from sigma_bench.records.store import Store
     from sigma_bench.specs.board import load_board
 
-    return fill(load_board(name), Store(output), stored_records(output)).table
+    records = stored_records(output)
+    return [fill(load_board(name), Store(output), records) for name in names]
+
+
+def _keep(filled: "list[Filled]", output: Path, folder: Path) -> None:
+    from sigma_bench.leaderboard.fill import keep_records
+    from sigma_bench.records.store import Store
+
+    number = keep_records(filled, Store(output), folder)
+    out.print(f"{number} records in {folder}", soft_wrap=True, markup=False)
 
 
 def _terminal(result: "BoardTable") -> object:

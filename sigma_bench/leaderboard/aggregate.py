@@ -6,14 +6,16 @@ where the board declares a mean, and only for complete rows.
 """
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
-from sigma_bench.leaderboard.board_table import BoardTable, Cell, Column, Counts, Reference, Row
-from sigma_bench.leaderboard.comparison import Resampled, are_paired, mean_difference
+from sigma_bench.leaderboard.board_table import BoardTable, Cell, Column, Counts, Row
+from sigma_bench.leaderboard.comparison import Resampled, are_paired, mean_difference, shared_ranks
 from sigma_bench.leaderboard.published_rows import published_sections
+from sigma_bench.leaderboard.references import references
 from sigma_bench.leaderboard.reproduction import deltas
 from sigma_bench.records.published import PublishedScore
 from sigma_bench.specs.board import Board, BoardColumn
@@ -59,9 +61,10 @@ def aggregate(
         note=board.note,
         about=board.about,
         columns=_columns(board, measured),
+        axes=board.axes,
         mean_label=board.mean.label if board.mean else None,
         rows=rows,
-        references=_references([column.rows for column in measured]),
+        references=references([column.rows for column in measured]),
         sections=sections,
         published_note=board.published.note if board.published else "",
         deltas=deltas(board, shown, rows, sections),
@@ -72,7 +75,7 @@ def aggregate(
 
 def _measured(table: pd.DataFrame, column: BoardColumn, resamples: Resamples) -> _Measured:
     rows = table[(table["task"] == column.task) & (table["metric"] == column.metric)]
-    cells = {str(model): _cell(of_model) for model, of_model in rows.groupby("model", sort=False)}
+    cells = _cells(rows)
     places = {model: (str(column.task), str(column.metric), model) for model in cells}
     resampled = {model: resamples[place] for model, place in places.items() if place in resamples}
     is_paired = len({r.samples for r in resampled.values()}) == 1 and len(resampled) == len(cells)
@@ -132,16 +135,26 @@ def _column(column: BoardColumn, measured: _Measured) -> Column:
     )
 
 
-def _cell(rows: pd.DataFrame) -> Cell:
+def _cells(rows: pd.DataFrame) -> dict[str, Cell]:
+    """One per model, in the order of the rows; its seeds in their own order."""
     ordered = rows.sort_values(["pretraining_seed", "seed"], kind="stable")
-    values = tuple(float(value) for value in ordered["value"])
+    by_model: dict[str, list[Any]] = {str(model): [] for model in rows["model"]}
+    for row in ordered[["model", "value", "low", "high", "spread", "record_id"]].itertuples():
+        by_model[str(row.model)].append(row)
+    return {model: _cell(of_model) for model, of_model in by_model.items()}
+
+
+def _cell(seeds: Sequence[Any]) -> Cell:
+    values = tuple(float(one.value) for one in seeds)
+    spreads = [float(one.spread) for one in seeds if pd.notna(one.spread)]
     return Cell(
         value=statistics.fmean(values),
-        low=statistics.fmean(ordered["low"]),
-        high=statistics.fmean(ordered["high"]),
+        low=statistics.fmean(one.low for one in seeds),
+        high=statistics.fmean(one.high for one in seeds),
         seed_values=values,
         seed_std=statistics.stdev(values) if len(values) > 1 else None,
-        record_ids=tuple(str(name) for name in ordered["record_id"]),
+        repeat_std=statistics.fmean(spreads) if spreads else None,
+        record_ids=tuple(str(one.record_id) for one in seeds),
         mark=None,
     )
 
@@ -150,15 +163,17 @@ def _rows(board: Board, shown: pd.DataFrame, measured: list[_Measured]) -> tuple
     """The board's rows first, then the other models: ranked ones by rank, complete before incomplete ones, by name."""
     names = [*board.rows, *sorted(set(shown["model"]) - set(board.rows))]
     ranks = _ranks(names, measured) if board.mean else {}
-    rows = {name: _row(name, shown, measured, ranks.get(name), has_mean=board.mean is not None) for name in names}
+    about = {str(row["model"]): row for row in shown.drop_duplicates("model", keep="last").to_dict(orient="records")}
+    rows = {name: _row(name, about.get(name), measured, ranks.get(name), board) for name in names}
     others = [rows[name] for name in names if name not in board.rows]
     others.sort(key=lambda row: (row.num_covered < len(measured), row.rank or 0))
     return (*(rows[name] for name in board.rows), *others)
 
 
-def _row(model: str, shown: pd.DataFrame, measured: list[_Measured], rank: int | None, *, has_mean: bool) -> Row:
-    records = shown[shown["model"] == model]
-    last = None if records.empty else records.iloc[-1]
+def _row(
+    model: str, last: Mapping[Hashable, Any] | None, measured: list[_Measured], rank: int | None, board: Board
+) -> Row:
+    """A model; ``last`` is any line of the long table about it, where there is one."""
     cells = tuple(column.cells.get(model) for column in measured)
     return Row(
         model=model,
@@ -167,15 +182,25 @@ def _row(model: str, shown: pd.DataFrame, measured: list[_Measured], rank: int |
         pretraining_data=None if last is None else str(last["pretraining_data"]),
         pretraining_epochs=None if last is None else int(last["pretraining_epochs"]),
         cells=cells,
-        mean=_mean(cells, measured) if has_mean and all(cells) else None,
+        axis_means=tuple(_mean(*_of_axis(axis, board, cells, measured)) for axis in board.axes),
+        mean=_mean(cells, measured) if board.mean else None,
         rank=rank,
     )
 
 
-def _mean(cells: Sequence[Cell | None], measured: list[_Measured]) -> float:
-    """Over all columns; where lower is better, a value v counts as 1 - v (SEVERE's rule)."""
+def _mean(cells: Sequence[Cell | None], measured: Sequence[_Measured]) -> float | None:
+    """Over columns; where lower is better, a value v counts as 1 - v (SEVERE's rule).  None where one is missing."""
     known = [(cell, column) for cell, column in zip(cells, measured, strict=True) if cell is not None]
+    if len(known) < len(cells):
+        return None
     return statistics.fmean(cell.value if column.higher_is_better else 1 - cell.value for cell, column in known)
+
+
+def _of_axis(
+    axis: str, board: Board, cells: Sequence[Cell | None], measured: Sequence[_Measured]
+) -> tuple[list[Cell | None], list[_Measured]]:
+    places = [place for place, column in enumerate(board.columns) if column.group == axis]
+    return [cells[place] for place in places], [measured[place] for place in places]
 
 
 def _ranks(names: list[str], measured: list[_Measured]) -> dict[str, int]:
@@ -185,30 +210,7 @@ def _ranks(names: list[str], measured: list[_Measured]) -> dict[str, int]:
         for name in names
         if all(name in column.resampled and column.is_paired is not False for column in measured)
     }
-    ranks = {}
-    for name, own in complete.items():
-        others = [other for other_name, other in complete.items() if other_name != name]
-        ranks[name] = 1 + sum(mean_difference(other, own).low > 0 for other in others)
-    return ranks
-
-
-def _references(in_column: list[pd.DataFrame]) -> tuple[Reference, ...]:
-    """The records' reference values per column; where records of a column differ (drawn frames), their mean."""
-    controls: list[dict[str, list[float]]] = []
-    for rows in in_column:
-        found: dict[str, list[float]] = {}
-        for stated in rows["controls"]:
-            for name, value in stated.items():
-                found.setdefault(str(name), []).append(float(value))
-        controls.append(found)
-    names = dict.fromkeys(name for found in controls for name in found)
-    return tuple(
-        Reference(
-            name=name,
-            values=tuple(statistics.fmean(found[name]) if name in found else None for found in controls),
-        )
-        for name in names
-    )
+    return dict(zip(complete, shared_ranks(list(complete.values())), strict=True))
 
 
 def _counts(shown: pd.DataFrame) -> tuple[Counts, ...]:

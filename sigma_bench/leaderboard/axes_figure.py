@@ -4,20 +4,15 @@ An axis is a group of columns; its number is their mean, an error e counted as 1
 would hide that the axes have no order and that areas mean nothing.
 """
 
-from collections.abc import Sequence
-from itertools import groupby
-
-import numpy as np
 from matplotlib.figure import Figure
 
 from sigma_bench.leaderboard.board_table import BoardTable
 from sigma_bench.leaderboard.figures import OKABE_ITO, saved
-from sigma_bench.leaderboard.grid import is_higher_better
 
 
 def has_axes(table: BoardTable) -> bool:
-    """Whether the board has a mean over several groups of columns, and a row to draw."""
-    return table.mean_label is not None and len({c.group for c in table.columns}) > 1 and bool(_rows(table))
+    """Whether the board has axes, and a row to draw."""
+    return bool(table.axes and _rows(table))
 
 
 def axes_dots(table: BoardTable) -> str:
@@ -25,29 +20,15 @@ def axes_dots(table: BoardTable) -> str:
     return saved(lambda: draw_axes(table), "svg").decode()
 
 
-def axis_values(table: BoardTable, values: Sequence[float | None]) -> dict[str, float | None]:
-    """Per axis the mean of its columns in one row (fractions); None where one of them is missing."""
-    oriented = [
-        None if value is None else value if is_higher_better(column) else 1 - value
-        for value, column in zip(values, table.columns, strict=True)
-    ]
-    means = {}
-    for axis, members in groupby(zip(table.columns, oriented, strict=True), key=lambda pair: pair[0].group):
-        of_axis = [value for _, value in members]
-        known = [value for value in of_axis if value is not None]
-        means[axis] = float(np.mean(known)) if len(known) == len(of_axis) else None
-    return means
-
-
 def draw_axes(table: BoardTable) -> Figure:
     """One panel per axis, one line per row that has an axis complete."""
     rows = _rows(table)
-    axes = list(rows[0][2])
+    axes = table.axes
     figure = Figure(figsize=(2.3 * len(axes) + 1.6, 0.9 + 0.27 * len(rows)), layout="constrained")
     panels = figure.subplots(1, len(axes), squeeze=False, sharey=True)[0]
-    for panel, axis in zip(panels, axes, strict=True):
+    for number, (panel, axis) in enumerate(zip(panels, axes, strict=True)):
         for place, (_, is_measured, means) in enumerate(rows):
-            value = means[axis]
+            value = means[number]
             if value is not None:
                 colour = OKABE_ITO[0 if is_measured else 1]
                 fill = colour if is_measured else "white"
@@ -63,12 +44,11 @@ def draw_axes(table: BoardTable) -> Figure:
     return figure
 
 
-def _rows(table: BoardTable) -> list[tuple[str, bool, dict[str, float | None]]]:
+def _rows(table: BoardTable) -> list[tuple[str, bool, tuple[float | None, ...]]]:
     """Label, whether it was measured, and axes, of rows with any axis complete."""
-    measured = [(row.model, True, [cell.value if cell else None for cell in row.cells]) for row in table.rows]
-    printed = [(_label(row.label, row.about), False, list(row.values)) for row in table.published]
-    found = [(label, own, axis_values(table, values)) for label, own, values in (*measured, *printed)]
-    return [row for row in found if any(value is not None for value in row[2].values())]
+    measured = [(row.model, True, row.axis_means) for row in table.rows]
+    printed = [(_label(row.label, row.about), False, row.axis_means) for row in table.published]
+    return [row for row in (*measured, *printed) if any(value is not None for value in row[2])]
 
 
 def _label(label: str, about: dict[str, str]) -> str:

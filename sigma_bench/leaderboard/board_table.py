@@ -46,6 +46,8 @@ class Cell:
     """One value per record, in the order of ``record_ids``."""
     seed_std: float | None
     """Standard deviation of the values over seeds (n - 1); None for one seed."""
+    repeat_std: float | None
+    """Standard deviation over a protocol's own repetitions (k-means starts, draws of frames); its mean over seeds."""
     record_ids: tuple[str, ...]
     mark: Mark | None
     """best: not separable from the column's best; second: not separable from the best of the rest."""
@@ -71,6 +73,8 @@ class Row:
     pretraining_data: str | None
     pretraining_epochs: int | None
     cells: tuple[Cell | None, ...]
+    axis_means: tuple[float | None, ...]
+    """As many as the board has axes; None where a column of the axis is missing."""
     mean: float | None
     rank: int | None
     """1 + the number of models whose mean is separably better; models that cannot be told apart share it."""
@@ -91,7 +95,12 @@ class Reference:
     """A value of the tasks themselves, such as chance; None where no record states it."""
 
     name: str
+    """In words."""
     values: tuple[float | None, ...]
+    kind: Literal["floor", "ceiling", "note"]
+    """What no model is needed for, what none can exceed, or what is told below the table only."""
+    models: tuple[str, ...] = ()
+    """Whose ceiling it is, where models have different ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +115,8 @@ class PublishedRow:
     values: tuple[float | None, ...]
     marks: tuple[Mark | None, ...]
     """Among rows of the same section and backbone."""
+    axis_means: tuple[float | None, ...]
+    """From the printed numbers; no paper prints them."""
     mean: float | None
     """As printed."""
     mean_mark: Mark | None
@@ -160,6 +171,8 @@ class BoardTable:
     note: str
     about: tuple[str, ...]
     columns: tuple[Column, ...]
+    axes: tuple[str, ...]
+    """Groups of columns whose means are shown as well."""
     mean_label: str | None
     rows: tuple[Row, ...]
     references: tuple[Reference, ...]

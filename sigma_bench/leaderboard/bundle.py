@@ -15,7 +15,7 @@ from sigma_bench.leaderboard.fill import Filled
 from sigma_bench.leaderboard.latex import latex_document
 from sigma_bench.leaderboard.mteb import mteb_files
 from sigma_bench.records.record import Record
-from sigma_bench.records.store import Store, write_atomically
+from sigma_bench.records.store import Store, reduced_file, write_atomically
 
 MANIFEST = "manifest.json"
 Curves = Mapping[str, Sequence[Mapping[str, float]]]
@@ -87,7 +87,9 @@ def _records(boards: Sequence[Filled], store: Store, with_predictions: bool) -> 
     for path, record in _chosen(boards):
         files[path.relative_to(store.root).as_posix()] = path.read_bytes()
         if with_predictions:
-            files[record.predictions.file] = (store.root / record.predictions.file).read_bytes()
+            whole, reduced = record.predictions.file, reduced_file(record.predictions)
+            name = whole if (store.root / whole).is_file() else reduced
+            files[name] = (store.root / name).read_bytes()
     return files
 
 

@@ -17,13 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigma_bench.leaderboard.select import reported_split
-from sigma_bench.metrics.uncertainty import Resampling, interval_ends
+from sigma_bench.metrics.uncertainty import Resampling, interval_ends, lower_tail
 from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import METRICS, Arrays, units_of
 from sigma_bench.specs.fingerprint import digest
 
 REPLICATES = 2000
 LEVEL = 0.95
+_ROUNDING = 1e-12
+"""A difference this small is none: sums come out differently in the last bits on another processor."""
 Load = Callable[[Record], Arrays | None]
 """Predictions of a record; None where they are not there."""
 
@@ -42,6 +44,23 @@ class Resampled:
     """Mean over seeds of each sample's own number, where the metric is a mean of them."""
 
 
+class Draws:
+    """Resamples, drawn once for all models and tasks that are scored on the same samples of the same files."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, str], Resampling] = {}
+
+    def of(self, record: Record, stored: Arrays) -> Resampling:
+        """The resamples of a record's samples; ValueError where there are fewer than two independent units."""
+        manifest, protocol = reported_split(record.data).manifest_sha256, record.task.protocol
+        seed = int(digest([manifest, [_samples(stored)]])[:16], 16)
+        key = (seed, protocol.uncertainty.unit)
+        if key not in self._known:
+            units = units_of(protocol, stored)
+            self._known[key] = Resampling(units, replicates=REPLICATES, rng=np.random.default_rng(seed))
+        return self._known[key]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Difference:
     """First model minus second, as a fraction, oriented so that positive is better."""
@@ -54,7 +73,7 @@ class Difference:
     @property
     def is_tie(self) -> bool:
         """The interval holds zero: the test samples do not tell the two apart."""
-        return self.low <= 0 <= self.high
+        return self.low <= _ROUNDING and self.high >= -_ROUNDING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +124,8 @@ def compare(records: Iterable[Record], first: str, second: str, load: Load, *, n
     common = {task: models for task, models in sorted(by_task.items()) if len(models) == len({first, second})}
     if not common:
         raise ValueError(f"{first} and {second} have no task in common, so there is nothing to compare")
-    pairs = {task: _pair(task, models[first], models[second], load) for task, models in common.items()}
+    draws = Draws()
+    pairs = {task: _pair(task, models[first], models[second], load, draws) for task, models in common.items()}
     return Comparison(
         first=first,
         second=second,
@@ -118,7 +138,7 @@ def compare(records: Iterable[Record], first: str, second: str, load: Load, *, n
     )
 
 
-def resample(records: Sequence[Record], metric: str, load: Load) -> Resampled | None:
+def resample(records: Sequence[Record], metric: str, load: Load, draws: Draws) -> Resampled | None:
     """One model's records of one task, one per seed, on the resamples that belong to the task's samples.
 
     None where predictions are missing, the metric is unknown, or seeds were scored on different samples.
@@ -132,7 +152,7 @@ def resample(records: Sequence[Record], metric: str, load: Load) -> Resampled | 
     if len(names) > 1 or len(np.unique(units)) < 2:
         return None
     entry = METRICS[metric]
-    resampling = Resampling(units, replicates=REPLICATES, rng=_rng(records[0], names))
+    resampling = draws.of(records[0], known[0])
     prepared, everything = [entry.prepare(arrays) for arrays in known], np.arange(len(units))
     own_S = [np.asarray(own, np.float64) for arrays in known if (own := entry.of_sample(arrays)) is not None]
     return Resampled(
@@ -165,16 +185,43 @@ def mean_difference(first: Sequence[Resampled], second: Sequence[Resampled], *, 
     return Difference(value=value, low=low, high=high, num_units=num_units)
 
 
+def shared_ranks(models: Sequence[Sequence[Resampled]]) -> list[int]:
+    """1 + the number of models whose mean over tasks is separably better, for every model.
+
+    The same as asking ``mean_difference`` of all pairs for a lower end above zero, which for hundreds of models takes
+    minutes: here the replicates at or below zero are counted, and only where the count leaves it open is the end
+    computed.
+
+    Args:
+        models: each one's scores on the same tasks, in the same order, all on the same samples.
+    """
+    mean_NR = np.array(
+        [np.mean([one.value_R if one.higher_is_better else -one.value_R for one in model], axis=0) for model in models]
+    )
+    tail = lower_tail(min((one.num_units for model in models for one in model), default=2), LEVEL)
+    ranks = []
+    for own_R in mean_NR:
+        difference_NR = mean_NR - own_R
+        num_below_N = (difference_NR <= _ROUNDING).sum(1)
+        before = int(tail * (len(own_R) - 1))  # the end lies between the replicates of these two places
+        is_open = num_below_N == before + 1
+        is_open[is_open] = np.quantile(difference_NR[is_open], tail, axis=1) > _ROUNDING
+        ranks.append(1 + int(((num_below_N <= before) | is_open).sum()))
+    return ranks
+
+
 def are_paired(first: Resampled | None, second: Resampled | None) -> bool:
     """Both have predictions, of the same samples."""
     return first is not None and second is not None and first.samples == second.samples
 
 
-def _pair(task: str, first: list[Record], second: list[Record], load: Load) -> tuple[Resampled, Resampled]:
+def _pair(
+    task: str, first: list[Record], second: list[Record], load: Load, draws: Draws
+) -> tuple[Resampled, Resampled]:
     metric = first[0].task.protocol.metrics[0]
     if len({record.fingerprint for record in (*first, *second)}) > 1:
         raise ValueError(f"{task}: was done under different protocols, so the scores cannot be compared")
-    a, b = resample(first, metric, load), resample(second, metric, load)
+    a, b = resample(first, metric, load, draws), resample(second, metric, load, draws)
     for records, found in ((first, a), (second, b)):
         if found is None:
             raise ValueError(
@@ -213,9 +260,3 @@ def _by_id(stored: Arrays) -> dict[str, NDArray[Any]]:
 
 def _samples(stored: Arrays) -> str:
     return digest([list(map(str, stored["ids"])), list(map(str, stored["groups"]))])
-
-
-def _rng(record: Record, names: set[str]) -> np.random.Generator:
-    """The same for every task on the same files, so that what two tasks share is resampled together."""
-    manifest = reported_split(record.data).manifest_sha256
-    return np.random.default_rng(int(digest([manifest, sorted(names)])[:16], 16))

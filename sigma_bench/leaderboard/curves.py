@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sigma_bench.leaderboard.board_table import Cell
-from sigma_bench.leaderboard.comparison import Difference, Load, are_paired, mean_difference, resample
+from sigma_bench.leaderboard.comparison import Difference, Draws, Load, are_paired, mean_difference, resample
 from sigma_bench.leaderboard.fill import fill, predictions_of
 from sigma_bench.leaderboard.numbers import MINUS, MISSING, percent, signed
 from sigma_bench.leaderboard.select import record_id, reported_split
@@ -168,7 +168,7 @@ def _point(model: str, cell: Cell, records: list[Record]) -> Point:
 
 def _gaps(points: list[Point], by_id: Mapping[str, Record], load: Load) -> dict[tuple[str, str, str], Difference]:
     """Clean less disturbed, with an interval by paired bootstrap, where both are there with their predictions."""
-    gaps = {}
+    gaps, draws = {}, Draws()
     plain = {(point.task, point.model): point for point in points if point.condition is None and not point.variant}
     for point in points:
         key = point.task, point.model
@@ -176,7 +176,8 @@ def _gaps(points: list[Point], by_id: Mapping[str, Record], load: Load) -> dict[
         if kind is None or key not in plain:
             continue
         pair = [
-            resample([by_id[name] for name in side.cell.record_ids], side.metric, load) for side in (plain[key], point)
+            resample([by_id[name] for name in side.cell.record_ids], side.metric, load, draws)
+            for side in (plain[key], point)
         ]
         if are_paired(*pair):
             clean, disturbed = pair

@@ -6,13 +6,13 @@ import json
 
 import pandas as pd
 
-from sigma_bench.leaderboard.board_table import BoardTable, Cell, PublishedRow
+from sigma_bench.leaderboard.board_table import BoardTable, Cell, PublishedRow, Row
 from sigma_bench.leaderboard.latex import latex
 from sigma_bench.leaderboard.render import markdown
 
 _CSV_COLUMNS = (
     *("board", "origin", "model", "task", "metric", "value", "low", "high"),
-    *("num_seeds", "seed_std", "among_best", "record_ids", "source"),
+    *("num_seeds", "seed_std", "repeat_std", "among_best", "record_ids", "source"),
 )
 
 
@@ -30,16 +30,18 @@ def csv_text(table: BoardTable) -> str:
         for column, cell in zip(table.columns, row.cells, strict=True):
             if cell is not None:
                 writer.writerow((table.name, "measured", row.model, column.task, column.metric, *_csv_cell(cell), None))
-        if row.mean is not None:
-            mean = (table.name, "measured", row.model, "mean", "mean", row.mean, *(None,) * 7)
-            writer.writerow(mean)
+        for axis, mean in _means(table, row):
+            writer.writerow((table.name, "measured", row.model, *axis, mean, *(None,) * 8))
     for published in table.published:
         quantities = [(c.task or f"{c.group} {c.label}", c.published_metric) for c in table.columns]
         quantities.append(("mean", "mean"))
         for (task, metric), value in zip(quantities, (*published.values, published.mean), strict=True):
             if value is not None:
                 place = (table.name, published.origin, _full_label(published), task, metric)
-                writer.writerow((*place, value, *(None,) * 6, published.source))
+                writer.writerow((*place, value, *(None,) * 7, published.source))
+        for axis, mean in _axis_means(table, published):
+            said = (table.name, "computed", _full_label(published), *axis, mean)
+            writer.writerow((*said, *(None,) * 7, f"mean of numbers printed in {published.source}"))
     return stream.getvalue()
 
 
@@ -47,6 +49,17 @@ def jsonl(table: pd.DataFrame) -> str:
     """The long table of ``select``, one score a line: ``pandas.read_json(path, lines=True)`` reads it."""
     lines = table.astype(object).where(table.notna(), None).to_dict(orient="records")
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+
+
+def _means(table: BoardTable, row: Row) -> list[tuple[tuple[str, str], float]]:
+    """Task, metric and value of the means of a measured row."""
+    mean = [] if row.mean is None else [(("mean", "mean"), row.mean)]
+    return [*_axis_means(table, row), *mean]
+
+
+def _axis_means(table: BoardTable, row: Row | PublishedRow) -> list[tuple[tuple[str, str], float]]:
+    found = zip(table.axes, row.axis_means, strict=True)
+    return [((axis, "axis_mean"), value) for axis, value in found if value is not None]
 
 
 def _full_label(row: PublishedRow) -> str:
@@ -58,4 +71,4 @@ def _full_label(row: PublishedRow) -> str:
 
 def _csv_cell(cell: Cell) -> tuple[object, ...]:
     best, ids = str(cell.among_best).lower(), " ".join(cell.record_ids)
-    return cell.value, cell.low, cell.high, cell.num_seeds, cell.seed_std, best, ids
+    return cell.value, cell.low, cell.high, cell.num_seeds, cell.seed_std, cell.repeat_std, best, ids

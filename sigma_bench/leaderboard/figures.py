@@ -114,7 +114,8 @@ def draw_scores(table: BoardTable) -> Figure:
         _draw_dots(panel, [row.cells[index] for row in shown], table.columns[index])
         panel.set_yticks(range(len(shown)), [row.model for row in shown])
         for reference in table.references:
-            _draw_reference(panel, reference.name, reference.values[index])
+            if reference.kind != "note":
+                _draw_reference(panel, reference.name, reference.values[index])
         panel.set_ylim(len(shown) - 0.4, -0.9)
     return figure
 

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +10,12 @@ import pandas as pd
 
 from sigma_bench.leaderboard.aggregate import aggregate
 from sigma_bench.leaderboard.board_table import BoardTable
-from sigma_bench.leaderboard.comparison import Load, Resampled, resample
+from sigma_bench.leaderboard.comparison import Draws, Load, Resampled, resample
 from sigma_bench.leaderboard.select import record_id, select
 from sigma_bench.records.published import PublishedScore, load_published, read_published
 from sigma_bench.records.record import Record
-from sigma_bench.records.scoring import Arrays
-from sigma_bench.records.store import Store
+from sigma_bench.records.scoring import Arrays, arrays_read
+from sigma_bench.records.store import Store, write_atomically
 from sigma_bench.specs.board import Board
 
 IMPORTED = "imported"
@@ -64,20 +64,37 @@ def numbers_for(board: Board, store: Store | None) -> tuple[PublishedScore, ...]
 
 
 def predictions_of(store: Store) -> Load:
-    """Predictions of a record from a store; None where the file is not there."""
+    """Predictions of a record from a store, whole or reduced; None where the file is not there."""
 
     def load(record: Record) -> Arrays | None:
-        is_there = (store.root / record.predictions.file).is_file()
-        return store.load_predictions(record.predictions) if is_there else None
+        found = store.find_predictions(record.predictions)
+        return found[0] if found else None
 
     return load
 
 
+def keep_records(boards: Sequence[Filled], store: Store, folder: Path) -> int:
+    """Copy the records behind boards, their predictions reduced to what the boards are computed from.
+
+    The folder is a store that gives the same tables; the number of its records is returned.
+
+    Raises:
+        ValueError: predictions that are missing or not those of their record, or a file that cannot be written.
+    """
+    kept = Store(folder)
+    chosen = {path: record for filled in boards for path, record in filled.records}
+    for path, record in chosen.items():
+        stored = store.load_predictions(record.predictions)
+        kept.add_reduced(record.predictions, arrays_read(record.task.protocol, stored))
+        write_atomically(folder / path.relative_to(store.root), path.read_bytes())
+    return len(chosen)
+
+
 def _resamples(long: pd.DataFrame, records: Mapping[str, Record], load: Load) -> dict[tuple[str, str, str], Resampled]:
-    found = {}
+    found, draws = {}, Draws()
     for key, rows in long.groupby(["task", "metric", "model"], sort=False):
         task, metric, model = map(str, key)
-        resampled = resample([records[name] for name in rows["record_id"]], metric, load)
+        resampled = resample([records[name] for name in rows["record_id"]], metric, load, draws)
         if resampled is not None:
             _require_agreement(resampled.value, rows, metric)
             found[(task, metric, model)] = resampled

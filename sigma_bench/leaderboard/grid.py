@@ -7,7 +7,18 @@ from typing import Literal
 
 from sigma_bench.leaderboard.board_table import BoardTable, Cell, Column, Delta, Mark, PublishedRow, Row
 from sigma_bench.leaderboard.notes import footnotes
-from sigma_bench.leaderboard.numbers import DAGGER, DOUBLE_DAGGER, MINUS, MISSING, number, percent, seeds, signed
+from sigma_bench.leaderboard.numbers import (
+    COMPUTED,
+    DAGGER,
+    DOUBLE_DAGGER,
+    MINUS,
+    MISSING,
+    number,
+    percent,
+    repeats,
+    seeds,
+    signed,
+)
 from sigma_bench.records.scoring import METRICS
 
 _ABOUT = {
@@ -86,8 +97,9 @@ class Grid:
 def grid(table: BoardTable) -> Grid:
     """Lay a board out."""
     about = [key for key in table.about if _is_filled(table, key)]
-    headings = [column.heading for column in table.columns] + ([""] if table.mean_label else [])
-    labels = [column.label for column in table.columns] + ([table.mean_label] if table.mean_label else [])
+    ends = [table.mean_label] if table.mean_label else []
+    headings = [*(column.heading for column in table.columns), *["Axis means"] * len(table.axes), *[""] * len(ends)]
+    labels = [*(column.label for column in table.columns), *table.axes, *ends]
     return Grid(
         title=table.title,
         about=tuple(_ABOUT[key] for key in about),
@@ -107,9 +119,11 @@ def is_higher_better(column: Column) -> bool:
 
 
 def _sections(table: BoardTable, about: list[str]) -> list[Section]:
-    width = len(table.columns) + (table.mean_label is not None)
+    width = _width(table)
     measured = [_measured_line(table, row, about) for row in table.rows]
     for reference in table.references:
+        if reference.kind == "note":
+            continue
         values = [
             MISSING if value is None else number(value, column.metric)
             for value, column in zip(reference.values, table.columns, strict=True)
@@ -129,6 +143,7 @@ def _sections(table: BoardTable, about: list[str]) -> list[Section]:
 
 def _measured_line(table: BoardTable, row: Row, about: list[str]) -> Line:
     entries = [_entry(cell, column.metric) for cell, column in zip(row.cells, table.columns, strict=True)]
+    entries += [Entry(MISSING if mean is None else percent(mean), value=mean) for mean in row.axis_means]
     if table.mean_label:
         entries.append(Entry(MISSING if row.mean is None else percent(row.mean), value=row.mean))
     label = f"{row.rank}. {row.model}" if row.rank is not None else row.model
@@ -150,7 +165,7 @@ def _entry(cell: Cell | None, metric: str) -> Entry:
     return Entry(
         number(cell.value, metric),
         ends,
-        seeds(cell, metric),
+        ", ".join(part for part in (seeds(cell, metric), repeats(cell, metric)) if part),
         cell.mark,
         cell.value,
         cell.record_ids,
@@ -159,7 +174,7 @@ def _entry(cell: Cell | None, metric: str) -> Entry:
 
 
 def _delta_line(table: BoardTable, deltas: list[Delta], about: list[str]) -> Line:
-    entries = [Entry(MISSING)] * (len(table.columns) + (table.mean_label is not None))
+    entries = [Entry(MISSING)] * _width(table)
     for delta in deltas:
         metric = table.columns[delta.column].metric
         ends = f"[{signed(delta.low, metric)}, {signed(delta.high, metric)}]"
@@ -175,6 +190,7 @@ def _published_line(table: BoardTable, row: PublishedRow, about: list[str]) -> L
         Entry(MISSING if value is None else number(value, column.metric) + after, mark=best, value=value)
         for value, best, column in zip(row.values, row.marks, table.columns, strict=True)
     ]
+    entries += [Entry(MISSING if m is None else percent(m) + COMPUTED, value=m) for m in row.axis_means]
     if table.mean_label:
         mean = MISSING if row.mean is None else percent(row.mean) + after
         entries.append(Entry(mean, mark=row.mean_mark, value=row.mean))
@@ -187,6 +203,11 @@ def _published_line(table: BoardTable, row: PublishedRow, about: list[str]) -> L
         origin=row.origin,
         facts=(*told, ("Source", row.source), ("Note", note)),
     )
+
+
+def _width(table: BoardTable) -> int:
+    """How many numbers a line has."""
+    return len(table.columns) + len(table.axes) + (table.mean_label is not None)
 
 
 def _by_model(deltas: tuple[Delta, ...]) -> dict[str, list[Delta]]:

@@ -1,7 +1,7 @@
 """Footnotes: what a reader must know to read a table: marks, uncertainty, completeness of the data, sources."""
 
 from sigma_bench.leaderboard.board_table import BoardTable, Counts, PublishedRow
-from sigma_bench.leaderboard.numbers import DAGGER, DOUBLE_DAGGER, MISSING, percent
+from sigma_bench.leaderboard.numbers import COMPUTED, DAGGER, DOUBLE_DAGGER, MISSING, percent
 
 _WORLDS = {
     "mini": "mini world",
@@ -35,8 +35,14 @@ def level_words(table: BoardTable) -> str:
 
 def _measured(table: BoardTable) -> list[str]:
     notes = [f"Percent with {level_words(table)} bootstrap intervals over test units. {_bold_words(table)}"]
-    if any(cell is not None and cell.num_seeds > 1 for row in table.rows for cell in row.cells):
+    shown = [cell for row in table.rows for cell in row.cells if cell is not None]
+    if any(cell.num_seeds > 1 for cell in shown):
         notes.append("Several seeds (n): value and interval ends are means; ± is the standard deviation over seeds.")
+    if any(cell.repeat_std is not None for cell in shown):
+        notes.append(
+            "± repeats: the standard deviation over a protocol's own repetitions with one seed (starts of k-means, "
+            "draws of frames), whose mean is the value."
+        )
     if any(row.num_covered < len(row.cells) for row in table.rows):
         notes.append(f"{MISSING} not measured. The fraction beside a model counts its measured columns.")
     if table.mean_label:
@@ -44,6 +50,7 @@ def _measured(table: BoardTable) -> list[str]:
             f"{table.mean_label}: of complete rows only. In front of a model its rank, 1 + the number of models whose "
             "mean is better by a paired bootstrap; models that cannot be told apart share it."
         )
+    notes += _references(table)
     elsewhere = [_WORLDS.get(world, world) for world in table.worlds if world != "official"]
     if elsewhere and table.sections:
         notes.append(f"Measured numbers: {' and '.join(elsewhere)}, not comparable with the published ones.")
@@ -52,6 +59,24 @@ def _measured(table: BoardTable) -> list[str]:
             "Measured minus published, with the measured interval. reproduced: the published number lies in the "
             "measured interval; within: the two are that close; off: neither."
         )
+    return notes
+
+
+def _references(table: BoardTable) -> list[str]:
+    """What ceilings are and whose they are, and the pixels that no score counts."""
+    ceilings = [reference for reference in table.references if reference.kind == "ceiling"]
+    notes = []
+    if ceilings:
+        whose = "; ".join(f"{one.name}: {', '.join(one.models)}" for one in ceilings if one.models)
+        notes.append(
+            "Oracle: every token goes to the object that fills most of it, the most that a grid of tokens allows"
+            + (f". {whose}." if whose else ".")
+        )
+    for reference in table.references:
+        found = zip(table.columns, reference.values, strict=True)
+        told = [f"{c.heading} {c.label} {percent(value)}" for c, value in found if value]
+        if reference.kind == "note" and told:
+            notes.append(f"Percent of pixels that are void and not scored: {', '.join(told)}.")
     return notes
 
 
@@ -87,6 +112,8 @@ def _published(table: BoardTable) -> list[str]:
     if printed:
         notes.append(f"{DAGGER} {table.published_note}")
         notes.append("Published rows: bold the best, underlined the second best of a section and backbone.")
+    if any(mean is not None for row in table.published for mean in row.axis_means):
+        notes.append(f"{COMPUTED}: computed here as the mean of the axis's printed numbers; the source prints none.")
     for row in table.published:
         notes += _mean_words(table, row)
     if imported:

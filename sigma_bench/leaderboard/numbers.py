@@ -6,6 +6,7 @@ from sigma_bench.records.published import is_printed_in_percent
 MISSING = "–"
 DAGGER = "†"
 DOUBLE_DAGGER = "‡"
+COMPUTED = "*"
 MINUS = "\u2212"
 
 
@@ -33,3 +34,8 @@ def interval(cell: Cell, metric: str = "top1") -> str:
 def seeds(cell: Cell, metric: str = "top1") -> str:
     """Spread over seeds, ``±0.8, n=3``; empty for one seed."""
     return "" if cell.seed_std is None else f"±{number(cell.seed_std, metric)}, n={cell.num_seeds}"
+
+
+def repeats(cell: Cell, metric: str = "top1") -> str:
+    """Spread over a protocol's own repetitions, ``±0.3 repeats``; empty where it has none."""
+    return "" if cell.repeat_std is None else f"±{number(cell.repeat_std, metric)} repeats"

@@ -69,6 +69,10 @@ def _row(
         cells=cells,
         values=tuple(None if score is None else score.value for score in found),
         marks=(None,) * len(found),
+        axis_means=tuple(
+            _mean([score for score, column in zip(found, board.columns, strict=True) if column.group == axis])
+            for axis in board.axes
+        ),
         mean=None if mean is None else mean.value,
         mean_mark=None,
         recomputed_mean=_mean(found) if board.mean else None,
@@ -78,7 +82,7 @@ def _row(
 
 
 def _mean(scores: list[PublishedScore | None]) -> float | None:
-    """SEVERE's rule: the mean over all columns, an error e counted as 1 - e; None for an incomplete row."""
+    """SEVERE's rule: the mean over columns, an error e counted as 1 - e; None where one is missing."""
     values = [None if s is None else s.value if s.higher_is_better else 1 - s.value for s in scores]
     known = [value for value in values if value is not None]
     return statistics.fmean(known) if len(known) == len(scores) else None

@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from sigma_bench.leaderboard.numbers import number, percent
+from sigma_bench.leaderboard.rerun import rerun_command
 from sigma_bench.records.record import Interval, Record, Score, Selection
 
 
@@ -33,7 +34,7 @@ def record_view(path: Path, record: Record, texts: Texts) -> dict[str, Any]:
     """What JSON can hold of a record; every text is a place in ``texts``.
 
     Keys: ``title``; ``facts`` as (term, words); ``tables`` with ``caption``, ``head`` and ``rows`` of cells;
-    ``command``; ``protocol``.
+    ``command``, which makes it again (``MODEL``: the checkpoint, ``ROOT``: the data); ``protocol``.
     """
     protocol = record.task.protocol.model_dump(mode="json", exclude={"summary"})
     tables = [_scores(record), _splits(record), *map(_selection, record.selections)]
@@ -48,7 +49,7 @@ def record_view(path: Path, record: Record, texts: Texts) -> dict[str, Any]:
             }
             for caption, head, rows in tables
         ],
-        "command": texts.place(shlex.join(record.provenance.command)),
+        "command": texts.place(rerun_command(record) or shlex.join(record.provenance.command)),
         "protocol": texts.place(json.dumps(protocol, indent=1, ensure_ascii=False)),
     }
 
@@ -66,14 +67,15 @@ def _facts(path: Path, record: Record) -> tuple[tuple[str, str], ...]:
         ("Task fingerprint", record.fingerprint),
         ("Seeds", f"evaluation {record.seed}, pretraining {_or_none(model.pretraining_seed)}"),
         ("Model", f"{model.family}, {model.num_frames} frames of {model.image_size} px"),
-        ("Checkpoint", model.checkpoint_sha256),
-        ("World", record.data.world),
+        ("Checkpoint (MODEL below)", model.checkpoint_sha256),
+        ("World (ROOT below)", record.data.world),
         ("Reference values", ", ".join(f"{name} {percent(value)} %" for name, value in record.controls.items())),
         ("Code", f"sigma-bench {provenance.sigma_bench}, commit {_or_none(provenance.commit)}{state}"),
         ("Versions", ", ".join(f"{package} {version}" for package, version in provenance.versions.items())),
         ("Hardware", f"{provenance.hardware}; {provenance.num_processes} process(es)"),
         ("Started", provenance.started_utc),
         ("Wall time", ", ".join(f"{phase} {value:g} s" for phase, value in provenance.seconds.items())),
+        ("Command recorded", shlex.join(provenance.command)),
         ("Record file", _in_store(path)),
         ("Predictions", record.predictions.file),
     )

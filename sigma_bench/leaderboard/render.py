@@ -1,31 +1,105 @@
 """Renderers for reading: a board as a terminal table and as Markdown."""
 
 import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import accumulate, groupby
 
 from rich import box
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from sigma_bench.leaderboard.board_table import BoardTable
-from sigma_bench.leaderboard.grid import Entry, Grid, grid
+from sigma_bench.leaderboard.grid import Entry, Grid, Line, grid
 
+_LEAST_LABEL = 14
+"""A longer model name is folded before a column is put into another table."""
+_UNBOUNDED = 100_000
 _STYLES = {"best": "bold", "second": "underline", None: ""}
 
 
-def terminal_table(table: BoardTable) -> Table:
-    """A rich table that fits into 100 columns; its caption holds the footnotes."""
-    laid_out = grid(table)
+def terminal_table(table: BoardTable) -> "TerminalBoard":
+    """A board to print with rich, in as many tables as it takes."""
+    return TerminalBoard(grid(table))
+
+
+@dataclass(frozen=True)
+class TerminalBoard:
+    """A board as one table or, where the terminal is too narrow, as several below each other; no number is cut.
+
+    Groups of columns stay together as far as they fit; every table begins with the models, only the first has what
+    describes them.  The notes follow.
+    """
+
+    grid: Grid
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        unbounded = options.update(max_width=_UNBOUNDED)
+
+        def fits(part: Grid) -> bool:
+            narrow = _table(part, longest_label=_LEAST_LABEL)
+            return Measurement.get(console, unbounded, narrow).maximum <= options.max_width
+
+        for part in _parts(self.grid, fits):
+            yield _table(part, longest_label=_longest_label(part))
+            yield Text("")
+        yield Text("\n".join(self.grid.notes), style="table.caption")
+
+
+def _parts(whole: Grid, fits: Callable[[Grid], bool]) -> list[Grid]:
+    """A grid as few grids that fit; a group that is too wide by itself is parted too."""
+    ends = list(accumulate(width for _, width in whole.groups))
+    parts: list[list[int]] = [[]]
+
+    def fit(columns: list[int]) -> bool:
+        return fits(_part(whole, columns, is_first=len(parts) == 1))
+
+    for end, (_, width) in zip(ends, whole.groups, strict=True):
+        group = list(range(end - width, end))
+        if parts[-1] and not fit(parts[-1] + group):
+            parts.append([])
+        for column in group:
+            if parts[-1] and not fit([*parts[-1], column]):
+                parts.append([])
+            parts[-1].append(column)
+    return [_part(whole, columns, is_first=number == 0) for number, columns in enumerate(parts)]
+
+
+def _part(whole: Grid, columns: list[int], *, is_first: bool) -> Grid:
+    """Some columns of a grid, under their headers."""
+    headings = [heading for heading, width in whole.groups for _ in range(width)]
+    groups = groupby(headings[column] for column in columns)
+
+    def part(line: Line) -> Line:
+        about, coverage = (line.about, line.coverage) if is_first else ((), "")
+        return replace(line, about=about, coverage=coverage, entries=tuple(line.entries[i] for i in columns))
+
+    return replace(
+        whole,
+        title=whole.title if is_first else f"{whole.title}, continued",
+        about=whole.about if is_first else (),
+        groups=tuple((heading, len(list(same))) for heading, same in groups),
+        labels=tuple(whole.labels[column] for column in columns),
+        sections=tuple(replace(section, lines=tuple(map(part, section.lines))) for section in whole.sections),
+    )
+
+
+def _longest_label(shown: Grid) -> int:
+    labels = (len(line.label) for section in shown.sections for line in section.lines)
+    return max(_LEAST_LABEL, *labels, 0)
+
+
+def _table(laid_out: Grid, longest_label: int) -> Table:
     shown = Table(
         title=Text(laid_out.title),
-        caption=Text("\n".join(laid_out.notes)),
-        caption_justify="left",
         box=box.HORIZONTALS,
         padding=0,
         pad_edge=False,
         show_edge=False,
     )
-    longest = max((len(line.label) for section in laid_out.sections for line in section.lines), default=0)
-    shown.add_column("Model", overflow="fold", min_width=14, max_width=max(14, longest))
+    shown.add_column("Model", overflow="fold", min_width=_LEAST_LABEL, max_width=longest_label)
     for heading in laid_out.about:
         shown.add_column(Text(heading))
     for heading in _terminal_headings(laid_out):
@@ -79,7 +153,7 @@ def _terminal_headings(laid_out: Grid) -> list[str]:
 
 
 def _terminal_entry(entry: Entry) -> Text:
-    small = [entry.interval.strip("[]").replace(", ", "–"), *entry.spread.split(", ")]
+    small = [entry.interval.strip("[]").replace(", ", "–"), *entry.spread.replace(", ±", "\n±").split("\n")]
     below = "".join(f"\n{words}" for words in small if words)
     return Text.assemble((entry.text, _STYLES[entry.mark]), (below, "dim"))
 

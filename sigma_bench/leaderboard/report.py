@@ -140,7 +140,7 @@ def _board_view(table: BoardTable) -> BoardView:
             lower_is_better=column is not None and not is_higher_better(column),
         )
         for (heading, first), label, column in zip(
-            spans, laid_out.labels, (*table.columns, None)[: len(laid_out.labels)], strict=True
+            spans, laid_out.labels, (*table.columns, *[None] * (len(spans) - len(table.columns))), strict=True
         )
     ]
     is_small = sum(bool(row.num_covered) for row in table.rows) <= MOST_DRAWN

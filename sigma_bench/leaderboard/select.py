@@ -19,7 +19,8 @@ LONG_COLUMNS = (
     *("model", "family", "num_parameters", "feature_width", "pretraining_data", "pretraining_epochs"),
     *("pretraining_seed", "checkpoint", "seed"),
     *("task", "dataset", "asks", "protocol", "fingerprint", "metric", "higher_is_better"),
-    *("value", "low", "high", "level", "num_units", "world", "num_expected", "num_found", "num_scored", "num_failed"),
+    *("value", "low", "high", "level", "spread", "num_units", "world"),
+    *("num_expected", "num_found", "num_scored", "num_failed"),
     *("manifest", "controls", "record_id", "path", "started_utc"),
 )
 """``value``, ``low`` and ``high`` are fractions; the counts are samples of the scored split; ``controls`` is a dict."""
@@ -106,6 +107,7 @@ def _rows(path: Path, record: Record) -> list[dict[str, Any]]:
             "low": score.interval.low,
             "high": score.interval.high,
             "level": score.interval.level,
+            "spread": score.spread,
             "num_units": score.interval.num_units,
         }
         for score in record.scores

@@ -16,6 +16,7 @@ Shapes: S samples, U units, R replicates, X numbers per sample.
 """
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -25,7 +26,7 @@ from scipy import special
 SampleIndex = NDArray[np.intp]
 Method = Literal["bootstrap", "centred_bootstrap", "percentile"]
 _BLOCK = 2_000_000
-"""Drawn units that are held in memory at once."""
+"""Counts of drawn units that are multiplied at once."""
 
 
 def bootstrap_interval(
@@ -71,14 +72,24 @@ def interval_ends(
     Raises:
         ValueError: a level outside (0, 1).
     """
+    tail = lower_tail(num_units, level, method)
+    low, high = np.quantile(value_R, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def lower_tail(num_units: int, level: float, method: Method = "bootstrap") -> float:
+    """Which quantile of the replicates is the lower end of an interval; the upper end is as far from the other side.
+
+    Raises:
+        ValueError: a level outside (0, 1).
+    """
     if not 0 < level < 1:
         raise ValueError(f"the level of an interval lies strictly between 0 and 1, got {level}")
     tail = (1 - level) / 2
-    if method != "percentile":
-        student = special.stdtrit(num_units - 1, tail)  # quantile of the t distribution
-        tail = float(special.ndtr(np.sqrt(num_units / (num_units - 1)) * student))
-    low, high = np.quantile(value_R, [tail, 1 - tail])
-    return float(low), float(high)
+    if method == "percentile":
+        return tail
+    student = special.stdtrit(num_units - 1, tail)  # quantile of the t distribution
+    return float(special.ndtr(np.sqrt(num_units / (num_units - 1)) * student))
 
 
 class Resampling:
@@ -117,27 +128,35 @@ class Resampling:
         np.add.at(sum_UX, self.unit_S, value)
         size_U = np.bincount(self.unit_S, minlength=self.num_units).astype(np.float64)
         blocks = []
-        for drawn_RU in self._drawn_units(max(1, _BLOCK // self.num_units)):
-            times_RU = np.stack([np.bincount(drawn_U, minlength=self.num_units) for drawn_U in drawn_RU]) * 1.0
+        at_once = max(1, _BLOCK // self.num_units)
+        for start in range(0, self.replicates, at_once):
+            times_RU = self._times[start : start + at_once] * 1.0
             size_R = times_RU @ size_U
             blocks.append(times_RU @ sum_UX / size_R.reshape(-1, *(1,) * (value.ndim - 1)))
         return np.concatenate(blocks)
 
-    def _drawn_units(self, at_once: int) -> Iterator[NDArray[np.intp]]:
-        """Units drawn with replacement, as many as there are, for a few replicates at a time."""
+    @cached_property
+    def _times(self) -> NDArray[np.unsignedinteger]:
+        """How often each unit was drawn; kept, since a table asks for the means of many models."""
+        times_RU = np.empty((self.replicates, self.num_units), np.min_scalar_type(self.num_units))
+        for times_U, drawn_U in zip(times_RU, self._drawn_units(), strict=True):
+            times_U[:] = np.bincount(drawn_U, minlength=self.num_units)
+        return times_RU
+
+    def _drawn_units(self) -> Iterator[NDArray[np.intp]]:
+        """Units drawn with replacement, as many as there are, one replicate at a time."""
         bits = self._generator()
         bits.state = self._state
         rng = np.random.Generator(bits)
-        for start in range(0, self.replicates, at_once):
-            rows = range(start, min(start + at_once, self.replicates))
-            yield np.stack([rng.integers(self.num_units, size=self.num_units) for _ in rows])
+        for _ in range(self.replicates):
+            yield rng.integers(self.num_units, size=self.num_units)
 
     def _sample_indices(self) -> Iterator[SampleIndex]:
         """Sample indices of each resample: every drawn unit with all of its samples."""
         by_unit_S = np.argsort(self.unit_S, kind="stable")
         size_U = np.bincount(self.unit_S, minlength=self.num_units)
         start_U = np.cumsum(size_U) - size_U
-        for (drawn_U,) in self._drawn_units(1):
+        for drawn_U in self._drawn_units():
             drawn_size_U = size_U[drawn_U]
             written_U = np.cumsum(drawn_size_U) - drawn_size_U
             jump = np.repeat(start_U[drawn_U] - written_U, drawn_size_U)

@@ -19,7 +19,7 @@ Shapes: S samples (or clips, or objects), K best classes, L classes, G labels, R
 """
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,15 +50,12 @@ class Metric(NamedTuple):
     """The same number of every repetition, where ``statistic`` is their mean."""
 
 
-def _of_two(score: Callable[[NDArray[Any], NDArray[Any]], float], *, higher_is_better: bool = True) -> Metric:
+def _of_two(score: Callable[[NDArray[Any], NDArray[Any]], float], **more: Any) -> Metric:
     """A score of true and predicted labels."""
-    return Metric(
-        lambda stored, index: score(stored["truth"][index], stored["predicted"][index]),
-        higher_is_better=higher_is_better,
-    )
+    return Metric(lambda stored, index: score(stored["truth"][index], stored["predicted"][index]), **more)
 
 
-def _of_columns(name: str, score: Callable[[NDArray[Any], NDArray[Any]], float]) -> Metric:
+def _of_columns(name: str, score: Callable[[NDArray[Any], NDArray[Any]], float], **more: Any) -> Metric:
     """The mean of a score of ``truth`` and each column of another array."""
 
     def values(stored: Arrays, index: SampleIndex) -> NDArray[np.float64]:
@@ -67,7 +64,13 @@ def _of_columns(name: str, score: Callable[[NDArray[Any], NDArray[Any]], float])
     return Metric(
         lambda stored, index: float(values(stored, index).mean()),
         of_repetition=lambda stored: values(stored, np.arange(len(stored["truth"]))),
+        **more,
     )
+
+
+def _share_of_columns(name: str) -> Metric:
+    """The mean of the top-1 accuracies of an array's columns."""
+    return _of_columns(name, top1, of_sample=lambda stored: (stored[name] == stored["truth"][:, None]).mean(1))
 
 
 def _mean_of(of_sample: Callable[[Arrays], NDArray[Any]], *, higher_is_better: bool = True) -> Metric:
@@ -109,13 +112,17 @@ METRICS: dict[str, Metric] = {
     "top1_selected_on_test": _TOP1,
     "mean_class_accuracy_selected_on_test": _of_two(mean_class_accuracy),
     "map": Metric(mean_average_precision, prepare=lambda stored: rank(stored["truth"], stored["score"])),
-    "counting_error": _of_two(counting_error, higher_is_better=False),
-    "off_by_one": _of_two(off_by_one),
-    "hungarian_accuracy": _of_columns("matched", top1),
+    "counting_error": _of_two(
+        counting_error,
+        higher_is_better=False,
+        of_sample=lambda stored: np.abs(stored["predicted"] - stored["truth"]) / stored["truth"],
+    ),
+    "off_by_one": _of_two(off_by_one, of_sample=lambda stored: np.abs(stored["predicted"] - stored["truth"]) <= 1),
+    "hungarian_accuracy": _share_of_columns("matched"),
     "nmi": _of_columns("cluster", nmi),
     "ari": _of_columns("cluster", ari),
-    "purity": _of_columns("majority", top1),
-    "overclustering_accuracy": _of_columns("overcluster_majority", top1),
+    "purity": _share_of_columns("majority"),
+    "overclustering_accuracy": _share_of_columns("overcluster_majority"),
     "miou": Metric(
         lambda stored, index: float(_miou_of_draws(stored, index).mean()),
         of_sample=lambda stored: stored.get("miou"),
@@ -134,6 +141,39 @@ METRICS: dict[str, Metric] = {
 def score_all(protocol: BaseProtocol, stored: Arrays, seed: int) -> tuple[Score, ...]:
     """Every metric of a protocol on its stored predictions, each with its interval."""
     return tuple(score(name, protocol, stored, seed) for name in protocol.metrics)
+
+
+def arrays_read(protocol: BaseProtocol, stored: Arrays) -> dict[str, NDArray[Any]]:
+    """The part of stored predictions that scores and comparisons are computed from: ids, groups, what a metric reads.
+
+    Maps, masks and curves, which are there to be looked at, are most of the bytes and not among it.
+    """
+    watched = _Watched(stored)
+    for name in protocol.metrics:
+        metric = METRICS[name]
+        metric.statistic(metric.prepare(watched), np.arange(len(stored["groups"])))
+        metric.of_sample(watched)
+        if metric.of_repetition:
+            metric.of_repetition(watched)
+    return {name: array for name, array in stored.items() if name in {"ids", "groups", *watched.names}}
+
+
+class _Watched(Mapping[str, NDArray[Any]]):
+    """Arrays that remember which of them were asked for."""
+
+    def __init__(self, stored: Arrays) -> None:
+        self._stored = stored
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        self.names.add(name)
+        return self._stored[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stored)
+
+    def __len__(self) -> int:
+        return len(self._stored)
 
 
 def units_of(protocol: BaseProtocol, stored: Arrays) -> NDArray[Any]:

@@ -4,6 +4,10 @@ Layout below the root::
 
     records/<model>/<dataset>/<task>/<id>.json
     predictions/<sha256>.npz
+    predictions/<sha256>.reduced.npz
+
+Reduced predictions hold what the scores are computed from and nothing to look at; they stand in for those of the same
+name where a folder of records has to be small.  What they hold is checked against the scores, not by a digest.
 
 The id is the start of the digest of the record's content, so a file that was changed by hand is found when it is read.
 """
@@ -16,6 +20,8 @@ import os
 import re
 import tempfile
 import uuid
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -102,8 +108,29 @@ class Store:
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != reference.sha256:
             raise ValueError(f"{path}: the predictions are not those the record was computed from")
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+        return _arrays(content)
+
+    def add_reduced(self, reference: PredictionsRef, arrays: Mapping[str, np.ndarray]) -> Path:
+        """Store a part of predictions in their place."""
+        path = self.root / reduced_file(reference)
+        write_atomically(path, _npz(arrays))
+        return path
+
+    def find_predictions(self, reference: PredictionsRef) -> tuple[dict[str, np.ndarray], bool] | None:
+        """Predictions and whether they are reduced; None where there are neither.
+
+        Raises:
+            ValueError: predictions that are not those the record was computed from.
+        """
+        path = self.root / reduced_file(reference)
+        if (self.root / reference.file).is_file():
+            return self.load_predictions(reference), False
+        if not path.is_file():
+            return None
+        try:
+            return _arrays(path.read_bytes()), True
+        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+            raise ValueError(f"{path}: not a file of predictions ({error}); keep the records again") from error
 
     def add(self, record: Record) -> Path:
         """Store a record under the hash of its content; records are never overwritten or changed."""
@@ -156,6 +183,16 @@ def read_record(path: Path) -> Record:
     if name != path.stem:
         raise ValueError(f"{path}: the record was changed after it was written (its content is that of {name}.json)")
     return record
+
+
+def reduced_file(reference: PredictionsRef) -> str:
+    """Where reduced predictions are stored."""
+    return reference.file.removesuffix(".npz") + ".reduced.npz"
+
+
+def _arrays(content: bytes) -> dict[str, np.ndarray]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
 
 
 def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:

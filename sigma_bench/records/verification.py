@@ -13,7 +13,7 @@ import numpy as np
 
 from sigma_bench.records.record import Record, Score
 from sigma_bench.records.scoring import METRICS, Arrays, score
-from sigma_bench.records.store import Store, read_record
+from sigma_bench.records.store import Store, read_record, reduced_file
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
 
 _TOLERANCE = 1e-9
@@ -71,13 +71,15 @@ def _of_record(store: Store, path: Path, record: Record) -> list[str]:
 
 def _of_scores(store: Store, record: Record) -> tuple[list[str], int, list[str]]:
     """Problems, the number of scores that agree with their predictions, and what could not be computed."""
-    if not (store.root / record.predictions.file).is_file():
-        return [], 0, [f"its predictions ({record.predictions.file}) are not here, so no score was computed again"]
     try:
-        stored = store.load_predictions(record.predictions)
+        found = store.find_predictions(record.predictions)
     except ValueError as error:
         return [str(error)], 0, []
-    wrong, missed, right = _of_samples(record, stored), [], 0
+    if found is None:
+        return [], 0, [f"its predictions ({record.predictions.file}) are not here, so no score was computed again"]
+    stored, is_reduced = found
+    wrong, right = _of_samples(record, stored), 0
+    missed = ["its predictions are reduced to what its scores need, so their digest was not compared"] * is_reduced
     for said in record.scores:
         if said.metric not in METRICS:
             missed.append(f"this sigma-bench does not know the metric {said.metric}")
@@ -143,6 +145,7 @@ def _beyond(store: Store, records: list[Record]) -> list[str]:
         if digests:
             missed.append(f"{len(digests)} {words} digests: the {words}s themselves are not part of a store")
     known = {store.root / record.predictions.file for record in records}
+    known |= {store.root / reduced_file(record.predictions) for record in records}
     strangers = [path for path in sorted((store.root / "predictions").glob("*")) if path not in known]
     missed += [f"{path}: no record speaks of it" for path in strangers]
     halves = sorted((store.root / "records").rglob(".writing-*"))

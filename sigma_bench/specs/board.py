@@ -52,6 +52,8 @@ class MeanColumn(Spec):
     label: str
     published: PublishedColumn | None
     """The mean as printed; it is shown as such and checked against the printed numbers."""
+    axes: bool = False
+    """Before it, also the mean of each group of columns, where that is complete."""
 
 
 class Section(Spec):
@@ -89,6 +91,11 @@ class Board(Spec):
     mean: MeanColumn | None = None
     published: PublishedRows | None
     note: str
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Groups of columns whose means are shown."""
+        return tuple(dict.fromkeys(column.group for column in self.columns)) if self.mean and self.mean.axes else ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

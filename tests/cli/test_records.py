@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sigma_bench.cli.main import app_main
@@ -74,6 +75,35 @@ def test_committed_tables_are_checked_without_being_written(run: Run, folder: Pa
     add(Store(folder), predictions(0.5, seed=3), model="new")
     assert "mini.csv: not what the records" in run(*measured, "--check")[1]
     assert run("table", "mini", "--check")[0] == 2
+
+
+def test_kept_records_give_the_same_tables_and_verify(run: Run, folder: Path, tmp_path: Path) -> None:
+    """The records behind a committed table are committed too, with the part of their predictions that scores need."""
+    big = {"maps": np.random.default_rng(0).integers(0, 255, (60, 50, 50), np.uint8)}
+    add(Store(folder), predictions(0.8, seed=5) | big, model="with_maps")
+    tables, kept = tmp_path / "tables", tmp_path / "kept"
+    code, words = run("table", "mini", "--output", folder, "--tables", tables, "--records", kept)
+    assert code == 0 and "3 records in" in words
+    assert run("table", "mini", "--output", kept, "--tables", tables, "--check")[0] == 0
+    files = sorted((kept / "predictions").iterdir())
+    assert len(files) == 3 and max(path.stat().st_size for path in files) < 5_000
+    code, words = run("verify", kept)
+    assert code == 0 and "6 scores computed again" in words and "reduced to what its scores need" in words
+    assert run("export", tmp_path / "paper", "--output", kept, "--board", "mini")[0] == 0
+
+    with np.load(files[0]) as stored:
+        arrays = dict(stored)
+    np.savez_compressed(files[0], **(arrays | {"predicted": (arrays["predicted"] + 1) % 4}))
+    code, words = run("table", "mini", "--output", kept, "--tables", tables, "--check")
+    assert code == 2 and "when computed from their predictions" in words
+    assert run("verify", kept)[0] == 1
+    files[0].write_bytes(b"half a file")
+    assert "not a file of predictions" in run("verify", kept)[1]
+
+
+def test_records_are_kept_beside_written_tables_only(run: Run, folder: Path, tmp_path: Path) -> None:
+    code, words = run("table", "mini", "--output", folder, "--records", tmp_path / "kept")
+    assert code == 2 and "give --tables" in words
 
 
 def test_several_boards_are_one_page(run: Run, folder: Path) -> None:

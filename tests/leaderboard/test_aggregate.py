@@ -64,6 +64,25 @@ def cell(table: BoardTable, model: str, column: int = 0) -> Cell:
     return found
 
 
+TASKS = ("ucf101/knn", "ucf101/linear", "ssv2/knn")
+
+
+def tiny_severe() -> Board:
+    """An axis of two columns and an axis of one."""
+    columns = [
+        {"task": task, "metric": "top1", "label": task, "group": "Shift" if "ucf101" in task else "Error"}
+        for task in TASKS
+    ]
+    mean = {"label": "Mean", "published": None, "axes": True}
+    content = {"name": "b", "title": "B", "rows": (), "columns": columns, "mean": mean, "published": None, "note": ""}
+    return parse_spec(Board, content, where="test")
+
+
+def with_spread(record: Record, spread: float) -> Record:
+    score = record.scores[0].model_copy(update={"spread": spread})
+    return record.model_copy(update={"scores": (score, *record.scores[1:])})
+
+
 def test_one_seed_keeps_its_bootstrap_interval() -> None:
     record = make_record(value=0.7, low=0.62, high=0.77)
     found = cell(filled(record), "mini_sigma_mlp")
@@ -76,8 +95,29 @@ def test_seeds_pool_and_keep_two_uncertainties_apart() -> None:
     found = cell(filled(*records), "mini_sigma_mlp")
     assert found.value == pytest.approx(0.6)
     assert (found.low, found.high) == (pytest.approx(0.5), pytest.approx(0.8))
-    assert found.seed_std == pytest.approx(0.1)
+    assert found.seed_std == pytest.approx(0.1) and found.repeat_std is None
     assert found.num_seeds == 3 and found.seed_values == (0.5, 0.6, 0.7)
+
+
+def test_the_spread_over_a_protocols_repetitions_is_not_that_over_seeds() -> None:
+    records = [with_spread(make_record(value=0.5, seed=seed), spread) for seed, spread in enumerate((0.01, 0.03))]
+    found = cell(filled(*records), "mini_sigma_mlp")
+    assert (found.seed_std, found.repeat_std) == (0, pytest.approx(0.02))
+
+
+def test_axis_means_need_their_own_columns_only() -> None:
+    shown = tiny_severe()
+    records = [make_record("mini_a", task, value) for task, value in zip(TASKS, (0.8, 0.6, 0.3), strict=True)]
+    part = [make_record("mini_b", task, 0.5) for task in TASKS[:2]]
+    turned = records[2].scores[0].model_copy(update={"higher_is_better": False})
+    records[2] = records[2].model_copy(update={"scores": (turned, *records[2].scores[1:])})
+    filed = [(Path(f"{index}.json"), record) for index, record in enumerate((*records, *part))]
+    table = aggregate(shown, select(filed, shown))
+    assert table.axes == ("Shift", "Error")
+    assert [(row.axis_means, row.mean) for row in table.rows] == [
+        ((pytest.approx(0.7), pytest.approx(0.7)), pytest.approx(0.7)),
+        ((0.5, None), None),
+    ]
 
 
 def test_a_missing_cell_is_none_and_lowers_coverage() -> None:
@@ -128,7 +168,7 @@ def test_reference_values_and_counts() -> None:
         make_record(controls={"chance": 0.1}), make_record("mini_videomae", scored=98, failed_ids=("a", "b"))
     )
     (reference,) = table.references
-    assert (reference.name, reference.values) == ("chance", (0.1, None))
+    assert (reference.name, reference.values, reference.kind) == ("chance", (0.1, None), "floor")
     assert [(c.num_expected, c.num_scored, c.num_failed, c.models) for c in table.counts] == [
         (100, 100, 0, ("mini_sigma_mlp",)),
         (100, 98, 2, ("mini_videomae",)),

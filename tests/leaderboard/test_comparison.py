@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sigma_bench.leaderboard.comparison import Resampled, compare, mean_difference, resample
+from sigma_bench.leaderboard.comparison import Draws, Resampled, compare, mean_difference, resample, shared_ranks
 from sigma_bench.leaderboard.fill import fill, predictions_of
 from sigma_bench.metrics.uncertainty import Resampling
+from sigma_bench.records.scoring import METRICS
 from sigma_bench.records.store import Store
 from sigma_bench.specs.board import Board, BoardColumn, MeanColumn
 from tests.factories import make_record
@@ -145,10 +146,46 @@ def test_what_cannot_be_compared_is_said(store: Store) -> None:
 
 def test_a_metric_that_is_no_mean_is_computed_on_every_resample(store: Store) -> None:
     _, record = add(store, predictions(0.7))
-    found = resample([record], "mean_class_accuracy", predictions_of(store))
+    found = resample([record], "mean_class_accuracy", predictions_of(store), Draws())
     assert found is not None and found.of_sample is None
     assert found.value == record.scores[1].value
     assert found.value_R.std() > 0
+
+
+@pytest.mark.parametrize("metric", ["counting_error", "hungarian_accuracy", "off_by_one", "purity", "top1"])
+def test_a_mean_over_samples_is_what_the_metric_says_on_every_resample(store: Store, metric: str) -> None:
+    truth = np.arange(60) % 4 + 1
+    drawn_SR = np.random.default_rng(2).integers(1, 5, (60, 3))
+    arrays = predictions(0.7) | {"truth": truth, "predicted": drawn_SR[:, 0], "matched": drawn_SR, "majority": drawn_SR}
+    records = [add(store, arrays, pretraining_seed=0)[1]]
+    records.append(add(store, arrays | {"predicted": drawn_SR[:, 1]}, pretraining_seed=1)[1])
+    load, draws = predictions_of(store), Draws()
+    found = resample(records, metric, load, draws)
+    assert found is not None and found.of_sample is not None
+    plain = [
+        draws.of(record, stored).values(lambda index, stored=stored: METRICS[metric].statistic(stored, index))
+        for record in records
+        if (stored := load(record)) is not None
+    ]
+    np.testing.assert_allclose(found.value_R, np.mean(plain, axis=0), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("num_replicates", [40, 41, 200])
+def test_ranks_are_those_of_asking_about_every_pair(num_replicates: int) -> None:
+    """Means of two tasks, an error among them, in steps of a tenth, so that ends of intervals often are zero."""
+    rng = np.random.default_rng(num_replicates)
+    level_NC = rng.integers(0, 4, (30, 2)) / 10
+    models = [
+        [
+            resampled(np.round(level + 0.1 * rng.standard_normal(num_replicates), 1), level, 12, higher_is_better=up)
+            for level, up in zip(levels, (True, False), strict=True)
+        ]
+        for levels in level_NC
+    ]
+    models.append(models[0])
+    asked = [1 + sum(mean_difference(other, own).low > 1e-12 for other in models if other is not own) for own in models]
+    assert shared_ranks(models) == asked
+    assert 2 < len(set(asked)) < len(models)
 
 
 def board(*tasks: str, mean: bool = False) -> Board:

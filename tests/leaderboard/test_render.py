@@ -74,6 +74,20 @@ def test_several_seeds_show_their_spread_and_say_what_it_is() -> None:
     assert any("± is the standard deviation over seeds" in note for note in footnotes(table))
 
 
+def test_a_protocols_own_spread_stands_apart_from_that_over_seeds() -> None:
+    board = tiny_board()
+    records = [(str(seed), make_record(value=value, seed=seed)) for seed, value in enumerate((0.5, 0.7))]
+    spread = [
+        (path, r.model_copy(update={"scores": tuple(s.model_copy(update={"spread": 0.012}) for s in r.scores)}))
+        for path, r in records
+    ]
+    table = aggregate(board, select(spread, board))
+    assert "**60.0** [55.0, 65.0] ±14.1, n=2, ±1.2 repeats |" in markdown(table)
+    assert any(note.startswith("± repeats: the standard deviation over a protocol's own") for note in footnotes(table))
+    (row,) = csv.DictReader(io.StringIO(csv_text(table)))
+    assert (float(row["seed_std"]), float(row["repeat_std"])) == (pytest.approx(0.141421, abs=1e-6), 0.012)
+
+
 def test_counts_name_the_models_where_they_differ() -> None:
     board = tiny_board()
     partial = make_record("mini_videomae", scored=98, failed_ids=("a", "b"))
@@ -95,6 +109,25 @@ def test_terminal_table_is_readable_in_100_columns() -> None:
     for words in ("UCF101", "motion", "over-", "73.8", "68.8–78.8", "73.8†", "chance", "8/8", "7/8", "not separable"):
         assert words in text
     assert "…" not in text and "mini_videomae " in text
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_narrow_terminal_gets_several_tables_and_no_number_is_cut(width: int) -> None:
+    text = mini_text(width)
+    assert max(map(len, text.splitlines())) <= width and "…" not in text
+    tables = text.split("Mini world")[1:]
+    assert len(tables) == 2
+    assert all(table.startswith(", continued") for table in tables[1:])
+    for table in tables:
+        assert table.index("Model") < table.index("mini_videomae") < table.index("chance")
+    words = text.split()
+    board = mini_board()
+    shown = aggregate(board, select(mini_records(), board), published())
+    for row in shown.rows:
+        for cell in row.cells:
+            if cell is not None:
+                assert f"{100 * cell.value:.1f}" in words and f"{100 * cell.low:.1f}–{100 * cell.high:.1f}" in words
+    assert "73.8†" in words and text.count("8/8") == 2 and text.count("7/8") == 1
 
 
 def test_terminal_table_takes_labels_literally() -> None:

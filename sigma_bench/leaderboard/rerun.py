@@ -1,0 +1,104 @@
+"""The command that makes a record again, derived from the record: the recorded one may be a script nobody has.
+
+What the record's protocol has otherwise than the catalogue's is set key by key, and the result must have the record's
+fingerprint.  ``MODEL`` stands for the checkpoint and ``ROOT`` for the data, which a record knows by digest only.
+"""
+
+import json
+import shlex
+from functools import lru_cache
+from typing import Any
+
+from sigma_bench.records.record import Record
+from sigma_bench.specs.catalogue import load_task, resolve, resolve_with_card
+from sigma_bench.specs.fingerprint import task_fingerprint
+from sigma_bench.specs.strict import read_scalar
+from sigma_bench.specs.task import ResolvedTask, Task
+
+_CONTROLS = {"random_init": "random:RECIPE", "image_statistics": "statistics:RECIPE"}
+
+
+def rerun_command(record: Record) -> str | None:
+    """``sigma-bench evaluate MODEL --task ...``; None where the catalogue cannot give the record's task any more."""
+    settings = _settings(record.task.model_dump_json(), record.fingerprint, record.data.world)
+    if settings is None:
+        return None
+    model = _CONTROLS.get(record.model.model, "MODEL")
+    if record.data.world == "user":
+        where = ["--csv", "FILE", "--protocol", record.task.protocol.protocol, "--folds", record.task.folds]
+    else:
+        where = ["--task", record.task.task, "--data", "ROOT"]
+    return shlex.join(["sigma-bench", "evaluate", model, *where, "--seed", str(record.seed), *settings])
+
+
+@lru_cache(maxsize=1024)
+def _settings(task_json: str, fingerprint: str, world: str) -> tuple[str, ...] | None:
+    """``--set`` and its values; None where no settings lead to the fingerprint."""
+    own = ResolvedTask.model_validate_json(task_json)
+    try:
+        task = _as_user_files(own) if world == "user" else load_task(own.task)
+        named = _resolved(task, own, world, {})
+        overrides = _differences(_protocol(named), _protocol(own))
+        again = _resolved(task, own, world, overrides)
+    except ValueError:
+        return None
+    if task_fingerprint(again) != fingerprint:
+        return None
+    return tuple(word for setting in _flat(overrides) for word in ("--set", setting))
+
+
+def _resolved(task: Task, own: ResolvedTask, world: str, overrides: dict[str, Any]) -> ResolvedTask:
+    return resolve_with_card(task, own.dataset, overrides) if world == "user" else resolve(task, overrides)
+
+
+def _as_user_files(own: ResolvedTask) -> Task:
+    return Task(
+        task=own.task,
+        dataset=own.dataset.dataset,
+        protocol=own.protocol.protocol,
+        asks=own.asks,
+        folds=own.folds,
+        overrides={},
+        note="files of the user",
+    )
+
+
+def _protocol(task: ResolvedTask) -> dict[str, Any]:
+    return task.protocol.model_dump(mode="json", exclude={"summary"})
+
+
+def _differences(named: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Keys to set, nested; mappings are compared key by key where overrides are merged so."""
+    found: dict[str, Any] = {key: None for key in named if key not in own}
+    for key, value in own.items():
+        before = named.get(key)
+        if isinstance(value, dict) and isinstance(before, dict) and value.get("sampler") == before.get("sampler"):
+            if inner := _differences(before, value):
+                found[key] = inner
+        elif key not in named or value != before:
+            found[key] = value
+    return found
+
+
+def _flat(overrides: dict[str, Any], before: str = "") -> list[str]:
+    """``a.b=c`` for every key; what is replaced as a whole is written as one value."""
+    words = []
+    for key, value in overrides.items():
+        if isinstance(value, dict) and "sampler" not in value:
+            words += _flat(value, f"{before}{key}.")
+        else:
+            words.append(f"{before}{key}={_scalar(value)}")
+    return words
+
+
+def _scalar(value: Any) -> str:
+    """A value as the command line reads it."""
+    is_plain = isinstance(value, str) and _reads_as_itself(value)
+    return value if is_plain else json.dumps(value)
+
+
+def _reads_as_itself(text: str) -> bool:
+    try:
+        return bool(read_scalar(text) == text)
+    except ValueError:
+        return False

@@ -1,0 +1,69 @@
+"""The command to make a record again: what it sets leads to the record's own fingerprint, or there is none."""
+
+import shlex
+
+import pytest
+
+from sigma_bench.cli.evaluate import _overrides
+from sigma_bench.leaderboard.rerun import rerun_command
+from sigma_bench.records.record import Record
+from sigma_bench.specs.catalogue import load_task, resolve
+from sigma_bench.specs.fingerprint import task_fingerprint
+from tests.factories import make_record
+
+
+def record_of(task: str, *settings: str, model: str = "mini_sigma_mlp") -> Record:
+    resolved = resolve(load_task(task), _overrides(list(settings)))
+    plain = make_record(model, "ucf101/knn", seed=3)
+    return plain.model_copy(update={"task": resolved, "fingerprint": task_fingerprint(resolved)})
+
+
+@pytest.mark.parametrize("task", ["ssv2/knn", "ssv2/knn+reversal", "davis2017/clustering", "ssv2/finetune_mini"])
+def test_a_task_of_the_catalogue_needs_no_settings(task: str) -> None:
+    expected = f"sigma-bench evaluate MODEL --task {task} --data ROOT --seed 3"
+    assert rerun_command(record_of(task)) == expected
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("neighbours=5",),
+        ("clip.sampling.stride_frames=2", "temperature=0.00001"),
+        ("clip.sampling={sampler: uniform}",),
+        ("metrics=[top1]", "uncertainty.unit=sample"),
+    ],
+)
+def test_settings_read_by_the_command_line_give_the_same_fingerprint(settings: tuple[str, ...]) -> None:
+    record = record_of("ucf101/knn", *settings)
+    words = shlex.split(rerun_command(record) or "")
+    found = [words[place + 1] for place, word in enumerate(words) if word == "--set"]
+    assert len(found) == len(settings)
+    again = resolve(load_task("ucf101/knn"), _overrides(found))
+    assert task_fingerprint(again) == record.fingerprint != task_fingerprint(resolve(load_task("ucf101/knn")))
+
+
+def test_controls_are_named_as_the_command_line_names_them() -> None:
+    assert "evaluate random:RECIPE --task" in (rerun_command(record_of("ssv2/knn", model="random_init")) or "")
+
+
+def test_a_task_that_is_gone_or_another_one_has_no_command() -> None:
+    record = record_of("ssv2/knn")
+    gone = record.task.model_copy(update={"task": "ssv2/never_was"})
+    assert rerun_command(record.model_copy(update={"task": gone})) is None
+    assert rerun_command(record.model_copy(update={"fingerprint": "0" * 16})) is None
+
+
+def test_a_users_files_are_asked_for_by_file() -> None:
+    record = record_of("ucf101/knn", "neighbours=5")
+    mine = record.task.model_copy(
+        update={"task": "mine/knn", "dataset": record.task.dataset.model_copy(update={"dataset": "mine"})}
+    )
+    own = record.model_copy(
+        update={
+            "task": mine,
+            "fingerprint": task_fingerprint(mine),
+            "data": record.data.model_copy(update={"world": "user"}),
+        }
+    )
+    expected = "sigma-bench evaluate MODEL --csv FILE --protocol knn@1 --folds official --seed 3 --set neighbours=5"
+    assert rerun_command(own) == expected

@@ -106,14 +106,13 @@
 
   for (const button of all("tr.more button"))
     button.addEventListener("click", () => {
-      const next = button.closest("tr").previousElementSibling;
+      const last = button.closest("tr").previousElementSibling;
       showAllRows();
-      find("button", next.nextElementSibling)?.focus();
+      find("button", last.nextElementSibling)?.focus();
       filterRows();
     });
 
   // ---- sorting: within each section, so that measured and published numbers never mix ------------------------------
-
   function compare(column, descending) {
     const sign = descending ? -1 : 1;
     return (first, second) => {

@@ -17,6 +17,7 @@ from sigma_bench.cli import (
     doctor,
     evaluate,
     export,
+    gallery,
     import_numbers,
     models,
     pretrain,
@@ -42,6 +43,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("table")(table.table)
 app.command("compare")(compare.compare)
 app.command("curves")(curves.curves)
+app.command("gallery")(gallery.gallery)
 app.command("verify")(verify_records.verify)
 app.command("import")(import_numbers.import_numbers)
 app.command("export")(export.export)

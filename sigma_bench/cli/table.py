@@ -58,6 +58,7 @@ def show_boards(names: list[str], output: Path, *, world: Path | None) -> None:
     from sigma_bench.leaderboard.confusion import confusion_pictures
     from sigma_bench.leaderboard.figures import training_curves
     from sigma_bench.leaderboard.fill import fill, predictions_of
+    from sigma_bench.leaderboard.picture_folder import FOLDER, load_pictures
     from sigma_bench.leaderboard.report import render_report
     from sigma_bench.records.store import Store, write_atomically
     from sigma_bench.specs.board import load_board
@@ -74,7 +75,11 @@ def show_boards(names: list[str], output: Path, *, world: Path | None) -> None:
     curves, overlays = training_histories(output), _overlays(output, world)
     title = f"sigma-bench: {boards[0].title}" if len(boards) == 1 else "sigma-bench"
     confusions = confusion_pictures(results, records, predictions_of(store))
-    pictures = {"Segmentation examples": overlays, "Confusion matrices": confusions}
+    pictures = {
+        "Segmentation examples": overlays,
+        **load_pictures(output / FOLDER),
+        "Confusion matrices": confusions,
+    }
     shown = {heading: found for heading, found in pictures.items() if found}
     files["report.html"] = render_report(results, records, curves=curves, pictures=shown, title=title, subtitle="")
     if curves:

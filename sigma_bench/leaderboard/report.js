@@ -94,9 +94,25 @@
   }
   addEventListener("hashchange", openLinked);
 
-  // ---- sorting: within each section, so that measured and published numbers never mix ------------------------------
-  const position = new Map(all("tr[data-origin]").map((row, i) => [row, i]));
+  // ---- rows beyond the first of a section: laid out when somebody asks for them, sorts, or filters -----------------
+  const numWaiting = (body) => all("tr.more template", body).reduce((sum, { content }) => sum + content.childElementCount, 0);
+  let position;
 
+  function showAllRows() {
+    if (position) return;
+    for (const more of all("tr.more")) more.replaceWith(find("template", more).content);
+    position = new Map(all("tr[data-origin]").map((row, i) => [row, i]));
+  }
+
+  for (const button of all("tr.more button"))
+    button.addEventListener("click", () => {
+      const last = button.closest("tr").previousElementSibling;
+      showAllRows();
+      find("button", last.nextElementSibling)?.focus();
+      filterRows();
+    });
+
+  // ---- sorting: within each section, so that measured and published numbers never mix ------------------------------
   function compare(column, descending) {
     const sign = descending ? -1 : 1;
     return (first, second) => {
@@ -111,6 +127,7 @@
   }
 
   function sortRows(board, order) {
+    showAllRows();
     for (const body of all("tbody", board)) {
       const rows = all("tr[data-origin]", body).sort(order);
       const [last, others] = [true, false].map((at) => rows.filter((row) => (row.dataset.origin === "reference") === at));
@@ -144,6 +161,7 @@
     const model = find("#model").value.trim().toLowerCase();
     const board = find("#board")?.value ?? "";
     const origins = new Set(all("input[name=origin]:checked").map((box) => box.value));
+    if (model !== "" || find("input[name=origin]:not(:checked)")) showAllRows();
     const isHidden = ({ origin, label }) => {
       const filed = ["reference", "difference"].includes(origin) ? "measured" : origin;
       return !origins.has(filed) || (origin !== "reference" && !label.toLowerCase().includes(model));
@@ -156,7 +174,7 @@
         for (const row of rows) row.hidden = isHidden(row.dataset);
         const models = rows.filter((row) => row.dataset.origin !== "reference");
         body.hidden = rows.every((row) => row.hidden);
-        total += models.length;
+        total += models.length + numWaiting(body);
         shown += section.hidden ? 0 : models.filter((row) => !row.hidden).length;
       }
     }
@@ -166,7 +184,7 @@
   filters.addEventListener("input", filterRows);
   filters.addEventListener("submit", (event) => event.preventDefault());
   filters.addEventListener("reset", () => {
-    for (const board of all("table.scores")) unsort(board);
+    if (position) for (const board of all("table.scores")) unsort(board);
     setTimeout(filterRows);
   });
 

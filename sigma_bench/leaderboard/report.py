@@ -1,9 +1,9 @@
 """The page: boards, figures and records in one self-contained HTML file.
 
 Nothing is fetched, and the page's own policy forbids it: style, script and pictures are part of the file.  Every number
-opens the record it comes from in a dialog that ``report.js`` fills from JSON when it is asked to, so that a page of
-thousands of records loads at once.  This module prepares text, ``report.html.j2`` lays it out, ``report.css`` dresses
-it.
+opens the record it comes from in a dialog that ``report.js`` fills from JSON when it is asked to, and of a section
+only the first rows are laid out before somebody wants the others, so that a page of thousands of records loads at once.
+This module prepares text, ``report.html.j2`` lays it out, ``report.css`` dresses it.
 """
 
 import base64
@@ -20,7 +20,7 @@ from markupsafe import Markup
 from sigma_bench.leaderboard.axes_figure import axes_dots, has_axes
 from sigma_bench.leaderboard.board_table import BoardTable, Column
 from sigma_bench.leaderboard.figures import score_dots, training_curves
-from sigma_bench.leaderboard.grid import Entry, Grid, Line, grid, is_higher_better
+from sigma_bench.leaderboard.grid import Entry, Grid, Line, Section, grid, is_higher_better
 from sigma_bench.leaderboard.notes import level_words
 from sigma_bench.leaderboard.numbers import MISSING
 from sigma_bench.leaderboard.record_view import Texts, record_view
@@ -30,6 +30,8 @@ from sigma_bench.records.record import Record
 _HERE = Path(__file__).resolve().parent
 MOST_DRAWN = 40
 """Models in one dot plot; a larger one cannot be read."""
+FIRST_ROWS = 100
+"""Of a section, laid out at once: what a browser spends on a page must not grow with the records."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ def render_report(
         galleries=[*_curves(curves), *(_photos(heading, shown) for heading, shown in pictures.items())],
         data=_data({name: known[name] for name in cited}),
         aria=_aria,
+        folded=_folded,
+        first_rows=FIRST_ROWS,
         missing=MISSING,
         style=Markup(style),
         style_digest=_digest(style),
@@ -206,6 +210,13 @@ def _data(records: Mapping[str, tuple[Path, Record]]) -> Markup:
     views: dict[str, Any] = {name: record_view(path, record, texts) for name, (path, record) in records.items()}
     content = {"records": views, "texts": texts.list}
     return htmlsafe_json_dumps(content, ensure_ascii=False, separators=(",", ":"))
+
+
+def _folded(section: Section) -> tuple[list[Line], list[Line], list[Line]]:
+    """Lines to lay out at once, those that wait in a template, and the reference lines that close the section."""
+    lines = [line for line in section.lines if not line.is_reference]
+    last = [line for line in section.lines if line.is_reference]
+    return lines[:FIRST_ROWS], lines[FIRST_ROWS:], last
 
 
 def _aria(entry: Entry, line: Line, header: Header) -> str:

@@ -9,11 +9,11 @@ import pytest
 
 from sigma_bench.leaderboard.aggregate import aggregate
 from sigma_bench.leaderboard.fill import fill_published
-from sigma_bench.leaderboard.report import render_report
+from sigma_bench.leaderboard.report import FIRST_ROWS, render_report
 from sigma_bench.leaderboard.select import record_id, select
 from sigma_bench.specs.board import load_board
 from tests.factories import make_record
-from tests.leaderboard.samples import mini_board, mini_records, published
+from tests.leaderboard.samples import mini_board, mini_records, published, tiny_board
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install -e '.[dev]'")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -47,6 +47,16 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     boards = [table, fill_published(load_board("severe"))]
     file = tmp_path_factory.mktemp("page") / "report.html"
     file.write_text(render_report(boards, records, curves={}, pictures={}, title="Boards", subtitle=""))
+    return file.as_uri()
+
+
+def many(folder: Path, num_models: int) -> str:
+    """Address of a page of so many models, of which the last is the best."""
+    values = [(f"model_{index}", 0.1 + 0.8 * index / num_models) for index in range(num_models)]
+    records = [(Path(f"{name}.json"), make_record(name, "ucf101/knn", value)) for name, value in values]
+    table = aggregate(tiny_board(), select(records, tiny_board()), published())
+    file = folder / f"{num_models}.html"
+    file.write_text(render_report([table], records, curves={}, pictures={}, title="Many", subtitle=""))
     return file.as_uri()
 
 
@@ -215,3 +225,36 @@ def test_tables_say_what_their_cells_are(page: "playwright.Page") -> None:
     assert page.locator(".scroll:not([tabindex='0'][aria-label])").count() == 0
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the scores"
+
+
+def test_what_a_browser_lays_out_does_not_grow_with_the_records(window: "playwright.Page", tmp_path: Path) -> None:
+    nodes = []
+    for num_models in (FIRST_ROWS + 5, FIRST_ROWS + 40):
+        window.goto(many(tmp_path, num_models))
+        nodes.append(window.locator("*").count())
+        assert window.get_by_role("status").inner_text() == f"{FIRST_ROWS + 1} of {num_models + 2} rows"
+    assert nodes[0] == nodes[1]
+
+
+def test_rows_that_wait_are_found_sorted_and_shown(window: "playwright.Page", tmp_path: Path) -> None:
+    num_models = FIRST_ROWS + 5
+    address, best = many(tmp_path, num_models), f"model_{num_models - 1}"
+    window.goto(address)
+    window.get_by_role("button", name="Show 6 more rows").click()
+    assert (
+        window.evaluate("document.activeElement.closest('tr').dataset.label") == models(window, "measured")[FIRST_ROWS]
+    )
+    assert len(models(window, "measured")) == num_models + 1 and window.locator("tr.more").count() == 0
+    window.goto(address)
+    window.get_by_label("Model").fill("MODEL_3")
+    assert len(models(window, "measured")) == 11
+    window.get_by_role("button", name="Reset").click()
+    assert len(models(window, "measured")) == num_models + 1
+    window.goto(address)
+    for _ in range(2):
+        header(window, 1).get_by_role("button").click()
+    assert models(window, "measured")[0] == "model_0"
+    header(window, 1).get_by_role("button").click()
+    assert models(window, "measured")[0] == best
+    window.locator(f"tr[data-label={best}] .number").click()
+    assert window.get_by_role("dialog", name=f"{best}, ucf101/knn").is_visible()

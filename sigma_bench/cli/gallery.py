@@ -1,0 +1,54 @@
+"""``sigma-bench gallery``: pictures of what models learned, for the page and for papers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from sigma_bench.cli.console import out
+from sigma_bench.specs import catalogue
+
+
+def gallery(
+    model: list[str] = typer.Argument(..., help="Models, named as for 'evaluate'; prototypes need a SIGMA run."),
+    data: Path = typer.Option(..., help="Data root that holds the task's dataset."),
+    output: Path = typer.Option(Path("results/demo"), help="Folder of the records; pictures go to its figures/."),
+    task: str = typer.Option("ucf101/knn", help="kNN task: its dataset is shown, its protocol finds neighbours."),
+    picture: list[str] = typer.Option(
+        ["prototypes", "features", "neighbours"], help="Which pictures; repeat the option for several."
+    ),
+    teacher: str = typer.Option(None, help="Model in the place of the teacher that a SIGMA-DINO recipe names."),
+    seed: int = typer.Option(0, help="Draws the clips that are shown."),
+    device: str = typer.Option("cpu", help="cpu or cuda."),
+) -> None:
+    """Draw prototypes with their nearest tubes, feature maps over time, and nearest neighbours.
+
+    'sigma-bench table' puts them on its page.  Features that 'evaluate' has cached in the same folder are used again.
+    """
+    write_gallery(model, task, data, output, kinds=picture, teacher=teacher, seed=seed, device=device)
+
+
+def write_gallery(
+    names: Sequence[str],
+    task: str,
+    data: Path,
+    output: Path,
+    *,
+    kinds: Sequence[str],
+    teacher: str | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+) -> None:
+    """Draw pictures and name every file that was written."""
+    from sigma_bench.leaderboard.picture_folder import FOLDER, save_picture
+    from sigma_bench.protocols.features import FeatureCache
+    from sigma_bench.runs.gallery import draw_gallery
+
+    resolved, cache = catalogue.resolve(catalogue.load_task(task)), FeatureCache(output / "features")
+    drawn = draw_gallery(
+        names, resolved, data, cache, kinds=kinds, teacher=teacher, seed=seed, device=device, report=out.print
+    )
+    for picture in drawn:
+        path = output / FOLDER / f"{picture.stem}.png"
+        save_picture(path, picture.image, picture.heading, picture.caption)
+        out.print(f"{path}", soft_wrap=True, markup=False)

@@ -1,0 +1,132 @@
+"""Contact sheets: rows of small pictures with a label in front, words below, and marks that need no colour.
+
+The same input gives the same bytes.
+
+Shapes: H W pixels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from sigma_bench.leaderboard.figures import OKABE_ITO
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom, in pixels of the picture."""
+SAME, OTHER = OKABE_ITO[2], OKABE_ITO[1]
+"""Bluish green with a tick, vermillion with a cross."""
+FONT = ImageFont.load_default(13)
+LINE = 17
+GAP = 6
+GROUP_GAP = 20
+FRAME = 4
+MARK = 20
+"""Side of the square that a tick or cross stands in."""
+LABEL = 150
+"""Most that labels may take, pixels."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One picture, uint8 (H, W, 3)."""
+
+    picture_HW3: np.ndarray
+    words: tuple[str, ...] = ()
+    """Below it, each on up to two lines; what is too long is cut."""
+    boxes: tuple[Box, ...] = ()
+    """Outlined parts."""
+    is_same: bool | None = None
+    """Framed and ticked, or framed and crossed out; neither where None."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Pictures beside each other."""
+
+    label: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    is_smooth: bool = True
+    """Whether pictures are enlarged smoothly; False keeps every value a square of its own."""
+
+
+def sheet(rows: Sequence[Row], *, height: int, heads: Sequence[str] = (), gaps: Sequence[int] = ()) -> Image.Image:
+    """The sheet; all rows have equally many pictures of one shape per row.
+
+    Args:
+        height: of every picture, pixels.
+        heads: words above the columns; an empty one leaves its place to the one before.
+        gaps: columns that a wider gap follows.
+
+    Raises:
+        ValueError: no picture, or rows of different lengths.
+    """
+    if not rows or not rows[0].cells or len({len(row.cells) for row in rows}) > 1:
+        raise ValueError(f"a sheet needs rows of equally many pictures, got {[len(row.cells) for row in rows]}")
+    shape = rows[0].cells[0].picture_HW3.shape
+    width = round(height * shape[1] / shape[0])
+    labels = [[line for words in row.label for line in _wrapped(words, LABEL)] for row in rows]
+    label = 3 * GAP + max((int(FONT.getlength(line)) for lines in labels for line in lines), default=0)
+    steps = [width + (GROUP_GAP if column in gaps else GAP) for column in range(len(rows[0].cells))]
+    lefts = [label + offset for offset in accumulate(steps, initial=0)]
+    head = LINE + GAP if any(heads) else GAP
+    tall = [height + GAP + LINE * max(len(_lines(cell, width)) for cell in row.cells) for row in rows]
+    tops = [head + offset for offset in accumulate(tall, initial=0)]
+    image = Image.new("RGB", (lefts[-1], tops[-1]), "white")
+    pen = ImageDraw.Draw(image)
+    for left, words in zip(lefts, heads, strict=False):
+        pen.text((left, GAP // 2), words, "black", FONT)
+    for row, lines, top in zip(rows, labels, tops, strict=False):
+        for number, line in enumerate(lines):
+            pen.text((GAP, top + (height - LINE * len(lines)) / 2 + number * LINE), line, "black", FONT)
+        for cell, left in zip(row.cells, lefts, strict=False):
+            _draw(pen, image, cell, (left, top, width, height), is_smooth=row.is_smooth)
+    return image
+
+
+def _draw(
+    pen: ImageDraw.ImageDraw, image: Image.Image, cell: Cell, place: tuple[int, int, int, int], *, is_smooth: bool
+) -> None:
+    left, top, width, height = place
+    how = Image.Resampling.BICUBIC if is_smooth else Image.Resampling.NEAREST
+    image.paste(Image.fromarray(cell.picture_HW3).resize((width, height), how), (left, top))
+    scale = height / cell.picture_HW3.shape[0]
+    for box in cell.boxes:
+        x0, y0, x1, y1 = (scale * side for side in box)
+        pen.rectangle((left + x0 - 2, top + y0 - 2, left + x1 + 1, top + y1 + 1), outline="black")
+        pen.rectangle((left + x0 - 1, top + y0 - 1, left + x1, top + y1), outline="white")
+    if cell.is_same is not None:
+        pen.rectangle((left, top, left + width - 1, top + height - 1), outline=SAME if cell.is_same else OTHER, width=4)
+        _mark(pen, left, top, is_same=cell.is_same)
+    for number, line in enumerate(_lines(cell, width)):
+        pen.text((left, top + height + 1 + number * LINE), line, "black", FONT)
+
+
+def _mark(pen: ImageDraw.ImageDraw, left: int, top: int, *, is_same: bool) -> None:
+    """A white tick or cross in the corner: what the colour of the frame says, in form."""
+    pen.rectangle((left, top, left + MARK, top + MARK), fill=SAME if is_same else OTHER)
+    lines = [((4, 10), (8, 15), (16, 5))] if is_same else [((5, 5), (15, 15)), ((5, 15), (15, 5))]
+    for line in lines:
+        pen.line([(left + x, top + y) for x, y in line], fill="white", width=3, joint="curve")
+
+
+def _lines(cell: Cell, width: int) -> list[str]:
+    return [line for words in cell.words for line in _wrapped(words, width)]
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """One line, or two: as many words as fit, and the rest."""
+    words = text.split(" ")
+    fitting = [end for end in range(1, len(words) + 1) if FONT.getlength(" ".join(words[:end])) <= width]
+    end = max(fitting, default=1)
+    return [_cut(" ".join(part), width) for part in (words[:end], words[end:]) if part]
+
+
+def _cut(line: str, width: int) -> str:
+    if FONT.getlength(line) <= width:
+        return line
+    while line and FONT.getlength(line + "..") > width:
+        line = line[:-1]
+    return line + ".."

@@ -135,7 +135,7 @@ def test_sorting_by_keyboard_puts_the_smallest_error_first(page: "playwright.Pag
 def test_filters_by_board_model_and_origin(page: "playwright.Page") -> None:
     status = page.get_by_role("status")
     assert status.inner_text() == "15 of 15 rows"
-    page.get_by_label("Model").fill("videoMAE")
+    page.get_by_label("Model", exact=True).fill("videoMAE")
     assert models(page, "measured") == ["mini_videomae"] and models(page, "published", board=2) == ["VideoMAE"]
     assert status.inner_text() == "3 of 15 rows"
     page.get_by_label("published").uncheck()
@@ -246,7 +246,7 @@ def test_rows_that_wait_are_found_sorted_and_shown(window: "playwright.Page", tm
     )
     assert len(models(window, "measured")) == num_models + 1 and window.locator("tr.more").count() == 0
     window.goto(address)
-    window.get_by_label("Model").fill("MODEL_3")
+    window.get_by_label("Model", exact=True).fill("MODEL_3")
     assert len(models(window, "measured")) == 11
     window.get_by_role("button", name="Reset").click()
     assert len(models(window, "measured")) == num_models + 1

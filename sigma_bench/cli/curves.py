@@ -18,9 +18,9 @@ def curves(
 ) -> None:
     """Print accuracy under every variant of a suite's tasks, and write it as Markdown, CSV and a figure."""
     spec = load_suite(suite)
-    figure = FIGURES.get(spec.variants or "")
-    if figure is None:
+    if spec.variants not in FIGURES:
         raise ValueError(f"the suite '{suite}' has no variants to draw; see 'sigma-bench tasks'")
+    drawn_by = FIGURES[spec.variants]
     from sigma_bench.cli.table import stored_records
     from sigma_bench.leaderboard import curve_figures
     from sigma_bench.leaderboard.curves import csv_text, markdown, with_tasks
@@ -34,7 +34,7 @@ def curves(
         suite = f"{suite}-{task[0].partition('/')[0]}"
     found = curves_of(spec, Store(output), records)
     text = markdown(found)
-    draw = getattr(curve_figures, figure)
+    draw = getattr(curve_figures, drawn_by)
     files = {f"{suite}.md": text.encode(), f"{suite}.csv": csv_text(found).encode()}
     for kind in ("svg", "png"):
         files[f"figures/{suite}.{kind}"] = saved(lambda: draw(found), kind)

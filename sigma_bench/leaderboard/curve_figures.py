@@ -152,12 +152,13 @@ def _draw(panel: Axes, lines: Mapping[str, Sequence[tuple[float, Point]]]) -> No
         panel.axhline(100 * chance, color=_GREY, ls=(0, (1, 1)), lw=1)
         panel.annotate(
             "chance",
-            (0, 100 * chance),
-            (2, 2),
+            (1, 100 * chance),
+            (0, 2),
             textcoords="offset points",
+            xycoords=("axes fraction", "data"),
+            ha="right",
             fontsize=6,
             color=_GREY,
-            xycoords=("axes fraction", "data"),
         )
     top = 108 * max(point.cell.high for point in points)
     panel.set_ylim(0, top)
@@ -175,13 +176,15 @@ def _name(panel: Axes, ends: Mapping[str, tuple[float, float, str]], least: floa
 
 
 def spread(value: Sequence[float], least: float) -> list[float]:
-    """Places for rising values, at least so far apart, none below half of that, as a whole near where they were."""
-    places: list[float] = []
-    for each in value:
-        places.append(max(each, places[-1] + least if places else least / 2))
-    excess = sum(place - each for place, each in zip(places, value, strict=True)) / max(len(value), 1)
-    shift = min(excess, places[0] - least / 2) if places else 0.0
-    return [place - shift for place in places]
+    """Places for rising values, at least so far apart, each moved as little as its neighbours allow; none near 0."""
+    places = list(value)
+    for _ in range(200):
+        for lower in range(len(places) - 1):
+            push = max(0.0, least - (places[lower + 1] - places[lower])) / 2
+            places[lower] -= push
+            places[lower + 1] += push
+        places[:1] = [max(place, least / 2) for place in places[:1]]
+    return places
 
 
 def _frame(panel: Axes) -> None:

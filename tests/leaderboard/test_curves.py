@@ -99,8 +99,8 @@ def test_a_panel_per_condition(tmp_path: Path) -> None:
 
 def test_names_at_the_ends_of_lines_keep_apart_and_stay_near() -> None:
     assert spread([10.0, 50.0], 5.0) == [10.0, 50.0]
-    assert spread([50.0, 50.0, 50.0], 4.0) == [46.0, 50.0, 54.0]
-    assert spread([0.0, 1.0], 4.0) == [2.0, 6.0]  # nothing below the panel
+    assert spread([10.0, 50.0, 50.0, 50.0], 4.0) == pytest.approx([10.0, 46.0, 50.0, 54.0])
+    assert spread([0.0, 1.0], 4.0) == pytest.approx([2.0, 6.0])  # nothing below the panel
 
 
 def test_own_tasks_take_the_place_of_a_suites(tmp_path: Path) -> None:

@@ -1,0 +1,76 @@
+"""A user's own videos along SEVERE's axes: a task file with few samples per class, and variants, on a CSV."""
+
+from pathlib import Path
+
+import pytest
+
+from sigma_bench.cli.evaluate import _own_files
+from sigma_bench.data.manifest import Manifest
+from sigma_bench.protocols.job import runner
+from sigma_bench.specs.catalogue import load_task, resolve
+from sigma_bench.specs.finetune import FinetuneProtocol
+from sigma_bench.specs.fingerprint import task_fingerprint
+from sigma_bench.specs.frozen import KnnProtocol
+
+TASK = """
+task: diving48/finetune_few
+dataset: diving48
+protocol: finetune_mini@1
+asks: motion
+folds: official
+overrides: {train_per_class: 5}
+note: "five dives of every class"
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """A CSV of 3 classes with 12 videos that teach and 4 that are asked, and a task file."""
+    lines = [
+        f"{split}{number}_{name}.mp4,{name},{split}"
+        for split, each in (("train", 12), ("test", 4))
+        for name in ("twist", "pike", "tuck")
+        for number in range(each)
+    ]
+    (tmp_path / "diving48.csv").write_text("\n".join(["path,label,split", *lines]))
+    (tmp_path / "few.yaml").write_text(TASK)
+    return tmp_path / "diving48.csv", tmp_path / "few.yaml"
+
+
+def test_a_task_file_trains_on_few_of_a_users_videos(files: tuple[Path, Path], tmp_path: Path) -> None:
+    csv, task_file = files
+    (tmp_path / "sizes.yaml").write_text(
+        "variants: sizes\nsummary: two sizes\noverrides:\n  2-per-class: {train_per_class: 2}\n"
+        "  8-per-class: {train_per_class: 8}\n"
+    )
+    jobs = _own_files(csv, None, [str(task_file)], ["knn@1"], str(tmp_path / "sizes.yaml"), "official", {})
+    assert [task.task for task, _ in jobs] == [
+        *("diving48/finetune_few", "diving48/finetune_few+2-per-class", "diving48/finetune_few+8-per-class")
+    ]
+    taught = []
+    for task, manifest in jobs:
+        assert isinstance(task.protocol, FinetuneProtocol) and isinstance(manifest, Manifest)
+        train, test = runner(task).splits(manifest, task)
+        taught.append({sample.id for sample in train.samples})
+        assert len(test.samples) == 12
+    assert [len(ids) for ids in taught] == [15, 6, 24]
+    assert taught[1] < taught[0] < taught[2]  # a larger set holds the smaller ones
+    assert len({task_fingerprint(task) for task, _ in jobs}) == 3
+
+
+def test_own_files_are_asked_under_every_condition(files: tuple[Path, Path]) -> None:
+    jobs = _own_files(files[0], None, [], ["knn@1"], "conditions", "official", {})
+    assert len(jobs) == 37
+    last = jobs[-1][0]
+    assert last.task == "diving48/knn+occlusion-5" and isinstance(last.protocol, KnnProtocol)
+    assert last.protocol.test_condition is not None
+
+
+def test_a_task_file_of_other_data_is_refused(files: tuple[Path, Path]) -> None:
+    with pytest.raises(ValueError, match="its dataset is 'ssv2', but your files are 'diving48'"):
+        _own_files(files[0], None, ["ssv2/knn"], [], None, "official", {})
+
+
+@pytest.mark.parametrize("name", ["hmdb51/linear+10-per-class", "ucf101_1k/finetune_mini+10-per-class"])
+def test_a_number_of_samples_goes_with_frozen_and_with_trained_tasks(name: str) -> None:
+    assert resolve(load_task(name)).protocol.train_per_class == 10  # type: ignore[union-attr]

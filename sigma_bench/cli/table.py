@@ -39,6 +39,7 @@ def table(
     filled = [] if published_only else _filled(names, output)
     if records is not None:
         _keep(filled, output, records)
+        filled = _filled(names, records)  # the tables name records, and those kept have names of their own
     results = [_published(name) for name in names] if published_only else [one.table for one in filled]
     stale = []
     for name, result in zip(names, results, strict=True):

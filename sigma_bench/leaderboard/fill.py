@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ from sigma_bench.leaderboard.select import record_id, select
 from sigma_bench.records.published import PublishedScore, load_published, read_published
 from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import Arrays, arrays_read
-from sigma_bench.records.store import Store, write_atomically
+from sigma_bench.records.store import Store
 from sigma_bench.specs.board import Board
 
 IMPORTED = "imported"
@@ -76,17 +76,22 @@ def predictions_of(store: Store) -> Load:
 def keep_records(boards: Sequence[Filled], store: Store, folder: Path) -> int:
     """Copy the records behind boards, their predictions reduced to what the boards are computed from.
 
-    The folder is a store that gives the same tables; the number of its records is returned.
+    The folder is a store that gives the same tables; the number of its records is returned.  Of folders in the commands
+    that made them only the last name is kept: where something lies on one machine is nobody else's business.
 
     Raises:
         ValueError: predictions that are missing or not those of their record, or a file that cannot be written.
     """
     kept = Store(folder)
     chosen = {path: record for filled in boards for path, record in filled.records}
-    for path, record in chosen.items():
+    for record in chosen.values():
         stored = store.load_predictions(record.predictions)
         kept.add_reduced(record.predictions, arrays_read(record.task.protocol, stored))
-        write_atomically(folder / path.relative_to(store.root), path.read_bytes())
+        words = tuple(
+            PurePath(word).name if PurePath(word).is_absolute() else word for word in record.provenance.command
+        )
+        provenance = record.provenance.model_copy(update={"command": words})
+        kept.add(record.model_copy(update={"provenance": provenance}))
     return len(chosen)
 
 

@@ -77,6 +77,16 @@ def test_committed_tables_are_checked_without_being_written(run: Run, folder: Pa
     assert run("table", "mini", "--check")[0] == 2
 
 
+def test_kept_records_do_not_tell_the_folders_of_a_machine(run: Run, folder: Path, tmp_path: Path) -> None:
+    store, kept = Store(folder), tmp_path / "kept"
+    (path, record), *_ = store.records()
+    provenance = record.provenance.model_copy(update={"command": ("sigma-bench", "demo", "--output", "/home/me/runs")})
+    path.unlink()
+    store.add(record.model_copy(update={"provenance": provenance}))
+    run("table", "mini", "--output", folder, "--tables", tmp_path / "tables", "--records", kept)
+    assert ("sigma-bench", "demo", "--output", "runs") in {one.provenance.command for _, one in Store(kept).records()}
+
+
 def test_kept_records_give_the_same_tables_and_verify(run: Run, folder: Path, tmp_path: Path) -> None:
     """The records behind a committed table are committed too, with the part of their predictions that scores need."""
     big = {"maps": np.random.default_rng(0).integers(0, 255, (60, 50, 50), np.uint8)}

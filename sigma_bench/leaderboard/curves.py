@@ -166,14 +166,21 @@ def _point(model: str, cell: Cell, records: list[Record]) -> Point:
     )
 
 
+def _weights(point: Point, by_id: Mapping[str, Record]) -> set[str]:
+    return {by_id[name].model.checkpoint_sha256 for name in point.cell.record_ids}
+
+
 def _gaps(points: list[Point], by_id: Mapping[str, Record], load: Load) -> dict[tuple[str, str, str], Difference]:
-    """Clean less disturbed, with an interval by paired bootstrap, where both are there with their predictions."""
+    """Clean less disturbed, with an interval by paired bootstrap, where both are there with their predictions.
+
+    Both must come from the same checkpoints: otherwise the difference would be partly one of seeds.
+    """
     gaps, draws = {}, Draws()
     plain = {(point.task, point.model): point for point in points if point.condition is None and not point.variant}
     for point in points:
         key = point.task, point.model
         kind = _gap_kind(point.condition)
-        if kind is None or key not in plain:
+        if kind is None or key not in plain or _weights(point, by_id) != _weights(plain[key], by_id):
             continue
         pair = [
             resample([by_id[name] for name in side.cell.record_ids], side.metric, load, draws)

@@ -183,9 +183,10 @@
 
   filters.addEventListener("input", filterRows);
   filters.addEventListener("submit", (event) => event.preventDefault());
-  filters.addEventListener("reset", () => {
+  find("#clear").addEventListener("click", () => {
+    filters.reset();
     if (position) for (const board of all("table.scores")) unsort(board);
-    setTimeout(filterRows);
+    filterRows();
   });
 
   // ---- light and dark: the system's choice until the reader makes one ----------------------------------------------

@@ -53,6 +53,8 @@ class Curves:
     suite: str
     points: tuple[Point, ...]
     gaps: Mapping[tuple[str, str, str], Difference]
+    notes: tuple[str, ...]
+    """Which checkpoints were left out."""
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -69,7 +71,7 @@ class Curves:
 
 
 def curves(suite: Suite, store: Store, records: Iterable[tuple[Path, Record]]) -> Curves:
-    """What a store holds of a suite with variants.
+    """What a store holds of a suite with variants; a curve is of the same checkpoints at all of its points.
 
     Raises:
         ValueError: nothing at all, or as ``fill`` does.
@@ -77,6 +79,7 @@ def curves(suite: Suite, store: Store, records: Iterable[tuple[Path, Record]]) -
     filed = list(records)
     if not {record.task.task for _, record in filed} & set(suite.tasks):
         raise ValueError(f"{store.root}: no record of the suite '{suite.suite}'; evaluate it first")
+    filed, notes = _of_same_checkpoints(suite, filed)
     table = fill(_board(suite, filed), store, filed).table
     by_id = {record_id(record): record for _, record in filed}
     points = [
@@ -85,7 +88,8 @@ def curves(suite: Suite, store: Store, records: Iterable[tuple[Path, Record]]) -
         for cell in row.cells
         if cell is not None
     ]
-    return Curves(suite=suite.suite, points=tuple(points), gaps=_gaps(points, by_id, predictions_of(store)))
+    gaps = _gaps(points, by_id, predictions_of(store))
+    return Curves(suite=suite.suite, points=tuple(points), gaps=gaps, notes=notes)
 
 
 def with_tasks(suite: Suite, tasks: Sequence[str], records: Iterable[tuple[Path, Record]]) -> Suite:
@@ -108,7 +112,8 @@ def with_tasks(suite: Suite, tasks: Sequence[str], records: Iterable[tuple[Path,
 
 def markdown(found: Curves) -> str:
     """A table per task: clean clips by the number of labels, conditions as means over five severities, and the gap."""
-    return "\n".join(line for task in found.tasks for line in (*_table(found, task), ""))
+    tables = [line for task in found.tasks for line in (*_table(found, task), "")]
+    return "\n".join((*tables, *(f"- {note}." for note in found.notes)))
 
 
 def _table(found: Curves, task: str) -> list[str]:
@@ -122,7 +127,9 @@ def _table(found: Curves, task: str) -> list[str]:
     lines.append(_line(["---", *["---:"] * (len(columns) + len(gap))]))
     for model, points in by_model.items():
         cells = [_cell([p for p in points if _column(p, is_robustness) == column]) for column in columns]
-        lines.append(_line([model, *cells, *(_gap_words(found.gaps.get((task, model, kind))) for kind in kinds)]))
+        num_seeds = points[0].cell.num_seeds
+        name = model if num_seeds == 1 else f"{model}, n={num_seeds}"
+        lines.append(_line([name, *cells, *(_gap_words(found.gaps.get((task, model, kind))) for kind in kinds)]))
     return lines
 
 
@@ -136,6 +143,43 @@ def csv_text(found: Curves) -> str:
         about = (point.task, point.variant, point.model, point.metric, point.num_taught)
         writer.writerow((*about, cell.value, cell.low, cell.high, cell.num_seeds, cell.seed_std))
     return stream.getvalue()
+
+
+def _of_same_checkpoints(
+    suite: Suite, filed: list[tuple[Path, Record]]
+) -> tuple[list[tuple[Path, Record]], tuple[str, ...]]:
+    """Records of the suite, of each model's checkpoints with the most points of a task, and notes on the others.
+
+    Otherwise a step of the curve could be one from one set of seeds to another.
+    """
+    measured: dict[tuple[str, str], dict[str, set[str]]] = {}
+    for _, record in filed:
+        if record.task.task in suite.tasks:
+            checkpoints = measured.setdefault(_curve(record), {})
+            checkpoints.setdefault(record.model.checkpoint_sha256, set()).add(record.task.task)
+    kept, notes = {}, []
+    for (task, model), checkpoints in measured.items():
+        most = max(map(len, checkpoints.values()))
+        kept[task, model] = {name for name, tasks in checkpoints.items() if len(tasks) == most}
+        if len(kept[task, model]) < len(checkpoints):
+            used = f"{len(kept[task, model])} of {len(checkpoints)} checkpoints"
+            notes.append(
+                f"{model} on {task}: {used}, those measured at the most points ({most} of {_num_points(suite, task)})"
+            )
+    same = [
+        (path, record)
+        for path, record in filed
+        if record.task.task in suite.tasks and record.model.checkpoint_sha256 in kept[_curve(record)]
+    ]
+    return same, tuple(notes)
+
+
+def _curve(record: Record) -> tuple[str, str]:
+    return record.task.task.partition("+")[0], record.model.model
+
+
+def _num_points(suite: Suite, task: str) -> int:
+    return sum(name.partition("+")[0] == task for name in suite.tasks)
 
 
 def _board(suite: Suite, records: list[tuple[Path, Record]]) -> Board:

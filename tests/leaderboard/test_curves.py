@@ -20,7 +20,9 @@ from tests.records.filled import OVERRIDES
 NUM = 60
 
 
-def filed(store: Store, task: str, num_right: int, *, taught: int = 200, **overrides: Any) -> None:
+def filed(
+    store: Store, task: str, num_right: int, *, taught: int = 200, checkpoint: str | None = None, **overrides: Any
+) -> None:
     """A record of a task (with its variant) in which the first so many of 60 are right."""
     truth = np.arange(NUM) % 4
     arrays: Mapping[str, np.ndarray] = {
@@ -33,7 +35,9 @@ def filed(store: Store, task: str, num_right: int, *, taught: int = 200, **overr
     resolved = plain.task.model_copy(update={"task": task})
     train = plain.data.splits["train"].model_copy(update={"found": taught})
     data = plain.data.model_copy(update={"splits": {**plain.data.splits, "train": train}})
+    model = plain.model.model_copy(update={} if checkpoint is None else {"checkpoint_sha256": checkpoint})
     changed = {
+        "model": model,
         "task": resolved,
         "fingerprint": task_fingerprint(resolved),
         "data": data,
@@ -65,6 +69,17 @@ def test_a_mean_over_severities_wants_all_five(tmp_path: Path) -> None:
     found = robustness(Store(tmp_path), left_out=("blur-5", "reversal"))
     assert "| m | 90.0 | – |" in markdown(found)
     assert found.gaps == {}
+
+
+def test_a_curve_is_of_the_same_checkpoints_at_all_of_its_points(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    robustness(store)
+    filed(store, "ssv2/knn", 6, checkpoint="f" * 64)  # a second seed, of clean clips only: 50 % were both pooled
+    found = curves(load_suite("robustness"), store, store.records())
+    assert "| m | 90.0 | 30.0 | 40.0 |" in markdown(found)
+    assert found.notes == ("m on ssv2/knn: 1 of 2 checkpoints, those measured at the most points (7 of 37)",)
+    filed(store, "ssv2/knn+reversal", 6, checkpoint="f" * 64, **load_variants("conditions").overrides["reversal"])
+    assert curves(load_suite("robustness"), store, store.records()).notes == found.notes
 
 
 def test_labels_are_counted_and_rise(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import typer
 from sigma_bench.cli.console import out
 from sigma_bench.cli.data import write_with_progress
 from sigma_bench.cli.evaluate import evaluate_with_progress
+from sigma_bench.cli.gallery import write_gallery
 from sigma_bench.cli.pretrain import pretrain_with_progress
 from sigma_bench.cli.table import show_boards
 from sigma_bench.specs import catalogue
@@ -17,6 +18,8 @@ CONTROLS = "mini_sigma_mlp"
 """The recipe whose geometry the controls have."""
 WORLD_SEED = 0
 BOARD = "mini"
+PICTURED = "ucf101/knn"
+"""The task whose clips are shown in pictures of what the models of the first seed learned."""
 CLIP_BYTES = VIDEO_BYTES = 2**30
 
 
@@ -29,7 +32,7 @@ def demo(
 ) -> None:
     """Write the mini world, pretrain DINO, SIGMA-DINO, SIGMA-MLP and VideoMAE, evaluate them beside controls.
 
-    Everything is kept: a second call recomputes nothing, a killed one continues.
+    Everything is kept: a killed call continues, and a second one only draws tables and pictures again.
     """
     from sigma_bench.data.clips import ClipMemory
     from sigma_bench.data.examples import DecodedVideos
@@ -49,8 +52,11 @@ def demo(
         for spec, folder in zip(recipes, folders, strict=True):
             pretrain_with_progress(spec, world, folder, seed=seed, options=RunOptions(decoded=decoded))
         statistics = [f"statistics:{CONTROLS}"] if seed == 0 else []
-        for name in (*map(str, folders), f"random:{CONTROLS}", *statistics):
+        trained = list(map(str, folders))
+        for name in (*trained, f"random:{CONTROLS}", *statistics):
             encoder = load_encoder(name, seed=seed)
             evaluate_with_progress(encoder, plan_tasks(encoder, jobs, output, cache, seed=0), output, cache, seed=0)
+        if seed == 0:
+            write_gallery(trained, PICTURED, world, output, kinds=["prototypes", "features"])
     show_boards([BOARD], output, world=world)
     out.print(f"report: {output / 'report.html'}")

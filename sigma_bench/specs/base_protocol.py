@@ -11,8 +11,8 @@ Failure = Literal["fail", "count_as_wrong"]
 class Uncertainty(Spec):
     """Percentile bootstrap over test units; ``group`` resamples source videos, people or sequences.
 
-    ``centred_bootstrap`` shifts the interval by the bootstrap's own bias, for metrics of pairs of samples, which a
-    sample that was drawn twice flatters.
+    ``centred_bootstrap`` shifts the interval by the bootstrap's own bias, for metrics of pairs or rankings of samples,
+    which a sample that was drawn twice flatters.
     """
 
     method: Literal["bootstrap", "centred_bootstrap"]

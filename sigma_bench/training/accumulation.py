@@ -1,6 +1,8 @@
 """The gradients of one batch, whole or in pieces, on one process or many."""
 
 from contextlib import AbstractContextManager, nullcontext
+from inspect import signature
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,12 @@ from sigma_bench.data.examples import Example
 from sigma_bench.sigma.step import StepOutput
 from sigma_bench.training.distribution import World
 from sigma_bench.training.methods import Method
+
+_NAMES = signature(DistributedDataParallel).parameters
+_UNSHARED_BUFFERS: dict[str, Any] = {
+    "forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers": False
+}
+"""Buffers need no exchange before a forward pass; how older versions of torch call that is the second name."""
 
 
 def accumulate_gradients(
@@ -53,7 +61,7 @@ def distributed(method: Method, world: World) -> nn.Module:
         return method
     devices = [world.device] if world.device.type == "cuda" else None
     return DistributedDataParallel(
-        method, device_ids=devices, process_group=world.group, broadcast_buffers=False, gradient_as_bucket_view=True
+        method, device_ids=devices, process_group=world.group, gradient_as_bucket_view=True, **_UNSHARED_BUFFERS
     )
 
 

@@ -38,7 +38,7 @@ def accumulate_gradients(
         module: ``method``, or the same wrapped for several processes; gradients are exchanged in the last piece.
         weight: of this process's examples in the mean over processes; 1 where all have equally many.
     """
-    split = zip(*(part.tensor_split(num_pieces) for part in batch), strict=True)
+    split = zip(*(part.tensor_split(method.cuts(batch, num_pieces)) for part in batch), strict=True)
     pieces: list[Example] = [piece for piece in split if len(piece[0])]
     precision = torch.autocast(batch[0].device.type, torch.bfloat16, enabled=bfloat16)
     with precision:

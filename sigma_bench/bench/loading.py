@@ -18,7 +18,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from sigma_bench.bench.loading_result import LoadingBenchmark, LoadingSide
-from sigma_bench.bench.result import Spread
+from sigma_bench.bench.result import Spread, circumstances
 from sigma_bench.data.crops import multi_scale_crop
 from sigma_bench.data.decoder import DecodeError, Decoder
 from sigma_bench.data.decoding import open_media
@@ -26,7 +26,6 @@ from sigma_bench.data.manifest import Manifest, Sample
 from sigma_bench.data.sampling import random_start_indices
 from sigma_bench.data.transforms import channels_first
 from sigma_bench.data.video import PyAvDecoder, decord, forget_facts, video_facts
-from sigma_bench.records import provenance
 
 CLIPS_AT_ONCE = 2
 """What a worker hands over; small, so that no worker waits for the last one."""
@@ -37,6 +36,8 @@ SAME_COLOURS = 0.5
 PLAIN = "plain loop over decord"
 
 Report = Callable[[str, int, int], None]
+Times = tuple[float, float]
+"""Wall-clock and processor seconds."""
 
 
 @dataclass(frozen=True)
@@ -122,21 +123,13 @@ def measure_loading(
     Raises:
         ValueError: nothing is left to measure on.
     """
-    captured = provenance.capture(started=provenance.now(), seconds={})
-    load = os.getloadavg()[0]
+    before, load = circumstances(), os.getloadavg()[0]
     kept = [sample for sample in samples if _agree(sample, pattern)]
     if not kept:
         raise ValueError(f"{manifest.dataset}: of {len(samples)} videos there is none that decord and PyAV read alike")
     all_sides = list(sides(workers, pattern))
-    spent: dict[Side, list[tuple[float, float]]] = {side: [] for side in all_sides}
-    for index in range(rounds):
-        turned = index * len(all_sides) // rounds
-        for side in all_sides[turned:] + all_sides[:turned]:
-            report(f"{side.name}, {side.num_workers} workers", index, rounds)
-            clip_set = Clips(side.open, [kept[n % len(kept)] for n in range(clips)], pattern, first=index * clips)
-            spent[side].append(_seconds(clip_set, side.num_workers))
-    report("", rounds, rounds)
-    base = spent[all_sides[0]]
+    drawn = [kept[number % len(kept)] for number in range(clips)]
+    spent = _spent(all_sides, drawn, pattern, rounds, report)
     return LoadingBenchmark(
         dataset=manifest.dataset,
         world=manifest.world,
@@ -147,13 +140,9 @@ def measure_loading(
         num_frames=pattern.num_frames,
         stride_frames=pattern.stride_frames,
         image_size=pattern.image_size,
-        sides=tuple(_side(side, times, base, clips) for side, times in spent.items()),
-        hardware=captured.hardware,
+        sides=tuple(_side(side, spent[side], spent[all_sides[0]], clips) for side in all_sides),
         load_average=load,
-        versions=captured.versions,
-        commit=captured.commit,
-        dirty=captured.dirty,
-        started_utc=captured.started_utc,
+        **before,
     )
 
 
@@ -178,8 +167,23 @@ class Clips(Dataset[torch.Tensor]):
         return multi_scale_crop(channels_first(frame_THWC), self._pattern.image_size, rng)
 
 
-def _seconds(clips: Clips, num_workers: int) -> tuple[float, float]:
-    """Wall-clock and processor seconds for all clips; workers are started before, and every file is met anew."""
+def _spent(
+    all_sides: Sequence[Side], samples: Sequence[Sample], pattern: Pattern, rounds: int, report: Report
+) -> dict[Side, list[Times]]:
+    """What every side took in each round; another side begins every time."""
+    spent: dict[Side, list[Times]] = {side: [] for side in all_sides}
+    for index in range(rounds):
+        turned = index * len(all_sides) // rounds
+        for side in (*all_sides[turned:], *all_sides[:turned]):
+            report(f"{side.name}, {side.num_workers} workers", index, rounds)
+            clips = Clips(side.open, samples, pattern, first=index * len(samples))
+            spent[side].append(_seconds(clips, side.num_workers))
+    report("", rounds, rounds)
+    return spent
+
+
+def _seconds(clips: Clips, num_workers: int) -> Times:
+    """For all clips; the start of workers counts, and every file is met anew."""
     forget_facts()
     loader = DataLoader(clips, batch_size=CLIPS_AT_ONCE, num_workers=num_workers, collate_fn=list)
     used, clock = _processor_seconds(), time.perf_counter()
@@ -214,7 +218,7 @@ def _reduced(image_size: int, sample: Sample) -> Decoder:
     return PlainDecord(sample, height=height, width=width)
 
 
-def _side(side: Side, times: list[tuple[float, float]], base: list[tuple[float, float]], clips: int) -> LoadingSide:
+def _side(side: Side, times: list[Times], base: list[Times], clips: int) -> LoadingSide:
     return LoadingSide(
         name=side.name,
         num_workers=side.num_workers,

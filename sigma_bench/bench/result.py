@@ -5,8 +5,9 @@ Times are medians over rounds; ratios are medians of per-round ratios plain / ou
 
 from collections.abc import Sequence
 from statistics import median
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
+from sigma_bench.records import provenance
 from sigma_bench.specs.strict import Spec
 
 Precision = Literal["float32", "bfloat16"]
@@ -15,6 +16,12 @@ PHASES = ("forward", "loss", "backward", "optimiser")
 
 Ours finds the gradient of the loss head together with the loss, so only their sum compares phase by phase.
 """
+
+
+def circumstances() -> dict[str, Any]:
+    """What a time depends on besides the code measured, by the names of a benchmark's fields."""
+    captured = provenance.capture(started=provenance.now(), seconds={})
+    return {key: getattr(captured, key) for key in ("hardware", "versions", "commit", "dirty", "started_utc")}
 
 
 class Spread(Spec):

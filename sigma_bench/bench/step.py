@@ -2,21 +2,29 @@
 
 from collections.abc import Callable
 from statistics import median
-from typing import Any
 
 import torch
 
 from sigma_bench.bench.alternation import Seconds, Setting, Side, time_steps
 from sigma_bench.bench.compute import count_flops, matmul_peak
 from sigma_bench.bench.pieces import Piece, loss_head, loss_head_inputs, pieces
-from sigma_bench.bench.result import PHASES, Comparison, Compute, LossHeadMemory, Precision, StepBenchmark
+from sigma_bench.bench.result import (
+    PHASES,
+    Comparison,
+    Compute,
+    LossHeadMemory,
+    Precision,
+    StepBenchmark,
+    circumstances,
+)
 from sigma_bench.bench.sides import Batch, autocast, make_batch, our_loss
 from sigma_bench.bench.timing import Run, alternate, extra_bytes
-from sigma_bench.records import provenance
 from sigma_bench.sigma.model import MaskedVideoModel, SigmaModel, build_model
 from sigma_bench.specs.recipe import ClusterObjective, MaskedVideoRecipe, Recipe, SigmaDinoObjective
 
 FLOAT32_BYTES = 4
+MEMORY_ROUNDS = 4
+"""The smallest of so many is taken: what the heap had lying around can only add."""
 
 Report = Callable[[str, int, int], None]
 """Called with what is being measured, how much of it is done, and of how much."""
@@ -36,7 +44,7 @@ def measure_step(
     Raises:
         ValueError: a recipe whose targets come from an image model, or one that trains an image model.
     """
-    circumstances = _circumstances(device)
+    before = circumstances()
     recipe = require_comparable(recipe)
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     with torch.random.fork_rng(devices=[]):
@@ -57,17 +65,14 @@ def measure_step(
         rounds=rounds,
         num_masked=int(batch.mask_BN.sum()),
         num_prototypes=recipe.objective.num_prototypes if isinstance(recipe.objective, ClusterObjective) else None,
-        phases=tuple(
-            Comparison.of(name, "", *([s[name] for s in times[side]] for side in ("plain", "ours"))) for name in PHASES
-        ),
-        steps=tuple(
-            Comparison.of(f"step, {name}" if index else "step", "", *(_whole_steps(times[n]) for n in (name, "ours")))
-            for index, name in enumerate(name for name in times if name != "ours")
-        ),
+        phases=_phases(times),
+        steps=_steps(times),
         pieces=parts,
         loss_head_memory=memory,
         compute=compute,
-        **circumstances,
+        device=device.type,
+        num_threads=torch.get_num_threads(),
+        **before,
     )
 
 
@@ -91,10 +96,6 @@ def step_flops(model: MaskedVideoModel, recipe: MaskedVideoRecipe, batch: Batch)
     flops = count_flops(lambda: our_loss(model, recipe, batch, lambda name: None).backward())
     model.zero_grad(set_to_none=True)
     return flops
-
-
-MEMORY_ROUNDS = 4
-"""The smallest of so many is taken: what the heap had lying around can only add."""
 
 
 def loss_head_memory(model: MaskedVideoModel, recipe: MaskedVideoRecipe, batch: Batch) -> LossHeadMemory | None:
@@ -141,6 +142,20 @@ def _sides(dtype: torch.dtype, device: torch.device) -> dict[str, Side]:
     return sides
 
 
+def _phases(times: dict[str, list[Seconds]]) -> tuple[Comparison, ...]:
+    both = (times["plain"], times["ours"])
+    return tuple(Comparison.of(name, "", *([step[name] for step in steps] for steps in both)) for name in PHASES)
+
+
+def _steps(times: dict[str, list[Seconds]]) -> tuple[Comparison, ...]:
+    """Every other side against ours; the first, plain, is the step without further words."""
+    others = [name for name in times if name != "ours"]
+    return tuple(
+        Comparison.of(f"step, {name}" if index else "step", "", *(_whole_steps(times[n]) for n in (name, "ours")))
+        for index, name in enumerate(others)
+    )
+
+
 def _whole_steps(times: list[Seconds]) -> list[float]:
     return [sum(seconds.values()) for seconds in times]
 
@@ -155,17 +170,3 @@ def _compute(flops: int, peak: float, times: dict[str, list[Seconds]]) -> Comput
         plain_reached=floor / plain,
         ours_reached=floor / ours,
     )
-
-
-def _circumstances(device: torch.device) -> dict[str, Any]:
-    """Everything a time depends on besides the code measured."""
-    captured = provenance.capture(started=provenance.now(), seconds={})
-    return {
-        "device": device.type,
-        "hardware": captured.hardware,
-        "num_threads": torch.get_num_threads(),
-        "versions": captured.versions,
-        "commit": captured.commit,
-        "dirty": captured.dirty,
-        "started_utc": captured.started_utc,
-    }

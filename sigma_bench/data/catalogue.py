@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sigma_bench.data.ledger import Ledger, ledger_path, with_decoders
 from sigma_bench.data.manifest import MINIWORLD_MARKER, Manifest
+from sigma_bench.data.readers.media import forget_folders
 from sigma_bench.specs.dataset import DatasetCard
 
 READERS = {
@@ -43,7 +44,10 @@ def open_dataset(card: DatasetCard, root: Path) -> Manifest:
         )
     module, attribute = READERS[card.reader].split(":")
     read: Callable[[Path, DatasetCard], Manifest] = getattr(import_module(module), attribute)
-    manifest = read(folder, card)
+    try:
+        manifest = read(folder, card)
+    finally:
+        forget_folders()
     _require_official_classes(manifest, card, folder)
     return with_decoders(manifest, Ledger.read(ledger_path(root, card.home)), folder)
 

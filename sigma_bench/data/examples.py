@@ -64,9 +64,6 @@ class StreamedVideos:
     def __init__(self, samples: Sequence[Sample]) -> None:
         self._samples = samples
 
-    def __len__(self) -> int:
-        return len(self._samples)
-
     def __getitem__(self, index: int) -> Decoder:
         return open_media(self._samples[index], is_sparse=True)
 
@@ -139,9 +136,6 @@ class HeldVideos:
                     f"the training videos take more than {limit_bytes / 2**30:.0f} GiB in memory; "
                     "write 'loader: stream' where the run is declared, which decodes on the fly"
                 )
-
-    def __len__(self) -> int:
-        return len(self._videos)
 
     def __getitem__(self, index: int) -> Decoder:
         video = self._videos[index]

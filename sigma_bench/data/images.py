@@ -119,13 +119,20 @@ class _DataUnpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
+_NOT_CIFAR = (
+    OSError, EOFError, pickle.UnpicklingError, ValueError, LookupError, TypeError, AttributeError, OverflowError,
+    MemoryError,
+)  # fmt: skip
+"""What the interpreter's unpickler was seen to raise on damaged bytes."""
+
+
 @lru_cache(maxsize=4)
 def read_cifar(path: Path) -> dict[str, Any]:
     """One of CIFAR's official pickles as a dictionary with text keys; DecodeError when it is anything else."""
     try:
         with path.open("rb") as stream:
             content = _DataUnpickler(stream, encoding="latin1").load()
-    except (OSError, EOFError, pickle.UnpicklingError, ValueError, IndexError, KeyError) as error:
+    except _NOT_CIFAR as error:
         raise DecodeError(f"{path}: not one of CIFAR's files ({error})") from error
     if not isinstance(content, dict):
         raise DecodeError(f"{path}: not one of CIFAR's files (no dictionary inside)")

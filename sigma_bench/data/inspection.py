@@ -49,7 +49,7 @@ def inspect(medium: Medium, folder: Path) -> Entry:
     name = name_of(medium.path, folder)
     if not medium.path.exists():
         return Entry(name, 0, 0, problem="missing")
-    size, mtime_ns = state_of(medium.path)
+    size, mtime_ns = state_of(medium.path, medium.mask_folder)
     if size == 0:
         return Entry(name, size, mtime_ns, problem="empty")
     try:

@@ -23,7 +23,7 @@ class Entry:
     size: int
     """Bytes."""
     mtime_ns: int
-    """Of the file, or the latest of a folder's."""
+    """Of the file, or the latest of a folder's and its masks'."""
     sha256: str | None = None
     """Of the content; equal ones are duplicates."""
     frames: int | None = None
@@ -61,10 +61,10 @@ class Ledger:
         """Replace what was known of the entry's file."""
         self._entries[entry.path] = entry
 
-    def entry_of(self, path: Path, folder: Path) -> Entry | None:
-        """What is known of a file below the dataset's folder, if it is still the file that was looked at."""
+    def entry_of(self, path: Path, mask_folder: Path | None, folder: Path) -> Entry | None:
+        """What is known of a medium below the dataset's folder, if it still is what was looked at."""
         entry = self._entries.get(name_of(path, folder))
-        is_known = entry is not None and path.exists() and (entry.size, entry.mtime_ns) == state_of(path)
+        is_known = entry is not None and path.exists() and (entry.size, entry.mtime_ns) == state_of(path, mask_folder)
         return entry if is_known else None
 
     def __len__(self) -> int:
@@ -98,12 +98,13 @@ def name_of(path: Path, folder: Path) -> str:
     return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
 
 
-def state_of(path: Path) -> tuple[int, int]:
-    """Size and time of a file; of a folder the sum and the latest over its files."""
+def state_of(path: Path, mask_folder: Path | None) -> tuple[int, int]:
+    """Size and time of a file; of a folder of frames the sum and the latest over its files and its masks."""
     if not path.is_dir():
         status = path.stat()
         return status.st_size, status.st_mtime_ns
-    states = [child.stat() for child in path.iterdir()]
+    places = [path] if mask_folder is None or not mask_folder.is_dir() else [path, mask_folder]
+    states = [child.stat() for place in places for child in place.iterdir()]
     return sum(state.st_size for state in states), max((state.st_mtime_ns for state in states), default=0)
 
 
@@ -111,7 +112,7 @@ def with_decoders(manifest: Manifest, ledger: Ledger, folder: Path) -> Manifest:
     """The manifest whose videos name the decoder that was found right when they were verified."""
 
     def known(sample: Sample) -> Sample:
-        entry = ledger.entry_of(sample.path, folder) if sample.media == "video" else None
+        entry = ledger.entry_of(sample.path, None, folder) if sample.media == "video" else None
         return replace(sample, decoder=entry.decoder) if entry is not None else sample
 
     splits = {name: replace(s, samples=tuple(map(known, s.samples))) for name, s in manifest.splits.items()}

@@ -4,6 +4,7 @@ Shapes: T frames, C colours, H W pixels; uint8.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from torch import Tensor
@@ -61,7 +62,7 @@ class MaskedSequence:
         Raises:
             DecodeError: they have different sizes.
         """
-        masks = {index: self._ids(read_palette_mask(self._masks[index])) for index in set(indices)}
+        masks = {index: self._ids(self._masks[index]) for index in set(indices)}
         if len({mask.shape for mask in masks.values()}) > 1:
             raise DecodeError(f"{self._sample.mask_folder}: its masks have different sizes")
         return np.stack([masks[index] for index in indices])
@@ -74,11 +75,12 @@ class MaskedSequence:
         """Ids (T, size, size), squashed to a square."""
         return squash_masks(self.masks(indices), size)
 
-    def _ids(self, mask_HW: np.ndarray) -> np.ndarray:
+    def _ids(self, path: Path) -> np.ndarray:
+        mask_HW = read_palette_mask(path)
         if self._sample.mask_kind == "binary":
             return (mask_HW > 0).astype(np.uint8)
         if isinstance(self._sample.annotation, ObjectCategories) and not self._instances:
-            return category_level(mask_HW, self._sample.annotation)
+            return category_level(mask_HW, self._sample.annotation, where=path)
         return mask_HW
 
 
@@ -93,7 +95,7 @@ def drawn_indices(draw: FrameDraw, sequence_frames: int, num_frames: int, rng: n
     return np.minimum(start + np.arange(num_frames), last)
 
 
-def category_level(mask_HW: np.ndarray, objects: ObjectCategories) -> np.ndarray:
+def category_level(mask_HW: np.ndarray, objects: ObjectCategories, *, where: Path) -> np.ndarray:
     """Object ids replaced by the numbers of their categories; background and void stay.
 
     All at once through a table: one id after another, a new number would be taken for a later object's old id.
@@ -107,5 +109,6 @@ def category_level(mask_HW: np.ndarray, objects: ObjectCategories) -> np.ndarray
         table[object_id] = category
     mapped = table[mask_HW]
     if (mapped < 0).any():
-        raise DecodeError(f"a mask has the object {mask_HW[mapped < 0][0]}, which the annotation does not name")
+        unknown = mask_HW[mapped < 0][0]
+        raise DecodeError(f"{where}: the mask has the object {unknown}, which the annotation does not name")
     return mapped.astype(np.uint8)

@@ -56,7 +56,7 @@ def verify(manifest: Manifest, folder: Path, ledger_file: Path, *, num_workers: 
     ledger = Ledger.read(ledger_file)
     media = {medium_of(sample): None for split in manifest.splits.values() for sample in split.samples}
     present = [medium for medium in media if medium.path.exists()]
-    todo = [medium for medium in present if ledger.entry_of(medium.path, folder) is None]
+    todo = [medium for medium in present if ledger.entry_of(medium.path, medium.mask_folder, folder) is None]
     done = len(present) - len(todo)
     yield done, len(present)
     with open_for_appending(ledger_file) as stream:
@@ -95,7 +95,7 @@ def _inspected(todo: list[Medium], folder: Path, num_workers: int) -> Iterator[E
 
 
 def _failed(medium: Medium, folder: Path, problem: str) -> Entry:
-    return Entry(name_of(medium.path, folder), *state_of(medium.path), problem=problem)
+    return Entry(name_of(medium.path, folder), *state_of(medium.path, medium.mask_folder), problem=problem)
 
 
 def _report(split: Split, folder: Path, ledger: Ledger, first_of: dict[tuple[str, int], str]) -> SplitReport:
@@ -104,7 +104,7 @@ def _report(split: Split, folder: Path, ledger: Ledger, first_of: dict[tuple[str
     duplicates: list[tuple[str, str]] = []
     decoders: dict[str, int] = {}
     for sample in split.samples:
-        entry = None if sample in missing else ledger.entry_of(sample.path, folder)
+        entry = None if sample in missing else ledger.entry_of(sample.path, sample.mask_folder, folder)
         if entry is None:
             continue
         if entry.problem is not None:

@@ -9,6 +9,7 @@ faster there, most of all on codecs with frames that no other refers to, since t
 Shapes: T frames, H W pixels, C colours; uint8 RGB.
 """
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
 from pathlib import Path
+from typing import NamedTuple
 
 import av  # first: decord exports the symbols of its own FFmpeg, and PyAV loaded later would get those
 import decord
@@ -52,7 +54,7 @@ class VideoFacts:
     seconds: float
     """End of the last packet."""
     seconds_promised: float | None
-    pts: tuple[int, ...] | None
+    pts: Sequence[int] | None
     """Presentation times of all frames in their order; None where they do not tell which frame is which."""
     key_frames: tuple[int, ...]
     """Which frames decoding can begin at; empty where ``pts`` is None."""
@@ -244,18 +246,32 @@ def _opened(path: Path) -> Iterator["av.container.InputContainer"]:
         raise DecodeError(f"{path}: not a video that can be decoded") from error
 
 
-@lru_cache(maxsize=2**16)
+class _Packet(NamedTuple):
+    """What is asked of a packet; the packet itself would keep its part of the file in memory."""
+
+    pts: int | None
+    end: int
+    size: int
+    is_key: bool
+    is_doubtful: bool
+
+
+@lru_cache(maxsize=2**13)  # of 300 frames each, some 60 MiB in every process that reads videos
 def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
     with _opened(path) as container:
         stream = container.streams.video[0]
         may_be_turned = container.format.name.startswith("mov")
-        packets, first = [], None
+        packets: list[_Packet] = []
+        first = None
         for packet in container.demux(stream):
             if may_be_turned and first is None:
                 first = next(iter(packet.decode()), None)
-            packets += [packet] if packet.size else []
+            if packet.size:
+                end = (packet.pts or 0) + (packet.duration or 0)
+                is_doubtful = packet.is_discard or packet.is_corrupt
+                packets.append(_Packet(packet.pts, end, packet.size, packet.is_keyframe, is_doubtful))
         context, start = stream.codec_context, stream.start_time or 0
-        ends = [packet.pts + (packet.duration or 0) for packet in packets if packet.pts is not None]
+        ends = [packet.end for packet in packets if packet.pts is not None]
         pts, keys = _presentation(packets, context.name)
         return VideoFacts(
             codec=context.name,
@@ -273,16 +289,16 @@ def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
         )
 
 
-def _presentation(packets: list[av.Packet], codec: str) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
+def _presentation(packets: list[_Packet], codec: str) -> tuple[Sequence[int] | None, tuple[int, ...]]:
     """Times of the frames in order and the key frames among them, where every packet is one frame of known time."""
     times = [packet.pts for packet in packets if packet.pts is not None]
     if not times:
         return None, ()
-    is_usable = len(set(times)) == len(packets) and packets[0].is_keyframe and times[0] == min(times)
+    is_usable = len(set(times)) == len(packets) and packets[0].is_key and times[0] == min(times)
     if codec == "mpeg4":  # packed B-frames: reordered times, or packets that stand for nothing
         is_usable &= times == sorted(times) and all(packet.size >= EMPTY_PACKET_BYTES for packet in packets)
-    if not is_usable or any(packet.is_discard or packet.is_corrupt for packet in packets):
+    if not is_usable or any(packet.is_doubtful for packet in packets):
         return None, ()
-    pts = tuple(sorted(times))
-    keys = {packet.pts for packet in packets if packet.is_keyframe}
+    pts = array("q", sorted(times))
+    keys = {packet.pts for packet in packets if packet.is_key}
     return pts, tuple(index for index, time in enumerate(pts) if time in keys)

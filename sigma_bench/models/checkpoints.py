@@ -76,7 +76,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise ValueError(f"{path}: a safetensors file, but not a checkpoint of sigma-bench (no '{FORMAT}' metadata)")
     content = json.loads(metadata[FORMAT])
     recipe = parse_recipe(content["recipe"], where=f"{path} (recipe)")
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     return Checkpoint(path, tensors, recipe, content["seed"], content["epochs"], content["identity"], sha256)
 
 
@@ -110,9 +111,9 @@ def load_strictly(
     """
     wanted = module.state_dict()
     absent = sorted(set(wanted) - set(tensors))
-    missing = tuple(name for name in absent if not name.startswith(may_be_missing or ("\0",)))
+    missing = tuple(name for name in absent if not name.startswith(may_be_missing))
     surplus = sorted(set(tensors) - set(wanted))
-    unexpected = tuple(name for name in surplus if not name.startswith(may_be_unexpected or ("\0",)))
+    unexpected = tuple(name for name in surplus if not name.startswith(may_be_unexpected))
     if missing or unexpected:
         raise ValueError(
             f"{where}: does not fit the model: {len(missing)} keys missing{_first(missing)}, "

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sigma_bench.models.checkpoints import LoadReport, load_strictly, read_checkpoint
 from sigma_bench.models.geometry import geometry_suffix, resized
-from sigma_bench.models.video_vit import VideoViT
+from sigma_bench.models.video_vit import VideoViT, drop_path_rates
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import recipe_fingerprint
 from sigma_bench.specs.recipe import FAMILY_NAMES, IMAGENET_MEAN, IMAGENET_STD, DinoRecipe, EncoderSpec, Recipe
@@ -120,11 +120,6 @@ class VideoBackbone(Backbone):
 
     def forward(self, clip_BCTHW: Tensor) -> Tensor:
         return self.vit(clip_BCTHW)
-
-
-def drop_path_rates(last: float, depth: int) -> list[float]:
-    """Rates of the blocks, from 0 to ``last``."""
-    return torch.linspace(0, last, depth).tolist()
 
 
 def pretrained_encoder(

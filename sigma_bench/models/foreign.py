@@ -26,7 +26,7 @@ from sigma_bench.models.weights_file import WEIGHT_NAMES, WeightsFile, read_weig
 Layout = Literal["released pretraining", "released fine-tuned", "Hugging Face VideoMAE"]
 CLASSIFIER_ONLY = ("fc_norm.", "head.")
 """Parts of a fine-tuned checkpoint that an encoder does not need."""
-NO_NAMES = {"model", "pytorch_model", "checkpoint", *(Path(name).stem for name in WEIGHT_NAMES)}
+NO_NAMES = {"checkpoint", *(Path(name).stem for name in WEIGHT_NAMES)}
 """File names that say nothing; the folder's name is the model's then."""
 POSITION_TOLERANCE = 1e-4
 

@@ -25,8 +25,9 @@ from timm.models import VisionTransformer
 from torch import Tensor, nn
 
 from sigma_bench.models.checkpoints import Checkpoint, LoadReport, load_strictly
-from sigma_bench.models.encoder import Backbone, Features, drop_path_rates
+from sigma_bench.models.encoder import Backbone, Features
 from sigma_bench.models.image_weights import image_tensors_in, resized_positions
+from sigma_bench.models.video_vit import drop_path_rates
 from sigma_bench.models.weights_file import read_weights
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import recipe_fingerprint
@@ -193,7 +194,7 @@ def _fill(model: Any, file: Path) -> tuple[str, LoadReport]:
     weights = read_weights(file)
     tensors = image_tensors_in(weights)
     if "pos_embed" in tensors:
-        tensors = resized_positions(tensors, model.patch_embed.grid_size)
+        tensors = resized_positions(tensors, model.patch_embed.grid_size, where=str(file))
     return weights.sha256, load_strictly(model, tensors, where=str(file))
 
 

@@ -7,12 +7,11 @@ Original DINO ``.pth`` names equal timm's apart from the head; training checkpoi
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor
 
-from sigma_bench.models.weights_file import WeightsFile, read_weights, state_dict_in
+from sigma_bench.models.weights_file import WeightsFile, state_dict_in
 
 CONTAINERS = ("teacher", "model", "state_dict", "student")
 """The teacher first: it is what DINO evaluates."""
@@ -20,17 +19,12 @@ NO_FEATURES = ("head.", "head_dist.", "fc_norm.", "dino_head.", "ibot_head.", "d
 """Parts that turn features into something else."""
 
 
-def read_image_tensors(path: Path) -> dict[str, Tensor]:
-    """The trunk of an image ViT file or folder under timm's names, heads and mask token left out.
+def image_tensors_in(file: WeightsFile) -> dict[str, Tensor]:
+    """The trunk of an image ViT under timm's names, heads and mask token left out.
 
     Raises:
-        ValueError: unreadable, asking for code, or not an image ViT.
+        ValueError: not an image ViT.
     """
-    return image_tensors_in(read_weights(path))
-
-
-def image_tensors_in(file: WeightsFile) -> dict[str, Tensor]:
-    """As ``read_image_tensors``, for a file that has been read."""
     found = state_dict_in(file, CONTAINERS)
     tensors = {name: tensor for name, tensor in found.items() if not name.startswith(NO_FEATURES)}
     weight = tensors.get("patch_embed.proj.weight")
@@ -41,7 +35,7 @@ def image_tensors_in(file: WeightsFile) -> dict[str, Tensor]:
     return _with_timm_registers(tensors)
 
 
-def resized_positions(tensors: Mapping[str, Tensor], grid: tuple[int, int]) -> dict[str, Tensor]:
+def resized_positions(tensors: Mapping[str, Tensor], grid: tuple[int, int], *, where: str) -> dict[str, Tensor]:
     """The same tensors with learned positions interpolated (bicubic, antialiased: timm's own) to another grid.
 
     Raises:
@@ -51,7 +45,9 @@ def resized_positions(tensors: Mapping[str, Tensor], grid: tuple[int, int]) -> d
     side = math.isqrt(stored.shape[1])
     num_prefix = stored.shape[1] - side * side
     if num_prefix > 1:
-        raise ValueError(f"'pos_embed' has {stored.shape[1]} positions, which is no square grid with a class token")
+        raise ValueError(
+            f"{where}: 'pos_embed' has {stored.shape[1]} positions, which is no square grid with a class token"
+        )
     return {**tensors, "pos_embed": resample_abs_pos_embed(stored, list(grid), num_prefix_tokens=num_prefix)}
 
 

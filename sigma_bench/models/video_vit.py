@@ -10,7 +10,6 @@ and attention goes through ``scaled_dot_product_attention``.
 Shapes: B clips, C colours, T frames, H W pixels, N tubes, V visible tubes, D width, P tube pixels.
 """
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -99,10 +98,10 @@ class Attention(nn.Module):
 class Mlp(nn.Module):
     """Two linear layers with an exact GELU between them."""
 
-    def __init__(self, width: int, ratio: int = 4) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(width, ratio * width)
-        self.fc2 = nn.Linear(ratio * width, width)
+        self.fc1 = nn.Linear(width, 4 * width)
+        self.fc2 = nn.Linear(4 * width, width)
 
     def forward(self, token_BND: Tensor) -> Tensor:
         return self.fc2(F.gelu(self.fc1(token_BND)))
@@ -162,7 +161,7 @@ class VideoViT(nn.Module):
         super().__init__()
         self.spec = spec
         self.patch_embed = TubeEmbedding(spec.tubelet_frames, spec.patch_size, spec.width)
-        rates = torch.linspace(0, spec.drop_path, spec.depth).tolist()
+        rates = drop_path_rates(spec.drop_path, spec.depth)
         self.blocks = Blocks(Block(spec.width, spec.num_heads, rate, spec.layer_scale) for rate in rates)
         self.norm = nn.LayerNorm(spec.width, eps=LAYER_NORM_EPS)
         initialise_linears(self.blocks)
@@ -182,11 +181,15 @@ class VideoViT(nn.Module):
         return self.norm(self.blocks(token_BND))
 
 
-def initialise_linears(modules: Sequence[nn.Module] | nn.Module) -> None:
+def drop_path_rates(last: float, depth: int) -> list[float]:
+    """Rates of the blocks, from 0 to ``last``."""
+    return torch.linspace(0, last, depth).tolist()
+
+
+def initialise_linears(module: nn.Module) -> None:
     """Xavier-uniform weights and zero biases for every Linear inside; the rest keeps its default."""
-    for module in modules if isinstance(modules, Sequence) else [modules]:
-        for layer in module.modules():
-            if isinstance(layer, nn.Linear):
-                nn.init.xavier_uniform_(layer.weight)
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

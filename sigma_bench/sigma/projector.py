@@ -2,22 +2,16 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
-
-RELEASED_WIDTHS = (1024, 1024, 512, 256)
+from torch import nn
 
 
 class MlpProjector(nn.Sequential):
     """Linear layers with GELU between them; released widths 1024, 1024, 512, 256, default initialisation."""
 
-    def __init__(self, input_width: int, widths: Sequence[int] = RELEASED_WIDTHS) -> None:
+    def __init__(self, input_width: int, widths: Sequence[int]) -> None:
         layers: list[nn.Module] = []
         for index, width in enumerate(widths):
             layers += [nn.GELU()] if index else []
             layers.append(nn.Linear(input_width, width))
             input_width = width
         super().__init__(*layers)
-        self.output_width = input_width
-
-    def forward(self, pixel_BMP: Tensor) -> Tensor:
-        return super().forward(pixel_BMP)

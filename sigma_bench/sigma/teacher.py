@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sigma_bench.models.frame_encoder import FrameEncoder
-from sigma_bench.specs.recipe import EncoderSpec, TeacherSpec
+from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, EncoderSpec, TeacherSpec
 
 STANDARD_EPS = 1e-6
 
@@ -17,13 +17,22 @@ class Teacher:
     """One token per tube, from one frame per time slot; never trained, and no part of the model's checkpoint.
 
     Raises:
-        ValueError: the teacher's width, image size or token map does not fit the recipe.
+        ValueError: the teacher's width, image size, colours or token map do not fit the recipe.
     """
 
     def __init__(self, frames: FrameEncoder, spec: TeacherSpec, encoder: EncoderSpec) -> None:
-        if frames.card.feature_width != spec.width:
+        card = frames.card
+        if card.feature_width != spec.width:
+            raise ValueError(f"teacher '{spec.model}' has width {card.feature_width}, the recipe says {spec.width}")
+        if card.image_size != encoder.image_size:
             raise ValueError(
-                f"teacher '{spec.model}' has width {frames.card.feature_width}, the recipe says {spec.width}"
+                f"teacher '{spec.model}' reads images of {card.image_size} px, the recipe's have {encoder.image_size}; "
+                f"a model of timm takes them when it is named '...@{encoder.num_frames}x{encoder.image_size}'"
+            )
+        if (card.mean, card.std) != (IMAGENET_MEAN, IMAGENET_STD):
+            raise ValueError(
+                f"teacher '{spec.model}' wants colours of mean {card.mean} and deviation {card.std}, pretraining gives "
+                f"it ImageNet's, {IMAGENET_MEAN} and {IMAGENET_STD}; choose another teacher"
             )
         self._frames, self._spec, self._encoder = frames, spec, encoder
         self.sha256 = frames.card.checkpoint_sha256

@@ -1,6 +1,8 @@
 """The gradients of one batch, whole or in pieces, on one process or many."""
 
 from contextlib import AbstractContextManager, nullcontext
+from inspect import signature
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,12 @@ from sigma_bench.data.examples import Example
 from sigma_bench.sigma.step import StepOutput
 from sigma_bench.training.distribution import World
 from sigma_bench.training.methods import Method
+
+_NAMES = signature(DistributedDataParallel).parameters
+_UNSHARED_BUFFERS: dict[str, Any] = {
+    "forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers": False
+}
+"""Buffers need no exchange before a forward pass; how older versions of torch call that is the second name."""
 
 
 def accumulate_gradients(
@@ -30,7 +38,7 @@ def accumulate_gradients(
         module: ``method``, or the same wrapped for several processes; gradients are exchanged in the last piece.
         weight: of this process's examples in the mean over processes; 1 where all have equally many.
     """
-    split = zip(*(part.tensor_split(num_pieces) for part in batch), strict=True)
+    split = zip(*(part.tensor_split(method.cuts(batch, num_pieces)) for part in batch), strict=True)
     pieces: list[Example] = [piece for piece in split if len(piece[0])]
     precision = torch.autocast(batch[0].device.type, torch.bfloat16, enabled=bfloat16)
     with precision:
@@ -53,7 +61,7 @@ def distributed(method: Method, world: World) -> nn.Module:
         return method
     devices = [world.device] if world.device.type == "cuda" else None
     return DistributedDataParallel(
-        method, device_ids=devices, process_group=world.group, broadcast_buffers=False, gradient_as_bucket_view=True
+        method, device_ids=devices, process_group=world.group, gradient_as_bucket_view=True, **_UNSHARED_BUFFERS
     )
 
 

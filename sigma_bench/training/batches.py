@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -10,7 +11,6 @@ from torch.utils.data import DataLoader
 from sigma_bench.data.examples import (
     BatchSampler,
     Broken,
-    Collated,
     DecodedVideos,
     Example,
     HeldVideos,
@@ -22,6 +22,7 @@ from sigma_bench.data.manifest import Sample
 from sigma_bench.training.distribution import World
 from sigma_bench.training.methods import Method
 from sigma_bench.training.plan import Plan
+from sigma_bench.training.preemption import leave_stopping_to_the_loop
 
 MEMORY_LIMIT_BYTES = 4 * 2**30
 PREFETCHED_PER_WORKER = 4
@@ -94,7 +95,7 @@ class Batches:
         loader = iter(self._loader(first, method))
         for step in range(first, self.num_steps):
             before = time.monotonic()
-            drawn = _next(loader)
+            drawn = next(loader)
             example = tuple(part.to(self._world.device, non_blocking=True) for part in drawn.example)
             broken = {self._samples[video].id: reason for video, reason in drawn.broken}
             yield Share(step, example, broken, time.monotonic() - before)
@@ -110,6 +111,7 @@ class Batches:
             TrainingExamples(self._samples, videos, method.draw, seed=self._seed),
             batch_sampler=self._sampler(first),
             collate_fn=collate,
+            worker_init_fn=leave_stopping_to_the_loop,
             num_workers=self._options.num_workers,
             pin_memory=self._world.device.type == "cuda",
             prefetch_factor=PREFETCHED_PER_WORKER if self._options.num_workers else None,
@@ -127,9 +129,11 @@ class Batches:
         )
 
 
-def _next(loader: Iterator[Collated]) -> Collated:
+@contextmanager
+def killed_workers_named() -> Iterator[None]:
+    """Turns torch's error about a dead worker, which may come up at any line of the block, into one sentence."""
     try:
-        return next(loader)
+        yield
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise

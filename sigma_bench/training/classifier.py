@@ -8,7 +8,7 @@ Shapes: B clips, C colours, T frames, H W pixels, D width, L classes.
 from collections.abc import Callable
 
 import torch
-from timm.optim._param_groups import param_groups_layer_decay
+from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 
 from sigma_bench.models.encoder import Backbone

@@ -49,6 +49,11 @@ class Method(nn.Module, ABC):
     def draw(self, video: Decoder, rng: np.random.Generator, origin: Origin) -> Example:
         """One example."""
 
+    def cuts(self, batch: Example, num_pieces: int) -> list[int]:
+        """Rows at which a batch is cut into pieces, as equal as can be."""
+        pieces = torch.arange(len(batch[0])).tensor_split(num_pieces)
+        return [int(piece[0]) for piece in pieces[1:] if len(piece)]
+
     @abstractmethod
     def share(self, pieces: Sequence[Example]) -> Potentials | None:
         """What the pieces of one batch must know of each other."""

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+
 
 class Preempted(Exception):  # noqa: N818 (not an error)
     """The run was asked to stop and has saved its state."""
@@ -34,10 +36,18 @@ def stop_flag() -> Iterator[StopFlag]:
     if threading.current_thread() is not threading.main_thread():
         yield flag
         return
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, flag._receive) for number in numbers]
+    before = [signal.signal(number, flag._receive) for number in STOPPING]
     try:
         yield flag
     finally:
-        for number, handler in zip(numbers, before, strict=True):
+        for number, handler in zip(STOPPING, before, strict=True):
             signal.signal(number, handler)
+
+
+def leave_stopping_to_the_loop(worker: int) -> None:
+    """What a worker of a data loader begins with: schedulers and Ctrl-C signal all processes of a run.
+
+    A worker that ended then would take the step and the state with it; it ends when its loader does.
+    """
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)

@@ -101,6 +101,14 @@ class SupervisedMethod(Method):
         self._chances.start(chance_BRK.transpose(0, 1).flatten(0, 1))
         return StepOutput(self.labels.loss(self.classifier(torch.cat(clips)), torch.cat(targets)), {})
 
+    def cuts(self, batch: Example, num_pieces: int) -> list[int]:
+        """One that would part two clips to be mixed, where broken videos have moved it, is made before them."""
+        cuts = super().cuts(batch, num_pieces)
+        if self.protocol.mixing is None or not cuts:
+            return cuts
+        position = batch[2].tolist()
+        return [row - (position[row - 1] ^ 1 == position[row]) for row in cuts]
+
     def share(self, pieces: Sequence[Example]) -> None:
         return None
 

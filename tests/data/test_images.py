@@ -84,3 +84,11 @@ def test_a_pickle_that_wants_to_run_code_is_refused(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps({"data": _Attack()}))
     with pytest.raises(DecodeError, match="not one of CIFAR's files"):
         read_cifar(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"}K\x01a.", b"\x80\x04\x95" + b"\xff" * 8 + b"}."])
+def test_damaged_pickles_are_one_sentence(tmp_path: Path, content: bytes) -> None:
+    """The last two: an append to a dictionary, and a frame longer than memory."""
+    (tmp_path / "train").write_bytes(content)
+    with pytest.raises(DecodeError, match="train: not one of CIFAR's files"):
+        read_cifar(tmp_path / "train")

@@ -81,6 +81,44 @@ def test_kinetics_lists_of_paths_say_the_same_in_every_form(tmp_path: Path) -> N
     assert found[3] == found[0][2:]
 
 
+@pytest.mark.parametrize("form", ["train/{}.webm 7", "train/{}.mp4 120 7"])
+def test_a_list_of_paths_finds_other_containers_too(tmp_path: Path, form: str) -> None:
+    """As ``data transcode`` leaves them: the list says .webm, the folder has .mp4."""
+    root = tmp_path / "kinetics400"
+    (root / "train").mkdir(parents=True)
+    for name in "ab":
+        (root / "train" / f"{name}.mp4").write_bytes(b"x")
+        (root / f"{'train' if name == 'a' else 'val'}.csv").write_text(form.format(name) + "\n")
+    sample = first_of(tmp_path, "kinetics400")
+    assert (sample.id, sample.label, sample.path) == ("a", 7, root / "train" / "a.mp4")
+
+
+def test_what_comes_into_a_folder_is_found_the_next_time(copy_of, tmp_path: Path) -> None:
+    video = copy_of("ssv2")
+    content = video.path.read_bytes()
+    video.path.unlink()
+    assert first_of(tmp_path, "ssv2").path == video.path
+    video.path.with_suffix(".mkv").write_bytes(content)
+    assert first_of(tmp_path, "ssv2").path == video.path.with_suffix(".mkv")
+
+
+def test_a_label_that_finegym_does_not_have_is_an_error_and_not_left_out(copy_of, tmp_path: Path) -> None:
+    copy_of("finegym_gym99")
+    path = tmp_path / "finegym/annotations/gym99_train.txt"
+    path.write_text(path.read_text() + f"\n{'x' * 11}_E_000001_000002_A_0001_0002 99\n")
+    with pytest.raises(ValueError, match=r"gym99_train.txt: line 49: expected '<sub-action id> <label>' with a label"):
+        first_of(tmp_path, "finegym_gym99")
+
+
+def test_a_wrong_row_is_named_by_its_line_in_the_file(copy_of, tmp_path: Path) -> None:
+    copy_of("charades")
+    path = tmp_path / "charades/Charades/Charades_v1_train.csv"
+    header, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([header, "", rows[0], "", "ZZZZZ,,,,,,,,,c999 0 1,3.0"]) + "\n")
+    with pytest.raises(ValueError, match=r"Charades_v1_train.csv: line 5: 'c999 0 1' is not"):
+        first_of(tmp_path, "charades")
+
+
 def test_charades_frame_lists_tell_the_same_actions_as_the_official_csv(tmp_path: Path) -> None:
     """Frame f, from 0, is f / 24 seconds; an action is on in the frames between its ends."""
     root = tmp_path / "charades"

@@ -1,9 +1,16 @@
 """Which frames of a sequence make a clip."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from sigma_bench.data.sequences import drawn_indices
+from sigma_bench.data.annotations import ObjectCategories
+from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.decoder import DecodeError
+from sigma_bench.data.sequences import MaskedSequence, drawn_indices
+from sigma_bench.specs.catalogue import load_dataset
 
 
 @pytest.mark.parametrize(
@@ -26,3 +33,9 @@ def test_random_frames_are_in_order_and_every_frame_is_drawn_about_as_often() ->
     drawn = np.stack([drawn_indices("random_sorted", 20, 4, rng) for _ in range(2000)])
     assert (np.diff(drawn, axis=1) > 0).all()
     assert np.bincount(drawn.ravel(), minlength=20) == pytest.approx(np.full(20, 400), abs=80)
+
+
+def test_an_object_that_nobody_names_is_told_with_its_file(world: Path) -> None:
+    sample = open_dataset(load_dataset("youtube_vos"), world).splits["train"].samples[0]
+    with pytest.raises(DecodeError, match=rf"{sample.id}/\d+\.png: the mask has the object [23], which the annotation"):
+        MaskedSequence(replace(sample, annotation=ObjectCategories(((1, 1),)))).masks(range(4))

@@ -64,3 +64,7 @@ def test_class_folders_with_and_without_splits(tmp_path: Path) -> None:
     split = read_class_folders(tmp_path / "split")
     assert {name: len(part.samples) for name, part in split.splits.items()} == {"train": 2, "test": 1}
     assert list(read_class_folders(tmp_path / "flat").splits) == ["all"]
+    (tmp_path / "split" / "val" / "run").mkdir(parents=True)
+    Image.new("RGB", (4, 4)).save(tmp_path / "split" / "val" / "run" / "1.png")
+    with pytest.raises(ValueError, match=r"val/run/1\.png: lies in neither train nor test"):
+        read_class_folders(tmp_path / "split")

@@ -151,6 +151,11 @@ def test_masks_must_have_their_frame_and_its_size(world: Path, tmp_path: Path) -
         assert words in output
     assert output.count("is broken") == 3
 
+    shutil.copyfile(world / first.mask_folder.relative_to(tmp_path) / "00000.png", first.mask_folder / "00000.png")
+    output = verify(tmp_path, "davis2017")[1]
+    assert f"{first.id} is broken" not in output, "a mended mask is read again"
+    assert output.count("is broken") == 2
+
 
 def test_a_killed_run_continues_and_reads_nothing_twice(world: Path, tmp_path: Path) -> None:
     shutil.copytree(world / "ssv2", tmp_path / "ssv2")

@@ -10,7 +10,7 @@ import pytest
 import timm
 import torch
 
-from sigma_bench.models.image_weights import read_image_tensors, resized_positions
+from sigma_bench.models.image_weights import image_tensors_in, resized_positions
 from sigma_bench.models.weights_file import read_weights
 
 
@@ -115,7 +115,7 @@ def test_image_tensors_are_timms(tmp_path, image_vit, form):
         "student only": {"student": dino_checkpoint(image_vit)["student"]},
     }[form]
     torch.save(content, tmp_path / "dino.pth")
-    found = read_image_tensors(tmp_path / "dino.pth")
+    found = image_tensors_in(read_weights(tmp_path / "dino.pth"))
     shift = 1 if form == "student only" else 0
     assert found.keys() == plain.keys()
     assert all(torch.equal(found[name], plain[name] + shift) for name in plain)
@@ -129,7 +129,7 @@ def test_registers_become_timms(tmp_path):
     for_class = torch.randn(1, 1, 384)
     theirs["pos_embed"] = torch.cat([for_class, ours["pos_embed"]], dim=1)
     torch.save(theirs, tmp_path / "dinov2.pth")
-    found = read_image_tensors(tmp_path / "dinov2.pth")
+    found = image_tensors_in(read_weights(tmp_path / "dinov2.pth"))
     expected = ours | {"cls_token": ours["cls_token"] + for_class}
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
@@ -139,15 +139,15 @@ def test_positions_are_resized_as_timm_does(image_vit):
     tensors = image_vit.state_dict()
     larger = timm.create_model("vit_tiny_patch16_224", img_size=64, num_classes=0, depth=2)
     expected = timm.models.vision_transformer.checkpoint_filter_fn(dict(tensors), larger)["pos_embed"]
-    found = resized_positions(tensors, (4, 4))["pos_embed"]
+    found = resized_positions(tensors, (4, 4), where="file")["pos_embed"]
     assert found.shape == (1, 17, 192)
     assert torch.equal(found, expected)
-    assert torch.equal(resized_positions(tensors, (2, 2))["pos_embed"], tensors["pos_embed"])
-    with pytest.raises(ValueError, match="no square grid"):
-        resized_positions({"pos_embed": torch.zeros(1, 7, 4)}, (2, 2))
+    assert torch.equal(resized_positions(tensors, (2, 2), where="file")["pos_embed"], tensors["pos_embed"])
+    with pytest.raises(ValueError, match=r"file: .* no square grid"):
+        resized_positions({"pos_embed": torch.zeros(1, 7, 4)}, (2, 2), where="file")
 
 
 def test_a_video_model_is_no_image_model(tmp_path):
     torch.save({"patch_embed.proj.weight": torch.zeros(2, 3, 2, 4, 4)}, tmp_path / "video.pth")
     with pytest.raises(ValueError, match="not an image ViT"):
-        read_image_tensors(tmp_path / "video.pth")
+        image_tensors_in(read_weights(tmp_path / "video.pth"))

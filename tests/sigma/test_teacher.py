@@ -16,9 +16,11 @@ VIDEO = EncoderSpec(
 )  # fmt: skip
 
 
-def teacher(patch_size=8, resize="none", width=24, stated_width=24):
-    image = ImageEncoderSpec(num_frames=4, image_size=32, patch_size=patch_size, width=width, depth=1, num_heads=2)
-    return Teacher(random_frame_encoder(image, 0), TeacherSpec(model="t", width=stated_width, resize=resize), VIDEO)
+def teacher(patch_size=8, resize="none", stated_width=24, image_size=32, **colours):
+    image = ImageEncoderSpec(num_frames=4, image_size=image_size, patch_size=patch_size, width=24, depth=1, num_heads=2)
+    frames = random_frame_encoder(image, 0)
+    frames.card = frames.card.model_copy(update=colours)
+    return Teacher(frames, TeacherSpec(model="t", width=stated_width, resize=resize), VIDEO)
 
 
 @pytest.fixture(name="clip_BCTHW")
@@ -55,3 +57,10 @@ def test_another_map_is_refused_or_resized(clip_BCTHW):
 def test_another_width_is_refused():
     with pytest.raises(ValueError, match="teacher 't' has width 24, the recipe says 384"):
         teacher(stated_width=384)
+
+
+def test_another_size_and_other_colours_are_refused():
+    with pytest.raises(ValueError, match=r"'t' reads images of 48 px, the recipe's have 32; .* '...@4x32'"):
+        teacher(image_size=48)
+    with pytest.raises(ValueError, match=r"'t' wants colours of mean \(0.5, 0.5, 0.5\)"):
+        teacher(mean=(0.5, 0.5, 0.5))

@@ -16,6 +16,7 @@ from sigma_bench.runs.pretrain import training_samples
 from sigma_bench.specs.recipe import MaskedVideoRecipe
 from sigma_bench.training.batches import Batches, RunOptions
 from sigma_bench.training.distribution import World
+from sigma_bench.training.loop import train
 from sigma_bench.training.methods import MaskedVideoMethod, build_method
 from sigma_bench.training.plan import plan_of
 from tests.conftest import tiny_recipe
@@ -50,12 +51,12 @@ def test_a_broken_video_is_named_and_nothing_takes_its_place(world: Path, tmp_pa
     assert len(share.example[0]) == recipe.optim.global_batch - batches.ids_of(0).count("broken")
 
 
-def test_a_killed_worker_is_named(world: Path) -> None:
+def test_a_killed_worker_is_named(world: Path, tmp_path: Path) -> None:
     recipe = streamed()
     samples, _ = training_samples(recipe, world)
-    method = Killed(recipe, None, None, recompute=False)
+    method, options = Killed(recipe, None, None, recompute=False), RunOptions(num_workers=1)
     with pytest.raises(ValueError, match=r"a worker that reads videos was killed .* use fewer --workers"):
-        next(Batches(plan_of(recipe), samples, ALONE, RunOptions(num_workers=1), seed=0).starting_at(0, method))
+        train(plan_of(recipe), method, samples, identity="x", seed=0, folder=tmp_path, world=ALONE, options=options)
 
 
 def test_a_continued_run_gets_the_batches_it_would_have_got(world: Path) -> None:

@@ -130,10 +130,14 @@ def test_twenty_steps_of_two_processes_are_those_of_one_and_survive_sigterm(
         torch.testing.assert_close(weights[1][key], value, rtol=0, atol=1e-4)
 
     with subprocess.Popen(
-        command(recipe_file, world, cut, "--nproc", "2"), env=environment(), text=True, stderr=subprocess.PIPE
+        command(recipe_file, world, cut, "--nproc", "2", "--workers", "1"),
+        env=environment(),
+        text=True,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     ) as process:
         wait_for(cut / "resume.pt", process)
-        process.send_signal(signal.SIGTERM)
+        os.killpg(process.pid, signal.SIGTERM)  # as SLURM does: all processes, those that read videos too
         message = process.communicate()[1]
     assert process.returncode == 143, message
     assert "the same command continues" in message

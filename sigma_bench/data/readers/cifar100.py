@@ -5,6 +5,7 @@ pickle asks for, and drops the file names that serve as sample ids here.
 """
 
 from pathlib import Path
+from typing import Any
 
 from sigma_bench.data.images import read_cifar
 from sigma_bench.data.manifest import Manifest, Sample, Split, expected_counts, make_split
@@ -17,15 +18,23 @@ def read(root: Path, card: DatasetCard) -> Manifest:
     for name in ("train", "test", "meta"):
         if not (folder / name).is_file():
             raise ValueError(f"{folder / name}: this official file is missing")
-    classes = tuple(read_cifar(folder / "meta")["fine_label_names"])
+    classes = tuple(_content(folder / "meta", "fine_label_names")["fine_label_names"])
     world, expected = expected_counts(root, card)
     splits: dict[SplitName, Split] = {}
     names: tuple[SplitName, ...] = ("train", "test")
     for split in names:
-        content = read_cifar(folder / split)
+        content = _content(folder / split, "filenames", "fine_labels", "data")
         samples = [
             Sample(f"{split}/{position}/{name}", folder / split, "pickled_image", int(label), name, position)
             for position, (name, label) in enumerate(zip(content["filenames"], content["fine_labels"], strict=True))
         ]
         splits[split] = make_split(split, samples, expected[split], folder / split)
     return Manifest(card.dataset, world, classes, splits)
+
+
+def _content(path: Path, *keys: str) -> dict[str, Any]:
+    content = read_cifar(path)
+    absent = [key for key in keys if key not in content]
+    if absent:
+        raise ValueError(f"{path}: not one of CIFAR-100's files: it has no '{absent[0]}'")
+    return content

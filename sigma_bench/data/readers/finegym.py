@@ -28,12 +28,13 @@ def read(root: Path, card: DatasetCard) -> Manifest:
     Groups are sub-actions: the official split has 39 videos and 265 events on both sides.
     """
     level = "gym288" if card.variant == "gym288" else "gym99"
-    kept = _CLASSES.get(card.variant or "", range(288 if level == "gym288" else 99))
+    everything = range(288 if level == "gym288" else 99)
+    kept = _CLASSES.get(card.variant or "", everything)
     world, expected = expected_counts(root, card)
     splits = {}
     for split, official in _OFFICIAL_NAME.items():
         path = _list_of(root / "annotations", f"{level}_{official}")
-        rows = [_row(path, number, line) for number, line in lines(path)]
+        rows = [_row(path, number, line, everything) for number, line in lines(path)]
         samples = [_sample(root, name, kept.index(label)) for name, label in rows if label in kept]
         if card.variant == "gym99_1k" and split == "train":
             samples = draw_subset(samples)
@@ -48,11 +49,13 @@ def _list_of(folder: Path, name: str) -> Path:
     return original if original.exists() and not (folder / f"{name}.txt").exists() else folder / f"{name}.txt"
 
 
-def _row(path: Path, number: int, line: str) -> tuple[str, int]:
+def _row(path: Path, number: int, line: str, labels: range) -> tuple[str, int]:
     file, _, label = line.rpartition(" ")
     name = file.removesuffix(".avi").removesuffix(".mp4")
-    if not label.isdecimal() or not _ID.match(name):
-        raise ValueError(f"{path}: line {number}: expected '<sub-action id> <label>', got '{line}'")
+    if not label.isdecimal() or int(label) not in labels or not _ID.match(name):
+        raise ValueError(
+            f"{path}: line {number}: expected '<sub-action id> <label>' with a label below {len(labels)}, got '{line}'"
+        )
     return name, int(label)
 
 

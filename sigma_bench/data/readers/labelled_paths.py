@@ -1,7 +1,7 @@
 """Lists of paths with labels, as VideoMAE, SIGMA, jepa and mmaction2 write them: a line is ``path label``.
 
 Separated by a blank or a comma; mmaction2's form for frame folders has a number of frames in between.  Paths are
-absolute or start at the dataset's folder.
+absolute or start at the dataset's folder; a video may lie there in another container, or as a folder of frames.
 """
 
 import re
@@ -24,11 +24,8 @@ def _sample(root: Path, path: Path, number: int, line: str, num_classes: int) ->
     match = _LINE.fullmatch(line)
     if match is None or int(match[2]) >= num_classes:
         raise ValueError(f"{path}: line {number}: expected 'path label' with a label below {num_classes}, got '{line}'")
-    file, label = match[1], int(match[2])
-    place = root / file
-    if place.suffix in VIDEO_SUFFIXES:
-        return Sample(place.stem, place, "video", label, group=place.stem)
-    with_frames = _LINE.fullmatch(file)
-    listed = root / with_frames[1] if with_frames else place
-    video, media = find_video((listed.parent,), listed.name, ".mp4")
-    return Sample(listed.name, video, media, label, group=listed.name)
+    with_frames = None if Path(match[1]).suffix in VIDEO_SUFFIXES else _LINE.fullmatch(match[1])
+    place = root / (with_frames or match)[1]
+    name, suffix = (place.stem, place.suffix) if place.suffix in VIDEO_SUFFIXES else (place.name, ".mp4")
+    video, media = find_video((place.parent,), name, suffix)
+    return Sample(name, video, media, int(match[2]), group=name)

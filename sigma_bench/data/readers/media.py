@@ -1,5 +1,7 @@
 """Finding the file of a listed video, whatever container this copy has it in, or a folder of its frames."""
 
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,13 +25,25 @@ def find_video(folders: tuple[Path, ...], stem: str, suffix: str) -> Found:
             folder, which then counts as missing.
     """
     for folder in folders:
-        for candidate in dict.fromkeys((suffix, *VIDEO_SUFFIXES)):
-            path = folder / f"{stem}{candidate}"
-            if path.is_file():
-                return Found(path, "video")
-        if (folder / stem).is_dir():
+        names = _names_in(folder)
+        for candidate in (suffix, *VIDEO_SUFFIXES):
+            if f"{stem}{candidate}" in names:
+                return Found(folder / f"{stem}{candidate}", "video")
+        if stem in names and (folder / stem).is_dir():
             return Found(folder / stem, "frame_folder")
     return Found(folders[0] / f"{stem}{suffix}", "video")
+
+
+def forget_folders() -> None:
+    """Look anew: what lies in a folder is remembered while a list of thousands of videos is read."""
+    _names_in.cache_clear()
+
+
+@cache
+def _names_in(folder: Path) -> frozenset[str]:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return frozenset(path.name for path in folder.iterdir())
+    return frozenset()
 
 
 def davis_size(home: Path, full: str) -> str:

@@ -22,12 +22,14 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def table(path: Path, columns: Sequence[str], *, separator: str = ",") -> Iterator[tuple[int, dict[str, str]]]:
     """Rows of a CSV file with a header, with their 1-based numbers; ValueError when a column is missing."""
-    reader = csv.DictReader((line for _, line in lines(path)), delimiter=separator)
+    numbered = list(lines(path))
+    reader = csv.DictReader((line for _, line in numbered), delimiter=separator)
     absent = [column for column in columns if column not in (reader.fieldnames or ())]
     if absent:
         raise ValueError(f"{path}: line 1: the column '{absent[0]}' is missing")
     try:
-        for number, row in enumerate(reader, start=2):
+        for row in reader:
+            number = numbered[reader.line_num - 1][0]
             if any(row[column] is None for column in columns):
                 raise ValueError(f"{path}: line {number}: fewer values than columns")
             yield number, row

@@ -54,6 +54,8 @@ def read_class_folders(root: Path) -> Manifest:
         parts = file.relative_to(root).parts
         if len(parts) != 2 + has_splits:
             raise ValueError(f"{file}: expected <class>/<file>{' below train or test' if has_splits else ''}")
+        if has_splits and parts[0] not in ("train", "test"):
+            raise ValueError(f"{file}: lies in neither train nor test; move it into one of them, or out of {root}")
         rows.append(("/".join(parts), parts[-2], parts[0] if has_splits else "all", ""))
     if not rows:
         raise ValueError(f"{root}: no videos or images in class folders here")

@@ -39,8 +39,6 @@ def run(job: Job) -> Outcome | None:
     protocol = job.task.protocol
     assert isinstance(protocol, FinetuneProtocol)
     bank, scored = teaching_and_scored(job.manifest, job.task)
-    if any(sample.label is None for sample in (*bank.samples, *scored.samples)):
-        raise ValueError(f"task '{job.task.task}': {job.manifest.dataset} does not have one class for every sample")
     require_present((bank, scored), protocol)
     if bank is not scored:
         require_disjoint(bank, scored)

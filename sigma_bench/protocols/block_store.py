@@ -101,7 +101,7 @@ class BlockStore:
         except OSError as error:
             raise ValueError(
                 f"{path}: cannot be written ({error.strerror}); free some space, see 'sigma-bench cache ls', or choose "
-                "another folder with --output"
+                "another folder"
             ) from error
 
     def _marker(self, items: range) -> dict[str, Any]:

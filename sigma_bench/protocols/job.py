@@ -80,6 +80,14 @@ def required_split(manifest: Manifest, task: ResolvedTask, name: SplitName) -> S
     return manifest.splits[name]
 
 
+def masked_split(manifest: Manifest, task: ResolvedTask) -> Split:
+    """The split test, whose samples are sequences with masks; ValueError where they are not."""
+    split = required_split(manifest, task, "test")
+    if any(sample.mask_folder is None for sample in split.samples):
+        raise ValueError(f"task '{task.task}': {task.protocol.protocol} needs masks, and {manifest.dataset} has none")
+    return split
+
+
 class Runner(NamedTuple):
     """The two functions of a protocol's module."""
 

@@ -123,6 +123,7 @@ def test_leave_one_out_asks_everybody_and_no_group_helps_itself(world: Path, tmp
         ("clustering", ("train",), "ssv2 has train, but clustering scores the split test or all"),
         ("segmentation", ("train",), "segmentation@1 needs the split test; ssv2 has train"),
         ("propagation", ("train",), "propagation@1 needs the split test; ssv2 has train"),
+        ("propagation", ("test",), "propagation@1 needs masks, and ssv2 has none"),
         ("multilabel", ("test",), "multilabel@1 needs the split train; ssv2 has test"),
     ],
 )

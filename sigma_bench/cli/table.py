@@ -82,7 +82,7 @@ def show_boards(names: list[str], output: Path, *, world: Path | None) -> None:
         "Confusion matrices": confusions,
     }
     shown = {heading: found for heading, found in pictures.items() if found}
-    files["report.html"] = render_report(results, records, curves=curves, pictures=shown, title=title, subtitle="")
+    files["report.html"] = render_report(results, records, curves=curves, pictures=shown, title=title)
     if curves:
         files["figures/training.svg"] = training_curves(curves)
     _write(output, files)

@@ -74,7 +74,7 @@ def best_on_test(scored: Split, ranked_ESK: np.ndarray, epochs: Sequence[int], f
     top1_E = (ranked_ESK[:, :, 0] == labels_of(scored)).mean(1)
     best = int(top1_E.argmax())
     points = zip(epochs, top1_E.tolist(), strict=True)
-    curve = tuple(Candidate(setting={"epoch": epoch}, held_out_top1=value) for epoch, value in points)
+    curve = tuple(Candidate(setting={"epoch": epoch}, test_top1=value) for epoch, value in points)
     rule = "best top-1 on the TEST split itself, nothing was held out: not a clean number"
     selection = Selection(rule=rule, grid=curve, chosen=curve[best].setting)
     outcome = classified(scored, ranked_ESK[best], failures, (selection,))

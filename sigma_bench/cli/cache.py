@@ -16,7 +16,7 @@ ID_LENGTH = 8
 
 @app.command("ls")
 def ls(output: Path = OUTPUT) -> None:
-    """List what is cached, the longest unused first."""
+    """List what is cached, what was written longest ago first."""
     from sigma_bench.protocols.block_store import cache_entries
 
     entries = cache_entries(output / "features")
@@ -25,7 +25,7 @@ def ls(output: Path = OUTPUT) -> None:
         listing.add_column(column, overflow="fold", justify="right" if column == "size" else "left")
     for entry in entries:
         told = entry.description
-        written = datetime.fromtimestamp(entry.used).strftime("%Y-%m-%d %H:%M")
+        written = datetime.fromtimestamp(entry.written).strftime("%Y-%m-%d %H:%M")
         split = f"{told['split']} ({told['samples']})"
         size = _size(entry.num_bytes)
         listing.add_row(entry.folder.name[:ID_LENGTH], size, written, told["model"], split, told["from"])

@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from sigma_bench.cli.console import out
+from sigma_bench.leaderboard.numbers import number
 
 if TYPE_CHECKING:
     from sigma_bench.leaderboard.comparison import Comparison, Difference
@@ -27,6 +28,7 @@ def compare(
     records = [record for _, record in stored_records(output)]
     result = run(records, first, second, predictions_of(Store(output)), num_samples=samples)
     out.print(_listing(result))
+    out.print(f"differences in percentage points; + means that {result.first} is better, also where lower is better")
     if result.left_out:
         out.print(f"of one of the two only: {', '.join(result.left_out)}", soft_wrap=True)
     for task in result.tasks:
@@ -43,7 +45,7 @@ def _listing(result: "Comparison") -> Table:
             column, justify="left" if column in ("task", "metric", "better") else "right", overflow="fold"
         )
     for task in result.tasks:
-        scores = (f"{100 * task.first:.1f}", f"{100 * task.second:.1f}")
+        scores = (number(task.first, task.metric), number(task.second, task.metric))
         listing.add_row(task.task, task.metric, *scores, *_words(task.difference, result))
     listing.add_section()
     listing.add_row("mean over tasks", "", "", "", *_words(result.overall, result), style="bold")

@@ -9,10 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from sigma_bench.cli.console import err, out, progress
+from sigma_bench.cli.own_files import own_jobs
 from sigma_bench.cli.processes import is_launched, run_on_processes, speaks
 from sigma_bench.specs import catalogue
-from sigma_bench.specs.dataset import DatasetCard, SplitSpec
-from sigma_bench.specs.task import ResolvedTask, Task
+from sigma_bench.specs.task import ResolvedTask
 
 if TYPE_CHECKING:
     from sigma_bench.data.manifest import Manifest
@@ -33,9 +33,9 @@ def evaluate(
     data: Path = typer.Option(None, help="Data root that holds the tasks' datasets."),
     csv: Path = typer.Option(None, help="Your own files: a CSV with path,label,split[,group]."),
     folders: Path = typer.Option(None, help="Your own files: a class-per-folder tree."),
-    protocol: list[str] = typer.Option(["knn@1", "linear@1"], help="Protocols for your own files, without --task."),
+    protocol: list[str] = typer.Option([], help="For your own files, without --task; default: knn@1 and linear@1."),
     variants: str = typer.Option(None, help="For your own files: also under each of these, such as conditions."),
-    folds: str = typer.Option("official", help="For your own files: official, or leave_one_group_out."),
+    folds: str = typer.Option(None, help="For your own files: official (the default), or leave_one_group_out."),
     set_: list[str] = typer.Option([], "--set", help="Protocol key to change, such as clip.sampling.stride_frames=2."),
     output: Path = typer.Option(Path("results/runs"), help="Folder for records, predictions and cached features."),
     seed: int = typer.Option(0, help="Draws held-out parts, frame draws, k-means starts and bootstrap samples."),
@@ -50,21 +50,16 @@ def evaluate(
     A task that fails does not stop the others: it is named at the end, and the exit code is 1.
     """
     overrides = _overrides(set_)
-    if (csv is None) == (folders is None) and not (task or suite):
-        raise ValueError("say what to evaluate on: --task or --suite with --data, or one of --csv and --folders")
     if csv is not None or folders is not None:
-        if suite:
-            raise ValueError(f"--suite {suite} has datasets of its own; for your own files give --task or --protocol")
-        jobs: Jobs = _own_files(csv, folders, task, protocol, variants, folds, overrides)
+        _refuse("has datasets of its own; for your own files give --task or --protocol", suite=suite)
+        _refuse("is for tasks of the catalogue; your own files are named by --csv or --folders", data=data)
+        jobs: Jobs = own_jobs(
+            csv, folders, tasks=task, protocols=protocol, variants=variants, folds=folds, overrides=overrides
+        )
     else:
-        if variants is not None:
-            raise ValueError(
-                "--variants is for your own files; a task of the catalogue is varied by --task name+variant"
-            )
-        if data is None:
-            raise ValueError("--data is missing: the root folder that holds the datasets")
-        names = [*task, *(catalogue.load_suite(suite).tasks if suite else ())]
-        jobs = [(resolved, data) for resolved in (catalogue.resolve(catalogue.load_task(n), overrides) for n in names)]
+        _refuse("is for your own files; a task of the catalogue is varied by --task name+variant", variants=variants)
+        _refuse("is for your own files; a task of the catalogue says its own", protocol=protocol, folds=folds)
+        jobs = _catalogue_jobs(task, suite, data, overrides)
     if nproc > 1 and not is_launched():
         raise typer.Exit(run_on_processes(nproc))
     from sigma_bench.models.zoo import load_encoder
@@ -86,6 +81,23 @@ def evaluate(
         out.print(f"records in {output / 'records'}")
     if failed:
         raise typer.Exit(1)
+
+
+def _refuse(why: str, **options: object) -> None:
+    """ValueError for an option that would be ignored."""
+    for name, given in options.items():
+        if given:
+            value = " ".join(given) if isinstance(given, list) else given
+            raise ValueError(f"--{name} {value} {why}")
+
+
+def _catalogue_jobs(tasks: list[str], suite: str | None, data: Path | None, overrides: dict[str, Any]) -> Jobs:
+    names = [*tasks, *(catalogue.load_suite(suite).tasks if suite else ())]
+    if not names:
+        raise ValueError("say what to evaluate on: --task or --suite with --data, or one of --csv and --folders")
+    if data is None:
+        raise ValueError("--data is missing: the root folder that holds the datasets")
+    return [(catalogue.resolve(catalogue.load_task(name), overrides), data) for name in names]
 
 
 def show_plan(encoder: "Encoder", plan: "Sequence[Planned]") -> None:
@@ -118,6 +130,7 @@ def evaluate_with_progress(
     world: "World | None" = None,
 ) -> list[str]:
     """Run or find every task, one line per score; names of the tasks that failed (a single one raises)."""
+    from sigma_bench.leaderboard.numbers import number
     from sigma_bench.runs.plan import ALONE, run_planned
 
     failed = []
@@ -142,10 +155,12 @@ def evaluate_with_progress(
             finally:
                 display.remove_task(bar)
             score = found.record.scores[0]
-            low, high = score.interval.low, score.interval.high
+            value, low, high = (
+                number(one, score.metric) for one in (score.value, score.interval.low, score.interval.high)
+            )
             display.console.print(
-                f"{encoder.card.model:24} {planned.task.task:28} {score.metric} {100 * score.value:5.1f} "
-                f"({100 * low:.1f} to {100 * high:.1f})  {'recorded before' if found.was_there else found.path.name}"
+                f"{encoder.card.model:24} {planned.task.task:28} {score.metric} {value:>5} ({low} to {high})  "
+                f"{'recorded before' if found.was_there else found.path.name}"
             )
     if failed and speaks():
         err.print(f"[bold red]{len(failed)} of {len(plan)} tasks failed:[/] {', '.join(failed)}")
@@ -155,62 +170,6 @@ def evaluate_with_progress(
 def _duration(seconds: float) -> str:
     hours, rest = divmod(round(seconds), 3600)
     return f"{hours} h {rest // 60:02d} min" if hours else f"{rest // 60} min {rest % 60:02d} s"
-
-
-def _own_files(
-    csv: Path | None,
-    folders: Path | None,
-    task_files: list[str],
-    protocols: list[str],
-    variants: str | None,
-    folds: str,
-    overrides: dict[str, Any],
-) -> "list[tuple[ResolvedTask, Path | Manifest]]":
-    """Tasks over files that are in no catalogue: a card made from what is there."""
-    from sigma_bench.data.readers.user_files import read_class_folders, read_csv
-
-    if folds not in ("official", "leave_one_group_out"):
-        raise ValueError(f"--folds {folds}: choose official or leave_one_group_out")
-    if csv is not None and folders is not None:
-        raise ValueError("give --csv or --folders, not both")
-    manifest = read_csv(csv) if csv is not None else read_class_folders(folders or Path())
-    card = DatasetCard(
-        dataset=manifest.dataset,
-        title=manifest.dataset,
-        media="video",
-        reader="user_files",
-        classes=len(manifest.classes or ()),
-        splits={name: SplitSpec(samples=split.expected) for name, split in manifest.splits.items()},
-        split_note=folds.replace("_", " "),
-        group="as given",
-        layout=("files of the user",),
-        licence="not stated",
-        source="the user",
-        citation="none",
-    )
-    tasks = [_own_task(name, manifest.dataset) for name in task_files] or [
-        Task(
-            task=f"{manifest.dataset}/{name.split('@')[0]}",
-            dataset=manifest.dataset,
-            protocol=name,
-            asks="unspecified",
-            folds=folds,  # type: ignore[arg-type]
-            overrides={},
-            note="files of the user",
-        )
-        for name in protocols
-    ]
-    if variants is not None:
-        tasks = [each for task in tasks for each in catalogue.varied(task, catalogue.load_variants(variants))]
-    return [(catalogue.resolve_with_card(task, card, overrides), manifest) for task in tasks]
-
-
-def _own_task(name: str, dataset: str) -> Task:
-    """A task file about the user's files, which says its folds itself."""
-    task = catalogue.load_task(name)
-    if task.dataset != dataset:
-        raise ValueError(f"--task {name}: its dataset is '{task.dataset}', but your files are '{dataset}'")
-    return task
 
 
 def _overrides(pairs: list[str]) -> dict[str, Any]:
@@ -226,5 +185,7 @@ def _overrides(pairs: list[str]) -> dict[str, Any]:
         *outer, last = key.split(".")
         for part in outer:
             place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise ValueError(f"--set {pair}: '{part}' was set to a value before, so no key inside it can be set")
         place[last] = read_scalar(value)
     return nested

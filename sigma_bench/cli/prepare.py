@@ -54,10 +54,7 @@ def _write(inventory: Inventory, root: Path) -> None:
     assert inventory.manifest is not None
     path = root / f"{inventory.card.dataset}.manifest.jsonl"
     lines = (json.dumps(row, ensure_ascii=False) for row in manifest_rows(inventory.manifest, root))
-    try:
-        write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be written ({error.strerror}); the data root must be writable") from error
+    write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
 
 
 def _say_what_to_do(inventory: Inventory) -> None:

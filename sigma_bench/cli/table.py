@@ -82,7 +82,7 @@ def show_boards(names: list[str], output: Path, *, world: Path | None) -> None:
         "Confusion matrices": confusions,
     }
     shown = {heading: found for heading, found in pictures.items() if found}
-    files["report.html"] = render_report(results, records, curves=curves, pictures=shown, title=title, subtitle="")
+    files["report.html"] = render_report(results, records, curves=curves, pictures=shown, title=title)
     if curves:
         files["figures/training.svg"] = training_curves(curves)
     _write(output, files)
@@ -159,20 +159,24 @@ def _compare(folder: Path, files: dict[str, str]) -> list[Path]:
 
 
 def _overlays(output: Path, world: Path | None) -> list[tuple[str, bytes]]:
-    """Pictures of both clusterings of the first pretraining seed's models."""
+    """Pictures of segmentation and propagation by the first pretraining seed's models; one seed's frames are shared."""
     from sigma_bench.records.store import Store
     from sigma_bench.runs.overlays import segmentation_overlays
+    from sigma_bench.specs.propagation import PropagationProtocol
     from sigma_bench.specs.segmentation import SegmentationProtocol
 
     if world is None:
         err.print("no --data, so the report has no segmentation pictures")
         return []
     store = Store(output)
-    by_task: dict[str, dict[str, object]] = {}
+    by_task: dict[tuple[str, str, int], dict[str, Record]] = {}
     for _, record in store.records():
-        if isinstance(record.task.protocol, SegmentationProtocol) and record.model.pretraining_seed in (0, None):
-            by_task.setdefault(record.task.task, {})[record.model.model] = record
-    pictures = []
-    for task_records in by_task.values():
-        pictures += segmentation_overlays(store, task_records, world, num_sequences=2)  # type: ignore[arg-type]
-    return pictures
+        has_masks = isinstance(record.task.protocol, SegmentationProtocol | PropagationProtocol)
+        if has_masks and record.model.pretraining_seed in (0, None):
+            key = (record.task.task, record.fingerprint, record.seed)
+            by_task.setdefault(key, {})[record.model.model] = record
+    return [
+        picture
+        for of_task in by_task.values()
+        for picture in segmentation_overlays(store, of_task, world, num_sequences=2)
+    ]

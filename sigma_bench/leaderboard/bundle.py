@@ -37,11 +37,11 @@ def write_bundle(
         The files, relative to the folder.
 
     Raises:
-        ValueError: something is in the folder already, or it cannot be written.
+        ValueError: something is in the folder already, it cannot be written, or predictions are not there.
     """
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder}: not empty; choose a new folder")
-    files = _tables(boards) | _figures(boards, curves) | _records(boards, store, with_predictions)
+    files = _tables(boards, store) | _figures(boards, curves) | _records(boards, store, with_predictions)
     for name, content in files.items():
         write_atomically(folder / name, content)
     manifest = {
@@ -57,12 +57,14 @@ def write_bundle(
     return [*sorted(files), MANIFEST]
 
 
-def _tables(boards: Sequence[Filled]) -> dict[str, bytes]:
+def _tables(boards: Sequence[Filled], store: Store) -> dict[str, bytes]:
     texts: dict[str, str] = {}
     for filled in boards:
         name = filled.table.name
         texts |= {f"tables/{file}": text for file, text in table_files(filled.table, name).items()}
-        texts[f"tables/{name}_long.jsonl"] = jsonl(filled.long)
+        texts[f"tables/{name}_long.jsonl"] = jsonl(
+            filled.long.assign(path=[_place(p, store) for p in filled.long["path"]])
+        )
     names = [f"{filled.table.name}.tex" for filled in boards]
     texts["tables/preview.tex"] = latex_document([filled.table for filled in boards], names)
     texts |= {f"mteb/{path}": text for path, text in mteb_files(r for _, r in _chosen(boards)).items()}
@@ -85,12 +87,19 @@ def _records(boards: Sequence[Filled], store: Store, with_predictions: bool) -> 
     """Record files as they are, below the folder names of a store; predictions where wanted."""
     files = {}
     for path, record in _chosen(boards):
-        files[path.relative_to(store.root).as_posix()] = path.read_bytes()
+        files[_place(path, store)] = path.read_bytes()
         if with_predictions:
-            whole, reduced = record.predictions.file, reduced_file(record.predictions)
-            name = whole if (store.root / whole).is_file() else reduced
+            names = (record.predictions.file, reduced_file(record.predictions))
+            name = next((name for name in names if (store.root / name).is_file()), None)
+            if name is None:
+                raise ValueError(f"{path}: its predictions are not here; export with --no-predictions")
             files[name] = (store.root / name).read_bytes()
     return files
+
+
+def _place(path: Path | str, store: Store) -> str:
+    """Where a record lies in its store, and in the folder: on whose disk is nobody's business."""
+    return Path(path).relative_to(store.root).as_posix()
 
 
 def _chosen(boards: Sequence[Filled]) -> list[tuple[Path, Record]]:

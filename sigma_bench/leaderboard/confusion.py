@@ -25,15 +25,17 @@ MOST_MODELS = 8
 def confusion(truth_S: NDArray[np.integer], predicted_S: NDArray[np.integer], num_classes: int) -> NDArray[np.float64]:
     """Of the samples of class i (row), the part that was taken for class j (column), (C, C); NaN without samples.
 
+    A sample without a prediction (-1, a video that did not decode) is taken for no class, so its row sums to less.
+
     Raises:
         ValueError: a class that is not among them.
     """
-    known = np.concatenate([truth_S, predicted_S, [0]])
+    known = np.concatenate([truth_S, np.maximum(predicted_S, 0), [0]])
     if known.min() < 0 or known.max() >= num_classes:
         raise ValueError(f"classes go from 0 to {num_classes - 1}, got {known.min()} to {known.max()}")
-    place_S = truth_S.astype(np.int64) * num_classes + predicted_S
+    place_S = (truth_S.astype(np.int64) * num_classes + predicted_S)[predicted_S >= 0]
     count_CC = np.bincount(place_S, minlength=num_classes**2).reshape(num_classes, -1)
-    total_C1 = count_CC.sum(1, keepdims=True)
+    total_C1 = np.bincount(truth_S, minlength=num_classes)[:, None]
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN, as promised
         part_CC: NDArray[np.float64] = count_CC / total_C1
     return part_CC

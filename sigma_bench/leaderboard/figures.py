@@ -25,6 +25,8 @@ from sigma_bench.palette import tint
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Without the yellow, which is too light for lines on white."""
+OPACITY = 0.6
+"""Of masks over frames."""
 _DASHES = ("-", "--", "-.", ":")
 _GREY = "#5F5F5F"
 
@@ -120,27 +122,22 @@ def draw_scores(table: BoardTable) -> Figure:
     return figure
 
 
-def segmentation_overlay(
-    frame_THWC: np.ndarray, truth_THW: np.ndarray, cluster_THW: Mapping[str, np.ndarray], *, opacity: float = 0.6
-) -> bytes:
+def segmentation_overlay(frame_THWC: np.ndarray, truth_THW: np.ndarray, cluster_THW: Mapping[str, np.ndarray]) -> bytes:
     """Columns are frames; rows are the input, the ground truth and one per model; PNG bytes.
 
     Args:
         frame_THWC: uint8 (T, H, W, 3).
         truth_THW: uint8 (T, H, W): 0 is background and stays as it is, 255 is void.
         cluster_THW: per model uint8 (T, H, W), numbered like the objects they were matched to; 0 stays as it is.
-        opacity: of the colours over the frame, from 0 to 1.
 
     Raises:
-        ValueError: another type or shape, or an opacity out of range.
+        ValueError: another type or shape.
     """
     _require_uint8("frames", frame_THWC, (*frame_THWC.shape[:3], 3))
     maps = {"ground truth": truth_THW, **cluster_THW}
     for name, label_THW in maps.items():
         _require_uint8(name, label_THW, frame_THWC.shape[:3])
-    if not 0 <= opacity <= 1:
-        raise ValueError(f"opacity must be from 0 to 1, got {opacity}")
-    pictures = {"input": frame_THWC} | {name: tint(frame_THWC, label, opacity) for name, label in maps.items()}
+    pictures = {"input": frame_THWC} | {name: tint(frame_THWC, label, OPACITY) for name, label in maps.items()}
     num_frames, height, width = frame_THWC.shape[:3]
     with _own_style():
         cell_width = 1.5

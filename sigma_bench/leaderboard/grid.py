@@ -29,8 +29,8 @@ _ABOUT = {
     "motion_guided": "Motion guided",
     "parameters": "Params",
 }
-
-
+NOT_PRETRAINED = ("random init", "image statistics")
+"""Families of the controls."""
 Origin = Literal["measured", "reference", "difference", "published", "imported"]
 
 
@@ -154,7 +154,8 @@ def _model_words(row: Row) -> str:
     if row.family is None:
         return "not measured"
     size = f"{row.num_parameters / 1e6:.1f} M parameters" if row.num_parameters else ""
-    data = f"pretrained on {row.pretraining_data}" if row.pretraining_data else "not pretrained"
+    unknown = "not pretrained" if row.family in NOT_PRETRAINED else "pretraining data unknown"
+    data = f"pretrained on {row.pretraining_data}" if row.pretraining_data else unknown
     return ", ".join(part for part in (row.family, size, data) if part)
 
 
@@ -220,7 +221,7 @@ def _by_model(deltas: tuple[Delta, ...]) -> dict[str, list[Delta]]:
 def _about_measured(row: Row) -> dict[str, str]:
     return {
         "pretrain_data": row.pretraining_data or "",
-        "pretrain_epochs": "" if row.pretraining_epochs is None else str(row.pretraining_epochs),
+        "pretrain_epochs": str(row.pretraining_epochs) if row.pretraining_epochs else "",
         "parameters": "" if row.num_parameters is None else f"{row.num_parameters / 1e6:.1f} M",
     }
 

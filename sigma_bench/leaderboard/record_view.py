@@ -69,7 +69,7 @@ def _facts(path: Path, record: Record) -> tuple[tuple[str, str], ...]:
         ("Model", f"{model.family}, {model.num_frames} frames of {model.image_size} px"),
         ("Checkpoint (MODEL below)", model.checkpoint_sha256),
         ("World (ROOT below)", record.data.world),
-        ("Reference values", ", ".join(f"{name} {percent(value)} %" for name, value in record.controls.items())),
+        ("Reference values", ", ".join(_reference(name, value) for name, value in record.controls.items())),
         ("Code", f"sigma-bench {provenance.sigma_bench}, commit {_or_none(provenance.commit)}{state}"),
         ("Versions", ", ".join(f"{package} {version}" for package, version in provenance.versions.items())),
         ("Hardware", f"{provenance.hardware}; {provenance.num_processes} process(es)"),
@@ -80,6 +80,11 @@ def _facts(path: Path, record: Record) -> tuple[tuple[str, str], ...]:
         ("Predictions", record.predictions.file),
     )
     return tuple((term, words) for term, words in facts if words)
+
+
+def _reference(name: str, value: float) -> str:
+    """Percent, but for errors of counts, as with scores."""
+    return f"{name} {number(value, 'counting_error')}" if name.startswith("error_of_") else f"{name} {percent(value)} %"
 
 
 def _scores(record: Record) -> _Table:
@@ -100,12 +105,13 @@ def _selection(selection: Selection) -> _Table:
     rows = [
         (
             _setting(point.setting) + (" (chosen)" if point.setting == selection.chosen else ""),
-            percent(point.held_out_top1),
+            percent(point.top1),
         )
         for point in selection.grid
     ]
     caption = f"Selection: {selection.rule}; chosen: {_setting(selection.chosen)}{warned}"
-    return caption, ("Setting", "Held-out top-1 (%)"), rows
+    on_test = any(point.test_top1 is not None for point in selection.grid)
+    return caption, ("Setting", "Test top-1 (%)" if on_test else "Held-out top-1 (%)"), rows
 
 
 def _value(score: Score) -> str:

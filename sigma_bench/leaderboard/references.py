@@ -21,6 +21,14 @@ _FLOORS = {
 """In words where the record's name, with spaces, is not enough."""
 _CEILING = re.compile(r"oracle_(?P<what>tubes|patches)_(?P<grid>\d+(?:x\d+)+)")
 _VOID = "void_share"
+_METRICS = {
+    "chance": ("top1", "top1_selected_on_test", "hungarian_accuracy", "map"),
+    "error_of_": ("counting_error",),
+    "nothing_found": ("jf_mean",),
+    "first_mask_stays": ("jf_mean",),
+    "oracle_patches_": ("jf_mean",),
+}
+"""By the beginning of a control's name, the metrics it is a value of; others are of a record's only metric."""
 
 
 def references(in_column: Sequence[pd.DataFrame]) -> tuple[Reference, ...]:
@@ -34,12 +42,21 @@ def references(in_column: Sequence[pd.DataFrame]) -> tuple[Reference, ...]:
     stated: list[dict[str, list[float]]] = []
     for rows in in_column:
         stated.append({})
-        for model, controls in zip(rows["model"], rows["controls"], strict=True):
-            for name, value in controls.items():
-                stated[-1].setdefault(str(name), []).append(float(value))
-                models.setdefault(str(name), {})[str(model)] = None
+        for model, metric, controls in zip(rows["model"], rows["metric"], rows["controls"], strict=True):
+            for name, value in _about(controls, metric).items():
+                stated[-1].setdefault(name, []).append(value)
+                models.setdefault(name, {})[str(model)] = None
     found = [_reference(name, stated, models) for name in models]
     return tuple(sorted(found, key=lambda reference: ("floor", "ceiling", "note").index(reference.kind)))
+
+
+def _about(controls: Mapping[str, float], metric: str) -> dict[str, float]:
+    """Those that are values of this metric: what is always the commonest class has its share as top-1, not as mean
+    class accuracy."""
+    others = {
+        name for name in controls for of, known in _METRICS.items() if name.startswith(of) and metric not in known
+    }
+    return {name: float(value) for name, value in controls.items() if name not in others}
 
 
 def _reference(

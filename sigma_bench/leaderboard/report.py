@@ -85,7 +85,6 @@ def render_report(
     curves: Mapping[str, Sequence[Mapping[str, float]]],
     pictures: Mapping[str, Sequence[tuple[str, bytes]]],
     title: str,
-    subtitle: str,
 ) -> str:
     """A whole HTML page.
 
@@ -95,7 +94,6 @@ def render_report(
         curves: training log per model, as ``training_curves`` takes them; may be empty.
         pictures: by heading, caption and PNG bytes; may be empty.
         title: heading of the page.
-        subtitle: one line below it; may be empty.
 
     Raises:
         ValueError: a record behind a table is not among ``records``, or a training log is not one.
@@ -109,7 +107,6 @@ def render_report(
     style, script = ((_HERE / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     return _template().render(
         title=title,
-        subtitle=subtitle,
         boards=boards,
         origins=_origins(boards),
         galleries=[*_curves(curves), *(_photos(heading, shown) for heading, shown in pictures.items())],

@@ -19,7 +19,13 @@ _CONTROLS = {"random_init": "random:RECIPE", "image_statistics": "statistics:REC
 
 
 def rerun_command(record: Record) -> str | None:
-    """``sigma-bench evaluate MODEL --task ...``; None where the catalogue cannot give the record's task any more."""
+    """``sigma-bench evaluate MODEL --task ...``.
+
+    None where the catalogue cannot give the record's task any more, and for random weights of another seed than the
+    evaluation's: one ``--seed`` draws both.
+    """
+    if record.model.model == "random_init" and record.model.pretraining_seed != record.seed:
+        return None
     settings = _settings(record.task.model_dump_json(), record.fingerprint, record.data.world)
     if settings is None:
         return None

@@ -38,7 +38,8 @@ def select(records: Iterable[tuple[Path, Record]], board: Board | None = None) -
 
     Raises:
         ValueError: two task fingerprints or two worlds in one column, two checkpoints with one pretraining seed
-            under one model label, or one evaluation with two values; names both record files.
+            under one model label, one checkpoint and seed on two sets of files, or one evaluation with two values;
+            names both record files.
     """
     wanted = None if board is None else {(column.task, column.metric) for column in board.columns}
     rows = [
@@ -130,6 +131,12 @@ def _latest(table: pd.DataFrame) -> pd.DataFrame:
     """One row per evaluation and metric, the latest, in the given order."""
     evaluation = ["model", "checkpoint", "seed", "task", "fingerprint", "metric"]
     for _, rows in table.groupby(evaluation, sort=False, dropna=False):
+        if rows["manifest"].nunique() > 1:
+            one, second = rows.drop_duplicates("manifest").iloc[:2].to_dict(orient="records")
+            raise ValueError(
+                f"{one['model']} on {one['task']}: {one['path']} and {second['path']} were scored on other files; "
+                "move the record of the older files away"
+            )
         if rows["value"].nunique() > 1:
             first = rows.iloc[0]
             other = rows[rows["value"] != first["value"]].iloc[0]

@@ -22,7 +22,6 @@ FONT = ImageFont.load_default(13)
 LINE = 17
 GAP = 6
 GROUP_GAP = 20
-FRAME = 4
 MARK = 20
 """Side of the square that a tick or cross stands in."""
 LABEL = 150

@@ -62,11 +62,20 @@ class BlockStore:
         return [block for block in blocks if not self._layout.keys() <= self._marker(block).get("arrays", set())]
 
     def write(self, items: range, arrays: Mapping[str, np.ndarray], failures: Mapping[int, str]) -> None:
-        """Fill one block; ``failures`` says why by item, whose rows are zero."""
+        """Fill one block; ``failures`` says why by item, whose rows are zero.
+
+        Raises:
+            ValueError: the disk is full or the folder cannot be written.
+        """
         for name, rows in arrays.items():
-            whole = self._open(name)
-            whole[items.start : items.stop] = rows
-            whole.flush()
+            assert rows.shape == (len(items), *self._layout[name].shape), f"{name}: rows of shape {rows.shape}"
+            try:
+                self._put(name, items, rows)
+            except OSError as error:
+                raise ValueError(
+                    f"{self.folder}: cannot be written ({error.strerror}); free some space, see 'sigma-bench cache "
+                    "ls', or choose another folder"
+                ) from error
         marker = {"arrays": sorted(arrays), "failures": {str(item): reason for item, reason in failures.items()}}
         write_atomically(self._marker_path(items), json.dumps(marker).encode())
 
@@ -79,30 +88,32 @@ class BlockStore:
         markers = [json.loads(path.read_bytes()) for path in sorted(self.folder.glob("block-*.json"))]
         return {int(item): reason for marker in markers for item, reason in marker["failures"].items()}
 
-    def _open(self, name: str) -> np.memmap:
+    def _put(self, name: str, items: range, rows: np.ndarray) -> None:
+        """Rows into their place in the file; through mapped memory, a full disk would kill the process."""
         path, layout = self.folder / f"{name}.npy", self._layout[name]
         if not path.exists():
             self._create(path, (self.num_items, *layout.shape), layout.dtype)
-        return np.lib.format.open_memmap(path, mode="r+")
+        content = np.ascontiguousarray(rows, layout.dtype)
+        with path.open("r+b") as file:
+            np.lib.format.read_magic(file)
+            np.lib.format.read_array_header_1_0(file)
+            file.seek(items.start * (content.nbytes // len(items)), os.SEEK_CUR)
+            file.write(content.data)
+            file.flush()
+            os.fsync(file.fileno())
 
     def _create(self, path: Path, shape: tuple[int, ...], dtype: str) -> None:
         """A file of zeros that appears whole; whoever comes second keeps the first one's."""
+        write_atomically(self.folder / DESCRIPTION_NAME, json.dumps(self._description, indent=1).encode())
+        handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=".writing-")
+        os.close(handle)
         try:
-            write_atomically(self.folder / DESCRIPTION_NAME, json.dumps(self._description, indent=1).encode())
-            handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=".writing-")
-            os.close(handle)
             np.lib.format.open_memmap(temporary, mode="w+", dtype=np.dtype(dtype), shape=shape).flush()
-            try:
-                os.link(temporary, path)
-            except FileExistsError:
-                pass
-            finally:
-                Path(temporary).unlink()
-        except OSError as error:
-            raise ValueError(
-                f"{path}: cannot be written ({error.strerror}); free some space, see 'sigma-bench cache ls', or choose "
-                "another folder with --output"
-            ) from error
+            os.link(temporary, path)
+        except FileExistsError:
+            pass
+        finally:
+            Path(temporary).unlink()
 
     def _marker(self, items: range) -> dict[str, Any]:
         path = self._marker_path(items)
@@ -121,16 +132,16 @@ class CacheEntry(NamedTuple):
     folder: Path
     description: dict[str, Any]
     num_bytes: int
-    used: float
-    """When it was last written to, seconds since the epoch."""
+    written: float
+    """When it was last written to, seconds since the epoch; reading leaves no trace."""
 
 
 def cache_entries(root: Path) -> list[CacheEntry]:
-    """Everything below a cache's root, the longest unused first."""
+    """Everything below a cache's root, what was written longest ago first."""
     entries = []
     for path in root.glob(f"*/{DESCRIPTION_NAME}"):
         stats = [file.stat() for file in path.parent.iterdir() if file.is_file()]
-        used = max(stat.st_mtime for stat in stats)
+        written = max(stat.st_mtime for stat in stats)
         occupied = sum(stat.st_blocks * 512 for stat in stats)
-        entries.append(CacheEntry(path.parent, json.loads(path.read_bytes()), occupied, used))
-    return sorted(entries, key=lambda entry: entry.used)
+        entries.append(CacheEntry(path.parent, json.loads(path.read_bytes()), occupied, written))
+    return sorted(entries, key=lambda entry: entry.written)

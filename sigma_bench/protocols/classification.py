@@ -42,7 +42,9 @@ Head = Callable[[Teaching, SplitFeatures, np.ndarray], tuple[np.ndarray, Selecti
 
 def splits(manifest: Manifest, task: ResolvedTask) -> tuple[Split, ...]:
     """The split that teaches and the split that is scored; one where folds make both."""
-    return tuple(dict.fromkeys(teaching_and_scored(manifest, task)))
+    used = tuple(dict.fromkeys(teaching_and_scored(manifest, task)))
+    require_classes(used, manifest, task)
+    return used
 
 
 def classify(job: Job, protocol: TaughtProtocol, head: Head, *, tokens: bool = False) -> Outcome | None:
@@ -123,6 +125,12 @@ def require_present(used: tuple[Split, ...], protocol: BaseProtocol) -> None:
     if protocol.on_decode_failure == "fail":
         for split in used:
             split.require_present()
+
+
+def require_classes(used: tuple[Split, ...], manifest: Manifest, task: ResolvedTask) -> None:
+    """ValueError when a sample does not have one class, such as videos with several actions or with masks."""
+    if not manifest.classes or any(sample.label is None for split in used for sample in split.samples):
+        raise ValueError(f"task '{task.task}': {manifest.dataset} does not have one class for every sample")
 
 
 def require_decodable(features: Mapping[Split, SplitFeatures], protocol: BaseProtocol) -> dict[str, str]:

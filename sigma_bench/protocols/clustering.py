@@ -16,6 +16,7 @@ from sigma_bench.protocols.classification import (
     NO_PREDICTION,
     groups_of,
     labels_of,
+    require_classes,
     require_decodable,
     require_present,
     split_features,
@@ -38,8 +39,7 @@ def splits(manifest: Manifest, task: ResolvedTask) -> tuple[Split, ...]:
             f"task '{task.task}': {manifest.dataset} has {' and '.join(manifest.splits)}, but clustering scores the "
             "split test or all"
         )
-    if not manifest.classes:
-        raise ValueError(f"task '{task.task}': {manifest.dataset} has no classes to match clusters to")
+    require_classes((split,), manifest, task)
     return (split,)
 
 

@@ -1,7 +1,7 @@
 """One pass of a frozen encoder over a split, shared by every frozen protocol through a cache.
 
 The cache key holds everything that changes a feature: encoder digest, manifest digest, clip sampling and crop,
-pooling, precision.  What is computed together is a block of samples, always the same, so that it does not matter how
+precision.  What is computed together is a block of samples, always the same, so that it does not matter how
 many processes share the blocks.
 
 Shapes: S samples, V clips of a sample, B clips of a batch, N tokens, D width.
@@ -218,5 +218,10 @@ def _encoded(
     feature_SD[there] = token_BND.mean(1).reshape(batch, views, -1).mean(1).float().cpu().numpy()
     if keeps_tokens:
         arrays["token"] = np.zeros((len(block), views, *token_BND.shape[1:]), np.float16)
-        arrays["token"][there] = token_BND.reshape(batch, views, *token_BND.shape[1:]).half().cpu().numpy()
+        half_BND = token_BND.half()
+        if not bool(torch.isfinite(half_BND).all()):
+            raise ValueError(
+                f"model '{card.model}' gives features too large for half precision, in which tokens are kept"
+            )
+        arrays["token"][there] = half_BND.reshape(batch, views, *token_BND.shape[1:]).cpu().numpy()
     return arrays, failures

@@ -39,8 +39,6 @@ def run(job: Job) -> Outcome | None:
     protocol = job.task.protocol
     assert isinstance(protocol, FinetuneProtocol)
     bank, scored = teaching_and_scored(job.manifest, job.task)
-    if any(sample.label is None for sample in (*bank.samples, *scored.samples)):
-        raise ValueError(f"task '{job.task.task}': {job.manifest.dataset} does not have one class for every sample")
     require_present((bank, scored), protocol)
     if bank is not scored:
         require_disjoint(bank, scored)
@@ -76,7 +74,7 @@ def best_on_test(scored: Split, ranked_ESK: np.ndarray, epochs: Sequence[int], f
     top1_E = (ranked_ESK[:, :, 0] == labels_of(scored)).mean(1)
     best = int(top1_E.argmax())
     points = zip(epochs, top1_E.tolist(), strict=True)
-    curve = tuple(Candidate(setting={"epoch": epoch}, held_out_top1=value) for epoch, value in points)
+    curve = tuple(Candidate(setting={"epoch": epoch}, test_top1=value) for epoch, value in points)
     rule = "best top-1 on the TEST split itself, nothing was held out: not a clean number"
     selection = Selection(rule=rule, grid=curve, chosen=curve[best].setting)
     outcome = classified(scored, ranked_ESK[best], failures, (selection,))

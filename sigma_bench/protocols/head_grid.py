@@ -60,7 +60,7 @@ def answers(
     ]
     if not finite_H.any():
         raise ValueError(f"{protocol.protocol}: every head diverges; lower learning_rates")
-    chosen = max(np.flatnonzero(finite_H).tolist(), key=lambda head: candidates[head].held_out_top1)
+    chosen = max(np.flatnonzero(finite_H).tolist(), key=lambda head: candidates[head].top1)
     heads = fit(np.arange(len(teaching.label_S)), [settings[chosen]])
     score_QL = np.concatenate([part[:, 0].cpu().numpy() for part in _chunks(heads, asked, index_Q)])
     if not np.isfinite(score_QL).all():

@@ -17,6 +17,7 @@ from sigma_bench.data.manifest import Manifest, Split
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.records.record import Selection
+from sigma_bench.specs.dataset import SplitName
 from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import World
 
@@ -67,6 +68,24 @@ class Outcome:
     selections: tuple[Selection, ...] = ()
     controls: Mapping[str, float] = field(default_factory=dict)
     """Values of the task itself, such as chance."""
+
+
+def required_split(manifest: Manifest, task: ResolvedTask, name: SplitName) -> Split:
+    """A split by name; ValueError where the dataset has no such split."""
+    if name not in manifest.splits:
+        raise ValueError(
+            f"task '{task.task}': {task.protocol.protocol} needs the split {name}; {manifest.dataset} has "
+            f"{' and '.join(manifest.splits)}"
+        )
+    return manifest.splits[name]
+
+
+def masked_split(manifest: Manifest, task: ResolvedTask) -> Split:
+    """The split test, whose samples are sequences with masks; ValueError where they are not."""
+    split = required_split(manifest, task, "test")
+    if any(sample.mask_folder is None for sample in split.samples):
+        raise ValueError(f"task '{task.task}': {task.protocol.protocol} needs masks, and {manifest.dataset} has none")
+    return split
 
 
 class Runner(NamedTuple):

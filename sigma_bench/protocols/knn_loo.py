@@ -12,6 +12,7 @@ from sigma_bench.protocols.classification import (
     labels_of,
     no_ranks,
     ranked,
+    require_classes,
     require_decodable,
     require_present,
     split_features,
@@ -23,13 +24,15 @@ from sigma_bench.specs.task import ResolvedTask
 
 
 def splits(manifest: Manifest, task: ResolvedTask) -> tuple[Split, ...]:
-    """The only split; ValueError when the dataset has train and test."""
+    """The only split; ValueError when the dataset has train and test, or samples without a class."""
     if "all" not in manifest.splits:
         raise ValueError(
             f"task '{task.task}': knn_loo is for one split 'all'; {manifest.dataset} has "
             f"{' and '.join(manifest.splits)}, use knn"
         )
-    return (manifest.splits["all"],)
+    used = (manifest.splits["all"],)
+    require_classes(used, manifest, task)
+    return used
 
 
 def run(job: Job) -> Outcome | None:

@@ -11,7 +11,7 @@ import numpy as np
 from sigma_bench.data.annotations import ActionIntervals
 from sigma_bench.data.manifest import Manifest, Split
 from sigma_bench.protocols.classification import require_disjoint, require_present
-from sigma_bench.protocols.job import Job, Outcome
+from sigma_bench.protocols.job import Job, Outcome, required_split
 from sigma_bench.protocols.supervised import require_readable, train_and_test
 from sigma_bench.specs.multilabel import MultilabelProtocol
 from sigma_bench.specs.task import ResolvedTask
@@ -25,7 +25,7 @@ def splits(manifest: Manifest, task: ResolvedTask) -> tuple[Split, ...]:
     """Train and test."""
     if task.folds != "official":
         raise ValueError(f"task '{task.task}': multilabel knows the official split only, not {task.folds}")
-    return manifest.splits["train"], manifest.splits["test"]
+    return required_split(manifest, task, "train"), required_split(manifest, task, "test")
 
 
 def run(job: Job) -> Outcome | None:

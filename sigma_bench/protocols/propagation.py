@@ -29,7 +29,7 @@ from sigma_bench.data.transforms import channels_first, normalised_clip, resize
 from sigma_bench.metrics.davis import FrameScores, count_objects, semi_supervised, statistics
 from sigma_bench.metrics.segmentation import VOID
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.protocols.job import Job, Outcome
+from sigma_bench.protocols.job import Job, Outcome, masked_split
 from sigma_bench.protocols.sharing import shared
 from sigma_bench.protocols.token_maps import checked_maps
 from sigma_bench.specs.propagation import PropagationProtocol
@@ -62,7 +62,7 @@ class PropagatedSequence(NamedTuple):
 
 def splits(manifest: Manifest, task: ResolvedTask) -> tuple[Split, ...]:
     """Nothing is learned: the scored split alone."""
-    return (manifest.splits["test"],)
+    return (masked_split(manifest, task),)
 
 
 def run(job: Job) -> Outcome | None:

@@ -21,7 +21,7 @@ from sigma_bench.data.decoder import DecodeError
 from sigma_bench.data.manifest import Manifest, Split
 from sigma_bench.data.sequences import MaskedSequence
 from sigma_bench.metrics.segmentation import VOID, LabelCounts, all_background, label_counts, mean_iou, oracle_tubes
-from sigma_bench.protocols.job import Job, Outcome
+from sigma_bench.protocols.job import Job, Outcome, masked_split
 from sigma_bench.protocols.pixel_clusters import cluster_maps, position_clusters, reduce_maps, standardised
 from sigma_bench.protocols.sharing import shared
 from sigma_bench.protocols.token_maps import frame_indices, token_maps, window_slots
@@ -62,7 +62,7 @@ class Segmented(NamedTuple):
 
 def splits(manifest: Manifest, task: ResolvedTask) -> tuple[Split, ...]:
     """Nothing is learned: the scored split alone."""
-    return (manifest.splits["test"],)
+    return (masked_split(manifest, task),)
 
 
 def run(job: Job) -> Outcome | None:

@@ -1,6 +1,7 @@
 """What produced a record: versions, commit, hardware, command."""
 
 import importlib.metadata
+import os
 import platform
 import re
 import subprocess
@@ -65,8 +66,6 @@ def _processor() -> str:
 
 
 def _num_cores() -> int:
-    import os
-
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

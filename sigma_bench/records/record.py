@@ -4,13 +4,13 @@ Values are fractions with a unit; percent exists only in renderers.  Predictions
 found by their hash.  Published numbers are records of origin ``published`` and never mix with measured ones.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sigma_bench.records.upgrade import SCHEMA_VERSION
 from sigma_bench.specs.encoder_card import EncoderCard
-from sigma_bench.specs.strict import Spec
+from sigma_bench.specs.strict import LeanSpec, Spec
 from sigma_bench.specs.task import ResolvedTask
 
 
@@ -58,11 +58,27 @@ class DataIdentity(Spec):
     splits: dict[str, SplitIdentity]
 
 
-class Candidate(Spec):
-    """One point of a selection grid and its held-out score."""
+class Candidate(LeanSpec):
+    """One point of a selection grid and the score it was chosen by: one of the two."""
 
     setting: dict[str, float]
-    held_out_top1: float
+    held_out_top1: float | None = None
+    """On a part of train that was held out."""
+    test_top1: float | None = None
+    """On the very samples that are scored, where a protocol says that it selects there."""
+
+    @model_validator(mode="after")
+    def _has_one_score(self) -> Self:
+        if (self.held_out_top1 is None) == (self.test_top1 is None):
+            raise ValueError("a candidate has either a held-out score or one on the test")
+        return self
+
+    @property
+    def top1(self) -> float:
+        """The score that is there."""
+        score = self.held_out_top1 if self.test_top1 is None else self.test_top1
+        assert score is not None
+        return score
 
 
 class Selection(Spec):
@@ -81,7 +97,7 @@ class Provenance(Spec):
     commit: str | None
     dirty: bool | None
     versions: dict[str, str]
-    """torch, timm, numpy, scikit-learn, faiss, decord, FFmpeg, Python."""
+    """torch, timm, numpy, scikit-learn, faiss, Python; decord and av, whose wheels bring FFmpeg along."""
     hardware: str
     num_processes: int
     command: tuple[str, ...]

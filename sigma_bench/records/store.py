@@ -19,7 +19,6 @@ import json
 import os
 import re
 import tempfile
-import uuid
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -58,7 +57,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink(missing_ok=True)
         raise ValueError(
-            f"{path}: cannot be written ({error.strerror}); free some space or choose another folder with --output"
+            f"{path}: cannot be written ({error.strerror}); free some space or choose another folder"
         ) from error
 
 
@@ -87,12 +86,6 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-
-    def require_writable(self) -> None:
-        """Fail now, not after an hour; ValueError names the folder."""
-        probe = self.root / f".writable-{uuid.uuid4().hex}"
-        write_atomically(probe, b"")
-        probe.unlink()
 
     def add_predictions(self, arrays: Mapping[str, np.ndarray]) -> PredictionsRef:
         """Store per-sample predictions under the hash of their content."""

@@ -64,7 +64,7 @@ def _of_record(store: Store, path: Path, record: Record) -> list[str]:
     if task_fingerprint(record.task) != record.fingerprint:
         wrong.append(f"the fingerprint {record.fingerprint} is not that of the task it holds")
     for name, split in record.data.splits.items():
-        if split.scored > split.found:
+        if split.scored > split.found + len(split.failed_ids):  # what is missing may count as wrong, but is named then
             wrong.append(f"split {name} scored {split.scored} samples where {split.found} were found")
     return wrong
 
@@ -78,21 +78,26 @@ def _of_scores(store: Store, record: Record) -> tuple[list[str], int, list[str]]
     if found is None:
         return [], 0, [f"its predictions ({record.predictions.file}) are not here, so no score was computed again"]
     stored, is_reduced = found
-    wrong, right = _of_samples(record, stored), 0
+    if absent := {"ids", "groups"} - stored.keys():
+        return [f"its predictions do not hold {' and '.join(sorted(absent))}"], 0, []
+    wrong, right = _of_samples(stored), 0
     missed = ["its predictions are reduced to what its scores need, so their digest was not compared"] * is_reduced
     for said in record.scores:
         if said.metric not in METRICS:
             missed.append(f"this sigma-bench does not know the metric {said.metric}")
             continue
-        method = said.interval.method
-        again = score(said.metric, record.task.protocol, stored, record.seed, method)
+        try:
+            again = score(said.metric, record.task.protocol, stored, record.seed, said.interval.method)
+        except KeyError as error:
+            wrong.append(f"its predictions do not hold {error}, from which {said.metric} is computed")
+            continue
         difference = _difference(said, again)
         right += not difference
         wrong += [f"{said.metric} {difference}"] if difference else []
     return wrong, right, missed
 
 
-def _of_samples(record: Record, stored: Arrays) -> list[str]:
+def _of_samples(stored: Arrays) -> list[str]:
     """Every sample once, each with its group."""
     ids = stored["ids"]
     if len(np.unique(ids)) != len(ids):
@@ -108,9 +113,12 @@ def _difference(said: Score, again: Score) -> str:
         ("is", said.value, again.value),
         ("has the lower end", said.interval.low, again.interval.low),
         ("has the upper end", said.interval.high, again.interval.high),
+        ("has the spread", said.spread, again.spread),
     ]
     for words, stands, comes_out in numbers:
-        if not math.isclose(stands, comes_out, rel_tol=0, abs_tol=_TOLERANCE):
+        if stands is None and comes_out is None:
+            continue
+        if stands is None or comes_out is None or not math.isclose(stands, comes_out, rel_tol=0, abs_tol=_TOLERANCE):
             return f"{words} {stands!r} in the record and {comes_out!r} when computed from its predictions"
     return ""
 

@@ -30,14 +30,22 @@ def segmentation_overlays(
 ) -> list[tuple[str, bytes]]:
     """Captions and PNG pictures of the first sequences (the first draw of each, where there are several).
 
-    ``records`` are segmentation or propagation records of one task, one per row label.  Every cluster wears the colour
-    of the object it was matched to.
+    ``records`` are segmentation or propagation records of one task and seed, one per row label.  Every cluster wears
+    the colour of the object it was matched to.
+
+    Raises:
+        ValueError: a record of other data than what lies below ``data_root``.
     """
-    if not records:
-        return []
     task = next(iter(records.values())).task
+    split = open_dataset(task.dataset, data_root).splits["test"]
+    for label, record in records.items():
+        if record.data.splits["test"].manifest_sha256 != split.sha256:
+            raise ValueError(
+                f"{data_root}: {label} was not measured on the {task.dataset.dataset} that is here; name its data "
+                "root, or leave --data out"
+            )
     arrays = {label: store.load_predictions(record.predictions) for label, record in records.items()}
-    samples = {sample.id: sample for sample in open_dataset(task.dataset, data_root).splits["test"].samples}
+    samples = {sample.id: sample for sample in split.samples}
     first = next(iter(arrays.values()))
     names = [str(name) for name in dict.fromkeys(first["groups"].tolist())][:num_sequences]
     if isinstance(task.protocol, PropagationProtocol):

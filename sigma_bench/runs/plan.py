@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,10 +14,12 @@ from sigma_bench.data.manifest import Manifest
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.protocols.job import Job, Report
+from sigma_bench.protocols.sharing import by_main
 from sigma_bench.records.record import Record, resume_key
 from sigma_bench.records.store import Store
 from sigma_bench.runs.cost import Passes, passes_of
 from sigma_bench.runs.evaluate import data_identity, evaluate
+from sigma_bench.runs.lock import exclusive
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
 from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import World
@@ -131,19 +134,25 @@ def find_or_evaluate(
         cache: of features; by default the one in ``output``.
 
     Raises:
-        ValueError: as ``evaluate`` does, on every process, and when the output folder cannot be written (before
-            anything is computed).
+        ValueError: as ``evaluate`` does, on every process; and, before anything is computed, when the output folder
+            cannot be written or another process is doing this very evaluation.
     """
     manifest = source if isinstance(source, Manifest) else open_dataset(task.dataset, source)
     store = Store(output)
     key = resume_key(encoder.card, task_fingerprint(task), seed, data_identity(manifest, task))
-    found = world.gathered(store.find(key))[0]
+    found = by_main(world, lambda: store.find(key))
     if found is not None:
         return Found(found[0], found[1], was_there=True)
-    if world.is_main:
-        store.require_writable()
     folder = output / "unfinished" / digest(key)[:32]
     job = Job(encoder, task, manifest, cache or FeatureCache(output / "features"), seed, world, folder, report)
+    with ExitStack() as held:
+        by_main(world, lambda: held.enter_context(exclusive(folder)))
+        record, path = _recorded(job, store)
+    return Found(record, path, was_there=False)
+
+
+def _recorded(job: Job, store: Store) -> tuple[Record, Path]:
+    """Evaluate and store; what any process found wrong, all of them raise."""
     done: tuple[Record, Path] | ValueError | None = None
     try:
         result = evaluate(job)
@@ -151,12 +160,11 @@ def find_or_evaluate(
             record, arrays = result
             store.add_predictions(arrays)
             done = record, store.add(record)
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(job.folder, ignore_errors=True)
     except ValueError as error:
         done = error
-    outcomes = world.gathered(done)
+    outcomes = job.world.gathered(done)
     for outcome in outcomes:
         if isinstance(outcome, ValueError):
             raise outcome
-    record, path = outcomes[0]
-    return Found(record, path, was_there=False)
+    return outcomes[0]

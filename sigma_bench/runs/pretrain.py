@@ -104,7 +104,9 @@ def training_samples(recipe: Recipe, data_root: Path) -> tuple[list[Sample], str
     samples: list[Sample] = []
     digests = []
     for name in recipe.data.datasets:
-        split = open_dataset(load_dataset(name), data_root).splits["train"]
+        split = open_dataset(load_dataset(name), data_root).splits.get("train")
+        if split is None:
+            raise ValueError(f"recipe '{recipe.recipe}': {name} has no train split to learn from; name other datasets")
         samples += split.samples
         digests.append([name, split.sha256])
     return samples, digest(digests)

@@ -87,7 +87,8 @@ def load_task(name: str) -> Task:
         known = _all_variants()
         _require_known("variant", variant, list(known))
         task = load_task(plain)
-        return task.model_copy(update={"task": name, "overrides": _merged(task.overrides, known[variant])})
+        overrides = _merged(task.overrides, known[variant])
+        return task.model_copy(update={"task": f"{task.task}+{variant}", "overrides": overrides})
     return _load(Task, "task", name, task_names(), declarations("tasks") / f"{name}.yaml")
 
 

@@ -1,16 +1,19 @@
 """A user's own videos along SEVERE's axes: a task file with few samples per class, and variants, on a CSV."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sigma_bench.cli.evaluate import _own_files
+from sigma_bench.cli.own_files import own_jobs
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.protocols.job import runner
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.specs.finetune import FinetuneProtocol
 from sigma_bench.specs.fingerprint import task_fingerprint
 from sigma_bench.specs.frozen import KnnProtocol
+from sigma_bench.specs.task import ResolvedTask
+from tests.cli.test_cli import run
 
 TASK = """
 task: diving48/finetune_few
@@ -37,13 +40,18 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "diving48.csv", tmp_path / "few.yaml"
 
 
+def jobs_of(csv: Path, **chosen: Any) -> list[tuple[ResolvedTask, Path | Manifest]]:
+    nothing = {"tasks": [], "protocols": [], "variants": None, "folds": None, "overrides": {}}
+    return own_jobs(csv, None, **{**nothing, **chosen})
+
+
 def test_a_task_file_trains_on_few_of_a_users_videos(files: tuple[Path, Path], tmp_path: Path) -> None:
     csv, task_file = files
     (tmp_path / "sizes.yaml").write_text(
         "variants: sizes\nsummary: two sizes\noverrides:\n  2-per-class: {train_per_class: 2}\n"
         "  8-per-class: {train_per_class: 8}\n"
     )
-    jobs = _own_files(csv, None, [str(task_file)], ["knn@1"], str(tmp_path / "sizes.yaml"), "official", {})
+    jobs = jobs_of(csv, tasks=[str(task_file)], variants=str(tmp_path / "sizes.yaml"))
     assert [task.task for task, _ in jobs] == [
         *("diving48/finetune_few", "diving48/finetune_few+2-per-class", "diving48/finetune_few+8-per-class")
     ]
@@ -59,7 +67,7 @@ def test_a_task_file_trains_on_few_of_a_users_videos(files: tuple[Path, Path], t
 
 
 def test_own_files_are_asked_under_every_condition(files: tuple[Path, Path]) -> None:
-    jobs = _own_files(files[0], None, [], ["knn@1"], "conditions", "official", {})
+    jobs = jobs_of(files[0], protocols=["knn@1"], variants="conditions")
     assert len(jobs) == 37
     last = jobs[-1][0]
     assert last.task == "diving48/knn+occlusion-5" and isinstance(last.protocol, KnnProtocol)
@@ -68,7 +76,24 @@ def test_own_files_are_asked_under_every_condition(files: tuple[Path, Path]) -> 
 
 def test_a_task_file_of_other_data_is_refused(files: tuple[Path, Path]) -> None:
     with pytest.raises(ValueError, match="its dataset is 'ssv2', but your files are 'diving48'"):
-        _own_files(files[0], None, ["ssv2/knn"], [], None, "official", {})
+        jobs_of(files[0], tasks=["ssv2/knn"])
+
+
+def test_a_task_file_says_its_own_protocol_and_folds(files: tuple[Path, Path]) -> None:
+    for more in ({"protocols": ["linear@1"]}, {"folds": "official"}):
+        with pytest.raises(ValueError, match="the file of a --task says its own"):
+            jobs_of(files[0], tasks=[str(files[1])], **more)
+    assert [task.task for task, _ in jobs_of(files[0])] == ["diving48/knn", "diving48/linear"]
+
+
+def test_options_of_own_files_are_not_ignored_elsewhere(files, monkeypatch, capsys) -> None:
+    catalogue = ["--task", "ssv2/knn", "--data", "nowhere"]
+    for option in (["--protocol", "linear@1"], ["--folds", "leave_one_group_out"], ["--variants", "conditions"]):
+        code, _, err = run(monkeypatch, capsys, "evaluate", "statistics:mini_videomae", *catalogue, *option)
+        assert code == 2 and f"{' '.join(option)} is for your own files" in " ".join(err.split())
+    own = ["--csv", files[0], "--data", "nowhere"]
+    code, _, err = run(monkeypatch, capsys, "evaluate", "statistics:mini_videomae", *own)
+    assert code == 2 and "--data nowhere is for tasks of the catalogue" in " ".join(err.split())
 
 
 @pytest.mark.parametrize("name", ["hmdb51/linear+10-per-class", "ucf101_1k/finetune_mini+10-per-class"])

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -46,6 +47,25 @@ def test_a_folder_for_a_paper(store: Store, tmp_path: Path) -> None:
     again = tmp_path / "again"
     assert write_bundle(again, boards, store, CURVES, with_predictions=True) == files
     assert all((again / name).read_bytes() == (folder / name).read_bytes() for name in files)
+
+
+def test_where_the_store_lies_changes_no_byte(store: Store, tmp_path: Path) -> None:
+    moved = Store(tmp_path / "moved")
+    shutil.copytree(store.root, moved.root)
+    texts = []
+    for place in (store, moved):
+        folder = tmp_path / f"paper_of_{place.root.name}"
+        write_bundle(folder, [fill(tiny_board(), place, place.records())], place, {}, with_predictions=True)
+        texts.append((folder / "tables/tiny_long.jsonl").read_text())
+    assert texts[0] == texts[1] and str(tmp_path) not in texts[0]
+
+
+def test_missing_predictions_are_one_sentence(store: Store, tmp_path: Path) -> None:
+    shutil.rmtree(store.root / "predictions")
+    boards = [fill(tiny_board(), store, store.records())]
+    with pytest.raises(ValueError, match="predictions are not here; export with --no-predictions"):
+        write_bundle(tmp_path / "paper", boards, store, {}, with_predictions=True)
+    assert "manifest.json" in write_bundle(tmp_path / "paper", boards, store, {}, with_predictions=False)
 
 
 def test_a_folder_that_holds_something_is_left_alone(store: Store, tmp_path: Path) -> None:

@@ -28,6 +28,11 @@ def test_small_integers_do_not_overflow() -> None:
     assert confusion(np.array([199], np.uint8), np.array([150], np.uint8), 200)[199, 150] == 1
 
 
+def test_a_video_that_did_not_decode_is_taken_for_no_class() -> None:
+    found_CC = confusion(np.array([0, 0, 0, 1]), np.array([0, 1, -1, -1]), 2)
+    assert np.allclose(found_CC, [[1 / 3, 1 / 3], [0, 0]])
+
+
 def test_a_class_that_is_not_there_is_refused() -> None:
     with pytest.raises(ValueError, match="classes go from 0 to 2, got 0 to 3"):
         confusion(np.array([0, 3]), np.array([0, 1]), 3)

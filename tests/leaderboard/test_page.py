@@ -46,7 +46,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     table = aggregate(mini_board(), select(records, mini_board()), published())
     boards = [table, fill_published(load_board("severe"))]
     file = tmp_path_factory.mktemp("page") / "report.html"
-    file.write_text(render_report(boards, records, curves={}, pictures={}, title="Boards", subtitle=""))
+    file.write_text(render_report(boards, records, curves={}, pictures={}, title="Boards"))
     return file.as_uri()
 
 
@@ -56,7 +56,7 @@ def many(folder: Path, num_models: int) -> str:
     records = [(Path(f"{name}.json"), make_record(name, "ucf101/knn", value)) for name, value in values]
     table = aggregate(tiny_board(), select(records, tiny_board()), published())
     file = folder / f"{num_models}.html"
-    file.write_text(render_report([table], records, curves={}, pictures={}, title="Many", subtitle=""))
+    file.write_text(render_report([table], records, curves={}, pictures={}, title="Many"))
     return file.as_uri()
 
 

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from sigma_bench.leaderboard.aggregate import aggregate
 from sigma_bench.leaderboard.board_table import BoardTable
 from sigma_bench.leaderboard.notes import footnotes
+from sigma_bench.leaderboard.references import references
 from sigma_bench.leaderboard.render import markdown
 from sigma_bench.leaderboard.select import select
 from sigma_bench.specs.board import Board
@@ -45,13 +47,26 @@ def test_the_void_share_is_a_note_and_no_row() -> None:
     assert not any("void" in note for note in footnotes(board_of({"void_share": 0.0})))
 
 
+def test_a_control_stands_only_where_it_is_a_value_of_the_metric() -> None:
+    """The share of the commonest class is no chance for mean class accuracy, nor an error of counts a share."""
+    rows = [("top1", {"chance": 0.3}), ("mean_class_accuracy", {"chance": 0.3})]
+    rows += [(metric, {"error_of_mean_cycle_of_train": 0.4}) for metric in ("counting_error", "off_by_one")]
+    rows += [(metric, {"oracle_patches_3x3": 0.9, "first_mask_stays": 0.2}) for metric in ("jf_mean", "j_mean")]
+    columns = [pd.DataFrame([{"model": "m", "metric": metric, "controls": stated}]) for metric, stated in rows]
+    assert {(one.name, one.values) for one in references(columns)} == {
+        ("chance", (0.3, *[None] * 5)),
+        ("one cycle length, the mean of train", (None, None, 0.4, *[None] * 3)),
+        ("first mask stays", (*[None] * 4, 0.2, None)),
+        ("oracle patches", (*[None] * 4, 0.9, None)),
+    }
+
+
 def test_models_with_other_grids_have_ceilings_of_their_own() -> None:
-    table = board_of(CONTROLS, {"oracle_tubes_16x3x3": 0.4}, CONTROLS, {"oracle_patches_3x3": 0.1})
+    table = board_of(CONTROLS, {"oracle_tubes_16x3x3": 0.4}, CONTROLS)
     ceilings = [(one.name, one.values, one.models) for one in table.references if one.kind == "ceiling"]
     assert ceilings == [
         ("oracle tubes, 8 × 6 × 6 grid", (0.6,), ("m0", "m2")),
         ("oracle tubes, 16 × 3 × 3 grid", (0.4,), ("m1",)),
-        ("oracle patches", (0.1,), ()),
     ]
     (note,) = (note for note in footnotes(table) if note.startswith("Oracle"))
     assert note.endswith("oracle tubes, 8 × 6 × 6 grid: m0, m2; oracle tubes, 16 × 3 × 3 grid: m1.")

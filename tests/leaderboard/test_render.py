@@ -2,6 +2,7 @@
 
 import csv
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -9,6 +10,7 @@ from rich.console import Console
 from sigma_bench.leaderboard.aggregate import aggregate
 from sigma_bench.leaderboard.board_table import BoardTable
 from sigma_bench.leaderboard.exports import csv_text
+from sigma_bench.leaderboard.grid import grid
 from sigma_bench.leaderboard.notes import footnotes
 from sigma_bench.leaderboard.render import markdown, terminal_table
 from sigma_bench.leaderboard.select import record_id, select
@@ -96,6 +98,16 @@ def test_counts_name_the_models_where_they_differ() -> None:
         "ucf101 (mini world): expected 100, found 100, scored 100 (mini_sigma_mlp); "
         "expected 100, found 100, scored 98, 2 not decoded (mini_videomae)."
     ) in footnotes(table)
+
+
+@pytest.mark.parametrize(
+    ("family", "words"), [("timm", "pretraining data unknown"), ("random init", "not pretrained"), ("DINO", "unknown")]
+)
+def test_weights_of_unknown_origin_are_not_called_untrained(family: str, words: str) -> None:
+    record = make_record("m", "ucf101/knn", family=family, pretraining_data=())
+    table = aggregate(tiny_board(), select([(Path("0.json"), record)], tiny_board()))
+    line = next(line for line in grid(table).sections[0].lines if line.label.endswith("m"))
+    assert line.model.endswith(words)
 
 
 def test_markdown_cells_cannot_break_the_table() -> None:

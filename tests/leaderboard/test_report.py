@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from sigma_bench.leaderboard.aggregate import aggregate
+from sigma_bench.leaderboard.record_view import Texts, record_view
 from sigma_bench.leaderboard.report import render_report
 from sigma_bench.leaderboard.select import record_id, select
-from sigma_bench.records.record import Record
+from sigma_bench.records.record import Candidate, Record, Selection
 from tests.factories import make_record
 from tests.leaderboard.samples import LINEAR, mini_board, mini_records, published, tiny_board
 
@@ -64,11 +65,11 @@ def stored(text: str) -> dict[str, Any]:
     return json.loads(found[1])
 
 
-def report(records: list[tuple[Path, Record]], subtitle: str = "All records of one evening.") -> str:
+def report(records: list[tuple[Path, Record]], title: str = "Mini report") -> str:
     board = mini_board()
     table = aggregate(board, select(records, board), published())
     pictures = {"Segmentation examples": [("Sequence 3, by three models", PNG)]}
-    return render_report([table], records, curves=CURVES, pictures=pictures, title="Mini report", subtitle=subtitle)
+    return render_report([table], records, curves=CURVES, pictures=pictures, title=title)
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +126,22 @@ def test_page_shows_numbers_intervals_counts_and_marks(text: str) -> None:
     assert "store/records" not in text
 
 
+def test_a_score_on_the_test_is_not_called_held_out() -> None:
+    grid = tuple(Candidate(setting={"epoch": epoch}, test_top1=0.5) for epoch in (1, 2))
+    selection = Selection(rule="on the TEST", grid=grid, chosen={"epoch": 1})
+    controls = {"error_of_mean_cycle_of_train": 0.24, "chance": 0.1}
+    texts = Texts()
+    record = make_record(controls=controls).model_copy(update={"selections": (selection,)})
+    view = record_view(Path("0.json"), record, texts)
+    assert [texts.list[place] for place in view["tables"][-1]["head"]] == ["Setting", "Test top-1 (%)"]
+    assert "error_of_mean_cycle_of_train 0.240, chance 10.0 %" in texts.list
+    with pytest.raises(ValueError, match="either a held-out score or one on the test"):
+        Candidate(setting={"epoch": 1})
+
+
 def test_strangers_text_is_escaped() -> None:
     label = "</script><script>alert('1')</script>"
-    page = report([(Path("x.json"), make_record(label))], subtitle="a & <b>")
+    page = report([(Path("x.json"), make_record(label))], title="a & <b>")
     assert label not in page and "&lt;script&gt;alert(" in page and "a &amp; &lt;b&gt;" in page
     assert f"{label}, ucf101/knn" in stored(page)["texts"]
     assert page.count("<script") == page.count("</script") == 2
@@ -152,7 +166,6 @@ def test_imported_rows_are_an_origin_of_their_own() -> None:
         curves={},
         pictures={},
         title="t",
-        subtitle="",
     )
     assert 'value="imported"' in page and 'value="published"' in page
     assert re.search(r'data-origin="imported" data-label="Theirs [^"]+"', page)
@@ -161,16 +174,14 @@ def test_imported_rows_are_an_origin_of_their_own() -> None:
 def test_a_board_of_very_many_models_says_that_it_is_not_drawn() -> None:
     board = tiny_board()
     records = [(Path(f"{i}.json"), make_record(f"m{i}", value=0.5)) for i in range(41)]
-    page = render_report(
-        [aggregate(board, select(records, board))], records, curves={}, pictures={}, title="t", subtitle=""
-    )
+    page = render_report([aggregate(board, select(records, board))], records, curves={}, pictures={}, title="t")
     assert "No dot plot: it holds 40 models at most." in page and Page(page).sources == []
 
 
 def test_a_board_without_records_is_a_page_too() -> None:
     board = tiny_board()
     table = aggregate(board, select([], board), published())
-    page = Page(render_report([table], [], curves={}, pictures={}, title="Empty", subtitle=""))
+    page = Page(render_report([table], [], curves={}, pictures={}, title="Empty"))
     assert "No record fits this board yet." in page.text and page.sources == []
 
 
@@ -179,7 +190,7 @@ def test_a_record_behind_the_table_must_be_given() -> None:
     record = make_record()
     table = aggregate(board, select([(Path("x.json"), record)], board))
     with pytest.raises(ValueError, match=f"not given: {record_id(record)}"):
-        render_report([table], [], curves={}, pictures={}, title="t", subtitle="")
+        render_report([table], [], curves={}, pictures={}, title="t")
 
 
 def test_the_same_input_gives_the_same_page(text: str) -> None:

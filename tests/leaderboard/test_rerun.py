@@ -12,9 +12,9 @@ from sigma_bench.specs.fingerprint import task_fingerprint
 from tests.factories import make_record
 
 
-def record_of(task: str, *settings: str, model: str = "mini_sigma_mlp") -> Record:
+def record_of(task: str, *settings: str, model: str = "mini_sigma_mlp", pretraining_seed: int = 0) -> Record:
     resolved = resolve(load_task(task), _overrides(list(settings)))
-    plain = make_record(model, "ucf101/knn", seed=3)
+    plain = make_record(model, "ucf101/knn", seed=3, pretraining_seed=pretraining_seed)
     return plain.model_copy(update={"task": resolved, "fingerprint": task_fingerprint(resolved)})
 
 
@@ -43,7 +43,12 @@ def test_settings_read_by_the_command_line_give_the_same_fingerprint(settings: t
 
 
 def test_controls_are_named_as_the_command_line_names_them() -> None:
-    assert "evaluate random:RECIPE --task" in (rerun_command(record_of("ssv2/knn", model="random_init")) or "")
+    record = record_of("ssv2/knn", model="random_init", pretraining_seed=3)
+    assert "evaluate random:RECIPE --task ssv2/knn --data ROOT --seed 3" in (rerun_command(record) or "")
+
+
+def test_random_weights_of_another_seed_than_the_evaluations_have_no_command() -> None:
+    assert rerun_command(record_of("ssv2/knn", model="random_init", pretraining_seed=1)) is None
 
 
 def test_a_task_that_is_gone_or_another_one_has_no_command() -> None:

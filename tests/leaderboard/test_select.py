@@ -95,6 +95,15 @@ def test_a_second_measurement_with_another_value() -> None:
     assert "records/0.json and records/1.json" in message and "0.7 and 0.71" in message
 
 
+@pytest.mark.parametrize("value", [0.7, 0.71])
+def test_a_second_measurement_on_other_files(value: float) -> None:
+    record = make_record(value=value, started="2025-02-01T00:00:00.000+00:00")
+    test = record.data.splits["test"].model_copy(update={"manifest_sha256": "0" * 64})
+    data = record.data.model_copy(update={"splits": record.data.splits | {"test": test}})
+    message = refuse(make_record(value=0.7), record.model_copy(update={"data": data}))
+    assert "records/0.json and records/1.json were scored on other files" in message
+
+
 def test_a_record_without_a_test_split() -> None:
     record = make_record()
     train = record.data.splits["train"]

@@ -127,7 +127,7 @@ def test_the_best_epoch_on_test_is_another_protocol_and_says_so(world: Path, tmp
     assert arrays["predicted_of_epoch"].shape == (40, 3)
     assert np.array_equal(arrays["predicted_of_epoch"][:, 2], arrays_of(tmp_path, clean)["predicted"])
     (selection,) = selected.record.selections
-    curve = [point.held_out_top1 for point in selection.grid]
+    curve = [point.test_top1 for point in selection.grid]
     score = selected.record.scores[0]
     assert score.value == max(curve) >= curve[2] == clean.record.scores[0].value
     assert [score.metric for score in selected.record.scores] == [
@@ -146,7 +146,7 @@ def test_the_earliest_of_the_best_epochs_is_chosen(world: Path) -> None:
         ranked_ESK[epoch, :num_wrong] = (ranked_ESK[epoch, :num_wrong] + 1) % 8
     outcome = best_on_test(test, ranked_ESK, (2, 4, 6, 7), {})
     assert outcome.selections[0].chosen == {"epoch": 4}
-    assert [point.held_out_top1 for point in outcome.selections[0].grid] == [0.5, 0.75, 0.75, 0.7]
+    assert [point.test_top1 for point in outcome.selections[0].grid] == [0.5, 0.75, 0.75, 0.7]
     assert (outcome.arrays["predicted"] == truth_S).sum() == 30
 
 

@@ -18,7 +18,7 @@ from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols import attentive, linear
 from sigma_bench.records.store import Store
 from sigma_bench.runs.plan import find_or_evaluate
-from sigma_bench.specs.catalogue import load_task, resolve
+from sigma_bench.specs.catalogue import load_task, resolve, task_names
 from sigma_bench.specs.task import ResolvedTask, Task
 from sigma_bench.training.distribution import World, joined_world
 from tests.two_processes import in_two_processes
@@ -43,7 +43,8 @@ def small(kind: str, **changes: Any) -> ResolvedTask:
     """A task of the small world that takes a moment."""
     name = f"ssv2/{kind}"
     base = load_task("ssv2/knn").model_copy(update={"protocol": f"{kind}@1", "task": name})
-    return resolve(base if kind == "knn_loo" else load_task(name), OVERRIDES[kind] | changes)
+    base = base if kind == "knn_loo" else base.model_copy(update={"overrides": {}})
+    return resolve(load_task(name) if name in task_names() else base, OVERRIDES.get(kind, {}) | changes)
 
 
 def whole(manifest: Manifest) -> Manifest:
@@ -120,6 +121,10 @@ def test_leave_one_out_asks_everybody_and_no_group_helps_itself(world: Path, tmp
         ("linear", ("train",), "ssv2 has no test split; use knn_loo@1"),
         ("knn_loo", ("train", "test"), "knn_loo is for one split 'all'; ssv2 has train and test, use knn"),
         ("clustering", ("train",), "ssv2 has train, but clustering scores the split test or all"),
+        ("segmentation", ("train",), "segmentation@1 needs the split test; ssv2 has train"),
+        ("propagation", ("train",), "propagation@1 needs the split test; ssv2 has train"),
+        ("propagation", ("test",), "propagation@1 needs masks, and ssv2 has none"),
+        ("multilabel", ("test",), "multilabel@1 needs the split train; ssv2 has test"),
     ],
 )
 def test_a_missing_split_is_one_sentence(
@@ -130,6 +135,22 @@ def test_a_missing_split_is_one_sentence(
     less = dataclasses.replace(manifest, splits={name: manifest.splits[name] for name in splits})
     with pytest.raises(ValueError, match=sentence):
         find_or_evaluate(load_encoder("statistics:mini_videomae"), task, less, tmp_path, seed=0, report=quiet)
+
+
+@pytest.mark.parametrize("kind", ["knn", "knn_loo", "clustering", "linear"])
+def test_samples_without_a_class_are_known_before_anything_is_encoded(world: Path, tmp_path: Path, kind: str) -> None:
+    manifest = open_dataset(small(kind).dataset, world)
+    if kind == "knn_loo":
+        manifest = whole(manifest)
+    splits = {
+        name: dataclasses.replace(
+            split, samples=(*split.samples[1:], dataclasses.replace(split.samples[0], label=None))
+        )
+        for name, split in manifest.splits.items()
+    }
+    with pytest.raises(ValueError, match="ssv2 does not have one class for every sample"):
+        evaluated(kind, dataclasses.replace(manifest, splits=splits), tmp_path)
+    assert not (tmp_path / "features").exists()
 
 
 class Broken:
@@ -159,6 +180,12 @@ BREAKS: dict[str, tuple[Callable[[Features], Features], str]] = {
         "gives 4 tokens in time, but its card says 8 frames in tubelets of 1",
     ),
 }
+
+
+def test_tokens_that_half_precision_cannot_hold_are_refused(world: Path, tmp_path: Path) -> None:
+    large = Broken(lambda found: Features(found.token_BND * 1e6, found.grid))
+    with pytest.raises(ValueError, match="features too large for half precision"):
+        evaluated("attentive", world, tmp_path, encoder=large)
 
 
 @pytest.mark.parametrize("kind", ["knn", "attentive"])

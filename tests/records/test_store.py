@@ -3,7 +3,6 @@
 import errno
 import multiprocessing
 import os
-import threading
 from datetime import timedelta
 
 import numpy as np
@@ -103,15 +102,10 @@ def test_a_full_disk_leaves_no_half_record(store, monkeypatch):
     assert files_below(store.root) == []
 
 
-def test_a_folder_that_cannot_be_written_is_named_before_the_work(tmp_path):
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "results").write_text("a file stands where the folder should be")
-    with pytest.raises(ValueError, match=r"results/.*cannot be written .*choose another folder with --output"):
-        Store(tmp_path / "results").require_writable()
-
-
-def test_a_folder_that_can_be_written_is_left_as_it_was(store):
-    store.require_writable()
-    assert files_below(store.root) == []
+    with pytest.raises(ValueError, match=r"results/.*cannot be written .*choose another folder"):
+        Store(tmp_path / "results").add(make_record())
 
 
 def test_predictions_come_back_as_they_were(store):
@@ -253,32 +247,12 @@ def test_different_names_are_different_folders():
     assert folder_name("mini_sigma-mlp.v2") == "mini_sigma-mlp.v2"
 
 
-def test_many_may_ask_at_once_whether_the_folder_can_be_written(store):
-    failures = []
-
-    def ask():
-        try:
-            for _ in range(20):
-                store.require_writable()
-        except (OSError, ValueError) as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=ask) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-    assert files_below(store.root) == []
-
-
 def write_many(root, writer):
     """Records of one writer, one that all writers share, and predictions that all records share."""
     store, arrays = Store(root), predictions(0.5)
     record = make_record().model_copy(update={"predictions": store.add_predictions(arrays)})
     for number in range(RECORDS_PER_WRITER):
         store.add(record.model_copy(update={"seed": 1000 * writer + number}))
-    store.require_writable()
     store.add_predictions(arrays)
     store.add(record.model_copy(update={"seed": 9999, "provenance": SHARED}))
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sigma_bench.records.store import Store
+from sigma_bench.records.store import Store, read_record
 from sigma_bench.records.verification import Verification, verify_store
 from tests.factories import make_record
-from tests.records.filled import add, predictions
+from tests.records.filled import OVERRIDES, add, predictions
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -144,6 +144,38 @@ def test_a_sample_twice_in_the_predictions_is_found(store: Store) -> None:
     arrays["ids"][1] = arrays["ids"][0]
     add(store, arrays, model="mini_c")
     assert "hold 1 samples twice" in only_problem(verify_store(store))
+
+
+def test_missing_files_that_count_as_wrong_are_no_problem(store: Store) -> None:
+    """60 samples scored where 58 files were found: the two others are named, and their answers are wrong."""
+    plain = make_record(overrides=OVERRIDES, scored=60)
+    split = plain.data.splits["test"].model_copy(update={"found": 58, "failed_ids": ("clip000", "clip001")})
+    data = plain.data.model_copy(update={"splits": plain.data.splits | {"test": split}})
+    _, record = add(Store(store.root / "aside"), predictions(0.7), model="mini_c")
+    store.add_predictions(predictions(0.7))
+    store.add(record.model_copy(update={"data": data}))
+    assert verify_store(store).problems == ()
+    few = split.model_copy(update={"failed_ids": ("clip000",)})
+    data = plain.data.model_copy(update={"splits": plain.data.splits | {"test": few}})
+    store.add(record.model_copy(update={"data": data, "seed": 1}))
+    assert "scored 60 samples where 58 were found" in " ".join(verify_store(store).problems)
+
+
+@pytest.mark.parametrize("name", ["truth", "groups"])
+def test_predictions_without_an_array_are_named(store: Store, name: str) -> None:
+    path = path_of(store, "mini_a")
+    record = read_record(path)
+    arrays = dict(store.load_predictions(record.predictions))
+    (store.root / record.predictions.file).unlink()
+    del arrays[name]
+    store.add_reduced(record.predictions, arrays)
+    assert f"{path}: its predictions do not hold" in verify_store(store).problems[0]
+
+
+def test_a_spread_that_its_predictions_do_not_give_is_found(store: Store) -> None:
+    path = path_of(store, "mini_a")
+    rewrite(path, '"spread": null', '"spread": 0.01')
+    assert "top1 has the spread 0.01 in the record and None" in only_problem(verify_store(store))
 
 
 def test_what_no_record_speaks_of_is_listed(store: Store) -> None:

@@ -55,3 +55,7 @@ def test_there_is_a_picture_per_sequence(world: Path, tmp_path: Path, name: str)
     pictures = segmentation_overlays(Store(tmp_path), {"colours": record}, world, num_sequences=2)
     assert len({png for _, png in pictures}) == 2
     assert all(png.startswith(b"\x89PNG") and name in caption for caption, png in pictures)
+    split = record.data.splits["test"].model_copy(update={"manifest_sha256": "0" * 64})
+    elsewhere = record.model_copy(update={"data": record.data.model_copy(update={"splits": {"test": split}})})
+    with pytest.raises(ValueError, match=r"colours was not measured on the .* that is here"):
+        segmentation_overlays(Store(tmp_path), {"colours": elsewhere}, world, num_sequences=2)

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from sigma_bench.models.encoder import Features
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.features import FeatureCache
-from sigma_bench.runs.plan import ALONE, plan_tasks, run_planned
+from sigma_bench.runs.plan import ALONE, find_or_evaluate, plan_tasks, run_planned
 from sigma_bench.specs.catalogue import load_task, resolve
 from tests.runs.test_evaluate import quiet
 
@@ -35,6 +37,20 @@ def test_one_pass_serves_all_tasks_and_the_plan_knows_it(world: Path, tmp_path: 
         encoder, [*jobs, (resolve(load_task("ssv2/knn"), {"neighbours": 3}), world)], tmp_path, cache, seed=0
     )
     assert [planned.state for planned in again] == ["recorded", "recorded", "features cached", "recorded"]
+
+
+def test_an_evaluation_is_done_once_at_a_time(world: Path, tmp_path: Path) -> None:
+    """Somebody who asks for it while it is being done is told so; two would train in one folder."""
+    task = resolve(load_task("ssv2/knn"))
+
+    class Impatient(Counting):
+        def encode(self, clip_BCTHW) -> Features:
+            with pytest.raises(ValueError, match="another process is writing this run"):
+                find_or_evaluate(self, task, world, tmp_path, seed=0, report=quiet)
+            return super().encode(clip_BCTHW)
+
+    found = find_or_evaluate(Impatient(), task, world, tmp_path, seed=0, report=quiet)
+    assert not found.was_there and not list((tmp_path / "unfinished").iterdir())
 
 
 def test_a_dataset_that_is_not_there_is_known_before(world: Path, tmp_path: Path) -> None:

@@ -84,6 +84,14 @@ def test_a_mistyped_task_is_answered_with_the_right_one():
         catalogue.load_task("ucf101/liner")
 
 
+def test_a_variant_of_a_task_file_is_named_after_the_task(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "task: ssv2/mine\ndataset: ssv2\nprotocol: knn@1\nasks: motion\nfolds: official\noverrides: {}\nnote: mine\n"
+    )
+    assert catalogue.load_task(f"{path}+reversal").task == "ssv2/mine+reversal"
+
+
 def test_an_override_of_a_key_that_the_protocol_lacks_is_refused():
     with pytest.raises(ValueError, match=r"neighbors.*Did you mean 'neighbours'\?"):
         catalogue.resolve(catalogue.load_task("ucf101/knn"), {"neighbors": 5})

@@ -1,0 +1,45 @@
+"""Blocks are whole or missing: in any order, from several stores, and on a disk that is full."""
+
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sigma_bench.protocols.block_store import ArrayLayout, BlockStore
+
+LAYOUT = {"feature": ArrayLayout((3,), "float32"), "token": ArrayLayout((2, 2), "float16")}
+
+
+def store_in(folder: Path) -> BlockStore:
+    return BlockStore(folder / "entry", 10, 4, LAYOUT, {"model": "m"})
+
+
+def rows(items: range) -> dict[str, np.ndarray]:
+    first = np.array(items, np.float64)
+    return {"feature": first[:, None] + [0, 0.25, 0.5], "token": np.tile(first[:, None, None], (1, 2, 2))}
+
+
+def test_blocks_written_in_any_order_are_the_rows_of_one_array(tmp_path: Path) -> None:
+    blocks = store_in(tmp_path).missing()
+    assert blocks == [range(4), range(4, 8), range(8, 10)]
+    for block in reversed(blocks):
+        store_in(tmp_path).write(block, rows(block), {9: "broken"} if 9 in block else {})
+    found = store_in(tmp_path)
+    assert found.missing() == [] and found.failures() == {9: "broken"}
+    for name, whole in rows(range(10)).items():
+        assert found.read(name).dtype == LAYOUT[name].dtype
+        np.testing.assert_array_equal(found.read(name), whole)
+
+
+def test_a_block_on_a_full_disk_is_one_sentence_and_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store_in(tmp_path).write(range(4), rows(range(4)), {})
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk, pytest.raises(ValueError, match=r"No space left .*sigma-bench cache ls"):
+        disk.setattr(os, "fsync", full)
+        store_in(tmp_path).write(range(4, 8), rows(range(4, 8)), {})
+    assert store_in(tmp_path).missing() == [range(4, 8), range(8, 10)]

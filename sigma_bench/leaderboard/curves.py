@@ -148,7 +148,8 @@ def csv_text(found: Curves) -> str:
 def _of_same_checkpoints(
     suite: Suite, filed: list[tuple[Path, Record]]
 ) -> tuple[list[tuple[Path, Record]], tuple[str, ...]]:
-    """Records of the suite, of each model's checkpoints with the most points of a task, and notes on the others.
+    """Records of the suite, of the checkpoint of each model with the most points of a task and of those measured at the
+    same points, and notes on the others.
 
     Otherwise a step of the curve could be one from one set of seeds to another.
     """
@@ -159,12 +160,12 @@ def _of_same_checkpoints(
             checkpoints.setdefault(record.model.checkpoint_sha256, set()).add(record.task.task)
     kept, notes = {}, []
     for (task, model), checkpoints in measured.items():
-        most = max(map(len, checkpoints.values()))
-        kept[task, model] = {name for name, tasks in checkpoints.items() if len(tasks) == most}
+        most = max(checkpoints.values(), key=len)
+        kept[task, model] = {name for name, tasks in checkpoints.items() if tasks == most}
         if len(kept[task, model]) < len(checkpoints):
             used = f"{len(kept[task, model])} of {len(checkpoints)} checkpoints"
             notes.append(
-                f"{model} on {task}: {used}, those measured at the most points ({most} of {_num_points(suite, task)})"
+                f"{model} on {task}: {used}, those measured at the same {len(most)} of {_num_points(suite, task)} points"
             )
     same = [
         (path, record)

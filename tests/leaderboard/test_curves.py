@@ -77,8 +77,11 @@ def test_a_curve_is_of_the_same_checkpoints_at_all_of_its_points(tmp_path: Path)
     filed(store, "ssv2/knn", 6, checkpoint="f" * 64)  # a second seed, of clean clips only: 50 % were both pooled
     found = curves(load_suite("robustness"), store, store.records())
     assert "| m | 90.0 | 30.0 | 40.0 |" in markdown(found)
-    assert found.notes == ("m on ssv2/knn: 1 of 2 checkpoints, those measured at the most points (7 of 37)",)
+    assert found.notes == ("m on ssv2/knn: 1 of 2 checkpoints, those measured at the same 7 of 37 points",)
     filed(store, "ssv2/knn+reversal", 6, checkpoint="f" * 64, **load_variants("conditions").overrides["reversal"])
+    assert curves(load_suite("robustness"), store, store.records()).notes == found.notes
+    for name in [f"noise-{severity}" for severity in range(1, 6)]:  # as many points, but others
+        filed(store, f"ssv2/knn+{name}", 6, checkpoint="f" * 64, **load_variants("conditions").overrides[name])
     assert curves(load_suite("robustness"), store, store.records()).notes == found.notes
 
 

@@ -164,9 +164,8 @@ def _of_same_checkpoints(
         kept[task, model] = {name for name, tasks in checkpoints.items() if tasks == most}
         if len(kept[task, model]) < len(checkpoints):
             used = f"{len(kept[task, model])} of {len(checkpoints)} checkpoints"
-            notes.append(
-                f"{model} on {task}: {used}, those measured at the same {len(most)} of {_num_points(suite, task)} points"
-            )
+            points = f"{len(most)} of {_num_points(suite, task)} points"
+            notes.append(f"{model} on {task}: {used}, those measured at the same {points}")
     same = [
         (path, record)
         for path, record in filed

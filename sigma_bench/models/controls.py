@@ -1,6 +1,7 @@
 """Controls, permanent rows of every table: what a score is worth when nothing was learned.
 
-``random``: the same network with its initial weights.  ``image statistics``: mean colours, no network at all.
+``random``: the same network with its initial weights.  ``image statistics``: mean colours, no network at all; what
+fine-tuning trains of it is the head.
 
 Shapes: B clips, C colours, T frames, N = T x R x R cells, R cells a side.
 """
@@ -9,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sigma_bench.models.encoder import Encoder, Features, VideoViTEncoder, vit_card
+from sigma_bench.models.encoder import Backbone, Encoder, Features, VideoViTEncoder, vit_card
 from sigma_bench.models.frame_encoder import random_frame_encoder, weights_sha256
 from sigma_bench.models.video_vit import VideoViT
 from sigma_bench.specs.encoder_card import EncoderCard
@@ -20,15 +21,37 @@ CELLS_PER_SIDE = 3
 """Coarse on purpose: colours, not structure."""
 
 
-class ImageStatistics:
-    """Mean colour per frame and cell.
+class MeanColours(Backbone):
+    """Mean colour per frame and cell; nothing in it can be trained.
 
     A cell's token is its own colour followed by the colours of the whole clip, so that the mean over tokens
-    (what most protocols pool by) still knows every cell of every frame.
+    (what most protocols pool by) still knows every cell of every frame.  Tokens are as wide for clips of other lengths
+    than ``num_frames``: a shorter clip has fewer colours, and those of a longer one are averaged in time.
     """
 
+    def __init__(self, num_frames: int) -> None:
+        super().__init__()
+        self._num_frames = num_frames
+        self.width = 3 + 3 * num_frames * CELLS_PER_SIDE**2
+
+    def forward(self, clip_BCTHW: Tensor) -> Tensor:
+        frames = clip_BCTHW.shape[2]
+        own_BNC = _cells(clip_BCTHW, frames)
+        whole_BC = _cells(clip_BCTHW, min(frames, self._num_frames)).flatten(1)
+        token_BND = torch.cat([own_BNC, whole_BC[:, None].expand(-1, own_BNC.shape[1], -1)], dim=2)
+        return F.pad(token_BND, (0, self.width - token_BND.shape[2]))
+
+
+def _cells(clip_BCTHW: Tensor, slots: int) -> Tensor:
+    """Mean colours (B, N, C) in order time, row, column."""
+    return F.adaptive_avg_pool3d(clip_BCTHW, (slots, CELLS_PER_SIDE, CELLS_PER_SIDE)).flatten(2).transpose(1, 2)
+
+
+class ImageStatistics:
+    """The encoder of mean colours."""
+
     def __init__(self, spec: EncoderSpec | ImageEncoderSpec) -> None:
-        width = 3 + 3 * spec.num_frames * CELLS_PER_SIDE**2
+        self._colours = MeanColours(spec.num_frames)
         self.card = EncoderCard(
             model="image_statistics",
             family="image statistics",
@@ -37,7 +60,7 @@ class ImageStatistics:
             tubelet_frames=1,
             mean=(0.5, 0.5, 0.5),
             std=(0.5, 0.5, 0.5),
-            feature_width=width,
+            feature_width=self._colours.width,
             num_parameters=0,
             pretraining_data=(),
             pretraining_epochs=0,
@@ -48,14 +71,10 @@ class ImageStatistics:
 
     @torch.inference_mode()
     def encode(self, clip_BCTHW: Tensor) -> Features:
-        frames = clip_BCTHW.shape[2]
-        cell_BCTRR = F.adaptive_avg_pool3d(clip_BCTHW, (frames, CELLS_PER_SIDE, CELLS_PER_SIDE))
-        own_BNC = cell_BCTRR.flatten(2).transpose(1, 2)
-        whole = own_BNC.flatten(1)[:, None].expand(-1, own_BNC.shape[1], -1)
-        token_BND = torch.cat([own_BNC, whole], dim=2)
-        # A shorter clip has fewer colours; its tokens are as wide as the card says all the same.
-        token_BND = F.pad(token_BND, (0, self.card.feature_width - token_BND.shape[2]))
-        return Features(token_BND, (frames, CELLS_PER_SIDE, CELLS_PER_SIDE))
+        return Features(self._colours(clip_BCTHW), (clip_BCTHW.shape[2], CELLS_PER_SIDE, CELLS_PER_SIDE))
+
+    def backbone(self, drop_path: float) -> Backbone:
+        return MeanColours(self.card.num_frames)
 
 
 def random_encoder(spec: EncoderSpec | ImageEncoderSpec, seed: int) -> Encoder:

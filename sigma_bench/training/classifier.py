@@ -43,8 +43,8 @@ class Classifier(nn.Module):
 
     @property
     def num_blocks(self) -> int:
-        """Blocks of the backbone."""
-        return max(self.backbone.layer_of(name) for name, _ in self.backbone.named_parameters())
+        """Blocks of the backbone; 0 of one that has nothing to train."""
+        return max((self.backbone.layer_of(name) for name, _ in self.backbone.named_parameters()), default=0)
 
     def group_matcher(self, coarse: bool = False) -> Callable[[str], int]:
         """Layer of a parameter by name, as timm asks for it; the new norm and head are the last layer."""

@@ -1,8 +1,9 @@
-"""Small random models in the layouts of strangers, written by hand from the published names."""
+"""Small random models in the layouts of strangers, written by hand from the published names; one shows tokens only."""
 
 import torch
 from torch import nn
 
+from sigma_bench.models.encoder import Encoder, Features
 from sigma_bench.models.video_vit import VideoViT
 from sigma_bench.sigma.model import MaskedVideoModel, tube_width
 from sigma_bench.specs.recipe import DecoderSpec, EncoderSpec
@@ -85,3 +86,13 @@ def huggingface_file(model: MaskedVideoModel) -> dict:
     for index in range(model.encoder.spec.depth):
         named |= huggingface_block(weights, f"encoder.blocks.{index}", f"videomae.encoder.layer.{index}")
     return named | huggingface_block(weights, "decoder.blocks.0", "decoder.decoder_layers.0")
+
+
+class FeaturesOnly:
+    """An encoder that shows its tokens and not its network, as a service would."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder, self.card = encoder, encoder.card
+
+    def encode(self, clip_BCTHW: torch.Tensor) -> Features:
+        return self._encoder.encode(clip_BCTHW)

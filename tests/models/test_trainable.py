@@ -5,6 +5,7 @@ import torch
 
 from sigma_bench.models.encoder import Backbone, require_trainable
 from sigma_bench.models.zoo import load_encoder
+from tests.models.strangers import FeaturesOnly
 
 
 @pytest.mark.parametrize(("name", "inner"), [("random:mini_videomae", "_vit"), ("random:mini_dino", "_model")])
@@ -38,5 +39,5 @@ def rates_of(backbone: Backbone) -> list[float]:
 
 
 def test_an_encoder_without_a_network_is_refused() -> None:
-    with pytest.raises(ValueError, match="'image_statistics' has no network that can be trained"):
-        require_trainable(load_encoder("statistics:mini_dino"))
+    with pytest.raises(ValueError, match="'random_init' has no network that can be trained; choose a frozen protocol"):
+        require_trainable(FeaturesOnly(load_encoder("random:mini_dino")))

@@ -15,6 +15,7 @@ from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.specs.finetune import FinetuneProtocol
 from sigma_bench.training.supervised import SupervisedMethod, pieces_of
 from sigma_bench.training.targets import OneClass
+from tests.models.strangers import FeaturesOnly
 from tests.protocols.tiny_training import (
     OPTIM,
     PLAIN,
@@ -212,6 +213,6 @@ def test_a_batch_is_cut_into_pieces_of_whole_pairs() -> None:
 
 
 def test_an_encoder_that_cannot_be_trained_is_refused(world: Path, tmp_path: Path) -> None:
-    encoder, task = load_encoder("statistics:mini_videomae"), resolve(load_task("ssv2/finetune_mini"))
-    with pytest.raises(ValueError, match="'image_statistics' has no network that can be trained"):
+    encoder, task = FeaturesOnly(load_encoder("random:mini_videomae")), resolve(load_task("ssv2/finetune_mini"))
+    with pytest.raises(ValueError, match="'random_init' has no network that can be trained"):
         find_or_evaluate(encoder, task, world, tmp_path, seed=0, report=quiet)

@@ -28,6 +28,7 @@ from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
 from sigma_bench.specs.counting import CountingProtocol
 from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import World, joined_world
+from tests.models.strangers import FeaturesOnly
 from tests.two_processes import in_two_processes
 
 QUICK = {"segments_per_video": 1, "epochs": 1, "batch": 4, "rollout_steps": 2, "learning_rate": 0.01}
@@ -167,7 +168,7 @@ def test_a_broken_video_fails_or_counts_as_wrong(world: Path, tmp_path: Path) ->
 
 def test_what_does_not_fit_is_said(world: Path, tmp_path: Path) -> None:
     manifest = open_dataset(quick_task().dataset, world)
-    statistics = load_encoder("statistics:mini_videomae")
+    statistics = FeaturesOnly(load_encoder("statistics:mini_videomae"))
     with pytest.raises(ValueError, match="'image_statistics' has no network that can be trained"):
         counting.run(job(manifest, tmp_path, statistics))
     card = load_encoder("random:mini_videomae").card

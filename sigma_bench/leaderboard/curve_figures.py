@@ -56,7 +56,7 @@ def draw_robustness(found: Curves) -> Figure:
     figure, axes = _panels(len(panels))
     for panel, (task, kind) in zip(axes, panels, strict=True):
         if kind in VALUES:
-            _draw_condition(panel, found.of(task), kind)
+            _draw_condition(panel, found, task, kind)
         else:
             _draw_gaps(panel, found, task)
         panel.set_title(f"{task}: {kind.replace('_', ' ')}", fontsize=9, loc="left")
@@ -74,7 +74,7 @@ def draw_efficiency(found: Curves) -> Figure:
         sizes = sorted({size for line in lines.values() for size, _ in line})
         panel.set_xscale("log")
         panel.set_xlim(sizes[0] / 1.1, sizes[-1] * (sizes[-1] / sizes[0]) ** _ROOM * 1.1)
-        _draw(panel, lines)
+        _draw(panel, lines, found.models)
         panel.set_xticks(sizes, [f"{size:g}" for size in sizes])
         panel.minorticks_off()
         panel.set_xlabel("labelled videos", fontsize=8)
@@ -82,12 +82,12 @@ def draw_efficiency(found: Curves) -> Figure:
     return figure
 
 
-def _draw_condition(panel: Axes, by_model: Mapping[str, Sequence[Point]], kind: str) -> None:
-    lines = {model: _over_severity(points, kind) for model, points in by_model.items()}
+def _draw_condition(panel: Axes, found: Curves, task: str, kind: str) -> None:
+    lines = {model: _over_severity(points, kind) for model, points in found.of(task).items()}
     unit, words = VALUES[kind]
     ticks = {place: words(point.condition) if place else "clean" for line in lines.values() for place, point in line}
     panel.set_xlim(-0.2, max(ticks) * (1 + _ROOM))
-    _draw(panel, lines)
+    _draw(panel, lines, found.models)
     panel.set_xticks(sorted(ticks), [ticks[place] for place in sorted(ticks)])
     panel.set_xlabel(unit, fontsize=8)
 
@@ -96,7 +96,7 @@ def _draw_gaps(panel: Axes, found: Curves, task: str) -> None:
     """What is lost when time runs backwards (full), or when frames come in any order (hollow)."""
     models = [model for model in found.of(task) if any((task, model, kind) in found.gaps for kind in GAPS)]
     for place, model in enumerate(models):
-        colour = OKABE_ITO[list(found.of(task)).index(model) % len(OKABE_ITO)]
+        colour = OKABE_ITO[found.models.index(model) % len(OKABE_ITO)]
         for shift, kind in zip((-0.13, 0.13), GAPS, strict=True):
             gap = found.gaps.get((task, model, kind))
             if gap is not None:
@@ -120,12 +120,13 @@ def _over_severity(points: Sequence[Point], kind: str) -> list[tuple[float, Poin
     return sorted(line, key=lambda place: place[0])
 
 
-def _draw(panel: Axes, lines: Mapping[str, Sequence[tuple[float, Point]]]) -> None:
-    """Lines with bars, their names, and chance."""
+def _draw(panel: Axes, lines: Mapping[str, Sequence[tuple[float, Point]]], models: Sequence[str]) -> None:
+    """Lines with bars, their names, and chance; a model looks alike in all panels, by its place among ``models``."""
     ends = {}
-    for index, (model, line) in enumerate(lines.items()):
+    for model, line in lines.items():
         if not line:
             continue
+        index = models.index(model)
         cells = [point.cell for _, point in line]
         value = [100 * cell.value for cell in cells]
         spans = [

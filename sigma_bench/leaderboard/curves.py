@@ -15,6 +15,7 @@ from sigma_bench.leaderboard.board_table import Cell
 from sigma_bench.leaderboard.comparison import Difference, Draws, Load, are_paired, mean_difference, resample
 from sigma_bench.leaderboard.fill import fill, predictions_of
 from sigma_bench.leaderboard.numbers import MINUS, MISSING, percent, signed
+from sigma_bench.leaderboard.references import about
 from sigma_bench.leaderboard.select import record_id, reported_split
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store
@@ -54,12 +55,17 @@ class Curves:
     points: tuple[Point, ...]
     gaps: Mapping[tuple[str, str, str], Difference]
     notes: tuple[str, ...]
-    """Which checkpoints were left out."""
+    """Which checkpoints and points were left out."""
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """Plain tasks with a point, in order."""
         return tuple(dict.fromkeys(point.task for point in self.points))
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Models with a point, in order."""
+        return tuple(dict.fromkeys(point.model for point in self.points))
 
     def of(self, task: str) -> dict[str, list[Point]]:
         """Points of a task by model, the fewest labelled samples first, then in the suite's order."""
@@ -89,7 +95,8 @@ def curves(suite: Suite, store: Store, records: Iterable[tuple[Path, Record]]) -
         if cell is not None
     ]
     gaps = _gaps(points, by_id, predictions_of(store))
-    return Curves(suite=suite.suite, points=tuple(points), gaps=gaps, notes=notes)
+    points, said = _without_repeated_sizes(points)
+    return Curves(suite=suite.suite, points=tuple(points), gaps=gaps, notes=(*notes, *said))
 
 
 def with_tasks(suite: Suite, tasks: Sequence[str], records: Iterable[tuple[Path, Record]]) -> Suite:
@@ -174,6 +181,21 @@ def _of_same_checkpoints(
     return same, tuple(notes)
 
 
+def _without_repeated_sizes(points: list[Point]) -> tuple[list[Point], tuple[str, ...]]:
+    """Points but for samples that are all there is, where the plain task, taught by the same videos, is there too."""
+    whole = {(point.task, point.model): point.num_taught for point in points if not point.variant}
+
+    def is_repeated(point: Point) -> bool:
+        is_size = bool(point.variant) and point.condition is None
+        return is_size and whole.get((point.task, point.model)) == point.num_taught
+
+    repeated = dict.fromkeys((point.task, point.variant, point.num_taught) for point in points if is_repeated(point))
+    notes = tuple(
+        f"{task}, {variant}: that is all {number} videos, the last point" for task, variant, number in repeated
+    )
+    return [point for point in points if not is_repeated(point)], notes
+
+
 def _curve(record: Record) -> tuple[str, str]:
     return record.task.task.partition("+")[0], record.model.model
 
@@ -205,7 +227,7 @@ def _point(model: str, cell: Cell, records: list[Record]) -> Point:
         metric=protocol.metrics[0],
         condition=protocol.test_condition if isinstance(protocol, TaughtProtocol) else None,
         num_taught=first.data.splits.get("train", reported_split(first.data)).found,
-        chance=first.controls.get("chance"),
+        chance=about(first.controls, protocol.metrics[0]).get("chance"),
         cell=cell,
     )
 

@@ -43,14 +43,14 @@ def references(in_column: Sequence[pd.DataFrame]) -> tuple[Reference, ...]:
     for rows in in_column:
         stated.append({})
         for model, metric, controls in zip(rows["model"], rows["metric"], rows["controls"], strict=True):
-            for name, value in _about(controls, metric).items():
+            for name, value in about(controls, metric).items():
                 stated[-1].setdefault(name, []).append(value)
                 models.setdefault(name, {})[str(model)] = None
     found = [_reference(name, stated, models) for name in models]
     return tuple(sorted(found, key=lambda reference: ("floor", "ceiling", "note").index(reference.kind)))
 
 
-def _about(controls: Mapping[str, float], metric: str) -> dict[str, float]:
+def about(controls: Mapping[str, float], metric: str) -> dict[str, float]:
     """Those that are values of this metric: what is always the commonest class has its share as top-1, not as mean
     class accuracy."""
     others = {

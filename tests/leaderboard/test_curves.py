@@ -103,6 +103,19 @@ def test_labels_are_counted_and_rise(tmp_path: Path) -> None:
         draw_robustness(found)
 
 
+def test_a_sample_that_is_everything_is_no_point_of_its_own(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    filed(store, "ssv2/linear", 50, taught=30)
+    filed(store, "ssv2/linear+5-per-class", 20, taught=20, train_per_class=5)
+    for per_class in (10, 20):
+        filed(store, f"ssv2/linear+{per_class}-per-class", 49, taught=30, train_per_class=per_class)
+    found = curves(load_suite("efficiency"), store, store.records())
+    assert [(p.num_taught, round(p.cell.value * 60)) for p in found.of("ssv2/linear")["m"]] == [(20, 20), (30, 50)]
+    assert found.notes == tuple(
+        f"ssv2/linear, {per_class}-per-class: that is all 30 videos, the last point" for per_class in (10, 20)
+    )
+
+
 def test_a_panel_per_condition(tmp_path: Path) -> None:
     figure = draw_robustness(robustness(Store(tmp_path)))
     shown = {axes.get_title(loc="left"): axes for axes in figure.axes if axes.get_visible()}

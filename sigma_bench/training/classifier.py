@@ -8,7 +8,7 @@ Shapes: B clips, C colours, T frames, H W pixels, D width, L classes.
 from collections.abc import Callable
 
 import torch
-from timm.optim import param_groups_layer_decay
+from timm.optim import param_groups_layer_decay, param_groups_weight_decay
 from torch import Tensor, nn
 
 from sigma_bench.models.encoder import Backbone
@@ -59,7 +59,10 @@ class Classifier(nn.Module):
 
 def layer_decay_optimiser(classifier: Classifier, optim: SupervisedOptim) -> torch.optim.AdamW:
     """AdamW whose groups learn at layer_decay^(L + 1 - i) of the rate, i from 0 (embedding) over L blocks to L + 1."""
-    groups = param_groups_layer_decay(
-        classifier, optim.weight_decay, no_weight_decay_list=NOT_DECAYED, layer_decay=optim.layer_decay
-    )
+    if classifier.num_blocks == 0:  # timm warns of layers without effect
+        groups = [group | {"lr_scale": 1.0} for group in param_groups_weight_decay(classifier, optim.weight_decay)]
+    else:
+        groups = param_groups_layer_decay(
+            classifier, optim.weight_decay, no_weight_decay_list=NOT_DECAYED, layer_decay=optim.layer_decay
+        )
     return torch.optim.AdamW(groups, lr=0.0, betas=optim.betas, fused=True)

@@ -258,7 +258,7 @@ def write_many(root, writer):
 
 
 SHARED = make_record().provenance
-RECORDS_PER_WRITER = 25
+RECORDS_PER_WRITER = 200
 
 
 def test_eight_processes_write_at_once_and_nothing_is_lost(store):

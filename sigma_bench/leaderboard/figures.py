@@ -9,6 +9,7 @@ Shapes: T frames, H x W pixels.
 
 import io
 import math
+import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal
@@ -29,6 +30,8 @@ OPACITY = 0.6
 """Of masks over frames."""
 _DASHES = ("-", "--", "-.", ":")
 _GREY = "#5F5F5F"
+_NAME_ROWS = 0.5
+"""Height of the name of a floor or ceiling, of that of a model."""
 
 
 MONITORS = {
@@ -96,7 +99,7 @@ def draw_training(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure
 
 
 def draw_scores(table: BoardTable) -> Figure:
-    """One panel per measured column: dots are scores in percent, bars their intervals, dashes the chance.
+    """One panel per measured column: dots are scores in percent, bars their intervals, dashes floors and ceilings.
 
     Raises:
         ValueError: the table holds no measured number.
@@ -107,7 +110,9 @@ def draw_scores(table: BoardTable) -> Figure:
     shown = [row for row in table.rows if row.num_covered]
     across = min(2, len(measured))
     down = math.ceil(len(measured) / across)
-    size = (4.6 * across, down * (1.0 + 0.26 * len(shown)))
+    references = {index: _references(table, index) for index in measured}
+    most = max(len(named) for named in references.values())
+    size = (4.6 * across, down * (0.9 + 0.26 * len(shown) + 0.26 * _NAME_ROWS * most))
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(down, across, squeeze=False, sharey=True)
     for panel in panels.flat[len(measured) :]:
@@ -115,10 +120,8 @@ def draw_scores(table: BoardTable) -> Figure:
     for panel, index in zip(panels.flat, measured, strict=False):
         _draw_dots(panel, [row.cells[index] for row in shown], table.columns[index])
         panel.set_yticks(range(len(shown)), [row.model for row in shown])
-        for reference in table.references:
-            if reference.kind != "note":
-                _draw_reference(panel, reference.name, reference.values[index])
-        panel.set_ylim(len(shown) - 0.4, -0.9)
+        _draw_references(panel, references[index])
+        panel.set_ylim(len(shown) - 0.4, -0.6 - _NAME_ROWS * most)
     return figure
 
 
@@ -168,10 +171,31 @@ def _draw_dots(panel: Axes, cells: list[Cell | None], column: Column) -> None:
     panel.tick_params(axis="y", length=0)
 
 
-def _draw_reference(panel: Axes, name: str, value: float | None) -> None:
-    if value is not None:
-        panel.axvline(100 * value, color=_GREY, ls="--", lw=1)
-        panel.annotate(name, (100 * value, -0.55), (3, 0), textcoords="offset points", fontsize=7, color=_GREY)
+def _references(table: BoardTable, column: int) -> list[tuple[float, str]]:
+    """Floors and ceilings of a column, in percent and rising, with their names."""
+    drawn = [reference for reference in table.references if reference.kind != "note"]
+    values = [(reference.values[column], reference.name) for reference in drawn]
+    return sorted((100 * value, name) for value, name in values if value is not None)
+
+
+def _draw_references(panel: Axes, references: Sequence[tuple[float, str]]) -> None:
+    """Lines, named one below the other above the models, on the side where there is room."""
+    for value, _ in references:
+        panel.axvline(value, color=_GREY, ls="--", lw=1)
+    middle = statistics.fmean(panel.get_xlim())
+    for row, (value, name) in enumerate(reversed(references)):
+        is_left = value < middle
+        words = panel.annotate(
+            name,
+            (value, -0.6 - _NAME_ROWS * row),
+            (3 if is_left else -3, 0),
+            textcoords="offset points",
+            ha="left" if is_left else "right",
+            fontsize=6.5,
+            color=_GREY,
+        )
+        words.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8})
+        words.set_in_layout(False)
 
 
 def _label(panel: Axes, what: str) -> None:

@@ -1,6 +1,8 @@
 """Figures: the same bytes twice, the right colours, clear refusals."""
 
 import io
+import itertools
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -8,7 +10,8 @@ import pytest
 from matplotlib.image import imread
 
 from sigma_bench.leaderboard.aggregate import aggregate
-from sigma_bench.leaderboard.figures import score_dots, segmentation_overlay, training_curves
+from sigma_bench.leaderboard.board_table import Reference
+from sigma_bench.leaderboard.figures import draw_scores, score_dots, segmentation_overlay, training_curves
 from sigma_bench.leaderboard.select import select
 from sigma_bench.palette import tint, voc_palette
 from tests.leaderboard.samples import mini_board, mini_records
@@ -50,6 +53,28 @@ def test_dots_show_models_columns_and_chance() -> None:
         assert words in svg
     with pytest.raises(ValueError, match="nothing to draw"):
         score_dots(aggregate(board, select([], board)))
+
+
+def test_names_of_floors_and_ceilings_lie_apart_and_within_their_panel() -> None:
+    """Two of them are nearly equal, as the ceilings of two grids are."""
+    board = mini_board()
+    table = aggregate(board, select(mini_records(), board))
+    values = {"all background": 0.24, "first oracle of tubes": 0.622, "second oracle of tubes": 0.623}
+    column = next(i for i in range(len(table.columns)) if any(row.cells[i] for row in table.rows))
+    floors = tuple(
+        Reference(
+            name=name, kind="floor", values=tuple(value if i == column else None for i in range(len(table.columns)))
+        )
+        for name, value in values.items()
+    )
+    figure = draw_scores(replace(table, references=floors))
+    figure.canvas.draw()
+    panel = figure.axes[0]
+    places = {text.get_text(): text.get_window_extent() for text in panel.texts}
+    assert places.keys() == values.keys()
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(places.values(), 2))
+    for place in places.values():
+        assert panel.get_window_extent().x0 <= place.x0 and place.x1 <= panel.get_window_extent().x1
 
 
 def test_voc_palette_is_the_devkits() -> None:

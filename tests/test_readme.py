@@ -1,4 +1,4 @@
-"""Every command in the README is one that exists, with options that exist."""
+"""Every command in the README is one that exists, with options that exist; those that need no training are run."""
 
 import re
 import shlex
@@ -6,10 +6,19 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from sigma_bench.cli.main import app
+from sigma_bench.records.store import Store
 from sigma_bench.specs.catalogue import recipe_names, suite_names
+from tests.cli.test_records import HEADER, ROW
+from tests.records.filled import filed
 
+RUN = (
+    *("tasks", "doctor", "cache ls", "data prepare", "data verify", "data show", "table frozen severe"),
+    *("compare MODEL_A", "verify results/runs", "import numbers.csv", "export paper", "curves robustness"),
+)
+"""Beginnings of those that a test runs as they stand, with its own folders and names; other tests train."""
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
@@ -43,6 +52,24 @@ def test_commands_parse(command: str) -> None:
         if isinstance(value, str) and value.startswith("random:"):
             assert value.split(":")[1] in recipe_names()
     assert context.params.get("suite") in (None, *suite_names())
+
+
+def test_commands_run(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the README's order, from a folder with two models' records."""
+    store = Store(tmp_path / "results" / "runs")
+    for model, num_right in (("good", 54), ("bad", 20)):
+        filed(store, "ssv2/knn", num_right, model=model)
+        filed(store, "ssv2/knn+reversal", num_right // 2, model=model, test_condition={"kind": "reversal"})
+    (tmp_path / "numbers.csv").write_text(f"{HEADER}{ROW}")
+    monkeypatch.chdir(tmp_path)
+    chosen = [c for c in COMMANDS if c.removeprefix("sigma-bench ").startswith(RUN) and "clips/knn" not in c]
+    assert len(chosen) == len(RUN)
+    for command in chosen:
+        words = shlex.split(command.replace("DATA", str(world)).replace("MODEL_A", "good").replace("MODEL_B", "bad"))
+        done = CliRunner().invoke(app, words[1:])
+        assert done.exit_code == 0, (command, done.output, done.exception)
+    assert (tmp_path / "paper" / "manifest.json").is_file()
+    assert (tmp_path / "results" / "runs" / "figures" / "robustness.svg").is_file()
 
 
 def test_the_table_is_the_committed_one() -> None:

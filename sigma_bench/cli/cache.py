@@ -8,9 +8,10 @@ import typer
 from rich.table import Table
 
 from sigma_bench.cli.console import out
+from sigma_bench.cli.folders import RUNS
 
 app = typer.Typer(help="List or remove cached features; they are computed again when they are needed.")
-OUTPUT = typer.Option(Path("results/runs"), help="Folder whose 'features' are meant.")
+OUTPUT = typer.Option(RUNS, help="Folder whose 'features' are meant.")
 ID_LENGTH = 8
 
 

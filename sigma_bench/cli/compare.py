@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from sigma_bench.cli.console import out
+from sigma_bench.cli.folders import RUNS
 from sigma_bench.leaderboard.numbers import number
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def compare(
     first: str = typer.Argument(..., help="Model name, as in a table."),
     second: str = typer.Argument(..., help="Another model name."),
-    output: Path = typer.Option(Path("results/demo"), help="Folder that holds records and predictions."),
+    output: Path = typer.Option(RUNS, help="Folder that holds records and predictions."),
     samples: int = typer.Option(5, min=0, help="Samples to list per task, those on which the two differ most."),
 ) -> None:
     """Paired bootstrap over test units (source videos, people, sequences), per task and over all common tasks."""

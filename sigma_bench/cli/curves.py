@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from sigma_bench.cli.console import out
+from sigma_bench.cli.folders import RUNS
 from sigma_bench.specs.catalogue import load_suite
 
 FIGURES = {"conditions": "draw_robustness", "sample_sizes": "draw_efficiency"}
@@ -14,7 +15,7 @@ FIGURES = {"conditions": "draw_robustness", "sample_sizes": "draw_efficiency"}
 def curves(
     suite: str = typer.Argument(..., help="A suite with variants: robustness or efficiency."),
     task: list[str] = typer.Option([], help="Recorded tasks to draw in the place of the suite's, such as your own."),
-    output: Path = typer.Option(Path("results/runs"), help="Folder that holds the records; the files go there too."),
+    output: Path = typer.Option(RUNS, help="Folder that holds the records; the files go there too."),
 ) -> None:
     """Print accuracy under every variant of a suite's tasks, and write it as Markdown, CSV and a figure."""
     spec = load_suite(suite)

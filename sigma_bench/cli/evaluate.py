@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sigma_bench.cli.console import err, out, progress
+from sigma_bench.cli.folders import RUNS
 from sigma_bench.cli.own_files import own_jobs
 from sigma_bench.cli.processes import is_launched, run_on_processes, speaks
 from sigma_bench.specs import catalogue
@@ -37,7 +38,7 @@ def evaluate(
     variants: str = typer.Option(None, help="For your own files: also under each of these, such as conditions."),
     folds: str = typer.Option(None, help="For your own files: official (the default), or leave_one_group_out."),
     set_: list[str] = typer.Option([], "--set", help="Protocol key to change, such as clip.sampling.stride_frames=2."),
-    output: Path = typer.Option(Path("results/runs"), help="Folder for records, predictions and cached features."),
+    output: Path = typer.Option(RUNS, help="Folder for records, predictions and cached features."),
     seed: int = typer.Option(0, help="Draws held-out parts, frame draws, k-means starts and bootstrap samples."),
     device: str = typer.Option("auto", help="auto, cpu or cuda."),
     nproc: int = typer.Option(1, min=1, help="Processes on this machine, one per GPU; the record is the same."),

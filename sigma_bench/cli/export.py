@@ -5,12 +5,13 @@ from pathlib import Path
 import typer
 
 from sigma_bench.cli.console import out
+from sigma_bench.cli.folders import RUNS
 
 
 def export(
     folder: Path = typer.Argument(..., help="Folder to write; must not exist yet."),
     board: list[str] = typer.Option([], help="Board names; default: every board that a record fits."),
-    output: Path = typer.Option(Path("results/demo"), help="Folder that holds records and predictions."),
+    output: Path = typer.Option(RUNS, help="Folder that holds records and predictions."),
     predictions: bool = typer.Option(True, help="Copy predictions too, so that the folder can be verified by itself."),
 ) -> None:
     """Write tables (.tex, .md, .csv, .jsonl, MTEB's layout), figures (.pdf, .png), records and a manifest."""

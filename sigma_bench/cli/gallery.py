@@ -6,13 +6,14 @@ from pathlib import Path
 import typer
 
 from sigma_bench.cli.console import out
+from sigma_bench.cli.folders import RUNS
 from sigma_bench.specs import catalogue
 
 
 def gallery(
     model: list[str] = typer.Argument(..., help="Models, named as for 'evaluate'; prototypes need a SIGMA run."),
     data: Path = typer.Option(..., help="Data root that holds the task's dataset."),
-    output: Path = typer.Option(Path("results/demo"), help="Folder of the records; pictures go to its figures/."),
+    output: Path = typer.Option(RUNS, help="Folder of the records; pictures go to its figures/."),
     task: str = typer.Option("ucf101/knn", help="kNN task: its dataset is shown, its protocol finds neighbours."),
     picture: list[str] = typer.Option(
         ["prototypes", "features", "neighbours"], help="Which pictures; repeat the option for several."

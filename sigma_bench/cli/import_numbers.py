@@ -5,11 +5,12 @@ from pathlib import Path
 import typer
 
 from sigma_bench.cli.console import out
+from sigma_bench.cli.folders import RUNS
 
 
 def import_numbers(
     file: Path = typer.Argument(..., help="A CSV file in the layout of results/published."),
-    output: Path = typer.Option(Path("results/demo"), help="Folder of the records they shall stand beside."),
+    output: Path = typer.Option(RUNS, help="Folder of the records they shall stand beside."),
 ) -> None:
     """Check a file of published numbers and keep it beside the records; boards show it in a section of its own."""
     from sigma_bench.leaderboard.fill import IMPORTED

@@ -7,6 +7,7 @@ import typer
 from rich.progress import TextColumn
 
 from sigma_bench.cli.console import out, progress
+from sigma_bench.cli.folders import RUNS
 from sigma_bench.cli.processes import is_launched, run_on_processes, speaks
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.recipe import Recipe
@@ -40,7 +41,7 @@ def pretrain(
     from sigma_bench.training.batches import RunOptions
     from sigma_bench.training.broken import BROKEN_NAME
 
-    folder = output or Path("results/runs") / f"{spec.recipe}-seed{seed}"
+    folder = output or RUNS / f"{spec.recipe}-seed{seed}"
     options = RunOptions(num_pieces=pieces, num_workers=workers, recompute=recompute)
     path = pretrain_with_progress(spec, data, folder, seed=seed, teacher=teacher, device=device, options=options)
     if speaks():

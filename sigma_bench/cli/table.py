@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from sigma_bench.cli.console import err, out
+from sigma_bench.cli.folders import RUNS
 
 if TYPE_CHECKING:
     from sigma_bench.leaderboard.board_table import BoardTable
@@ -18,7 +19,7 @@ NO_RECORDS = "no records here yet; run 'sigma-bench evaluate' or 'sigma-bench de
 
 def table(
     board: list[str] = typer.Argument(None, help="Board names, see results/boards; default: mini."),
-    output: Path = typer.Option(Path("results/demo"), help="Folder that holds the records; the tables go there too."),
+    output: Path = typer.Option(RUNS, help="Folder that holds the records; the tables go there too."),
     data: Path = typer.Option(None, help="Data root, for segmentation pictures in the report."),
     published_only: bool = typer.Option(False, help="Show what was published and no record."),
     tables: Path = typer.Option(None, help="Folder for <board>.md, .csv and .tex instead of a report."),

@@ -1,50 +1,15 @@
 """Curves of suites with variants, from records whose predictions are known."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 from sigma_bench.leaderboard.curve_figures import draw_efficiency, draw_robustness, spread
 from sigma_bench.leaderboard.curves import Curves, csv_text, curves, markdown, with_tasks
 from sigma_bench.leaderboard.figures import saved
-from sigma_bench.records.scoring import score_all
 from sigma_bench.records.store import Store
 from sigma_bench.specs.catalogue import load_suite, load_variants
-from sigma_bench.specs.fingerprint import task_fingerprint
-from tests.factories import make_record
-from tests.records.filled import OVERRIDES
-
-NUM = 60
-
-
-def filed(
-    store: Store, task: str, num_right: int, *, taught: int = 200, checkpoint: str | None = None, **overrides: Any
-) -> None:
-    """A record of a task (with its variant) in which the first so many of 60 are right."""
-    truth = np.arange(NUM) % 4
-    arrays: Mapping[str, np.ndarray] = {
-        "ids": np.array([f"clip{i:03}" for i in range(NUM)]),
-        "groups": np.array([f"clip{i:03}" for i in range(NUM)]),
-        "truth": truth,
-        "predicted": np.where(np.arange(NUM) < num_right, truth, (truth + 1) % 4),
-    }
-    plain = make_record("m", task.partition("+")[0], overrides=OVERRIDES | overrides, scored=NUM)
-    resolved = plain.task.model_copy(update={"task": task})
-    train = plain.data.splits["train"].model_copy(update={"found": taught})
-    data = plain.data.model_copy(update={"splits": {**plain.data.splits, "train": train}})
-    model = plain.model.model_copy(update={} if checkpoint is None else {"checkpoint_sha256": checkpoint})
-    changed = {
-        "model": model,
-        "task": resolved,
-        "fingerprint": task_fingerprint(resolved),
-        "data": data,
-        "scores": score_all(resolved.protocol, arrays, 0),
-        "predictions": store.add_predictions(arrays),
-    }
-    store.add(plain.model_copy(update=changed))
+from tests.records.filled import filed
 
 
 def robustness(store: Store, left_out: tuple[str, ...] = ()) -> Curves:

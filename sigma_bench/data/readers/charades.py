@@ -49,7 +49,10 @@ def _from_csv(path: Path, num_classes: int) -> Iterator[tuple[str, ActionInterva
         for text in filter(None, row["actions"].split(";")):
             match = _ACTION.match(text)
             if match is None or int(match[1]) >= num_classes:
-                raise ValueError(f"{path}: line {number}: '{text}' is not '<action> <start> <end>' of a known action")
+                raise ValueError(
+                    f"{path}: line {number}: '{text}' is not '<action> <start> <end>' of an action c000 to "
+                    f"c{num_classes - 1:03}; fetch the official file again"
+                )
             intervals.append((int(match[1]), float(match[2]), float(match[3])))
         yield row["id"], ActionIntervals(tuple(intervals))
 

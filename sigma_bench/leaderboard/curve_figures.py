@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 
 from sigma_bench.leaderboard.curves import GAPS, Curves, Point
 from sigma_bench.leaderboard.figures import OKABE_ITO
-from sigma_bench.leaderboard.numbers import MINUS
 from sigma_bench.specs.condition import Disturbance
 
 _DASHES, _MARKERS = ("-", "--", "-.", ":"), ("o", "s", "^", "D", "v", "P", "X")
@@ -106,7 +105,7 @@ def _draw_gaps(panel: Axes, found: Curves, task: str) -> None:
     panel.axvline(0, color=_GREY, lw=1)
     panel.set_yticks(range(len(models)), models)
     panel.set_ylim(len(models) - 0.5, -0.5)
-    panel.set_xlabel(f"points lost: clean {MINUS} reversed (full), clean {MINUS} shuffled (hollow)", fontsize=8)
+    panel.set_xlabel("points lost when reversed (full) or shuffled (hollow)", fontsize=8)
     _frame(panel)
 
 
@@ -121,7 +120,7 @@ def _over_severity(points: Sequence[Point], kind: str) -> list[tuple[float, Poin
 
 
 def _draw(panel: Axes, lines: Mapping[str, Sequence[tuple[float, Point]]], models: Sequence[str]) -> None:
-    """Lines with bars, their names, and chance; a model looks alike in all panels, by its place among ``models``."""
+    """Lines with bars, chance, and their names; a model looks alike in all panels, by its place among ``models``."""
     ends = {}
     for model, line in lines.items():
         if not line:
@@ -150,17 +149,9 @@ def _draw(panel: Axes, lines: Mapping[str, Sequence[tuple[float, Point]]], model
     points = [point for line in lines.values() for _, point in line]
     chance = next((point.chance for point in points if point.chance is not None), None)
     if chance is not None:
-        panel.axhline(100 * chance, color=_GREY, ls=(0, (1, 1)), lw=1)
-        panel.annotate(
-            "chance",
-            (1, 100 * chance),
-            (0, 2),
-            textcoords="offset points",
-            xycoords=("axes fraction", "data"),
-            ha="right",
-            fontsize=6,
-            color=_GREY,
-        )
+        first, last = (extreme(place for line in lines.values() for place, _ in line) for extreme in (min, max))
+        panel.plot([first, last], [100 * chance] * 2, color=_GREY, ls=(0, (1, 1)), lw=1)
+        ends["chance"] = (last, 100 * chance, _GREY)
     top = 108 * max(point.cell.high for point in points)
     panel.set_ylim(0, top)
     _name(panel, ends, least=_APART * top)

@@ -51,6 +51,13 @@ def test_compare_says_who_is_better_and_where(run: Run, folder: Path) -> None:
     assert code == 2 and "no record of a model 'baad'" in words
 
 
+def test_compare_shows_names_in_brackets_as_they_are(run: Run, folder: Path) -> None:
+    add(Store(folder), predictions(0.9), model="mine[v2]")
+    add(Store(folder), predictions(0.4, seed=2), model="mine[/v1]")
+    code, words = run("compare", "mine[v2]", "mine[/v1]", "--output", folder)
+    assert code == 0 and "20 mine[v2]" in words and "top1 of mine[v2] and mine[/v1]" in words
+
+
 def test_verify_ends_with_1_when_something_is_wrong(run: Run, folder: Path) -> None:
     code, words = run("verify", folder)
     assert code == 0 and "2 records, 4 scores computed again" in words

@@ -53,7 +53,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def compared(store: Store, first: str = "a", second: str = "b", **options: int):
-    return compare([record for _, record in store.records()], first, second, predictions_of(store), **options)
+    return compare(store.records(), first, second, predictions_of(store), **options)
 
 
 def test_equal_predictions_tie_with_an_interval_of_no_width(store: Store) -> None:
@@ -131,7 +131,7 @@ def test_what_cannot_be_compared_is_said(store: Store) -> None:
     add(store, predictions(0.7), model="c", task="ssv2/knn")
     add(store, predictions(0.7, num_samples=30), model="d")
     for other, words in {
-        "b": "under different protocols",
+        "b": "two versions of the protocol",
         "c": "no task in common",
         "d": "scored on different samples",
         "e": "no record of a model 'e'",
@@ -142,6 +142,26 @@ def test_what_cannot_be_compared_is_said(store: Store) -> None:
         path.unlink()
     with pytest.raises(ValueError, match="its predictions are not beside the records"):
         compared(store, "a", "d")
+
+
+def test_two_checkpoints_under_one_label_are_not_pooled_as_seeds(store: Store) -> None:
+    add(store, predictions(0.9), model="a", checkpoint="old")
+    add(store, predictions(0.2, seed=3), model="a", checkpoint="new")
+    add(store, predictions(0.5, seed=5), model="b")
+    with pytest.raises(ValueError, match="one label and pretraining seed, but two checkpoints"):
+        compared(store)
+
+
+def test_models_that_read_other_files_under_the_same_ids_are_resampled_together(store: Store) -> None:
+    """Equal predictions differ by nothing, on every resample."""
+    add(store, predictions(0.7), model="a")
+    path, record = add(store, predictions(0.7), model="b")
+    other = record.data.splits["test"].model_copy(update={"manifest_sha256": "other files"})
+    data = record.data.model_copy(update={"splits": record.data.splits | {"test": other}})
+    path.unlink()
+    store.add(record.model_copy(update={"data": data}))
+    (task,) = compared(store).tasks
+    assert task.difference.low == task.difference.high == 0
 
 
 def test_a_metric_that_is_no_mean_is_computed_on_every_resample(store: Store) -> None:

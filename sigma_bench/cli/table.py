@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import typer
 
@@ -18,7 +18,9 @@ NO_RECORDS = "no records here yet; run 'sigma-bench evaluate' or 'sigma-bench de
 
 
 def table(
-    board: list[str] = typer.Argument(None, help="Board names, see results/boards; default: mini."),
+    board: list[str] = typer.Argument(
+        None, help="Board names, see results/boards, or a path such as ./mine.yaml; default: mini."
+    ),
     output: Path = typer.Option(RUNS, help="Folder that holds the records; the tables go there too."),
     data: Path = typer.Option(None, help="Data root, for segmentation pictures in the report."),
     published_only: bool = typer.Option(False, help="Show what was published and no record."),
@@ -43,8 +45,8 @@ def table(
         filled = _filled(names, records)  # the tables name records, and those kept have names of their own
     results = [_published(name) for name in names] if published_only else [one.table for one in filled]
     stale = []
-    for name, result in zip(names, results, strict=True):
-        files = _files(result, name)
+    for result in results:
+        files = _files(result, result.name)  # a board given by its path is written under its name, not beside itself
         if tables is None or not check:
             out.print(_terminal(result))
         if tables is not None:
@@ -69,11 +71,11 @@ def show_boards(names: list[str], output: Path, *, world: Path | None) -> None:
     records, store = stored_records(output), Store(output)
     files: dict[str, str] = {}
     results = [fill(board, store, records).table for board in boards]
-    for name, result in zip(names, results, strict=True):
+    for result in results:
         out.print(_terminal(result))
         if not result.record_ids:
-            err.print(f"no record in {output} fits the board '{name}'; see its columns in results/boards")
-        files |= _files(result, "table" if len(names) == 1 else name)
+            err.print(f"no record in {output} fits the board '{result.name}'; see its columns in results/boards")
+        files |= _files(result, "table" if len(names) == 1 else result.name)
     curves, overlays = training_histories(output), _overlays(output, world)
     title = f"sigma-bench: {boards[0].title}" if len(boards) == 1 else "sigma-bench"
     confusions = confusion_pictures(results, records, predictions_of(store))
@@ -102,8 +104,15 @@ def stored_records(output: Path) -> "list[tuple[Path, Record]]":
 
 
 def training_histories(output: Path) -> dict[str, list[dict[str, float]]]:
-    """Training histories below the folder, by run name."""
-    return {path.parent.name: json.loads(path.read_text()) for path in sorted(output.rglob("history.json"))}
+    """Training histories below the folder, by run name; ValueError names a file that is not one."""
+    return {path.parent.name: _history(path) for path in sorted(output.rglob("history.json"))}
+
+
+def _history(path: Path) -> list[dict[str, float]]:
+    try:
+        return cast(list[dict[str, float]], json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise ValueError(f"{path}: not a training history ({error}); move it away, or continue its run") from error
 
 
 def _published(name: str) -> "BoardTable":

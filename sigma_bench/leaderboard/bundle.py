@@ -39,8 +39,8 @@ def write_bundle(
     Raises:
         ValueError: something is in the folder already, it cannot be written, or predictions are not there.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder}: not empty; choose a new folder")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder}: {'not empty' if folder.is_dir() else 'a file'}; choose a new folder")
     files = _tables(boards, store) | _figures(boards, curves) | _records(boards, store, with_predictions)
     for name, content in files.items():
         write_atomically(folder / name, content)

@@ -91,6 +91,9 @@ def _of_scores(store: Store, record: Record) -> tuple[list[str], int, list[str]]
         except KeyError as error:
             wrong.append(f"its predictions do not hold {error}, from which {said.metric} is computed")
             continue
+        except (ValueError, IndexError, TypeError) as error:  # reduced ones have no digest that would have told before
+            wrong.append(f"{said.metric} cannot be computed from its predictions ({error})")
+            continue
         difference = _difference(said, again)
         right += not difference
         wrong += [f"{said.metric} {difference}"] if difference else []

@@ -10,6 +10,7 @@ import pytest
 
 from sigma_bench.cli.main import app_main
 from sigma_bench.records.store import Store
+from tests.leaderboard.samples import RESULTS
 from tests.records.filled import add, predictions
 
 Run = Callable[..., tuple[int, str]]
@@ -107,6 +108,9 @@ def test_kept_records_give_the_same_tables_and_verify(run: Run, folder: Path, tm
     code, words = run("verify", kept)
     assert code == 0 and "6 scores computed again" in words and "reduced to what its scores need" in words
     assert run("export", tmp_path / "paper", "--output", kept, "--board", "mini")[0] == 0
+    again = ("table", "mini", "--output", kept, "--tables", tmp_path / "again", "--records", tmp_path / "kept_again")
+    assert run(*again)[0] == 0
+    assert (tmp_path / "again/mini.csv").read_bytes() == (tables / "mini.csv").read_bytes()
 
     with np.load(files[0]) as stored:
         arrays = dict(stored)
@@ -114,8 +118,28 @@ def test_kept_records_give_the_same_tables_and_verify(run: Run, folder: Path, tm
     code, words = run("table", "mini", "--output", kept, "--tables", tables, "--check")
     assert code == 2 and "when computed from their predictions" in words
     assert run("verify", kept)[0] == 1
+    np.savez_compressed(files[0], **(arrays | {"truth": arrays["truth"][:7]}))
+    code, words = run("table", "mini", "--output", kept, "--tables", tables, "--check")
+    assert code == 2 and "top1 cannot be computed from the predictions" in words
     files[0].write_bytes(b"half a file")
     assert "not a file of predictions" in run("verify", kept)[1]
+
+
+def test_a_board_of_ones_own_is_written_under_its_name(run: Run, folder: Path, tmp_path: Path) -> None:
+    boards, tables = tmp_path / "boards", tmp_path / "tables"
+    boards.mkdir()
+    text = (RESULTS / "boards" / "mini.yaml").read_text().replace("name: mini", "name: mine")
+    (boards / "file.yaml").write_text(text)
+    assert run("table", boards / "file.yaml", "--output", folder, "--tables", tables)[0] == 0
+    assert {path.name for path in tables.iterdir()} == {"mine.md", "mine.csv", "mine.tex"}
+    assert [path.name for path in boards.iterdir()] == ["file.yaml"]
+
+
+def test_a_history_that_is_none_is_named(run: Run, folder: Path) -> None:
+    (folder / "run-seed0").mkdir()
+    (folder / "run-seed0" / "history.json").write_text('[{"step": 1')
+    code, words = run("table", "mini", "--output", folder)
+    assert code == 2 and "run-seed0/history.json: not a training history" in words
 
 
 def test_records_are_kept_beside_written_tables_only(run: Run, folder: Path, tmp_path: Path) -> None:
@@ -160,3 +184,5 @@ def test_export_writes_a_folder_that_verifies(run: Run, folder: Path, tmp_path: 
     assert code == 0 and "of the boards mini" in words
     assert run("verify", tmp_path / "paper")[0] == 0
     assert run("export", tmp_path / "paper", "--output", folder)[0] == 2
+    code, words = run("export", tmp_path / "paper/manifest.json", "--output", folder, "--board", "mini")
+    assert code == 2 and "manifest.json: a file; choose a new folder" in words

@@ -67,6 +67,7 @@ def _row(
         label=label,
         about={key: _words(cells.get(key, "")) for key in board.about},
         cells=cells,
+        pretraining=tuple(dict.fromkeys((_cell(s, "pretrain_data"), _cell(s, "pretrain_epochs")) for s in scores)),
         values=tuple(None if score is None else score.value for score in found),
         marks=(None,) * len(found),
         axis_means=tuple(

@@ -83,6 +83,12 @@ def test_two_checkpoints_under_one_label_and_seed(pretraining_seed: int | None) 
     assert "records/0.json and records/1.json" in message and "mini_sigma_mlp" in message
 
 
+def test_seeds_of_one_label_that_were_pretrained_otherwise() -> None:
+    """Their mean would be the score of no model."""
+    message = refuse(make_record(), make_record(pretraining_seed=1, pretraining_data=("ssv2",)))
+    assert "not seeds of one model" in message and "pretraining data k400 and ssv2" in message
+
+
 def test_a_second_measurement_with_the_same_value_counts_once_and_the_latest_stays() -> None:
     late = make_record(started="2025-03-01T00:00:00.000+00:00")
     early = make_record(started="2025-02-01T00:00:00.000+00:00")

@@ -171,12 +171,32 @@ def test_imported_numbers_are_marked_and_never_replaced(run: Run, folder: Path, 
     text = (tables / "mini.md").read_text()
     assert "| _Imported_ |" in text and "| Theirs ViT-B ‡ |" in text and "90.1‡" in text
     assert "‡ imported by the user; neither measured here nor checked" in text and "‡ Theirs ViT-B: A blog" in text
-    assert ",imported,Theirs ViT-B,ucf101/linear,top1,0.901," in (tables / "mini.csv").read_text()
+    assert ",imported,Theirs ViT-B (k400),ucf101/linear,top1,0.901," in (tables / "mini.csv").read_text()
     file.write_text(HEADER + ROW.replace("90.1", "95.0"))
     code, words = run("import", file, "--output", folder)
     assert code == 2 and "other numbers of this name were imported before" in words
     file.write_text(HEADER + ROW.replace("90.1", "190.1"))
     assert run("import", file, "--output", folder)[0] == 2
+
+
+def test_numbers_that_no_board_shows_are_named(run: Run, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "blog.csv").write_text(HEADER + ROW + ROW.replace("linear_probe", "linear"))
+    code, words = run("import", tmp_path / "blog.csv", "--output", folder)
+    assert (
+        code == 0 and words.count("no board of") == 1 and "task linear, dataset ucf101, metric top1 (Theirs)" in words
+    )
+
+
+def test_what_was_imported_breaks_no_board(run: Run, folder: Path, tmp_path: Path) -> None:
+    """Two pretrainings of a method are two rows, and one number is taken from one file only."""
+    (tmp_path / "blog.csv").write_text(HEADER + ROW + ROW.replace("k400", "ssv2").replace("90.1", "80.2"))
+    assert run("import", tmp_path / "blog.csv", "--output", folder)[0] == 0
+    (tmp_path / "again.csv").write_text(HEADER + ROW.replace("90.1", "95.0"))
+    code, words = run("import", tmp_path / "again.csv", "--output", folder)
+    assert code == 2 and "was imported before, in" in words and "blog.csv; keep one" in words
+    assert run("table", "mini", "--output", folder, "--tables", tmp_path)[0] == 0
+    text = (tmp_path / "mini.md").read_text()
+    assert re.search(r"Theirs ViT-B \(K400\) ‡ .*90\.1‡", text) and re.search(r"\(SSv2\) ‡ .*80\.2‡", text)
 
 
 def test_export_writes_a_folder_that_verifies(run: Run, folder: Path, tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ def select(records: Iterable[tuple[Path, Record]], board: Board | None = None) -
 
     Raises:
         ValueError: two task fingerprints or two worlds in one column, two checkpoints with one pretraining seed
-            or two kinds of model under one label, one checkpoint and seed on two sets of files, or one evaluation with two values;
-            names both record files.
+            or two kinds of model under one label, one checkpoint and seed on two sets of files, or one evaluation with
+            two values; names both record files.
     """
     wanted = None if board is None else {(column.task, column.metric) for column in board.columns}
     rows = [

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sigma_bench.leaderboard.board_table import BoardTable
     from sigma_bench.leaderboard.fill import Filled
     from sigma_bench.records.record import Record
+    from sigma_bench.specs.board import Board
 
 NO_RECORDS = "no records here yet; run 'sigma-bench evaluate' or 'sigma-bench demo' first"
 
@@ -74,7 +75,12 @@ def show_boards(names: list[str], output: Path, *, world: Path | None) -> None:
     for result in results:
         out.print(_terminal(result))
         if not result.record_ids:
-            err.print(f"no record in {output} fits the board '{result.name}'; see its columns in results/boards")
+            fitting = ", ".join(board.name for board in boards_for(records)) or "none"
+            err.print(
+                f"no record in {output} fits the board '{result.name}'; boards that one fits: {fitting}",
+                soft_wrap=True,
+                markup=False,
+            )
         files |= _files(result, "table" if len(names) == 1 else result.name)
     curves, overlays = training_histories(output), _overlays(output, world)
     title = f"sigma-bench: {boards[0].title}" if len(boards) == 1 else "sigma-bench"
@@ -101,6 +107,14 @@ def stored_records(output: Path) -> "list[tuple[Path, Record]]":
     if not records:
         raise ValueError(f"{output}: {NO_RECORDS}")
     return records
+
+
+def boards_for(records: "list[tuple[Path, Record]]") -> "list[Board]":
+    """Every board of the catalogue that one of these records fits."""
+    from sigma_bench.leaderboard.select import fits
+    from sigma_bench.specs.board import board_names, load_board
+
+    return [b for b in map(load_board, board_names()) if any(fits(record, b) for _, record in records)]
 
 
 def training_histories(output: Path) -> dict[str, list[dict[str, float]]]:

@@ -36,7 +36,7 @@ def record_id(record: Record) -> str:
 
 
 def select(records: Iterable[tuple[Path, Record]], board: Board | None = None) -> pd.DataFrame:
-    """One row per score (``LONG_COLUMNS``), of the board's columns only where a board is given.
+    """One row per score (``LONG_COLUMNS``), of the board's columns and world only where a board is given.
 
     The same evaluation measured twice counts once, the latest, provided that the values agree exactly.
 
@@ -49,6 +49,7 @@ def select(records: Iterable[tuple[Path, Record]], board: Board | None = None) -
     rows = [
         row
         for path, record in records
+        if board is None or fits(record, board)
         for row in _rows(path, record)
         if wanted is None or (row["task"], row["metric"]) in wanted
     ]
@@ -62,6 +63,11 @@ def select(records: Iterable[tuple[Path, Record]], board: Board | None = None) -
     for what in _OF_ALL_SEEDS:
         _require_one(what, ["model"], table, "carry one label, but are not seeds of one model; rename one")
     return _latest(table)
+
+
+def fits(record: Record, board: Board) -> bool:
+    """Whether a record is of a board's world and of one of its tasks."""
+    return board.world in (None, record.data.world) and any(c.task == record.task.task for c in board.columns)
 
 
 def reported_split(data: DataIdentity) -> SplitIdentity:

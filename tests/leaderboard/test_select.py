@@ -8,7 +8,7 @@ import pytest
 from sigma_bench.leaderboard.select import LONG_COLUMNS, record_id, select
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store
-from sigma_bench.specs.board import Board, BoardColumn
+from sigma_bench.specs.board import Board, BoardColumn, load_board
 from tests.factories import make_record
 
 
@@ -51,6 +51,12 @@ def test_only_the_boards_columns_count() -> None:
     records = filed(make_record(), make_record(task="ssv2/knn"), make_record(task="ssv2/knn", world="official"))
     table = select(records, board_of(("ucf101/knn", "top1")))
     assert list(table["task"]) == ["ucf101/knn"]
+
+
+def test_a_board_of_the_mini_world_takes_no_other_record() -> None:
+    """Its words, such as 'generated miniature datasets', would not be true of them."""
+    records = filed(make_record(value=0.7), make_record("mini_videomae", world="official"))
+    assert list(select(records, load_board("mini"))["value"]) == [0.7]
 
 
 def test_seeds_stand_side_by_side() -> None:

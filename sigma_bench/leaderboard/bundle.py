@@ -16,8 +16,8 @@ from sigma_bench.leaderboard.latex import latex_document
 from sigma_bench.leaderboard.mteb import mteb_files
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store, reduced_file, write_atomically
+from sigma_bench.records.verification import MANIFEST
 
-MANIFEST = "manifest.json"
 Curves = Mapping[str, Sequence[Mapping[str, float]]]
 
 

@@ -1,6 +1,7 @@
 """``sigma-bench table``: a leaderboard from records, in the terminal, Markdown, CSV, LaTeX and HTML."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -37,6 +38,8 @@ def table(
         raise ValueError(
             "--records keeps what written tables were made from; give --tables, no --published-only, no --check"
         )
+    if data is not None and (published_only or tables is not None):
+        raise ValueError("--data is for the pictures of a page, which --tables and --published-only do not write")
     if not (published_only or tables):
         show_boards(names, output, world=data)
         return
@@ -118,8 +121,17 @@ def boards_for(records: "list[tuple[Path, Record]]") -> "list[Board]":
 
 
 def training_histories(output: Path) -> dict[str, list[dict[str, float]]]:
-    """Training histories below the folder, by run name; ValueError names a file that is not one."""
-    return {path.parent.name: _history(path) for path in sorted(output.rglob("history.json"))}
+    """Training histories below the folder, by run name, with its folders where two have one.
+
+    Raises:
+        ValueError: a file that is no history.
+    """
+    runs = {path.parent: _history(path) for path in sorted(output.rglob("history.json"))}
+    times = Counter(run.name for run in runs)
+    return {
+        run.name if times[run.name] == 1 else run.relative_to(output).as_posix(): history
+        for run, history in runs.items()
+    }
 
 
 def _history(path: Path) -> list[dict[str, float]]:

@@ -22,6 +22,7 @@ from sigma_bench.metrics.uncertainty import Resampling, interval_ends, lower_tai
 from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import METRICS, Arrays, units_of
 from sigma_bench.specs.fingerprint import digest
+from sigma_bench.specs.strict import nearest
 
 REPLICATES = 2000
 LEVEL = 0.95
@@ -121,12 +122,14 @@ def compare(
             samples, or as ``select`` does: what a table refuses to pool is not compared either.
     """
     by_task: dict[str, dict[str, list[tuple[Path, Record]]]] = {}
+    names = set()
     for path, record in records:
+        names.add(record.model.model)
         if record.model.model in (first, second):
             by_task.setdefault(record.task.task, {}).setdefault(record.model.model, []).append((path, record))
     for name in (first, second):
-        if not any(name in models for models in by_task.values()):
-            raise ValueError(f"there is no record of a model '{name}' here")
+        if name not in names:
+            raise ValueError(f"there is no record of a model '{name}' here.{nearest(name, names)}")
     common = {task: models for task, models in sorted(by_task.items()) if len(models) == len({first, second})}
     if not common:
         raise ValueError(f"{first} and {second} have no task in common, so there is nothing to compare")

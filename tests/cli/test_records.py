@@ -1,5 +1,6 @@
 """The verbs that read records, as a user meets them: table, compare, verify, import, export."""
 
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from sigma_bench.cli.main import app_main
+from sigma_bench.cli.table import training_histories
 from sigma_bench.records.store import Store
 from tests.leaderboard.samples import RESULTS
 from tests.records.filled import add, predictions
@@ -49,7 +51,7 @@ def test_compare_says_who_is_better_and_where(run: Run, folder: Path) -> None:
     assert words.count("clip0") == 3
     assert "20 neither" in run("compare", "good", "good", "--output", folder)[1]
     code, words = run("compare", "good", "baad", "--output", folder)
-    assert code == 2 and "no record of a model 'baad'" in words
+    assert code == 2 and "no record of a model 'baad' here. Did you mean 'bad'?" in words
 
 
 def test_compare_shows_names_in_brackets_as_they_are(run: Run, folder: Path) -> None:
@@ -140,6 +142,19 @@ def test_a_history_that_is_none_is_named(run: Run, folder: Path) -> None:
     (folder / "run-seed0" / "history.json").write_text('[{"step": 1')
     code, words = run("table", "mini", "--output", folder)
     assert code == 2 and "run-seed0/history.json: not a training history" in words
+
+
+def test_two_runs_of_one_name_are_two_curves(tmp_path: Path) -> None:
+    for place, loss in (("a/run", 1.0), ("b/run", 2.0), ("other", 3.0)):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "history.json").write_text(json.dumps([{"step": 1, "loss": loss}]))
+    losses = {name: history[0]["loss"] for name, history in training_histories(tmp_path).items()}
+    assert losses == {"a/run": 1.0, "b/run": 2.0, "other": 3.0}
+
+
+def test_an_option_that_would_be_ignored_is_refused(run: Run, folder: Path, tmp_path: Path) -> None:
+    code, words = run("table", "mini", "--output", folder, "--tables", tmp_path / "tables", "--data", tmp_path)
+    assert code == 2 and "--data is for the pictures of a page" in words
 
 
 def test_records_are_kept_beside_written_tables_only(run: Run, folder: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from sigma_bench.leaderboard.comparison import Draws, Resampled, compare, mean_difference, resample, shared_ranks
 from sigma_bench.leaderboard.fill import fill, predictions_of
+from sigma_bench.leaderboard.notes import footnotes
 from sigma_bench.metrics.uncertainty import Resampling
 from sigma_bench.records.scoring import METRICS
 from sigma_bench.records.store import Store
@@ -256,6 +257,22 @@ def test_models_that_cannot_be_told_apart_share_a_rank(store: Store) -> None:
     assert by_model["incomplete"].mean is None and by_model["incomplete"].coverage == "1/2"
     cells = by_model["a"].cells
     assert by_model["a"].mean == pytest.approx(np.mean([cell.value for cell in cells if cell]))
+
+
+def test_only_what_is_complete_needs_predictions_for_ranks(store: Store) -> None:
+    shown = board("ucf101/knn", "ssv2/knn", mean=True)
+    for model, share in (("a", 0.95), ("b", 0.2)):
+        for task in ("ucf101/knn", "ssv2/knn"):
+            add(store, predictions(share), model=model, task=task)
+    _, lost = add(store, predictions(0.6, seed=7), model="incomplete")
+    (store.root / lost.predictions.file).unlink()
+    table = fill(shown, store, store.records()).table
+    assert {row.model: row.rank for row in table.rows} == {"a": 1, "b": 2, "incomplete": None}
+    assert "In front of a model its rank" in " ".join(footnotes(table))
+    for path in (store.root / "predictions").iterdir():
+        path.unlink()
+    table = fill(shown, store, store.records()).table
+    assert {row.rank for row in table.rows} == {None} and "No ranks: they need" in " ".join(footnotes(table))
 
 
 def test_a_mean_counts_an_error_as_one_minus_it() -> None:

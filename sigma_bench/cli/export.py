@@ -27,4 +27,8 @@ def export(
         raise ValueError(f"{output}: no board has a column for these records; see results/boards")
     filled = [fill(b, store, records) for b in fitting]
     files = write_bundle(folder, filled, store, training_histories(output), with_predictions=predictions)
-    out.print(f"{len(files)} files of the boards {', '.join(b.name for b in fitting)} in {folder}", soft_wrap=True)
+    out.print(
+        f"{len(files)} files of the boards {', '.join(b.name for b in fitting)} in {folder}",
+        soft_wrap=True,
+        markup=False,
+    )

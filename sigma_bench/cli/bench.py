@@ -45,7 +45,7 @@ def bench(
             path = output / slug(result)
             write_atomically(path.with_suffix(".json"), (result.model_dump_json(indent=1) + "\n").encode())
             write_atomically(path.with_suffix(".md"), markdown(result).encode())
-            out.print(f"written: {path}.json and .md\n")
+            out.print(f"written: {path}.json and .md\n", soft_wrap=True, markup=False)
 
 
 def measure_with_progress(

@@ -26,4 +26,4 @@ def bench_heads(
     write_atomically(output / "heads.json", (result.model_dump_json(indent=1) + "\n").encode())
     write_atomically(output / "heads.md", markdown(result).encode())
     out.print(markdown(result))
-    out.print(f"written: {output / 'heads'}.json and .md")
+    out.print(f"written: {output / 'heads'}.json and .md", soft_wrap=True, markup=False)

@@ -60,4 +60,4 @@ def bench_loading(
     path = output / slug(result)
     write_atomically(path.with_suffix(".json"), (result.model_dump_json(indent=1) + "\n").encode())
     write_atomically(path.with_suffix(".md"), markdown(result).encode())
-    out.print(f"written: {path}.json and .md")
+    out.print(f"written: {path}.json and .md", soft_wrap=True, markup=False)

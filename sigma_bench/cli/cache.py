@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from sigma_bench.cli.console import out
@@ -29,7 +30,9 @@ def ls(output: Path = OUTPUT) -> None:
         written = datetime.fromtimestamp(entry.written).strftime("%Y-%m-%d %H:%M")
         split = f"{told['split']} ({told['samples']})"
         size = _size(entry.num_bytes)
-        listing.add_row(entry.folder.name[:ID_LENGTH], size, written, told["model"], split, told["from"])
+        listing.add_row(
+            entry.folder.name[:ID_LENGTH], size, written, escape(told["model"]), split, escape(told["from"])
+        )
     out.print(listing)
     out.print(f"{len(entries)} entries, {_size(sum(entry.num_bytes for entry in entries))}")
 

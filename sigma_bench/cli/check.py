@@ -28,7 +28,7 @@ def check(
     failed = 0
     for question, passed, found in check_encoder(encoder):
         failed += not passed
-        out.print(f"{'[green]ok[/]   ' if passed else '[red]fails[/]'} {question}: {found}")
+        out.print(f"{'[green]ok[/]   ' if passed else '[red]fails[/]'} {question}: {escape(str(found))}")
     if failed:
         raise typer.Exit(1)
 
@@ -37,7 +37,9 @@ def _check_task(target: str, data: Path | None) -> None:
     from sigma_bench.specs.fingerprint import task_fingerprint
 
     task = catalogue.resolve(catalogue.load_task(target))
-    out.print(f"[green]ok[/]    {task.task}: {task.protocol.protocol} on {task.dataset.title}, {task.folds} splits")
+    out.print(
+        f"[green]ok[/]    {escape(task.task)}: {task.protocol.protocol} on {task.dataset.title}, {task.folds} splits"
+    )
     out.print(f"[green]ok[/]    fingerprint {task_fingerprint(task)}, metrics {', '.join(task.protocol.metrics)}")
     if data is None:
         return

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from sigma_bench.cli.console import out
@@ -26,28 +27,32 @@ def compare(
     from sigma_bench.leaderboard.fill import predictions_of
     from sigma_bench.records.store import Store
 
-    records = [record for _, record in stored_records(output)]
-    result = run(records, first, second, predictions_of(Store(output)), num_samples=samples)
+    result = run(stored_records(output), first, second, predictions_of(Store(output)), num_samples=samples)
     out.print(_listing(result))
-    out.print(f"differences in percentage points; + means that {result.first} is better, also where lower is better")
+    out.print(
+        f"differences in percentage points; + means that {result.first} is better, also where lower is better",
+        markup=False,
+    )
     if result.left_out:
-        out.print(f"of one of the two only: {', '.join(result.left_out)}", soft_wrap=True)
+        out.print(f"of one of the two only: {', '.join(result.left_out)}", soft_wrap=True, markup=False)
     for task in result.tasks:
         if task.differing:
-            out.print(f"\n[bold]{task.task}[/]  {task.metric} of {result.first} and {result.second}")
+            words = f"{task.metric} of {result.first} and {result.second}"
+            out.print(f"\n[bold]{escape(task.task)}[/]  {escape(words)}")
         for name, a, b in task.differing:
             out.print(f"  {name}  {a:.3g}  {b:.3g}", markup=False)
 
 
 def _listing(result: "Comparison") -> Table:
     listing = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("task", "metric", result.first, result.second, "difference", "95 % interval", "units", "better"):
+    models = (escape(result.first), escape(result.second))  # a name in brackets is a name, not a style
+    for column in ("task", "metric", *models, "difference", "95 % interval", "units", "better"):
         listing.add_column(
             column, justify="left" if column in ("task", "metric", "better") else "right", overflow="fold"
         )
     for task in result.tasks:
         scores = (number(task.first, task.metric), number(task.second, task.metric))
-        listing.add_row(task.task, task.metric, *scores, *_words(task.difference, result))
+        listing.add_row(escape(task.task), task.metric, *scores, *_words(task.difference, result))
     listing.add_section()
     listing.add_row("mean over tasks", "", "", "", *_words(result.overall, result), style="bold")
     return listing
@@ -55,6 +60,6 @@ def _listing(result: "Comparison") -> Table:
 
 def _words(difference: "Difference", result: "Comparison") -> tuple[str, ...]:
     better = result.first if difference.value > 0 else result.second
-    verdict = "neither" if difference.is_tie else better
+    verdict = "neither" if difference.is_tie else escape(better)
     ends = f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}"
     return f"{100 * difference.value:+.1f}", ends, f"{difference.num_units}", verdict

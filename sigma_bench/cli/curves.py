@@ -42,4 +42,4 @@ def curves(
     for name, content in files.items():
         write_atomically(output / name, content)
     out.print(text, markup=False, soft_wrap=True)
-    out.print(f"{', '.join(files)} in {output}", soft_wrap=True)
+    out.print(f"{', '.join(files)} in {output}", soft_wrap=True, markup=False)

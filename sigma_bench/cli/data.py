@@ -30,7 +30,7 @@ def mini(
     from sigma_bench.data.miniworld.world import DATASETS
 
     write_with_progress(root, seed, DATASETS)
-    out.print(f"mini world (seed {seed}) in {root}")
+    out.print(f"mini world (seed {seed}) in {root}", soft_wrap=True, markup=False)
 
 
 def write_with_progress(root: Path, seed: int, folders: Sequence[str]) -> None:

@@ -59,4 +59,4 @@ def demo(
         if seed == 0:
             write_gallery(trained, PICTURED, world, output, kinds=["prototypes", "features"])
     show_boards([BOARD], output, world=world)
-    out.print(f"report: {output / 'report.html'}")
+    out.print(f"report: {output / 'report.html'}", soft_wrap=True, markup=False)

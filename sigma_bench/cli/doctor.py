@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import typer
+from rich.markup import escape
 
 from sigma_bench.cli.console import out
 
@@ -27,7 +28,7 @@ def doctor() -> None:
             out.print(f"[green]ok[/]    {name}: {check()}")
         except (ValueError, RuntimeError, ImportError, OSError) as error:
             failed += 1
-            out.print(f"[red]fails[/] {name}: {error}")
+            out.print(f"[red]fails[/] {name}: {escape(str(error))}")
     if failed:
         raise typer.Exit(1)
 

@@ -79,7 +79,7 @@ def evaluate(
         with lost_peers_named(world):
             failed = evaluate_with_progress(encoder, plan, output, cache, seed=seed, world=world)
     if speaks():
-        out.print(f"records in {output / 'records'}")
+        out.print(f"records in {output / 'records'}", soft_wrap=True, markup=False)
     if failed:
         raise typer.Exit(1)
 
@@ -113,11 +113,12 @@ def show_plan(encoder: "Encoder", plan: "Sequence[Planned]") -> None:
     for planned in plan:
         clips = planned.clips
         shown = (f"{clips:,}", _duration(clips * each)) if clips else ("", "")
-        listing.add_row(planned.task.task, planned.task.protocol.protocol, planned.state, *shown)
+        listing.add_row(escape(planned.task.task), planned.task.protocol.protocol, planned.state, *shown)
     out.print(listing)
     out.print(
         f"{encoder.card.model}: {len(plan)} tasks, {to_do:,} clips, about {_duration(to_do * each)} of encoding and "
-        "training, decoding not counted"
+        "training, decoding not counted",
+        markup=False,
     )
 
 
@@ -138,7 +139,7 @@ def evaluate_with_progress(
     with progress(disable=not speaks()) as display:
         display.console.quiet = not speaks()
         for planned in plan:
-            name = f"{encoder.card.model}  {planned.task.task}"
+            name = escape(f"{encoder.card.model}  {planned.task.task}")
             bar = display.add_task(name, total=None)
 
             def report(phase: str, done: int, total: int, bar: Any = bar, name: str = name) -> None:
@@ -150,7 +151,7 @@ def evaluate_with_progress(
                 if len(plan) == 1:
                     raise
                 failed.append(planned.task.task)
-                name = f"{encoder.card.model:24} {planned.task.task:28}"
+                name = escape(f"{encoder.card.model:24} {planned.task.task:28}")
                 display.console.print(f"{name} [red]failed[/] {escape(str(error))}", soft_wrap=True)
                 continue
             finally:
@@ -161,10 +162,11 @@ def evaluate_with_progress(
             )
             display.console.print(
                 f"{encoder.card.model:24} {planned.task.task:28} {score.metric} {value:>5} ({low} to {high})  "
-                f"{'recorded before' if found.was_there else found.path.name}"
+                f"{'recorded before' if found.was_there else found.path.name}",
+                markup=False,
             )
     if failed and speaks():
-        err.print(f"[bold red]{len(failed)} of {len(plan)} tasks failed:[/] {', '.join(failed)}")
+        err.print(f"[bold red]{len(failed)} of {len(plan)} tasks failed:[/] {escape(', '.join(failed))}")
     return failed
 
 

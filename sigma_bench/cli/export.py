@@ -15,18 +15,20 @@ def export(
     predictions: bool = typer.Option(True, help="Copy predictions too, so that the folder can be verified by itself."),
 ) -> None:
     """Write tables (.tex, .md, .csv, .jsonl, MTEB's layout), figures (.pdf, .png), records and a manifest."""
-    from sigma_bench.cli.table import stored_records, training_histories
+    from sigma_bench.cli.table import boards_for, stored_records, training_histories
     from sigma_bench.leaderboard.bundle import write_bundle
     from sigma_bench.leaderboard.fill import fill
     from sigma_bench.records.store import Store
-    from sigma_bench.specs.board import board_names, load_board
+    from sigma_bench.specs.board import load_board
 
     store, records = Store(output), stored_records(output)
-    measured = {record.task.task for _, record in records}
-    boards = [load_board(name) for name in board or board_names()]
-    fitting = [b for b in boards if board or any(column.task in measured for column in b.columns)]
+    fitting = [load_board(name) for name in board] or boards_for(records)
     if not fitting:
         raise ValueError(f"{output}: no board has a column for these records; see results/boards")
     filled = [fill(b, store, records) for b in fitting]
     files = write_bundle(folder, filled, store, training_histories(output), with_predictions=predictions)
-    out.print(f"{len(files)} files of the boards {', '.join(b.name for b in fitting)} in {folder}", soft_wrap=True)
+    out.print(
+        f"{len(files)} files of the boards {', '.join(b.name for b in fitting)} in {folder}",
+        soft_wrap=True,
+        markup=False,
+    )

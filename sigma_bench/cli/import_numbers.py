@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from sigma_bench.cli.console import out
+from sigma_bench.cli.console import err, out
 from sigma_bench.cli.folders import RUNS
 
 
@@ -14,12 +14,33 @@ def import_numbers(
 ) -> None:
     """Check a file of published numbers and keep it beside the records; boards show it in a section of its own."""
     from sigma_bench.leaderboard.fill import IMPORTED
+    from sigma_bench.leaderboard.published_rows import is_shown
     from sigma_bench.records.published import read_published
     from sigma_bench.records.store import write_atomically
+    from sigma_bench.specs.board import board_names, load_board
 
     numbers = read_published(file, origin="imported")
     content, target = file.read_bytes(), output / IMPORTED / f"{file.stem}.csv"
     if target.exists() and target.read_bytes() != content:
         raise ValueError(f"{target}: other numbers of this name were imported before; rename the new file")
+    known = {number.model_copy(update={"value": 0.0}) for number in numbers}
+    for other in sorted(set(target.parent.glob("*.csv")) - {target}):
+        for number in read_published(other, origin="imported"):
+            if number.model_copy(update={"value": 0.0}) in known:
+                quantity = f"{number.method}, {number.task} on {number.dataset}, {number.metric}"
+                raise ValueError(f"{file}: '{number.source}' on {quantity} was imported before, in {other}; keep one")
     write_atomically(target, content)
-    out.print(f"{len(numbers)} numbers of {len({n.source for n in numbers})} sources in {target}", soft_wrap=True)
+    out.print(
+        f"{len(numbers)} numbers of {len({n.source for n in numbers})} sources in {target}",
+        soft_wrap=True,
+        markup=False,
+    )
+    boards = [load_board(name) for name in board_names()]
+    for number in numbers:
+        if not any(is_shown(board, number) for board in boards):
+            err.print(
+                f"no board of results/boards has a column for table {number.table}, task {number.task}, dataset "
+                f"{number.dataset}, metric {number.metric} ({number.method})",
+                soft_wrap=True,
+                markup=False,
+            )

@@ -81,7 +81,7 @@ def app_main() -> None:
         sys.exit(2)
     except Preempted as stop:
         if speaks():
-            err.print(str(stop))
+            err.print(str(stop), soft_wrap=True, markup=False)
         sys.exit(stop.exit_code)
     except KeyboardInterrupt:
         err.print("stopped; the same command continues from the last checkpoint and skips what is finished")

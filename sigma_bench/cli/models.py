@@ -68,7 +68,7 @@ def models(
     if paths:
         out.print(listing)
     else:
-        out.print(f"no checkpoints below {folder}; make one with 'sigma-bench pretrain <recipe>'")
+        out.print(f"no checkpoints below {folder}; make one with 'sigma-bench pretrain <recipe>'", markup=False)
     out.print("controls: random:<recipe>, statistics:<recipe>")
 
 

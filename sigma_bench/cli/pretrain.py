@@ -45,9 +45,9 @@ def pretrain(
     options = RunOptions(num_pieces=pieces, num_workers=workers, recompute=recompute)
     path = pretrain_with_progress(spec, data, folder, seed=seed, teacher=teacher, device=device, options=options)
     if speaks():
-        out.print(f"checkpoint: {path}")
+        out.print(f"checkpoint: {path}", soft_wrap=True, markup=False)
         if (broken := folder / BROKEN_NAME).exists():
-            out.print(f"videos left out because they cannot be read: {broken}")
+            out.print(f"videos left out because they cannot be read: {broken}", soft_wrap=True, markup=False)
 
 
 def pretrain_with_progress(

@@ -31,4 +31,4 @@ def show(
         raise ValueError(f"--output {path}: the sheet is a PNG, so let its name end in .png")
     made(path.parent)
     contact_sheet(draw_samples(chosen.samples, samples, seed), manifest, frames).save(path)
-    out.print(f"contact sheet: {path}")
+    out.print(f"contact sheet: {path}", soft_wrap=True, markup=False)

@@ -65,7 +65,7 @@ def slurm(
         **({"slurm_partition": partition} if partition else {}),
     )
     job = executor.submit(Command(command))
-    out.print(f"job {job.job_id}; output in {job.paths.stdout}")
+    out.print(f"job {job.job_id}; output in {job.paths.stdout}", soft_wrap=True, markup=False)
     if cluster == "local":
         try:
             job.results()

@@ -1,8 +1,9 @@
 """``sigma-bench table``: a leaderboard from records, in the terminal, Markdown, CSV, LaTeX and HTML."""
 
 import json
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import typer
 
@@ -13,12 +14,15 @@ if TYPE_CHECKING:
     from sigma_bench.leaderboard.board_table import BoardTable
     from sigma_bench.leaderboard.fill import Filled
     from sigma_bench.records.record import Record
+    from sigma_bench.specs.board import Board
 
 NO_RECORDS = "no records here yet; run 'sigma-bench evaluate' or 'sigma-bench demo' first"
 
 
 def table(
-    board: list[str] = typer.Argument(None, help="Board names, see results/boards; default: mini."),
+    board: list[str] = typer.Argument(
+        None, help="Board names, see results/boards, or a path such as ./mine.yaml; default: mini."
+    ),
     output: Path = typer.Option(RUNS, help="Folder that holds the records; the tables go there too."),
     data: Path = typer.Option(None, help="Data root, for segmentation pictures in the report."),
     published_only: bool = typer.Option(False, help="Show what was published and no record."),
@@ -34,6 +38,8 @@ def table(
         raise ValueError(
             "--records keeps what written tables were made from; give --tables, no --published-only, no --check"
         )
+    if data is not None and (published_only or tables is not None):
+        raise ValueError("--data is for the pictures of a page, which --tables and --published-only do not write")
     if not (published_only or tables):
         show_boards(names, output, world=data)
         return
@@ -43,8 +49,8 @@ def table(
         filled = _filled(names, records)  # the tables name records, and those kept have names of their own
     results = [_published(name) for name in names] if published_only else [one.table for one in filled]
     stale = []
-    for name, result in zip(names, results, strict=True):
-        files = _files(result, name)
+    for result in results:
+        files = _files(result, result.name)  # a board given by its path is written under its name, not beside itself
         if tables is None or not check:
             out.print(_terminal(result))
         if tables is not None:
@@ -69,11 +75,16 @@ def show_boards(names: list[str], output: Path, *, world: Path | None) -> None:
     records, store = stored_records(output), Store(output)
     files: dict[str, str] = {}
     results = [fill(board, store, records).table for board in boards]
-    for name, result in zip(names, results, strict=True):
+    for result in results:
         out.print(_terminal(result))
         if not result.record_ids:
-            err.print(f"no record in {output} fits the board '{name}'; see its columns in results/boards")
-        files |= _files(result, "table" if len(names) == 1 else name)
+            fitting = ", ".join(board.name for board in boards_for(records)) or "none"
+            err.print(
+                f"no record in {output} fits the board '{result.name}'; boards that one fits: {fitting}",
+                soft_wrap=True,
+                markup=False,
+            )
+        files |= _files(result, "table" if len(names) == 1 else result.name)
     curves, overlays = training_histories(output), _overlays(output, world)
     title = f"sigma-bench: {boards[0].title}" if len(boards) == 1 else "sigma-bench"
     confusions = confusion_pictures(results, records, predictions_of(store))
@@ -101,9 +112,33 @@ def stored_records(output: Path) -> "list[tuple[Path, Record]]":
     return records
 
 
+def boards_for(records: "list[tuple[Path, Record]]") -> "list[Board]":
+    """Every board of the catalogue that one of these records fits."""
+    from sigma_bench.leaderboard.select import fits
+    from sigma_bench.specs.board import board_names, load_board
+
+    return [b for b in map(load_board, board_names()) if any(fits(record, b) for _, record in records)]
+
+
 def training_histories(output: Path) -> dict[str, list[dict[str, float]]]:
-    """Training histories below the folder, by run name."""
-    return {path.parent.name: json.loads(path.read_text()) for path in sorted(output.rglob("history.json"))}
+    """Training histories below the folder, by run name, with its folders where two have one.
+
+    Raises:
+        ValueError: a file that is no history.
+    """
+    runs = {path.parent: _history(path) for path in sorted(output.rglob("history.json"))}
+    times = Counter(run.name for run in runs)
+    return {
+        run.name if times[run.name] == 1 else run.relative_to(output).as_posix(): history
+        for run, history in runs.items()
+    }
+
+
+def _history(path: Path) -> list[dict[str, float]]:
+    try:
+        return cast(list[dict[str, float]], json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise ValueError(f"{path}: not a training history ({error}); move it away, or continue its run") from error
 
 
 def _published(name: str) -> "BoardTable":

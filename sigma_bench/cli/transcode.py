@@ -40,6 +40,6 @@ def transcode(
             if reason is not None:
                 failed += 1
                 out.print(f"{name}: {reason}", soft_wrap=True, markup=False)
-    out.print(f"{dataset} in {output}; {failed} videos could not be read")
+    out.print(f"{dataset} in {output}; {failed} videos could not be read", soft_wrap=True, markup=False)
     if failed:
         raise typer.Exit(1)

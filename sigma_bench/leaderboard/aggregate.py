@@ -204,13 +204,14 @@ def _of_axis(
 
 
 def _ranks(names: list[str], measured: list[_Measured]) -> dict[str, int]:
-    """1 + the number of complete models whose mean is separably better; only of models with all predictions."""
-    complete = {
-        name: [column.resampled[name] for column in measured]
-        for name in names
-        if all(name in column.resampled and column.is_paired is not False for column in measured)
-    }
-    return dict(zip(complete, shared_ranks(list(complete.values())), strict=True))
+    """1 + the number of complete models whose mean is separably better; none unless all of them can be compared."""
+    complete = [name for name in names if all(name in column.cells for column in measured)]
+    for column in measured:
+        known = [column.resampled[name].samples for name in complete if name in column.resampled]
+        if len(known) < len(complete) or len(set(known)) > 1:
+            return {}
+    models = [[column.resampled[name] for column in measured] for name in complete]
+    return dict(zip(complete, shared_ranks(models), strict=True))
 
 
 def _counts(shown: pd.DataFrame) -> tuple[Counts, ...]:

@@ -112,6 +112,8 @@ class PublishedRow:
     """Cells that describe the method, as printed or in words; empty where the source does not say."""
     cells: dict[str, str]
     """What makes it a row of its own, as the file writes it."""
+    pretraining: tuple[tuple[str, str], ...]
+    """Data and epochs of each of its numbers, once; empty where the source does not say."""
     values: tuple[float | None, ...]
     marks: tuple[Mark | None, ...]
     """Among rows of the same section and backbone."""

@@ -16,8 +16,8 @@ from sigma_bench.leaderboard.latex import latex_document
 from sigma_bench.leaderboard.mteb import mteb_files
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store, reduced_file, write_atomically
+from sigma_bench.records.verification import MANIFEST
 
-MANIFEST = "manifest.json"
 Curves = Mapping[str, Sequence[Mapping[str, float]]]
 
 
@@ -39,8 +39,8 @@ def write_bundle(
     Raises:
         ValueError: something is in the folder already, it cannot be written, or predictions are not there.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder}: not empty; choose a new folder")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder}: {'not empty' if folder.is_dir() else 'a file'}; choose a new folder")
     files = _tables(boards, store) | _figures(boards, curves) | _records(boards, store, with_predictions)
     for name, content in files.items():
         write_atomically(folder / name, content)

@@ -11,16 +11,18 @@ Shapes: S samples, R replicates.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sigma_bench.leaderboard.select import reported_split
+from sigma_bench.leaderboard.select import record_id, reported_split, select
 from sigma_bench.metrics.uncertainty import Resampling, interval_ends, lower_tail
 from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import METRICS, Arrays, units_of
 from sigma_bench.specs.fingerprint import digest
+from sigma_bench.specs.strict import nearest
 
 REPLICATES = 2000
 LEVEL = 0.95
@@ -45,18 +47,21 @@ class Resampled:
 
 
 class Draws:
-    """Resamples, drawn once for all models and tasks that are scored on the same samples of the same files."""
+    """Resamples, drawn once for all models and tasks of a dataset that are scored on the same samples.
+
+    The first manifest gives the seed; models that read other files under the same ids are still resampled together.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, str], Resampling] = {}
+        self._known: dict[tuple[str, str, str], Resampling] = {}
 
     def of(self, record: Record, stored: Arrays) -> Resampling:
         """The resamples of a record's samples; ValueError where there are fewer than two independent units."""
-        manifest, protocol = reported_split(record.data).manifest_sha256, record.task.protocol
-        seed = int(digest([manifest, [_samples(stored)]])[:16], 16)
-        key = (seed, protocol.uncertainty.unit)
+        samples, protocol = _samples(stored), record.task.protocol
+        key = (record.task.dataset.dataset, samples, protocol.uncertainty.unit)
         if key not in self._known:
             units = units_of(protocol, stored)
+            seed = int(digest([reported_split(record.data).manifest_sha256, [samples]])[:16], 16)
             self._known[key] = Resampling(units, replicates=REPLICATES, rng=np.random.default_rng(seed))
         return self._known[key]
 
@@ -102,7 +107,9 @@ class Comparison:
     """Tasks of one of the two only."""
 
 
-def compare(records: Iterable[Record], first: str, second: str, load: Load, *, num_samples: int = 10) -> Comparison:
+def compare(
+    records: Iterable[tuple[Path, Record]], first: str, second: str, load: Load, *, num_samples: int = 10
+) -> Comparison:
     """Compare two models by name.
 
     Args:
@@ -111,26 +118,35 @@ def compare(records: Iterable[Record], first: str, second: str, load: Load, *, n
         num_samples: how many differing samples to list per task.
 
     Raises:
-        ValueError: a model without records, no task in common, missing predictions, or a task that the two did under
-            other protocols or on other samples.
+        ValueError: a model without records, no task in common, missing predictions, a task that the two did on other
+            samples, or as ``select`` does: what a table refuses to pool is not compared either.
     """
-    by_task: dict[str, dict[str, list[Record]]] = {}
-    for record in {digest(record.key()): record for record in records}.values():  # an evaluation done twice counts once
+    by_task: dict[str, dict[str, list[tuple[Path, Record]]]] = {}
+    names = set()
+    for path, record in records:
+        names.add(record.model.model)
         if record.model.model in (first, second):
-            by_task.setdefault(record.task.task, {}).setdefault(record.model.model, []).append(record)
+            by_task.setdefault(record.task.task, {}).setdefault(record.model.model, []).append((path, record))
     for name in (first, second):
-        if not any(name in models for models in by_task.values()):
-            raise ValueError(f"there is no record of a model '{name}' here")
+        if name not in names:
+            raise ValueError(f"there is no record of a model '{name}' here.{nearest(name, names)}")
     common = {task: models for task, models in sorted(by_task.items()) if len(models) == len({first, second})}
     if not common:
         raise ValueError(f"{first} and {second} have no task in common, so there is nothing to compare")
+    filed = [pair for models in common.values() for of_model in models.values() for pair in of_model]
+    chosen = set(select(filed)["record_id"])  # an evaluation done twice counts once
+    kept = {
+        (task, model): [record for _, record in of_model if record_id(record) in chosen]
+        for task, models in common.items()
+        for model, of_model in models.items()
+    }
     draws = Draws()
-    pairs = {task: _pair(task, models[first], models[second], load, draws) for task, models in common.items()}
+    pairs = {task: _pair(task, kept[task, first], kept[task, second], load, draws) for task in common}
     return Comparison(
         first=first,
         second=second,
         tasks=tuple(
-            _task_comparison(task, common[task][first][0].task.protocol.metrics[0], a, b, num_samples)
+            _task_comparison(task, kept[task, first][0].task.protocol.metrics[0], a, b, num_samples)
             for task, (a, b) in pairs.items()
         ),
         overall=mean_difference([a for a, _ in pairs.values()], [b for _, b in pairs.values()]),
@@ -219,8 +235,6 @@ def _pair(
     task: str, first: list[Record], second: list[Record], load: Load, draws: Draws
 ) -> tuple[Resampled, Resampled]:
     metric = first[0].task.protocol.metrics[0]
-    if len({record.fingerprint for record in (*first, *second)}) > 1:
-        raise ValueError(f"{task}: was done under different protocols, so the scores cannot be compared")
     a, b = resample(first, metric, load, draws), resample(second, metric, load, draws)
     for records, found in ((first, a), (second, b)):
         if found is None:

@@ -84,9 +84,11 @@ def keep_records(boards: Sequence[Filled], store: Store, folder: Path) -> int:
     """
     kept = Store(folder)
     chosen = {path: record for filled in boards for path, record in filled.records}
-    for record in chosen.values():
-        stored = store.load_predictions(record.predictions)
-        kept.add_reduced(record.predictions, arrays_read(record.task.protocol, stored))
+    for path, record in chosen.items():
+        found = store.find_predictions(record.predictions)
+        if found is None:
+            raise ValueError(f"{path}: its predictions are not here, so the record cannot be kept with them")
+        kept.add_reduced(record.predictions, arrays_read(record.task.protocol, found[0]))
         words = tuple(
             PurePath(word).name if PurePath(word).is_absolute() else word for word in record.provenance.command
         )
@@ -99,7 +101,17 @@ def _resamples(long: pd.DataFrame, records: Mapping[str, Record], load: Load) ->
     found, draws = {}, Draws()
     for key, rows in long.groupby(["task", "metric", "model"], sort=False):
         task, metric, model = map(str, key)
-        resampled = resample([records[name] for name in rows["record_id"]], metric, load, draws)
+        try:
+            resampled = resample([records[name] for name in rows["record_id"]], metric, load, draws)
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+        ) as error:  # reduced predictions have no digest that would tell before
+            raise ValueError(
+                f"{', '.join(rows['path'])}: {metric} cannot be computed from the predictions ({error}); see "
+                "'sigma-bench verify'"
+            ) from error
         if resampled is not None:
             _require_agreement(resampled.value, rows, metric)
             found[(task, metric, model)] = resampled

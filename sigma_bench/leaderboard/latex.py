@@ -26,7 +26,7 @@ _DOCUMENT = r"""\documentclass{article}
 \usepackage{graphicx}
 \usepackage[a4paper,landscape,margin=1.5cm]{geometry}
 \setlength{\parindent}{0pt}
-\begin{document}
+%s\begin{document}
 %s
 \end{document}
 """
@@ -51,12 +51,28 @@ def latex_document(tables: Sequence[BoardTable], files: Sequence[str]) -> str:
         pages.append(
             rf"\section*{{{escaped(table.title)}}}" + f"\n{shown}\n\n" + rf"\bigskip{{\footnotesize {notes}\par}}"
         )
-    return _DOCUMENT % "\n\\clearpage\n".join(pages)
+    body = "\n\\clearpage\n".join(pages)
+    return _DOCUMENT % (_stand_ins(body + "".join(map(latex, tables))), body)
 
 
 def escaped(text: str) -> str:
-    """Text with every character LaTeX reads otherwise replaced."""
-    return "".join(_CHARACTERS.get(character, character) for character in text)
+    """Text with every character LaTeX reads otherwise replaced; line breaks and control characters are spaces."""
+    return "".join(_CHARACTERS.get(c, c if c.isprintable() else " ") for c in text)
+
+
+def _label(text: str) -> str:
+    """What a line begins with: LaTeX takes a bracket or star after the line before for an argument of its end."""
+    return ("{}" if text.startswith(("[", "*")) else "") + escaped(text)
+
+
+def _stand_ins(text: str) -> str:
+    """For pdflatex, which stops at letters its fonts lack: their numbers.  The tables themselves keep the letters."""
+    return "".join(
+        rf"\ifcsname u8:\detokenize{{{c}}}\endcsname\else"
+        rf"\DeclareUnicodeCharacter{{{ord(c):04X}}}{{[U+{ord(c):04X}]}}\fi" + "\n"
+        for c in sorted(set(text))
+        if not c.isascii()
+    )
 
 
 def _environment() -> Environment:
@@ -73,7 +89,7 @@ def _environment() -> Environment:
         comment_start_string="<#",
         comment_end_string="#>",
     )
-    environment.filters |= {"tex": escaped, "cell": _cell}
+    environment.filters |= {"tex": escaped, "label": _label, "cell": _cell}
     return environment
 
 

@@ -46,10 +46,7 @@ def _measured(table: BoardTable) -> list[str]:
     if any(row.num_covered < len(row.cells) for row in table.rows):
         notes.append(f"{MISSING} not measured. The fraction beside a model counts its measured columns.")
     if table.mean_label:
-        notes.append(
-            f"{table.mean_label}: of complete rows only. In front of a model its rank, 1 + the number of models whose "
-            "mean is better by a paired bootstrap; models that cannot be told apart share it."
-        )
+        notes.append(f"{table.mean_label}: of complete rows only. {_rank_words(table)}")
     notes += _references(table)
     elsewhere = [_WORLDS.get(world, world) for world in table.worlds if world != "official"]
     if elsewhere and table.sections:
@@ -60,6 +57,15 @@ def _measured(table: BoardTable) -> list[str]:
             "measured interval; within: the two are that close; off: neither."
         )
     return notes
+
+
+def _rank_words(table: BoardTable) -> str:
+    if any(row.mean is not None and row.rank is None for row in table.rows):
+        return "No ranks: they need the predictions of every complete row, on the same samples."
+    return (
+        "In front of a model its rank, 1 + the number of models whose mean is better by a paired bootstrap; models "
+        "that cannot be told apart share it."
+    )
 
 
 def _references(table: BoardTable) -> list[str]:

@@ -1,11 +1,14 @@
 """Published numbers as rows in sections, in the layout of the table they were printed in."""
 
 import statistics
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import get_args
 
 from sigma_bench.leaderboard.board_table import Mark, PublishedRow, PublishedSection
 from sigma_bench.records.published import PublishedScore
-from sigma_bench.specs.board import Board, PublishedColumn, PublishedRows
+from sigma_bench.specs.board import Board, Condition, PublishedColumn
 
 _WORDS = {
     **{"vit_s": "ViT-S", "vit_b": "ViT-B", "vit_l": "ViT-L", "swin_b": "Swin-B", "swin_l": "Swin-L"},
@@ -33,40 +36,60 @@ def published_sections(board: Board, scores: Sequence[PublishedScore]) -> tuple[
     sections = []
     for section in shown.sections:
         chosen = [s for s in printed if all(_cell(s, key) in allowed for key, allowed in section.where.items())]
-        rows = _rows(board, shown, columns, chosen)
+        rows = _rows(board, shown.identity, columns, chosen)
         if not rows:
             raise ValueError(f"board '{board.name}': {shown.file} has no number for the section '{section.title}'")
         sections.append(PublishedSection(title=section.title, rows=rows))
-    imported = _rows(board, shown, columns, [score for score in scores if score.origin == "imported"])
+    theirs = [score for score in scores if score.origin == "imported"]
+    imported = _told_apart(_rows(board, get_args(Condition), columns, theirs))  # whatever a board holds to be one row
     return (*sections, *((PublishedSection(title=IMPORTED, rows=imported),) if imported else ()))
 
 
+def is_shown(board: Board, score: PublishedScore) -> bool:
+    """Whether a board has a place for a number."""
+    mean = board.mean.published if board.mean else None
+    places = (*(column.published for column in board.columns), mean)
+    return board.published is not None and any(place is not None and _fits(score, place) for place in places)
+
+
+def _told_apart(rows: tuple[PublishedRow, ...]) -> tuple[PublishedRow, ...]:
+    """Rows whose labels are the same say how they were pretrained."""
+    times = Counter(row.label for row in rows)
+    told = ("pretrain_data", "pretrain_epochs", "extra_data")
+    words = [[_words(row.cells[key]) for key in told if row.cells[key]] for row in rows]
+    return tuple(
+        replace(row, label=f"{row.label} ({', '.join(more)})") if more and times[row.label] > 1 else row
+        for row, more in zip(rows, words, strict=True)
+    )
+
+
 def _rows(
-    board: Board, shown: PublishedRows, columns: list[PublishedColumn | None], scores: list[PublishedScore]
+    board: Board, identity: Sequence[Condition], columns: list[PublishedColumn | None], scores: list[PublishedScore]
 ) -> tuple[PublishedRow, ...]:
     """One row per identity that has a number in any column, in the order of the file."""
     mean = board.mean.published if board.mean else None
     fitting = [score for score in scores if any(c is not None and _fits(score, c) for c in (*columns, mean))]
     by_identity: dict[tuple[str, ...], list[PublishedScore]] = {}
     for score in fitting:
-        identity = (score.source, *(_cell(score, key) for key in shown.identity))
-        by_identity.setdefault(identity, []).append(score)
-    rows = [_row(board, shown, columns, of_row) for of_row in by_identity.values()]
+        own = (score.source, *(_cell(score, key) for key in identity))
+        by_identity.setdefault(own, []).append(score)
+    rows = [_row(board, identity, columns, of_row) for of_row in by_identity.values()]
     return _marked(rows, [_is_higher_better(fitting, column) for column in columns])
 
 
 def _row(
-    board: Board, shown: PublishedRows, columns: list[PublishedColumn | None], scores: list[PublishedScore]
+    board: Board, identity: Sequence[Condition], columns: list[PublishedColumn | None], scores: list[PublishedScore]
 ) -> PublishedRow:
     found = [None if column is None else _only(column, scores) for column in columns]
     mean = _only(board.mean.published, scores) if board.mean and board.mean.published else None
-    cells: dict[str, str] = {key: _cell(scores[0], key) for key in shown.identity}
+    cells: dict[str, str] = {key: _cell(scores[0], key) for key in identity}
     backbone = "backbone" in cells and "backbone" not in board.about
     label = scores[0].method + (f" {_words(cells['backbone'])}" if backbone else "")
     return PublishedRow(
         label=label,
         about={key: _words(cells.get(key, "")) for key in board.about},
         cells=cells,
+        pretraining=tuple(dict.fromkeys((_cell(s, "pretrain_data"), _cell(s, "pretrain_epochs")) for s in scores)),
         values=tuple(None if score is None else score.value for score in found),
         marks=(None,) * len(found),
         axis_means=tuple(

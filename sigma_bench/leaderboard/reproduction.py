@@ -1,7 +1,7 @@
 """Did we reproduce it?  Measured minus published, where both speak of the same method on the official data.
 
 A measured model is the published one when family, backbone (by its width), pretraining data and epochs agree as far as
-the table prints them.  Where two published rows fit, such as with and without motion guidance, none is taken.
+the paper prints them.  Where two published rows fit, such as with and without motion guidance, none is taken.
 """
 
 from collections.abc import Sequence
@@ -43,12 +43,15 @@ def verdict(value: float, low: float, high: float, within_points: float) -> str:
 
 def _is_same(record: pd.Series, printed: PublishedRow) -> bool:
     cells = printed.cells
-    data, epochs, backbone = cells.get("pretrain_data"), cells.get("pretrain_epochs"), cells.get("backbone")
+    backbone = cells.get("backbone")
     return (
         cells.get("method", printed.label) == record["family"]
         and (not backbone or _WIDTHS.get(backbone) == record["feature_width"])
-        and (not data or _DATASETS.get(data, data) == record["pretraining_data"])
-        and (not epochs or int(epochs) == record["pretraining_epochs"])
+        and all(
+            (not data or _DATASETS.get(data, data) == record["pretraining_data"])
+            and (not epochs or int(epochs) == record["pretraining_epochs"])
+            for data, epochs in printed.pretraining
+        )
     )
 
 

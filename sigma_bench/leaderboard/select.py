@@ -26,25 +26,30 @@ LONG_COLUMNS = (
 """``value``, ``low`` and ``high`` are fractions; the counts are samples of the scored split; ``controls`` is a dict."""
 
 
+_OF_ALL_SEEDS = ("family", "num_parameters", "feature_width", "pretraining_data", "pretraining_epochs")
+"""What does not differ between the seeds of a model."""
+
+
 def record_id(record: Record) -> str:
     """Short hash of a record's content: its file name in a store."""
     return digest(record.model_dump(mode="json"))[:ID_LENGTH]
 
 
 def select(records: Iterable[tuple[Path, Record]], board: Board | None = None) -> pd.DataFrame:
-    """One row per score (``LONG_COLUMNS``), of the board's columns only where a board is given.
+    """One row per score (``LONG_COLUMNS``), of the board's columns and world only where a board is given.
 
     The same evaluation measured twice counts once, the latest, provided that the values agree exactly.
 
     Raises:
         ValueError: two task fingerprints or two worlds in one column, two checkpoints with one pretraining seed
-            under one model label, one checkpoint and seed on two sets of files, or one evaluation with two values;
-            names both record files.
+            or two kinds of model under one label, one checkpoint and seed on two sets of files, or one evaluation with
+            two values; names both record files.
     """
     wanted = None if board is None else {(column.task, column.metric) for column in board.columns}
     rows = [
         row
         for path, record in records
+        if board is None or fits(record, board)
         for row in _rows(path, record)
         if wanted is None or (row["task"], row["metric"]) in wanted
     ]
@@ -55,7 +60,14 @@ def select(records: Iterable[tuple[Path, Record]], board: Board | None = None) -
     _require_one("world", column, table, f"were measured in two worlds; {advice}")
     _require_one("higher_is_better", column, table, f"disagree on whether higher is better; {advice}")
     _require_one("checkpoint", model, table, "carry one label and pretraining seed, but two checkpoints; rename one")
+    for what in _OF_ALL_SEEDS:
+        _require_one(what, ["model"], table, "carry one label, but are not seeds of one model; rename one")
     return _latest(table)
+
+
+def fits(record: Record, board: Board) -> bool:
+    """Whether a record is of a board's world and of one of its tasks."""
+    return board.world in (None, record.data.world) and any(c.task == record.task.task for c in board.columns)
 
 
 def reported_split(data: DataIdentity) -> SplitIdentity:
@@ -123,7 +135,7 @@ def _require_one(what: str, within: list[str], table: pd.DataFrame, problem: str
             other = rows[rows[what] != first[what]].iloc[0]
             raise ValueError(
                 f"{_words(within, key)}: {first['path']} and {other['path']} {problem} "
-                f"({what} {_short(first[what])} and {_short(other[what])})"
+                f"({what.replace('_', ' ')} {_short(first[what])} and {_short(other[what])})"
             )
 
 

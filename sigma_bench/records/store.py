@@ -159,7 +159,8 @@ def read_record(path: Path) -> Record:
     """The record in a file, upgraded where an older sigma-bench wrote it.
 
     Raises:
-        ValueError: half a file, another schema, or a content that is not the one the file is named after.
+        ValueError: half a file, a link to nothing, another schema, or a content that is not the one the file is named
+            after.
     """
     try:
         content = json.loads(path.read_bytes())
@@ -167,6 +168,8 @@ def read_record(path: Path) -> Record:
             raise ValueError("not a JSON object")
         record = Record.model_validate_json(json.dumps(upgraded(content)))
         name = digest(content)[:ID_LENGTH]
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -4,6 +4,8 @@ Nothing is repaired.  A problem is something that is wrong; what is unchecked ma
 cannot show it.
 """
 
+import hashlib
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ from sigma_bench.records.scoring import METRICS, Arrays, score
 from sigma_bench.records.store import Store, read_record, reduced_file
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
 
+MANIFEST = "manifest.json"
+"""Beside the records of an exported folder: the digest of every file."""
 _TOLERANCE = 1e-9
 """Sums may come out differently in the last bits on another processor."""
 
@@ -50,7 +54,7 @@ def verify_store(store: Store, report: Callable[[int, int], None] = lambda done,
             unchecked += [f"{path}: {sentence}" for sentence in missed]
             num_scores += right
         report(done, len(paths))
-    problems += _across(found)
+    problems += _across(found) + _of_manifest(store.root)
     unchecked += _beyond(store, [record for _, record in found])
     return Verification(len(found), num_scores, tuple(problems), tuple(unchecked))
 
@@ -90,6 +94,9 @@ def _of_scores(store: Store, record: Record) -> tuple[list[str], int, list[str]]
             again = score(said.metric, record.task.protocol, stored, record.seed, said.interval.method)
         except KeyError as error:
             wrong.append(f"its predictions do not hold {error}, from which {said.metric} is computed")
+            continue
+        except (ValueError, IndexError, TypeError) as error:  # reduced ones have no digest that would have told before
+            wrong.append(f"{said.metric} cannot be computed from its predictions ({error})")
             continue
         difference = _difference(said, again)
         right += not difference
@@ -141,6 +148,25 @@ def _across(found: list[tuple[Path, Record]]) -> list[str]:
         if before != values:
             wrong.append(f"{first} and {path}: one evaluation of {record.model.model} with two results")
     return wrong
+
+
+def _of_manifest(folder: Path) -> list[str]:
+    """Files of an exported folder that are not those it was written with."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return []
+    try:
+        said = {str(name): str(entry["sha256"]) for name, entry in json.loads(path.read_bytes())["files"].items()}
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        return [f"{path}: not the manifest of an exported folder ({error})"]
+    files = {name: folder / name for name in said}
+    missing = [f"{file}: stands in {MANIFEST} and is not here" for file in files.values() if not file.is_file()]
+    changed = [
+        f"{file}: was changed after it was written ({MANIFEST} has another digest)"
+        for name, file in files.items()
+        if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() != said[name]
+    ]
+    return missing + changed
 
 
 def _beyond(store: Store, records: list[Record]) -> list[str]:

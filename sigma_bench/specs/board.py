@@ -91,6 +91,8 @@ class Board(Spec):
     mean: MeanColumn | None = None
     published: PublishedRows | None
     note: str
+    world: Literal["mini"] | None = None
+    """Where given, records of other worlds are none of this board's: its words would not be true of them."""
 
     @property
     def axes(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store
 from tests.cli.test_cli import run
+from tests.models.test_own import MODULE
 
 MODEL = "statistics:mini_videomae"
 
@@ -28,6 +30,20 @@ def test_a_failed_task_does_not_stop_the_others(world, tmp_path, monkeypatch, ca
     assert "1 of 2 tasks failed: ucf101/knn" in " ".join(err.split())
     assert [record.task.task for _, record in Store(tmp_path / "out").records()] == ["ssv2/knn"]
     assert "cannot be opened" in out
+
+
+def test_names_in_brackets_are_shown_as_they_are(world, tmp_path, monkeypatch, capsys) -> None:
+    """A name is no style of rich's: '[/v2]' was an error of its markup, '[v2]' was not shown."""
+    module = textwrap.dedent(MODULE).replace('model="mine"', 'model="mine[/v2]"')
+    (tmp_path / "mine_in_brackets.py").write_text(module)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    output = tmp_path / "out[v1]"
+    words = ("evaluate", "mine_in_brackets:build", "--task", "ssv2/knn", "--data", world, "--output", output)
+    code, out, err = run(monkeypatch, capsys, *words)
+    assert code == 0 and "mine[/v2]" in out + err and f"records in {output}/records" in out
+    code, out, _ = run(monkeypatch, capsys, "cache", "ls", "--output", output)
+    assert code == 0 and "mine[/v2]" in out
 
 
 def test_a_dry_run_computes_nothing(world, tmp_path, monkeypatch, capsys) -> None:

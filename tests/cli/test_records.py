@@ -1,5 +1,6 @@
 """The verbs that read records, as a user meets them: table, compare, verify, import, export."""
 
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 
 from sigma_bench.cli.main import app_main
+from sigma_bench.cli.table import training_histories
 from sigma_bench.records.store import Store
+from tests.leaderboard.samples import RESULTS
 from tests.records.filled import add, predictions
 
 Run = Callable[..., tuple[int, str]]
@@ -48,7 +51,14 @@ def test_compare_says_who_is_better_and_where(run: Run, folder: Path) -> None:
     assert words.count("clip0") == 3
     assert "20 neither" in run("compare", "good", "good", "--output", folder)[1]
     code, words = run("compare", "good", "baad", "--output", folder)
-    assert code == 2 and "no record of a model 'baad'" in words
+    assert code == 2 and "no record of a model 'baad' here. Did you mean 'bad'?" in words
+
+
+def test_compare_shows_names_in_brackets_as_they_are(run: Run, folder: Path) -> None:
+    add(Store(folder), predictions(0.9), model="mine[v2]")
+    add(Store(folder), predictions(0.4, seed=2), model="mine[/v1]")
+    code, words = run("compare", "mine[v2]", "mine[/v1]", "--output", folder)
+    assert code == 0 and "20 mine[v2]" in words and "top1 of mine[v2] and mine[/v1]" in words
 
 
 def test_verify_ends_with_1_when_something_is_wrong(run: Run, folder: Path) -> None:
@@ -100,6 +110,9 @@ def test_kept_records_give_the_same_tables_and_verify(run: Run, folder: Path, tm
     code, words = run("verify", kept)
     assert code == 0 and "6 scores computed again" in words and "reduced to what its scores need" in words
     assert run("export", tmp_path / "paper", "--output", kept, "--board", "mini")[0] == 0
+    again = ("table", "mini", "--output", kept, "--tables", tmp_path / "again", "--records", tmp_path / "kept_again")
+    assert run(*again)[0] == 0
+    assert (tmp_path / "again/mini.csv").read_bytes() == (tables / "mini.csv").read_bytes()
 
     with np.load(files[0]) as stored:
         arrays = dict(stored)
@@ -107,8 +120,41 @@ def test_kept_records_give_the_same_tables_and_verify(run: Run, folder: Path, tm
     code, words = run("table", "mini", "--output", kept, "--tables", tables, "--check")
     assert code == 2 and "when computed from their predictions" in words
     assert run("verify", kept)[0] == 1
+    np.savez_compressed(files[0], **(arrays | {"truth": arrays["truth"][:7]}))
+    code, words = run("table", "mini", "--output", kept, "--tables", tables, "--check")
+    assert code == 2 and "top1 cannot be computed from the predictions" in words
     files[0].write_bytes(b"half a file")
     assert "not a file of predictions" in run("verify", kept)[1]
+
+
+def test_a_board_of_ones_own_is_written_under_its_name(run: Run, folder: Path, tmp_path: Path) -> None:
+    boards, tables = tmp_path / "boards", tmp_path / "tables"
+    boards.mkdir()
+    text = (RESULTS / "boards" / "mini.yaml").read_text().replace("name: mini", "name: mine")
+    (boards / "file.yaml").write_text(text)
+    assert run("table", boards / "file.yaml", "--output", folder, "--tables", tables)[0] == 0
+    assert {path.name for path in tables.iterdir()} == {"mine.md", "mine.csv", "mine.tex"}
+    assert [path.name for path in boards.iterdir()] == ["file.yaml"]
+
+
+def test_a_history_that_is_none_is_named(run: Run, folder: Path) -> None:
+    (folder / "run-seed0").mkdir()
+    (folder / "run-seed0" / "history.json").write_text('[{"step": 1')
+    code, words = run("table", "mini", "--output", folder)
+    assert code == 2 and "run-seed0/history.json: not a training history" in words
+
+
+def test_two_runs_of_one_name_are_two_curves(tmp_path: Path) -> None:
+    for place, loss in (("a/run", 1.0), ("b/run", 2.0), ("other", 3.0)):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "history.json").write_text(json.dumps([{"step": 1, "loss": loss}]))
+    losses = {name: history[0]["loss"] for name, history in training_histories(tmp_path).items()}
+    assert losses == {"a/run": 1.0, "b/run": 2.0, "other": 3.0}
+
+
+def test_an_option_that_would_be_ignored_is_refused(run: Run, folder: Path, tmp_path: Path) -> None:
+    code, words = run("table", "mini", "--output", folder, "--tables", tmp_path / "tables", "--data", tmp_path)
+    assert code == 2 and "--data is for the pictures of a page" in words
 
 
 def test_records_are_kept_beside_written_tables_only(run: Run, folder: Path, tmp_path: Path) -> None:
@@ -118,7 +164,7 @@ def test_records_are_kept_beside_written_tables_only(run: Run, folder: Path, tmp
 
 def test_several_boards_are_one_page(run: Run, folder: Path) -> None:
     code, words = run("table", "mini", "severe", "--output", folder)
-    assert code == 0 and "no record in" in words and "fits the board 'severe'" in words
+    assert code == 0 and "fits the board 'severe'; boards that one fits: mini, mini_protocols, quick" in words
     assert {path.stem for path in folder.glob("*.csv")} == {"mini", "severe"}
     page = (folder / "report.html").read_text()
     for title in ("Mini world", "SEVERE generalisation benchmark", "Confusion matrices"):
@@ -140,7 +186,7 @@ def test_imported_numbers_are_marked_and_never_replaced(run: Run, folder: Path, 
     text = (tables / "mini.md").read_text()
     assert "| _Imported_ |" in text and "| Theirs ViT-B ‡ |" in text and "90.1‡" in text
     assert "‡ imported by the user; neither measured here nor checked" in text and "‡ Theirs ViT-B: A blog" in text
-    assert ",imported,Theirs ViT-B,ucf101/linear,top1,0.901," in (tables / "mini.csv").read_text()
+    assert ",imported,Theirs ViT-B (k400),ucf101/linear,top1,0.901," in (tables / "mini.csv").read_text()
     file.write_text(HEADER + ROW.replace("90.1", "95.0"))
     code, words = run("import", file, "--output", folder)
     assert code == 2 and "other numbers of this name were imported before" in words
@@ -148,8 +194,30 @@ def test_imported_numbers_are_marked_and_never_replaced(run: Run, folder: Path, 
     assert run("import", file, "--output", folder)[0] == 2
 
 
+def test_numbers_that_no_board_shows_are_named(run: Run, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "blog.csv").write_text(HEADER + ROW + ROW.replace("linear_probe", "linear"))
+    code, words = run("import", tmp_path / "blog.csv", "--output", folder)
+    assert (
+        code == 0 and words.count("no board of") == 1 and "task linear, dataset ucf101, metric top1 (Theirs)" in words
+    )
+
+
+def test_what_was_imported_breaks_no_board(run: Run, folder: Path, tmp_path: Path) -> None:
+    """Two pretrainings of a method are two rows, and one number is taken from one file only."""
+    (tmp_path / "blog.csv").write_text(HEADER + ROW + ROW.replace("k400", "ssv2").replace("90.1", "80.2"))
+    assert run("import", tmp_path / "blog.csv", "--output", folder)[0] == 0
+    (tmp_path / "again.csv").write_text(HEADER + ROW.replace("90.1", "95.0"))
+    code, words = run("import", tmp_path / "again.csv", "--output", folder)
+    assert code == 2 and "was imported before, in" in words and "blog.csv; keep one" in words
+    assert run("table", "mini", "--output", folder, "--tables", tmp_path)[0] == 0
+    text = (tmp_path / "mini.md").read_text()
+    assert re.search(r"Theirs ViT-B \(K400\) ‡ .*90\.1‡", text) and re.search(r"\(SSv2\) ‡ .*80\.2‡", text)
+
+
 def test_export_writes_a_folder_that_verifies(run: Run, folder: Path, tmp_path: Path) -> None:
     code, words = run("export", tmp_path / "paper", "--output", folder, "--board", "mini")
     assert code == 0 and "of the boards mini" in words
     assert run("verify", tmp_path / "paper")[0] == 0
     assert run("export", tmp_path / "paper", "--output", folder)[0] == 2
+    code, words = run("export", tmp_path / "paper/manifest.json", "--output", folder, "--board", "mini")
+    assert code == 2 and "manifest.json: a file; choose a new folder" in words

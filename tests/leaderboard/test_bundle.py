@@ -49,6 +49,19 @@ def test_a_folder_for_a_paper(store: Store, tmp_path: Path) -> None:
     assert all((again / name).read_bytes() == (folder / name).read_bytes() for name in files)
 
 
+def test_a_table_that_was_changed_afterwards_is_found(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "paper"
+    write_bundle(folder, [fill(tiny_board(), store, store.records())], store, {}, with_predictions=True)
+    table = folder / "tables/tiny.tex"
+    table.write_text(table.read_text().replace("Tiny", "Tidy"))
+    (folder / "tables/tiny.csv").unlink()
+    missing, changed = verify_store(Store(folder)).problems
+    assert "tiny.csv: stands in manifest.json and is not here" in missing
+    assert "tiny.tex: was changed after it was written" in changed
+    (folder / "manifest.json").write_text("[]")
+    assert "not the manifest of an exported folder" in verify_store(Store(folder)).problems[0]
+
+
 def test_where_the_store_lies_changes_no_byte(store: Store, tmp_path: Path) -> None:
     moved = Store(tmp_path / "moved")
     shutil.copytree(store.root, moved.root)

@@ -7,6 +7,7 @@ import pytest
 
 from sigma_bench.leaderboard.comparison import Draws, Resampled, compare, mean_difference, resample, shared_ranks
 from sigma_bench.leaderboard.fill import fill, predictions_of
+from sigma_bench.leaderboard.notes import footnotes
 from sigma_bench.metrics.uncertainty import Resampling
 from sigma_bench.records.scoring import METRICS
 from sigma_bench.records.store import Store
@@ -53,7 +54,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def compared(store: Store, first: str = "a", second: str = "b", **options: int):
-    return compare([record for _, record in store.records()], first, second, predictions_of(store), **options)
+    return compare(store.records(), first, second, predictions_of(store), **options)
 
 
 def test_equal_predictions_tie_with_an_interval_of_no_width(store: Store) -> None:
@@ -131,7 +132,7 @@ def test_what_cannot_be_compared_is_said(store: Store) -> None:
     add(store, predictions(0.7), model="c", task="ssv2/knn")
     add(store, predictions(0.7, num_samples=30), model="d")
     for other, words in {
-        "b": "under different protocols",
+        "b": "two versions of the protocol",
         "c": "no task in common",
         "d": "scored on different samples",
         "e": "no record of a model 'e'",
@@ -142,6 +143,26 @@ def test_what_cannot_be_compared_is_said(store: Store) -> None:
         path.unlink()
     with pytest.raises(ValueError, match="its predictions are not beside the records"):
         compared(store, "a", "d")
+
+
+def test_two_checkpoints_under_one_label_are_not_pooled_as_seeds(store: Store) -> None:
+    add(store, predictions(0.9), model="a", checkpoint="old")
+    add(store, predictions(0.2, seed=3), model="a", checkpoint="new")
+    add(store, predictions(0.5, seed=5), model="b")
+    with pytest.raises(ValueError, match="one label and pretraining seed, but two checkpoints"):
+        compared(store)
+
+
+def test_models_that_read_other_files_under_the_same_ids_are_resampled_together(store: Store) -> None:
+    """Equal predictions differ by nothing, on every resample."""
+    add(store, predictions(0.7), model="a")
+    path, record = add(store, predictions(0.7), model="b")
+    other = record.data.splits["test"].model_copy(update={"manifest_sha256": "other files"})
+    data = record.data.model_copy(update={"splits": record.data.splits | {"test": other}})
+    path.unlink()
+    store.add(record.model_copy(update={"data": data}))
+    (task,) = compared(store).tasks
+    assert task.difference.low == task.difference.high == 0
 
 
 def test_a_metric_that_is_no_mean_is_computed_on_every_resample(store: Store) -> None:
@@ -236,6 +257,22 @@ def test_models_that_cannot_be_told_apart_share_a_rank(store: Store) -> None:
     assert by_model["incomplete"].mean is None and by_model["incomplete"].coverage == "1/2"
     cells = by_model["a"].cells
     assert by_model["a"].mean == pytest.approx(np.mean([cell.value for cell in cells if cell]))
+
+
+def test_only_what_is_complete_needs_predictions_for_ranks(store: Store) -> None:
+    shown = board("ucf101/knn", "ssv2/knn", mean=True)
+    for model, share in (("a", 0.95), ("b", 0.2)):
+        for task in ("ucf101/knn", "ssv2/knn"):
+            add(store, predictions(share), model=model, task=task)
+    _, lost = add(store, predictions(0.6, seed=7), model="incomplete")
+    (store.root / lost.predictions.file).unlink()
+    table = fill(shown, store, store.records()).table
+    assert {row.model: row.rank for row in table.rows} == {"a": 1, "b": 2, "incomplete": None}
+    assert "In front of a model its rank" in " ".join(footnotes(table))
+    for path in (store.root / "predictions").iterdir():
+        path.unlink()
+    table = fill(shown, store, store.records()).table
+    assert {row.rank for row in table.rows} == {None} and "No ranks: they need" in " ".join(footnotes(table))
 
 
 def test_a_mean_counts_an_error_as_one_minus_it() -> None:

@@ -22,6 +22,12 @@ def test_special_characters_are_escaped() -> None:
     assert escaped("70–71 † ±0.1 ↓") == r"70--71 \textsuperscript{$\dagger$} $\pm$0.1 $\downarrow$"
 
 
+def test_a_name_is_no_argument_of_the_line_before() -> None:
+    board = tiny_board()
+    text = latex(aggregate(board, select([(Path("a"), make_record("[1pt] mine"))], board), ()))
+    assert "\n{}[1pt] mine & " in text
+
+
 def test_a_small_table_by_hand() -> None:
     board = tiny_board()
     records = [(Path("a"), make_record("mini_sigma_mlp", value=0.7384, low=0.7012, high=0.7719))]
@@ -46,7 +52,8 @@ def test_a_small_table_by_hand() -> None:
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_pdflatex_takes_all_boards(tmp_path: Path) -> None:
     board = mini_board()
-    strange = [(Path("s"), make_record(r"a_b%{$\#&~^<|>", "ucf101/knn", 0.5))]
+    names = (r"a_b%{$\#&~^<|>", "[v2] mine", "[1pt] mine", "*mine", "λ-net, 日本", "two\n\nlines\x0b")
+    strange = [(Path(f"{i}"), make_record(name, "ucf101/knn", 0.5)) for i, name in enumerate(names)]
     tables = [fill_published(load_board(name)) for name in ("severe", "finetune_ssv2", "segmentation")]
     tables.append(aggregate(board, select(mini_records() + strange, board), published()))
     names = [f"{table.name}.tex" for table in tables]

@@ -41,8 +41,8 @@ def measured(value: float = 0.74, **about: Any) -> Record:
     return record.model_copy(update={"model": record.model.model_copy(update={"feature_width": width})})
 
 
-def filled(*records: Record) -> BoardTable:
-    board = load_board("frozen")
+def filled(*records: Record, name: str = "frozen") -> BoardTable:
+    board = load_board(name)
     return aggregate(board, select([(Path(f"{i}.json"), r) for i, r in enumerate(records)], board), published())
 
 
@@ -73,6 +73,12 @@ def test_the_difference_carries_the_measured_interval() -> None:
 )
 def test_what_is_not_the_same_has_no_difference(change: dict[str, Any]) -> None:
     assert filled(measured(**change)).deltas == ()
+
+
+def test_a_board_that_does_not_show_the_pretraining_compares_no_other() -> None:
+    """``overview`` has one row per method, whose numbers are of models pretrained on Kinetics-400."""
+    assert only(filled(measured(), name="overview")).published == "SIGMA-MLP ViT-B"
+    assert filled(measured(pretraining_data=("ssv2",)), name="overview").deltas == ()
 
 
 def test_it_is_shown_in_rows_of_its_own() -> None:

@@ -8,7 +8,7 @@ import pytest
 from sigma_bench.leaderboard.select import LONG_COLUMNS, record_id, select
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store
-from sigma_bench.specs.board import Board, BoardColumn
+from sigma_bench.specs.board import Board, BoardColumn, load_board
 from tests.factories import make_record
 
 
@@ -53,6 +53,12 @@ def test_only_the_boards_columns_count() -> None:
     assert list(table["task"]) == ["ucf101/knn"]
 
 
+def test_a_board_of_the_mini_world_takes_no_other_record() -> None:
+    """Its words, such as 'generated miniature datasets', would not be true of them."""
+    records = filed(make_record(value=0.7), make_record("mini_videomae", world="official"))
+    assert list(select(records, load_board("mini"))["value"]) == [0.7]
+
+
 def test_seeds_stand_side_by_side() -> None:
     table = select(
         filed(
@@ -81,6 +87,12 @@ def test_two_checkpoints_under_one_label_and_seed(pretraining_seed: int | None) 
         make_record(task="ssv2/knn", pretraining_seed=pretraining_seed, checkpoint="b" * 64),
     )
     assert "records/0.json and records/1.json" in message and "mini_sigma_mlp" in message
+
+
+def test_seeds_of_one_label_that_were_pretrained_otherwise() -> None:
+    """Their mean would be the score of no model."""
+    message = refuse(make_record(), make_record(pretraining_seed=1, pretraining_data=("ssv2",)))
+    assert "not seeds of one model" in message and "pretraining data k400 and ssv2" in message
 
 
 def test_a_second_measurement_with_the_same_value_counts_once_and_the_latest_stays() -> None:

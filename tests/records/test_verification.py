@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sigma_bench.records.store import Store, read_record
@@ -170,6 +171,31 @@ def test_predictions_without_an_array_are_named(store: Store, name: str) -> None
     del arrays[name]
     store.add_reduced(record.predictions, arrays)
     assert f"{path}: its predictions do not hold" in verify_store(store).problems[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"truth": np.zeros(7, int)},
+        {"truth": np.array(["a"] * 60)},
+        {"groups": np.array(["one"] * 60)},
+    ],
+)
+def test_predictions_of_no_use_are_a_problem_and_not_the_end(store: Store, change: dict[str, np.ndarray]) -> None:
+    """Reduced ones have no digest, so what is in them may be anything; the other records are checked all the same."""
+    path = path_of(store, "mini_a")
+    record = read_record(path)
+    arrays = store.load_predictions(record.predictions)
+    (store.root / record.predictions.file).unlink()
+    store.add_reduced(record.predictions, arrays | change)
+    found = verify_store(store)
+    assert f"{path}: top1 cannot be computed from its predictions" in " ".join(found.problems)
+    assert (found.num_records, found.num_scores) == (2, 2)
+
+
+def test_a_link_to_nothing_is_named(store: Store) -> None:
+    (store.root / "records" / "lost.json").symlink_to(store.root / "nowhere.json")
+    assert "lost.json: cannot be read (No such file or directory)" in only_problem(verify_store(store))
 
 
 def test_a_spread_that_its_predictions_do_not_give_is_found(store: Store) -> None:

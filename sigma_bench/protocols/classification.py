@@ -72,6 +72,8 @@ def classify(job: Job, protocol: TaughtProtocol, head: Head, *, tokens: bool = F
     for teach, ask in pieces(bank, scored):
         teach = np.intersect1d(teach, taught.usable)
         ask = np.intersect1d(ask, asked.usable)
+        if not len(ask):  # nothing of a fold can be read: it counts as wrong, and no head is wanted
+            continue
         teaching = Teaching(taught, teach, labels_of(bank)[teach], groups_of(bank)[teach], num_classes)
         score_QL, selection = head(teaching, asked, ask)
         ranked_SK[ask] = ranked(score_QL)

@@ -39,6 +39,16 @@ def test_one_pass_serves_all_tasks_and_the_plan_knows_it(world: Path, tmp_path: 
     assert [planned.state for planned in again] == ["recorded", "recorded", "features cached", "recorded"]
 
 
+def test_tokens_that_do_not_fit_fail_who_wants_them_and_nobody_else(world: Path, tmp_path: Path) -> None:
+    encoder, cache = Counting(), FeatureCache(tmp_path / "features", limit_bytes=500_000)
+    jobs = [(resolve(load_task(name)), world) for name in ("ssv2/knn", "ssv2/attentive")]
+    knn, attentive = plan_tasks(encoder, jobs, tmp_path, cache, seed=0)
+    assert knn.needs_tokens
+    assert not run_planned(encoder, knn, tmp_path, cache, seed=0, world=ALONE, report=quiet).was_there
+    with pytest.raises(ValueError, match="of features are here and .* more are needed"):
+        run_planned(encoder, attentive, tmp_path, cache, seed=0, world=ALONE, report=quiet)
+
+
 def test_an_evaluation_is_done_once_at_a_time(world: Path, tmp_path: Path) -> None:
     """Somebody who asks for it while it is being done is told so; two would train in one folder."""
     task = resolve(load_task("ssv2/knn"))

@@ -96,7 +96,7 @@ class FeatureCache:
         if grid and not tokens and not by_main(world, lambda: self._fits(store)):
             grid = None
             store = self._store(encoder.card, split, clip, grid)
-        missing = by_main(world, store.missing)
+        missing = by_main(world, lambda: store.missing(dataset.readable(store.failures())))
         error: ValueError | None = None
         try:
             if missing:

@@ -21,6 +21,7 @@ from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.models.encoder import require_trainable
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore
 from sigma_bench.protocols.job import Job
+from sigma_bench.protocols.sharing import by_main
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
 from sigma_bench.specs.supervised import SupervisedProtocol
 from sigma_bench.training.batches import RunOptions
@@ -82,12 +83,14 @@ def train_and_test_epochs(
     description = {"task": job.task.task, "part": part}
     places = {epoch: folder / f"test-{epoch}" for epoch in earlier} | {protocol.optim.epochs: folder / "test"}
     stores = {epoch: BlockStore(place, len(ask), block, layout, description) for epoch, place in places.items()}
-    missing = {epoch: store.missing() for epoch, store in stores.items()}
-    job.world.wait()  # nobody fills a block before everybody has seen which are missing
+    card = job.encoder.card
+    clips = EvaluationClips(ask, protocol.views, num_frames=card.num_frames, image_size=card.image_size)
+    # The main process looks for everybody: who looks later would find blocks that others have written meanwhile.
+    missing = by_main(job.world, lambda: _untested(stores, clips))
 
     def test(epoch: int, classifier: Classifier) -> None:
         if missing.get(epoch):
-            _test(job, protocol, classifier, ask, stores[epoch], missing[epoch])
+            _test(job, protocol, classifier, clips, stores[epoch], missing[epoch])
             job.world.wait()  # no state is saved that is later than a test that is not whole
 
     if any(missing.values()):
@@ -101,6 +104,13 @@ def train_and_test_epochs(
         )
         for store in stores.values()
     ]
+
+
+def _untested(stores: Mapping[int, BlockStore], clips: EvaluationClips) -> dict[int, list[range]]:
+    """Blocks to fill by epoch; those with a video that can be read by now as well, where all epochs can be told of it."""
+    if len(stores) > 1:
+        return {epoch: store.missing() for epoch, store in stores.items()}
+    return {epoch: store.missing(clips.readable(store.failures())) for epoch, store in stores.items()}
 
 
 def _trained(
@@ -135,13 +145,12 @@ def _test(
     job: Job,
     protocol: SupervisedProtocol,
     classifier: Classifier,
-    ask: Sequence[Sample],
+    clips: EvaluationClips,
     store: BlockStore,
     missing: Sequence[range],
 ) -> None:
     """Fill this process's share of the missing blocks."""
     card = job.encoder.card
-    clips = EvaluationClips(ask, protocol.views, num_frames=card.num_frames, image_size=card.image_size)
     mine = missing[job.world.rank :: job.world.size]
     loader = DataLoader(
         clips,
@@ -149,7 +158,7 @@ def _test(
         collate_fn=list,
         num_workers=job.cache.num_workers,
     )
-    before = len(ask) - sum(map(len, missing))
+    before = len(clips) - sum(map(len, missing))
     was_training = classifier.training
     classifier.eval()
     for block, decoded in zip(mine, loader, strict=True):
@@ -161,7 +170,7 @@ def _test(
                 score_SL[row] = video_score(classifier, clip_VCTHW.to(job.world.device), protocol)
         store.write(block, {"score": score_SL}, failures)
         before += len(block) * job.world.size
-        job.report("test", min(before, len(ask)), len(ask))
+        job.report("test", min(before, len(clips)), len(clips))
     classifier.train(was_training)
 
 

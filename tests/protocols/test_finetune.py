@@ -107,6 +107,22 @@ def test_a_video_that_does_not_decode_fails_the_run_or_is_wrong(world: Path, tmp
     assert arrays_of(tmp_path / "wrong", found)["ranked"][0].tolist() == [-1] * 5
 
 
+@pytest.mark.parametrize("which", ["train", "test"])
+def test_what_was_mended_after_a_failed_run_has_not_failed(world: Path, tmp_path: Path, which: str) -> None:
+    """A file of the same size belongs to the same run, which does not train again for a video of the test."""
+    samples, path = small_manifest(world).splits[which].samples, tmp_path / "torn.webm"
+    content = samples[0].path.read_bytes()
+    manifest = small_manifest(world, **{which: (replace(samples[0], path=path), *samples[1:])})
+    path.write_bytes(bytes(len(content)))
+    with pytest.raises(ValueError, match="cannot be (read|decoded)"):
+        run(tiny_task(), manifest, tmp_path / "torn")
+    path.write_bytes(content)
+    phases: list[str] = []
+    found = run(tiny_task(), manifest, tmp_path / "torn", report=lambda phase, done, total: phases.append(phase))
+    assert ("training" in phases) == (which == "train")
+    assert found.record.scores == run(tiny_task(), world, tmp_path / "whole").record.scores
+
+
 def test_a_frozen_network_stays_and_its_head_learns(world: Path, tmp_path: Path) -> None:
     task = tiny_task("ssv2/linear_online", PLAIN | {"views": {"crop": "centre"}})
     protocol = task.protocol

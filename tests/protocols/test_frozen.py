@@ -251,6 +251,20 @@ def test_a_fold_in_which_nothing_can_be_read_is_wrong_and_stops_nobody(world: Pa
     assert (predicted[1:] >= 0).all()
 
 
+def test_a_file_that_was_mended_is_read_again(world: Path, tmp_path: Path) -> None:
+    """Of the same size, as a copy over a torn one is: no digest of sizes tells them apart."""
+    manifest = open_dataset(small("knn").dataset, world)
+    split, path = manifest.splits["test"], tmp_path / "torn.webm"
+    content = split.samples[0].path.read_bytes()
+    samples = (dataclasses.replace(split.samples[0], path=path), *split.samples[1:])
+    torn = dataclasses.replace(manifest, splits=manifest.splits | {"test": dataclasses.replace(split, samples=samples)})
+    path.write_bytes(bytes(len(content)))
+    with pytest.raises(ValueError, match="1 samples cannot be decoded"):
+        evaluated("knn", torn, tmp_path / "torn")
+    path.write_bytes(content)
+    assert evaluated("knn", torn, tmp_path / "torn").scores == evaluated("knn", manifest, tmp_path / "whole").scores
+
+
 def test_a_still_is_a_clip_of_equal_frames(world: Path) -> None:
     task: Task = load_task("cifar100/linear")
     resolved = resolve(task)

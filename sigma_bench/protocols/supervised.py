@@ -107,7 +107,7 @@ def train_and_test_epochs(
 
 
 def _untested(stores: Mapping[int, BlockStore], clips: EvaluationClips) -> dict[int, list[range]]:
-    """Blocks to fill by epoch; those with a video that can be read by now as well, where all epochs can be told of it."""
+    """Blocks to fill by epoch; where there is one epoch, those too with a video that could not be read and now can."""
     if len(stores) > 1:
         return {epoch: store.missing() for epoch, store in stores.items()}
     return {epoch: store.missing(clips.readable(store.failures())) for epoch, store in stores.items()}

@@ -114,7 +114,7 @@ def test_what_was_mended_after_a_failed_run_has_not_failed(world: Path, tmp_path
     content = samples[0].path.read_bytes()
     manifest = small_manifest(world, **{which: (replace(samples[0], path=path), *samples[1:])})
     path.write_bytes(bytes(len(content)))
-    with pytest.raises(ValueError, match="cannot be (read|decoded)"):
+    with pytest.raises(ValueError, match=r"cannot be (read|decoded)"):
         run(tiny_task(), manifest, tmp_path / "torn")
     path.write_bytes(content)
     phases: list[str] = []

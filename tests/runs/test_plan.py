@@ -45,7 +45,7 @@ def test_tokens_that_do_not_fit_fail_who_wants_them_and_nobody_else(world: Path,
     knn, attentive = plan_tasks(encoder, jobs, tmp_path, cache, seed=0)
     assert knn.needs_tokens
     assert not run_planned(encoder, knn, tmp_path, cache, seed=0, world=ALONE, report=quiet).was_there
-    with pytest.raises(ValueError, match="of features are here and .* more are needed"):
+    with pytest.raises(ValueError, match=r"of features are here and .* more are needed"):
         run_planned(encoder, attentive, tmp_path, cache, seed=0, world=ALONE, report=quiet)
 
 

@@ -21,7 +21,7 @@ from sigma_bench.data.manifest import Split
 from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.models.encoder import Encoder, Features
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore, cache_entries
-from sigma_bench.protocols.sharing import by_main
+from sigma_bench.protocols.sharing import by_all, by_main
 from sigma_bench.specs.clip import ClipSpec
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest
@@ -97,8 +97,8 @@ class FeatureCache:
             grid = None
             store = self._store(encoder.card, split, clip, grid)
         missing = by_main(world, lambda: store.missing(dataset.readable(store.failures())))
-        error: ValueError | None = None
-        try:
+
+        def fill() -> None:
             if missing:
                 self.require_room(store)
             mine = missing[world.rank :: world.size]
@@ -108,11 +108,8 @@ class FeatureCache:
                 store.write(block, arrays, failures)
                 before += len(block) * world.size
                 report(min(before, len(split.samples)), len(split.samples))
-        except ValueError as found_wrong:
-            error = found_wrong
-        for theirs in world.gathered(error):  # nobody goes on, or waits, where one has failed
-            if theirs is not None:
-                raise theirs
+
+        by_all(world, fill)
         found = store.read("token") if grid else None
         return SplitFeatures(store.read("feature"), store.failures(), found, grid)
 

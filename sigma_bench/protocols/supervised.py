@@ -21,7 +21,7 @@ from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.models.encoder import require_trainable
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore
 from sigma_bench.protocols.job import Job
-from sigma_bench.protocols.sharing import by_main
+from sigma_bench.protocols.sharing import by_all, by_main
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
 from sigma_bench.specs.supervised import SupervisedProtocol
 from sigma_bench.training.batches import RunOptions
@@ -90,8 +90,8 @@ def train_and_test_epochs(
 
     def test(epoch: int, classifier: Classifier) -> None:
         if missing.get(epoch):
-            _test(job, protocol, classifier, clips, stores[epoch], missing[epoch])
-            job.world.wait()  # no state is saved that is later than a test that is not whole
+            # Together: no state is saved that is later than a test that is not whole.
+            by_all(job.world, lambda: _test(job, protocol, classifier, clips, stores[epoch], missing[epoch]))
 
     if any(missing.values()):
         test(protocol.optim.epochs, _trained(job, protocol, labels, teach, folder, frozen=frozen, after_epoch=test))

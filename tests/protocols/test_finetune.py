@@ -1,5 +1,6 @@
 """Fine-tuning on the small world: killed, shared, permuted, folded, broken; and what is scored is what is said."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sigma_bench.protocols.supervised import require_readable, video_score
 from sigma_bench.runs.plan import find_or_evaluate
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.specs.finetune import FinetuneProtocol
+from sigma_bench.training.distribution import joined_world
 from sigma_bench.training.supervised import SupervisedMethod, pieces_of
 from sigma_bench.training.targets import OneClass
 from tests.models.strangers import FeaturesOnly
@@ -47,6 +49,29 @@ def test_two_processes_are_one(world: Path, tmp_path: Path) -> None:
     assert found.was_there
     assert found.record.provenance.num_processes == 2
     assert_same(arrays_of(tmp_path / "shared", found), alone)
+
+
+ONE_BLOCK = PLAIN | {"clips_at_once": 600}  # the whole test in one block, which is the main process's
+
+
+def no_room(data: str, output: str, phase: str) -> None:
+    """What each of two processes does; the main one finds at some moment that it cannot write any more."""
+
+    def report(now: str, done: int, total: int) -> None:
+        (part,) = Path(output).glob("unfinished/*/part-0")
+        if (now, done) == ("training", 10) and phase == "state":
+            shutil.rmtree(part)
+            part.write_bytes(b"")
+        if (now, done) == ("training", 10) and phase == "test":
+            (part / "test" / "score.npy").mkdir(parents=True)
+
+    with joined_world("cpu") as world, pytest.raises(ValueError, match="cannot be written"):
+        run(tiny_task(overrides=ONE_BLOCK), Path(data), Path(output), world=world, report=report)
+
+
+@pytest.mark.parametrize("phase", ["state", "test"])
+def test_where_one_process_cannot_write_nobody_waits_for_it(world: Path, tmp_path: Path, phase: str) -> None:
+    in_two_processes(no_room, str(world), str(tmp_path), phase)
 
 
 def assert_same(some: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:

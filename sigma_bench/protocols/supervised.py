@@ -176,12 +176,20 @@ def _test(
 
 @torch.inference_mode()
 def video_score(classifier: Classifier, clip_VCTHW: Tensor, protocol: SupervisedProtocol) -> np.ndarray:
-    """Class scores of one video, (L,), pooled over its views as the protocol says."""
+    """Class scores of one video, (L,), pooled over its views as the protocol says.
+
+    Raises:
+        ValueError: they are not finite, and would rank the classes by their numbers.
+    """
     parts = clip_VCTHW.split(protocol.clips_at_once)
     with torch.autocast(clip_VCTHW.device.type, torch.bfloat16, enabled=protocol.optim.precision == "bfloat16"):
         logit_VL = torch.cat([classifier(part) for part in parts]).float()
     score_VL = logit_VL.softmax(1) if protocol.view_score == "softmax" else logit_VL.sigmoid()
     score_L = score_VL.mean(0) if protocol.view_pooling == "mean" else score_VL.amax(0)
+    if not bool(score_L.isfinite().all()):
+        raise ValueError(
+            f"{protocol.protocol}: the trained network gives scores that are not finite; lower optim.lr_per_256"
+        )
     return score_L.cpu().numpy()
 
 

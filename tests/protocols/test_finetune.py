@@ -239,6 +239,10 @@ def test_the_score_of_equal_views_is_that_of_one(world: Path) -> None:
     np.testing.assert_allclose(video_score(model, view_VCTHW, protocol), np.mean(each, 0), atol=1e-6)
     assert one.sum() == pytest.approx(1)
     assert np.ptp(one) > 0.01
+    with torch.no_grad():
+        model.head.weight.mul_(float("inf"))
+    with pytest.raises(ValueError, match="the trained network gives scores that are not finite"):
+        video_score(model, view_VCTHW, protocol)
 
 
 def test_a_batch_is_cut_into_pieces_of_whole_pairs() -> None:

@@ -98,7 +98,7 @@ def _state(
         return "cannot be opened", {}
     try:
         key = resume_key(encoder.card, task_fingerprint(task), seed, data_identity(source, task))
-        passes = passes_of(task, source, encoder, cache)
+        passes = passes_of(task, source, encoder, cache, seed=seed)
     except ValueError:  # such as a split that is not there; the run says it better
         return "cannot be opened", {}
     if Store(output).find(key) is not None:

@@ -39,6 +39,18 @@ def test_one_pass_serves_all_tasks_and_the_plan_knows_it(world: Path, tmp_path: 
     assert [planned.state for planned in again] == ["recorded", "recorded", "features cached", "recorded"]
 
 
+def test_token_maps_are_one_pass_too(world: Path, tmp_path: Path) -> None:
+    encoder, cache = load_encoder("statistics:mini_videomae"), FeatureCache(tmp_path / "features")
+    few = {"num_draws": 2, "uncertainty": {"replicates": 20}}
+    jobs = [(resolve(load_task(f"davis2017/{name}"), few), world) for name in ("clustering", "overclustering")]
+    plan = plan_tasks(encoder, jobs, tmp_path, cache, seed=0)
+    assert [planned.clips for planned in plan] == [2 * 2 * 2, 0]  # sequences, draws, windows of 8 frames
+    run_planned(encoder, plan[0], tmp_path, cache, seed=0, world=ALONE, report=quiet)
+    again = plan_tasks(encoder, jobs, tmp_path, cache, seed=0)
+    assert [(planned.state, planned.clips) for planned in again] == [("recorded", 0), ("features cached", 0)]
+    assert plan_tasks(encoder, jobs, tmp_path, cache, seed=1)[1].state == "to do"
+
+
 def test_tokens_that_do_not_fit_fail_who_wants_them_and_nobody_else(world: Path, tmp_path: Path) -> None:
     encoder, cache = Counting(), FeatureCache(tmp_path / "features", limit_bytes=500_000)
     jobs = [(resolve(load_task(name)), world) for name in ("ssv2/knn", "ssv2/attentive")]

@@ -7,6 +7,7 @@ which is written after the block; what was killed in between is computed again.
 Shapes: I items, the first axis of every array.
 """
 
+import contextlib
 import json
 import os
 import tempfile
@@ -144,7 +145,10 @@ def cache_entries(root: Path) -> list[CacheEntry]:
     """Everything below a cache's root, what was written longest ago first."""
     entries = []
     for path in root.glob(f"*/{DESCRIPTION_NAME}"):
-        stats = [file.stat() for file in path.parent.iterdir() if file.is_file()]
+        stats = []
+        for file in path.parent.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # another run has just renamed what it was writing
+                stats.append(file.stat())
         written = max(stat.st_mtime for stat in stats)
         occupied = sum(stat.st_blocks * 512 for stat in stats)
         entries.append(CacheEntry(path.parent, json.loads(path.read_bytes()), occupied, written))

@@ -95,15 +95,13 @@ def train_and_test_epochs(
 
     if any(missing.values()):
         test(protocol.optim.epochs, _trained(job, protocol, labels, teach, folder, frozen=frozen, after_epoch=test))
-    untaught = folder / BROKEN_NAME
-    failures = json.loads(untaught.read_bytes()) if untaught.exists() else {}
-    return [
-        Tested(
-            np.array(store.read("score")),
-            failures | {ask[index].id: reason for index, reason in store.failures().items()},
-        )
-        for store in stores.values()
-    ]
+    return [_tested(store, ask, folder / BROKEN_NAME) for store in stores.values()]
+
+
+def _tested(store: BlockStore, ask: Sequence[Sample], broken: Path) -> Tested:
+    failures = json.loads(broken.read_bytes()) if broken.exists() else {}
+    failures |= {ask[index].id: reason for index, reason in store.failures().items()}
+    return Tested(np.array(store.read("score")), failures)
 
 
 def _untested(stores: Mapping[int, BlockStore], clips: EvaluationClips) -> dict[int, list[range]]:

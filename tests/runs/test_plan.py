@@ -39,6 +39,17 @@ def test_one_pass_serves_all_tasks_and_the_plan_knows_it(world: Path, tmp_path: 
     assert [planned.state for planned in again] == ["recorded", "recorded", "features cached", "recorded"]
 
 
+def test_no_tokens_are_kept_for_what_is_recorded(world: Path, tmp_path: Path) -> None:
+    encoder, cache = load_encoder("statistics:mini_videomae"), FeatureCache(tmp_path / "features")
+    one_step = {"least_steps": 1, "epochs": 1, "batch_size": 8, "learning_rates": [0.001], "weight_decays": [0.01]}
+    jobs = [(resolve(load_task("ssv2/knn")), world), (resolve(load_task("ssv2/attentive"), one_step), world)]
+    knn, attentive = plan_tasks(encoder, jobs, tmp_path, cache, seed=0)
+    assert knn.needs_tokens
+    run_planned(encoder, attentive, tmp_path, cache, seed=0, world=ALONE, report=quiet)
+    knn, attentive = plan_tasks(encoder, jobs, tmp_path, cache, seed=0)
+    assert (attentive.state, knn.needs_tokens) == ("recorded", False)
+
+
 def test_token_maps_are_one_pass_too(world: Path, tmp_path: Path) -> None:
     encoder, cache = load_encoder("statistics:mini_videomae"), FeatureCache(tmp_path / "features")
     few = {"num_draws": 2, "uncertainty": {"replicates": 20}}

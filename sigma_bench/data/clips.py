@@ -3,7 +3,7 @@
 Shapes: V clips of one video, S crops of one frame, C colours, T frames, H W pixels; uint8.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -34,6 +34,10 @@ class EvaluationClips(Dataset[Tensor | str]):
             return self._clips(self.samples[index])
         except DecodeError as error:
             return str(error)
+
+    def readable(self, indices: Iterable[int]) -> list[int]:
+        """Those of these samples that decode: asked about samples that once did not, whose files may be mended now."""
+        return [index for index in indices if not isinstance(self[index], str)]
 
     def _clips(self, sample: Sample) -> Tensor:
         decoder = open_media(sample)

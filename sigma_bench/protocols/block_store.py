@@ -7,10 +7,11 @@ which is written after the block; what was killed in between is computed again.
 Shapes: I items, the first axis of every array.
 """
 
+import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,11 +56,15 @@ class BlockStore:
             for array in self._layout.values()
         )
 
-    def missing(self) -> list[range]:
-        """Items of the blocks that do not hold all of the arrays yet."""
-        starts = range(0, self.num_items, self.block_items)
+    def missing(self, mended: Iterable[int] = ()) -> list[range]:
+        """Items of the blocks that do not hold all of the arrays yet, or hold one that failed and would not now."""
+        starts, again = range(0, self.num_items, self.block_items), {item // self.block_items for item in mended}
         blocks = [range(start, min(start + self.block_items, self.num_items)) for start in starts]
-        return [block for block in blocks if not self._layout.keys() <= self._marker(block).get("arrays", set())]
+        return [
+            block
+            for number, block in enumerate(blocks)
+            if number in again or not self._layout.keys() <= self._marker(block).get("arrays", set())
+        ]
 
     def write(self, items: range, arrays: Mapping[str, np.ndarray], failures: Mapping[int, str]) -> None:
         """Fill one block; ``failures`` says why by item, whose rows are zero.
@@ -140,7 +145,10 @@ def cache_entries(root: Path) -> list[CacheEntry]:
     """Everything below a cache's root, what was written longest ago first."""
     entries = []
     for path in root.glob(f"*/{DESCRIPTION_NAME}"):
-        stats = [file.stat() for file in path.parent.iterdir() if file.is_file()]
+        stats = []
+        for file in path.parent.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # another run has just renamed what it was writing
+                stats.append(file.stat())
         written = max(stat.st_mtime for stat in stats)
         occupied = sum(stat.st_blocks * 512 for stat in stats)
         entries.append(CacheEntry(path.parent, json.loads(path.read_bytes()), occupied, written))

@@ -72,6 +72,8 @@ def classify(job: Job, protocol: TaughtProtocol, head: Head, *, tokens: bool = F
     for teach, ask in pieces(bank, scored):
         teach = np.intersect1d(teach, taught.usable)
         ask = np.intersect1d(ask, asked.usable)
+        if not len(ask):  # nothing of a fold can be read: it counts as wrong, and no head is wanted
+            continue
         teaching = Teaching(taught, teach, labels_of(bank)[teach], groups_of(bank)[teach], num_classes)
         score_QL, selection = head(teaching, asked, ask)
         ranked_SK[ask] = ranked(score_QL)
@@ -128,9 +130,14 @@ def require_present(used: tuple[Split, ...], protocol: BaseProtocol) -> None:
 
 
 def require_classes(used: tuple[Split, ...], manifest: Manifest, task: ResolvedTask) -> None:
-    """ValueError when a sample does not have one class, such as videos with several actions or with masks."""
+    """ValueError when a sample does not have one class, such as videos with masks, or all have the same."""
     if not manifest.classes or any(sample.label is None for split in used for sample in split.samples):
         raise ValueError(f"task '{task.task}': {manifest.dataset} does not have one class for every sample")
+    if len(manifest.classes) == 1:
+        raise ValueError(
+            f"task '{task.task}': all samples of {manifest.dataset} are of the one class '{manifest.classes[0]}', so "
+            "any answer would be right; list two classes or more"
+        )
 
 
 def require_decodable(features: Mapping[Split, SplitFeatures], protocol: BaseProtocol) -> dict[str, str]:

@@ -21,6 +21,7 @@ from sigma_bench.data.manifest import Split
 from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.models.encoder import Encoder, Features
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore, cache_entries
+from sigma_bench.protocols.sharing import by_all, by_main
 from sigma_bench.specs.clip import ClipSpec
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest
@@ -63,7 +64,8 @@ class FeatureCache:
 
     Args:
         clips: decoded clips that several encoders of one process share.
-        keeps_tokens: whether a pass also keeps every token, for protocols of the same suite that will want them.
+        keeps_tokens: whether a pass also keeps every token, for protocols of the same suite that will want them; not
+            where only they would not fit: that fails the protocol that wants them, and no other.
         num_workers: processes that decode.
         limit_bytes: of everything in the folder; an entry that does not fit is refused before anything is computed.
     """
@@ -88,29 +90,27 @@ class FeatureCache:
         Raises:
             ValueError: the encoder does not keep its contract, or there is no room.
         """
-        tokens = tokens or self.keeps_tokens
-        grid = token_grid(encoder) if tokens else None
-        store = self._store(encoder.card, split, clip, grid)
-        # One list for everybody: who looks later would find blocks that others have written meanwhile.
-        missing = world.gathered(store.missing())[0]
-        error: ValueError | None = None
-        try:
+        grid = token_grid(encoder) if tokens or self.keeps_tokens else None
+        store, dataset = self._store(encoder.card, split, clip, grid), _dataset(split, clip, encoder.card)
+        # The main process looks for everybody: who looks later would find blocks that others have written meanwhile.
+        if grid and not tokens and not by_main(world, lambda: self._fits(store)):
+            grid = None
+            store = self._store(encoder.card, split, clip, grid)
+        missing = by_main(world, lambda: store.missing(dataset.readable(store.failures())))
+
+        def fill() -> None:
             if missing:
                 self.require_room(store)
             mine = missing[world.rank :: world.size]
             before = len(split.samples) - sum(map(len, missing))
-            dataset = _dataset(split, clip, encoder.card)
             for block, decoded in self._decoded(dataset, mine):
-                arrays, failures = _encoded(encoder, block, decoded, keeps_tokens=tokens)
+                arrays, failures = _encoded(encoder, block, decoded, keeps_tokens=grid is not None)
                 store.write(block, arrays, failures)
                 before += len(block) * world.size
                 report(min(before, len(split.samples)), len(split.samples))
-        except ValueError as found_wrong:
-            error = found_wrong
-        for theirs in world.gathered(error):  # nobody goes on, or waits, where one has failed
-            if theirs is not None:
-                raise theirs
-        found = store.read("token") if tokens else None
+
+        by_all(world, fill)
+        found = store.read("token") if grid else None
         return SplitFeatures(store.read("feature"), store.failures(), found, grid)
 
     def is_complete(self, encoder: Encoder, split: Split, clip: ClipSpec, *, tokens: bool) -> bool:
@@ -120,13 +120,19 @@ class FeatureCache:
 
     def require_room(self, store: BlockStore) -> None:
         """ValueError when a new entry does not fit below the limit."""
-        occupied = sum(entry.num_bytes for entry in cache_entries(self.root) if entry.folder != store.folder)
-        if occupied + store.num_bytes > self.limit_bytes:
+        if not self._fits(store):
             raise ValueError(
-                f"{self.root}: {occupied / 2**30:.1f} GiB of features are here and {store.num_bytes / 2**30:.1f} GiB "
-                f"more are needed, but the limit is {self.limit_bytes / 2**30:.1f} GiB; make room with 'sigma-bench "
-                "cache rm', or raise --cache-limit"
+                f"{self.root}: {self._occupied(store) / 2**30:.1f} GiB of features are here and "
+                f"{store.num_bytes / 2**30:.1f} GiB more are needed, but the limit is {self.limit_bytes / 2**30:.1f} "
+                "GiB; make room with 'sigma-bench cache rm', or raise --cache-limit"
             )
+
+    def _fits(self, store: BlockStore) -> bool:
+        return self._occupied(store) + store.num_bytes <= self.limit_bytes
+
+    def _occupied(self, store: BlockStore) -> int:
+        """Bytes of all other entries."""
+        return sum(entry.num_bytes for entry in cache_entries(self.root) if entry.folder != store.folder)
 
     def _store(self, card: EncoderCard, split: Split, clip: ClipSpec, grid: tuple[int, int, int] | None) -> BlockStore:
         views = clip.num_views

@@ -44,7 +44,10 @@ def nearest(
     kin_Q = np.bincount(code_S, minlength=int(code_Q.max(initial=0)) + 1)[code_Q] if groups else np.zeros(1, int)
     if len(bank_SD) - int(kin_Q.max(initial=0)) < num_neighbours:
         others = f", {kin_Q.max()} of them of one query's group" if groups else ""
-        raise ValueError(f"{num_neighbours} neighbours asked of a bank of {len(bank_SD)} samples{others}")
+        raise ValueError(
+            f"{num_neighbours} neighbours asked of a bank of {len(bank_SD)} samples{others}; ask for fewer with --set "
+            "neighbours=..."
+        )
     query_QD, rows = unit_rows(query_QD), shard_rows or max(1, SHARD_BYTES // (4 * bank_SD.shape[1]))
     cosine_QK = np.empty((len(query_QD), num_neighbours))
     index_QK = np.empty((len(query_QD), num_neighbours), np.int64)

@@ -26,6 +26,18 @@ def by_main(world: World, work: Callable[[], Result]) -> Result:
     return found
 
 
+def by_all(world: World, work: Callable[[], None]) -> None:
+    """Every process does its own part, and all go on together; a ValueError of any is raised by all of them."""
+    problem: ValueError | None = None
+    try:
+        work()
+    except ValueError as error:
+        problem = error
+    for met in world.gathered(problem):
+        if met is not None:
+            raise met
+
+
 def shared(
     world: World, items: Sequence[Item], work: Callable[[Item], Result], report: Callable[[int, int], None]
 ) -> list[Result]:

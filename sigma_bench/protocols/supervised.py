@@ -21,6 +21,7 @@ from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.models.encoder import require_trainable
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore
 from sigma_bench.protocols.job import Job
+from sigma_bench.protocols.sharing import by_all, by_main
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
 from sigma_bench.specs.supervised import SupervisedProtocol
 from sigma_bench.training.batches import RunOptions
@@ -82,25 +83,32 @@ def train_and_test_epochs(
     description = {"task": job.task.task, "part": part}
     places = {epoch: folder / f"test-{epoch}" for epoch in earlier} | {protocol.optim.epochs: folder / "test"}
     stores = {epoch: BlockStore(place, len(ask), block, layout, description) for epoch, place in places.items()}
-    missing = {epoch: store.missing() for epoch, store in stores.items()}
-    job.world.wait()  # nobody fills a block before everybody has seen which are missing
+    card = job.encoder.card
+    clips = EvaluationClips(ask, protocol.views, num_frames=card.num_frames, image_size=card.image_size)
+    # The main process looks for everybody: who looks later would find blocks that others have written meanwhile.
+    missing = by_main(job.world, lambda: _untested(stores, clips))
 
     def test(epoch: int, classifier: Classifier) -> None:
         if missing.get(epoch):
-            _test(job, protocol, classifier, ask, stores[epoch], missing[epoch])
-            job.world.wait()  # no state is saved that is later than a test that is not whole
+            # Together: no state is saved that is later than a test that is not whole.
+            by_all(job.world, lambda: _test(job, protocol, classifier, clips, stores[epoch], missing[epoch]))
 
     if any(missing.values()):
         test(protocol.optim.epochs, _trained(job, protocol, labels, teach, folder, frozen=frozen, after_epoch=test))
-    untaught = folder / BROKEN_NAME
-    failures = json.loads(untaught.read_bytes()) if untaught.exists() else {}
-    return [
-        Tested(
-            np.array(store.read("score")),
-            failures | {ask[index].id: reason for index, reason in store.failures().items()},
-        )
-        for store in stores.values()
-    ]
+    return [_tested(store, ask, folder / BROKEN_NAME) for store in stores.values()]
+
+
+def _tested(store: BlockStore, ask: Sequence[Sample], broken: Path) -> Tested:
+    failures = json.loads(broken.read_bytes()) if broken.exists() else {}
+    failures |= {ask[index].id: reason for index, reason in store.failures().items()}
+    return Tested(np.array(store.read("score")), failures)
+
+
+def _untested(stores: Mapping[int, BlockStore], clips: EvaluationClips) -> dict[int, list[range]]:
+    """Blocks to fill by epoch; where there is one epoch, those too with a video that could not be read and now can."""
+    if len(stores) > 1:
+        return {epoch: store.missing() for epoch, store in stores.items()}
+    return {epoch: store.missing(clips.readable(store.failures())) for epoch, store in stores.items()}
 
 
 def _trained(
@@ -135,13 +143,12 @@ def _test(
     job: Job,
     protocol: SupervisedProtocol,
     classifier: Classifier,
-    ask: Sequence[Sample],
+    clips: EvaluationClips,
     store: BlockStore,
     missing: Sequence[range],
 ) -> None:
     """Fill this process's share of the missing blocks."""
     card = job.encoder.card
-    clips = EvaluationClips(ask, protocol.views, num_frames=card.num_frames, image_size=card.image_size)
     mine = missing[job.world.rank :: job.world.size]
     loader = DataLoader(
         clips,
@@ -149,7 +156,7 @@ def _test(
         collate_fn=list,
         num_workers=job.cache.num_workers,
     )
-    before = len(ask) - sum(map(len, missing))
+    before = len(clips) - sum(map(len, missing))
     was_training = classifier.training
     classifier.eval()
     for block, decoded in zip(mine, loader, strict=True):
@@ -161,18 +168,26 @@ def _test(
                 score_SL[row] = video_score(classifier, clip_VCTHW.to(job.world.device), protocol)
         store.write(block, {"score": score_SL}, failures)
         before += len(block) * job.world.size
-        job.report("test", min(before, len(ask)), len(ask))
+        job.report("test", min(before, len(clips)), len(clips))
     classifier.train(was_training)
 
 
 @torch.inference_mode()
 def video_score(classifier: Classifier, clip_VCTHW: Tensor, protocol: SupervisedProtocol) -> np.ndarray:
-    """Class scores of one video, (L,), pooled over its views as the protocol says."""
+    """Class scores of one video, (L,), pooled over its views as the protocol says.
+
+    Raises:
+        ValueError: they are not finite, and would rank the classes by their numbers.
+    """
     parts = clip_VCTHW.split(protocol.clips_at_once)
     with torch.autocast(clip_VCTHW.device.type, torch.bfloat16, enabled=protocol.optim.precision == "bfloat16"):
         logit_VL = torch.cat([classifier(part) for part in parts]).float()
     score_VL = logit_VL.softmax(1) if protocol.view_score == "softmax" else logit_VL.sigmoid()
     score_L = score_VL.mean(0) if protocol.view_pooling == "mean" else score_VL.amax(0)
+    if not bool(score_L.isfinite().all()):
+        raise ValueError(
+            f"{protocol.protocol}: the trained network gives scores that are not finite; lower optim.lr_per_256"
+        )
     return score_L.cpu().numpy()
 
 

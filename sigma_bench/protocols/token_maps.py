@@ -57,6 +57,15 @@ def token_maps(job: Job, split: Split, protocol: SegmentationProtocol, draw: int
     return store.read("token")
 
 
+def missing_maps(
+    cache: FeatureCache, encoder: Encoder, split: Split, protocol: SegmentationProtocol, *, draw: int, seed: int
+) -> tuple[str, int]:
+    """Name of a draw's cache entry, and how many of its sequences are not there; ValueError as ``token_maps``."""
+    grid = _grid(encoder, protocol.num_frames)
+    store = _store(cache, encoder.card, split, protocol, draw=draw, seed=seed, grid=grid)
+    return store.folder.name, sum(map(len, store.missing()))
+
+
 def frame_indices(
     sample: Sample, sequence_frames: int, protocol: SegmentationProtocol, *, draw: int, seed: int
 ) -> np.ndarray:

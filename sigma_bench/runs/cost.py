@@ -12,6 +12,7 @@ from sigma_bench.data.manifest import Manifest
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.protocols.job import runner
+from sigma_bench.protocols.token_maps import missing_maps
 from sigma_bench.specs.counting import CountingInference, CountingProtocol
 from sigma_bench.specs.frozen import (
     AttentiveProtocol,
@@ -32,7 +33,7 @@ Passes = dict[str, int]
 """Clips by name of the pass over them: tasks that name the same pass share it."""
 
 
-def passes_of(task: ResolvedTask, manifest: Manifest, encoder: Encoder, cache: FeatureCache) -> Passes:
+def passes_of(task: ResolvedTask, manifest: Manifest, encoder: Encoder, cache: FeatureCache, *, seed: int) -> Passes:
     """What a task sends through the encoder; nothing where its features are all there."""
     protocol, used = task.protocol, runner(task).splits(manifest, task)
     scored = used[-1].samples
@@ -47,8 +48,10 @@ def passes_of(task: ResolvedTask, manifest: Manifest, encoder: Encoder, cache: F
         }
     if isinstance(protocol, SegmentationProtocol):
         windows = -(-protocol.num_frames // encoder.card.num_frames)
-        maps = f"maps of {task.dataset.dataset}: {protocol.num_frames} frames, {protocol.frame_draw}"
-        return {maps: len(scored) * protocol.num_draws * windows}
+        draws = [
+            missing_maps(cache, encoder, used[-1], protocol, draw=draw, seed=seed) for draw in range(protocol.num_draws)
+        ]
+        return {name: missing * windows for name, missing in draws if missing}
     if isinstance(protocol, PropagationProtocol):
         return {task.task: sum(len(FrameFolderDecoder(sample.path)) for sample in scored)}
     if isinstance(protocol, CountingProtocol):

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -53,7 +53,7 @@ class Planned:
     clips: int
     """That must go through the encoder and do not for an earlier task of the plan."""
     needs_tokens: bool
-    """Another task of the plan will want every token of the same pass."""
+    """A task of the plan that is not recorded yet will want every token of this dataset's pass."""
 
 
 def plan_tasks(
@@ -65,7 +65,6 @@ def plan_tasks(
     seed: int,
 ) -> list[Planned]:
     """What is recorded, cached and to do, dataset by dataset; nothing is computed."""
-    with_tokens = {task.dataset.dataset for task, _ in jobs if task.protocol.kind in WANT_TOKENS}
     order = list(dict.fromkeys(task.dataset.dataset for task, _ in jobs))
     opened: dict[tuple[str, Path], Manifest | Path] = {}
     plan: list[Planned] = []
@@ -79,8 +78,13 @@ def plan_tasks(
         state, passes = _state(encoder, task, source, output, cache, seed=seed)
         clips = sum(count for name, count in passes.items() if name not in seen)
         seen |= passes.keys()
-        plan.append(Planned(task, source, state, clips, task.dataset.dataset in with_tokens))
-    return plan
+        plan.append(Planned(task, source, state, clips, needs_tokens=False))
+    with_tokens = {
+        planned.task.dataset.dataset
+        for planned in plan
+        if planned.task.protocol.kind in WANT_TOKENS and planned.state != "recorded"
+    }
+    return [replace(planned, needs_tokens=planned.task.dataset.dataset in with_tokens) for planned in plan]
 
 
 def _opened(task: ResolvedTask, root: Path) -> Manifest | Path:
@@ -98,7 +102,7 @@ def _state(
         return "cannot be opened", {}
     try:
         key = resume_key(encoder.card, task_fingerprint(task), seed, data_identity(source, task))
-        passes = passes_of(task, source, encoder, cache)
+        passes = passes_of(task, source, encoder, cache, seed=seed)
     except ValueError:  # such as a split that is not there; the run says it better
         return "cannot be opened", {}
     if Store(output).find(key) is not None:

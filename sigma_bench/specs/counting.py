@@ -33,7 +33,8 @@ class CountingTraining(Spec):
 class CountingInference(Spec):
     """How a trained detector finds cycles: a first length for the whole video, then levels of ever more time points."""
 
-    num_scales: Count
+    num_scales: Annotated[int, Field(ge=2)]
+    """The shortest, the longest, and what lies between."""
     refinements: Annotated[int, Field(ge=0)]
     """Passes that refine the first length."""
     time_points: Count

@@ -22,6 +22,8 @@ class BrokenVideos:
         self._plan, self._world, self._path = plan, world, folder / BROKEN_NAME
         self._num_listed = num_listed
         self.reasons: dict[str, str] = {}
+        if world.is_main:  # what an attempt that was given up has met is no news of this one
+            self._path.unlink(missing_ok=True)
 
     def __len__(self) -> int:
         return len(self.reasons)

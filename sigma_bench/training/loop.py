@@ -160,11 +160,18 @@ def _progress(run: Run, window: LossWindow, done: int, seconds: float, waited: f
 
 
 def _save(run: Run, done: int) -> None:
+    """The main process writes; all go on together, or raise its ValueError together."""
+    problem: ValueError | None = None
     if run.world.is_main:
         path = run.folder / STATE_NAME
         state = Done(done, run.history, run.broken.reasons)
-        save_state(path, run.method.model, run.optimiser, identity=run.identity, done=state)
-    run.world.wait()
+        try:
+            save_state(path, run.method.model, run.optimiser, identity=run.identity, done=state)
+        except ValueError as error:
+            problem = error
+    problem = run.world.gathered(problem)[0]
+    if problem is not None:
+        raise problem
 
 
 def _divergence_sentence(run: Run, error: NotFiniteError) -> str:

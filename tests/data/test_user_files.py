@@ -38,6 +38,8 @@ def test_a_csv_gives_samples_classes_groups_and_splits(tmp_path: Path) -> None:
         ("path,label,split\na.txt,run,train\n", "line 2: 'a.txt' is neither a video nor an image"),
         ("path,label,split\na.png,run,train\n", "needs both a train and a test split"),
         ("path,label,split\na.png,run,train\na.png,run,train\nb.png,run,test\n", "lists 'a.png' twice"),
+        ("path,label,split\na.png,run,train\nb.png,Run,test\n", "'Run' stands in test and not in train, so it could"),
+        ("path,label,split\na.png,run,train\n./a.png,run,test\n", "'a.png' and './a.png' are the same file"),
     ],
 )
 def test_a_bad_csv_is_named_with_its_line(tmp_path: Path, text: str, sentence: str) -> None:

@@ -1,5 +1,6 @@
 """Fine-tuning on the small world: killed, shared, permuted, folded, broken; and what is scored is what is said."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sigma_bench.protocols.supervised import require_readable, video_score
 from sigma_bench.runs.plan import find_or_evaluate
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.specs.finetune import FinetuneProtocol
+from sigma_bench.training.distribution import joined_world
 from sigma_bench.training.supervised import SupervisedMethod, pieces_of
 from sigma_bench.training.targets import OneClass
 from tests.models.strangers import FeaturesOnly
@@ -47,6 +49,29 @@ def test_two_processes_are_one(world: Path, tmp_path: Path) -> None:
     assert found.was_there
     assert found.record.provenance.num_processes == 2
     assert_same(arrays_of(tmp_path / "shared", found), alone)
+
+
+ONE_BLOCK = PLAIN | {"clips_at_once": 600}  # the whole test in one block, which is the main process's
+
+
+def no_room(data: str, output: str, phase: str) -> None:
+    """What each of two processes does; the main one finds at some moment that it cannot write any more."""
+
+    def report(now: str, done: int, total: int) -> None:
+        (part,) = Path(output).glob("unfinished/*/part-0")
+        if (now, done) == ("training", 10) and phase == "state":
+            shutil.rmtree(part)
+            part.write_bytes(b"")
+        if (now, done) == ("training", 10) and phase == "test":
+            (part / "test" / "score.npy").mkdir(parents=True)
+
+    with joined_world("cpu") as world, pytest.raises(ValueError, match="cannot be written"):
+        run(tiny_task(overrides=ONE_BLOCK), Path(data), Path(output), world=world, report=report)
+
+
+@pytest.mark.parametrize("phase", ["state", "test"])
+def test_where_one_process_cannot_write_nobody_waits_for_it(world: Path, tmp_path: Path, phase: str) -> None:
+    in_two_processes(no_room, str(world), str(tmp_path), phase)
 
 
 def assert_same(some: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
@@ -105,6 +130,22 @@ def test_a_video_that_does_not_decode_fails_the_run_or_is_wrong(world: Path, tmp
     assert (splits["train"].failed_ids, splits["test"].failed_ids) == ((train[0].id,), (test[0].id,))
     assert splits["test"].scored == 6
     assert arrays_of(tmp_path / "wrong", found)["ranked"][0].tolist() == [-1] * 5
+
+
+@pytest.mark.parametrize("which", ["train", "test"])
+def test_what_was_mended_after_a_failed_run_has_not_failed(world: Path, tmp_path: Path, which: str) -> None:
+    """A file of the same size belongs to the same run, which does not train again for a video of the test."""
+    samples, path = small_manifest(world).splits[which].samples, tmp_path / "torn.webm"
+    content = samples[0].path.read_bytes()
+    manifest = small_manifest(world, **{which: (replace(samples[0], path=path), *samples[1:])})
+    path.write_bytes(bytes(len(content)))
+    with pytest.raises(ValueError, match=r"cannot be (read|decoded)"):
+        run(tiny_task(), manifest, tmp_path / "torn")
+    path.write_bytes(content)
+    phases: list[str] = []
+    found = run(tiny_task(), manifest, tmp_path / "torn", report=lambda phase, done, total: phases.append(phase))
+    assert ("training" in phases) == (which == "train")
+    assert found.record.scores == run(tiny_task(), world, tmp_path / "whole").record.scores
 
 
 def test_a_frozen_network_stays_and_its_head_learns(world: Path, tmp_path: Path) -> None:
@@ -198,6 +239,10 @@ def test_the_score_of_equal_views_is_that_of_one(world: Path) -> None:
     np.testing.assert_allclose(video_score(model, view_VCTHW, protocol), np.mean(each, 0), atol=1e-6)
     assert one.sum() == pytest.approx(1)
     assert np.ptp(one) > 0.01
+    with torch.no_grad():
+        model.head.weight.mul_(float("inf"))
+    with pytest.raises(ValueError, match="the trained network gives scores that are not finite"):
+        video_score(model, view_VCTHW, protocol)
 
 
 def test_a_batch_is_cut_into_pieces_of_whole_pairs() -> None:

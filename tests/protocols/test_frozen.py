@@ -234,6 +234,37 @@ def test_test_labels_change_no_feature_no_head_and_no_choice(
     assert caches[0] == caches[1]
 
 
+@pytest.mark.parametrize("kind", ["knn", "linear"])
+def test_a_fold_in_which_nothing_can_be_read_is_wrong_and_stops_nobody(world: Path, tmp_path: Path, kind: str) -> None:
+    task = small(kind, on_decode_failure="count_as_wrong").model_copy(update={"folds": "leave_one_group_out"})
+    manifest = whole(open_dataset(task.dataset, world))
+    split = manifest.splits["all"]
+    alone = dataclasses.replace(split.samples[0], path=split.samples[0].path.with_name("none.webm"), group="alone")
+    folds = dataclasses.replace(
+        manifest, splits={"all": dataclasses.replace(split, samples=(alone, *split.samples[1:]))}
+    )
+    encoder = load_encoder("statistics:mini_videomae")
+    record = find_or_evaluate(encoder, task, folds, tmp_path, seed=0, report=quiet).record
+    assert record.data.splits["all"].failed_ids == (alone.id,)
+    predicted = Store(tmp_path).load_predictions(record.predictions)["predicted"]
+    assert predicted[0] == -1
+    assert (predicted[1:] >= 0).all()
+
+
+def test_a_file_that_was_mended_is_read_again(world: Path, tmp_path: Path) -> None:
+    """Of the same size, as a copy over a torn one is: no digest of sizes tells them apart."""
+    manifest = open_dataset(small("knn").dataset, world)
+    split, path = manifest.splits["test"], tmp_path / "torn.webm"
+    content = split.samples[0].path.read_bytes()
+    samples = (dataclasses.replace(split.samples[0], path=path), *split.samples[1:])
+    torn = dataclasses.replace(manifest, splits=manifest.splits | {"test": dataclasses.replace(split, samples=samples)})
+    path.write_bytes(bytes(len(content)))
+    with pytest.raises(ValueError, match="1 samples cannot be decoded"):
+        evaluated("knn", torn, tmp_path / "torn")
+    path.write_bytes(content)
+    assert evaluated("knn", torn, tmp_path / "torn").scores == evaluated("knn", manifest, tmp_path / "whole").scores
+
+
 def test_a_still_is_a_clip_of_equal_frames(world: Path) -> None:
     task: Task = load_task("cifar100/linear")
     resolved = resolve(task)

@@ -1,5 +1,6 @@
 """Evaluations end to end on the small world: every sample once, nothing twice, scores recomputable."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,20 @@ def test_leave_one_group_out_asks_every_sample_once(world: Path, tmp_path: Path)
     assert len(arrays["ids"]) == len(set(arrays["ids"])) == 32
     assert (arrays["predicted"] >= 0).all()
     assert record.scores[0].interval.num_units == 4
+
+
+def test_what_has_no_interval_or_one_class_is_known_before_anything_is_encoded(world: Path, tmp_path: Path) -> None:
+    path = weizmann_like(tmp_path, world, "train")
+    rows = path.read_text().splitlines()
+    encoder, task = load_encoder("statistics:mini_videomae"), own_task("knn", "official")
+    path.write_text("\n".join([*rows[:25], *(row.replace(",train,", ",test,") for row in rows[25:])]))
+    with pytest.raises(ValueError, match="all that is scored belongs to one group, 'person3'"):
+        find_or_evaluate(encoder, task, read_csv(path), tmp_path, seed=0, report=quiet)
+    one_class = [rows[0], *(re.sub("class[0-9]", "class0", row) for row in rows[1:])]
+    path.write_text("\n".join([*one_class[:9], *(row.replace(",train,", ",test,") for row in one_class[9:])]))
+    with pytest.raises(ValueError, match="are of the one class 'class0'"):
+        find_or_evaluate(encoder, task, read_csv(path), tmp_path, seed=0, report=quiet)
+    assert not (tmp_path / "features").exists()
 
 
 def test_bank_and_queries_may_not_share_a_group(world: Path, tmp_path: Path) -> None:

@@ -39,6 +39,39 @@ def test_one_pass_serves_all_tasks_and_the_plan_knows_it(world: Path, tmp_path: 
     assert [planned.state for planned in again] == ["recorded", "recorded", "features cached", "recorded"]
 
 
+def test_no_tokens_are_kept_for_what_is_recorded(world: Path, tmp_path: Path) -> None:
+    encoder, cache = load_encoder("statistics:mini_videomae"), FeatureCache(tmp_path / "features")
+    one_step = {"least_steps": 1, "epochs": 1, "batch_size": 8, "learning_rates": [0.001], "weight_decays": [0.01]}
+    jobs = [(resolve(load_task("ssv2/knn")), world), (resolve(load_task("ssv2/attentive"), one_step), world)]
+    knn, attentive = plan_tasks(encoder, jobs, tmp_path, cache, seed=0)
+    assert knn.needs_tokens
+    run_planned(encoder, attentive, tmp_path, cache, seed=0, world=ALONE, report=quiet)
+    knn, attentive = plan_tasks(encoder, jobs, tmp_path, cache, seed=0)
+    assert (attentive.state, knn.needs_tokens) == ("recorded", False)
+
+
+def test_token_maps_are_one_pass_too(world: Path, tmp_path: Path) -> None:
+    encoder, cache = load_encoder("statistics:mini_videomae"), FeatureCache(tmp_path / "features")
+    few = {"num_draws": 2, "uncertainty": {"replicates": 20}}
+    jobs = [(resolve(load_task(f"davis2017/{name}"), few), world) for name in ("clustering", "overclustering")]
+    plan = plan_tasks(encoder, jobs, tmp_path, cache, seed=0)
+    assert [planned.clips for planned in plan] == [2 * 2 * 2, 0]  # sequences, draws, windows of 8 frames
+    run_planned(encoder, plan[0], tmp_path, cache, seed=0, world=ALONE, report=quiet)
+    again = plan_tasks(encoder, jobs, tmp_path, cache, seed=0)
+    assert [(planned.state, planned.clips) for planned in again] == [("recorded", 0), ("features cached", 0)]
+    assert plan_tasks(encoder, jobs, tmp_path, cache, seed=1)[1].state == "to do"
+
+
+def test_tokens_that_do_not_fit_fail_who_wants_them_and_nobody_else(world: Path, tmp_path: Path) -> None:
+    encoder, cache = Counting(), FeatureCache(tmp_path / "features", limit_bytes=500_000)
+    jobs = [(resolve(load_task(name)), world) for name in ("ssv2/knn", "ssv2/attentive")]
+    knn, attentive = plan_tasks(encoder, jobs, tmp_path, cache, seed=0)
+    assert knn.needs_tokens
+    assert not run_planned(encoder, knn, tmp_path, cache, seed=0, world=ALONE, report=quiet).was_there
+    with pytest.raises(ValueError, match=r"of features are here and .* more are needed"):
+        run_planned(encoder, attentive, tmp_path, cache, seed=0, world=ALONE, report=quiet)
+
+
 def test_an_evaluation_is_done_once_at_a_time(world: Path, tmp_path: Path) -> None:
     """Somebody who asks for it while it is being done is told so; two would train in one folder."""
     task = resolve(load_task("ssv2/knn"))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sigma_bench.data.manifest import Manifest, Media, Sample, Split, make_split
 from sigma_bench.specs.dataset import SplitName
+from sigma_bench.specs.strict import nearest
 
 VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".webm", ".mkv", ".mov", ".mpg", ".m4v"})
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
@@ -91,7 +92,27 @@ def _manifest(name: str, base: Path, rows: Iterable[_Row], where: Path) -> Manif
             splits[split] = make_split(split, samples, len(samples), where)
     if set(splits) not in ({"all"}, {"train", "test"}):
         raise ValueError(f"{where}: needs both a train and a test split, or the one split 'all' to cut into folds")
+    _require_taught(rows, where)
+    _require_one_name(rows, base, where)
     return Manifest(name, "user", classes, splits)
+
+
+def _require_taught(rows: list[_Row], where: Path) -> None:
+    """ValueError for a class of the test that nothing teaches: mostly one that is spelled in two ways."""
+    train, test = ({label for _, label, split, _ in rows if split == name} for name in ("train", "test"))
+    if untaught := sorted(test - train):
+        raise ValueError(
+            f"{where}: the class '{untaught[0]}' stands in test and not in train, so it could never be right."
+            f"{nearest(untaught[0], sorted(train))} Write it as in train, or leave its rows out"
+        )
+
+
+def _require_one_name(rows: list[_Row], base: Path, where: Path) -> None:
+    """ValueError for a file under two names, which could teach under one and be asked under the other."""
+    name_of: dict[Path, str] = {}
+    for relative, *_ in rows:
+        if (other := name_of.setdefault((base / relative).resolve(), relative)) != relative:
+            raise ValueError(f"{where}: '{other}' and '{relative}' are the same file; list it once")
 
 
 def _media(relative: str) -> Media:

@@ -190,6 +190,7 @@ def test_what_does_not_fit_is_said(world: Path, tmp_path: Path) -> None:
     ("change", "sentence"),
     [
         ({"anchors": [0.5, 2.0]}, "the anchors must hold 1.0"),
+        ({"inference": {"num_scales": 1}}, "num_scales': Input should be greater than or equal to 2"),
         ({"inference": {"time_points": 16}}, "4 levels end at 16 time points, which makes 32 of them, not 16"),
     ],
 )

@@ -17,9 +17,13 @@ and ask ``sigma-bench check mine:build``.
 Shapes: B clips, C colours, T frames, H W pixels, N = T' x H' x W' tokens, D width.
 """
 
+import hashlib
 import importlib
 import importlib.util
+import io
 import sys
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -35,7 +39,9 @@ class OwnEncoder:
     """A user's torch module as an encoder, in evaluation mode and without gradients."""
 
     def __init__(self, network: nn.Module, card: EncoderCard, grid: tuple[int, int, int]) -> None:
-        self._network, self._grid = network.eval().requires_grad_(False), grid
+        self._network, self._grid = network.eval(), grid
+        for parameter in network.parameters():  # TorchScript knows no requires_grad_ of a whole module
+            parameter.requires_grad_(False)
         self._device = torch.device("cpu")
         self.card = card
 
@@ -71,7 +77,8 @@ def own_encoder(
     """An encoder from a module that maps clips (B, C, T, H, W) to tokens (B, N, D) in order time, row, column.
 
     Args:
-        model: name of the row in tables.
+        model: name of the row in tables, and part of the digest by which records and cached features are found: what
+            makes other tokens of the same weights, such as those of another layer, needs another name.
         grid: time slots, rows and columns of the tokens of a clip of ``num_frames``.
         mean: of the colours, for values 0 to 1, as the weights were trained; ``std`` likewise.
         pretraining_data: shown in tables and nowhere else used, like epochs and seed.
@@ -91,11 +98,31 @@ def own_encoder(
         "num_parameters": sum(parameter.numel() for parameter in network.parameters()),
         "pretraining_data": pretraining_data,
         "pretraining_epochs": pretraining_epochs,
-        "checkpoint_sha256": weights_sha256(network),
+        "checkpoint_sha256": _sha256(model, network.eval()),
         "pretraining_seed": pretraining_seed,
         "recipe_fingerprint": None,
     }
     return OwnEncoder(network, parse_spec(EncoderCard, fields, where=f"own_encoder '{model}'"), grid)
+
+
+def _sha256(model: str, network: nn.Module) -> str:
+    """Digest of name, weights, and constants of TorchScript, which is what freezing makes of weights."""
+    found = hashlib.sha256(f"{model} {weights_sha256(network)}".encode())
+    for script in _scripts(network):
+        content = io.BytesIO()
+        torch.jit.save(script, content)
+        with zipfile.ZipFile(content) as archive:  # code names its classes by how many this process has met
+            names = [name for name in sorted(archive.namelist()) if name.split("/")[1].startswith("constants")]
+            found.update(b"".join(archive.read(name) for name in names))
+    return found.hexdigest()
+
+
+def _scripts(module: nn.Module) -> Iterator[nn.Module]:
+    if isinstance(module, torch.jit.ScriptModule):
+        yield module
+        return
+    for child in module.children():
+        yield from _scripts(child)
 
 
 def is_importable(module: str) -> bool:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from sigma_bench.data.cifar import read_cifar
 from sigma_bench.data.decoder import DecodeError, DecoderName
-from sigma_bench.data.images import FrameFolderDecoder, numbered_files, read_cifar, read_image, read_palette_mask
+from sigma_bench.data.images import FrameFolderDecoder, numbered_files, read_image, read_palette_mask
 from sigma_bench.data.ledger import Entry, name_of, state_of
 from sigma_bench.data.manifest import Media, Sample
 from sigma_bench.data.video import VideoFacts, every_frame, open_video, upright, video_facts

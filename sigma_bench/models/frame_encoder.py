@@ -24,7 +24,7 @@ from timm.layers import DropPath
 from timm.models import VisionTransformer
 from torch import Tensor, nn
 
-from sigma_bench.models.checkpoints import Checkpoint, LoadReport, load_strictly
+from sigma_bench.models.checkpoints import Checkpoint, LoadReport, load_strictly, require_shapes
 from sigma_bench.models.encoder import Backbone, Features
 from sigma_bench.models.image_weights import image_tensors_in, resized_positions
 from sigma_bench.models.video_vit import drop_path_rates
@@ -219,9 +219,11 @@ def dino_encoder(checkpoint: Checkpoint, name: str) -> FrameEncoder:
     """
     recipe = checkpoint.recipe
     assert isinstance(recipe, DinoRecipe)
-    vit = image_vit(recipe.encoder)
     inner = {key.removeprefix("teacher.backbone."): value for key, value in checkpoint.tensors.items()}
-    report = load_strictly(vit, inner, may_be_unexpected=PRETRAINING_ONLY, where=str(checkpoint.path))
+    where = str(checkpoint.path)
+    require_shapes(lambda: image_vit(recipe.encoder), inner, may_be_unexpected=PRETRAINING_ONLY, where=where)
+    vit = image_vit(recipe.encoder)
+    report = load_strictly(vit, inner, may_be_unexpected=PRETRAINING_ONLY, where=where)
     trained: dict[str, Any] = {
         "model": name,
         "family": FAMILY_NAMES[recipe.objective.kind],

@@ -18,6 +18,8 @@ from sigma_bench.leaderboard.figures import saved
 from sigma_bench.leaderboard.select import record_id
 from sigma_bench.records.record import Record
 
+MOST_CLASSES = 2000
+"""A larger matrix has more cells than a picture has pixels, and would take gigabytes."""
 MOST_MODELS = 8
 """In one picture: the first rows of the board."""
 
@@ -85,10 +87,11 @@ def draw_confusions(matrices: Mapping[str, NDArray[np.float64]]) -> Figure:
 
 
 def _of_record(record: Record, load: Load) -> NDArray[np.float64] | None:
-    if record.data.num_classes is None or "top1" not in record.task.protocol.metrics:
+    num_classes = record.data.num_classes
+    if num_classes is None or num_classes > MOST_CLASSES or "top1" not in record.task.protocol.metrics:
         return None
     stored = load(record)
-    return None if stored is None else confusion(stored["truth"], stored["predicted"], record.data.num_classes)
+    return None if stored is None else confusion(stored["truth"], stored["predicted"], num_classes)
 
 
 def _picture(matrices: Mapping[str, NDArray[np.float64]]) -> bytes:

@@ -69,6 +69,13 @@ class DataIdentity(Spec):
     """``mini``: the generated miniature; ``user``: files brought by the user."""
     num_classes: NumClasses | None
     splits: dict[str, SplitIdentity]
+    """``test`` is the one that is scored, or the only one there is (folds)."""
+
+    @model_validator(mode="after")
+    def _says_what_is_scored(self) -> Self:
+        if "test" not in self.splits and len(self.splits) != 1:
+            raise ValueError(f"neither a test split nor a single one: {', '.join(sorted(self.splits)) or 'none'}")
+        return self
 
 
 class Candidate(LeanSpec):
@@ -146,7 +153,7 @@ class Record(Spec):
     model: EncoderCard
     seed: Seed
     data: DataIdentity
-    scores: tuple[Score, ...]
+    scores: Annotated[tuple[Score, ...], Field(min_length=1)]
     controls: dict[str, Finite] = Field(default_factory=dict)
     """Reference values of the task itself, such as chance or the all-background floor."""
     selections: tuple[Selection, ...]

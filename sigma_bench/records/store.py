@@ -145,7 +145,7 @@ class Store:
         """The files of all records, by name."""
         return sorted((self.root / "records").rglob("*.json"))
 
-    def records(self, on_problem: Callable[[ValueError], None] | None = None) -> Iterator[tuple[Path, Record]]:
+    def records(self, on_problem: Callable[[Path, ValueError], None] | None = None) -> Iterator[tuple[Path, Record]]:
         """All records, oldest first.
 
         Args:
@@ -162,7 +162,7 @@ class Store:
             except ValueError as error:
                 if on_problem is None:
                     raise
-                on_problem(error)
+                on_problem(path, error)
         yield from sorted(found, key=lambda pair: pair[1].provenance.started_utc)
 
     def find(self, key: Mapping[str, Any]) -> tuple[Record, Path] | None:
@@ -198,7 +198,8 @@ def read_record(path: Path) -> Record:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{path}: not a record of this version (key '{where[:200]}': {first['msg'][:200]})") from error
+        what = first["msg"].removeprefix("Value error, ")[:200]
+        raise ValueError(f"{path}: not a record of this version (key '{where[:200]}': {what})") from error
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise ValueError(f"{path}: not a record of this version ({str(error)[:200]})") from error
     if name != path.stem:

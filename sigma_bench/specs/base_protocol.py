@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from sigma_bench.specs.recipe import Fraction
-from sigma_bench.specs.strict import LeanSpec, Spec
+from sigma_bench.specs.strict import Label, LeanSpec, Spec
 
 Replicates = Annotated[int, Field(gt=0, le=20_000)]
 """Of a bootstrap; more would change an interval by less than it is printed with."""
@@ -28,7 +28,7 @@ class Uncertainty(Spec):
 class BaseProtocol(LeanSpec):
     """How a representation is judged; one file in ``tasks/protocols/`` is one version of a protocol."""
 
-    protocol: str
+    protocol: Label
     """Name and version, ``knn@1``; the name of its file."""
     kind: str
     summary: str

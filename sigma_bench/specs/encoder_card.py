@@ -1,15 +1,15 @@
 """The encoder's card: what a checkpoint is and how it wants its clips (preprocessing belongs to weights)."""
 
 from sigma_bench.specs.recipe import Count
-from sigma_bench.specs.strict import Spec
+from sigma_bench.specs.strict import Label, Spec
 
 
 class EncoderCard(Spec):
     """Everything a protocol or a table may ask about an encoder."""
 
-    model: str
+    model: Label
     """Name of the row, such as ``mini_sigma_mlp``."""
-    family: str
+    family: Label
     """``SIGMA-MLP``, ``VideoMAE``, ``random init``, ``image statistics``."""
     num_frames: Count
     image_size: Count
@@ -18,7 +18,7 @@ class EncoderCard(Spec):
     std: tuple[float, float, float]
     feature_width: Count
     num_parameters: int
-    pretraining_data: tuple[str, ...]
+    pretraining_data: tuple[Label, ...]
     pretraining_epochs: int
     checkpoint_sha256: str
     """Digest of the weights; of the defining source for an encoder without any."""

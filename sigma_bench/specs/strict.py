@@ -37,6 +37,8 @@ class LeanSpec(Spec):
 
 
 S = TypeVar("S", bound=Spec)
+Label = Annotated[str, Field(min_length=1, max_length=300)]
+"""A name that is shown: any text that fits into a line of a table."""
 PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+=-]{0,99}$")]
 """A name that becomes the name of a file: it holds no separator, and cannot leave its folder."""
 

@@ -27,13 +27,13 @@ def curves(
     from sigma_bench.leaderboard.curves import csv_text, markdown, with_tasks
     from sigma_bench.leaderboard.curves import curves as curves_of
     from sigma_bench.leaderboard.figures import saved
-    from sigma_bench.records.store import Store, write_atomically
+    from sigma_bench.records.store import Store, folder_name, write_atomically
 
     left_out = LeftOut()
     records = left_out.records(Store(output))
     if task:
         spec = with_tasks(spec, task, records)
-        suite = f"{suite}-{task[0].partition('/')[0]}"
+        suite = f"{suite}-{folder_name(task[0].partition('/')[0])}"
     found = curves_of(spec, Store(output), records)
     text = markdown(found)
     draw = getattr(curve_figures, drawn_by)

@@ -1,6 +1,7 @@
 """The ``sigma-bench`` command: one Typer file per verb, heavy imports inside the verbs."""
 
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -72,13 +73,18 @@ def _options(
 
 
 def app_main() -> None:
-    """Console entry: a ValueError is one sentence and exit code 2; Ctrl-C says how to go on."""
+    """Console entry: a ValueError, or a file that the system refuses, is one sentence and exit code 2.
+
+    Ctrl-C says how to go on.
+    """
     try:
         app()
     except ValueError as error:
-        if speaks():
-            err.print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
-        sys.exit(2)
+        _end_with(str(error))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _end_with(f"{str(error.filename)[:200]}: {error.strerror}")
     except Preempted as stop:
         if speaks():
             err.print(str(stop), soft_wrap=True, markup=False)
@@ -88,7 +94,9 @@ def app_main() -> None:
         sys.exit(130)
 
 
-def _escaped(error: Exception) -> str:
+def _end_with(sentence: str) -> NoReturn:
     from rich.markup import escape
 
-    return escape(" ".join(str(error).split()))
+    if speaks():
+        err.print(f"[bold red]error:[/] {escape(' '.join(sentence.split()))}", soft_wrap=True)
+    sys.exit(2)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sigma_bench.leaderboard.board_table import BoardTable
 from sigma_bench.leaderboard.comparison import Load
+from sigma_bench.leaderboard.escaping import figure_text
 from sigma_bench.leaderboard.figures import saved
 from sigma_bench.leaderboard.select import record_id
 from sigma_bench.records.record import Record
@@ -72,7 +73,7 @@ def draw_confusions(matrices: Mapping[str, NDArray[np.float64]]) -> Figure:
     most = max(100 * float(np.nanmax(matrix_CC)) for matrix_CC in matrices.values())
     for panel, (model, matrix_CC) in zip(panels.flat, matrices.items(), strict=False):
         shown = panel.imshow(100 * matrix_CC, cmap="cividis", vmin=0, vmax=most, interpolation="nearest")
-        panel.set_title(model, fontsize=9, loc="left")
+        panel.set_title(figure_text(model), fontsize=9, loc="left")
         panel.tick_params(labelsize=7, length=2)
         panel.xaxis.get_major_locator().set_params(integer=True)
         panel.yaxis.get_major_locator().set_params(integer=True)

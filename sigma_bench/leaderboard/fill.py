@@ -14,7 +14,7 @@ from sigma_bench.leaderboard.comparison import Draws, Load, Resampled, resample
 from sigma_bench.leaderboard.select import record_id, select
 from sigma_bench.records.published import PublishedScore, load_published, read_published
 from sigma_bench.records.record import Record
-from sigma_bench.records.scoring import Arrays, arrays_read
+from sigma_bench.records.scoring import NOT_COMPUTABLE, Arrays, arrays_read, require_samples
 from sigma_bench.records.store import Store
 from sigma_bench.specs.board import Board
 from sigma_bench.specs.text import one_line
@@ -23,9 +23,6 @@ IMPORTED = "imported"
 """Folder beside the records that holds imported numbers, one CSV file per source."""
 _TOLERANCE = 1e-9
 """Sums may come out differently in the last bits on another processor."""
-
-
-_NOT_COMPUTABLE = (ValueError, LookupError, TypeError, ArithmeticError, MemoryError, AttributeError)
 
 
 class UnusableRecordsError(ValueError):
@@ -80,6 +77,8 @@ def predictions_of(store: Store) -> Load:
 
     def load(record: Record) -> Arrays | None:
         found = store.find_predictions(record.predictions)
+        if found is not None:
+            require_samples(found[0])
         return found[0] if found else None
 
     return load
@@ -100,7 +99,13 @@ def keep_records(boards: Sequence[Filled], store: Store, folder: Path) -> int:
         found = store.find_predictions(record.predictions)
         if found is None:
             raise ValueError(f"{path}: its predictions are not here, so the record cannot be kept with them")
-        kept.add_reduced(record.predictions, arrays_read(record.task.protocol, found[0]))
+        try:
+            kept.add_reduced(record.predictions, arrays_read(record.task.protocol, found[0]))
+        except NOT_COMPUTABLE as error:
+            why = one_line(str(error))[:300]
+            raise UnusableRecordsError(
+                f"{path}: its predictions are not those its scores need ({why})", (path,)
+            ) from error
         words = tuple(
             PurePath(word).name if PurePath(word).is_absolute() else word for word in record.provenance.command
         )
@@ -115,7 +120,7 @@ def _resamples(long: pd.DataFrame, records: Mapping[str, Record], load: Load) ->
         task, metric, model = map(str, key)
         try:
             resampled = resample([records[name] for name in rows["record_id"]], metric, load, draws)
-        except _NOT_COMPUTABLE as error:  # reduced predictions have no digest that would tell before
+        except NOT_COMPUTABLE as error:  # reduced predictions have no digest that would tell before
             raise _culprits(rows, records, metric, load, error) from error
         if resampled is not None:
             _require_agreement(resampled.value, rows, metric)
@@ -142,7 +147,7 @@ def _culprits(
     for path, name in zip(rows["path"], rows["record_id"], strict=True):
         try:
             resample([records[name]], metric, load, Draws())
-        except _NOT_COMPUTABLE as of_one:
+        except NOT_COMPUTABLE as of_one:
             alone[Path(path)] = of_one
     why = one_line(str(next(iter(alone.values()), error)))[:300]
     paths = tuple(alone) or tuple(map(Path, rows["path"]))

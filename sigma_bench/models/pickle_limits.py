@@ -50,8 +50,10 @@ def _problem(path: Path) -> str:
     """Why a file should not be read; empty where nothing speaks against it."""
     if not zipfile.is_zipfile(path):
         with path.open("rb") as stream:
-            sizes = [_largest_tuple(stream) for _ in range(_PICKLES_OF_OLD_FILES) if stream.peek(1)]
-        return _TOO_MANY if max(sizes, default=0) > MOST_PARTS else ""
+            for _ in range(_PICKLES_OF_OLD_FILES):
+                if _largest_tuple(stream) > MOST_PARTS:
+                    return _TOO_MANY
+        return ""
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         if sum(entry.file_size for entry in entries) > path.stat().st_size + _SPARE_BYTES:

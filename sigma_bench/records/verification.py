@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from sigma_bench.records.record import Record, Score
-from sigma_bench.records.scoring import METRICS, Arrays, score
+from sigma_bench.records.scoring import METRICS, NOT_COMPUTABLE, Arrays, require_samples, score
 from sigma_bench.records.store import Store, read_record, reduced_file
 from sigma_bench.specs.bounded import parse_json, read_bounded
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
@@ -22,7 +22,6 @@ from sigma_bench.specs.text import one_line
 MANIFEST = "manifest.json"
 """Beside the records of an exported folder: the digest of every file."""
 MOST_MANIFEST_BYTES = 64 << 20
-_NOT_COMPUTABLE = (ValueError, LookupError, TypeError, ArithmeticError, MemoryError, AttributeError)
 _TOLERANCE = 1e-9
 """Sums may come out differently in the last bits on another processor."""
 
@@ -85,8 +84,10 @@ def _of_scores(store: Store, record: Record) -> tuple[list[str], int, list[str]]
     if found is None:
         return [], 0, [f"its predictions ({record.predictions.file}) are not here, so no score was computed again"]
     stored, is_reduced = found
-    if absent := {"ids", "groups"} - stored.keys():
-        return [f"its predictions do not hold {' and '.join(sorted(absent))}"], 0, []
+    try:
+        require_samples(stored)
+    except ValueError as error:
+        return [str(error)], 0, []
     wrong, right = _of_samples(stored), 0
     missed = ["its predictions are reduced to what its scores need, so their digest was not compared"] * is_reduced
     for said in record.scores:
@@ -98,7 +99,7 @@ def _of_scores(store: Store, record: Record) -> tuple[list[str], int, list[str]]
         except KeyError as error:
             wrong.append(f"its predictions do not hold {error}, from which {said.metric} is computed")
             continue
-        except _NOT_COMPUTABLE as error:  # the arrays may be anything, for whoever wrote the record also wrote them
+        except NOT_COMPUTABLE as error:  # the arrays may be anything, for whoever wrote the record also wrote them
             wrong.append(f"{said.metric} cannot be computed from its predictions ({one_line(str(error))[:200]})")
             continue
         difference = _difference(said, again)
@@ -108,13 +109,10 @@ def _of_scores(store: Store, record: Record) -> tuple[list[str], int, list[str]]
 
 
 def _of_samples(stored: Arrays) -> list[str]:
-    """Every sample once, each with its group."""
+    """Every sample once."""
     ids = stored["ids"]
-    if len(np.unique(ids)) != len(ids):
-        return [f"its predictions hold {len(ids) - len(np.unique(ids))} samples twice"]
-    if len(stored["groups"]) != len(ids):
-        return ["its predictions do not say the group of every sample"]
-    return []
+    num_twice = len(ids) - len(np.unique(ids))
+    return [f"its predictions hold {num_twice} samples twice"] if num_twice else []
 
 
 def _difference(said: Score, again: Score) -> str:

@@ -173,6 +173,7 @@ def fuzz_cifar(folder: Path, rng: np.random.Generator) -> None:
     protocol = int(rng.integers(2, 6))
     for name, values in names.items():
         (home / name).write_bytes(pickle.dumps(values, protocol=protocol))
+    (home.parent / "miniworld.json").write_text('{"samples": {"cifar100": {"train": 4, "test": 4}}}')
     broken = home / list(names)[int(rng.integers(3))]
     broken.write_bytes(spliced(broken.read_bytes(), rng))
     manifest = open_dataset(load_dataset("cifar100"), folder)

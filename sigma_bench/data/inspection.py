@@ -1,7 +1,7 @@
 """Reading one medium from end to end: is it sound, what is in it, and which decoder is right about it."""
 
-import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,10 +9,11 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from sigma_bench.data.decoder import DecodeError, DecoderName
+from sigma_bench.data.identity import chosen_decoder
 from sigma_bench.data.images import FrameFolderDecoder, numbered_files, read_cifar, read_image, read_palette_mask
-from sigma_bench.data.ledger import Entry, name_of, state_of
-from sigma_bench.data.manifest import Media, Sample
-from sigma_bench.data.video import VideoFacts, every_frame, open_video, upright, video_facts
+from sigma_bench.data.ledger import Entry, content_digest, name_of, state_of
+from sigma_bench.data.manifest import Media, Medium
+from sigma_bench.data.video import DECODER_RULE, VideoFacts, every_frame, open_video, upright, video_facts
 
 NUM_COMPARED = 8
 """Frames at random places that decord has to give as PyAV does."""
@@ -20,14 +21,6 @@ SAME_COLOURS = 1e-3
 """Mean difference of two decoders' conversions of one frame to RGB; neighbouring frames differ by more."""
 MAX_LACKING = 0.05
 """Part of the promised duration after whose loss a video counts as truncated."""
-
-
-class Medium(NamedTuple):
-    """What is read at once: a file, or a folder of frames with its masks; many samples may lie in one."""
-
-    path: Path
-    media: Media
-    mask_folder: Path | None
 
 
 class Found(NamedTuple):
@@ -39,27 +32,21 @@ class Found(NamedTuple):
     decoder: DecoderName | None = None
 
 
-def medium_of(sample: Sample) -> Medium:
-    """The medium that a sample lies in."""
-    return Medium(sample.path, sample.media, sample.mask_folder)
-
-
 def inspect(medium: Medium, folder: Path) -> Entry:
     """Read everything once; whatever is wrong becomes the entry's problem."""
     name = name_of(medium.path, folder)
     if not medium.path.exists():
         return Entry(name, 0, 0, problem="missing")
-    size, mtime_ns = state_of(medium.path, medium.mask_folder)
-    if size == 0:
-        return Entry(name, size, mtime_ns, problem="empty")
+    size, stamp = state_of(medium)
     try:
-        digest = _digest(medium.path)
-        found = _READ[medium.media](medium)
+        entry = Entry(name, size, stamp, content_digest(medium), rule=DECODER_RULE, decoder=chosen_decoder(medium))
+        if size == 0:
+            return replace(entry, problem="empty")
+        return replace(entry, **_READ[medium.media](medium)._asdict())
     except DecodeError as error:
-        return Entry(name, size, mtime_ns, problem=_reason(error, medium.path))
+        return replace(entry, problem=_reason(error, medium.path))
     except OSError as error:
-        return Entry(name, size, mtime_ns, problem=f"cannot be read ({error.strerror})")
-    return Entry(name, size, mtime_ns, digest, *found)
+        return Entry(name, size, stamp, problem=f"cannot be read ({error.strerror})")
 
 
 def _video(medium: Medium) -> Found:
@@ -146,14 +133,3 @@ _READ: dict[Media, Callable[[Medium], Found]] = {
 
 def _reason(error: DecodeError, path: Path) -> str:
     return str(error).removeprefix(f"{path}: ")
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, or of its files' in their order."""
-    if not path.is_dir():
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    whole = hashlib.sha256()
-    for child in sorted(path.iterdir()):
-        whole.update(_digest(child).encode())
-    return whole.hexdigest()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sigma_bench.data.annotations import Annotation
 from sigma_bench.data.decoder import DecoderName
@@ -35,8 +35,23 @@ class Sample:
     mask_kind: Literal["ids", "binary"] = "ids"
     """``ids``: 0 background, 255 void, else the object; ``binary``: anything but 0 is the one object."""
     annotation: Annotation | None = None
+    content: str | None = None
+    """Digest of the file, or of the frames and masks; known once the sample is identified, None for a missing file."""
     decoder: DecoderName | None = None
-    """Of a verified video: who reads it exactly."""
+    """The decoder that reads a video exactly; known once the sample is identified."""
+
+
+class Medium(NamedTuple):
+    """What is read at once: a file, or a folder of frames with its masks; many samples may lie in one."""
+
+    path: Path
+    media: Media
+    mask_folder: Path | None
+
+
+def medium_of(sample: Sample) -> Medium:
+    """The medium that a sample lies in."""
+    return Medium(sample.path, sample.media, sample.mask_folder)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +61,8 @@ class Split:
     name: str
     samples: tuple[Sample, ...]
     expected: int
+    is_identified: bool = False
+    """Whether the samples hold the digests of their content, see ``data/identity.py``."""
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -67,8 +84,17 @@ class Split:
 
     @cached_property
     def sha256(self) -> str:
-        """Digest of ids, labels, groups and file sizes; where the files lie does not count."""
+        """Digest of ids, labels, groups, contents and decoders; where the files lie does not count."""
+        assert self.is_identified, f"the samples of split {self.name} have not been identified"
         return digest([self.name, [_row(sample) for sample in self.samples]])
+
+
+class LedgerPlace(NamedTuple):
+    """Where the ledger of a dataset is kept."""
+
+    file: Path
+    folder: Path
+    """The paths in the ledger are relative to this folder."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +105,8 @@ class Manifest:
     world: World
     classes: tuple[str, ...] | None
     splits: Mapping[SplitName, Split]
+    ledger: LedgerPlace | None = None
+    """None for a manifest that belongs to no folder; nothing is remembered of its files."""
 
 
 def make_split(name: str, samples: list[Sample], expected: int, where: Path) -> Split:
@@ -115,13 +143,5 @@ def expected_counts(folder: Path, card: DatasetCard) -> tuple[World, dict[SplitN
 
 def _row(sample: Sample) -> list[Any]:
     row: list[Any] = [sample.id, sample.label, sample.group, sample.position]
-    row += [_size(sample.path), _size(sample.mask_folder)]
+    row += [sample.media, sample.mask_kind, sample.content, sample.decoder]
     return [*row, asdict(sample.annotation)] if sample.annotation else row
-
-
-def _size(path: Path | None) -> int | None:
-    if path is None or not path.exists():
-        return None
-    if path.is_dir():
-        return sum(child.stat().st_size for child in path.iterdir())
-    return path.stat().st_size

@@ -26,6 +26,9 @@ from av.video.reformatter import VideoReformatter
 
 from sigma_bench.data.decoder import DecodeError, Decoder, DecoderName
 
+DECODER_RULE = 1
+"""Raised whenever the choice of decoders, or what one of them returns, changes: stored choices and features of the
+previous rule are not used any more."""
 DECORD_CODECS = ("h264", "vp8", "vp9", "mpeg4")
 SPARING_CODECS = ("h264", "hevc")
 """Their decoders leave out frames that no other refers to, when told so packet by packet."""

@@ -17,21 +17,19 @@ and ask ``sigma-bench check mine:build``.
 Shapes: B clips, C colours, T frames, H W pixels, N = T' x H' x W' tokens, D width.
 """
 
-import hashlib
 import importlib
 import importlib.util
-import io
 import sys
-import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from sigma_bench.models.code_digest import code_digest
 from sigma_bench.models.encoder import Encoder, Features
 from sigma_bench.models.frame_encoder import weights_sha256
 from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.strict import parse_spec
 
 
@@ -77,8 +75,8 @@ def own_encoder(
     """An encoder from a module that maps clips (B, C, T, H, W) to tokens (B, N, D) in order time, row, column.
 
     Args:
-        model: name of the row in tables, and part of the digest by which records and cached features are found: what
-            makes other tokens of the same weights, such as those of another layer, needs another name.
+        model: name of the row in tables.  Records and cached features are found by weights, code and configuration of
+            the module as well, so that a module that computes something else under the same name is evaluated anew.
         grid: time slots, rows and columns of the tokens of a clip of ``num_frames``.
         mean: of the colours, for values 0 to 1, as the weights were trained; ``std`` likewise.
         pretraining_data: shown in tables and nowhere else used, like epochs and seed.
@@ -98,31 +96,12 @@ def own_encoder(
         "num_parameters": sum(parameter.numel() for parameter in network.parameters()),
         "pretraining_data": pretraining_data,
         "pretraining_epochs": pretraining_epochs,
-        "checkpoint_sha256": _sha256(model, network.eval()),
+        "checkpoint_sha256": weights_sha256(network),
+        "code_sha256": code_digest(network.eval()),
         "pretraining_seed": pretraining_seed,
         "recipe_fingerprint": None,
     }
     return OwnEncoder(network, parse_spec(EncoderCard, fields, where=f"own_encoder '{model}'"), grid)
-
-
-def _sha256(model: str, network: nn.Module) -> str:
-    """Digest of name, weights, and constants of TorchScript, which is what freezing makes of weights."""
-    found = hashlib.sha256(f"{model} {weights_sha256(network)}".encode())
-    for script in _scripts(network):
-        content = io.BytesIO()
-        torch.jit.save(script, content)
-        with zipfile.ZipFile(content) as archive:  # code names its classes by how many this process has met
-            names = [name for name in sorted(archive.namelist()) if name.split("/")[1].startswith("constants")]
-            found.update(b"".join(archive.read(name) for name in names))
-    return found.hexdigest()
-
-
-def _scripts(module: nn.Module) -> Iterator[nn.Module]:
-    if isinstance(module, torch.jit.ScriptModule):
-        yield module
-        return
-    for child in module.children():
-        yield from _scripts(child)
 
 
 def is_importable(module: str) -> bool:
@@ -151,4 +130,17 @@ def imported_encoder(module: str, function: str) -> Encoder:
             f"{module}:{function} returns a {type(encoder).__name__}, which has no 'card' and 'encode'; make one with "
             "sigma_bench.models.own.own_encoder"
         )
+    return encoder if isinstance(encoder, OwnEncoder) else _with_code(encoder)
+
+
+def _with_code(encoder: Encoder) -> Encoder:
+    """An encoder with a card of the user's own making, to which the digest of the code is added."""
+    code_sha256 = digest([encoder.card.code_sha256, code_digest(encoder)])
+    try:
+        encoder.card = encoder.card.model_copy(update={"code_sha256": code_sha256})  # type: ignore[misc]
+    except AttributeError as error:
+        raise ValueError(
+            f"model '{encoder.card.model}': the attribute 'card' of {type(encoder).__name__} cannot be set, and a "
+            "digest of its code has to be added to the card; make it a plain attribute"
+        ) from error
     return encoder

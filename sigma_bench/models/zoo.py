@@ -68,7 +68,7 @@ def _published(rest: str) -> Encoder:
     if heads is not None:
         raise ValueError(f"timm:{rest}: timm knows how many heads its models have; leave '@{heads}heads' out")
     model, _, file = str(path).partition(":")
-    return timm_encoder(model, file=Path(file) if file else None, num_frames=frames or 16, image_size=size)
+    return timm_encoder(model, file=Path(file) if file else None, num_frames=frames, image_size=size)
 
 
 def split_name(name: str) -> tuple[Path, int | None, int | None, int | None]:

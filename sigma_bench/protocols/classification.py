@@ -4,7 +4,7 @@ Shapes: S samples, L classes, K best classes in order.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -182,7 +182,7 @@ def teaching_and_scored(manifest: Manifest, task: ResolvedTask) -> tuple[Split, 
 def few_of(split: Split, per_class: int) -> Split:
     """So many samples of every class, or all of a class that has fewer; another digest, so other cached features."""
     drawn = tuple(draw_subset(split.samples, per_class))
-    return Split(split.name, drawn, len(drawn))
+    return replace(split, samples=drawn, expected=len(drawn))
 
 
 def pieces(bank: Split, scored: Split) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -17,8 +17,7 @@ from sigma_bench.specs.task import ResolvedTask
 class Interval(Spec):
     """How sure a score is, and how that was computed."""
 
-    method: Literal["bootstrap", "centred_bootstrap", "percentile"]
-    """The first two are expanded for few units; ``percentile`` is not, as in records of schema version 1."""
+    method: Literal["bootstrap", "centred_bootstrap"]
     unit: Literal["sample", "group"]
     level: float
     replicates: int
@@ -47,6 +46,8 @@ class SplitIdentity(Spec):
     found: int
     scored: int
     failed_ids: tuple[str, ...]
+    decoders: dict[str, int]
+    """Number of videos that each decoder reads; empty where the split holds no videos."""
 
 
 class DataIdentity(Spec):
@@ -116,7 +117,7 @@ class PredictionsRef(Spec):
 class Record(Spec):
     """One evaluation, complete and self-contained."""
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     origin: Literal["measured"] = "measured"
     task: ResolvedTask
     fingerprint: str
@@ -136,11 +137,15 @@ class Record(Spec):
 
 
 def resume_key(model: EncoderCard, fingerprint: str, seed: int, data: DataIdentity) -> dict[str, Any]:
-    """The identity of an evaluation: weights, resolved task, seed and manifests."""
+    """The identity of an evaluation: encoder, resolved task, seed, and what the protocol reads of the manifest.
+
+    The name of the model is part of it because it is a row of a table; everything else can change a score.
+    """
     return {
         "model": model.model,
-        "checkpoint": model.checkpoint_sha256,
+        "encoder": model.identity,
         "fingerprint": fingerprint,
         "seed": seed,
+        "num_classes": data.num_classes,
         "manifests": {name: split.manifest_sha256 for name, split in data.splits.items()},
     }

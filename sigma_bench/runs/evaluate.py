@@ -1,6 +1,7 @@
 """One evaluation: encoder + resolved task + data -> record.  Nothing is written here but what can be resumed."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -69,6 +70,7 @@ def data_identity(
                 found=len(split.samples) - len(split.missing),
                 scored=scored if split.name == last else 0,
                 failed_ids=tuple(i for i in split.ids if i in (failures or {})),
+                decoders=dict(Counter(sample.decoder for sample in split.samples if sample.decoder)),
             )
             for split in splits
         },

@@ -1,7 +1,7 @@
 """Doing what is left to do: a finished evaluation is found by its key, never computed again; several are planned."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,10 +10,11 @@ from typing import Literal
 import torch
 
 from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.identity import identified
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.features import FeatureCache
-from sigma_bench.protocols.job import Job, Report
+from sigma_bench.protocols.job import Job, Report, runner
 from sigma_bench.protocols.sharing import by_main
 from sigma_bench.records.record import Record, resume_key
 from sigma_bench.records.store import Store
@@ -64,17 +65,16 @@ def plan_tasks(
     *,
     seed: int,
 ) -> list[Planned]:
-    """What is recorded, cached and to do, dataset by dataset; nothing is computed."""
+    """What is recorded, cached and to do, dataset by dataset; nothing is computed but the identity of the data."""
     order = list(dict.fromkeys(task.dataset.dataset for task, _ in jobs))
-    opened: dict[tuple[str, Path], Manifest | Path] = {}
+    opened: dict[tuple[str, Path | int], Manifest | Path] = {}
     plan: list[Planned] = []
     seen: set[str] = set()
     for task, source in sorted(jobs, key=lambda job: order.index(job[0].dataset.dataset)):
-        if isinstance(source, Path):
-            place = (task.dataset.dataset, source)
-            if place not in opened:
-                opened[place] = _opened(task, source)
-            source = opened[place]
+        place = (task.dataset.dataset, source if isinstance(source, Path) else id(source))
+        if place not in opened:
+            opened[place] = _opened(task, source) if isinstance(source, Path) else source
+        source = opened[place] = _identified(task, opened[place])
         state, passes = _state(encoder, task, source, output, cache, seed=seed)
         clips = sum(count for name, count in passes.items() if name not in seen)
         seen |= passes.keys()
@@ -93,6 +93,25 @@ def _opened(task: ResolvedTask, root: Path) -> Manifest | Path:
         return open_dataset(task.dataset, root)
     except ValueError:
         return root
+
+
+def _identified(task: ResolvedTask, source: Manifest | Path) -> Manifest | Path:
+    """The manifest with the identity of the samples that a task uses, where there is one and it has them."""
+    try:
+        return source if isinstance(source, Path) else identified_for(task, source)
+    except ValueError:  # such as a split that is not there; the run says it better
+        return source
+
+
+def identified_for(
+    task: ResolvedTask, manifest: Manifest, report: Callable[[int, int], None] = lambda done, total: None
+) -> Manifest:
+    """The manifest with the identity of the samples that a task uses.
+
+    Raises:
+        ValueError: the manifest does not have the splits of the task, or as ``identified``.
+    """
+    return identified(manifest, runner(task).splits(manifest, task), report)
 
 
 def _state(
@@ -142,6 +161,10 @@ def find_or_evaluate(
             cannot be written or another process is doing this very evaluation.
     """
     manifest = source if isinstance(source, Manifest) else open_dataset(task.dataset, source)
+    if not all(split.is_identified for split in runner(task).splits(manifest, task)):
+        manifest = by_main(
+            world, lambda: identified_for(task, manifest, lambda done, total: report("identity of data", done, total))
+        )
     store = Store(output)
     key = resume_key(encoder.card, task_fingerprint(task), seed, data_identity(manifest, task))
     found = by_main(world, lambda: store.find(key))

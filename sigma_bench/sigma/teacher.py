@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sigma_bench.models.frame_encoder import FrameEncoder
+from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, EncoderSpec, TeacherSpec
 
 STANDARD_EPS = 1e-6
@@ -35,7 +36,7 @@ class Teacher:
                 f"it ImageNet's, {IMAGENET_MEAN} and {IMAGENET_STD}; choose another teacher"
             )
         self._frames, self._spec, self._encoder = frames, spec, encoder
-        self.sha256 = frames.card.checkpoint_sha256
+        self.sha256 = digest(frames.card.identity)
 
     def to(self, device: torch.device | str) -> "Teacher":
         """The same teacher, its weights on ``device``."""

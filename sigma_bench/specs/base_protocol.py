@@ -1,6 +1,6 @@
 """What every protocol states: its name and version, how failures count, its metrics, its intervals."""
 
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 from sigma_bench.specs.recipe import Count, Fraction
 from sigma_bench.specs.strict import LeanSpec, Spec
@@ -24,6 +24,9 @@ class Uncertainty(Spec):
 class BaseProtocol(LeanSpec):
     """How a representation is judged; one file in ``tasks/protocols/`` is one version of a protocol."""
 
+    run_options: ClassVar[frozenset[str]] = frozenset()
+    """Keys that say how the work is done and change no score; fingerprints leave them out."""
+
     protocol: str
     """Name and version, ``knn@1``; the name of its file."""
     kind: str
@@ -31,11 +34,3 @@ class BaseProtocol(LeanSpec):
     on_decode_failure: Failure
     metrics: tuple[str, ...]
     uncertainty: Uncertainty
-
-
-class RetiredProtocol(BaseProtocol):
-    """A protocol in a form that is no longer run: what the upgrade of an older record makes of it, nothing left out."""
-
-    kind: Literal["retired"]
-    as_written: dict[str, Any]
-    """All keys of the protocol in the record."""

@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sigma_bench.specs.base_protocol import RetiredProtocol
 from sigma_bench.specs.dataset import DatasetCard
 from sigma_bench.specs.protocol import Protocol
 from sigma_bench.specs.strict import Spec
@@ -29,8 +28,7 @@ class ResolvedTask(Spec):
 
     task: str
     dataset: DatasetCard
-    protocol: Annotated[Protocol | RetiredProtocol, Field(discriminator="kind")]
-    """Retired only in records of an older schema; the catalogue holds none."""
+    protocol: Annotated[Protocol, Field(discriminator="kind")]
     asks: Asks
     folds: Literal["official", "leave_one_group_out"]
 

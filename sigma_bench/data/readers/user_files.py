@@ -8,7 +8,8 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from sigma_bench.data.manifest import Manifest, Media, Sample, Split, make_split
+from sigma_bench.data.ledger import ledger_path
+from sigma_bench.data.manifest import LedgerPlace, Manifest, Media, Sample, Split, make_split
 from sigma_bench.specs.dataset import SplitName
 from sigma_bench.specs.strict import nearest
 
@@ -41,7 +42,7 @@ def read_csv(path: Path) -> Manifest:
             rows = [_checked(path, reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: not a CSV text file ({error})") from error
-    return _manifest(path.stem, path.parent, rows, path)
+    return _manifest(path.stem, path.parent, rows, path, path.with_name(f"{path.name}.ledger.jsonl"))
 
 
 def read_class_folders(root: Path) -> Manifest:
@@ -60,7 +61,7 @@ def read_class_folders(root: Path) -> Manifest:
         rows.append(("/".join(parts), parts[-2], parts[0] if has_splits else "all", ""))
     if not rows:
         raise ValueError(f"{root}: no videos or images in class folders here")
-    return _manifest(root.name, root, rows, root)
+    return _manifest(root.name, root, rows, root, ledger_path(root.resolve().parent, root.resolve().name))
 
 
 def _checked(path: Path, number: int, row: dict[str, str | None]) -> _Row:
@@ -77,7 +78,7 @@ def _checked(path: Path, number: int, row: dict[str, str | None]) -> _Row:
     return values["path"], values["label"], values["split"], values["group"]
 
 
-def _manifest(name: str, base: Path, rows: Iterable[_Row], where: Path) -> Manifest:
+def _manifest(name: str, base: Path, rows: Iterable[_Row], where: Path, ledger: Path) -> Manifest:
     rows = list(rows)
     classes = tuple(sorted({label for _, label, _, _ in rows}))
     index = {label: position for position, label in enumerate(classes)}
@@ -94,7 +95,7 @@ def _manifest(name: str, base: Path, rows: Iterable[_Row], where: Path) -> Manif
         raise ValueError(f"{where}: needs both a train and a test split, or the one split 'all' to cut into folds")
     _require_taught(rows, where)
     _require_one_name(rows, base, where)
-    return Manifest(name, "user", classes, splits)
+    return Manifest(name, "user", classes, splits, LedgerPlace(ledger, base))
 
 
 def _require_taught(rows: list[_Row], where: Path) -> None:

@@ -44,7 +44,7 @@ def training_indices(
     if video_frames > num_frames * sampling.stride_frames:
         return random_window_indices(video_frames, num_frames, sampling.stride_frames, rng)
     if sampling.short_video == "shrink_stride":
-        return random_start_indices(video_frames, num_frames, max(1, video_frames // num_frames), rng)
+        return shrunk_window_indices(video_frames, num_frames, rng)
     return short_video_indices(video_frames, num_frames, sampling.stride_frames, sampling.short_video)
 
 
@@ -65,9 +65,15 @@ def dense_indices(video_frames: int, num_frames: int, stride_frames: int, num_cl
 def random_start_indices(
     video_frames: int, num_frames: int, stride_frames: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Pretraining clip, (T,): start uniform over 0..n - T * stride; past the end the last index repeats."""
-    start = int(rng.integers(0, max(0, video_frames - num_frames * stride_frames) + 1))
-    return np.minimum(start + stride_frames * np.arange(num_frames), video_frames - 1)
+    """Frames of a pretraining clip, (T,), as in VideoMAE and SIGMA: the start is uniform over 0..n - T * stride.
+
+    A video shorter than T x stride starts at frame 0 and walks on by the stride as long as it stays before the last
+    frame; the frame it reached then repeats.  With stride 4, 17 frames give 0, 4, 8, 12, 12, ...
+    """
+    room = video_frames - num_frames * stride_frames
+    start = int(rng.integers(0, max(0, room) + 1))
+    last_step = num_frames - 1 if room >= 0 else max(0, video_frames - 2) // stride_frames
+    return start + stride_frames * np.minimum(np.arange(num_frames), last_step)
 
 
 def random_sorted_indices(video_frames: int, num_frames: int, rng: np.random.Generator) -> np.ndarray:
@@ -91,6 +97,13 @@ def random_window_indices(
     span = num_frames * stride_frames
     end = int(rng.integers(span, video_frames))
     return np.clip(np.linspace(end - span, end, num_frames), end - span, end - 1).astype(np.int64)
+
+
+def shrunk_window_indices(video_frames: int, num_frames: int, rng: np.random.Generator) -> np.ndarray:
+    """A random window whose stride is the largest that fits, at least 1, (T,); past the end the last frame repeats."""
+    stride = max(1, video_frames // num_frames)
+    start = int(rng.integers(0, max(0, video_frames - num_frames * stride) + 1))
+    return np.minimum(start + stride * np.arange(num_frames), video_frames - 1)
 
 
 def short_video_indices(video_frames: int, num_frames: int, stride_frames: int, rule: ShortVideo) -> np.ndarray:

@@ -8,6 +8,7 @@ from sigma_bench.specs.clip import (
     ClipSpec,
     DenseSampling,
     RandomSegments,
+    ReleasedSegments,
     SegmentViews,
     ShortVideo,
     StridedViews,
@@ -39,6 +40,8 @@ def training_indices(
     match sampling:
         case RandomSegments():
             return random_segment_indices(video_frames, num_frames, rng)
+        case ReleasedSegments():
+            return released_segment_indices(video_frames, num_frames, rng)
         case ClampedWindow():
             return clamped_window_indices(video_frames, num_frames, sampling.stride_frames, rng)
     if video_frames > num_frames * sampling.stride_frames:
@@ -82,12 +85,23 @@ def random_sorted_indices(video_frames: int, num_frames: int, rng: np.random.Gen
 
 
 def random_segment_indices(video_frames: int, num_frames: int, rng: np.random.Generator) -> np.ndarray:
-    """A random frame of each of ``num_frames`` equal segments, (T,); a shorter video repeats frames in order.
+    """A random frame of each of ``num_frames`` equal segments of the whole video, (T,).
 
-    The release rounds the segments' length down, so that the video's end is never seen.
+    A video shorter than that repeats frames in order.
     """
     place = (np.arange(num_frames) + rng.random(num_frames)) * video_frames / num_frames
     return np.minimum(place.astype(np.int64), video_frames - 1)
+
+
+def released_segment_indices(video_frames: int, num_frames: int, rng: np.random.Generator) -> np.ndarray:
+    """A random frame of each of ``num_frames`` segments of n // T frames from frame 0 on, (T,), as released for SSv2.
+
+    The last n % T frames are never drawn.  A video of fewer than T frames gives frame 0 in all T places.
+    """
+    length = video_frames // num_frames
+    if length == 0:
+        return np.zeros(num_frames, dtype=np.int64)
+    return length * np.arange(num_frames) + rng.integers(length, size=num_frames)
 
 
 def random_window_indices(

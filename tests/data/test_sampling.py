@@ -11,12 +11,13 @@ from sigma_bench.data.sampling import (
     random_sorted_indices,
     random_start_indices,
     random_window_indices,
+    released_segment_indices,
     segment_views,
     strided_views,
     training_indices,
     uniform_indices,
 )
-from sigma_bench.specs.clip import RandomWindow, StridedViews
+from sigma_bench.specs.clip import RandomWindow, ReleasedSegments, StridedViews
 
 
 def test_uniform_takes_segment_midpoints() -> None:
@@ -77,6 +78,26 @@ def test_random_segments_take_one_frame_of_each() -> None:
     # segments 0-2.5, 2.5-5, 5-7.5, 7.5-10
     assert [sorted(set(column)) for column in drawn.T.tolist()] == [[0, 1, 2], [2, 3, 4], [5, 6, 7], [7, 8, 9]]
     assert random_segment_indices(1, 4, rng).tolist() == [0, 0, 0, 0]
+
+
+def test_released_segments_are_rounded_down_and_leave_out_the_end() -> None:
+    rng = np.random.default_rng(0)
+    sampling = ReleasedSegments(sampler="released_segments")
+    drawn = np.stack([training_indices(sampling, 11, 4, rng) for _ in range(500)])
+    # 11 // 4 = 2: segments 0-1, 2-3, 4-5, 6-7; frames 8, 9 and 10 are never drawn
+    assert [sorted(set(column)) for column in drawn.T.tolist()] == [[0, 1], [2, 3], [4, 5], [6, 7]]
+
+
+@pytest.mark.parametrize(
+    ("video_frames", "seen"),
+    [(47, 32), (31, 16), (48, 48), (16, 16), (15, 1), (1, 1)],  # 32 of 47 frames are 68 %, 16 of 31 are 52 %
+)
+def test_share_of_a_video_that_released_segments_see(video_frames: int, seen: int) -> None:
+    rng = np.random.default_rng(0)
+    drawn = np.stack([released_segment_indices(video_frames, 16, rng) for _ in range(300)])
+    assert set(drawn.ravel().tolist()) == set(range(seen))
+    whole = np.stack([random_segment_indices(video_frames, 16, rng) for _ in range(300)])
+    assert set(whole.ravel().tolist()) == set(range(video_frames))  # ours see the whole video
 
 
 def test_random_window_is_spread_with_both_ends() -> None:

@@ -97,7 +97,7 @@ def test_share_of_a_video_that_released_segments_see(video_frames: int, seen: in
     drawn = np.stack([released_segment_indices(video_frames, 16, rng) for _ in range(300)])
     assert set(drawn.ravel().tolist()) == set(range(seen))
     whole = np.stack([random_segment_indices(video_frames, 16, rng) for _ in range(300)])
-    assert set(whole.ravel().tolist()) == set(range(video_frames))  # ours see the whole video
+    assert set(whole.ravel().tolist()) == set(range(video_frames))  # the whole video
 
 
 def test_random_window_is_spread_with_both_ends() -> None:

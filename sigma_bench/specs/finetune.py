@@ -23,7 +23,7 @@ class SelectOnTest(Spec):
 
 
 class FinetuneProtocol(SupervisedProtocol):
-    """``finetune``: everything is trained; ``linear_online``: only the new norm and head, the rest is as released."""
+    """``finetune``: everything is trained; ``linear_online``: only the new norm and head."""
 
     kind: Literal["finetune", "linear_online"]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]

@@ -62,6 +62,19 @@ def test_what_is_selected_on_test_differs_from_the_clean_task_in_nothing_else(na
     assert selected["select_on_test"] == {"every_epochs": 1, "best": "top1"}
 
 
+@pytest.mark.parametrize("name", ["ssv2/finetune", "ssv2/linear_online"])
+def test_released_sampling_differs_from_ours_in_the_training_frames_alone(name: str) -> None:
+    ours, released = (
+        catalogue.resolve(catalogue.load_task(name + end)).protocol.model_dump() for end in ("", "_released_sampling")
+    )
+    assert ours.keys() == released.keys()
+    assert {key for key in ours if ours[key] != released[key]} == {"protocol", "summary", "sampling"}
+    assert (ours["sampling"], released["sampling"]) == (
+        {"sampler": "random_segments"},
+        {"sampler": "released_segments"},
+    )
+
+
 def test_a_variant_is_the_task_with_its_overrides() -> None:
     plain = catalogue.resolve(catalogue.load_task("ssv2/knn"))
     blurred = catalogue.resolve(catalogue.load_task("ssv2/knn+blur-3"))

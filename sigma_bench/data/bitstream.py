@@ -1,11 +1,11 @@
-"""What one packet of a compressed video holds, read from its first bytes without decoding it.
+"""What one packet of a compressed video holds, read from its headers without decoding it.
 
-Two questions are answered: how many pictures the packet shows, and whether decoding may start at it.  Decoding may start
-at a picture that resets the decoder: IDR in H.264 (ITU-T H.264, table 7-1) and HEVC (ITU-T H.265, table 7-1), a key frame
-in VP8 (RFC 6386, section 9.1), VP9 (bitstream specification, section 6.2) and AV1 (bitstream specification, section 5.9.2),
-an intra VOP of an MPEG-4 stream without B-VOPs (ISO/IEC 14496-2, section 6.2.5).  A recovery point, which containers flag as
-a key frame too, is no such picture: with an open GOP the pictures shown before it, with intra refresh those after it,
-need earlier ones.
+Two questions are answered: how many pictures the packet shows, and whether decoding may start at it.  Decoding may
+start at a picture that resets the decoder: an IDR picture in H.264 (ITU-T H.264, table 7-1) and HEVC (ITU-T H.265,
+table 7-1), a key frame in VP8 (RFC 6386, section 9.1), VP9 (bitstream specification, section 6.2) and AV1 (bitstream
+specification, section 5.9.2), an intra VOP of an MPEG-4 stream without B-VOPs (ISO/IEC 14496-2, section 6.2.5).  A
+recovery point, which containers flag as a key frame too, is no such picture: with an open GOP the pictures shown before
+it need earlier ones, with intra refresh those after it.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 PICTURE_PARAMETERS = {"h264": (7, 8), "hevc": (32, 33, 34)}
 """NAL unit types of parameter sets, by codec."""
-CHROMA_PROFILES = (44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244)
-"""Values of ``profile_idc`` whose sequence parameter sets describe the chroma format."""
 VOP, VOL = b"\x00\x00\x01\xb6", range(0x20, 0x30)
 """MPEG-4: the start code of a picture, and the last byte of the start codes of a layer's header."""
 MIN_VOP_BYTES = 12
@@ -55,22 +53,6 @@ def scanner(codec: str, extradata: bytes, *, is_intra_only: bool) -> Scan:
     return simple.get(codec, _intra if is_intra_only else _unknown)
 
 
-def may_be_interlaced(codec: str, extradata: bytes) -> bool:
-    """Whether an H.264 stream may hold fields; True where its parameters cannot be read, False for other codecs."""
-    if codec != "h264":
-        return False
-    offset = 5 if extradata[:1] == b"\x01" else 0  # the sets of an avcC box have lengths of two bytes
-    if offset:
-        units = list(_units(extradata[6:], 2))[: extradata[5] & 31 if len(extradata) > 5 else 0]
-        sets = [extradata[6 + start : 6 + end] for start, end in units]
-    else:
-        sets = [extradata[start:end] for start, end in _units(extradata, 0) if extradata[start] & 31 == 7]
-    try:
-        return not sets or not all(_has_frames_only(parameters) for parameters in sets)
-    except ValueError:
-        return True
-
-
 def _intra(packet: bytes) -> Content:
     return Content(1, is_start=True)
 
@@ -86,8 +68,12 @@ def _length_bytes(codec: str, extradata: bytes) -> int:
     return 0 if is_annex_b else (extradata[place] & 3) + 1
 
 
-def _units(packet: bytes, length_bytes: int) -> Iterator[tuple[int, int]]:
-    """Start and end of the NAL units of a packet that have a header and a first byte."""
+def nal_units(packet: bytes, length_bytes: int) -> Iterator[tuple[int, int]]:
+    """Start and end of the NAL units of a packet, those under three bytes left out.
+
+    Args:
+        length_bytes: bytes of the length before each unit; 0 where start codes separate them (Annex B).
+    """
     place = 0 if length_bytes else packet.find(b"\x00\x00\x01") + 3
     while length_bytes or place > 2:
         if length_bytes:
@@ -108,7 +94,7 @@ def _is_known(unit: bytes, extradata: bytes) -> bool:
 
 def _h264(packet: bytes, length_bytes: int, extradata: bytes) -> Content:
     num_pictures, slices, is_new = 0, set(), False
-    for start, end in _units(packet, length_bytes):
+    for start, end in nal_units(packet, length_bytes):
         kind = packet[start] & 31
         if kind in (1, 2, 5):
             slices.add(kind)
@@ -120,7 +106,7 @@ def _h264(packet: bytes, length_bytes: int, extradata: bytes) -> Content:
 
 def _hevc(packet: bytes, length_bytes: int, extradata: bytes) -> Content:
     num_pictures, slices, is_new, is_odd, has_layers = 0, set(), False, False, False
-    for start, end in _units(packet, length_bytes):
+    for start, end in nal_units(packet, length_bytes):
         kind = packet[start] >> 1 & 63
         if kind < 32:
             slices.add(kind)
@@ -204,70 +190,6 @@ def _mpeg4(packet: bytes, extradata: bytes) -> Content:
     kind = packet[vop + 4] >> 6 if 0 <= vop < len(packet) - 4 else None
     if kind in (None, 2) or len(packet) < MIN_VOP_BYTES or packet.find(VOP, vop + 4) >= 0:
         return Content(None)
-    is_new = any(
-        packet[start] in VOL and not _is_known(packet[start:end], extradata) for start, end in _units(packet[:vop], 0)
-    )
+    headers = [packet[start:end] for start, end in nal_units(packet[:vop], 0)]
+    is_new = any(header[0] in VOL and not _is_known(header, extradata) for header in headers)
     return Content(1, kind == 0, is_new)
-
-
-class _Bits:
-    """Bits of a NAL unit, most significant first; ValueError past its end."""
-
-    def __init__(self, unit: bytes) -> None:
-        payload = unit.replace(b"\x00\x00\x03", b"\x00\x00")
-        self._value, self._left = int.from_bytes(payload, "big"), 8 * len(payload)
-
-    def take(self, number: int) -> int:
-        self._left -= number
-        if self._left < 0:
-            raise ValueError("the unit ends early")
-        return self._value >> self._left & (1 << number) - 1
-
-    def exp_golomb(self) -> int:
-        num_zeros = 0
-        while not self.take(1):
-            num_zeros += 1
-        return (1 << num_zeros) - 1 + self.take(num_zeros)
-
-    def signed(self) -> int:
-        code = self.exp_golomb()
-        return (code + 1) // 2 if code % 2 else -(code // 2)
-
-
-def _has_frames_only(unit: bytes) -> bool:
-    """``frame_mbs_only_flag`` of a sequence parameter set (ITU-T H.264, section 7.3.2.1.1)."""
-    bits = _Bits(unit[:256])
-    bits.take(8)
-    profile = bits.take(8)
-    bits.take(16)
-    bits.exp_golomb()
-    if profile in CHROMA_PROFILES:
-        _skip_chroma(bits)
-    bits.exp_golomb()  # log2_max_frame_num_minus4
-    order = bits.exp_golomb()
-    if order == 0:
-        bits.exp_golomb()
-    elif order == 1:
-        bits.take(1)
-        bits.exp_golomb(), bits.exp_golomb()
-        for _ in range(bits.exp_golomb()):
-            bits.exp_golomb()
-    bits.exp_golomb()  # max_num_ref_frames
-    bits.take(1)
-    bits.exp_golomb(), bits.exp_golomb()  # width, height
-    return bits.take(1) == 1
-
-
-def _skip_chroma(bits: _Bits) -> None:
-    is_444 = bits.exp_golomb() == 3
-    bits.take(1 if is_444 else 0)
-    bits.exp_golomb(), bits.exp_golomb()  # bit depths
-    bits.take(1)
-    if not bits.take(1):
-        return
-    for number in range(12 if is_444 else 8):
-        scale, following = 8, 8
-        for _ in range((16 if number < 6 else 64) if bits.take(1) else 0):
-            if following:
-                following = (scale + bits.signed()) % 256
-            scale = following or scale

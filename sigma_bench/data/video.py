@@ -7,8 +7,8 @@ Three ways of reading are exact, each for fewer files than the next; ``VideoFact
 - PyAV, from the nearest packet that decoding may start at, by timestamps.
 - PyAV from the start of the file, by counting, where packets do not tell which frame is which.
 
-All give the same pixels.  Where few frames some apart are wanted, as in pretraining, PyAV takes the place of decord: it is
-faster, most of all on codecs with pictures that no other refers to, since those that are not wanted are not decoded.
+All give the same pixels.  Where few frames some apart are wanted, as in pretraining, PyAV takes the place of decord: it
+is faster, most of all on codecs with pictures that no other refers to: those are decoded only if they are wanted.
 
 Shapes: T frames, H W pixels, C colours; uint8 RGB.
 """
@@ -135,8 +135,8 @@ class PyAvDecoder:
         starts = self._facts.starts
         runs: list[tuple[Start, list[int]]] = []
         for index in wanted:
-            start = starts[bisect_right(starts, index, key=lambda start: start.index) - 1]
-            if not runs or start.index > runs[-1][1][-1]:
+            start = starts[bisect_right(starts, index, key=lambda start: start.frame) - 1]
+            if not runs or start.frame > runs[-1][1][-1]:
                 runs.append((start, []))
             runs[-1][1].append(index)
         return runs
@@ -216,7 +216,7 @@ def _counted(path: Path, size: int, mtime_ns: int) -> int:
         for _ in every_frame(path):
             number += 1
     except DecodeError as error:
-        raise error if number == 0 else DecodeError(
-            f"{path}: decoding stops after {number} frames; the file is broken"
+        raise (
+            error if number == 0 else DecodeError(f"{path}: decoding stops after {number} frames; the file is broken")
         ) from error
     return number

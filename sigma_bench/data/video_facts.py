@@ -1,7 +1,7 @@
 """What a video file is, read from its header and its packets without decoding, and who reads it exactly.
 
-A packet table is kept only where every packet is known to show one picture at a known time, or none; then frame i is the
-picture with the i-th time.  Every other file is read by counting the frames that decoding from the start yields.
+The times of frames are kept only where every packet is known to show one picture at a known time, or none; then frame i
+is the picture with the i-th time.  Other files are read by counting the frames that decoding from the start yields.
 """
 
 from array import array
@@ -9,25 +9,30 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
 import av
 
-from sigma_bench.data.bitstream import Content, may_be_interlaced, scanner
+from sigma_bench.data.bitstream import Content, scanner
 from sigma_bench.data.decoder import DecodeError, DecoderName
+from sigma_bench.data.h264_parameters import may_be_interlaced
 
 DECODER_RULE = 1
-"""Number of the rule by which a file's decoder is chosen and read.  It is raised whenever that choice, or any pixel that
-a decoder returns, changes."""
+"""Number of the rule by which a file's decoder is chosen.  It is raised whenever that choice, or any pixel that a
+decoder returns, changes."""
 DECORD_CODECS = ("h264", "vp8", "vp9", "mpeg4")
 DECORD_PIXELS = ("yuv420p", "yuvj420p")
 DECORD_MIN_WIDTH = 80
 """Pixels; decord fails on some narrower pictures, whose lines it pads."""
 SPARING_CODECS = ("h264", "hevc")
 """Codecs whose decoders leave out a picture that no other refers to, when told so packet by packet."""
+REORDERING_CODECS = ("h264", "hevc")
+"""Codecs, among those whose packets are understood, whose pictures may be shown in another order than they are coded."""
+TIMED_CONTAINERS = ("mov", "matroska")
+"""Containers that store the presentation time of each packet; FFmpeg makes some up for others, such as AVI."""
 CODEC_NAMES = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9"}
 """FFmpeg's names of codecs by names of its decoders, where these differ."""
 
@@ -35,8 +40,8 @@ CODEC_NAMES = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx": "vp8", "libvpx-
 class Start(NamedTuple):
     """A packet that decoding may start at: it and all later packets need no earlier one."""
 
-    index: int
-    """Index of its frame; earlier frames are all in earlier packets."""
+    frame: int
+    """Index of its frame; frames before it are all in packets before it."""
     pts: int
     dts: int | None
 
@@ -146,8 +151,11 @@ def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
     with opened(path) as container:
         stream = container.streams.video[0]
         context, start = stream.codec_context, stream.start_time or 0
+        is_mov = container.format.name.startswith("mov")
         codec, extradata = CODEC_NAMES.get(context.name, context.name), bytes(context.extradata or b"")
-        needs_picture = container.format.name.startswith("mov") or codec == "mpeg4"
+        # An edit list may leave out frames that the header counts, but not the index made from it.
+        num_promised = min(stream.frames, len(stream.index_entries)) if is_mov else stream.frames
+        needs_picture = is_mov or codec == "mpeg4"
         scan = scanner(codec, extradata, is_intra_only=context.codec.intra_only)
         packets: list[_Packet] = []
         first = None
@@ -159,8 +167,11 @@ def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
                 is_doubtful = packet.is_discard or packet.is_corrupt or packet.has_sidedata("new_extradata")
                 content = scan(bytes(packet))
                 packets.append(_Packet(packet.pts, packet.dts, end, packet.is_keyframe, is_doubtful, content))
-        is_interlaced = may_be_interlaced(codec, extradata) or (first is not None and first.interlaced_frame)
-        is_countable = not (codec == "h264" and is_interlaced)  # a packet may be one field of two
+        has_fields = codec == "h264" and may_be_interlaced(extradata)
+        is_reordered = any(one >= other for one, other in pairwise(packet.pts or 0 for packet in packets))
+        has_times = is_reordered == (codec in REORDERING_CODECS and bool(context.has_b_frames))
+        has_times &= codec not in REORDERING_CODECS or container.format.name.startswith(TIMED_CONTAINERS)
+        is_countable = has_times and not has_fields  # with fields, a packet may be one of two
         pts, starts = _presentation(packets) if is_countable else (None, ())
         unit = stream.time_base or 0
         return VideoFacts(
@@ -169,10 +180,10 @@ def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
             height=context.height,
             width=context.width,
             rotation=first.rotation % 360 if first is not None else 0,
-            is_interlaced=is_interlaced,
+            is_interlaced=has_fields or (first is not None and first.interlaced_frame),
             num_streams=len(container.streams.video),
             num_packets=len(packets),
-            num_promised=stream.frames,
+            num_promised=num_promised,
             start_seconds=float(start * unit),
             end_seconds=float(max((packet.end for packet in packets if packet.pts is not None), default=0) * unit),
             seconds_promised=container.duration / av.time_base if container.duration is not None else None,
@@ -193,7 +204,7 @@ def _presentation(packets: list[_Packet]) -> tuple[Sequence[int] | None, tuple[S
     if not starts or starts[0].pts != packets[0].pts:
         return None, ()
     index_of = {pts: index for index, pts in enumerate(times)}
-    return array("q", times), tuple(start._replace(index=index_of[start.pts]) for start in starts)
+    return array("q", times), tuple(start._replace(frame=index_of[start.pts]) for start in starts)
 
 
 def _starts(packets: list[_Packet]) -> tuple[Start, ...]:

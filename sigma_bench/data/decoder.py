@@ -8,8 +8,8 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-DecoderName = Literal["decord", "pyav"]
-"""Who reads a video."""
+DecoderName = Literal["decord", "pyav", "pyav_sequential"]
+"""Who reads a video: decord, PyAV from the nearest safe packet, or PyAV from the start of the file by counting."""
 
 
 class DecodeError(ValueError):

@@ -3,15 +3,16 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from sigma_bench.data.decoder import DecodeError, DecoderName
-from sigma_bench.data.images import FrameFolderDecoder, numbered_files, read_cifar, read_image, read_palette_mask
+from sigma_bench.data.images import FrameFolderDecoder, read_cifar, read_image
 from sigma_bench.data.ledger import Entry, name_of, state_of
 from sigma_bench.data.manifest import Media, Sample
+from sigma_bench.data.masks import MaskFolder
 from sigma_bench.data.video import VideoFacts, every_frame, open_video, upright, video_facts
 
 NUM_COMPARED = 8
@@ -28,6 +29,7 @@ class Medium(NamedTuple):
     path: Path
     media: Media
     mask_folder: Path | None
+    mask_kind: Literal["ids", "binary"] = "ids"
 
 
 class Found(NamedTuple):
@@ -41,7 +43,7 @@ class Found(NamedTuple):
 
 def medium_of(sample: Sample) -> Medium:
     """The medium that a sample lies in."""
-    return Medium(sample.path, sample.media, sample.mask_folder)
+    return Medium(sample.path, sample.media, sample.mask_folder, sample.mask_kind)
 
 
 def inspect(medium: Medium, folder: Path) -> Entry:
@@ -128,8 +130,9 @@ def _frame_folder(medium: Medium) -> Found:
     if len(set(sizes.values())) > 1:
         raise DecodeError("its frames have different sizes")
     if medium.mask_folder is not None:
-        for path in numbered_files(medium.mask_folder, (".png",)):
-            size = read_palette_mask(path).shape
+        masks = MaskFolder(medium.mask_folder, medium.mask_kind)
+        for path in masks.paths.values():
+            size = masks.read(path).shape
             if sizes.get(path.stem) != size:
                 has = f"its frame {sizes[path.stem]}" if path.stem in sizes else "there is no such frame"
                 raise DecodeError(f"the mask {path.name} has size {size}, {has}")

@@ -92,10 +92,14 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     """ValueError for a link that leads nowhere, unless its name says that it is a video or an image."""
-    is_lost = entry.is_symlink() and not os.path.exists(entry.path)
-    if is_lost and not (is_video(entry.name) or is_image(entry.name)):
-        raise ValueError(f"{entry.path}: this link leads to {os.readlink(entry.path)}, which is not there; remove it")
-    return not is_lost and entry.is_dir()
+    if not entry.is_symlink():
+        return entry.is_dir()
+    path = Path(entry.path)
+    if path.exists():
+        return path.is_dir()
+    if not (is_video(path) or is_image(path)):
+        raise ValueError(f"{path}: this link leads to {path.readlink()}, which is not there; remove it")
+    return False
 
 
 def contents(folder: Path) -> str:

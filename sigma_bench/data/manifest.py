@@ -71,7 +71,11 @@ class Split:
             ways_out: what can be done besides fetching the files or shortening the list.
         """
         if self.missing:
-            ways = ("fetch them", *ways_out, f"take them out of the list (and of an official one say so in {DECLARATION})")
+            ways = (
+                "fetch them",
+                *ways_out,
+                f"take them out of the list (and of an official one say so in {DECLARATION})",
+            )
             raise ValueError(
                 f"{self.missing[0].path}: not found; {len(self.missing)} of the {len(self.samples)} files that the "
                 f"{self.name} list names are missing: {', or '.join(ways)}"
@@ -91,6 +95,11 @@ class Manifest:
     world: World
     classes: tuple[str, ...] | None
     splits: Mapping[SplitName, Split]
+
+
+def shared_groups(one: Split, other: Split) -> set[str]:
+    """Groups that have samples in both splits."""
+    return {sample.group for sample in one.samples} & {sample.group for sample in other.samples}
 
 
 class Expected(NamedTuple):

@@ -70,7 +70,9 @@ class MaskFolder:
         if id_HW.max() > VOID:
             raise DecodeError(f"{path}: a mask in mode {mode} holds {id_HW.max()}; ids are 0 to {VOID}")
         if mode not in ("P", "L") and set(np.unique(id_HW).tolist()) == {0, VOID}:
-            raise DecodeError(f"{path}: a black and white mask in mode {mode}: white may be an object or void; store ids")
+            raise DecodeError(
+                f"{path}: a black and white mask in mode {mode}: white may be an object or void; store ids"
+            )
         return id_HW.astype(np.uint8)
 
     @cached_property
@@ -89,7 +91,9 @@ class MaskFolder:
         """Ids of all colours of the sequence, which must have one meaning in all its files."""
         codes = sorted({code for found in self._in_colour.values() for code in found.tolist()})
         if len(codes) > MAX_COLOURS:
-            raise DecodeError(f"{self._folder}: its masks have {len(codes)} colours; store object ids, or one colour each")
+            raise DecodeError(
+                f"{self._folder}: its masks have {len(codes)} colours; store object ids, or one colour each"
+            )
         colours = [(code >> 16, code >> 8 & 255, code & 255) for code in codes]
         with_palette = next((path for path in self.paths.values() if _mode(path) == "P"), None)
         palettes = [_VOC, _YOUTUBE_VOS] if with_palette is None else [_palette_of(with_palette)]

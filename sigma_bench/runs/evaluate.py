@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from sigma_bench.data.manifest import Manifest
+from sigma_bench.data.manifest import Manifest, shared_groups
 from sigma_bench.protocols.job import Job, runner
 from sigma_bench.records.provenance import capture, now
 from sigma_bench.records.record import DataIdentity, Record, SplitIdentity
@@ -59,6 +59,7 @@ def data_identity(
     """Which samples a task uses of a manifest, and how many of them were scored."""
     splits = runner(task).splits(manifest, task)
     last = splits[-1].name
+    shared = shared_groups(splits[0], splits[-1]) if len(splits) > 1 else ()
     return DataIdentity(
         world=manifest.world,
         num_classes=len(manifest.classes) if manifest.classes else None,
@@ -69,7 +70,9 @@ def data_identity(
                 found=len(split.samples) - len(split.missing),
                 scored=scored if split.name == last else 0,
                 failed_ids=tuple(i for i in split.ids if i in (failures or {})),
+                official=split.official,
             )
             for split in splits
         },
+        shared_groups=len(shared),
     )

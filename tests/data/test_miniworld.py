@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sigma_bench.data.annotations import CycleBounds, ObjectCategories
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.decoding import open_media
-from sigma_bench.data.masks import MaskFolder
 from sigma_bench.data.manifest import Sample
+from sigma_bench.data.masks import MaskFolder
 from sigma_bench.data.miniworld.clips import (
     CANVAS,
     GLIDE_COPIES,

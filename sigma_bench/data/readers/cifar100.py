@@ -29,9 +29,13 @@ def read(root: Path, card: DatasetCard) -> Manifest:
         content = _content(folder / split, "filenames", "fine_labels", "data")
         samples = [
             Sample(
-                f"{split}/{position}/{name}", folder / split, "pickled_image", int(label),
-                group=f"{split}/{name}/{position}", position=position,
-            )  # fmt: skip
+                f"{split}/{position}/{name}",
+                folder / split,
+                "pickled_image",
+                int(label),
+                group=f"{split}/{name}/{position}",
+                position=position,
+            )
             for position, (name, label) in enumerate(zip(content["filenames"], content["fine_labels"], strict=True))
         ]
         splits[split] = make_split(split, samples, expected[split], folder / split)

@@ -45,9 +45,7 @@ def read_labelled_paths(
         for split, path in lists.items()
     }
     base = _base(root, [row.place for of_split in rows.values() for row in of_split])
-    return {
-        split: [_sample(row, root, base, folders[split]) for row in of_split] for split, of_split in rows.items()
-    }
+    return {split: [_sample(row, root, base, folders[split]) for row in of_split] for split, of_split in rows.items()}
 
 
 def _row(root: Path, path: Path, number: int, line: str, num_classes: int) -> _Row:

@@ -29,7 +29,9 @@ def read(root: Path, card: DatasetCard) -> Manifest:
     folder = root / "UCFRep" / "annotations" / "repetition_label"
     paths = [path for path in visible(folder) if path.suffix == ".txt"]
     if not paths:
-        raise ValueError(f"{folder}: there are no repetition labels here ('<Class>.txt' of ucf526_annotations.zip); {contents(folder)}")
+        raise ValueError(
+            f"{folder}: no repetition labels here ('<Class>.txt' of ucf526_annotations.zip); {contents(folder)}"
+        )
     world, expected = expected_counts(root, card)
     samples: dict[SplitName, list[Sample]] = {"train": [], "test": []}
     for path in paths:

@@ -17,7 +17,8 @@ from sigma_bench.data.decoding import open_media
 from sigma_bench.data.inventory import take_inventory
 from sigma_bench.data.manifest import Manifest, Split
 from sigma_bench.data.sequences import MaskedSequence
-from sigma_bench.specs.catalogue import load_dataset
+from sigma_bench.runs.evaluate import data_identity
+from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
 
 
 def opened(root: Path, name: str) -> Manifest:
@@ -334,6 +335,8 @@ def test_a_shortened_list_can_be_declared_complete(copy_of) -> None:
         "train": (32, 32),
         "test": (left, left + 3),
     }
+    identity = data_identity(inventory.manifest, resolve(load_task("kinetics400/knn")))
+    assert identity.splits["test"].official == left + 3
 
 
 @pytest.mark.parametrize(

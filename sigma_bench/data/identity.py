@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import IO
 
-from sigma_bench.data.decoder import DecodeError, DecoderName
+from sigma_bench.data.decoder import DECODER_RULE, DecodeError, DecoderName
 from sigma_bench.data.ledger import (
     Entry,
     Ledger,
@@ -25,7 +25,7 @@ from sigma_bench.data.ledger import (
     state_of,
 )
 from sigma_bench.data.manifest import LedgerPlace, Manifest, Medium, Split, medium_of
-from sigma_bench.data.video_facts import DECODER_RULE, video_facts
+from sigma_bench.data.video_facts import video_facts
 
 NUM_THREADS = min(8, (os.cpu_count() or 1) + 2)
 SETTLED_NS = 2 * 10**9

@@ -9,13 +9,14 @@ from typing import NamedTuple
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from sigma_bench.data.decoder import DecodeError, Decoder, DecoderName
+from sigma_bench.data.decoder import DECODER_RULE, DecodeError, Decoder, DecoderName
 from sigma_bench.data.identity import chosen_decoder
-from sigma_bench.data.images import FrameFolderDecoder, numbered_files, read_cifar, read_image, read_palette_mask
+from sigma_bench.data.images import FrameFolderDecoder, read_cifar, read_image
 from sigma_bench.data.ledger import Entry, content_digest, name_of, state_of
 from sigma_bench.data.manifest import Media, Medium
+from sigma_bench.data.masks import MaskFolder
 from sigma_bench.data.video import DecordDecoder, PyAvDecoder, every_frame, upright
-from sigma_bench.data.video_facts import DECODER_RULE, Start, VideoFacts, video_facts
+from sigma_bench.data.video_facts import Start, VideoFacts, video_facts
 
 STRIDE_COMPARED = 4
 """Frames between those of the strided pattern; the stride of most clips."""
@@ -145,8 +146,9 @@ def _frame_folder(medium: Medium) -> Found:
     if len(set(sizes.values())) > 1:
         raise DecodeError("its frames have different sizes")
     if medium.mask_folder is not None:
-        for path in numbered_files(medium.mask_folder, (".png",)):
-            size = read_palette_mask(path).shape
+        masks = MaskFolder(medium.mask_folder, medium.mask_kind)
+        for path in masks.paths.values():
+            size = masks.read(path).shape
             if sizes.get(path.stem) != size:
                 has = f"its frame {sizes[path.stem]}" if path.stem in sizes else "there is no such frame"
                 raise DecodeError(f"the mask {path.name} has size {size}, {has}")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from sigma_bench.data.decoder import DecoderName
+from sigma_bench.data.files import visible
 from sigma_bench.data.manifest import Medium
 
 
@@ -136,7 +137,7 @@ def medium_files(medium: Medium) -> list[Path]:
         return [medium.path]
     masks = medium.mask_folder
     places = [medium.path] if masks is None or not masks.is_dir() else [medium.path, masks]
-    return [child for place in places for child in sorted(place.iterdir()) if child.is_file()]
+    return [child for place in places for child in visible(place) if child.is_file()]
 
 
 def content_digest(medium: Medium) -> str:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from pebble import ProcessExpired, ProcessPool
 
+from sigma_bench.data.decoder import DECODER_RULE
 from sigma_bench.data.inspection import inspect
 from sigma_bench.data.ledger import Entry, Ledger, name_of, open_for_appending, state_of
 from sigma_bench.data.manifest import Manifest, Medium, Split, medium_of
-from sigma_bench.data.video_facts import DECODER_RULE
 
 SECONDS_PER_MEDIUM = 60
 TASKS_PER_PROCESS = 1000

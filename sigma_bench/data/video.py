@@ -25,10 +25,9 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from sigma_bench.data.decoder import DecodeError, Decoder, DecoderName
-from sigma_bench.data.video_facts import DECODER_RULE, Start, VideoFacts, forget_facts, opened, video_facts
+from sigma_bench.data.video_facts import Start, VideoFacts, forget_facts, opened, video_facts
 
 __all__ = [
-    "DECODER_RULE",
     "DecordDecoder",
     "PyAvDecoder",
     "VideoFacts",

@@ -20,9 +20,6 @@ from sigma_bench.data.bitstream import Content, scanner
 from sigma_bench.data.decoder import DecodeError, DecoderName
 from sigma_bench.data.h264_parameters import may_be_interlaced
 
-DECODER_RULE = 1
-"""Number of the rule by which a file's decoder is chosen.  It is raised whenever that choice, or any pixel that a
-decoder returns, changes."""
 DECORD_CODECS = ("h264", "vp8", "vp9", "mpeg4")
 DECORD_PIXELS = ("yuv420p", "yuvj420p")
 DECORD_MIN_WIDTH = 80
@@ -30,7 +27,7 @@ DECORD_MIN_WIDTH = 80
 SPARING_CODECS = ("h264", "hevc")
 """Codecs whose decoders leave out a picture that no other refers to, when told so packet by packet."""
 REORDERING_CODECS = ("h264", "hevc")
-"""Codecs, among those whose packets are understood, whose pictures may be shown in another order than they are coded."""
+"""Codecs, among those whose packets are understood, that may show pictures in another order than they code them."""
 TIMED_CONTAINERS = ("mov", "matroska")
 """Containers that store the presentation time of each packet; FFmpeg makes some up for others, such as AVI."""
 CODEC_NAMES = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9"}

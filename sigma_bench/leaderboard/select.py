@@ -20,10 +20,11 @@ LONG_COLUMNS = (
     *("pretraining_seed", "checkpoint", "seed"),
     *("task", "dataset", "asks", "protocol", "fingerprint", "metric", "higher_is_better"),
     *("value", "low", "high", "level", "spread", "num_units", "world"),
-    *("num_expected", "num_found", "num_scored", "num_failed"),
+    *("num_expected", "num_found", "num_scored", "num_failed", "num_official", "num_shared_groups"),
     *("manifest", "controls", "record_id", "path", "started_utc"),
 )
-"""``value``, ``low`` and ``high`` are fractions; the counts are samples of the scored split; ``controls`` is a dict."""
+"""``value``, ``low`` and ``high`` are fractions; the counts are samples of the scored split, and groups
+that train shares with it; ``controls`` is a dict."""
 
 
 _OF_ALL_SEEDS = ("family", "num_parameters", "feature_width", "pretraining_data", "pretraining_epochs")
@@ -105,6 +106,8 @@ def _rows(path: Path, record: Record) -> list[dict[str, Any]]:
         "num_found": split.found,
         "num_scored": split.scored,
         "num_failed": len(split.failed_ids),
+        "num_official": split.expected if split.official is None else split.official,
+        "num_shared_groups": record.data.shared_groups,
         "manifest": split.manifest_sha256,
         "controls": dict(record.controls),
         "record_id": record_id(record),

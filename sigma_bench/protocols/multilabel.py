@@ -36,7 +36,7 @@ def run(job: Job) -> Outcome | None:
     if not all(isinstance(sample.annotation, ActionIntervals) for sample in (*train.samples, *test.samples)):
         raise ValueError(f"task '{job.task.task}': {job.manifest.dataset} does not list the actions of every video")
     require_present((train, test), protocol)
-    require_disjoint(train, test)
+    require_disjoint(job.manifest, train, test)
     num_classes = len(job.manifest.classes or ())
     labels = ManyActions(num_classes, protocol.train_target == "whole_video", protocol.frame_folder_rate)
     asked = [s for s in test.samples if protocol.unlabelled_videos == "negatives" or actions_of(s)]

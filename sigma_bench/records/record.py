@@ -48,6 +48,8 @@ class SplitIdentity(Spec):
     failed_ids: tuple[str, ...]
     decoders: dict[str, int]
     """Number of videos that each decoder reads; empty where the split holds no videos."""
+    official: int | None = None
+    """Number of samples of the official list, where the user declared a shorter one complete (``expected``)."""
 
 
 class DataIdentity(Spec):
@@ -57,6 +59,9 @@ class DataIdentity(Spec):
     """``mini``: the generated miniature; ``user``: files brought by the user."""
     num_classes: int | None
     splits: dict[str, SplitIdentity]
+    shared_groups: int = 0
+    """Number of groups (source videos, persons) that have samples in train and in the scored split.  Only official
+    splits may have any."""
 
 
 class Candidate(LeanSpec):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from sigma_bench.data.manifest import Manifest
+from sigma_bench.data.manifest import Manifest, shared_groups
 from sigma_bench.protocols.job import Job, runner
 from sigma_bench.records.provenance import capture, now
 from sigma_bench.records.record import DataIdentity, Record, SplitIdentity
@@ -60,6 +60,7 @@ def data_identity(
     """Which samples a task uses of a manifest, and how many of them were scored."""
     splits = runner(task).splits(manifest, task)
     last = splits[-1].name
+    shared = shared_groups(splits[0], splits[-1]) if len(splits) > 1 else ()
     return DataIdentity(
         world=manifest.world,
         num_classes=len(manifest.classes) if manifest.classes else None,
@@ -71,7 +72,9 @@ def data_identity(
                 scored=scored if split.name == last else 0,
                 failed_ids=tuple(i for i in split.ids if i in (failures or {})),
                 decoders=dict(Counter(sample.decoder for sample in split.samples if sample.decoder)),
+                official=split.official,
             )
             for split in splits
         },
+        shared_groups=len(shared),
     )

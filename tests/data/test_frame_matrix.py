@@ -1,4 +1,4 @@
-"""Every kind of video in every access pattern: frame i is the i-th that decoding from the start yields, to the last bit."""
+"""Every kind of video in every access pattern: frame i is, to the last bit, the i-th of sequential decoding."""
 
 import zlib
 from collections.abc import Iterator

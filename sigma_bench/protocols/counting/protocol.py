@@ -58,7 +58,7 @@ def run(job: Job) -> Outcome | None:
     train, test = splits(job.manifest, job.task)
     controls, length_S = constant_controls(train, test), lengths_of(test)
     require_present((train, test), protocol)
-    require_disjoint(train, test)
+    require_disjoint(job.manifest, train, test)
     detector = make_detector(job.encoder, protocol, job.seed, job.world.device)
     size = image_size(job.encoder.card, protocol)
     train_frames, test_frames = (AnnotatedFrames(split.samples, size) for split in (train, test))

@@ -1,6 +1,6 @@
 """What every protocol states: its name and version, how failures count, its metrics, its intervals."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from sigma_bench.specs.recipe import Count, Fraction
 from sigma_bench.specs.strict import LeanSpec, Spec
@@ -24,6 +24,8 @@ class Uncertainty(Spec):
 class BaseProtocol(LeanSpec):
     """How a representation is judged; one file in ``tasks/protocols/`` is one version of a protocol."""
 
+    uses_folds: ClassVar[bool] = False
+    """Whether a task may cut one split into folds that train and test; elsewhere folds would change nothing."""
     protocol: str
     """Name and version, ``knn@1``; the name of its file."""
     kind: str

@@ -10,7 +10,7 @@ import torch
 
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.manifest import Manifest, Split
-from sigma_bench.metrics.counting import counting_error
+from sigma_bench.metrics.counting import NO_COUNT, counting_error
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.counting import protocol as counting
@@ -160,7 +160,7 @@ def test_a_broken_video_fails_or_counts_as_wrong(world: Path, tmp_path: Path) ->
     assert isinstance(outcome, Outcome)
     assert list(outcome.failures) == [broken.id]
     assert outcome.num_scored == len(test.samples)
-    assert outcome.arrays["predicted"][1] == 0 and (np.delete(outcome.arrays["predicted"], 1) > 0).all()
+    assert outcome.arrays["predicted"][1] == NO_COUNT and (np.delete(outcome.arrays["predicted"], 1) > 0).all()
     broken.path.unlink()
     with pytest.raises(ValueError, match="1 of the 8 files that the test list names are missing"):
         counting.run(job(open_dataset(task.dataset, root), tmp_path, encoder))
@@ -182,8 +182,8 @@ def test_what_does_not_fit_is_said(world: Path, tmp_path: Path) -> None:
         counting.run(job(other, tmp_path, statistics, backbone="frozen"))
     whole = Manifest("mine", "user", None, {"all": Split("all", manifest.splits["train"].samples, 16)})
     folds = quick_task().model_copy(update={"folds": "leave_one_group_out"})
-    with pytest.raises(ValueError, match="counting learns on train and is scored on test; it has no folds"):
-        counting.splits(whole, folds)
+    with pytest.raises(ValueError, match="counting_mini@1 does not use folds"):
+        find_or_evaluate(statistics, folds, whole, tmp_path, seed=0, report=quiet)
 
 
 @pytest.mark.parametrize(

@@ -53,16 +53,20 @@ def select(records: Iterable[tuple[Path, Record]], board: Board | None = None) -
         for row in _rows(path, record)
         if wanted is None or (row["task"], row["metric"]) in wanted
     ]
-    table = pd.DataFrame(rows, columns=list(LONG_COLUMNS)).astype({"pretraining_seed": "Int64"})
-    column, model = ["task", "metric"], ["model", "pretraining_seed"]
+    table, column = _table(rows), ["task", "metric"]
     advice = "show them on two boards or move one record away"
     _require_one("fingerprint", column, table, f"were measured under two versions of the protocol; {advice}")
     _require_one("world", column, table, f"were measured in two worlds; {advice}")
     _require_one("higher_is_better", column, table, f"disagree on whether higher is better; {advice}")
-    _require_one("checkpoint", model, table, "carry one label and pretraining seed, but two checkpoints; rename one")
+    _require_one_checkpoint(table)
     for what in _OF_ALL_SEEDS:
         _require_one(what, ["model"], table, "carry one label, but are not seeds of one model; rename one")
     return _latest(table)
+
+
+def require_one_checkpoint(records: Iterable[tuple[Path, Record]]) -> None:
+    """ValueError for two checkpoints under one label and pretraining seed; names both record files."""
+    _require_one_checkpoint(_table([row for path, record in records for row in _rows(path, record)]))
 
 
 def fits(record: Record, board: Board) -> bool:
@@ -81,6 +85,15 @@ def reported_split(data: DataIdentity) -> SplitIdentity:
     if len(data.splits) == 1:
         return next(iter(data.splits.values()))
     raise ValueError(f"a record without a test split: {', '.join(sorted(data.splits)) or 'no split at all'}")
+
+
+def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(LONG_COLUMNS)).astype({"pretraining_seed": "Int64"})
+
+
+def _require_one_checkpoint(table: pd.DataFrame) -> None:
+    problem = "carry one label and pretraining seed, but two checkpoints; rename one"
+    _require_one("checkpoint", ["model", "pretraining_seed"], table, problem)
 
 
 def _rows(path: Path, record: Record) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ def relative_errors(truth_S: np.ndarray, predicted_S: np.ndarray) -> np.ndarray:
 
 def are_off_by_one(truth_S: np.ndarray, predicted_S: np.ndarray) -> np.ndarray:
     """Whether the count of every video is off by at most one, (S,); never for one without a count."""
-    return (predicted_S != NO_COUNT) & (np.abs(predicted_S - truth_S) <= 1)
+    return np.asarray((predicted_S != NO_COUNT) & (np.abs(predicted_S - truth_S) <= 1))
 
 
 def counting_error(truth_S: np.ndarray, predicted_S: np.ndarray) -> float:

@@ -50,7 +50,7 @@ class KeptArrays:
 
 def _packed(arrays: Mapping[str, np.ndarray]) -> bytes:
     archive = io.BytesIO()
-    np.savez_compressed(archive, **dict(arrays))
+    np.savez_compressed(archive, **dict(arrays))  # type: ignore[arg-type]  # names are free, its flags are not used
     content = archive.getvalue()
     return hashlib.sha256(content).digest() + content
 

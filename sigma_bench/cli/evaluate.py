@@ -44,7 +44,7 @@ def evaluate(
     nproc: int = typer.Option(1, min=1, help="Processes on this machine, one per GPU; the record is the same."),
     workers: int = typer.Option(0, min=0, help="Processes that decode videos, per process."),
     cache_limit: float = typer.Option(200.0, help="GiB that cached features may take; see 'sigma-bench cache ls'."),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Show what is done, cached and to do, and stop; exit code 1 if a task cannot be run."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan and stop; exit code 1 if a task cannot run."),
 ) -> None:
     """Evaluate a model and store a record per task; what is already recorded is not computed again.
 

@@ -8,7 +8,6 @@ from sigma_bench.data.images import FrameFolderDecoder, StillDecoder, read_cifar
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.video import open_video
 
-
 FRAMES_AT_ONCE = 64
 
 

@@ -1,9 +1,9 @@
 """The command that makes a record again, derived from the record: the recorded one may be a script nobody has.
 
 What the record's protocol has otherwise than the catalogue's is set key by key, and the result must have the record's
-fingerprint.  ``MODEL`` stands for the checkpoint, ``RECIPE`` for the recipe of a control and ``ROOT`` for the data, which
-a record knows by digest only.  A checkpoint that was given clips of other than its own geometry says so in its model
-name, and the command in the same words.
+fingerprint.  ``MODEL`` stands for the checkpoint, ``RECIPE`` for the recipe of a control and ``ROOT`` for the data, of
+which a record has digests only.  The name of a model that was given clips of other than its own frames or size ends in
+them, and so does ``MODEL``.
 """
 
 import json

@@ -3,10 +3,10 @@
 ``path/to/model.safetensors`` or the run folder that holds it; a released SIGMA or VideoMAE file (``.pth``, ``.pt``,
 ``.bin``, ``.safetensors``) or a Hugging Face folder; ``timm:<name>`` for a published image model, or
 ``timm:<name>:<file>`` for its weights on this disk; ``random:<recipe>`` and ``statistics:<recipe>`` for the controls
-with that recipe's geometry; ``module:function`` for an encoder of your own (``models/own.py``).  The weights of
-``random:<recipe>@seed<seed>`` are drawn from a seed of their own, those of ``random:<recipe>`` from the evaluation's.  A file or ``timm:``
+with that recipe's geometry; ``module:function`` for an encoder of your own (``models/own.py``).  A file or ``timm:``
 name may be followed by ``@<frames>x<size>`` for other clips than its own, as in ``vit.pth@8x112``, and a file by
-``@<heads>heads`` where its number of heads cannot be known.
+``@<heads>heads`` where its number of heads cannot be known.  The weights of ``random:<recipe>`` are drawn from the seed
+of the evaluation, those of ``random:<recipe>@seed<seed>`` from a seed of their own.
 """
 
 import re

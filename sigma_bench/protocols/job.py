@@ -51,7 +51,7 @@ class Job:
     seed: int
     world: World
     folder: Path
-    """Belongs to this evaluation alone; holds what a killed run continues from, and is removed with the record stored."""
+    """Belongs to this evaluation alone; what a killed run continues from.  Removed once the record is stored."""
     report: Report = lambda phase, done, total: None
 
 

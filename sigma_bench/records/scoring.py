@@ -117,9 +117,7 @@ METRICS: dict[str, Metric] = {
         higher_is_better=False,
         of_sample=lambda stored: relative_errors(stored["truth"], stored["predicted"]),
     ),
-    "off_by_one": _of_two(
-        off_by_one, of_sample=lambda stored: are_off_by_one(stored["truth"], stored["predicted"])
-    ),
+    "off_by_one": _of_two(off_by_one, of_sample=lambda stored: are_off_by_one(stored["truth"], stored["predicted"])),
     "hungarian_accuracy": _share_of_columns("matched"),
     "nmi": _of_columns("cluster", nmi),
     "ari": _of_columns("cluster", ari),

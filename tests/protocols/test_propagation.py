@@ -13,7 +13,7 @@ from sigma_bench.data.manifest import Manifest
 from sigma_bench.models.encoder import Encoder, Features
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.features import FeatureCache
-from sigma_bench.protocols.job import Job, Report
+from sigma_bench.protocols.job import Job
 from sigma_bench.protocols.propagation import (
     FrameMap,
     hard_mask,
@@ -209,7 +209,10 @@ class Killed(Colours):
 def record_of(davis: Manifest, output: Path, encoder: Killed) -> tuple[Record, list[tuple[int, int]]]:
     shown: list[tuple[int, int]] = []
     task = resolve(load_task("davis2017/propagation"), {"uncertainty": {"replicates": 20}})
-    report: Report = lambda phase, done, total: shown.append((done, total))
+
+    def report(phase: str, done: int, total: int) -> None:
+        shown.append((done, total))
+
     found = find_or_evaluate(encoder, task, davis, output, seed=0, report=report)  # type: ignore[arg-type]
     return found.record, shown
 

@@ -1,5 +1,7 @@
 """Everything that ships under pretrain/ and tasks/ loads, resolves and refers to things that exist."""
 
+from pathlib import Path
+
 import pytest
 
 from sigma_bench.resources import declarations
@@ -77,6 +79,22 @@ def test_no_yaml_file_escapes_the_catalogue():
 def test_an_unknown_name_is_refused(load, kind):
     with pytest.raises(ValueError, match=f"there is no {kind} 'nonesuch'"):
         load("nonesuch")
+
+
+@pytest.mark.parametrize("name", ["mine.yaml", "mine.yml", "./mine.yaml", "folder/mine"])
+def test_a_recipe_file_needs_no_path_before_its_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=rf"{Path(name)}: cannot be read \(No such file"):
+        catalogue.load_recipe(name)
+    Path(name).parent.mkdir(exist_ok=True)
+    Path(name).write_text((declarations("pretrain") / "mini_videomae.yaml").read_text())
+    assert catalogue.load_recipe(name) == catalogue.load_recipe("mini_videomae")
+
+
+def test_files_of_variants_end_in_yaml_or_yml(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("sizes.yml").write_text("variants: sizes\nsummary: one\noverrides:\n  two: {train_per_class: 2}\n")
+    assert list(catalogue.load_variants("sizes.yml").overrides) == ["two"]
 
 
 def test_a_mistyped_task_is_answered_with_the_right_one():

@@ -13,7 +13,8 @@ import pandas as pd
 from sigma_bench.records.record import DataIdentity, Record, SplitIdentity
 from sigma_bench.records.store import ID_LENGTH
 from sigma_bench.specs.board import Board
-from sigma_bench.specs.fingerprint import digest
+from sigma_bench.specs.catalogue import load_task, resolve
+from sigma_bench.specs.fingerprint import digest, task_fingerprint
 
 LONG_COLUMNS = (
     *("model", "family", "num_parameters", "feature_width", "pretraining_data", "pretraining_epochs"),
@@ -72,6 +73,41 @@ def require_one_checkpoint(records: Iterable[tuple[Path, Record]]) -> None:
 def fits(record: Record, board: Board) -> bool:
     """Whether a record is of a board's world and of one of its tasks."""
     return board.world in (None, record.data.world) and any(c.task == record.task.task for c in board.columns)
+
+
+def as_declared(
+    records: Iterable[tuple[Path, Record]], board: Board
+) -> tuple[list[tuple[Path, Record]], tuple[str, ...]]:
+    """Records without those of a board's task under other settings than the catalogue's, and a line for each of these.
+
+    Where no record of a task has the catalogue's settings, all of them stay: they may still agree with each other.
+    """
+    filed = list(records)
+    of_board = [record for _, record in filed if fits(record, board)]
+    measured = {task: {r.fingerprint for r in of_board if r.task.task == task} for task in _tasks(of_board)}
+    wanted = {task: _declared(task) for task, found in measured.items() if len(found) > 1}
+    wanted = {task: fingerprint for task, fingerprint in wanted.items() if fingerprint in measured[task]}
+    kept, lines = [], []
+    for path, record in filed:
+        if fits(record, board) and record.fingerprint != wanted.get(record.task.task, record.fingerprint):
+            lines.append(
+                f"{path}: left out of '{board.name}', since its settings of {record.task.task} are not the catalogue's"
+            )
+        else:
+            kept.append((path, record))
+    return kept, tuple(lines)
+
+
+def _tasks(records: Iterable[Record]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(record.task.task for record in records))
+
+
+def _declared(task: str) -> str | None:
+    """Fingerprint of a task of the catalogue; None for one that is not in it."""
+    try:
+        return task_fingerprint(resolve(load_task(task)))
+    except ValueError:
+        return None
 
 
 def reported_split(data: DataIdentity) -> SplitIdentity:

@@ -13,6 +13,8 @@ from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import METRICS
 from sigma_bench.records.store import Store
 from sigma_bench.specs.board import Board, BoardColumn, MeanColumn
+from sigma_bench.specs.catalogue import load_task, resolve
+from sigma_bench.specs.fingerprint import task_fingerprint
 from tests.factories import make_record
 from tests.records.filled import add, predictions
 
@@ -277,6 +279,22 @@ def test_bold_is_decided_by_pairs_where_intervals_alone_would_miss_it(store: Sto
     apart = fill(board("ucf101/knn"), store, records).table
     assert apart.columns[0].is_paired is False
     assert [row.cells[0].mark for row in apart.rows if row.cells[0]] == ["best", "best"]
+
+
+def test_one_run_under_other_settings_does_not_stop_a_table(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    shown = board("ucf101/knn")
+    for model, share in (("a", 0.9), ("b", 0.5)):
+        path, plain = add(store, predictions(share), model=model)
+        path.unlink()
+        declared = resolve(load_task("ucf101/knn"))
+        store.add(plain.model_copy(update={"task": declared, "fingerprint": task_fingerprint(declared)}))
+    clean = fill(shown, store, store.records()).table
+    assert not caplog.records
+    path, _ = add(store, predictions(0.1), model="a", overrides={"neighbours": 11})
+    assert fill(shown, store, store.records()).table == clean
+    assert f"{path}: left out of 'b', since its settings of ucf101/knn are not the catalogue's" in caplog.text
+    other = [(path, record) for path, record in store.records() if record.task.protocol.neighbours == 11]
+    assert [row.model for row in fill(shown, store, other).table.rows] == ["a"]
 
 
 def test_a_number_that_its_predictions_contradict_does_not_get_into_a_table(store: Store) -> None:

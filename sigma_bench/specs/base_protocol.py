@@ -34,6 +34,11 @@ class BaseProtocol(LeanSpec):
     metrics: tuple[str, ...]
     uncertainty: Uncertainty
 
+    @property
+    def unused_keys(self) -> tuple[str, ...]:
+        """Keys that play no part under the values of the others; setting one would store the same number twice."""
+        return ()
+
 
 class RetiredProtocol(BaseProtocol):
     """A protocol in a form that is no longer run: what the upgrade of an older record makes of it, nothing left out."""

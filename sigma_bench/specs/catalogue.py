@@ -105,8 +105,8 @@ def resolve(task: Task, overrides: dict[str, Any] | None = None) -> ResolvedTask
     """Fill in card and protocol; overrides of the task, then of the caller, replace protocol keys.
 
     Raises:
-        ValueError: unknown dataset or protocol, an override whose key the protocol does not have, or folds that the
-            protocol does not use.
+        ValueError: unknown dataset or protocol, an override whose key the protocol does not have or that has no effect,
+            or folds that the protocol does not use.
     """
     return resolve_with_card(task, load_dataset(task.dataset), overrides)
 
@@ -115,12 +115,16 @@ def resolve_with_card(task: Task, card: DatasetCard, overrides: dict[str, Any] |
     """As ``resolve``, for a dataset whose card is not in the catalogue (a user's own files)."""
     _require_known("protocol", task.protocol, protocol_names())
     path = declarations("tasks") / "protocols" / f"{task.protocol}.yaml"
-    content = _merged(_merged(read_yaml(path), task.overrides), overrides or {})
+    declared = read_yaml(path)
+    content = _merged(_merged(declared, task.overrides), overrides or {})
     where = f"task '{task.task}' (protocol {path.name} with overrides)"
     protocol = parse_spec(ProtocolFile, {"content": content}, where=where).content
     _require_same_name("protocol", protocol.protocol, task.protocol, path)
     resolved = ResolvedTask(task=task.task, dataset=card, protocol=protocol, asks=task.asks, folds=task.folds)
     require_folds_used(resolved)
+    for key in protocol.unused_keys:
+        if content[key] != declared[key]:
+            raise ValueError(f"{where}: '{key}' has no effect under the other settings; leave it out")
     return resolved
 
 

@@ -115,6 +115,23 @@ def test_an_override_of_a_key_that_the_protocol_lacks_is_refused():
         catalogue.resolve(catalogue.load_task("ucf101/knn"), {"neighbors": 5})
 
 
+@pytest.mark.parametrize(
+    ("name", "override", "switch"),
+    [
+        ("davis2017/propagation", {"long_side_multiple_px": 32}, {"aspect": "keep"}),
+        ("davis2017/clustering", {"batch_clips": 7}, {"feature_scope": "batch"}),
+    ],
+)
+def test_an_override_without_effect_is_refused(name, override, switch):
+    task = catalogue.load_task(name)
+    ((key, _),) = override.items()
+    off = {"aspect": "squash"} if key == "long_side_multiple_px" else {"feature_scope": "clip"}
+    with pytest.raises(ValueError, match=f"'{key}' has no effect under the other settings; leave it out"):
+        catalogue.resolve(task, {**off, **override})
+    changed, plain = catalogue.resolve(task, {**switch, **override}), catalogue.resolve(task, switch)
+    assert task_fingerprint(changed) != task_fingerprint(plain)
+
+
 def test_overrides_change_the_fingerprint_and_only_their_key():
     task = catalogue.load_task("ucf101/knn")
     plain, changed = catalogue.resolve(task), catalogue.resolve(task, {"uncertainty": {"replicates": 7}})

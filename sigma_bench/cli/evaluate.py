@@ -27,7 +27,9 @@ Jobs = Sequence[tuple[ResolvedTask, "Path | Manifest"]]
 
 def evaluate(
     model: str = typer.Argument(
-        ..., help="Checkpoint file or run folder; timm:<name>; module:function; random:<recipe>[@seed<n>]; statistics:<recipe>."
+        ...,
+        help="Checkpoint file or run folder; timm:<name>; module:function; random:<recipe>[@seed<n>]; "
+        "statistics:<recipe>.",
     ),
     task: list[str] = typer.Option([], help="Task name, see 'sigma-bench tasks', or a task file such as mine.yaml."),
     suite: str = typer.Option(None, help="Suite name: all of its tasks."),

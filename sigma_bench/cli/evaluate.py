@@ -27,9 +27,11 @@ Jobs = Sequence[tuple[ResolvedTask, "Path | Manifest"]]
 
 def evaluate(
     model: str = typer.Argument(
-        ..., help="Checkpoint file or run folder; timm:<name>; module:function; random:<recipe>; statistics:<recipe>."
+        ...,
+        help="Checkpoint file or run folder; timm:<name>; module:function; random:<recipe>[@seed<n>]; "
+        "statistics:<recipe>.",
     ),
-    task: list[str] = typer.Option([], help="Task name, see 'sigma-bench tasks', or a task file ending in .yaml."),
+    task: list[str] = typer.Option([], help="Task name, see 'sigma-bench tasks', or a task file such as mine.yaml."),
     suite: str = typer.Option(None, help="Suite name: all of its tasks."),
     data: Path = typer.Option(None, help="Data root that holds the tasks' datasets."),
     csv: Path = typer.Option(None, help="Your own files: a CSV with path,label,split[,group]."),
@@ -44,7 +46,7 @@ def evaluate(
     nproc: int = typer.Option(1, min=1, help="Processes on this machine, one per GPU; the record is the same."),
     workers: int = typer.Option(0, min=0, help="Processes that decode videos, per process."),
     cache_limit: float = typer.Option(200.0, help="GiB that cached features may take; see 'sigma-bench cache ls'."),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Show what is done, cached and to do, and stop."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan and stop; exit code 1 if a task cannot run."),
 ) -> None:
     """Evaluate a model and store a record per task; what is already recorded is not computed again.
 
@@ -75,7 +77,7 @@ def evaluate(
         if speaks() and (dry_run or len(jobs) > 1):
             show_plan(encoder, plan)
         if dry_run:
-            return
+            raise typer.Exit(1 if any(planned.state == "cannot be run" for planned in plan) else 0)
         with lost_peers_named(world):
             failed = evaluate_with_progress(encoder, plan, output, cache, seed=seed, world=world)
     if speaks():
@@ -115,6 +117,9 @@ def show_plan(encoder: "Encoder", plan: "Sequence[Planned]") -> None:
         shown = (f"{clips:,}", _duration(clips * each)) if clips else ("", "")
         listing.add_row(escape(planned.task.task), planned.task.protocol.protocol, planned.state, *shown)
     out.print(listing)
+    for note in dict.fromkeys(planned.note for planned in plan if planned.note):
+        names = ", ".join(planned.task.task for planned in plan if planned.note == note)
+        out.print(f"{names}: {note}", soft_wrap=True, markup=False)
     out.print(
         f"{encoder.card.model}: {len(plan)} tasks, {to_do:,} clips, about {_duration(to_do * each)} of encoding and "
         "training, decoding not counted",

@@ -20,7 +20,7 @@ SHOWN_MONITORS = {"usage_entropy": "usage", "code_agreement": "agree", "feature_
 
 
 def pretrain(
-    recipe: str = typer.Argument(..., help="Name of a recipe in pretrain/, or a path ending in .yaml."),
+    recipe: str = typer.Argument(..., help="Name of a recipe in pretrain/, or a file such as mine.yaml."),
     data: Path = typer.Option(..., help="Data root that holds the recipe's datasets."),
     output: Path = typer.Option(None, help="Folder of this run; default results/runs/<recipe>-seed<seed>."),
     seed: int = typer.Option(0, help="Draws weights, batches, clip starts, crops and masks."),

@@ -123,10 +123,15 @@ def split_features(job: Job, split: Split, clip: ClipSpec, *, tokens: bool = Fal
 
 
 def require_present(used: tuple[Split, ...], protocol: BaseProtocol) -> None:
-    """ValueError when files are missing and must not be: now, not after an hour of encoding what is there."""
-    if protocol.on_decode_failure == "fail":
-        for split in used:
+    """ValueError, before anything is encoded, when files are missing and must not be, or a split has no file."""
+    for split in used:
+        if protocol.on_decode_failure == "fail":
             split.require_present("count them as wrong with --set on_decode_failure=count_as_wrong")
+        elif len(split.missing) == len(split.samples):
+            raise ValueError(
+                f"{split.missing[0].path}: not found; none of the {len(split.samples)} files that the {split.name} "
+                "list names is there"
+            )
 
 
 def require_classes(used: tuple[Split, ...], manifest: Manifest, task: ResolvedTask) -> None:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from sigma_bench.metrics.accuracy import mean_class_accuracy, top1, topk
 from sigma_bench.metrics.average_precision import mean_average_precision, rank
 from sigma_bench.metrics.clustering import ari, nmi
-from sigma_bench.metrics.counting import counting_error, off_by_one
+from sigma_bench.metrics.counting import are_off_by_one, counting_error, off_by_one, relative_errors
 from sigma_bench.metrics.segmentation import LabelCounts, mean_iou
 from sigma_bench.metrics.uncertainty import SampleIndex, bootstrap_interval
 from sigma_bench.records.record import Interval, Score
@@ -115,9 +115,9 @@ METRICS: dict[str, Metric] = {
     "counting_error": _of_two(
         counting_error,
         higher_is_better=False,
-        of_sample=lambda stored: np.abs(stored["predicted"] - stored["truth"]) / stored["truth"],
+        of_sample=lambda stored: relative_errors(stored["truth"], stored["predicted"]),
     ),
-    "off_by_one": _of_two(off_by_one, of_sample=lambda stored: np.abs(stored["predicted"] - stored["truth"]) <= 1),
+    "off_by_one": _of_two(off_by_one, of_sample=lambda stored: are_off_by_one(stored["truth"], stored["predicted"])),
     "hungarian_accuracy": _share_of_columns("matched"),
     "nmi": _of_columns("cluster", nmi),
     "ari": _of_columns("cluster", ari),

@@ -23,7 +23,7 @@ def evaluate(job: Job) -> tuple[Record, Mapping[str, np.ndarray]] | None:
         ValueError: the task does not fit the encoder or the data, or samples fail that may not.
     """
     started, clock, task = now(), time.monotonic(), job.task
-    _require_units(job.manifest, task)
+    require_units(job.manifest, task)
     outcome = runner(task).run(job)
     if outcome is None:
         return None
@@ -44,7 +44,7 @@ def evaluate(job: Job) -> tuple[Record, Mapping[str, np.ndarray]] | None:
     return record, outcome.arrays
 
 
-def _require_units(manifest: Manifest, task: ResolvedTask) -> None:
+def require_units(manifest: Manifest, task: ResolvedTask) -> None:
     """ValueError, now and not after an hour, where one group is all that is scored: no score has an interval."""
     groups = {sample.group for sample in runner(task).splits(manifest, task)[-1].samples}
     if task.protocol.uncertainty.unit == "group" and len(groups) == 1:

@@ -11,15 +11,16 @@ import torch
 
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.identity import identified
-from sigma_bench.data.manifest import Manifest
+from sigma_bench.data.manifest import Manifest, Split
 from sigma_bench.models.encoder import Encoder
+from sigma_bench.protocols.classification import require_present
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.protocols.job import Job, Report, runner
 from sigma_bench.protocols.sharing import by_main
 from sigma_bench.records.record import Record, resume_key
 from sigma_bench.records.store import Store
 from sigma_bench.runs.cost import Passes, passes_of
-from sigma_bench.runs.evaluate import data_identity, evaluate
+from sigma_bench.runs.evaluate import data_identity, evaluate, require_units
 from sigma_bench.runs.lock import exclusive
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
 from sigma_bench.specs.task import ResolvedTask
@@ -40,7 +41,7 @@ class Found:
     """Recorded before; nothing was computed."""
 
 
-State = Literal["recorded", "features cached", "to do", "cannot be opened"]
+State = Literal["recorded", "features cached", "to do", "cannot be run"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Planned:
     """That must go through the encoder and do not for an earlier task of the plan."""
     needs_tokens: bool
     """A task of the plan that is not recorded yet will want every token of this dataset's pass."""
+    note: str = ""
+    """Why the task cannot be run, or how many of its files are missing and count as wrong."""
 
 
 def plan_tasks(
@@ -67,40 +70,41 @@ def plan_tasks(
 ) -> list[Planned]:
     """What is recorded, cached and to do, dataset by dataset; nothing is computed but the identity of the data."""
     order = list(dict.fromkeys(task.dataset.dataset for task, _ in jobs))
-    opened: dict[tuple[str, Path | int], Manifest | Path] = {}
+    opened: dict[tuple[str, Path | int], Manifest | str] = {}
     plan: list[Planned] = []
     seen: set[str] = set()
     for task, source in sorted(jobs, key=lambda job: order.index(job[0].dataset.dataset)):
         place = (task.dataset.dataset, source if isinstance(source, Path) else id(source))
         if place not in opened:
             opened[place] = _opened(task, source) if isinstance(source, Path) else source
-        source = opened[place] = _identified(task, opened[place])
-        state, passes = _state(encoder, task, source, output, cache, seed=seed)
+        found = opened[place] = _identified(task, opened[place])
+        state, passes, note = _state(encoder, task, found, output, cache, seed=seed)
         clips = sum(count for name, count in passes.items() if name not in seen)
         seen |= passes.keys()
-        plan.append(Planned(task, source, state, clips, needs_tokens=False))
+        there = source if isinstance(found, str) else found
+        plan.append(Planned(task, there, state, clips, needs_tokens=False, note=note))
     with_tokens = {
         planned.task.dataset.dataset
         for planned in plan
-        if planned.task.protocol.kind in WANT_TOKENS and planned.state != "recorded"
+        if planned.task.protocol.kind in WANT_TOKENS and planned.state not in ("recorded", "cannot be run")
     }
     return [replace(planned, needs_tokens=planned.task.dataset.dataset in with_tokens) for planned in plan]
 
 
-def _opened(task: ResolvedTask, root: Path) -> Manifest | Path:
-    """The manifest; the root again where there is none, for the run itself to say why."""
+def _opened(task: ResolvedTask, root: Path) -> Manifest | str:
+    """The manifest, or the reason why there is none."""
     try:
         return open_dataset(task.dataset, root)
-    except ValueError:
-        return root
+    except ValueError as error:
+        return str(error)
 
 
-def _identified(task: ResolvedTask, source: Manifest | Path) -> Manifest | Path:
-    """The manifest with the identity of the samples that a task uses, where there is one and it has them."""
+def _identified(task: ResolvedTask, found: Manifest | str) -> Manifest | str:
+    """The manifest with the identity of the samples that a task uses, if it has them."""
     try:
-        return source if isinstance(source, Path) else identified_for(task, source)
-    except ValueError:  # such as a split that is not there; the run says it better
-        return source
+        return found if isinstance(found, str) else identified_for(task, found)
+    except ValueError:  # which the state of the task names
+        return found
 
 
 def identified_for(
@@ -115,18 +119,36 @@ def identified_for(
 
 
 def _state(
-    encoder: Encoder, task: ResolvedTask, source: Path | Manifest, output: Path, cache: FeatureCache, *, seed: int
-) -> tuple[State, Passes]:
-    if isinstance(source, Path):
-        return "cannot be opened", {}
+    encoder: Encoder, task: ResolvedTask, found: Manifest | str, output: Path, cache: FeatureCache, *, seed: int
+) -> tuple[State, Passes, str]:
+    """State of a task, what it sends through the encoder, and its note; ``found`` is the manifest or why there is none.
+
+    A reason why the task cannot be run is the sentence with which the run itself would end.
+    """
+    if isinstance(found, str):
+        return "cannot be run", {}, found
     try:
-        key = resume_key(encoder.card, task_fingerprint(task), seed, data_identity(source, task))
-        passes = passes_of(task, source, encoder, cache, seed=seed)
-    except ValueError:  # such as a split that is not there; the run says it better
-        return "cannot be opened", {}
-    if Store(output).find(key) is not None:
-        return "recorded", {}
-    return "to do" if passes else "features cached", passes
+        found = identified_for(task, found)
+        key = resume_key(encoder.card, task_fingerprint(task), seed, data_identity(found, task))
+        if Store(output).find(key) is not None:
+            return "recorded", {}, ""
+        used = runner(task).splits(found, task)
+        require_units(found, task)
+        require_present(used, task.protocol)
+        passes = passes_of(task, found, encoder, cache, seed=seed)
+    except ValueError as error:
+        return "cannot be run", {}, str(error)
+    return "to do" if passes else "features cached", passes, _missing_files(used)
+
+
+def _missing_files(used: Sequence[Split]) -> str:
+    """How many files of each split are missing; empty where all are there."""
+    counts = [
+        f"{len(split.missing):,} of the {len(split.samples):,} files that the {split.name} list names"
+        for split in used
+        if split.missing
+    ]
+    return f"{' and '.join(counts)} are missing; the protocol counts them as wrong" if counts else ""
 
 
 def run_planned(

@@ -27,6 +27,8 @@ class BaseProtocol(LeanSpec):
     run_options: ClassVar[frozenset[str]] = frozenset()
     """Keys that say how the work is done and change no score; fingerprints leave them out."""
 
+    uses_folds: ClassVar[bool] = False
+    """Whether a task may cut one split into folds that train and test; elsewhere folds would change nothing."""
     protocol: str
     """Name and version, ``knn@1``; the name of its file."""
     kind: str
@@ -34,3 +36,8 @@ class BaseProtocol(LeanSpec):
     on_decode_failure: Failure
     metrics: tuple[str, ...]
     uncertainty: Uncertainty
+
+    @property
+    def unused_keys(self) -> tuple[str, ...]:
+        """Keys that play no part under the values of the others; setting one would store the same number twice."""
+        return ()

@@ -33,6 +33,15 @@ class ResolvedTask(Spec):
     folds: Literal["official", "leave_one_group_out"]
 
 
+def require_folds_used(task: ResolvedTask) -> None:
+    """ValueError for folds that the task's protocol does not use: the same number would be stored under two tasks."""
+    if task.folds != "official" and not task.protocol.uses_folds:
+        raise ValueError(
+            f"task '{task.task}': {task.protocol.protocol} does not use folds, so '{task.folds}' would change nothing; "
+            "leave the folds out, or choose a protocol that learns from a training split, such as knn or linear"
+        )
+
+
 class Variants(Spec):
     """One file in ``tasks/variants/``: overrides with names that go with any task, as in ``ssv2/knn+reversal``."""
 

@@ -29,7 +29,7 @@ def test_a_failed_task_does_not_stop_the_others(world, tmp_path, monkeypatch, ca
     assert "UCF101 is not here" in " ".join(err.split())
     assert "1 of 2 tasks failed: ucf101/knn" in " ".join(err.split())
     assert [record.task.task for _, record in Store(tmp_path / "out").records()] == ["ssv2/knn"]
-    assert "cannot be opened" in out
+    assert "cannot be run" in out
 
 
 def test_names_in_brackets_are_shown_as_they_are(world, tmp_path, monkeypatch, capsys) -> None:
@@ -73,6 +73,31 @@ def test_the_cache_has_a_limit(world, tmp_path, monkeypatch, capsys) -> None:
     )
     assert code == 2
     assert "make room with 'sigma-bench cache rm', or raise --cache-limit" in " ".join(err.split())
+
+
+def test_a_dry_run_says_why_a_task_cannot_be_run(world, tmp_path, monkeypatch, capsys) -> None:
+    words = ["evaluate", MODEL, "--data", world, "--output", tmp_path, "--dry-run", "--task", "ssv2/knn"]
+    code, out, _ = run(monkeypatch, capsys, *words)
+    assert code == 0 and "cannot be run" not in out
+    labels = tmp_path / "data" / "ssv2" / "labels"
+    labels.mkdir(parents=True)
+    words[3] = tmp_path / "data"
+    code, out, _ = run(monkeypatch, capsys, *words)
+    assert code == 1 and "cannot be run" in out
+    words.remove("--dry-run")
+    code, _, err = run(monkeypatch, capsys, *words)
+    assert code == 2
+    assert "".join(err.partition("error:")[2].split()) in "".join(out.partition("ssv2/knn:")[2].split())
+
+
+def test_a_task_file_in_the_current_folder_needs_no_path(world, tmp_path, monkeypatch, capsys) -> None:
+    text = "task: mine/knn5\ndataset: ssv2\nprotocol: knn@1\nasks: motion\nfolds: official\noverrides: {}\nnote: mine\n"
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine.yaml", "mine.yml"):
+        (tmp_path / name).write_text(text)
+        code, out, _ = run(monkeypatch, capsys, "evaluate", MODEL, "--task", name, "--data", world, "--dry-run")
+        assert code == 0 and "mine/knn5" in out
+        assert run(monkeypatch, capsys, "check", name)[0] == 0
 
 
 def test_check_of_a_task_file(world, tmp_path, monkeypatch, capsys) -> None:

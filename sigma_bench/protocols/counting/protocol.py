@@ -1,19 +1,21 @@
 """Counting repetitions: a detector learns on train, then looks at every test video 74 times.
 
-The main process trains and the others wait; all share the looking, block by block of the same videos, so that
-their number does not change a bit.
+The main process trains and the others wait.  All processes count, each a share of the blocks of videos; a block holds
+the same videos for every number of processes, so that this number does not change the result.  Counts of finished
+blocks are kept in the folder of the evaluation, so that an evaluation that was killed continues after them.
 
 Shapes: S videos of the test split.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sigma_bench.data.manifest import Manifest, Split
-from sigma_bench.metrics.counting import best_constant, counting_error
+from sigma_bench.metrics.counting import NO_COUNT, best_constant, counting_error
 from sigma_bench.protocols.classification import groups_of, require_disjoint, require_present, teaching_and_scored
 from sigma_bench.protocols.counting.frames import AnnotatedFrames, clips_of
 from sigma_bench.protocols.counting.inference import Predict, Prediction, count_repetitions
@@ -22,6 +24,7 @@ from sigma_bench.protocols.counting.segments import cycles_of, draw_segments
 from sigma_bench.protocols.counting.slots import frame_slots
 from sigma_bench.protocols.counting.training import DetectorTraining, probabilities
 from sigma_bench.protocols.job import Job, Outcome
+from sigma_bench.protocols.kept_arrays import KeptArrays
 from sigma_bench.protocols.sharing import by_main, shared
 from sigma_bench.specs.counting import CountingProtocol
 from sigma_bench.specs.encoder_card import EncoderCard
@@ -30,8 +33,6 @@ from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import World
 from sigma_bench.training.resume import STATE_NAME
 
-NO_PREDICTION = 0
-"""Stands for a video that could not be decoded; an error of 1, and never off by only one of two or more."""
 BLOCK_VIDEOS = 16
 """Videos that are counted together."""
 BATCH_CLIPS = 64
@@ -40,10 +41,7 @@ BATCH_CLIPS = 64
 
 def splits(manifest: Manifest, task: ResolvedTask) -> tuple[Split, ...]:
     """Train, which teaches, and test, which is scored."""
-    train, test = teaching_and_scored(manifest, task)
-    if train is test:
-        raise ValueError(f"task '{task.task}': counting learns on train and is scored on test; it has no folds")
-    return train, test
+    return teaching_and_scored(manifest, task)
 
 
 def run(job: Job) -> Outcome | None:
@@ -65,8 +63,9 @@ def run(job: Job) -> Outcome | None:
     train_failures = _failures(train, train_frames, protocol, job.world)
     test_failures = _failures(test, test_frames, protocol, job.world)
     videos = [video for video in range(len(train.samples)) if video not in train_failures]
-    _train(job, detector, protocol, train, videos, train_frames)
-    predicted_S = _count(job, detector, protocol, test_frames, length_S, test_failures)
+    folder = job.folder / digest(videos)[:16]  # a video that decodes now and did not before starts another training
+    _train(job, detector, protocol, train, videos, train_frames, folder)
+    predicted_S = _count(job, detector, protocol, test_frames, length_S, test_failures, folder)
     if not job.world.is_main:
         return None
     named = [(split, found) for split, found in ((train, train_failures), (test, test_failures))]
@@ -119,12 +118,13 @@ def _train(
     train: Split,
     videos: list[int],
     frames: AnnotatedFrames,
+    folder: Path,
 ) -> None:
     """The main process trains or finds what it has trained; then everybody has its weights."""
     how, world = protocol.training, job.world
     segments = draw_segments(train, videos, how.segments_per_video, how.max_segment_frames, job.seed)
     identity = digest([task_fingerprint(job.task), job.encoder.card.checkpoint_sha256, train.sha256, job.seed])
-    path = job.folder / STATE_NAME
+    path = folder / STATE_NAME
     training = DetectorTraining(detector, job.encoder.card, protocol, path, identity=identity, seed=job.seed)
     problem: ValueError | None = None
     if world.is_main:
@@ -151,19 +151,24 @@ def _count(
     frames: AnnotatedFrames,
     length_S: np.ndarray,
     failures: Mapping[int, str],
+    folder: Path,
 ) -> np.ndarray:
-    """Counts of all videos, (S,), each block of them by one process."""
+    """Counts of all videos, (S,), ``NO_COUNT`` for those that do not decode; each block is counted by one process."""
     detector.eval()
+    kept = KeptArrays(folder / "counts")
     usable = [video for video in range(len(frames)) if video not in failures]
     blocks = [usable[start : start + BLOCK_VIDEOS] for start in range(0, len(usable), BLOCK_VIDEOS)]
 
-    def counts(block: list[int]) -> list[int]:
+    def computed(block: list[int]) -> dict[str, np.ndarray]:
         shown = [frames[video].to(job.world.device) for video in block]
         predict = _predictor(detector, shown, protocol, job.encoder.card)
-        return count_repetitions(length_S[block], predict, protocol).tolist()
+        return {"count": count_repetitions(length_S[block], predict, protocol)}
+
+    def counts(block: list[int]) -> list[int]:
+        return kept.get(block, lambda: computed(block))["count"].tolist()
 
     counted = shared(job.world, blocks, counts, lambda done, total: job.report("counting", done, total))
-    count_S = np.full(len(frames), NO_PREDICTION)
+    count_S = np.full(len(frames), NO_COUNT)
     count_S[usable] = [count for block in counted for count in block]
     return count_S
 

@@ -13,6 +13,7 @@ import copy
 import difflib
 import hashlib
 import math
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from timm.data import resolve_model_data_config
 from timm.layers import DropPath
 from timm.models import VisionTransformer
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from sigma_bench.models.checkpoints import Checkpoint, LoadReport, load_strictly
 from sigma_bench.models.encoder import Backbone, Features
@@ -252,11 +254,24 @@ def random_frame_encoder(spec: ImageEncoderSpec, seed: int) -> FrameEncoder:
 
 
 def weights_sha256(module: nn.Module) -> str:
-    """Digest of a module's tensors by name, for weights that are no file."""
+    """Digest of a module's tensors by name, of whatever type, for weights that are no file.
+
+    Raises:
+        ValueError: weights without values, on the device 'meta' or not initialised yet.
+    """
     weights = hashlib.sha256()
     for name, value in sorted(module.state_dict().items()):
-        weights.update(name.encode() + value.cpu().numpy().tobytes())
+        weights.update(name.encode() + (_bytes_of(value, name) if isinstance(value, Tensor) else pickle.dumps(value)))
     return weights.hexdigest()
+
+
+def _bytes_of(value: Tensor, name: str) -> bytes:
+    if value.is_meta or is_lazy(value):
+        raise ValueError(f"the weight '{name}' has no values yet; load or initialise the network before")
+    dense = value.detach().cpu()
+    dense = dense.dequantize() if dense.is_quantized else dense.to_dense() if dense.layout != torch.strided else dense
+    plain = dense.resolve_conj().resolve_neg().contiguous().flatten()
+    return plain.view(torch.uint8).numpy().tobytes()  # NumPy has no bfloat16, but its bytes
 
 
 def _image_vit_card(vit: nn.Module, spec: ImageEncoderSpec, **origin: Any) -> EncoderCard:

@@ -14,7 +14,7 @@ from sigma_bench.data.manifest import Manifest
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.protocols.job import Job, Report
-from sigma_bench.protocols.sharing import by_main
+from sigma_bench.protocols.sharing import by_all, by_main
 from sigma_bench.records.record import Record, resume_key
 from sigma_bench.records.store import Store
 from sigma_bench.runs.cost import Passes, passes_of
@@ -91,7 +91,7 @@ def _opened(task: ResolvedTask, root: Path) -> Manifest | Path:
     """The manifest; the root again where there is none, for the run itself to say why."""
     try:
         return open_dataset(task.dataset, root)
-    except ValueError:
+    except Exception:  # whatever it is, the run meets it again, and no other task is stopped by it
         return root
 
 
@@ -103,7 +103,7 @@ def _state(
     try:
         key = resume_key(encoder.card, task_fingerprint(task), seed, data_identity(source, task))
         passes = passes_of(task, source, encoder, cache, seed=seed)
-    except ValueError:  # such as a split that is not there; the run says it better
+    except Exception:  # such as a split that is not there, or an encoder that fails; the run meets and names it
         return "cannot be opened", {}
     if Store(output).find(key) is not None:
         return "recorded", {}
@@ -156,19 +156,18 @@ def find_or_evaluate(
 
 
 def _recorded(job: Job, store: Store) -> tuple[Record, Path]:
-    """Evaluate and store; what any process found wrong, all of them raise."""
-    done: tuple[Record, Path] | ValueError | None = None
-    try:
+    """Evaluate and store; an exception of any process is raised by all."""
+
+    def evaluate_and_store() -> tuple[Record, Path] | None:
         result = evaluate(job)
-        if result is not None:
-            record, arrays = result
-            store.add_predictions(arrays)
-            done = record, store.add(record)
-            shutil.rmtree(job.folder, ignore_errors=True)
-    except ValueError as error:
-        done = error
-    outcomes = job.world.gathered(done)
-    for outcome in outcomes:
-        if isinstance(outcome, ValueError):
-            raise outcome
-    return outcomes[0]
+        if result is None:
+            return None
+        record, arrays = result
+        store.add_predictions(arrays)
+        path = store.add(record)
+        shutil.rmtree(job.folder, ignore_errors=True)
+        return record, path
+
+    done = by_all(job.world, evaluate_and_store)[0]
+    assert done is not None  # the main process has a record
+    return done

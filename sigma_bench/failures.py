@@ -31,7 +31,7 @@ class LoggedError(Exception):
 def failure_sentence(error: BaseException) -> str:
     """Type, message and the line of the user's own code, in one line of text."""
     if getattr(error, "is_sentence", False):
-        return str(error)
+        return "; ".join([str(error), *getattr(error, "__notes__", ())])
     if isinstance(error, RuntimeError) and _KILLED_WORKER in str(error):
         return (
             f"a process that decodes videos was killed ({_message(error)}); it may have run out of memory: use fewer "
@@ -86,12 +86,12 @@ def unexpected_errors_logged(output: Path, what: str) -> Iterator[None]:
     """Turn whatever the block raises, but mistakes of the user, into one sentence and a file with the traceback.
 
     Raises:
-        ValueError: from the block, as it is.
+        ValueError: from the block, as it is; a LoggedError likewise.
         LoggedError: in place of any other exception.
     """
     try:
         yield
-    except ValueError:
+    except (ValueError, LoggedError):
         raise
     except Exception as error:
         raise LoggedError(

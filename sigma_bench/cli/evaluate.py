@@ -13,7 +13,7 @@ from sigma_bench.cli.console import err, out, progress
 from sigma_bench.cli.folders import RUNS
 from sigma_bench.cli.own_files import own_jobs
 from sigma_bench.cli.processes import is_launched, run_on_processes, speaks
-from sigma_bench.failures import LoggedError, failure_sentence, write_traceback
+from sigma_bench.failures import LoggedError, failure_sentence, unexpected_errors_logged, write_traceback
 from sigma_bench.specs import catalogue
 from sigma_bench.specs.task import ResolvedTask
 
@@ -71,7 +71,7 @@ def evaluate(
     from sigma_bench.training.distribution import joined_world
 
     cache = FeatureCache(output / "features", num_workers=workers, limit_bytes=round(cache_limit * 2**30))
-    with joined_world(device) as world:
+    with unexpected_errors_logged(output, model), joined_world(device) as world:
         encoder = load_encoder(model, seed=seed, device=world.device)
         plan = plan_tasks(encoder, jobs, output, cache, seed=seed)
         if speaks() and (dry_run or len(jobs) > 1):
@@ -144,7 +144,8 @@ def evaluate_with_progress(
 
     Raises:
         ValueError: a mistake of the user in the only task, or another process has ended.
-        LoggedError: any other exception in the only task, or in this process alone of several.
+        LoggedError: any other exception in the only task.
+        OneSidedError: any other exception in this process alone of several, which ends the run of all.
     """
     from sigma_bench.leaderboard.numbers import number
     from sigma_bench.runs.plan import ALONE, run_planned
@@ -152,7 +153,7 @@ def evaluate_with_progress(
 
     failed: dict[str, str] = {}
     with progress(disable=not speaks()) as display:
-        display.console.quiet = not speaks()
+        show = display.console.print if speaks() else _show_nothing
         for planned in plan:
             name = escape(f"{encoder.card.model}  {planned.task.task}")
             bar = display.add_task(name, total=None)
@@ -166,7 +167,8 @@ def evaluate_with_progress(
             except LostPeerError:
                 raise
             except OneSidedError as error:
-                raise LoggedError(_explained(error, planned, output), everywhere=True) from error
+                error.add_note(f"in task '{planned.task.task}'")
+                raise
             except Exception as error:
                 if len(plan) == 1 and isinstance(error, ValueError):
                     raise
@@ -174,7 +176,7 @@ def evaluate_with_progress(
                 if len(plan) == 1:
                     raise LoggedError(failed[planned.task.task]) from error
                 name = escape(f"{encoder.card.model:24} {planned.task.task:28}")
-                display.console.print(f"{name} [red]failed[/]", soft_wrap=True)
+                show(f"{name} [red]failed[/]", soft_wrap=True)
                 continue
             finally:
                 display.remove_task(bar)
@@ -182,7 +184,7 @@ def evaluate_with_progress(
             value, low, high = (
                 number(one, score.metric) for one in (score.value, score.interval.low, score.interval.high)
             )
-            display.console.print(
+            show(
                 f"{encoder.card.model:24} {planned.task.task:28} {score.metric} {value:>5} ({low} to {high})  "
                 f"{'recorded before' if found.was_there else found.path.name}",
                 markup=False,
@@ -194,14 +196,16 @@ def evaluate_with_progress(
     return list(failed)
 
 
+def _show_nothing(*_: Any, **__: Any) -> None:
+    pass
+
+
 def _explained(error: Exception, planned: "Planned", output: Path) -> str:
     """Why a task failed, in one sentence; the traceback of what is no mistake of the user goes into a file."""
-    from sigma_bench.training.distribution import OneSidedError
-
     if isinstance(error, ValueError):
         return " ".join(str(error).split())
     sentence = failure_sentence(error)
-    if not speaks() and not isinstance(error, OneSidedError):
+    if not speaks():
         return sentence  # the main process keeps the traceback
     return f"{sentence}; {write_traceback(error, output, planned.task.task)}"
 

@@ -140,8 +140,12 @@ def joined_world(device: str = "auto") -> Iterator[World]:
         control = dist.new_group(backend="gloo")
         assert isinstance(control, dist.ProcessGroup)
         yield World(place, dist.get_rank(), dist.get_world_size(), dist.group.WORLD, control)
-    finally:
+    except OneSidedError:
+        raise  # the groups end with this process, after it has shown why: the others end when the groups do
+    except BaseException:
         dist.destroy_process_group()
+        raise
+    dist.destroy_process_group()
 
 
 def choose_device(name: str) -> torch.device:

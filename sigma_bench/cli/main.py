@@ -28,6 +28,8 @@ from sigma_bench.cli import (
 )
 from sigma_bench.cli.console import err, out
 from sigma_bench.cli.processes import speaks
+from sigma_bench.failures import LoggedError
+from sigma_bench.training.orphans import end_with_launcher
 from sigma_bench.training.preemption import Preempted
 
 app = typer.Typer(
@@ -72,13 +74,21 @@ def _options(
 
 
 def app_main() -> None:
-    """Console entry: a ValueError is one sentence and exit code 2; Ctrl-C says how to go on."""
+    """Console entry: mistakes of the user are one sentence and exit code 2, logged errors one sentence and exit code 1.
+
+    Ctrl-C says how to go on.  An error that is neither is a fault of this program and keeps its traceback.
+    """
+    end_with_launcher()
     try:
         app()
     except ValueError as error:
         if speaks():
             err.print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
         sys.exit(2)
+    except LoggedError as error:
+        if speaks() or error.everywhere:
+            err.print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
+        sys.exit(1)
     except Preempted as stop:
         if speaks():
             err.print(str(stop), soft_wrap=True, markup=False)

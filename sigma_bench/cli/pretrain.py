@@ -9,6 +9,7 @@ from rich.progress import TextColumn
 from sigma_bench.cli.console import out, progress
 from sigma_bench.cli.folders import RUNS
 from sigma_bench.cli.processes import is_launched, run_on_processes, speaks
+from sigma_bench.failures import unexpected_errors_logged
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.recipe import Recipe
 
@@ -71,7 +72,8 @@ def pretrain_with_progress(
             display.update(bar, total=state.num_steps, completed=state.step, numbers=_numbers(state))
 
         options = options or RunOptions()
-        path = run(recipe, data, folder, seed=seed, teacher=teacher, device=device, options=options, report=report)
+        with unexpected_errors_logged(folder, recipe.recipe):
+            path = run(recipe, data, folder, seed=seed, teacher=teacher, device=device, options=options, report=report)
         display.update(bar, total=1, completed=1) if display.tasks[0].total is None else None
     return path
 

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), range, torch.dtype, torch.device, Enum)
 _LIBRARIES = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib", "purelib")})
@@ -170,8 +171,13 @@ class _Walk:
 
 
 def tensor_bytes(tensor: Tensor) -> bytes:
-    """The bytes of a tensor of any type, wherever it lies."""
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    """The bytes of a tensor's values, of whatever type and layout, wherever it lies; none on the device ``meta``."""
+    if tensor.is_meta or is_lazy(tensor):
+        return b""
+    dense = tensor.detach().cpu()
+    dense = dense.dequantize() if dense.is_quantized else dense.to_dense() if dense.layout != torch.strided else dense
+    plain = dense.resolve_conj().resolve_neg().contiguous().flatten()
+    return plain.view(torch.uint8).numpy().tobytes()  # NumPy has no bfloat16, but its bytes
 
 
 def _names(code: types.CodeType) -> set[str]:

@@ -13,6 +13,7 @@ import copy
 import difflib
 import hashlib
 import math
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from timm.data import resolve_model_data_config
 from timm.layers import DropPath
 from timm.models import VisionTransformer
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from sigma_bench.models.checkpoints import Checkpoint, LoadReport, load_strictly
 from sigma_bench.models.code_digest import tensor_bytes
@@ -262,10 +264,17 @@ def random_frame_encoder(spec: ImageEncoderSpec, seed: int) -> FrameEncoder:
 
 
 def weights_sha256(module: nn.Module) -> str:
-    """Digest of a module's tensors by name, for weights that are no file."""
+    """Digest of a module's tensors by name, of whatever type, for weights that are no file.
+
+    Raises:
+        ValueError: weights without values, on the device 'meta' or not initialised yet.
+    """
     weights = hashlib.sha256()
     for name, value in sorted(module.state_dict().items()):
-        weights.update(name.encode() + tensor_bytes(value))
+        if isinstance(value, Tensor) and (value.is_meta or is_lazy(value)):
+            raise ValueError(f"the weight '{name}' has no values yet; load or initialise the network before")
+        content = tensor_bytes(value) if isinstance(value, Tensor) else pickle.dumps(value)
+        weights.update(name.encode() + content)
     return weights.hexdigest()
 
 

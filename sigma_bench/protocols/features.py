@@ -26,6 +26,7 @@ from sigma_bench.specs.clip import ClipSpec
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest
 from sigma_bench.training.distribution import World
+from sigma_bench.training.orphans import end_with_parent
 
 BATCH_CLIPS = 64
 PRECISION = "float32"
@@ -158,7 +159,11 @@ class FeatureCache:
             yield from ((block, [self.clips.item(dataset, index) for index in block]) for block in blocks)
             return
         loader = DataLoader(
-            dataset, batch_sampler=[list(block) for block in blocks], collate_fn=list, num_workers=self.num_workers
+            dataset,
+            batch_sampler=[list(block) for block in blocks],
+            collate_fn=list,
+            num_workers=self.num_workers,
+            worker_init_fn=end_with_parent,
         )
         yield from zip(blocks, loader, strict=True)
 

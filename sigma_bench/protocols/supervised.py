@@ -31,6 +31,7 @@ from sigma_bench.training.batches import RunOptions
 from sigma_bench.training.broken import BROKEN_NAME
 from sigma_bench.training.classifier import Classifier
 from sigma_bench.training.loop import train
+from sigma_bench.training.orphans import end_with_parent
 from sigma_bench.training.supervised import SupervisedMethod, pieces_of, supervised_plan
 from sigma_bench.training.targets import Labels
 
@@ -181,6 +182,7 @@ def _test(
         batch_sampler=[list(block) for block in mine],
         collate_fn=list,
         num_workers=job.cache.num_workers,
+        worker_init_fn=end_with_parent,
     )
     before = len(clips) - sum(map(len, missing))
     was_training = classifier.training

@@ -1,7 +1,7 @@
 """Doing what is left to do: a finished evaluation is found by its key, never computed again; several are planned."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +12,12 @@ import torch
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.identity import identified
 from sigma_bench.data.manifest import Manifest, Split
+from sigma_bench.failures import reason
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.classification import require_present
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.protocols.job import Job, Report, runner
-from sigma_bench.protocols.sharing import by_main
+from sigma_bench.protocols.sharing import by_all, by_main
 from sigma_bench.records.record import Record, resume_key
 from sigma_bench.records.store import Store
 from sigma_bench.runs.cost import Passes, passes_of
@@ -67,8 +68,13 @@ def plan_tasks(
     cache: FeatureCache,
     *,
     seed: int,
+    report: Report = lambda phase, done, total: None,
 ) -> list[Planned]:
-    """What is recorded, cached and to do, dataset by dataset; nothing is computed but the identity of the data."""
+    """What is recorded, cached and to do, dataset by dataset; nothing is computed but the identity of the data.
+
+    Args:
+        report: gets the number of files read for that, of all that have to be.
+    """
     order = list(dict.fromkeys(task.dataset.dataset for task, _ in jobs))
     opened: dict[tuple[str, Path | int], Manifest | str] = {}
     plan: list[Planned] = []
@@ -77,7 +83,7 @@ def plan_tasks(
         place = (task.dataset.dataset, source if isinstance(source, Path) else id(source))
         if place not in opened:
             opened[place] = _opened(task, source) if isinstance(source, Path) else source
-        found = opened[place] = _identified(task, opened[place])
+        found = opened[place] = _identified(task, opened[place], report)
         state, passes, note = _state(encoder, task, found, output, cache, seed=seed)
         clips = sum(count for name, count in passes.items() if name not in seen)
         seen |= passes.keys()
@@ -95,27 +101,28 @@ def _opened(task: ResolvedTask, root: Path) -> Manifest | str:
     """The manifest, or the reason why there is none."""
     try:
         return open_dataset(task.dataset, root)
-    except ValueError as error:
-        return str(error)
+    except Exception as error:
+        return reason(error)
 
 
-def _identified(task: ResolvedTask, found: Manifest | str) -> Manifest | str:
+def _identified(task: ResolvedTask, found: Manifest | str, report: Report) -> Manifest | str:
     """The manifest with the identity of the samples that a task uses, if it has them."""
     try:
-        return found if isinstance(found, str) else identified_for(task, found)
-    except ValueError:  # which the state of the task names
+        return found if isinstance(found, str) else identified_for(task, found, report)
+    except Exception:  # which the state of the task names
         return found
 
 
 def identified_for(
-    task: ResolvedTask, manifest: Manifest, report: Callable[[int, int], None] = lambda done, total: None
+    task: ResolvedTask, manifest: Manifest, report: Report = lambda phase, done, total: None
 ) -> Manifest:
     """The manifest with the identity of the samples that a task uses.
 
     Raises:
         ValueError: the manifest does not have the splits of the task, or as ``identified``.
     """
-    return identified(manifest, runner(task).splits(manifest, task), report)
+    used = runner(task).splits(manifest, task)
+    return identified(manifest, used, lambda done, total: report(f"reading {manifest.dataset}", done, total))
 
 
 def _state(
@@ -136,8 +143,8 @@ def _state(
         require_units(found, task)
         require_present(used, task.protocol)
         passes = passes_of(task, found, encoder, cache, seed=seed)
-    except ValueError as error:
-        return "cannot be run", {}, str(error)
+    except Exception as error:
+        return "cannot be run", {}, reason(error)
     return "to do" if passes else "features cached", passes, _missing_files(used)
 
 
@@ -184,9 +191,7 @@ def find_or_evaluate(
     """
     manifest = source if isinstance(source, Manifest) else open_dataset(task.dataset, source)
     if not all(split.is_identified for split in runner(task).splits(manifest, task)):
-        manifest = by_main(
-            world, lambda: identified_for(task, manifest, lambda done, total: report("identity of data", done, total))
-        )
+        manifest = by_main(world, lambda: identified_for(task, manifest, report))
     store = Store(output)
     key = resume_key(encoder.card, task_fingerprint(task), seed, data_identity(manifest, task))
     found = by_main(world, lambda: store.find(key))
@@ -201,19 +206,18 @@ def find_or_evaluate(
 
 
 def _recorded(job: Job, store: Store) -> tuple[Record, Path]:
-    """Evaluate and store; what any process found wrong, all of them raise."""
-    done: tuple[Record, Path] | ValueError | None = None
-    try:
+    """Evaluate and store; an exception of any process is raised by all."""
+
+    def evaluate_and_store() -> tuple[Record, Path] | None:
         result = evaluate(job)
-        if result is not None:
-            record, arrays = result
-            store.add_predictions(arrays)
-            done = record, store.add(record)
-            shutil.rmtree(job.folder, ignore_errors=True)
-    except ValueError as error:
-        done = error
-    outcomes = job.world.gathered(done)
-    for outcome in outcomes:
-        if isinstance(outcome, ValueError):
-            raise outcome
-    return outcomes[0]
+        if result is None:
+            return None
+        record, arrays = result
+        store.add_predictions(arrays)
+        path = store.add(record)
+        shutil.rmtree(job.folder, ignore_errors=True)
+        return record, path
+
+    done = by_all(job.world, evaluate_and_store)[0]
+    assert done is not None  # the main process has a record
+    return done

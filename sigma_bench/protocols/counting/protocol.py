@@ -25,7 +25,7 @@ from sigma_bench.protocols.counting.slots import frame_slots
 from sigma_bench.protocols.counting.training import DetectorTraining, probabilities
 from sigma_bench.protocols.job import Job, Outcome
 from sigma_bench.protocols.kept_arrays import KeptArrays
-from sigma_bench.protocols.sharing import by_main, shared
+from sigma_bench.protocols.sharing import by_all, by_main, shared
 from sigma_bench.specs.counting import CountingProtocol
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
@@ -126,21 +126,20 @@ def _train(
     identity = digest([task_fingerprint(job.task), job.encoder.card.checkpoint_sha256, train.sha256, job.seed])
     path = folder / STATE_NAME
     training = DetectorTraining(detector, job.encoder.card, protocol, path, identity=identity, seed=job.seed)
-    problem: ValueError | None = None
-    if world.is_main:
+
+    def train_or_wait() -> None:
+        if not world.is_main:
+            while not world.any(False):
+                pass
+            return
         try:
             for done, total in training.run(segments, frames, num_workers=job.cache.num_workers):
                 job.report("training", done, total)
                 world.any(False)  # the others wait for a sign now and then, not for hours
-        except ValueError as error:
-            problem = error
-        world.any(True)
-    else:
-        while not world.any(False):
-            pass
-    problem = world.gathered(problem)[0]
-    if problem is not None:
-        raise problem
+        finally:
+            world.any(True)
+
+    by_all(world, train_or_wait)
     training.load()
 
 

@@ -25,12 +25,13 @@ def compare(
 
     Compared is what both models have under the same protocol, data and evaluation seed; the rest is named.
     """
-    from sigma_bench.cli.table import stored_records
+    from sigma_bench.cli.left_out import LeftOut
     from sigma_bench.leaderboard.comparison import compare as run
     from sigma_bench.leaderboard.fill import predictions_of
     from sigma_bench.records.store import Store
 
-    result = run(stored_records(output), first, second, predictions_of(Store(output)), num_samples=samples)
+    store, left_out = Store(output), LeftOut()
+    result = run(left_out.records(store), first, second, predictions_of(store), num_samples=samples)
     out.print(_listing(result))
     out.print(
         f"differences in percentage points; + means that {result.first} is better, also where lower is better",
@@ -44,6 +45,7 @@ def compare(
             out.print(f"\n[bold]{escape(task.task)}[/]  {escape(words)}")
         for name, a, b in task.differing:
             out.print(f"  {name}  {a:.3g}  {b:.3g}", markup=False)
+    left_out.end()
 
 
 def _listing(result: "Comparison") -> Table:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     Progress,
@@ -17,12 +17,28 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
+
+from sigma_bench.specs.text import harmless
 
 PLAIN_WIDTH = 110
 """Columns of a table that goes to a file or a pipe."""
 
-out = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
-err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else PLAIN_WIDTH)
+
+class HarmlessConsole(Console):
+    """Shows control characters by number, so that no name or path from a file moves the cursor or sets a title.
+
+    What rich itself sends to a terminal, such as colours, comes from styles and is no part of the text.
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            is_plain = segment.control is not None or segment.text.isprintable()
+            yield segment if is_plain else segment._replace(text=harmless(segment.text))
+
+
+out = HarmlessConsole(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+err = HarmlessConsole(stderr=True, highlight=False, width=None if sys.stderr.isatty() else PLAIN_WIDTH)
 
 
 @contextmanager

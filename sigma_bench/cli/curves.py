@@ -22,17 +22,18 @@ def curves(
     if spec.variants not in FIGURES:
         raise ValueError(f"the suite '{suite}' has no variants to draw; see 'sigma-bench tasks'")
     drawn_by = FIGURES[spec.variants]
-    from sigma_bench.cli.table import stored_records
+    from sigma_bench.cli.left_out import LeftOut
     from sigma_bench.leaderboard import curve_figures
     from sigma_bench.leaderboard.curves import csv_text, markdown, with_tasks
     from sigma_bench.leaderboard.curves import curves as curves_of
     from sigma_bench.leaderboard.figures import saved
-    from sigma_bench.records.store import Store, write_atomically
+    from sigma_bench.records.store import Store, folder_name, write_atomically
 
-    records = list(stored_records(output))
+    left_out = LeftOut()
+    records = left_out.records(Store(output))
     if task:
         spec = with_tasks(spec, task, records)
-        suite = f"{suite}-{task[0].partition('/')[0]}"
+        suite = f"{suite}-{folder_name(task[0].partition('/')[0])}"
     found = curves_of(spec, Store(output), records)
     text = markdown(found)
     draw = getattr(curve_figures, drawn_by)
@@ -43,3 +44,4 @@ def curves(
         write_atomically(output / name, content)
     out.print(text, markup=False, soft_wrap=True)
     out.print(f"{', '.join(files)} in {output}", soft_wrap=True, markup=False)
+    left_out.end()

@@ -8,6 +8,7 @@ import typer
 from sigma_bench.cli.bench_loading import bench_loading
 from sigma_bench.cli.console import out, progress
 from sigma_bench.cli.folders import made
+from sigma_bench.cli.options import seed_option
 from sigma_bench.cli.prepare import prepare
 from sigma_bench.cli.show import show
 from sigma_bench.cli.transcode import transcode
@@ -24,7 +25,7 @@ app.command("bench")(bench_loading)
 @app.command("mini")
 def mini(
     root: Path = typer.Argument(..., help="Folder to write into; becomes a data root."),
-    seed: int = typer.Option(0, help="Same seed, same bytes."),
+    seed: int = seed_option("Same seed, same bytes."),
 ) -> None:
     """Write the mini world: all datasets in their official layouts, as real encoded files."""
     from sigma_bench.data.miniworld.world import DATASETS

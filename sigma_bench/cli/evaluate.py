@@ -12,6 +12,7 @@ from rich.table import Table
 
 from sigma_bench.cli.console import err, out, progress
 from sigma_bench.cli.folders import RUNS
+from sigma_bench.cli.options import finite, seed_option
 from sigma_bench.cli.own_files import own_jobs
 from sigma_bench.cli.processes import is_launched, run_on_processes, speaks
 from sigma_bench.failures import LoggedError, reason, unexpected_errors_logged, write_traceback
@@ -44,11 +45,13 @@ def evaluate(
     folds: str = typer.Option(None, help="For your own files: official (the default), or leave_one_group_out."),
     set_: list[str] = typer.Option([], "--set", help="Protocol key to change, such as clip.sampling.stride_frames=2."),
     output: Path = typer.Option(RUNS, help="Folder for records, predictions and cached features."),
-    seed: int = typer.Option(0, help="Draws held-out parts, frame draws, k-means starts and bootstrap samples."),
+    seed: int = seed_option("Draws held-out parts, frame draws, k-means starts and bootstrap samples."),
     device: str = typer.Option("auto", help="auto, cpu or cuda."),
     nproc: int = typer.Option(1, min=1, help="Processes on this machine, one per GPU; the record is the same."),
     workers: int = typer.Option(0, min=0, help="Processes that decode videos, per process."),
-    cache_limit: float = typer.Option(200.0, help="GiB that cached features may take; see 'sigma-bench cache ls'."),
+    cache_limit: float = typer.Option(
+        200.0, callback=finite, help="GiB that cached features may take; see 'sigma-bench cache ls'."
+    ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan and stop; exit code 1 if a task cannot run."),
 ) -> None:
     """Evaluate a model and store a record per task; what is already recorded is not computed again.

@@ -7,6 +7,7 @@ import typer
 
 from sigma_bench.cli.console import out
 from sigma_bench.cli.folders import RUNS
+from sigma_bench.cli.options import seed_option
 from sigma_bench.specs import catalogue
 
 
@@ -19,7 +20,7 @@ def gallery(
         ["prototypes", "features", "neighbours"], help="Which pictures; repeat the option for several."
     ),
     teacher: str = typer.Option(None, help="Model in the place of the teacher that a SIGMA-DINO recipe names."),
-    seed: int = typer.Option(0, help="Draws the clips that are shown."),
+    seed: int = seed_option("Draws the clips that are shown."),
     device: str = typer.Option("cpu", help="cpu or cuda."),
 ) -> None:
     """Draw prototypes with their nearest tubes, feature maps over time, and nearest neighbours.

@@ -1,6 +1,7 @@
 """The ``sigma-bench`` command: one Typer file per verb, heavy imports inside the verbs."""
 
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -76,19 +77,20 @@ def _options(
 def app_main() -> None:
     """Console entry: mistakes of the user are one sentence and exit code 2, logged errors one sentence and exit code 1.
 
-    Ctrl-C says how to go on.  An error that is neither is a fault of this program and keeps its traceback.
+    A file that the system refuses is a mistake of the user.  Ctrl-C says how to go on.  Any other error is a fault of
+    this program and keeps its traceback.
     """
     end_with_launcher()
     try:
         app()
     except ValueError as error:
-        if speaks():
-            err.print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
-        sys.exit(2)
+        _end_with(str(error), 2, shows=speaks())
     except LoggedError as error:
-        if speaks() or error.everywhere:
-            err.print(f"[bold red]error:[/] {_escaped(error)}", soft_wrap=True)
-        sys.exit(1)
+        _end_with(str(error), 1, shows=speaks() or error.everywhere)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _end_with(f"{str(error.filename)[:200]}: {error.strerror}", 2, shows=speaks())
     except Preempted as stop:
         if speaks():
             err.print(str(stop), soft_wrap=True, markup=False)
@@ -98,7 +100,9 @@ def app_main() -> None:
         sys.exit(130)
 
 
-def _escaped(error: Exception) -> str:
+def _end_with(sentence: str, exit_code: int, *, shows: bool) -> NoReturn:
     from rich.markup import escape
 
-    return escape(" ".join(str(error).split()))
+    if shows:
+        err.print(f"[bold red]error:[/] {escape(' '.join(sentence.split()))}", soft_wrap=True)
+    sys.exit(exit_code)

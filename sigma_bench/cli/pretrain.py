@@ -8,6 +8,7 @@ from rich.progress import TextColumn
 
 from sigma_bench.cli.console import out, progress
 from sigma_bench.cli.folders import RUNS
+from sigma_bench.cli.options import seed_option
 from sigma_bench.cli.processes import is_launched, run_on_processes, speaks
 from sigma_bench.failures import unexpected_errors_logged
 from sigma_bench.specs.catalogue import load_recipe
@@ -24,7 +25,7 @@ def pretrain(
     recipe: str = typer.Argument(..., help="Name of a recipe in pretrain/, or a file such as mine.yaml."),
     data: Path = typer.Option(..., help="Data root that holds the recipe's datasets."),
     output: Path = typer.Option(None, help="Folder of this run; default results/runs/<recipe>-seed<seed>."),
-    seed: int = typer.Option(0, help="Draws weights, batches, clip starts, crops and masks."),
+    seed: int = seed_option("Draws weights, batches, clip starts, crops and masks."),
     teacher: str = typer.Option(None, help="SIGMA-DINO: model name or file in place of the recipe's teacher."),
     device: str = typer.Option("auto", help="auto, cpu or cuda."),
     nproc: int = typer.Option(1, min=1, help="Processes on this machine, one per GPU; the global batch stays."),

@@ -6,6 +6,7 @@ import typer
 
 from sigma_bench.cli.console import out
 from sigma_bench.cli.folders import made
+from sigma_bench.cli.options import seed_option
 from sigma_bench.specs import catalogue
 
 
@@ -15,7 +16,7 @@ def show(
     split: str = typer.Option("train", help="train, test or all, as the card has them."),
     samples: int = typer.Option(10, min=1, help="How many, drawn at random."),
     frames: int = typer.Option(8, min=1, help="Of each, evenly spread."),
-    seed: int = typer.Option(0, help="Of the draw."),
+    seed: int = seed_option("Of the draw."),
     output: Path = typer.Option(None, help="PNG file; default: <dataset>-<split>.png here."),
 ) -> None:
     """Draw a contact sheet: frames of sampled clips, their labels, and masks where there are any."""

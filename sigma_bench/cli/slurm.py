@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from sigma_bench.cli.console import out
+from sigma_bench.cli.options import finite
 
 
 class Command:
@@ -41,7 +42,9 @@ def slurm(
     tasks: int = typer.Option(1, min=1, help="Processes per machine, one per GPU."),
     gpus: int = typer.Option(1, min=0, help="GPUs per machine."),
     cpus: int = typer.Option(8, min=1, help="Processors per process, for --workers."),
-    hours: float = typer.Option(24, help="Time limit; a job that reaches it is queued again and continues."),
+    hours: float = typer.Option(
+        24, callback=finite, help="Time limit; a job that reaches it is queued again and continues."
+    ),
     partition: str = typer.Option(None, help="SLURM partition."),
     cluster: str = typer.Option("slurm", help="slurm, or local to try the job on this machine."),
     logs: Path = typer.Option(Path("results/slurm"), help="Folder for what the job prints."),

@@ -1,6 +1,5 @@
 """``sigma-bench table``: a leaderboard from records, in the terminal, Markdown, CSV, LaTeX and HTML."""
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -9,14 +8,17 @@ import typer
 
 from sigma_bench.cli.console import err, out
 from sigma_bench.cli.folders import RUNS
+from sigma_bench.cli.left_out import LeftOut
+from sigma_bench.specs.bounded import parse_json, read_bounded
+
+MOST_HISTORY_BYTES = 256 << 20
 
 if TYPE_CHECKING:
     from sigma_bench.leaderboard.board_table import BoardTable
     from sigma_bench.leaderboard.fill import Filled
     from sigma_bench.records.record import Record
+    from sigma_bench.records.store import Store
     from sigma_bench.specs.board import Board
-
-NO_RECORDS = "no records here yet; run 'sigma-bench evaluate' or 'sigma-bench demo' first"
 
 
 def table(
@@ -30,7 +32,10 @@ def table(
     records: Path = typer.Option(None, help="With --tables: keep the records behind them here, predictions reduced."),
     check: bool = typer.Option(False, help="Write nothing; exit code 1 when a file in --tables is not up to date."),
 ) -> None:
-    """Print boards and write them beside the records as Markdown, CSV, LaTeX and HTML."""
+    """Print boards and write them beside the records as Markdown, CSV, LaTeX and HTML.
+
+    A record that is damaged is named and left out; the others are shown, and the exit code is 1.
+    """
     names = board or ["mini"]
     if check and tables is None:
         raise ValueError("--check compares the files of a folder; name it with --tables, such as results/tables")
@@ -43,10 +48,11 @@ def table(
     if not (published_only or tables):
         show_boards(names, output, world=data)
         return
-    filled = [] if published_only else _filled(names, output)
+    left_out = LeftOut()
+    filled = [] if published_only else _filled(names, output, left_out)
     if records is not None:
         _keep(filled, output, records)
-        filled = _filled(names, records)  # the tables name records, and those kept have names of their own
+        filled = _filled(names, records, LeftOut())  # the tables name records, and those kept have names of their own
     results = [_published(name) for name in names] if published_only else [one.table for one in filled]
     stale = []
     for result in results:
@@ -57,24 +63,31 @@ def table(
             stale += _compare(tables, files) if check else _write(tables, files)
     for path in stale:
         out.print(f"{path}: not what the records and published numbers give now", soft_wrap=True, markup=False)
+    left_out.end()
     if stale:
         raise typer.Exit(1)
 
 
 def show_boards(names: list[str], output: Path, *, world: Path | None) -> None:
-    """Print boards, and write them into the folder of their records: .md, .csv, .tex, and one report.html of all."""
+    """Print boards, and write them into the folder of their records: .md, .csv, .tex, and one report.html of all.
+
+    Raises:
+        typer.Exit: at the end, with code 1, where records were left out.
+    """
     from sigma_bench.leaderboard.confusion import confusion_pictures
     from sigma_bench.leaderboard.figures import training_curves
-    from sigma_bench.leaderboard.fill import fill, predictions_of
+    from sigma_bench.leaderboard.fill import predictions_of
     from sigma_bench.leaderboard.picture_folder import FOLDER, load_pictures
     from sigma_bench.leaderboard.report import render_report
     from sigma_bench.records.store import Store, write_atomically
     from sigma_bench.specs.board import load_board
 
     boards = [load_board(name) for name in names]
-    records, store = stored_records(output), Store(output)
+    store, left_out = Store(output), LeftOut()
+    records = left_out.records(store)
     files: dict[str, str] = {}
-    results = [fill(board, store, records).table for board in boards]
+    results = [one.table for one in left_out.fill(boards, store, records)]
+    records = [pair for pair in records if pair[0] not in left_out.paths]
     for result in results:
         out.print(_terminal(result))
         if not result.record_ids:
@@ -85,7 +98,7 @@ def show_boards(names: list[str], output: Path, *, world: Path | None) -> None:
                 markup=False,
             )
         files |= _files(result, "table" if len(names) == 1 else result.name)
-    curves, overlays = training_histories(output), _overlays(output, world)
+    curves, overlays = training_histories(output), _overlays(store, records, world)
     title = f"sigma-bench: {boards[0].title}" if len(boards) == 1 else "sigma-bench"
     confusions = confusion_pictures(results, records, predictions_of(store))
     pictures = {
@@ -100,16 +113,7 @@ def show_boards(names: list[str], output: Path, *, world: Path | None) -> None:
     _write(output, files)
     for number, (_, picture) in enumerate(overlays, start=1):
         write_atomically(output / f"figures/segmentation-{number}.png", picture)
-
-
-def stored_records(output: Path) -> "list[tuple[Path, Record]]":
-    """All records of a folder; ValueError where there is none."""
-    from sigma_bench.records.store import Store
-
-    records = list(Store(output).records())
-    if not records:
-        raise ValueError(f"{output}: {NO_RECORDS}")
-    return records
+    left_out.end()
 
 
 def boards_for(records: "list[tuple[Path, Record]]") -> "list[Board]":
@@ -136,9 +140,13 @@ def training_histories(output: Path) -> dict[str, list[dict[str, float]]]:
 
 def _history(path: Path) -> list[dict[str, float]]:
     try:
-        return cast(list[dict[str, float]], json.loads(path.read_text(encoding="utf-8")))
+        history = parse_json(read_bounded(path, MOST_HISTORY_BYTES))
     except ValueError as error:
         raise ValueError(f"{path}: not a training history ({error}); move it away, or continue its run") from error
+    is_list = isinstance(history, list) and all(isinstance(line, dict) for line in history)
+    if not is_list or not all(type(value) in (int, float) for line in history for value in line.values()):
+        raise ValueError(f"{path}: not a training history (no list of numbers by name); move it away")
+    return cast(list[dict[str, float]], history)
 
 
 def _published(name: str) -> "BoardTable":
@@ -148,13 +156,12 @@ def _published(name: str) -> "BoardTable":
     return fill_published(load_board(name))
 
 
-def _filled(names: list[str], output: Path) -> "list[Filled]":
-    from sigma_bench.leaderboard.fill import fill
+def _filled(names: list[str], output: Path, left_out: LeftOut) -> "list[Filled]":
     from sigma_bench.records.store import Store
     from sigma_bench.specs.board import load_board
 
-    records = stored_records(output)
-    return [fill(load_board(name), Store(output), records) for name in names]
+    store = Store(output)
+    return left_out.fill([load_board(name) for name in names], store, left_out.records(store))
 
 
 def _keep(filled: "list[Filled]", output: Path, folder: Path) -> None:
@@ -194,9 +201,8 @@ def _compare(folder: Path, files: dict[str, str]) -> list[Path]:
     ]
 
 
-def _overlays(output: Path, world: Path | None) -> list[tuple[str, bytes]]:
+def _overlays(store: "Store", records: "list[tuple[Path, Record]]", world: Path | None) -> list[tuple[str, bytes]]:
     """Pictures of segmentation and propagation by the first pretraining seed's models; one seed's frames are shared."""
-    from sigma_bench.records.store import Store
     from sigma_bench.runs.overlays import segmentation_overlays
     from sigma_bench.specs.propagation import PropagationProtocol
     from sigma_bench.specs.segmentation import SegmentationProtocol
@@ -204,9 +210,8 @@ def _overlays(output: Path, world: Path | None) -> list[tuple[str, bytes]]:
     if world is None:
         err.print("no --data, so the report has no segmentation pictures")
         return []
-    store = Store(output)
     by_task: dict[tuple[str, str, int], dict[str, Record]] = {}
-    for _, record in store.records():
+    for _, record in records:
         has_masks = isinstance(record.task.protocol, SegmentationProtocol | PropagationProtocol)
         if has_masks and record.model.pretraining_seed in (0, None):
             key = (record.task.task, record.fingerprint, record.seed)

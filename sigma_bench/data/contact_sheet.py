@@ -15,6 +15,7 @@ from sigma_bench.data.manifest import Manifest, Sample
 from sigma_bench.data.sequences import MaskedSequence
 from sigma_bench.data.transforms import squash
 from sigma_bench.palette import tint
+from sigma_bench.specs.text import one_line
 
 CELL = 112
 """Side of a frame on the sheet, pixels; frames are squashed into it."""
@@ -39,12 +40,12 @@ def contact_sheet(samples: Sequence[Sample], manifest: Manifest, num_frames: int
     font = ImageFont.load_default(11)
     for row, sample in enumerate(samples):
         top = row * (CELL + LINE)
-        pen.text((2, top + 2), f"{sample.id}: {description(sample, manifest)}", "black", font)
+        pen.text((2, top + 2), one_line(f"{sample.id}: {description(sample, manifest)}"), "black", font)
         try:
             for column, frame_HWC in enumerate(_frames(sample, num_frames)):
                 sheet.paste(Image.fromarray(frame_HWC), (column * (CELL + GAP), top + LINE))
         except DecodeError as error:
-            pen.text((2, top + LINE + 2), str(error), "red", font)
+            pen.text((2, top + LINE + 2), one_line(str(error)), "red", font)
     return sheet
 
 

@@ -3,8 +3,9 @@
 Nothing is ever substituted: a file that does not give the frames asked for raises ``DecodeError`` with its path.
 """
 
+from sigma_bench.data.cifar import read_cifar
 from sigma_bench.data.decoder import DecodeError, Decoder
-from sigma_bench.data.images import FrameFolderDecoder, StillDecoder, read_cifar, read_image
+from sigma_bench.data.images import FrameFolderDecoder, StillDecoder, read_image
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.video import open_video
 

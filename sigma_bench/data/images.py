@@ -1,14 +1,11 @@
-"""Stills, folders of frames, and CIFAR's pickles.
+"""Stills, masks and folders of frames.
 
 Shapes: T frames, H W pixels, C colours; uint8 RGB.
 """
 
-import pickle
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -105,44 +102,3 @@ def _require_numbered_once(folder: Path, found: dict[Path, int]) -> None:
             raise DecodeError(
                 f"{folder}: two files have the same frame number ('{other.name}', '{path.name}'); keep one of them"
             )
-
-
-class _DataUnpickler(pickle.Unpickler):
-    """CIFAR's official files are pickles; only arrays may come out of them, never code."""
-
-    _ALLOWED = frozenset(
-        {
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy._core.numeric", "_frombuffer"),
-            ("numpy.core.numeric", "_frombuffer"),
-            ("_codecs", "encode"),
-        }
-    )
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        return super().find_class(module, name)
-
-
-_NOT_CIFAR = (
-    OSError, EOFError, pickle.UnpicklingError, ValueError, LookupError, TypeError, AttributeError, OverflowError,
-    MemoryError,
-)  # fmt: skip
-"""What the interpreter's unpickler was seen to raise on damaged bytes."""
-
-
-@lru_cache(maxsize=4)
-def read_cifar(path: Path) -> dict[str, Any]:
-    """One of CIFAR's official pickles as a dictionary with text keys; DecodeError when it is anything else."""
-    try:
-        with path.open("rb") as stream:
-            content = _DataUnpickler(stream, encoding="latin1").load()
-    except _NOT_CIFAR as error:
-        raise DecodeError(f"{path}: not one of CIFAR's files ({error})") from error
-    if not isinstance(content, dict):
-        raise DecodeError(f"{path}: not one of CIFAR's files (no dictionary inside)")
-    return {str(key): value for key, value in content.items()}

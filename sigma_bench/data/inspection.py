@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from sigma_bench.data.cifar import read_cifar
 from sigma_bench.data.decoder import DECODER_RULE, DecodeError, Decoder, DecoderName
 from sigma_bench.data.identity import chosen_decoder
-from sigma_bench.data.images import FrameFolderDecoder, read_cifar, read_image
+from sigma_bench.data.images import FrameFolderDecoder, read_image
 from sigma_bench.data.ledger import Entry, content_digest, name_of, state_of
 from sigma_bench.data.manifest import Media, Medium
 from sigma_bench.data.masks import MaskFolder

@@ -7,6 +7,7 @@ would hide that the axes have no order and that areas mean nothing.
 from matplotlib.figure import Figure
 
 from sigma_bench.leaderboard.board_table import BoardTable
+from sigma_bench.leaderboard.escaping import figure_text
 from sigma_bench.leaderboard.figures import OKABE_ITO, saved
 
 
@@ -33,12 +34,12 @@ def draw_axes(table: BoardTable) -> Figure:
                 colour = OKABE_ITO[0 if is_measured else 1]
                 fill = colour if is_measured else "white"
                 panel.plot(100 * value, place, "o", color=colour, markerfacecolor=fill, ms=6, zorder=3)
-        panel.set_title(axis, fontsize=9, loc="left")
+        panel.set_title(figure_text(axis), fontsize=9, loc="left")
         panel.set_xlabel("mean (%)", fontsize=8)
         panel.grid(color="#DDDDDD", lw=0.6)
         panel.spines[["top", "right", "left"]].set_visible(False)
         panel.tick_params(axis="both", length=0, labelsize=8)
-        panel.set_yticks(range(len(rows)), [label for label, _, _ in rows])
+        panel.set_yticks(range(len(rows)), [figure_text(label) for label, _, _ in rows])
         panel.set_ylim(len(rows) - 0.4, -0.6)
         panel.margins(x=0.12)
     return figure

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from matplotlib.figure import Figure
 
@@ -43,6 +43,7 @@ def write_bundle(
         raise ValueError(f"{folder}: {'not empty' if folder.is_dir() else 'a file'}; choose a new folder")
     files = _tables(boards, store) | _figures(boards, curves) | _records(boards, store, with_predictions)
     for name, content in files.items():
+        assert not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts, name
         write_atomically(folder / name, content)
     manifest = {
         "sigma_bench": __version__,

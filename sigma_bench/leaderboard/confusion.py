@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 
 from sigma_bench.leaderboard.board_table import BoardTable
 from sigma_bench.leaderboard.comparison import Load
+from sigma_bench.leaderboard.escaping import figure_text
 from sigma_bench.leaderboard.figures import saved
 from sigma_bench.leaderboard.select import record_id
 from sigma_bench.records.record import Record
 
+MOST_CLASSES = 2000
+"""A larger matrix has more cells than a picture has pixels, and would take gigabytes."""
 MOST_MODELS = 8
 """In one picture: the first rows of the board."""
 
@@ -70,7 +73,7 @@ def draw_confusions(matrices: Mapping[str, NDArray[np.float64]]) -> Figure:
     most = max(100 * float(np.nanmax(matrix_CC)) for matrix_CC in matrices.values())
     for panel, (model, matrix_CC) in zip(panels.flat, matrices.items(), strict=False):
         shown = panel.imshow(100 * matrix_CC, cmap="cividis", vmin=0, vmax=most, interpolation="nearest")
-        panel.set_title(model, fontsize=9, loc="left")
+        panel.set_title(figure_text(model), fontsize=9, loc="left")
         panel.tick_params(labelsize=7, length=2)
         panel.xaxis.get_major_locator().set_params(integer=True)
         panel.yaxis.get_major_locator().set_params(integer=True)
@@ -85,10 +88,11 @@ def draw_confusions(matrices: Mapping[str, NDArray[np.float64]]) -> Figure:
 
 
 def _of_record(record: Record, load: Load) -> NDArray[np.float64] | None:
-    if record.data.num_classes is None or "top1" not in record.task.protocol.metrics:
+    num_classes = record.data.num_classes
+    if num_classes is None or num_classes > MOST_CLASSES or "top1" not in record.task.protocol.metrics:
         return None
     stored = load(record)
-    return None if stored is None else confusion(stored["truth"], stored["predicted"], record.data.num_classes)
+    return None if stored is None else confusion(stored["truth"], stored["predicted"], num_classes)
 
 
 def _picture(matrices: Mapping[str, NDArray[np.float64]]) -> bytes:

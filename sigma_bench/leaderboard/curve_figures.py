@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sigma_bench.leaderboard.curves import GAPS, Curves, Point
+from sigma_bench.leaderboard.escaping import figure_text
 from sigma_bench.leaderboard.figures import OKABE_ITO
 from sigma_bench.specs.condition import Disturbance
 
@@ -58,7 +59,7 @@ def draw_robustness(found: Curves) -> Figure:
             _draw_condition(panel, found, task, kind)
         else:
             _draw_gaps(panel, found, task)
-        panel.set_title(f"{task}: {kind.replace('_', ' ')}", fontsize=9, loc="left")
+        panel.set_title(figure_text(f"{task}: {kind.replace('_', ' ')}"), fontsize=9, loc="left")
     return figure
 
 
@@ -77,7 +78,7 @@ def draw_efficiency(found: Curves) -> Figure:
         panel.set_xticks(sizes, [f"{size:g}" for size in sizes])
         panel.minorticks_off()
         panel.set_xlabel("labelled videos", fontsize=8)
-        panel.set_title(task, fontsize=9, loc="left")
+        panel.set_title(figure_text(task), fontsize=9, loc="left")
     return figure
 
 
@@ -103,7 +104,7 @@ def _draw_gaps(panel: Axes, found: Curves, task: str) -> None:
                 panel.plot([100 * gap.low, 100 * gap.high], [place + shift] * 2, color=colour, lw=1.4)
                 panel.plot(100 * gap.value, place + shift, "o", color=colour, mfc=filled, ms=5)
     panel.axvline(0, color=_GREY, lw=1)
-    panel.set_yticks(range(len(models)), models)
+    panel.set_yticks(range(len(models)), list(map(figure_text, models)))
     panel.set_ylim(len(models) - 0.5, -0.5)
     panel.set_xlabel("points lost when reversed (full) or shuffled (hollow)", fontsize=8)
     _frame(panel)
@@ -143,7 +144,7 @@ def _draw(panel: Axes, lines: Mapping[str, Sequence[tuple[float, Point]]], model
             ms=4,
             lw=1.4,
             elinewidth=0.6,
-            label=model,
+            label=figure_text(model),
         )
         ends[model] = (line[-1][0], value[-1], colour)
     points = [point for line in lines.values() for _, point in line]
@@ -164,7 +165,15 @@ def _name(panel: Axes, ends: Mapping[str, tuple[float, float, str]], least: floa
     order = sorted(ends, key=lambda model: ends[model][1])
     for model, place in zip(order, spread([ends[model][1] for model in order], least), strict=True):
         end, _, colour = ends[model]
-        panel.annotate(model, (end, place), (6, 0), textcoords="offset points", va="center", fontsize=6.5, color=colour)
+        panel.annotate(
+            figure_text(model),
+            (end, place),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=6.5,
+            color=colour,
+        )
 
 
 def spread(value: Sequence[float], least: float) -> list[float]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sigma_bench.leaderboard.board_table import Cell
 from sigma_bench.leaderboard.comparison import Difference, Draws, Load, are_paired, mean_difference, resample
+from sigma_bench.leaderboard.escaping import csv_cell, markdown_text
 from sigma_bench.leaderboard.fill import fill, predictions_of
 from sigma_bench.leaderboard.numbers import MINUS, MISSING, percent, signed
 from sigma_bench.leaderboard.references import about
@@ -120,7 +121,7 @@ def with_tasks(suite: Suite, tasks: Sequence[str], records: Iterable[tuple[Path,
 def markdown(found: Curves) -> str:
     """A table per task: clean clips by the number of labels, conditions as means over five severities, and the gap."""
     tables = [line for task in found.tasks for line in (*_table(found, task), "")]
-    return "\n".join((*tables, *(f"- {note}." for note in found.notes)))
+    return "\n".join((*tables, *(f"- {markdown_text(note)}." for note in found.notes)))
 
 
 def _table(found: Curves, task: str) -> list[str]:
@@ -130,13 +131,19 @@ def _table(found: Curves, task: str) -> list[str]:
     columns = list(dict.fromkeys(_column(point, is_robustness) for point in everything))
     kinds = [kind for kind in GAPS if any((task, model, kind) in found.gaps for model in by_model)]
     gap = [f"clean {MINUS} {kind}" for kind in kinds]
-    lines = [f"## {task}, {everything[0].metric} (%)", "", _line(["Model", *columns, *gap])]
+    lines = [
+        f"## {markdown_text(task)}, {everything[0].metric} (%)",
+        "",
+        _line(["Model", *map(markdown_text, columns), *gap]),
+    ]
     lines.append(_line(["---", *["---:"] * (len(columns) + len(gap))]))
     for model, points in by_model.items():
         cells = [_cell([p for p in points if _column(p, is_robustness) == column]) for column in columns]
         num_seeds = points[0].cell.num_seeds
         name = model if num_seeds == 1 else f"{model}, n={num_seeds}"
-        lines.append(_line([name, *cells, *(_gap_words(found.gaps.get((task, model, kind))) for kind in kinds)]))
+        lines.append(
+            _line([markdown_text(name), *cells, *(_gap_words(found.gaps.get((task, model, kind))) for kind in kinds)])
+        )
     return lines
 
 
@@ -148,7 +155,7 @@ def csv_text(found: Curves) -> str:
     for point in found.points:
         cell = point.cell
         about = (point.task, point.variant, point.model, point.metric, point.num_taught)
-        writer.writerow((*about, cell.value, cell.low, cell.high, cell.num_seeds, cell.seed_std))
+        writer.writerow((*map(csv_cell, about), cell.value, cell.low, cell.high, cell.num_seeds, cell.seed_std))
     return stream.getvalue()
 
 
@@ -286,4 +293,4 @@ def _gap_words(gap: Difference | None) -> str:
 
 
 def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(cells) + " |"

@@ -7,6 +7,7 @@ import json
 import pandas as pd
 
 from sigma_bench.leaderboard.board_table import BoardTable, Cell, PublishedRow, Row
+from sigma_bench.leaderboard.escaping import csv_cell
 from sigma_bench.leaderboard.latex import latex
 from sigma_bench.leaderboard.render import markdown
 
@@ -29,19 +30,21 @@ def csv_text(table: BoardTable) -> str:
     for row in table.rows:
         for column, cell in zip(table.columns, row.cells, strict=True):
             if cell is not None:
-                writer.writerow((table.name, "measured", row.model, column.task, column.metric, *_csv_cell(cell), None))
+                about = (table.name, "measured", row.model, column.task, column.metric)
+                writer.writerow(map(csv_cell, (*about, *_csv_cell(cell), None)))
         for axis, mean in _means(table, row):
-            writer.writerow((table.name, "measured", row.model, *axis, mean, *(None,) * 8))
+            writer.writerow(map(csv_cell, (table.name, "measured", row.model, *axis, mean, *(None,) * 8)))
     for published in table.published:
         quantities = [(c.task or f"{c.group} {c.label}", c.published_metric) for c in table.columns]
         quantities.append(("mean", "mean"))
         for (task, metric), value in zip(quantities, (*published.values, published.mean), strict=True):
             if value is not None:
                 place = (table.name, published.origin, _full_label(published), task, metric)
-                writer.writerow((*place, value, *(None,) * 7, published.source))
+                writer.writerow(map(csv_cell, (*place, value, *(None,) * 7, published.source)))
         for axis, mean in _axis_means(table, published):
             said = (table.name, "computed", _full_label(published), *axis, mean)
-            writer.writerow((*said, *(None,) * 7, f"mean of numbers printed in {published.source}"))
+            printed_in = f"mean of numbers printed in {published.source}"
+            writer.writerow(map(csv_cell, (*said, *(None,) * 7, printed_in)))
     return stream.getvalue()
 
 

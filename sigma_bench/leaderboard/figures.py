@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from sigma_bench.leaderboard.board_table import BoardTable, Cell, Column
+from sigma_bench.leaderboard.escaping import figure_text
 from sigma_bench.palette import tint
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -90,7 +91,9 @@ def draw_training(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure
             known = [line for line in log if key in line]
             look = {"color": OKABE_ITO[index % len(OKABE_ITO)], "ls": _DASHES[index % len(_DASHES)], "lw": 1.4}
             if known:
-                panel.plot([line["step"] for line in known], [line[key] for line in known], label=name, **look)
+                panel.plot(
+                    [line["step"] for line in known], [line[key] for line in known], label=figure_text(name), **look
+                )
         _label(panel, title)
         panel.set_yscale("log" if key == "loss" else "linear")
         if key != "loss":
@@ -119,7 +122,7 @@ def draw_scores(table: BoardTable) -> Figure:
         panel.set_visible(False)
     for panel, index in zip(panels.flat, measured, strict=False):
         _draw_dots(panel, [row.cells[index] for row in shown], table.columns[index])
-        panel.set_yticks(range(len(shown)), [row.model for row in shown])
+        panel.set_yticks(range(len(shown)), [figure_text(row.model) for row in shown])
         _draw_references(panel, references[index])
         panel.set_ylim(len(shown) - 0.4, -0.6 - _NAME_ROWS * most)
     return figure
@@ -149,7 +152,7 @@ def segmentation_overlay(frame_THWC: np.ndarray, truth_THW: np.ndarray, cluster_
         figure = Figure(figsize=size, layout=tight)
         panels = figure.subplots(len(pictures), num_frames, squeeze=False)
         for line, (name, picture_THWC) in zip(panels, pictures.items(), strict=True):
-            line[0].set_ylabel(name, fontsize=8)
+            line[0].set_ylabel(figure_text(name), fontsize=8)
             for panel, picture in zip(line, picture_THWC, strict=True):
                 panel.imshow(picture, interpolation="nearest")
                 panel.set(xticks=[], yticks=[])
@@ -165,7 +168,7 @@ def _draw_dots(panel: Axes, cells: list[Cell | None], column: Column) -> None:
         panel.plot([100 * cell.low, 100 * cell.high], [place, place], color=colour, lw=2, solid_capstyle="butt")
         panel.plot([100 * value for value in cell.seed_values], [place] * cell.num_seeds, "|", color=colour, ms=7)
         panel.plot(100 * cell.value, place, "o", color=colour, ms=5.5)
-    panel.set_title(f"{column.heading} {column.label}, {column.metric} (%)", fontsize=9, loc="left")
+    panel.set_title(figure_text(f"{column.heading} {column.label}, {column.metric} (%)"), fontsize=9, loc="left")
     panel.grid(axis="x", color="#DDDDDD", lw=0.6)
     panel.spines[["top", "right", "left"]].set_visible(False)
     panel.tick_params(axis="y", length=0)
@@ -186,7 +189,7 @@ def _draw_references(panel: Axes, references: Sequence[tuple[float, str]]) -> No
     for row, (value, name) in enumerate(reversed(references)):
         is_left = value < middle
         words = panel.annotate(
-            name,
+            figure_text(name),
             (value, -0.6 - _NAME_ROWS * row),
             (3 if is_left else -3, 0),
             textcoords="offset points",
@@ -221,8 +224,11 @@ def _require_uint8(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None
 
 @contextmanager
 def _own_style() -> Iterator[None]:
-    """Matplotlib's defaults whatever the user's matplotlibrc says, and identifiers that stay from run to run."""
-    with matplotlib.style.context("default"), matplotlib.rc_context({"svg.hashsalt": "sigma-bench"}):
+    """Matplotlib's defaults whatever the user's matplotlibrc says, no formulas, identifiers that stay between runs."""
+    with (
+        matplotlib.style.context("default"),
+        matplotlib.rc_context({"svg.hashsalt": "sigma-bench", "text.parse_math": False}),
+    ):
         yield
 
 

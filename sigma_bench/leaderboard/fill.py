@@ -15,9 +15,10 @@ from sigma_bench.leaderboard.comparison import Draws, Load, Resampled, resample
 from sigma_bench.leaderboard.select import as_declared, record_id, select
 from sigma_bench.records.published import PublishedScore, load_published, read_published
 from sigma_bench.records.record import Record
-from sigma_bench.records.scoring import Arrays, arrays_read
+from sigma_bench.records.scoring import NOT_COMPUTABLE, Arrays, arrays_read, require_samples
 from sigma_bench.records.store import Store
 from sigma_bench.specs.board import Board
+from sigma_bench.specs.text import one_line
 
 IMPORTED = "imported"
 """Folder beside the records that holds imported numbers, one CSV file per source."""
@@ -25,6 +26,14 @@ _TOLERANCE = 1e-9
 """Sums may come out differently in the last bits on another processor."""
 
 logger = logging.getLogger(__name__)
+
+
+class UnusableRecordsError(ValueError):
+    """Records whose predictions are damaged or contradict them; ``paths`` are their files."""
+
+    def __init__(self, sentence: str, paths: tuple[Path, ...]) -> None:
+        super().__init__(sentence)
+        self.paths = paths
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,8 @@ def predictions_of(store: Store) -> Load:
 
     def load(record: Record) -> Arrays | None:
         found = store.find_predictions(record.predictions)
+        if found is not None:
+            require_samples(found[0])
         return found[0] if found else None
 
     return load
@@ -96,7 +107,13 @@ def keep_records(boards: Sequence[Filled], store: Store, folder: Path) -> int:
         found = store.find_predictions(record.predictions)
         if found is None:
             raise ValueError(f"{path}: its predictions are not here, so the record cannot be kept with them")
-        kept.add_reduced(record.predictions, arrays_read(record.task.protocol, found[0]))
+        try:
+            kept.add_reduced(record.predictions, arrays_read(record.task.protocol, found[0]))
+        except NOT_COMPUTABLE as error:
+            why = one_line(str(error))[:300]
+            raise UnusableRecordsError(
+                f"{path}: its predictions are not those its scores need ({why})", (path,)
+            ) from error
         words = tuple(
             PurePath(word).name if PurePath(word).is_absolute() else word for word in record.provenance.command
         )
@@ -111,15 +128,8 @@ def _resamples(long: pd.DataFrame, records: Mapping[str, Record], load: Load) ->
         task, metric, model = map(str, key)
         try:
             resampled = resample([records[name] for name in rows["record_id"]], metric, load, draws)
-        except (
-            ValueError,
-            LookupError,
-            TypeError,
-        ) as error:  # reduced predictions have no digest that would tell before
-            raise ValueError(
-                f"{', '.join(rows['path'])}: {metric} cannot be computed from the predictions ({error}); see "
-                "'sigma-bench verify'"
-            ) from error
+        except NOT_COMPUTABLE as error:  # reduced predictions have no digest that would tell before
+            raise _culprits(rows, records, metric, load, error) from error
         if resampled is not None:
             _require_agreement(resampled.value, rows, metric)
             found[(task, metric, model)] = resampled
@@ -130,7 +140,26 @@ def _require_agreement(value: float, rows: pd.DataFrame, metric: str) -> None:
     """A number that its own predictions contradict does not get into a table."""
     said = statistics.fmean(rows["value"])
     if not math.isclose(value, said, rel_tol=0, abs_tol=_TOLERANCE):
-        raise ValueError(
+        raise UnusableRecordsError(
             f"{', '.join(rows['path'])}: {metric} is {said!r} in the records and {value!r} when computed from their "
-            "predictions; see 'sigma-bench verify'"
+            "predictions; see 'sigma-bench verify'",
+            tuple(map(Path, rows["path"])),
         )
+
+
+def _culprits(
+    rows: pd.DataFrame, records: Mapping[str, Record], metric: str, load: Load, error: Exception
+) -> UnusableRecordsError:
+    """Of the seeds of a model, those whose own predictions cannot be used; all of them where each alone can."""
+    alone: dict[Path, Exception] = {}
+    for path, name in zip(rows["path"], rows["record_id"], strict=True):
+        try:
+            resample([records[name]], metric, load, Draws())
+        except NOT_COMPUTABLE as of_one:
+            alone[Path(path)] = of_one
+    why = one_line(str(next(iter(alone.values()), error)))[:300]
+    paths = tuple(alone) or tuple(map(Path, rows["path"]))
+    names = ", ".join(map(str, paths))
+    return UnusableRecordsError(
+        f"{names}: {metric} cannot be computed from the predictions ({why}); see 'sigma-bench verify'", paths
+    )

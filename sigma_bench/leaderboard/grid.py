@@ -1,9 +1,9 @@
 """The grid: a BoardTable laid out as text, the same for every renderer: headers, sections, lines, marked entries."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 
 from sigma_bench.leaderboard.board_table import BoardTable, Cell, Column, Delta, Mark, PublishedRow, Row
 from sigma_bench.leaderboard.notes import footnotes
@@ -20,6 +20,7 @@ from sigma_bench.leaderboard.numbers import (
     signed,
 )
 from sigma_bench.records.scoring import METRICS
+from sigma_bench.specs.text import harmless
 
 _ABOUT = {
     "backbone": "Backbone",
@@ -100,7 +101,7 @@ def grid(table: BoardTable) -> Grid:
     ends = [table.mean_label] if table.mean_label else []
     headings = [*(column.heading for column in table.columns), *["Axis means"] * len(table.axes), *[""] * len(ends)]
     labels = [*(column.label for column in table.columns), *table.axes, *ends]
-    return Grid(
+    laid_out = Grid(
         title=table.title,
         about=tuple(_ABOUT[key] for key in about),
         groups=tuple((heading, len(list(columns))) for heading, columns in groupby(headings)),
@@ -109,6 +110,19 @@ def grid(table: BoardTable) -> Grid:
         has_coverage=bool(table.rows),
         notes=footnotes(table),
     )
+    shown: Grid = _shown(laid_out)
+    return shown
+
+
+def _shown(value: Any) -> Any:
+    """The same with every text of it harmless to show, so that no renderer has to see to control characters."""
+    if isinstance(value, str):
+        return harmless(value)
+    if isinstance(value, tuple):
+        return tuple(map(_shown, value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{field.name: _shown(getattr(value, field.name)) for field in fields(value)})
+    return value
 
 
 def is_higher_better(column: Column) -> bool:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sigma_bench.leaderboard.board_table import BoardTable
+from sigma_bench.leaderboard.escaping import markdown_text
 from sigma_bench.leaderboard.grid import Entry, Grid, Line, grid
 
 _LEAST_LABEL = 14
@@ -122,18 +123,21 @@ def markdown(table: BoardTable) -> str:
     headings = [f"{group} {label}".strip() for group, label in zip(spans, laid_out.labels, strict=True)]
     covered = ["covered"] if laid_out.has_coverage else []
     lines = [
-        _line(["Model", *laid_out.about, *headings, *covered]),
+        _line(["Model", *map(markdown_text, laid_out.about), *map(markdown_text, headings), *covered]),
         _line(["---"] * (1 + len(laid_out.about)) + ["---:"] * (len(headings) + len(covered))),
     ]
     width = len(laid_out.about) + len(headings) + len(covered)
     for section in laid_out.sections:
-        lines += [_line([f"_{section.title}_", *[""] * width])] if section.title else []
+        lines += [_line([f"_{markdown_text(section.title)}_", *[""] * width])] if section.title else []
         for line in section.lines:
-            label = f"_{line.label}_" if line.is_reference else line.label
+            name = markdown_text(line.label)
+            label = f"_{name}_" if line.is_reference else name
             entries = map(_markdown_entry, line.entries)
-            lines.append(_line([label, *line.about, *entries, *([line.coverage] if covered else [])]))
-    notes = [f"- {note}" for note in laid_out.notes]
-    return "\n".join([f"## {laid_out.title}", "", *lines, "", *notes, ""])
+            lines.append(
+                _line([label, *map(markdown_text, line.about), *entries, *([line.coverage] if covered else [])])
+            )
+    notes = [f"- {markdown_text(note)}" for note in laid_out.notes]
+    return "\n".join([f"## {markdown_text(laid_out.title)}", "", *lines, "", *notes, ""])
 
 
 def _terminal_headings(laid_out: Grid) -> list[str]:
@@ -164,4 +168,4 @@ def _markdown_entry(entry: Entry) -> str:
 
 
 def _line(cells: list[str]) -> str:
-    return "| " + " | ".join(" ".join(cell.splitlines()).replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(" ".join(cell.splitlines()) for cell in cells) + " |"

@@ -26,6 +26,7 @@ from sigma_bench.leaderboard.numbers import MISSING
 from sigma_bench.leaderboard.record_view import Texts, record_view
 from sigma_bench.leaderboard.select import record_id
 from sigma_bench.records.record import Record
+from sigma_bench.specs.text import harmless
 
 _HERE = Path(__file__).resolve().parent
 MOST_DRAWN = 40
@@ -106,7 +107,7 @@ def render_report(
     boards = [_board_view(table) for table in tables]
     style, script = ((_HERE / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     return _template().render(
-        title=title,
+        title=harmless(title),
         boards=boards,
         origins=_origins(boards),
         galleries=[*_curves(curves), *(_photos(heading, shown) for heading, shown in pictures.items())],
@@ -176,14 +177,15 @@ def _curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> list[Gallery
     if not curves:
         return []
     caption = "Every model minimises its own objective: compare the shape of the losses, not their height."
-    alt = f"Training curves over steps of {', '.join(curves)}."
+    alt = harmless(f"Training curves over steps of {', '.join(curves)}.")
     picture = Picture(_data_uri(training_curves(curves).encode(), "image/svg+xml"), alt, caption)
     return [Gallery("Pretraining", "plot", (picture,))]
 
 
 def _photos(heading: str, shown: Sequence[tuple[str, bytes]]) -> Gallery:
-    pictures = tuple(Picture(_data_uri(png, "image/png"), caption, caption) for caption, png in shown)
-    return Gallery(heading, "photo", pictures)
+    words = [(harmless(caption), png) for caption, png in shown]
+    pictures = tuple(Picture(_data_uri(png, "image/png"), caption, caption) for caption, png in words)
+    return Gallery(harmless(heading), "photo", pictures)
 
 
 def _data_uri(content: bytes, media_type: str) -> str:

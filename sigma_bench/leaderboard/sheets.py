@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from sigma_bench.leaderboard.figures import OKABE_ITO
+from sigma_bench.specs.text import one_line
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom, in pixels of the picture."""
@@ -76,7 +77,7 @@ def sheet(rows: Sequence[Row], *, height: int, heads: Sequence[str] = (), gaps: 
     image = Image.new("RGB", (lefts[-1], tops[-1]), "white")
     pen = ImageDraw.Draw(image)
     for left, words in zip(lefts, heads, strict=False):
-        pen.text((left, GAP // 2), words, "black", FONT)
+        pen.text((left, GAP // 2), one_line(words), "black", FONT)
     for row, lines, top in zip(rows, labels, tops, strict=False):
         for number, line in enumerate(lines):
             pen.text((GAP, top + (height - LINE * len(lines)) / 2 + number * LINE), line, "black", FONT)
@@ -117,7 +118,7 @@ def _lines(cell: Cell, width: int) -> list[str]:
 
 def _wrapped(text: str, width: int) -> list[str]:
     """One line, or two: as many words as fit, and the rest."""
-    words = text.split(" ")
+    words = one_line(text).split(" ")
     fitting = [end for end in range(1, len(words) + 1) if FONT.getlength(" ".join(words[:end])) <= width]
     end = max(fitting, default=1)
     return [_cut(" ".join(part), width) for part in (words[:end], words[end:]) if part]

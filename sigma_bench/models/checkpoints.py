@@ -6,17 +6,21 @@ knowing what they are.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from sigma_bench.records.store import write_atomically
-from sigma_bench.specs.recipe import Recipe, parse_recipe
+from sigma_bench.specs.bounded import parse_json
+from sigma_bench.specs.recipe import MOST_SEED, Count, Recipe, parse_recipe
+from sigma_bench.specs.strict import Spec, parse_spec
 
 FORMAT = "sigma-bench/1"
 
@@ -33,6 +37,15 @@ class Checkpoint:
     identity: str
     """Digest of recipe, seed and data: which run this is the end of."""
     sha256: str
+
+
+class CheckpointMetadata(Spec):
+    """What a file says about itself; the recipe is validated by its own kind."""
+
+    recipe: dict[str, Any]
+    seed: Annotated[int, Field(ge=0, le=MOST_SEED)]
+    epochs: Count
+    identity: Annotated[str, Field(max_length=200)]
 
 
 @dataclass(frozen=True)
@@ -74,11 +87,22 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise ValueError(f"{path}: not a safetensors checkpoint ({error})") from error
     if FORMAT not in metadata:
         raise ValueError(f"{path}: a safetensors file, but not a checkpoint of sigma-bench (no '{FORMAT}' metadata)")
-    content = json.loads(metadata[FORMAT])
-    recipe = parse_recipe(content["recipe"], where=f"{path} (recipe)")
+    about, recipe = _described(metadata[FORMAT], path)
     with path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Checkpoint(path, tensors, recipe, content["seed"], content["epochs"], content["identity"], sha256)
+    return Checkpoint(path, tensors, recipe, about.seed, about.epochs, about.identity, sha256)
+
+
+def _described(text: str, path: Path) -> tuple[CheckpointMetadata, Recipe]:
+    """What the text beside the tensors says; ValueError where it is not what this project writes."""
+    try:
+        content = parse_json(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: the metadata of this checkpoint are not JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: the metadata of this checkpoint are not a JSON object")
+    about = parse_spec(CheckpointMetadata, content, where=f"{path} (metadata)")
+    return about, parse_recipe(content["recipe"], where=f"{path} (recipe)")
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -88,6 +112,32 @@ def is_checkpoint(path: Path) -> bool:
             return FORMAT in (file.metadata() or {})
     except (SafetensorError, OSError):
         return False
+
+
+def require_shapes(
+    outline: Callable[[], nn.Module],
+    tensors: Mapping[str, Tensor],
+    *,
+    may_be_missing: tuple[str, ...] = (),
+    may_be_unexpected: tuple[str, ...] = (),
+    where: str,
+) -> None:
+    """Check names and shapes of tensors against a module before any memory is taken for it.
+
+    What a file says about its model may be damaged or made up; how large the model may be is bounded by its tensors.
+
+    Args:
+        outline: builds the module; called on the device ``meta``, where tensors have shapes and no content.
+        may_be_missing, may_be_unexpected, where: as for ``load_strictly``.
+
+    Raises:
+        ValueError: as ``load_strictly`` does.
+    """
+    with torch.device("meta"):
+        wanted = outline().state_dict()
+    _names(wanted, tensors, may_be_missing, may_be_unexpected, where)
+    for name in wanted.keys() & tensors.keys():
+        _require_shape(tensors[name], wanted[name], name=name, where=where)
 
 
 def load_strictly(
@@ -110,6 +160,22 @@ def load_strictly(
             loaded then.
     """
     wanted = module.state_dict()
+    absent, surplus = _names(wanted, tensors, may_be_missing, may_be_unexpected, where)
+    matched = {name: tensors[name] for name in wanted if name in tensors}
+    for name, tensor in matched.items():
+        _require_fit(tensor, wanted[name], name=name, where=where)
+    module.load_state_dict(matched, strict=False)
+    return LoadReport(tuple(sorted(matched)), tuple(absent), tuple(surplus))
+
+
+def _names(
+    wanted: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
+    may_be_missing: tuple[str, ...],
+    may_be_unexpected: tuple[str, ...],
+    where: str,
+) -> tuple[list[str], list[str]]:
+    """Names that the file lacks and that the module does not have; ValueError where one of them matters."""
     absent = sorted(set(wanted) - set(tensors))
     missing = tuple(name for name in absent if not name.startswith(may_be_missing))
     surplus = sorted(set(tensors) - set(wanted))
@@ -119,16 +185,16 @@ def load_strictly(
             f"{where}: does not fit the model: {len(missing)} keys missing{_first(missing)}, "
             f"{len(unexpected)} unexpected{_first(unexpected)}"
         )
-    matched = {name: tensors[name] for name in wanted if name in tensors}
-    for name, tensor in matched.items():
-        _require_fit(tensor, wanted[name], name=name, where=where)
-    module.load_state_dict(matched, strict=False)
-    return LoadReport(tuple(sorted(matched)), tuple(absent), tuple(surplus))
+    return absent, surplus
+
+
+def _require_shape(found: Tensor, wanted: Tensor, *, name: str, where: str) -> None:
+    if found.shape != wanted.shape:
+        raise ValueError(f"{where}: '{name}' has shape {tuple(found.shape)}, the model needs {tuple(wanted.shape)}")
 
 
 def _require_fit(found: Tensor, wanted: Tensor, *, name: str, where: str) -> None:
-    if found.shape != wanted.shape:
-        raise ValueError(f"{where}: '{name}' has shape {tuple(found.shape)}, the model needs {tuple(wanted.shape)}")
+    _require_shape(found, wanted, name=name, where=where)
     if found.is_floating_point() != wanted.is_floating_point():
         raise ValueError(f"{where}: '{name}' holds {found.dtype}, the model needs {wanted.dtype}; quantised weights?")
     if not torch.isfinite(found.to(wanted.dtype)).all():

@@ -14,7 +14,7 @@ import torch
 from timm.layers import DropPath
 from torch import Tensor, nn
 
-from sigma_bench.models.checkpoints import LoadReport, load_strictly, read_checkpoint
+from sigma_bench.models.checkpoints import LoadReport, load_strictly, read_checkpoint, require_shapes
 from sigma_bench.models.geometry import geometry_suffix, resized
 from sigma_bench.models.video_vit import VideoViT, drop_path_rates
 from sigma_bench.specs.encoder_card import EncoderCard
@@ -137,8 +137,10 @@ def pretrained_encoder(
         from sigma_bench.models.frame_encoder import dino_encoder  # it needs Features from here
 
         return dino_encoder(checkpoint, name or recipe.recipe)
-    vit = VideoViT(resized(recipe.encoder, num_frames, image_size, where=str(path)))
+    spec = resized(recipe.encoder, num_frames, image_size, where=str(path))
     inner = {key.removeprefix("encoder."): value for key, value in checkpoint.tensors.items()}
+    require_shapes(lambda: VideoViT(spec), inner, may_be_unexpected=PRETRAINING_ONLY, where=str(path))
+    vit = VideoViT(spec)
     report = load_strictly(vit, inner, may_be_unexpected=PRETRAINING_ONLY, where=str(path))
     card = vit_card(
         vit,

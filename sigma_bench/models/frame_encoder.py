@@ -26,7 +26,7 @@ from timm.models import VisionTransformer
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from sigma_bench.models.checkpoints import Checkpoint, LoadReport, load_strictly
+from sigma_bench.models.checkpoints import Checkpoint, LoadReport, load_strictly, require_shapes
 from sigma_bench.models.code_digest import tensor_bytes
 from sigma_bench.models.encoder import Backbone, Features
 from sigma_bench.models.image_weights import image_tensors_in, resized_positions
@@ -231,9 +231,11 @@ def dino_encoder(checkpoint: Checkpoint, name: str) -> FrameEncoder:
     """
     recipe = checkpoint.recipe
     assert isinstance(recipe, DinoRecipe)
-    vit = image_vit(recipe.encoder)
     inner = {key.removeprefix("teacher.backbone."): value for key, value in checkpoint.tensors.items()}
-    report = load_strictly(vit, inner, may_be_unexpected=PRETRAINING_ONLY, where=str(checkpoint.path))
+    where = str(checkpoint.path)
+    require_shapes(lambda: image_vit(recipe.encoder), inner, may_be_unexpected=PRETRAINING_ONLY, where=where)
+    vit = image_vit(recipe.encoder)
+    report = load_strictly(vit, inner, may_be_unexpected=PRETRAINING_ONLY, where=where)
     trained: dict[str, Any] = {
         "model": name,
         "family": FAMILY_NAMES[recipe.objective.kind],

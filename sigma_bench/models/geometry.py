@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, EncoderSpec
+from sigma_bench.specs.strict import parse_spec
 
 HEADS_BY_WIDTH = {384: 6, 768: 12, 1024: 16, 1280: 16}
 WIDTH_AND_DEPTH_BY_SIZE = {"small": (384, 12), "base": (768, 12), "large": (1024, 24), "huge": (1280, 32)}
@@ -53,10 +54,12 @@ def read_geometry(tensors: Mapping[str, Tensor], stated: Stated, *, where: str) 
     frames, size = stated.num_frames or RELEASED_FRAMES, stated.image_size or RELEASED_SIZE
     if frames % tubelet or size % patch:
         raise ValueError(f"{where}: states clips of {frames} frames x {size} px, but tubes of {tubelet} x {patch} px")
-    return EncoderSpec(
-        num_frames=frames, image_size=size, patch_size=patch, tubelet_frames=tubelet, width=width, depth=len(blocks),
-        num_heads=heads, drop_path=0.0, layer_scale=float("encoder.blocks.0.gamma_1" in tensors),
-    )  # fmt: skip
+    geometry = {
+        "num_frames": frames, "image_size": size, "patch_size": patch, "tubelet_frames": tubelet, "width": width,
+        "depth": len(blocks), "num_heads": heads, "drop_path": 0.0,
+        "layer_scale": float("encoder.blocks.0.gamma_1" in tensors),
+    }  # fmt: skip
+    return parse_spec(EncoderSpec, geometry, where=where)
 
 
 def resized(spec: EncoderSpec, num_frames: int | None, image_size: int | None, *, where: str) -> EncoderSpec:
@@ -72,7 +75,7 @@ def resized(spec: EncoderSpec, num_frames: int | None, image_size: int | None, *
             f"{where}: cannot take {frames} frames at {size} px: its tubes are {spec.tubelet_frames} frames x "
             f"{spec.patch_size} px; use multiples of both"
         )
-    return spec.model_copy(update={"num_frames": frames, "image_size": size})
+    return parse_spec(EncoderSpec, {**spec.model_dump(), "num_frames": frames, "image_size": size}, where=where)
 
 
 def geometry_suffix(spec: EncoderSpec, own: EncoderSpec) -> str:

@@ -183,7 +183,7 @@ class VideoViT(nn.Module):
 
 def drop_path_rates(last: float, depth: int) -> list[float]:
     """Rates of the blocks, from 0 to ``last``."""
-    return torch.linspace(0, last, depth).tolist()
+    return torch.linspace(0, last, depth, device="cpu").tolist()
 
 
 def initialise_linears(module: nn.Module) -> None:

@@ -19,6 +19,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from sigma_bench.models.pickle_limits import require_bounded
+
 WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
 """What a model folder calls its weights, the first one found counts."""
 PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".pyth", ".ckpt", ".tar")
@@ -166,6 +168,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _read_pickle(path: Path) -> Mapping[str, Any]:
+    require_bounded(path)
     try:
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old formats, which concern nobody who only reads

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 from sigma_bench.resources import declarations
+from sigma_bench.specs.bounded import bounded_lines
 from sigma_bench.specs.strict import Spec, nearest
 
 _COLUMNS = (
     *("source", "table", "method", "backbone", "pretrain_data", "pretrain_epochs", "extra_data", "motion_guided"),
     *("task", "dataset", "metric", "value"),
 )
+_LONGEST_CELL, _MOST_DIGITS = 300, 9
 _MAY_BE_EMPTY = ("pretrain_data", "pretrain_epochs", "extra_data", "motion_guided")
 _PRINTED_IN_PERCENT = {"top1": True, "map": True, "miou": True, "mean": True, "counting_error": False}
 
@@ -86,7 +88,7 @@ def _lines(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Line number and cells of every row below the header."""
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
+            reader = csv.reader(bounded_lines(stream, path), strict=True)
             rows = [(reader.line_num, row) for row in reader]
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
@@ -104,8 +106,10 @@ def _score(row: dict[str, str], where: str) -> PublishedScore:
     for column, cell in row.items():
         if cell != cell.strip() or (not cell and column not in _MAY_BE_EMPTY):
             raise ValueError(f"{where}: the cell '{column}' is empty or begins or ends with a space")
+        if len(cell) > _LONGEST_CELL:
+            raise ValueError(f"{where}: the cell '{column}' is longer than {_LONGEST_CELL} characters")
     epochs, guided = row["pretrain_epochs"], row["motion_guided"]
-    if epochs and not (epochs.isascii() and epochs.isdecimal()):
+    if epochs and not (epochs.isascii() and epochs.isdecimal() and len(epochs) <= _MOST_DIGITS):
         raise ValueError(f"{where}: pretrain_epochs must be a whole number or empty, got '{epochs}'")
     if guided not in ("", "yes", "no"):
         raise ValueError(f"{where}: motion_guided must be yes, no or empty, got '{guided}'")

@@ -4,14 +4,21 @@ Values are fractions with a unit; percent exists only in renderers.  Predictions
 found by their hash.  Published numbers are records of origin ``published`` and never mix with measured ones.
 """
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from sigma_bench.records.upgrade import SCHEMA_VERSION
+from sigma_bench.specs.base_protocol import Replicates
 from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.recipe import MOST_SEED, Count, Fraction
 from sigma_bench.specs.strict import LeanSpec, Spec
 from sigma_bench.specs.task import ResolvedTask
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Number = Annotated[int, Field(ge=0, le=2**40)]
+NumClasses = Annotated[int, Field(gt=0, le=1_000_000)]
+Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
 
 
 class Interval(Spec):
@@ -19,22 +26,28 @@ class Interval(Spec):
 
     method: Literal["bootstrap", "centred_bootstrap"]
     unit: Literal["sample", "group"]
-    level: float
-    replicates: int
-    num_units: int
-    low: float
-    high: float
+    level: Fraction
+    replicates: Replicates
+    num_units: Number
+    low: Finite
+    high: Finite
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"the interval's lower end {self.low} lies above its upper end {self.high}")
+        return self
 
 
 class Score(Spec):
     """One measured number: a fraction unless the unit says otherwise."""
 
     metric: str
-    value: float
+    value: Finite
     unit: Literal["fraction"]
     higher_is_better: bool
     interval: Interval
-    spread: float | None = None
+    spread: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """Standard deviation over the protocol's own repetitions."""
 
 
@@ -42,13 +55,13 @@ class SplitIdentity(Spec):
     """What was expected, found and used of one split."""
 
     manifest_sha256: str
-    expected: int
-    found: int
-    scored: int
+    expected: Number
+    found: Number
+    scored: Number
     failed_ids: tuple[str, ...]
-    decoders: dict[str, int]
+    decoders: dict[str, Number]
     """Number of videos that each decoder reads; empty where the split holds no videos."""
-    official: int | None = None
+    official: Number | None = None
     """Number of samples of the official list, where the user declared a shorter one complete (``expected``)."""
 
 
@@ -57,20 +70,27 @@ class DataIdentity(Spec):
 
     world: Literal["official", "mini", "user", "transcoded"]
     """``mini``: the generated miniature; ``user``: files brought by the user."""
-    num_classes: int | None
+    num_classes: NumClasses | None
     splits: dict[str, SplitIdentity]
-    shared_groups: int = 0
+    """``test`` is the one that is scored, or the only one there is (folds)."""
+    shared_groups: Number = 0
     """Number of groups (source videos, persons) that have samples in train and in the scored split.  Only official
     splits may have any."""
+
+    @model_validator(mode="after")
+    def _says_what_is_scored(self) -> Self:
+        if "test" not in self.splits and len(self.splits) != 1:
+            raise ValueError(f"neither a test split nor a single one: {', '.join(sorted(self.splits)) or 'none'}")
+        return self
 
 
 class Candidate(LeanSpec):
     """One point of a selection grid and the score it was chosen by: one of the two."""
 
-    setting: dict[str, float]
-    held_out_top1: float | None = None
+    setting: dict[str, Finite]
+    held_out_top1: Finite | None = None
     """On a part of train that was held out."""
-    test_top1: float | None = None
+    test_top1: Finite | None = None
     """On the very samples that are scored, where a protocol says that it selects there."""
 
     @model_validator(mode="after")
@@ -92,7 +112,7 @@ class Selection(Spec):
 
     rule: str
     grid: tuple[Candidate, ...]
-    chosen: dict[str, float]
+    chosen: dict[str, Finite]
     warnings: tuple[str, ...] = ()
 
 
@@ -105,18 +125,28 @@ class Provenance(Spec):
     versions: dict[str, str]
     """torch, timm, numpy, scikit-learn, faiss, Python; decord and av, whose wheels bring FFmpeg along."""
     hardware: str
-    num_processes: int
+    num_processes: Count
     command: tuple[str, ...]
     started_utc: str
-    seconds: dict[str, float]
+    seconds: dict[str, Finite]
     """Wall time per phase."""
 
 
 class PredictionsRef(Spec):
-    """Stored predictions: content hash and file name in the store."""
+    """Stored predictions: content hash and file name in the store, of which one gives the other.
 
-    sha256: str
+    A record may come from elsewhere, and its predictions are copied under the name it gives: only the one name that
+    lies in the store's own folder is a name of predictions.
+    """
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     file: str
+
+    @model_validator(mode="after")
+    def _lies_in_the_store(self) -> Self:
+        if self.file != f"predictions/{self.sha256}.npz":
+            raise ValueError("the file of predictions must be predictions/<sha256>.npz of the same digest")
+        return self
 
 
 class Record(Spec):
@@ -127,10 +157,10 @@ class Record(Spec):
     task: ResolvedTask
     fingerprint: str
     model: EncoderCard
-    seed: int
+    seed: Seed
     data: DataIdentity
-    scores: tuple[Score, ...]
-    controls: dict[str, float] = Field(default_factory=dict)
+    scores: Annotated[tuple[Score, ...], Field(min_length=1)]
+    controls: dict[str, Finite] = Field(default_factory=dict)
     """Reference values of the task itself, such as chance or the all-background floor."""
     selections: tuple[Selection, ...]
     predictions: PredictionsRef

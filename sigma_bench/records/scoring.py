@@ -37,6 +37,18 @@ from sigma_bench.specs.base_protocol import BaseProtocol
 Arrays = Mapping[str, NDArray[Any]]
 
 
+NOT_COMPUTABLE = (ValueError, LookupError, TypeError, ArithmeticError, MemoryError, AttributeError)
+"""What the computation of a metric raises on arrays that are not those it was made for."""
+
+
+def require_samples(stored: Arrays) -> None:
+    """ValueError unless ``ids`` and ``groups`` name every sample and its group."""
+    if absent := {"ids", "groups"} - stored.keys():
+        raise ValueError(f"its predictions do not hold {' and '.join(sorted(absent))}")
+    if stored["ids"].ndim != 1 or stored["groups"].shape != stored["ids"].shape:
+        raise ValueError("its predictions do not say the group of every sample")
+
+
 class Metric(NamedTuple):
     """How a number is computed from stored arrays, on the samples with these indices."""
 

@@ -16,12 +16,14 @@ import contextlib
 import hashlib
 import io
 import json
+import logging
+import math
 import os
 import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +32,15 @@ from pydantic import ValidationError
 
 from sigma_bench.records.record import PredictionsRef, Record
 from sigma_bench.records.upgrade import upgraded
+from sigma_bench.specs.bounded import parse_json, read_bounded
 from sigma_bench.specs.fingerprint import digest
+from sigma_bench.specs.text import harmless
 
+LOGGER = logging.getLogger(__name__)
 ID_LENGTH = 12
+MOST_RECORD_BYTES = 64 << 20
+MOST_PREDICTION_BYTES = 4 << 30
+"""Packed as well as unpacked; token maps of a large segmentation are the most that is stored."""
 _LONGEST_NAME = 100
 
 
@@ -98,10 +106,10 @@ class Store:
         path = self.root / reference.file
         if not path.is_file():
             raise ValueError(f"{path}: the predictions of a record are missing")
-        content = path.read_bytes()
+        content = read_bounded(path, MOST_PREDICTION_BYTES)
         if hashlib.sha256(content).hexdigest() != reference.sha256:
             raise ValueError(f"{path}: the predictions are not those the record was computed from")
-        return _arrays(content)
+        return _arrays(path, content)
 
     def add_reduced(self, reference: PredictionsRef, arrays: Mapping[str, np.ndarray]) -> Path:
         """Store a part of predictions in their place."""
@@ -120,10 +128,7 @@ class Store:
             return self.load_predictions(reference), False
         if not path.is_file():
             return None
-        try:
-            return _arrays(path.read_bytes()), True
-        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-            raise ValueError(f"{path}: not a file of predictions ({error}); keep the records again") from error
+        return _arrays(path, read_bounded(path, MOST_PREDICTION_BYTES)), True
 
     def add(self, record: Record) -> Path:
         """Store a record under the hash of its content; records are never overwritten or changed."""
@@ -140,16 +145,38 @@ class Store:
         """The files of all records, by name."""
         return sorted((self.root / "records").rglob("*.json"))
 
-    def records(self) -> Iterator[tuple[Path, Record]]:
-        """All records, oldest first; ValueError names a file that is not one or was changed."""
-        found = [(path, read_record(path)) for path in self.paths()]
+    def records(self, on_problem: Callable[[Path, ValueError], None] | None = None) -> Iterator[tuple[Path, Record]]:
+        """All records, oldest first.
+
+        Args:
+            on_problem: is called for every file that is not a record or was changed, and the others go on; where
+                absent, the first such file is raised.
+
+        Raises:
+            ValueError: names the file.
+        """
+        found = []
+        for path in self.paths():
+            try:
+                found.append((path, read_record(path)))
+            except ValueError as error:
+                if on_problem is None:
+                    raise
+                on_problem(path, error)
         yield from sorted(found, key=lambda pair: pair[1].provenance.started_utc)
 
     def find(self, key: Mapping[str, Any]) -> tuple[Record, Path] | None:
-        """The record of an evaluation that has been done already, if any, and its file."""
+        """The record of an evaluation that has been done already, if any, and its file.
+
+        A file that is not a record is named in a warning; the evaluation it may have held is done again.
+        """
         folder = self.root / "records" / folder_name(str(key["model"]))
         for path in sorted(folder.rglob("*.json")):
-            record = read_record(path)
+            try:
+                record = read_record(path)
+            except ValueError as error:
+                LOGGER.warning("%s", harmless(str(error)))
+                continue
             if record.key() == key:
                 return record, path
         return None
@@ -163,19 +190,18 @@ def read_record(path: Path) -> Record:
             after.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(read_bounded(path, MOST_RECORD_BYTES))
         if not isinstance(content, dict):
             raise ValueError("not a JSON object")
         record = Record.model_validate_json(json.dumps(upgraded(content)))
         name = digest(content)[:ID_LENGTH]
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{path}: not a record of this version (key '{where}': {first['msg']})") from error
-    except (ValueError, TypeError, LookupError) as error:
-        raise ValueError(f"{path}: not a record of this version ({error})") from error
+        what = first["msg"].removeprefix("Value error, ")[:200]
+        raise ValueError(f"{path}: not a record of this version (key '{where[:200]}': {what})") from error
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise ValueError(f"{path}: not a record of this version ({str(error)[:200]})") from error
     if name != path.stem:
         raise ValueError(f"{path}: the record was changed after it was written (its content is that of {name}.json)")
     return record
@@ -186,9 +212,35 @@ def reduced_file(reference: PredictionsRef) -> str:
     return reference.file.removesuffix(".npz") + ".reduced.npz"
 
 
-def _arrays(content: bytes) -> dict[str, np.ndarray]:
-    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+def _arrays(path: Path, content: bytes) -> dict[str, np.ndarray]:
+    """The arrays of an npz file; ValueError unless all are plain numbers or text and of a bearable size together."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > MOST_PREDICTION_BYTES:
+                raise ValueError(f"unpacked, it is larger than {MOST_PREDICTION_BYTES:,} bytes")
+            return {entry.filename.removesuffix(".npy"): _array(archive, entry) for entry in archive.infolist()}
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{path}: not a file of predictions ({str(error)[:200]})") from error
+
+
+def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
+    """One array.  It is read from its bytes, so that its header cannot ask for more memory than the entry has."""
+    with archive.open(entry) as stream:
+        raw = stream.read(entry.file_size)  # never more than the archive says, whatever its content unpacks to
+    stream_of_array = io.BytesIO(raw)
+    version = np.lib.format.read_magic(stream_of_array)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in read_header:
+        raise ValueError(f"the array '{entry.filename}' has format version {version}")
+    shape, is_fortran, dtype = read_header[version](stream_of_array)
+    if dtype.hasobject or dtype.kind not in "biufU":
+        raise ValueError(f"the array '{entry.filename}' holds {dtype}, where numbers or text are expected")
+    body = raw[stream_of_array.tell() :]
+    if math.prod(shape) * dtype.itemsize != len(body):
+        raise ValueError(f"the array '{entry.filename}' has fewer or more bytes than its shape says")
+    if not len(body):
+        return np.zeros(shape, dtype)
+    return np.frombuffer(body, dtype).reshape(shape, order="F" if is_fortran else "C").copy()
 
 
 def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:

@@ -5,21 +5,23 @@ cannot show it.
 """
 
 import hashlib
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from sigma_bench.records.record import Record, Score
-from sigma_bench.records.scoring import METRICS, Arrays, score
+from sigma_bench.records.scoring import METRICS, NOT_COMPUTABLE, Arrays, require_samples, score
 from sigma_bench.records.store import Store, read_record, reduced_file
+from sigma_bench.specs.bounded import parse_json, read_bounded
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
+from sigma_bench.specs.text import one_line
 
 MANIFEST = "manifest.json"
 """Beside the records of an exported folder: the digest of every file."""
+MOST_MANIFEST_BYTES = 64 << 20
 _TOLERANCE = 1e-9
 """Sums may come out differently in the last bits on another processor."""
 
@@ -82,8 +84,10 @@ def _of_scores(store: Store, record: Record) -> tuple[list[str], int, list[str]]
     if found is None:
         return [], 0, [f"its predictions ({record.predictions.file}) are not here, so no score was computed again"]
     stored, is_reduced = found
-    if absent := {"ids", "groups"} - stored.keys():
-        return [f"its predictions do not hold {' and '.join(sorted(absent))}"], 0, []
+    try:
+        require_samples(stored)
+    except ValueError as error:
+        return [str(error)], 0, []
     wrong, right = _of_samples(stored), 0
     missed = ["its predictions are reduced to what its scores need, so their digest was not compared"] * is_reduced
     for said in record.scores:
@@ -95,8 +99,8 @@ def _of_scores(store: Store, record: Record) -> tuple[list[str], int, list[str]]
         except KeyError as error:
             wrong.append(f"its predictions do not hold {error}, from which {said.metric} is computed")
             continue
-        except (ValueError, IndexError, TypeError) as error:  # reduced ones have no digest that would have told before
-            wrong.append(f"{said.metric} cannot be computed from its predictions ({error})")
+        except NOT_COMPUTABLE as error:  # the arrays may be anything, for whoever wrote the record also wrote them
+            wrong.append(f"{said.metric} cannot be computed from its predictions ({one_line(str(error))[:200]})")
             continue
         difference = _difference(said, again)
         right += not difference
@@ -105,13 +109,10 @@ def _of_scores(store: Store, record: Record) -> tuple[list[str], int, list[str]]
 
 
 def _of_samples(stored: Arrays) -> list[str]:
-    """Every sample once, each with its group."""
+    """Every sample once."""
     ids = stored["ids"]
-    if len(np.unique(ids)) != len(ids):
-        return [f"its predictions hold {len(ids) - len(np.unique(ids))} samples twice"]
-    if len(stored["groups"]) != len(ids):
-        return ["its predictions do not say the group of every sample"]
-    return []
+    num_twice = len(ids) - len(np.unique(ids))
+    return [f"its predictions hold {num_twice} samples twice"] if num_twice else []
 
 
 def _difference(said: Score, again: Score) -> str:
@@ -156,17 +157,29 @@ def _of_manifest(folder: Path) -> list[str]:
     if not path.is_file():
         return []
     try:
-        said = {str(name): str(entry["sha256"]) for name, entry in json.loads(path.read_bytes())["files"].items()}
+        content = parse_json(read_bounded(path, MOST_MANIFEST_BYTES))
+        said = {str(name): str(entry["sha256"]) for name, entry in content["files"].items()}
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         return [f"{path}: not the manifest of an exported folder ({error})"]
-    files = {name: folder / name for name in said}
-    missing = [f"{file}: stands in {MANIFEST} and is not here" for file in files.values() if not file.is_file()]
-    changed = [
-        f"{file}: was changed after it was written ({MANIFEST} has another digest)"
-        for name, file in files.items()
-        if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() != said[name]
-    ]
-    return missing + changed
+    return [sentence for name, sha256 in said.items() for sentence in _of_listed_file(folder, name, sha256)]
+
+
+def _of_listed_file(folder: Path, name: str, sha256: str) -> list[str]:
+    """What is wrong with a file that a manifest lists; a name that leads out of the folder is not followed."""
+    pure = PurePosixPath(name)
+    if pure.is_absolute() or ".." in pure.parts or "\0" in name:
+        return [f"{folder / MANIFEST}: lists '{name[:200]}', which lies outside its folder"]
+    file = folder / name
+    try:
+        if not file.is_file():
+            return [f"{file}: stands in {MANIFEST} and is not here"]
+        with file.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        return [f"{folder / MANIFEST}: lists '{name[:200]}', which cannot be read ({error.strerror})"]
+    if found != sha256:
+        return [f"{file}: was changed after it was written ({MANIFEST} has another digest)"]
+    return []
 
 
 def _beyond(store: Store, records: list[Record]) -> list[str]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.leaderboard.sheets import Box, Cell, Row
-from sigma_bench.models.checkpoints import Checkpoint, load_strictly
+from sigma_bench.models.checkpoints import Checkpoint, load_strictly, require_shapes
 from sigma_bench.runs.pretrain import open_teacher
 from sigma_bench.sigma.model import SigmaModel, build_model
 from sigma_bench.sigma.swapped import unit_features
@@ -61,6 +61,7 @@ def load_sigma(
     if isinstance(recipe, DinoRecipe) or not isinstance(recipe.objective, ClusterObjective):
         return None
     frozen = open_teacher(recipe, checkpoint.path.parent, seed=checkpoint.seed, name=teacher)
+    require_shapes(lambda: build_model(recipe, frozen), checkpoint.tensors, where=str(checkpoint.path))
     model = build_model(recipe, frozen.to(device) if frozen else None)
     assert isinstance(model, SigmaModel)
     load_strictly(model, checkpoint.tensors, where=str(checkpoint.path))

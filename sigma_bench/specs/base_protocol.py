@@ -1,10 +1,14 @@
 """What every protocol states: its name and version, how failures count, its metrics, its intervals."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from sigma_bench.specs.recipe import Count, Fraction
-from sigma_bench.specs.strict import LeanSpec, Spec
+from pydantic import Field
 
+from sigma_bench.specs.recipe import Fraction
+from sigma_bench.specs.strict import Label, LeanSpec, Spec
+
+Replicates = Annotated[int, Field(gt=0, le=20_000)]
+"""Of a bootstrap; more would change an interval by less than it is printed with."""
 Failure = Literal["fail", "count_as_wrong"]
 
 
@@ -18,7 +22,7 @@ class Uncertainty(Spec):
     method: Literal["bootstrap", "centred_bootstrap"]
     unit: Literal["sample", "group"]
     level: Fraction
-    replicates: Count
+    replicates: Replicates
 
 
 class BaseProtocol(LeanSpec):
@@ -29,7 +33,7 @@ class BaseProtocol(LeanSpec):
 
     uses_folds: ClassVar[bool] = False
     """Whether a task may cut one split into folds that train and test; elsewhere folds would change nothing."""
-    protocol: str
+    protocol: Label
     """Name and version, ``knn@1``; the name of its file."""
     kind: str
     summary: str

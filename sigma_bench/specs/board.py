@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from sigma_bench.resources import declarations
 from sigma_bench.specs.catalogue import load_task, resolve, task_names
-from sigma_bench.specs.strict import Spec, is_yaml_file, load_spec, nearest
+from sigma_bench.specs.strict import PlainName, Spec, is_yaml_file, load_spec, nearest
 
 Condition = Literal["method", "backbone", "pretrain_data", "pretrain_epochs", "extra_data", "motion_guided"]
 About = Literal["backbone", "pretrain_data", "pretrain_epochs", "extra_data", "motion_guided", "parameters"]
@@ -29,7 +29,7 @@ class PublishedColumn(Spec):
 class BoardColumn(Spec):
     """One quantity: measured where it names a task and a metric, published where it says which numbers."""
 
-    group: str
+    group: Annotated[str, Field(max_length=300)]
     """Neighbouring columns of one group share a header.  What the task asks is added from the records."""
     label: str
     """Short header; the group stands above it."""
@@ -67,7 +67,7 @@ class Section(Spec):
 class PublishedRows(Spec):
     """Published numbers shown as marked rows; they are never ranked among measured ones."""
 
-    file: str
+    file: PlainName
     """File in ``results/published``, without its ending."""
     identity: Annotated[tuple[Condition, ...], Field(min_length=1)]
     """Lines that agree in these cells are one row; two numbers in one cell are an error."""
@@ -81,7 +81,8 @@ class PublishedRows(Spec):
 class Board(Spec):
     """One file in ``results/boards/``."""
 
-    name: str
+    name: PlainName
+    """Also of the files that it is written to."""
     title: str
     rows: tuple[str, ...]
     """Model labels to show first, in this order, also when nothing was measured; other models follow."""

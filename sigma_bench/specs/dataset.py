@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sigma_bench.specs.strict import Spec
+from sigma_bench.specs.strict import Label, PlainName, Spec
 
 SplitName = Literal["train", "test", "all"]
 
@@ -18,10 +18,10 @@ class SplitSpec(Spec):
 class DatasetCard(Spec):
     """One file in ``tasks/datasets/``."""
 
-    dataset: str
-    title: str
+    dataset: Annotated[Label, Field(pattern=r"^[^/\\\x00]+$")]
+    title: Label
     media: Literal["video", "image", "masked_frames"]
-    reader: str
+    reader: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
     """File in ``sigma_bench/data/readers`` that knows the official layout."""
     classes: Annotated[int, Field(gt=0)] | None
     """None where labels are masks."""
@@ -37,7 +37,7 @@ class DatasetCard(Spec):
     citation: str
     class_map_sha256: str | None = None
     """Digest of the official class names in the order of their labels, one a line."""
-    folder: str | None = None
+    folder: PlainName | None = None
     """Below the data root; the dataset's own name where absent.  Subsets share the folder of the whole."""
     variant: str | None = None
     """Which of the reader's lists: another official split, or a subset."""

@@ -3,15 +3,15 @@
 from typing import Any
 
 from sigma_bench.specs.recipe import Count
-from sigma_bench.specs.strict import Spec
+from sigma_bench.specs.strict import Label, Spec
 
 
 class EncoderCard(Spec):
     """Everything a protocol or a table may ask about an encoder."""
 
-    model: str
+    model: Label
     """Name of the row, such as ``mini_sigma_mlp``."""
-    family: str
+    family: Label
     """``SIGMA-MLP``, ``VideoMAE``, ``random init``, ``image statistics``."""
     num_frames: Count
     image_size: Count
@@ -20,7 +20,7 @@ class EncoderCard(Spec):
     std: tuple[float, float, float]
     feature_width: Count
     num_parameters: int
-    pretraining_data: tuple[str, ...]
+    pretraining_data: tuple[Label, ...]
     pretraining_epochs: int
     checkpoint_sha256: str
     """Digest of the weights; of the definition for an encoder without any."""

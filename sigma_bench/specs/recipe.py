@@ -4,16 +4,26 @@ Every knob is written out in the file; nothing here has a default that could mov
 over processes, pieces and workers is no part of it: those are options of the command, and cannot change the method.
 """
 
-from typing import Annotated, Any, Literal, Self
+import math
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sigma_bench.specs.strict import Spec, parse_spec
+from sigma_bench.specs.strict import PlainName, Spec, parse_spec
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(gt=0, le=2**31 - 1)]
+Frames = Annotated[int, Field(gt=0, le=4096)]
+Pixels = Annotated[int, Field(gt=0, le=8192)]
+Width = Annotated[int, Field(gt=0, le=65_536)]
+Depth = Annotated[int, Field(gt=0, le=1024)]
+NumClusters = Annotated[int, Field(gt=0, le=1_000_000)]
+"""Far beyond every model that is trained today, and small enough that a damaged file cannot ask for all memory."""
+MOST_SEED = 2**32 - 1
+MOST_POSITION_VALUES = 2**28
+"""Of the position code, tokens x width."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -24,20 +34,20 @@ FAMILY_NAMES = {"videomae": "VideoMAE", "sigma_mlp": "SIGMA-MLP", "sigma_dino": 
 class EncoderSpec(Spec):
     """Geometry of a video ViT; everything that fixes its parameter shapes and its token grid."""
 
-    num_frames: Count
-    image_size: Count
-    patch_size: Count
-    tubelet_frames: Count
-    width: Count
-    depth: Count
-    num_heads: Count
-    drop_path: NonNegative
+    num_frames: Frames
+    image_size: Pixels
+    patch_size: Pixels
+    tubelet_frames: Frames
+    width: Width
+    depth: Depth
+    num_heads: Width
+    drop_path: Annotated[float, Field(ge=0, lt=1)]
     layer_scale: NonNegative
     """Initial value of the residual branches' scales; 0 means none."""
 
     @model_validator(mode="after")
     def _divides(self) -> Self:
-        self.grid()
+        _require_room_for_positions(math.prod(self.grid()), self.width)
         if self.width % self.num_heads:
             raise ValueError(f"width {self.width} does not divide into {self.num_heads} heads")
         return self
@@ -56,9 +66,15 @@ class EncoderSpec(Spec):
 class DecoderSpec(Spec):
     """The light transformer that guesses the masked tubes."""
 
-    width: Count
-    depth: Count
-    num_heads: Count
+    width: Width
+    depth: Depth
+    num_heads: Width
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        if self.width % self.num_heads:
+            raise ValueError(f"width {self.width} does not divide into {self.num_heads} heads")
+        return self
 
 
 class TubeMask(Spec):
@@ -96,7 +112,7 @@ class VideoMaeObjective(Spec):
 class ClusterObjective(Spec):
     """Swapped prediction of Sinkhorn-balanced assignments (SIGMA equations 3-6)."""
 
-    num_prototypes: Count
+    num_prototypes: NumClusters
     epsilon: Positive
     sinkhorn_iterations: Count
     temperature: Positive
@@ -107,7 +123,7 @@ class SigmaMlpObjective(ClusterObjective):
     """Targets from a jointly learned MLP on the masked pixels (SIGMA-MLP)."""
 
     kind: Literal["sigma_mlp"]
-    projector_widths: tuple[Count, ...]
+    projector_widths: Annotated[tuple[Width, ...], Field(max_length=16)]
 
 
 class TeacherSpec(Spec):
@@ -115,7 +131,7 @@ class TeacherSpec(Spec):
 
     model: str
     """``timm:<name>`` for a published model; ``run:<recipe>`` for a run of that recipe with the same seed."""
-    width: Count
+    width: Width
     resize: Literal["none", "bilinear"]
     """What happens where the teacher's token map is not the video's: an error, or a bilinear resize (DINOv2)."""
 
@@ -167,7 +183,7 @@ class OptimSpec(Spec):
 class MaskedVideoRecipe(Spec):
     """One pretraining run of SIGMA or VideoMAE."""
 
-    recipe: str
+    recipe: PlainName
     summary: str
     encoder: EncoderSpec
     decoder: DecoderSpec
@@ -181,18 +197,19 @@ class MaskedVideoRecipe(Spec):
 class ImageEncoderSpec(Spec):
     """Geometry of an image ViT that reads a clip frame by frame."""
 
-    num_frames: Count
+    num_frames: Frames
     """Frames of a clip in evaluation; pretraining sees single frames."""
-    image_size: Count
-    patch_size: Count
-    width: Count
-    depth: Count
-    num_heads: Count
+    image_size: Pixels
+    patch_size: Pixels
+    width: Width
+    depth: Depth
+    num_heads: Width
 
     @model_validator(mode="after")
     def _divides(self) -> Self:
         if self.image_size % self.patch_size:
             raise ValueError(f"a {self.image_size} px image cannot be cut into patches of {self.patch_size} px")
+        _require_room_for_positions((self.image_size // self.patch_size) ** 2, self.width)
         if self.width % self.num_heads:
             raise ValueError(f"width {self.width} does not divide into {self.num_heads} heads")
         return self
@@ -202,9 +219,9 @@ class DinoObjective(Spec):
     """Self-distillation with no labels over several crops of a frame (DINO, arXiv 2104.14294)."""
 
     kind: Literal["dino"]
-    head_widths: tuple[Count, ...]
+    head_widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=16)]
     """Widths of the projection head; the last one is the bottleneck."""
-    num_outputs: Count
+    num_outputs: NumClusters
     student_temperature: Positive
     teacher_temperature: Positive
     teacher_momentum: Fraction
@@ -217,8 +234,8 @@ class MultiCropSpec(SourceSpec):
 
     global_area: tuple[Fraction, Annotated[float, Field(gt=0, le=1)]]
     local_area: tuple[Fraction, Annotated[float, Field(gt=0, le=1)]]
-    num_local: Count
-    local_size: Count
+    num_local: Frames
+    local_size: Pixels
     jitter: NonNegative
     """Strength of the colour jitter (brightness, contrast, saturation); hue gets a quarter of it."""
 
@@ -226,7 +243,7 @@ class MultiCropSpec(SourceSpec):
 class DinoRecipe(Spec):
     """One pretraining run of DINO on single frames."""
 
-    recipe: str
+    recipe: PlainName
     summary: str
     encoder: ImageEncoderSpec
     objective: DinoObjective
@@ -238,8 +255,16 @@ class DinoRecipe(Spec):
 Recipe = MaskedVideoRecipe | DinoRecipe
 
 
-def parse_recipe(content: dict[str, Any], *, where: str) -> Recipe:
+def _require_room_for_positions(num_tokens: int, width: int) -> None:
+    """ValueError for a geometry whose position code alone would fill the memory."""
+    if num_tokens * width > MOST_POSITION_VALUES:
+        raise ValueError(f"clips of {num_tokens} tokens that are {width} wide are larger than any model takes")
+
+
+def parse_recipe(content: object, *, where: str) -> Recipe:
     """Validate a mapping as the kind of recipe its objective asks for; ``where`` opens the error sentence."""
+    if not isinstance(content, dict):
+        raise ValueError(f"{where}: expected a mapping of keys to values")
     objective = content.get("objective")
     is_dino = isinstance(objective, dict) and objective.get("kind") == "dino"
     if is_dino:

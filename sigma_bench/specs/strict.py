@@ -6,13 +6,16 @@ A declaration is a promise, so a typo, a YAML 1.1 surprise (``no`` = False, ``01
 
 import difflib
 import re
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
+
+from sigma_bench.specs.bounded import read_bounded
 
 
 class Spec(BaseModel):
@@ -34,10 +37,40 @@ class LeanSpec(Spec):
 
 
 S = TypeVar("S", bound=Spec)
+Label = Annotated[str, Field(min_length=1, max_length=300)]
+"""A name that is shown: any text that fits into a line of a table."""
+PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+=-]{0,99}$")]
+"""A name that becomes the name of a file: it holds no separator, and cannot leave its folder."""
+
+
+MOST_BYTES = 1 << 20
+"""Of one YAML file."""
+_MOST_DEPTH = 32
+_LONGEST_SHOWN = 200
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader with JSON-like scalars: true/false, plain decimals, floats with or without a dot."""
+    """SafeLoader with JSON-like scalars, and without aliases, tags and deep nesting.
+
+    Scalars are true/false, plain decimals, and floats with or without a dot.  A few aliases of aliases stand for
+    billions of values, and a tag makes the loader build something other than what is written.
+    """
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        where = f"line {event.start_mark.line + 1}"
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
+            raise ValueError(f"{where}: anchors and aliases (& and *) are not read; write the value out")
+        if getattr(event, "tag", None) is not None:
+            raise ValueError(f"{where}: tags (!) are not read; write the plain value")
+        if self._depth >= _MOST_DEPTH:
+            raise ValueError(f"{where}: nested deeper than {_MOST_DEPTH} levels")
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 _StrictLoader.yaml_implicit_resolvers = {}
@@ -95,13 +128,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping a YAML file holds.
 
     Raises:
-        ValueError: not readable, not YAML, not a mapping, a duplicate key or an ambiguous scalar; names the file.
+        ValueError: not readable, too large or too deep, not YAML, not a mapping, a duplicate key, an ambiguous scalar,
+            an alias or a tag; names the file.
     """
+    raw = read_bounded(path, MOST_BYTES)
     try:
-        with path.open(encoding="utf-8") as stream:
-            content = yaml.load(stream, Loader=_StrictLoader)
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
+        content = yaml.load(raw.decode("utf-8"), Loader=_StrictLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
@@ -137,7 +169,7 @@ def parse_spec(spec_type: type[S], content: dict[str, Any], *, where: str) -> S:
 def nearest(name: str, known: Iterable[str]) -> str:
     """' Did you mean ...?' for a mistyped name, or the list of valid ones when nothing is near."""
     names = sorted(set(known))
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name[:_LONGEST_SHOWN], names, n=3, cutoff=0.5)
     if close:
         return f" Did you mean {' or '.join(repr(c) for c in close)}?"
     return f" Known: {', '.join(names)}." if names else ""
@@ -156,14 +188,23 @@ def _first_problem(spec_type: type[Spec], error: ValidationError) -> str:
     # A mistyped key is both unknown and missing: the unknown one can be mended by a suggestion.
     problem = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     location = tuple(problem["loc"])
-    key = ".".join(str(part) for part in location)
+    key = ".".join(str(part) for part in location)[:_LONGEST_SHOWN]
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if problem["type"] == "extra_forbidden":
         return f"unknown key '{key}'.{nearest(str(location[-1]), _valid_keys(spec_type, location[:-1]))}{more}"
     if problem["type"] == "missing":
         return f"the key '{key}' is missing{more}"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"key '{key}': {message}, got {problem['input']!r}{more}" if key else f"{message}{more}"
+    return f"key '{key}': {message}, got {_short(problem['input'])}{more}" if key else f"{message}{more}"
+
+
+def _short(value: Any) -> str:
+    """A value as an error sentence shows it."""
+    try:
+        shown = reprlib.repr(value) if not isinstance(value, str) else repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        return "a number that is too long to show"
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."
 
 
 def _valid_keys(annotation: Any, path: tuple[Any, ...]) -> list[str]:

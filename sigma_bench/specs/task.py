@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from sigma_bench.specs.dataset import DatasetCard
 from sigma_bench.specs.protocol import Protocol
-from sigma_bench.specs.strict import Spec
+from sigma_bench.specs.strict import Label, PlainName, Spec
 
 Asks = Literal["motion", "appearance", "segmentation", "unspecified"]
 
@@ -14,9 +14,9 @@ Asks = Literal["motion", "appearance", "segmentation", "unspecified"]
 class Task(Spec):
     """One file in ``tasks/<dataset>/``; ``overrides`` replaces keys of the protocol, nested as there."""
 
-    task: str
-    dataset: str
-    protocol: str
+    task: Label
+    dataset: Label
+    protocol: PlainName
     asks: Asks
     folds: Literal["official", "leave_one_group_out"]
     overrides: dict[str, Any]
@@ -26,7 +26,7 @@ class Task(Spec):
 class ResolvedTask(Spec):
     """What actually runs and is fingerprinted: the task with its card and its protocol filled in."""
 
-    task: str
+    task: Label
     dataset: DatasetCard
     protocol: Annotated[Protocol, Field(discriminator="kind")]
     asks: Asks
@@ -45,18 +45,18 @@ def require_folds_used(task: ResolvedTask) -> None:
 class Variants(Spec):
     """One file in ``tasks/variants/``: overrides with names that go with any task, as in ``ssv2/knn+reversal``."""
 
-    variants: str
+    variants: PlainName
     summary: str
-    overrides: dict[str, dict[str, Any]]
+    overrides: dict[PlainName, dict[str, Any]]
     """By name, in reading order."""
 
 
 class Suite(Spec):
     """One file in ``tasks/suites/``."""
 
-    suite: str
+    suite: PlainName
     summary: str
-    tasks: tuple[str, ...]
+    tasks: tuple[Label, ...]
     """In the file, plain tasks; once loaded, each of them followed by its variants."""
     variants: str | None = None
     """Every task is also done under each of these."""

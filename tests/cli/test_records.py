@@ -1,10 +1,12 @@
 """The verbs that read records, as a user meets them: table, compare, verify, import, export."""
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from sigma_bench.cli.main import app_main
 from sigma_bench.cli.table import training_histories
 from sigma_bench.records.store import Store
+from sigma_bench.specs.fingerprint import digest
 from tests.leaderboard.samples import RESULTS
 from tests.records.filled import add, predictions
 
@@ -118,11 +121,11 @@ def test_kept_records_give_the_same_tables_and_verify(run: Run, folder: Path, tm
         arrays = dict(stored)
     np.savez_compressed(files[0], **(arrays | {"predicted": (arrays["predicted"] + 1) % 4}))
     code, words = run("table", "mini", "--output", kept, "--tables", tables, "--check")
-    assert code == 2 and "when computed from their predictions" in words
+    assert code == 1 and "when computed from their predictions" in words and "1 of 3 records were left out" in words
     assert run("verify", kept)[0] == 1
     np.savez_compressed(files[0], **(arrays | {"truth": arrays["truth"][:7]}))
     code, words = run("table", "mini", "--output", kept, "--tables", tables, "--check")
-    assert code == 2 and "top1 cannot be computed from the predictions" in words
+    assert code == 1 and "top1 cannot be computed from the predictions" in words
     files[0].write_bytes(b"half a file")
     assert "not a file of predictions" in run("verify", kept)[1]
 
@@ -221,3 +224,61 @@ def test_export_writes_a_folder_that_verifies(run: Run, folder: Path, tmp_path: 
     assert run("export", tmp_path / "paper", "--output", folder)[0] == 2
     code, words = run("export", tmp_path / "paper/manifest.json", "--output", folder, "--board", "mini")
     assert code == 2 and "manifest.json: a file; choose a new folder" in words
+
+
+def forged(path: Path, edit: Callable[[Any], None]) -> Path:
+    """A record file with other content, under the name that belongs to it; the old one is gone."""
+    content = json.loads(path.read_bytes())
+    edit(content)
+    path.unlink()
+    new = path.with_name(f"{digest(content)[:12]}.json")
+    new.write_text(json.dumps(content))
+    return new
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda r: r["predictions"].update(file="../evil.npz"),
+        lambda r: r["predictions"].update(file="/evil.npz"),
+        lambda r: r["predictions"].update(sha256="../evil", file="predictions/../evil.npz"),
+        lambda r: r["scores"][0]["interval"].update(level=5.0),
+        lambda r: r["scores"][0]["interval"].update(replicates=-5),
+        lambda r: r["scores"][0]["interval"].update(low=0.9, high=0.1),
+        lambda r: r["scores"][0].update(value="Infinity"),
+        lambda r: r.update(scores=[]),
+        lambda r: r["task"]["protocol"]["uncertainty"].update(replicates=10**9),
+        lambda r: r["data"].update(num_classes=10**9),
+        lambda r: r["data"]["splits"]["test"].update(scored=-1),
+        lambda r: r["data"].update(splits={}),
+        lambda r: r["model"].update(model="x" * 5000),
+        lambda r: r["task"].update(task="ucf101/" + "x" * 5000),
+        lambda r: r["provenance"].update(command=[["x"]]),
+    ],
+)  # fmt: skip
+def test_one_bad_record_is_named_and_stops_no_other(
+    run: Run, folder: Path, tmp_path: Path, edit: Callable[[Any], None]
+) -> None:
+    """Its name fits its content, so nothing but the content itself can tell."""
+    outside = tmp_path / "evil.npz"
+    outside.write_bytes(b"not to be read")
+    bad = forged(next(path for path in Store(folder).paths() if "bad" in path.parts), edit)
+    code, words = run("verify", folder)
+    assert code == 1 and bad.name in words and "1 records, 2 scores computed again" in words
+    code, words = run("table", "mini", "--output", folder, "--tables", tmp_path / "tables")
+    assert code == 1 and bad.name in words and "1 of 2 records were left out" in words
+    assert "good" in (tmp_path / "tables/mini.csv").read_text()
+    code, words = run("export", tmp_path / "paper", "--output", folder, "--board", "mini")
+    assert code == 1 and "1 of 2 records were left out" in words
+    assert run("verify", tmp_path / "paper")[0] == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["evil.npz", "paper", "runs", "tables"]
+
+
+@pytest.mark.parametrize("content", [b"", b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 900 + b"1" + b"}" * 900, b"[]"])
+def test_a_file_that_is_no_record_stops_no_other(run: Run, folder: Path, tmp_path: Path, content: bytes) -> None:
+    (folder / "records/odd.json").write_bytes(content)
+    os.mkfifo(folder / "records/pipe.json")
+    code, words = run("verify", folder)
+    assert code == 1 and "wrong (2)" in words and "2 records, 4 scores computed again" in words
+    code, words = run("table", "mini", "--output", folder, "--tables", tmp_path / "tables")
+    assert code == 1 and "2 of 4 records were left out" in words and "pipe.json: cannot be read (not a file)" in words

@@ -1,6 +1,5 @@
-"""Stills of every kind, folders of frames, masks, and CIFAR's pickles."""
+"""Stills of every kind, folders of frames and masks."""
 
-import pickle
 import re
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from PIL import Image
 
 from sigma_bench.data.decoder import DecodeError
-from sigma_bench.data.images import FrameFolderDecoder, numbered_files, read_cifar, read_image
+from sigma_bench.data.images import FrameFolderDecoder, numbered_files, read_image
 
 
 def test_grey_palette_alpha_and_sixteen_bits_are_rgb_of_the_same_picture(tmp_path: Path) -> None:
@@ -101,23 +100,3 @@ def test_frame_folders_follow_the_numbers_not_the_alphabet(tmp_path: Path) -> No
         Image.fromarray(np.full((8, 8, 3), number, np.uint8)).save(tmp_path / f"{number}.png")
     assert [path.stem for path in numbered_files(tmp_path, (".png",))] == ["0", "5", "10", "100"]
     assert FrameFolderDecoder(tmp_path).frames([3])[0, 0, 0, 0] == 100
-
-
-class _Attack:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return Path.touch, (Path("attacked"),)
-
-
-def test_a_pickle_that_wants_to_run_code_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "train"
-    path.write_bytes(pickle.dumps({"data": _Attack()}))
-    with pytest.raises(DecodeError, match="not one of CIFAR's files"):
-        read_cifar(path)
-
-
-@pytest.mark.parametrize("content", [b"", b"text", b"}K\x01a.", b"\x80\x04\x95" + b"\xff" * 8 + b"}."])
-def test_damaged_pickles_are_one_sentence(tmp_path: Path, content: bytes) -> None:
-    """The last two: an append to a dictionary, and a frame longer than memory."""
-    (tmp_path / "train").write_bytes(content)
-    with pytest.raises(DecodeError, match="train: not one of CIFAR's files"):
-        read_cifar(tmp_path / "train")

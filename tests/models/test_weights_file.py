@@ -5,6 +5,8 @@ import os
 import pathlib
 import pickle
 import random
+import zipfile
+from pathlib import Path
 
 import pytest
 import timm
@@ -151,3 +153,43 @@ def test_a_video_model_is_no_image_model(tmp_path):
     torch.save({"patch_embed.proj.weight": torch.zeros(2, 3, 2, 4, 4)}, tmp_path / "video.pth")
     with pytest.raises(ValueError, match="not an image ViT"):
         image_tensors_in(read_weights(tmp_path / "video.pth"))
+
+
+def with_pickle(path: Path, content: bytes) -> Path:
+    """A file as ``torch.save`` writes it, with another pickle inside."""
+    torch.save({"a": torch.zeros(2)}, path)
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in entries.items():
+            archive.writestr(name, content if name.endswith("data.pkl") else data)
+    return path
+
+
+DOUBLED = b"".join(b"q%ch%c\x86" % (number, number) for number in range(64))
+"""A tuple of two of the tuple before, 64 times: 2^64 parts."""
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+@pytest.mark.parametrize("key", [b"N" + b"\x85" * 200_000, b"K\x01\x85" + DOUBLED])
+def test_a_key_without_end_is_refused_before_torch_hashes_it(tmp_path: Path, is_zip: bool, key: bytes) -> None:
+    """Hashing the first ends the process, hashing the second takes for ever."""
+    content = b"\x80\x02}" + key + b"K\x01s."
+    path = tmp_path / "model.pth"
+    if is_zip:
+        with_pickle(path, content)
+    else:
+        torch.save({"a": torch.zeros(2)}, path, _use_new_zipfile_serialization=False)
+        magic = path.read_bytes().index(b".") + 1
+        path.write_bytes(path.read_bytes()[:magic] + b"\x80\x02M\xe9\x03." + b"\x80\x02}q\x00." + content)
+    with pytest.raises(ValueError, match=r"model\.pth: refused, since it nests or repeats more than 100,000 values"):
+        read_weights(path)
+
+
+def test_an_archive_that_unpacks_to_far_more_than_its_size_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    torch.save({"a": torch.zeros(2)}, path)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model/data/1", bytes(70 << 20))
+    with pytest.raises(ValueError, match="unpacks to far more than its size"):
+        read_weights(path)

@@ -23,6 +23,7 @@ from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import task_fingerprint
 from tests.records.filled import predictions
 
+ABSENT = PredictionsRef(sha256="0" * 64, file=f"predictions/{'0' * 64}.npz")
 PREDICTIONS = {"sample_id": np.array(["a", "b"]), "predicted": np.array([1, 0])}
 
 
@@ -51,7 +52,7 @@ def make_record(task="ucf101/knn", seed=0, hours=0, predictions=None, **card_cha
         data=DataIdentity(world="mini", num_classes=2, splits={"test": split}),
         scores=(Score(metric="top1", value=0.5, unit="fraction", higher_is_better=True, interval=interval),),
         selections=(),
-        predictions=predictions or PredictionsRef(sha256="0" * 64, file="predictions/none.npz"),
+        predictions=predictions or ABSENT,
         provenance=provenance.capture(started=provenance.now() + timedelta(hours=hours), seconds={"fit": 1.23456}),
     )
 
@@ -149,9 +150,8 @@ def test_exchanged_predictions_are_detected(store):
 
 
 def test_missing_predictions_are_named(store):
-    reference = PredictionsRef(sha256="0" * 64, file="predictions/none.npz")
-    with pytest.raises(ValueError, match=r"none\.npz: the predictions of a record are missing"):
-        store.load_predictions(reference)
+    with pytest.raises(ValueError, match=r"0\.npz: the predictions of a record are missing"):
+        store.load_predictions(ABSENT)
 
 
 def test_a_record_comes_back_as_it_was(store):

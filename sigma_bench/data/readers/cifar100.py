@@ -1,13 +1,13 @@
 """CIFAR-100 in the layout torchvision downloads: ``cifar-100-python/{train,test,meta}``; fine labels.
 
-The pickles are read by an unpickler that can only build arrays; torchvision's own reader runs whatever a
-pickle asks for, and drops the file names that serve as sample ids here.
+The pickles are read as data (``data/cifar.py``); torchvision's own reader runs whatever a pickle asks for, and drops
+the file names that serve as sample ids here.
 """
 
 from pathlib import Path
 from typing import Any
 
-from sigma_bench.data.images import read_cifar
+from sigma_bench.data.cifar import read_cifar
 from sigma_bench.data.manifest import Manifest, Sample, Split, expected_counts, make_split
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
@@ -27,12 +27,14 @@ def read(root: Path, card: DatasetCard) -> Manifest:
     names: tuple[SplitName, ...] = ("train", "test")
     for split in names:
         content = _content(folder / split, "filenames", "fine_labels", "data")
+        if max(content["fine_labels"], default=0) >= len(classes):
+            raise ValueError(f"{folder / split}: a label is not below {len(classes)}, the number of classes in 'meta'")
         samples = [
             Sample(
                 f"{split}/{position}/{name}",
                 folder / split,
                 "pickled_image",
-                int(label),
+                label,
                 group=f"{split}/{name}/{position}",
                 position=position,
             )

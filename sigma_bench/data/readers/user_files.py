@@ -6,6 +6,7 @@ The tree is ``<root>/<split>/<class>/<file>`` with splits ``train`` and ``test``
 
 import csv
 import logging
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,9 +14,11 @@ from pathlib import Path
 from sigma_bench.data.files import is_image, is_video, subfolders, walk
 from sigma_bench.data.ledger import ledger_path
 from sigma_bench.data.manifest import Expected, LedgerPlace, Manifest, Media, Sample, Split, make_split
+from sigma_bench.specs.bounded import bounded_lines
 from sigma_bench.specs.dataset import SplitName
 from sigma_bench.specs.strict import nearest
 
+_LONGEST_LABEL, _LONGEST_PATH = 300, 4096
 _REQUIRED = ("path", "label", "split")
 _SPLITS: tuple[SplitName, ...] = ("train", "test", "all")
 
@@ -36,7 +39,7 @@ def read_csv(path: Path) -> Manifest:
     rows: list[_Row] = []
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, strict=True)
+            reader = csv.DictReader(bounded_lines(stream, path), strict=True)
             absent = [name for name in _REQUIRED if name not in (reader.fieldnames or [])]
             if absent:
                 raise ValueError(
@@ -45,6 +48,8 @@ def read_csv(path: Path) -> Manifest:
             rows = [_checked(path, reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: not a CSV text file ({error})") from error
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
     return _manifest(path.stem, path.parent, rows, path, path.with_name(f"{path.name}.ledger.jsonl"))
 
 
@@ -95,6 +100,11 @@ def _checked(path: Path, number: int, row: dict[str, str | None]) -> _Row:
     empty = [name for name in _REQUIRED if not values[name]]
     if empty:
         raise ValueError(f"{path}: line {number}: the field '{empty[0]}' is empty")
+    strange = [name for name, value in values.items() if any(unicodedata.category(c) == "Cc" for c in value)]
+    if strange:
+        raise ValueError(f"{path}: line {number}: the field '{strange[0]}' holds a control character")
+    if len(values["label"]) > _LONGEST_LABEL or len(values["path"]) > _LONGEST_PATH:
+        raise ValueError(f"{path}: line {number}: a label or path is longer than any should be")
     if values["split"] not in _SPLITS:
         raise ValueError(f"{path}: line {number}: split '{values['split']}' is not one of {', '.join(_SPLITS)}")
     if not _is_medium(values["path"]):

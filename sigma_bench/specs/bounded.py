@@ -1,0 +1,64 @@
+"""Files from elsewhere, read with bounds: a size before they are read, a depth before anything walks through them."""
+
+import json
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+MOST_DEPTH = 64
+"""Levels of JSON; the deepest file of this project has nine."""
+LONGEST_LINE = 65_536
+"""Characters of one line of a table."""
+
+
+def read_bounded(path: Path, most_bytes: int) -> bytes:
+    """The content of a regular file.
+
+    Raises:
+        ValueError: not a regular file, not readable, or larger; the sentence names the file.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError(f"{path}: cannot be read (not a file)")
+        with path.open("rb") as stream:
+            content = stream.read(most_bytes + 1)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(content) > most_bytes:
+        raise ValueError(f"{path}: larger than {most_bytes:,} bytes, which no file of this kind is")
+    return content
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: not JSON, or nested deeper than ``MOST_DEPTH``; the sentence does not name a file.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise ValueError(f"nested deeper than {MOST_DEPTH} levels") from error
+    level = [value]
+    for _ in range(MOST_DEPTH):
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return value
+    raise ValueError(f"nested deeper than {MOST_DEPTH} levels")
+
+
+def bounded_lines(stream: TextIO, path: Path) -> Iterator[str]:
+    """The lines of an open text file, as ``csv`` takes them; ValueError for one that is longer than any should be."""
+    number = 0
+    while line := stream.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE:
+            raise ValueError(f"{path}: line {number}: longer than {LONGEST_LINE:,} characters")
+        yield line
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

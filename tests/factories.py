@@ -184,6 +184,7 @@ def _card(
         pretraining_data=pretraining_data,
         pretraining_epochs=10,
         checkpoint_sha256=checkpoint,
+        code_sha256="c" * 64,
         pretraining_seed=pretraining_seed,
         recipe_fingerprint=None,
     )
@@ -191,10 +192,20 @@ def _card(
 
 def _data(dataset: str, world: str, scored: int, failed_ids: tuple[str, ...]) -> DataIdentity:
     train = SplitIdentity(
-        manifest_sha256=digest([dataset, "train"]), expected=200, found=200, scored=200, failed_ids=()
+        manifest_sha256=digest([dataset, "train"]),
+        expected=200,
+        found=200,
+        scored=200,
+        failed_ids=(),
+        decoders={"decord": 200},
     )
     test = SplitIdentity(
-        manifest_sha256=digest([dataset, "test"]), expected=100, found=100, scored=scored, failed_ids=failed_ids
+        manifest_sha256=digest([dataset, "test"]),
+        expected=100,
+        found=100,
+        scored=scored,
+        failed_ids=failed_ids,
+        decoders={"decord": 90, "pyav": 10},
     )
     return DataIdentity(world=world, num_classes=10, splits={"train": train, "test": test})  # type: ignore[arg-type]
 

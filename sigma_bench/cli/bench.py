@@ -22,7 +22,7 @@ PRECISIONS: "dict[str, tuple[Precision, ...]]" = {
 
 
 def bench(
-    recipe: list[str] = typer.Argument(None, help="Names or paths ending in .yaml; default: ViT-S of the paper."),
+    recipe: list[str] = typer.Argument(None, help="Names, or files such as mine.yaml; default: ViT-S of the paper."),
     batch: int = typer.Option(2, min=1, help="Clips of one step."),
     rounds: int = typer.Option(10, min=1, help="Rounds after warm-up; each runs both sides once."),
     precision: str = typer.Option("both", help="float32, bfloat16 or both."),

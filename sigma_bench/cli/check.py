@@ -7,16 +7,17 @@ from rich.markup import escape
 
 from sigma_bench.cli.console import out
 from sigma_bench.specs import catalogue
+from sigma_bench.specs.strict import is_yaml_file
 
 
 def check(
     target: str = typer.Argument(
-        ..., help="A model (file, folder, module:function, control) or a task file (a path ending in .yaml)."
+        ..., help="A model (file, folder, module:function, control) or a task file (its name ends in .yaml or .yml)."
     ),
     data: Path = typer.Option(None, help="For a task: also look whether its dataset is below this root."),
 ) -> None:
     """Try a model on synthetic clips, or read a task file as an evaluation would; exit code 1 when something fails."""
-    if target.endswith(".yaml"):
+    if is_yaml_file(target):
         _check_task(target, data)
         return
     from sigma_bench.models.contract import check_encoder

@@ -21,7 +21,10 @@ def compare(
     output: Path = typer.Option(RUNS, help="Folder that holds records and predictions."),
     samples: int = typer.Option(5, min=0, help="Samples to list per task, those on which the two differ most."),
 ) -> None:
-    """Paired bootstrap over test units (source videos, people, sequences), per task and over all common tasks."""
+    """Paired bootstrap over test units (source videos, people, sequences), per task and over all common tasks.
+
+    Compared is what both models have under the same protocol, data and evaluation seed; the rest is named.
+    """
     from sigma_bench.cli.left_out import LeftOut
     from sigma_bench.leaderboard.comparison import compare as run
     from sigma_bench.leaderboard.fill import predictions_of
@@ -34,8 +37,8 @@ def compare(
         f"differences in percentage points; + means that {result.first} is better, also where lower is better",
         markup=False,
     )
-    if result.left_out:
-        out.print(f"of one of the two only: {', '.join(result.left_out)}", soft_wrap=True, markup=False)
+    for line in result.left_out:
+        out.print(f"not compared: {line}", soft_wrap=True, markup=False)
     for task in result.tasks:
         if task.differing:
             words = f"{task.metric} of {result.first} and {result.second}"

@@ -1,11 +1,13 @@
 """``sigma-bench evaluate``: judge a model on a task, a suite, or files of your own."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.markup import escape
+from rich.progress import TaskID
 from rich.table import Table
 
 from sigma_bench.cli.console import err, out, progress
@@ -13,6 +15,7 @@ from sigma_bench.cli.folders import RUNS
 from sigma_bench.cli.options import finite, seed_option
 from sigma_bench.cli.own_files import own_jobs
 from sigma_bench.cli.processes import is_launched, run_on_processes, speaks
+from sigma_bench.failures import LoggedError, reason, unexpected_errors_logged, write_traceback
 from sigma_bench.specs import catalogue
 from sigma_bench.specs.task import ResolvedTask
 
@@ -28,9 +31,11 @@ Jobs = Sequence[tuple[ResolvedTask, "Path | Manifest"]]
 
 def evaluate(
     model: str = typer.Argument(
-        ..., help="Checkpoint file or run folder; timm:<name>; module:function; random:<recipe>; statistics:<recipe>."
+        ...,
+        help="Checkpoint file or run folder; timm:<name>; module:function; random:<recipe>[@seed<n>]; "
+        "statistics:<recipe>.",
     ),
-    task: list[str] = typer.Option([], help="Task name, see 'sigma-bench tasks', or a task file ending in .yaml."),
+    task: list[str] = typer.Option([], help="Task name, see 'sigma-bench tasks', or a task file such as mine.yaml."),
     suite: str = typer.Option(None, help="Suite name: all of its tasks."),
     data: Path = typer.Option(None, help="Data root that holds the tasks' datasets."),
     csv: Path = typer.Option(None, help="Your own files: a CSV with path,label,split[,group]."),
@@ -47,11 +52,11 @@ def evaluate(
     cache_limit: float = typer.Option(
         200.0, callback=finite, help="GiB that cached features may take; see 'sigma-bench cache ls'."
     ),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Show what is done, cached and to do, and stop."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan and stop; exit code 1 if a task cannot run."),
 ) -> None:
     """Evaluate a model and store a record per task; what is already recorded is not computed again.
 
-    A task that fails does not stop the others: it is named at the end, and the exit code is 1.
+    A task that fails, for whatever reason, does not stop the others: it is named at the end, and the exit code is 1.
     """
     overrides = _overrides(set_)
     if csv is not None or folders is not None:
@@ -68,19 +73,18 @@ def evaluate(
         raise typer.Exit(run_on_processes(nproc))
     from sigma_bench.models.zoo import load_encoder
     from sigma_bench.protocols.features import FeatureCache
-    from sigma_bench.runs.plan import plan_tasks
-    from sigma_bench.training.distribution import joined_world, lost_peers_named
+    from sigma_bench.protocols.sharing import by_main
+    from sigma_bench.training.distribution import joined_world
 
     cache = FeatureCache(output / "features", num_workers=workers, limit_bytes=round(cache_limit * 2**30))
-    with joined_world(device) as world:
+    with unexpected_errors_logged(output, model), joined_world(device) as world:
         encoder = load_encoder(model, seed=seed, device=world.device)
-        plan = plan_tasks(encoder, jobs, output, cache, seed=seed)
+        plan = by_main(world, lambda: _planned(encoder, jobs, output, cache, seed=seed))
         if speaks() and (dry_run or len(jobs) > 1):
             show_plan(encoder, plan)
         if dry_run:
-            return
-        with lost_peers_named(world):
-            failed = evaluate_with_progress(encoder, plan, output, cache, seed=seed, world=world)
+            raise typer.Exit(1 if any(planned.state == "cannot be run" for planned in plan) else 0)
+        failed = evaluate_with_progress(encoder, plan, output, cache, seed=seed, world=world)
     if speaks():
         out.print(f"records in {output / 'records'}", soft_wrap=True, markup=False)
     if failed:
@@ -104,12 +108,25 @@ def _catalogue_jobs(tasks: list[str], suite: str | None, data: Path | None, over
     return [(catalogue.resolve(catalogue.load_task(name), overrides), data) for name in names]
 
 
+def _planned(encoder: "Encoder", jobs: Jobs, output: Path, cache: "FeatureCache", *, seed: int) -> "Sequence[Planned]":
+    """The plan; reading files whose content is not known yet, which may take long, shows its progress."""
+    from sigma_bench.runs.plan import plan_tasks
+
+    with progress(disable=not speaks()) as display:
+        bars: dict[str, TaskID] = {}
+
+        def report(phase: str, done: int, total: int) -> None:
+            if phase not in bars:
+                bars[phase] = display.add_task(escape(phase), total=total)
+            display.update(bars[phase], completed=done, total=total)
+
+        return plan_tasks(encoder, jobs, output, cache, seed=seed, report=report)
+
+
 def show_plan(encoder: "Encoder", plan: "Sequence[Planned]") -> None:
     """One line per task: what is there already, and what the rest will ask of the encoder."""
-    from sigma_bench.runs.cost import seconds_per_clip
-
     to_do = sum(planned.clips for planned in plan)
-    each = seconds_per_clip(encoder) if to_do else 0.0
+    each = _seconds_per_clip(encoder) if to_do else 0.0
     listing = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("task", "protocol", "state", "clips through the encoder", "about"):
         listing.add_column(column, justify="right" if column in ("clips through the encoder", "about") else "left")
@@ -118,11 +135,24 @@ def show_plan(encoder: "Encoder", plan: "Sequence[Planned]") -> None:
         shown = (f"{clips:,}", _duration(clips * each)) if clips else ("", "")
         listing.add_row(escape(planned.task.task), planned.task.protocol.protocol, planned.state, *shown)
     out.print(listing)
+    for note in dict.fromkeys(planned.note for planned in plan if planned.note):
+        names = ", ".join(planned.task.task for planned in plan if planned.note == note)
+        out.print(f"{names}: {note}", soft_wrap=True, markup=False)
     out.print(
         f"{encoder.card.model}: {len(plan)} tasks, {to_do:,} clips, about {_duration(to_do * each)} of encoding and "
         "training, decoding not counted",
         markup=False,
     )
+
+
+def _seconds_per_clip(encoder: "Encoder") -> float:
+    """The measured time, or NaN for an encoder that fails: its tasks meet the error again and name it."""
+    from sigma_bench.runs.cost import seconds_per_clip
+
+    try:
+        return seconds_per_clip(encoder)
+    except Exception:
+        return math.nan
 
 
 def evaluate_with_progress(
@@ -134,13 +164,20 @@ def evaluate_with_progress(
     seed: int,
     world: "World | None" = None,
 ) -> list[str]:
-    """Run or find every task, one line per score; names of the tasks that failed (a single one raises)."""
+    """Run or find every task, one line per score; names of the tasks that failed, each explained at the end.
+
+    Raises:
+        ValueError: a mistake of the user in the only task, or another process has ended.
+        LoggedError: any other exception in the only task.
+        OneSidedError: any other exception in this process alone of several, which ends the run of all.
+    """
     from sigma_bench.leaderboard.numbers import number
     from sigma_bench.runs.plan import ALONE, run_planned
+    from sigma_bench.training.distribution import LostPeerError, OneSidedError, lost_peers_named
 
-    failed = []
+    failed: dict[str, str] = {}
     with progress(disable=not speaks()) as display:
-        display.console.quiet = not speaks()
+        show = display.console.print if speaks() else _show_nothing
         for planned in plan:
             name = escape(f"{encoder.card.model}  {planned.task.task}")
             bar = display.add_task(name, total=None)
@@ -149,13 +186,21 @@ def evaluate_with_progress(
                 display.update(bar, description=f"{name}  {phase}", completed=done, total=total)
 
             try:
-                found = run_planned(encoder, planned, output, cache, seed=seed, world=world or ALONE, report=report)
-            except ValueError as error:
-                if len(plan) == 1:
+                with lost_peers_named(world or ALONE):
+                    found = run_planned(encoder, planned, output, cache, seed=seed, world=world or ALONE, report=report)
+            except LostPeerError:
+                raise
+            except OneSidedError as error:
+                error.add_note(f"in task '{planned.task.task}'")
+                raise
+            except Exception as error:
+                if len(plan) == 1 and isinstance(error, ValueError):
                     raise
-                failed.append(planned.task.task)
+                failed[planned.task.task] = _explained(error, planned, output)
+                if len(plan) == 1:
+                    raise LoggedError(failed[planned.task.task]) from error
                 name = escape(f"{encoder.card.model:24} {planned.task.task:28}")
-                display.console.print(f"{name} [red]failed[/] {escape(str(error))}", soft_wrap=True)
+                show(f"{name} [red]failed[/]", soft_wrap=True)
                 continue
             finally:
                 display.remove_task(bar)
@@ -163,17 +208,33 @@ def evaluate_with_progress(
             value, low, high = (
                 number(one, score.metric) for one in (score.value, score.interval.low, score.interval.high)
             )
-            display.console.print(
+            show(
                 f"{encoder.card.model:24} {planned.task.task:28} {score.metric} {value:>5} ({low} to {high})  "
                 f"{'recorded before' if found.was_there else found.path.name}",
                 markup=False,
             )
     if failed and speaks():
         err.print(f"[bold red]{len(failed)} of {len(plan)} tasks failed:[/] {escape(', '.join(failed))}")
-    return failed
+        for name, reason in failed.items():
+            err.print(escape(f"{name}: {reason}"), soft_wrap=True)
+    return list(failed)
+
+
+def _show_nothing(*_: Any, **__: Any) -> None:
+    pass
+
+
+def _explained(error: Exception, planned: "Planned", output: Path) -> str:
+    """Why a task failed, in one sentence; the traceback of what is no mistake of the user goes into a file."""
+    sentence = reason(error)
+    if isinstance(error, ValueError) or not speaks():  # the main process keeps the traceback
+        return sentence
+    return f"{sentence}; {write_traceback(error, output, planned.task.task)}"
 
 
 def _duration(seconds: float) -> str:
+    if math.isnan(seconds):
+        return "unknown"
     hours, rest = divmod(round(seconds), 3600)
     return f"{hours} h {rest // 60:02d} min" if hours else f"{rest // 60} min {rest % 60:02d} s"
 

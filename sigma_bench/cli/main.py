@@ -29,6 +29,8 @@ from sigma_bench.cli import (
 )
 from sigma_bench.cli.console import err, out
 from sigma_bench.cli.processes import speaks
+from sigma_bench.failures import LoggedError
+from sigma_bench.training.orphans import end_with_launcher
 from sigma_bench.training.preemption import Preempted
 
 app = typer.Typer(
@@ -73,18 +75,22 @@ def _options(
 
 
 def app_main() -> None:
-    """Console entry: a ValueError, or a file that the system refuses, is one sentence and exit code 2.
+    """Console entry: mistakes of the user are one sentence and exit code 2, logged errors one sentence and exit code 1.
 
-    Ctrl-C says how to go on.
+    A file that the system refuses is a mistake of the user.  Ctrl-C says how to go on.  Any other error is a fault of
+    this program and keeps its traceback.
     """
+    end_with_launcher()
     try:
         app()
     except ValueError as error:
-        _end_with(str(error))
+        _end_with(str(error), 2, shows=speaks())
+    except LoggedError as error:
+        _end_with(str(error), 1, shows=speaks() or error.everywhere)
     except OSError as error:
         if error.filename is None:
             raise
-        _end_with(f"{str(error.filename)[:200]}: {error.strerror}")
+        _end_with(f"{str(error.filename)[:200]}: {error.strerror}", 2, shows=speaks())
     except Preempted as stop:
         if speaks():
             err.print(str(stop), soft_wrap=True, markup=False)
@@ -94,9 +100,9 @@ def app_main() -> None:
         sys.exit(130)
 
 
-def _end_with(sentence: str) -> NoReturn:
+def _end_with(sentence: str, exit_code: int, *, shows: bool) -> NoReturn:
     from rich.markup import escape
 
-    if speaks():
+    if shows:
         err.print(f"[bold red]error:[/] {escape(' '.join(sentence.split()))}", soft_wrap=True)
-    sys.exit(2)
+    sys.exit(exit_code)

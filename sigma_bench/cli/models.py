@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
-from sigma_bench.cli.console import out
+from sigma_bench.cli.console import err, out
 
 if TYPE_CHECKING:
     from sigma_bench.models.checkpoints import LoadReport
@@ -44,7 +44,10 @@ def _group() -> None:
 def models(
     folder: Path = typer.Argument(Path("results"), help="A checkpoint, or a folder to search for checkpoints."),
 ) -> None:
-    """List checkpoints below a folder with what they are; the controls need none."""
+    """List checkpoints below a folder with what they are; the controls need none.
+
+    One that cannot be read does not stop the others: it is named at the end, and the exit code is 1.
+    """
     from sigma_bench.models.zoo import CHECKPOINT_NAME, load_encoder
 
     if not folder.exists():
@@ -53,8 +56,15 @@ def models(
     listing = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("family", "clip", "parameters", "pretrained on", "seed", "sha256", "checkpoint"):
         listing.add_column(column, overflow="fold")
+    broken: list[str] = []
     for path in paths:
-        card = load_encoder(str(path)).card
+        try:
+            card = load_encoder(str(path)).card
+        except ValueError as error:
+            if len(paths) == 1:
+                raise
+            broken.append(str(error))
+            continue
         data = ", ".join(card.pretraining_data) or "unknown"
         listing.add_row(
             card.family,
@@ -70,6 +80,10 @@ def models(
     else:
         out.print(f"no checkpoints below {folder}; make one with 'sigma-bench pretrain <recipe>'", markup=False)
     out.print("controls: random:<recipe>, statistics:<recipe>")
+    for reason in broken:
+        err.print(f"[bold red]error:[/] {escape(reason)}", soft_wrap=True)
+    if broken:
+        raise typer.Exit(1)
 
 
 @app.command("inspect")

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from sigma_bench.cli.console import out
 from sigma_bench.data.inventory import Inventory, cards_below, manifest_rows, take_inventory
+from sigma_bench.data.manifest import DECLARATION
 from sigma_bench.records.store import write_atomically
 from sigma_bench.specs import catalogue
 
@@ -33,7 +34,7 @@ def prepare(
         if inventory.manifest is not None:
             _write(inventory, root)
         if not inventory.is_complete:
-            _say_what_to_do(inventory)
+            _say_what_to_do(inventory, root)
     wanted = dataset or [card.dataset for card in cards_below(root)]
     if not all(inventory.is_complete for inventory in inventories if inventory.card.dataset in wanted):
         raise typer.Exit(1)
@@ -57,7 +58,7 @@ def _write(inventory: Inventory, root: Path) -> None:
     write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
 
 
-def _say_what_to_do(inventory: Inventory) -> None:
+def _say_what_to_do(inventory: Inventory, root: Path) -> None:
     card = inventory.card
     out.print(f"\n[bold]{card.title}[/] ({card.dataset})", soft_wrap=True)
     if inventory.problem is not None:
@@ -67,7 +68,12 @@ def _say_what_to_do(inventory: Inventory) -> None:
     assert inventory.manifest is not None
     for split in inventory.manifest.splits.values():
         if len(split.samples) != split.expected:
-            out.print(f"  {split.name}: the list names {len(split.samples):,} samples, officially {split.expected:,}")
+            out.print(
+                f"  {split.name}: the list names {len(split.samples):,} samples, officially {split.expected:,}; where "
+                f"it was shortened on purpose, say so in {root / card.home / DECLARATION}",
+                soft_wrap=True,
+                markup=False,
+            )
         if split.missing:
             first = ", ".join(str(sample.path) for sample in split.missing[:SHOWN_MISSING])
             more = f" and {len(split.missing) - SHOWN_MISSING:,} more" if len(split.missing) > SHOWN_MISSING else ""

@@ -10,6 +10,7 @@ from sigma_bench.cli.console import out, progress
 from sigma_bench.cli.folders import RUNS
 from sigma_bench.cli.options import seed_option
 from sigma_bench.cli.processes import is_launched, run_on_processes, speaks
+from sigma_bench.failures import unexpected_errors_logged
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.recipe import Recipe
 
@@ -21,7 +22,7 @@ SHOWN_MONITORS = {"usage_entropy": "usage", "code_agreement": "agree", "feature_
 
 
 def pretrain(
-    recipe: str = typer.Argument(..., help="Name of a recipe in pretrain/, or a path ending in .yaml."),
+    recipe: str = typer.Argument(..., help="Name of a recipe in pretrain/, or a file such as mine.yaml."),
     data: Path = typer.Option(..., help="Data root that holds the recipe's datasets."),
     output: Path = typer.Option(None, help="Folder of this run; default results/runs/<recipe>-seed<seed>."),
     seed: int = seed_option("Draws weights, batches, clip starts, crops and masks."),
@@ -72,7 +73,8 @@ def pretrain_with_progress(
             display.update(bar, total=state.num_steps, completed=state.step, numbers=_numbers(state))
 
         options = options or RunOptions()
-        path = run(recipe, data, folder, seed=seed, teacher=teacher, device=device, options=options, report=report)
+        with unexpected_errors_logged(folder, recipe.recipe):
+            path = run(recipe, data, folder, seed=seed, teacher=teacher, device=device, options=options, report=report)
         display.update(bar, total=1, completed=1) if display.tasks[0].total is None else None
     return path
 

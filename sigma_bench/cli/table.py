@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def table(
     board: list[str] = typer.Argument(
-        None, help="Board names, see results/boards, or a path such as ./mine.yaml; default: mini."
+        None, help="Board names, see results/boards, or a file such as mine.yaml; default: mini."
     ),
     output: Path = typer.Option(RUNS, help="Folder that holds the records; the tables go there too."),
     data: Path = typer.Option(None, help="Data root, for segmentation pictures in the report."),

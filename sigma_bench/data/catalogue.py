@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-from sigma_bench.data.ledger import Ledger, ledger_path, with_decoders
-from sigma_bench.data.manifest import MINIWORLD_MARKER, Manifest
+from sigma_bench.data.ledger import ledger_path
+from sigma_bench.data.manifest import MINIWORLD_MARKER, LedgerPlace, Manifest
 from sigma_bench.data.readers.media import forget_folders
 from sigma_bench.specs.dataset import DatasetCard
 
@@ -27,7 +28,7 @@ READERS = {
 
 
 def open_dataset(card: DatasetCard, root: Path) -> Manifest:
-    """The manifest of one dataset below a data root (``<root>/<folder of the card>/...``), with what is verified of it.
+    """The manifest of one dataset below a data root (``<root>/<folder of the card>/...``).
 
     Raises:
         ValueError: the root or the dataset's folder is missing or empty, or an official file is wrong;
@@ -49,7 +50,7 @@ def open_dataset(card: DatasetCard, root: Path) -> Manifest:
     finally:
         forget_folders()
     _require_official_classes(manifest, card, folder)
-    return with_decoders(manifest, Ledger.read(ledger_path(root, card.home)), folder)
+    return replace(manifest, ledger=LedgerPlace(ledger_path(root, card.home), folder))
 
 
 def _require_official_classes(manifest: Manifest, card: DatasetCard, folder: Path) -> None:

@@ -8,8 +8,11 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-DecoderName = Literal["decord", "pyav"]
-"""Who reads a video."""
+DECODER_RULE = 1
+"""Number of the rule by which a file's decoder is chosen.  It is raised whenever that choice, or any pixel that a
+decoder returns, changes: it is part of the identity of data, so results of the previous rule are not used again."""
+DecoderName = Literal["decord", "pyav", "pyav_sequential"]
+"""Who reads a video: decord, PyAV from the nearest safe packet, or PyAV from the start of the file by counting."""
 
 
 class DecodeError(ValueError):

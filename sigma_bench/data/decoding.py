@@ -9,6 +9,19 @@ from sigma_bench.data.images import FrameFolderDecoder, StillDecoder, read_image
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.video import open_video
 
+FRAMES_AT_ONCE = 64
+
+
+def decodes(sample: Sample) -> bool:
+    """Whether every frame of a sample can be read."""
+    try:
+        decoder = open_media(sample)
+        for start in range(0, len(decoder), FRAMES_AT_ONCE):
+            decoder.frames(range(start, min(start + FRAMES_AT_ONCE, len(decoder))))
+    except DecodeError:
+        return False
+    return True
+
 
 def open_media(sample: Sample, *, is_sparse: bool = False) -> Decoder:
     """The decoder that belongs to a sample; DecodeError when its file cannot be read.

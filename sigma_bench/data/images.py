@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sigma_bench.data.decoder import DecodeError
+from sigma_bench.data.files import IMAGE_SUFFIXES, contents, visible
 
-_NOT_AN_IMAGE = (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError)
+NOT_AN_IMAGE = (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError)
 """What Pillow raises on broken files, depending on what is broken."""
 
 
@@ -33,7 +34,7 @@ class FrameFolderDecoder:
     """A folder of images, one per frame, in the order of their numbers; or those of them that are given."""
 
     def __init__(self, folder: Path, paths: Sequence[Path] | None = None) -> None:
-        self.paths = numbered_files(folder, (".jpg", ".png")) if paths is None else list(paths)
+        self.paths = numbered_files(folder, IMAGE_SUFFIXES) if paths is None else list(paths)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -59,37 +60,45 @@ def read_image(path: Path) -> np.ndarray:
                 grey_HW = np.asarray(upright).clip(0, 65535) // 257
                 return np.repeat(grey_HW.astype(np.uint8)[..., None], 3, axis=2)
             return np.asarray(upright.convert("RGB"))
-    except _NOT_AN_IMAGE as error:
+    except NOT_AN_IMAGE as error:
         raise DecodeError(f"{path}: not an image that can be decoded") from error
 
 
-def read_palette_mask(path: Path) -> np.ndarray:
-    """Object ids of a palette PNG, (H, W) uint8; the palette's colours are never looked at."""
-    try:
-        with Image.open(path) as image:
-            if image.mode in ("P", "L"):
-                return np.asarray(image)
-            mode = image.mode
-    except _NOT_AN_IMAGE as error:
-        raise DecodeError(f"{path}: not a mask that can be decoded") from error
-    raise DecodeError(f"{path}: a mask must be a palette image, this one is {mode}")
-
-
 def numbered_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files named by frame number, in numeric order (names need not be zero-padded).
+    """Files named by frame number, in numeric order; numbers may have gaps and need not be zero-padded.
 
-    The number may follow ``img_``, ``image_``, ``frame_`` or the folder's name and a hyphen; nothing else is a frame.
+    In front of the number may stand ``frame``, ``img``, ``image`` or the folder's name, in any case, and one of
+    ``_ - .`` or nothing.  Other files are no frames (optical flow, previews).
+
+    Args:
+        suffixes: in lower case; those of the files may be in any case.
+
+    Raises:
+        DecodeError: no such folder, no frames in it, two ways of naming them, or two files with one number.
     """
     if not folder.is_dir():
         raise DecodeError(f"{folder}: this folder of frames is missing")
-    pattern = re.compile(rf"(?:img_|image_|frame_|{re.escape(folder.name)}-)?(\d+)")
-    found = {}
-    for path in folder.iterdir():
+    pattern = re.compile(rf"((?:frame|img|image|{re.escape(folder.name)})[_.-]?)??(\d+)", re.IGNORECASE)
+    found: dict[Path, int] = {}
+    schemes: dict[str, Path] = {}
+    for path in visible(folder):
         match = pattern.fullmatch(path.stem)
-        if path.suffix in suffixes and match:
-            found[path] = int(match[1])
+        if match and path.suffix.lower() in suffixes:
+            found[path] = int(match[2])
+            schemes.setdefault(match[1] or "", path)
     if not found:
-        raise DecodeError(f"{folder}: no numbered frames ({', '.join(suffixes)}) in this folder")
-    if len(set(found.values())) < len(found):
-        raise DecodeError(f"{folder}: two files have the same frame number")
+        raise DecodeError(f"{folder}: no numbered frames ({', '.join(suffixes)}) in this folder; {contents(folder)}")
+    if len(schemes) > 1:
+        one, other = (path.name for path in list(schemes.values())[:2])
+        raise DecodeError(f"{folder}: frames are named in two ways ('{one}', '{other}'); keep those of one")
+    _require_numbered_once(folder, found)
     return sorted(found, key=found.__getitem__)
+
+
+def _require_numbered_once(folder: Path, found: dict[Path, int]) -> None:
+    first: dict[int, Path] = {}
+    for path, number in found.items():
+        if (other := first.setdefault(number, path)) != path:
+            raise DecodeError(
+                f"{folder}: two files have the same frame number ('{other.name}', '{path.name}'); keep one of them"
+            )

@@ -1,7 +1,8 @@
 """Reading one medium from end to end: is it sound, what is in it, and which decoder is right about it."""
 
-import hashlib
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,26 +10,22 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from sigma_bench.data.cifar import read_cifar
-from sigma_bench.data.decoder import DecodeError, DecoderName
-from sigma_bench.data.images import FrameFolderDecoder, numbered_files, read_image, read_palette_mask
-from sigma_bench.data.ledger import Entry, name_of, state_of
-from sigma_bench.data.manifest import Media, Sample
-from sigma_bench.data.video import VideoFacts, every_frame, open_video, upright, video_facts
+from sigma_bench.data.decoder import DECODER_RULE, DecodeError, Decoder, DecoderName
+from sigma_bench.data.identity import chosen_decoder
+from sigma_bench.data.images import FrameFolderDecoder, read_image
+from sigma_bench.data.ledger import Entry, content_digest, name_of, state_of
+from sigma_bench.data.manifest import Media, Medium
+from sigma_bench.data.masks import MaskFolder
+from sigma_bench.data.video import DecordDecoder, PyAvDecoder, every_frame, upright
+from sigma_bench.data.video_facts import Start, VideoFacts, video_facts
 
-NUM_COMPARED = 8
-"""Frames at random places that decord has to give as PyAV does."""
-SAME_COLOURS = 1e-3
-"""Mean difference of two decoders' conversions of one frame to RGB; neighbouring frames differ by more."""
+STRIDE_COMPARED = 4
+"""Frames between those of the strided pattern; the stride of most clips."""
+NUM_RANDOM, MAX_AROUND = 24, 96
+"""Frames compared in random order, and around the packets that decoding may start at."""
+FRAMES_AT_ONCE = 32
 MAX_LACKING = 0.05
 """Part of the promised duration after whose loss a video counts as truncated."""
-
-
-class Medium(NamedTuple):
-    """What is read at once: a file, or a folder of frames with its masks; many samples may lie in one."""
-
-    path: Path
-    media: Media
-    mask_folder: Path | None
 
 
 class Found(NamedTuple):
@@ -40,77 +37,98 @@ class Found(NamedTuple):
     decoder: DecoderName | None = None
 
 
-def medium_of(sample: Sample) -> Medium:
-    """The medium that a sample lies in."""
-    return Medium(sample.path, sample.media, sample.mask_folder)
-
-
 def inspect(medium: Medium, folder: Path) -> Entry:
     """Read everything once; whatever is wrong becomes the entry's problem."""
     name = name_of(medium.path, folder)
     if not medium.path.exists():
         return Entry(name, 0, 0, problem="missing")
-    size, mtime_ns = state_of(medium.path, medium.mask_folder)
-    if size == 0:
-        return Entry(name, size, mtime_ns, problem="empty")
+    size, stamp = state_of(medium)
     try:
-        digest = _digest(medium.path)
-        found = _READ[medium.media](medium)
+        entry = Entry(name, size, stamp, content_digest(medium), rule=DECODER_RULE, decoder=chosen_decoder(medium))
+        if size == 0:
+            return replace(entry, problem="empty")
+        return replace(entry, **_READ[medium.media](medium)._asdict())
     except DecodeError as error:
-        return Entry(name, size, mtime_ns, problem=_reason(error, medium.path))
+        return replace(entry, problem=_reason(error, medium.path))
     except OSError as error:
-        return Entry(name, size, mtime_ns, problem=f"cannot be read ({error.strerror})")
-    return Entry(name, size, mtime_ns, digest, *found)
+        return Entry(name, size, stamp, problem=f"cannot be read ({error.strerror})")
 
 
 def _video(medium: Medium) -> Found:
+    """One pass that decodes everything from the start; then other ways of reading are compared with it."""
     facts = video_facts(medium.path)
-    rng = np.random.default_rng(0)
-    compared = set(rng.integers(0, max(1, facts.num_packets), NUM_COMPARED).tolist())
-    pictures: dict[int, np.ndarray] = {}
-    number, shape, colours = 0, (0, 0, 0), VideoReformatter()
+    digests: list[int] = []
+    shape, colours = (0, 0, 0), VideoReformatter()
     try:
         for frame in every_frame(medium.path):
             if frame.is_corrupt:
-                raise DecodeError(f"frame {number} is damaged")
-            if number in compared or number == 0:
-                picture = pictures[number] = upright(frame, facts, colours)
-                shape = shape if number else picture.shape
-                if picture.shape != shape:
-                    raise DecodeError("the size of its frames changes")
-            number += 1
+                raise DecodeError(f"frame {len(digests)} is damaged")
+            picture = upright(frame, facts, colours)
+            shape = shape if digests else picture.shape
+            if picture.shape != shape:
+                raise DecodeError("the size of its frames changes")
+            digests.append(_fingerprint(picture))
     except DecodeError as error:
+        number = len(digests)
         raise DecodeError(f"after {number} frames: {_reason(error, medium.path)}" if number else str(error)) from error
-    if number == 0:
+    if not digests:
         raise DecodeError("the video holds no frames")
     _require_whole(facts)
-    return Found(number, *shape[:2], _right_decoder(medium.path, facts, number, pictures))
+    return Found(len(digests), *shape[:2], _exact_decoder(medium.path, facts, digests))
+
+
+def _fingerprint(picture: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(picture).data)
 
 
 def _require_whole(facts: VideoFacts) -> None:
-    if facts.num_promised and facts.num_packets != facts.num_promised:
+    if facts.num_packets < facts.num_promised:
         raise DecodeError(f"truncated: {facts.num_packets} frames where its header promises {facts.num_promised}")
-    if facts.seconds_promised and facts.seconds < (1 - MAX_LACKING) * facts.seconds_promised:
-        raise DecodeError(
-            f"truncated: {facts.seconds:.1f} seconds of video where its header promises {facts.seconds_promised:.1f}"
-        )
+    # Containers count the duration from the first frame or from time 0: a file is whole if it keeps either promise.
+    promised, end = facts.seconds_promised or 0, max(facts.end_seconds, facts.seconds)
+    if promised - end > MAX_LACKING * max(0, promised - facts.start_seconds):
+        raise DecodeError(f"truncated: the video ends at {end:.1f} seconds where its header promises {promised:.1f}")
 
 
-def _right_decoder(path: Path, facts: VideoFacts, count: int, pictures: dict[int, np.ndarray]) -> DecoderName:
-    """decord where its count and its frames at random places, asked for in random order, are PyAV's."""
-    if facts.decoder == "pyav":
-        return "pyav"
-    order = np.random.default_rng(1).permutation(sorted(pictures)).tolist()
+def _exact_decoder(path: Path, facts: VideoFacts, digests: list[int]) -> DecoderName:
+    """The decoder chosen by the packets where it passes every comparison, otherwise the next one."""
+    if facts.decoder == "pyav_sequential" or not _is_exact(PyAvDecoder, path, facts, digests):
+        return "pyav_sequential"
+    return "decord" if facts.decoder == "decord" and _is_exact(DecordDecoder, path, facts, digests) else "pyav"
+
+
+def _is_exact(reader: Callable[[Path], Decoder], path: Path, facts: VideoFacts, digests: list[int]) -> bool:
+    """Whether every frame of every pattern is, to the last bit, the one that decoding from the start yields."""
     try:
-        reader = open_video(path, "decord")
-        given = reader.frames(order)
+        for indices in _patterns(len(digests), facts.starts):
+            decoder = reader(path)
+            if len(decoder) != len(digests):
+                return False
+            for batch in _batches(indices):
+                pictures = decoder.frames(batch)
+                if any(_fingerprint(picture) != digests[index] for index, picture in zip(batch, pictures, strict=True)):
+                    return False
     except DecodeError:
-        return "pyav"
-    expected = np.stack([pictures[index] for index in order]).astype(np.int16)
-    if len(reader) != count or given.shape != expected.shape:
-        return "pyav"
-    difference = np.abs(given - expected).mean((1, 2, 3))
-    return "decord" if difference.max() < SAME_COLOURS else "pyav"
+        return False
+    return True
+
+
+def _patterns(count: int, starts: Sequence[Start]) -> Iterator[list[int]]:
+    """Frames as protocols and pretraining ask for them: uniform, strided, in random order, and around each start."""
+    for number in (8, 16):
+        yield np.linspace(0, count - 1, number).round().astype(int).tolist()
+    yield list(range(count // 7, count, STRIDE_COMPARED))
+    rng = np.random.default_rng(count)
+    yield rng.choice(count, min(count, NUM_RANDOM), replace=False).tolist()
+    around = {start.frame + offset for start in starts[1:] for offset in (-1, 0, 1)}
+    places = sorted(around & set(range(count)))
+    yield places if len(places) <= MAX_AROUND else sorted(rng.choice(places, MAX_AROUND, replace=False).tolist())
+
+
+def _batches(indices: list[int]) -> Iterator[list[int]]:
+    """At most as many frames at once as fit into memory at any size."""
+    for first in range(0, len(indices), FRAMES_AT_ONCE):
+        yield indices[first : first + FRAMES_AT_ONCE]
 
 
 def _image(medium: Medium) -> Found:
@@ -129,8 +147,9 @@ def _frame_folder(medium: Medium) -> Found:
     if len(set(sizes.values())) > 1:
         raise DecodeError("its frames have different sizes")
     if medium.mask_folder is not None:
-        for path in numbered_files(medium.mask_folder, (".png",)):
-            size = read_palette_mask(path).shape
+        masks = MaskFolder(medium.mask_folder, medium.mask_kind)
+        for path in masks.paths.values():
+            size = masks.read(path).shape
             if sizes.get(path.stem) != size:
                 has = f"its frame {sizes[path.stem]}" if path.stem in sizes else "there is no such frame"
                 raise DecodeError(f"the mask {path.name} has size {size}, {has}")
@@ -147,14 +166,3 @@ _READ: dict[Media, Callable[[Medium], Found]] = {
 
 def _reason(error: DecodeError, path: Path) -> str:
     return str(error).removeprefix(f"{path}: ")
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, or of its files' in their order."""
-    if not path.is_dir():
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    whole = hashlib.sha256()
-    for child in sorted(path.iterdir()):
-        whole.update(_digest(child).encode())
-    return whole.hexdigest()

@@ -1,17 +1,22 @@
-"""The ledger of a dataset's folder: what each file was found to be when it was last read from end to end.
+"""The ledger of a dataset: what is known of every file, so that it is read again only after it has changed.
 
-One JSON line per file, appended as results come, so a stopped verification continues.  An entry counts as long as
-size and time of its file stay what they were.
+One JSON line per file, appended as results come, so that a stopped run continues; the last line of a file counts.  A
+line is valid as long as the size and the time of change of its file stay the same, and may be removed at any time.
+Where the ledger's own folder cannot be written, lines go to the user's cache folder.
 """
 
+import hashlib
 import json
+import os
+import stat
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
 from sigma_bench.data.decoder import DecoderName
-from sigma_bench.data.manifest import Manifest, Sample
+from sigma_bench.data.files import visible
+from sigma_bench.data.manifest import Medium
 
 
 @dataclass(frozen=True)
@@ -22,17 +27,25 @@ class Entry:
     """Relative to the dataset's folder."""
     size: int
     """Bytes."""
-    mtime_ns: int
-    """Of the file, or the latest of a folder's and its masks'."""
+    stamp: int
+    """Time of change in ns; of a folder of frames a digest of the names, sizes and times of its files and masks."""
     sha256: str | None = None
     """Of the content; equal ones are duplicates."""
     frames: int | None = None
+    """Known once the medium has been read from end to end, like height and width."""
     height: int | None = None
     width: int | None = None
     decoder: DecoderName | None = None
-    """Who reads it exactly; None for what is no video."""
+    """The decoder that reads a video exactly; None for anything else."""
     problem: str | None = None
     """Why it is broken, in one sentence."""
+    rule: int | None = None
+    """Number of the rule for choosing decoders that was in force, ``DECODER_RULE``."""
+
+    @property
+    def is_inspected(self) -> bool:
+        """Whether the medium was read from end to end."""
+        return self.frames is not None or self.problem is not None
 
     def as_line(self) -> str:
         """The JSON line, with its end."""
@@ -46,26 +59,27 @@ class Ledger:
         self._entries = {entry.path: entry for entry in entries}
 
     @classmethod
-    def read(cls, path: Path) -> Self:
-        """The ledger of a file; empty where there is none.  A last line that a killed run has torn is not counted.
+    def read(cls, *paths: Path) -> Self:
+        """The ledger of one or several files, the later ones counting more; a last line that is torn is left out.
 
         Raises:
             ValueError: any other line is not an entry.
         """
-        if not path.exists():
-            return cls()
-        *lines, _torn = path.read_text(encoding="utf-8", errors="replace").split("\n")
-        return cls(_parsed(path, number, line) for number, line in enumerate(lines, start=1))
+        return cls(entry for path in paths if path.exists() for entry in _entries(path))
 
     def add(self, entry: Entry) -> None:
         """Replace what was known of the entry's file."""
         self._entries[entry.path] = entry
 
-    def entry_of(self, path: Path, mask_folder: Path | None, folder: Path) -> Entry | None:
-        """What is known of a medium below the dataset's folder, if it still is what was looked at."""
-        entry = self._entries.get(name_of(path, folder))
-        is_known = entry is not None and path.exists() and (entry.size, entry.mtime_ns) == state_of(path, mask_folder)
-        return entry if is_known else None
+    def entry_of(self, medium: Medium, folder: Path) -> Entry | None:
+        """What is known of a medium below the dataset's folder; None where it is missing, unknown or has changed."""
+        entry = self._entries.get(name_of(medium.path, folder))
+        if entry is None:
+            return None
+        try:
+            return entry if (entry.size, entry.stamp) == state_of(medium) else None
+        except FileNotFoundError:
+            return None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -74,6 +88,13 @@ class Ledger:
 def ledger_path(root: Path, home: str) -> Path:
     """Where the ledger of a dataset's folder lies below its data root."""
     return root / f"{home}.ledger.jsonl"
+
+
+def fallback_path(path: Path) -> Path:
+    """The file below the user's cache folder that takes the lines of a ledger whose own folder cannot be written."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
+    return cache / "sigma-bench" / "ledgers" / f"{name}.ledger.jsonl"
 
 
 def open_for_appending(path: Path) -> IO[str]:
@@ -95,35 +116,56 @@ def open_for_appending(path: Path) -> IO[str]:
 
 def name_of(path: Path, folder: Path) -> str:
     """Path of a file as a ledger writes it."""
-    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
+    name, start = path.as_posix(), f"{folder.as_posix()}/"
+    return name.removeprefix(start)
 
 
-def state_of(path: Path, mask_folder: Path | None) -> tuple[int, int]:
-    """Size and time of a file; of a folder of frames the sum and the latest over its files and its masks."""
-    if not path.is_dir():
-        status = path.stat()
+def state_of(medium: Medium) -> tuple[int, int]:
+    """Size and stamp of a medium, which change with it; FileNotFoundError where there is none."""
+    status = medium.path.stat()
+    if not stat.S_ISDIR(status.st_mode):
         return status.st_size, status.st_mtime_ns
-    places = [path] if mask_folder is None or not mask_folder.is_dir() else [path, mask_folder]
-    states = [child.stat() for place in places for child in place.iterdir()]
-    return sum(state.st_size for state in states), max((state.st_mtime_ns for state in states), default=0)
+    states = [(child.name, child.stat()) for child in medium_files(medium)]
+    text = json.dumps([(name, state.st_size, state.st_mtime_ns) for name, state in states])
+    stamp = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+    return sum(state.st_size for _, state in states), stamp
 
 
-def with_decoders(manifest: Manifest, ledger: Ledger, folder: Path) -> Manifest:
-    """The manifest whose videos name the decoder that was found right when they were verified."""
+def medium_files(medium: Medium) -> list[Path]:
+    """The files that a medium consists of, by name: one file, or the frames and then the masks of a folder."""
+    if not medium.path.is_dir():
+        return [medium.path]
+    masks = medium.mask_folder
+    places = [medium.path] if masks is None or not masks.is_dir() else [medium.path, masks]
+    return [child for place in places for child in visible(place) if child.is_file()]
 
-    def known(sample: Sample) -> Sample:
-        entry = ledger.entry_of(sample.path, None, folder) if sample.media == "video" else None
-        return replace(sample, decoder=entry.decoder) if entry is not None else sample
 
-    splits = {name: replace(s, samples=tuple(map(known, s.samples))) for name, s in manifest.splits.items()}
-    return replace(manifest, splits=splits)
+def content_digest(medium: Medium) -> str:
+    """SHA-256 of the bytes of a file, or of the names and bytes of its frames and masks."""
+    if not medium.path.is_dir():
+        return _file_digest(medium.path)
+    whole = hashlib.sha256()
+    for child in medium_files(medium):
+        whole.update(f"{child.name}\n{_file_digest(child)}\n".encode(errors="surrogateescape"))
+    return whole.hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _entries(path: Path) -> Iterable[Entry]:
+    *lines, _torn = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    for number, line in enumerate(lines, start=1):
+        yield _parsed(path, number, line)
 
 
 def _parsed(path: Path, number: int, line: str) -> Entry:
     try:
         content: Any = json.loads(line)
         return Entry(**content)
-    except (json.JSONDecodeError, TypeError) as error:
+    except (json.JSONDecodeError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{path}: line {number}: not an entry of a ledger; remove the file and verify again"
         ) from error

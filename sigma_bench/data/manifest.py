@@ -6,17 +6,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sigma_bench.data.annotations import Annotation
-from sigma_bench.data.decoder import DecoderName
+from sigma_bench.data.decoder import DECODER_RULE, DecoderName
+from sigma_bench.specs.catalogue import dataset_names
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 from sigma_bench.specs.fingerprint import digest
+from sigma_bench.specs.strict import nearest
 
 World = Literal["official", "mini", "user", "transcoded"]
 Media = Literal["video", "image", "pickled_image", "frame_folder"]
 MINIWORLD_MARKER = "miniworld.json"
 TRANSCODED_MARKER = "transcoded.json"
+DECLARATION = "declared.json"
+"""In a dataset's folder: ``{"kinetics400": {"train": 240000, "test": 19404}}`` says that the lists were shortened to
+what this copy holds, and to how many samples."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,24 @@ class Sample:
     mask_kind: Literal["ids", "binary"] = "ids"
     """``ids``: 0 background, 255 void, else the object; ``binary``: anything but 0 is the one object."""
     annotation: Annotation | None = None
+    content: str | None = None
+    """Digest of the file, or of the frames and masks; known once the sample is identified, None for a missing file."""
     decoder: DecoderName | None = None
-    """Of a verified video: who reads it exactly."""
+    """The decoder that reads a video exactly; known once the sample is identified."""
+
+
+class Medium(NamedTuple):
+    """What is read at once: a file, or a folder of frames with its masks; many samples may lie in one."""
+
+    path: Path
+    media: Media
+    mask_folder: Path | None
+    mask_kind: Literal["ids", "binary"] = "ids"
+
+
+def medium_of(sample: Sample) -> Medium:
+    """The medium that a sample lies in."""
+    return Medium(sample.path, sample.media, sample.mask_folder, sample.mask_kind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +67,10 @@ class Split:
     name: str
     samples: tuple[Sample, ...]
     expected: int
+    official: int | None = None
+    """Number of samples of the official list, where a shorter one was declared complete."""
+    is_identified: bool = False
+    """Whether the samples hold the digests of their content, see ``data/identity.py``."""
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -57,18 +82,36 @@ class Split:
         """Samples that the official list names and the disk does not have."""
         return tuple(sample for sample in self.samples if not sample.path.exists())
 
-    def require_present(self) -> None:
-        """Raise ValueError when files are missing, naming the first and counting the rest."""
+    def require_present(self, *ways_out: str) -> None:
+        """Raise ValueError when files are missing: the first, the number of all, and what can be done.
+
+        Args:
+            ways_out: what can be done besides fetching the files or shortening the list.
+        """
         if self.missing:
+            ways = (
+                "fetch them",
+                *ways_out,
+                f"take them out of the list (and of an official one say so in {DECLARATION})",
+            )
             raise ValueError(
                 f"{self.missing[0].path}: not found; {len(self.missing)} of the {len(self.samples)} files that the "
-                f"{self.name} list names are missing"
+                f"{self.name} list names are missing: {', or '.join(ways)}"
             )
 
     @cached_property
     def sha256(self) -> str:
-        """Digest of ids, labels, groups and file sizes; where the files lie does not count."""
+        """Digest of ids, labels, groups, contents and decoders; where the files lie does not count."""
+        assert self.is_identified, f"the samples of split {self.name} have not been identified"
         return digest([self.name, [_row(sample) for sample in self.samples]])
+
+
+class LedgerPlace(NamedTuple):
+    """Where the ledger of a dataset is kept."""
+
+    file: Path
+    folder: Path
+    """The paths in the ledger are relative to this folder."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +122,29 @@ class Manifest:
     world: World
     classes: tuple[str, ...] | None
     splits: Mapping[SplitName, Split]
+    ledger: LedgerPlace | None = None
+    """None for a manifest that belongs to no folder; nothing is remembered of its files."""
 
 
-def make_split(name: str, samples: list[Sample], expected: int, where: Path) -> Split:
+def shared_groups(one: Split, other: Split) -> set[str]:
+    """Groups that have samples in both splits."""
+    return {sample.group for sample in one.samples} & {sample.group for sample in other.samples}
+
+
+class Expected(NamedTuple):
+    """How many samples a split has to have."""
+
+    samples: int
+    official: int | None = None
+    """Number of samples of the official list, where a shorter one was declared complete."""
+
+
+def make_split(name: str, samples: list[Sample], expected: Expected, where: Path) -> Split:
     """Check a list of samples and freeze it.
 
     Raises:
-        ValueError: nothing listed, or an id twice.  Files that are not on the disk are ``Split.missing``: what is
-            listed does not depend on what has been downloaded.
+        ValueError: nothing listed, an id twice, or another number than was declared.  Files that are not on the disk
+            are ``Split.missing``: what is listed does not depend on what has been downloaded.
     """
     if not samples:
         raise ValueError(f"{where}: the {name} split lists no samples")
@@ -94,34 +152,62 @@ def make_split(name: str, samples: list[Sample], expected: int, where: Path) -> 
     if len(set(ids)) < len(ids):
         twice = next(i for i, count in Counter(ids).items() if count > 1)
         raise ValueError(f"{where}: the {name} split lists '{twice}' twice")
-    return Split(name, tuple(samples), expected)
+    if expected.official is not None and len(samples) != expected.samples:
+        raise ValueError(
+            f"{where}: the {name} split lists {len(samples):,} samples, {DECLARATION} declares {expected.samples:,}; "
+            "correct one of them"
+        )
+    return Split(name, tuple(samples), *expected)
 
 
-def expected_counts(folder: Path, card: DatasetCard) -> tuple[World, dict[SplitName, int]]:
+def expected_counts(folder: Path, card: DatasetCard) -> tuple[World, dict[SplitName, Expected]]:
     """Whose data lies in a folder, and how many samples each split of the card has there.
 
-    The mini world's generator writes its own counts in a marker beside each dataset; anything else is measured
-    against the card.  Videos that we have transcoded are neither's any more.
+    The generator of the mini world writes its own counts in a marker beside each dataset; anything else is measured
+    against the card, or against what was declared of a copy with fewer samples.  Transcoded videos are no official
+    files any more.
+
+    Raises:
+        ValueError: the mini world does not have the dataset, or the declaration is wrong.
     """
     marker = folder / MINIWORLD_MARKER
     is_transcoded = (folder / TRANSCODED_MARKER).is_file()
+    counts: dict[SplitName, int] = {name: split.samples for name, split in card.splits.items()}
+    world: World = "official"
     if marker.is_file():
-        counts = json.loads(marker.read_text())["samples"]
-        if card.dataset not in counts:
-            raise ValueError(f"{folder}: the mini world has {', '.join(counts)} here, not {card.dataset}")
-        return "transcoded" if is_transcoded else "mini", counts[card.dataset]
-    return "transcoded" if is_transcoded else "official", {name: s.samples for name, s in card.splits.items()}
+        generated = json.loads(marker.read_text())["samples"]
+        if card.dataset not in generated:
+            raise ValueError(f"{folder}: the mini world has {', '.join(generated)} here, not {card.dataset}")
+        counts, world = generated[card.dataset], "mini"
+    declared = _declared(folder / DECLARATION, card)
+    expected = {
+        name: Expected(declared[name], count) if name in declared else Expected(count) for name, count in counts.items()
+    }
+    return "transcoded" if is_transcoded else world, expected
+
+
+def _declared(path: Path, card: DatasetCard) -> dict[str, int]:
+    """Numbers of samples by split that were declared for a card; empty where there is no declaration."""
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not valid JSON ({error})") from error
+    example = json.dumps({card.dataset: {name: split.samples for name, split in card.splits.items()}})
+    if not isinstance(content, dict) or not content:
+        raise ValueError(f"{path}: expected numbers of samples by dataset and split, such as {example}")
+    if unknown := sorted(set(content) - set(dataset_names())):
+        raise ValueError(f"{path}: there is no dataset '{unknown[0]}'.{nearest(unknown[0], dataset_names())}")
+    counts = content.get(card.dataset, {})
+    is_whole = isinstance(counts, dict) and set(counts) in (set(), set(card.splits))
+    if not is_whole or not all(type(count) is int and count > 0 for count in counts.values()):
+        raise ValueError(f"{path}: expected one positive number for each split of {card.dataset}, such as {example}")
+    return counts
 
 
 def _row(sample: Sample) -> list[Any]:
     row: list[Any] = [sample.id, sample.label, sample.group, sample.position]
-    row += [_size(sample.path), _size(sample.mask_folder)]
+    row += [sample.media, sample.mask_kind, sample.content]
+    row += [sample.decoder, DECODER_RULE] if sample.media == "video" else []
     return [*row, asdict(sample.annotation)] if sample.annotation else row
-
-
-def _size(path: Path | None) -> int | None:
-    if path is None or not path.exists():
-        return None
-    if path.is_dir():
-        return sum(child.stat().st_size for child in path.iterdir())
-    return path.stat().st_size

@@ -8,6 +8,7 @@ from sigma_bench.specs.clip import (
     ClipSpec,
     DenseSampling,
     RandomSegments,
+    ReleasedSegments,
     SegmentViews,
     ShortVideo,
     StridedViews,
@@ -39,12 +40,14 @@ def training_indices(
     match sampling:
         case RandomSegments():
             return random_segment_indices(video_frames, num_frames, rng)
+        case ReleasedSegments():
+            return released_segment_indices(video_frames, num_frames, rng)
         case ClampedWindow():
             return clamped_window_indices(video_frames, num_frames, sampling.stride_frames, rng)
     if video_frames > num_frames * sampling.stride_frames:
         return random_window_indices(video_frames, num_frames, sampling.stride_frames, rng)
     if sampling.short_video == "shrink_stride":
-        return random_start_indices(video_frames, num_frames, max(1, video_frames // num_frames), rng)
+        return shrunk_window_indices(video_frames, num_frames, rng)
     return short_video_indices(video_frames, num_frames, sampling.stride_frames, sampling.short_video)
 
 
@@ -65,9 +68,15 @@ def dense_indices(video_frames: int, num_frames: int, stride_frames: int, num_cl
 def random_start_indices(
     video_frames: int, num_frames: int, stride_frames: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Pretraining clip, (T,): start uniform over 0..n - T * stride; past the end the last index repeats."""
-    start = int(rng.integers(0, max(0, video_frames - num_frames * stride_frames) + 1))
-    return np.minimum(start + stride_frames * np.arange(num_frames), video_frames - 1)
+    """Frames of a pretraining clip, (T,), as in VideoMAE and SIGMA: the start is uniform over 0..n - T * stride.
+
+    A video shorter than T x stride starts at frame 0 and walks on by the stride as long as it stays before the last
+    frame; the frame it reached then repeats.  With stride 4, 17 frames give 0, 4, 8, 12, 12, ...
+    """
+    room = video_frames - num_frames * stride_frames
+    start = int(rng.integers(0, max(0, room) + 1))
+    last_step = num_frames - 1 if room >= 0 else max(0, video_frames - 2) // stride_frames
+    return start + stride_frames * np.minimum(np.arange(num_frames), last_step)
 
 
 def random_sorted_indices(video_frames: int, num_frames: int, rng: np.random.Generator) -> np.ndarray:
@@ -76,12 +85,23 @@ def random_sorted_indices(video_frames: int, num_frames: int, rng: np.random.Gen
 
 
 def random_segment_indices(video_frames: int, num_frames: int, rng: np.random.Generator) -> np.ndarray:
-    """A random frame of each of ``num_frames`` equal segments, (T,); a shorter video repeats frames in order.
+    """A random frame of each of ``num_frames`` equal segments of the whole video, (T,).
 
-    The release rounds the segments' length down, so that the video's end is never seen.
+    A video shorter than that repeats frames in order.
     """
     place = (np.arange(num_frames) + rng.random(num_frames)) * video_frames / num_frames
     return np.minimum(place.astype(np.int64), video_frames - 1)
+
+
+def released_segment_indices(video_frames: int, num_frames: int, rng: np.random.Generator) -> np.ndarray:
+    """A random frame of each of ``num_frames`` segments of n // T frames from frame 0 on, (T,), as released for SSv2.
+
+    The last n % T frames are never drawn.  A video of fewer than T frames gives frame 0 in all T places.
+    """
+    length = video_frames // num_frames
+    if length == 0:
+        return np.zeros(num_frames, dtype=np.int64)
+    return length * np.arange(num_frames) + rng.integers(length, size=num_frames)
 
 
 def random_window_indices(
@@ -91,6 +111,13 @@ def random_window_indices(
     span = num_frames * stride_frames
     end = int(rng.integers(span, video_frames))
     return np.clip(np.linspace(end - span, end, num_frames), end - span, end - 1).astype(np.int64)
+
+
+def shrunk_window_indices(video_frames: int, num_frames: int, rng: np.random.Generator) -> np.ndarray:
+    """A random window whose stride is the largest that fits, at least 1, (T,); past the end the last frame repeats."""
+    stride = max(1, video_frames // num_frames)
+    start = int(rng.integers(0, max(0, video_frames - num_frames * stride) + 1))
+    return np.minimum(start + stride * np.arange(num_frames), video_frames - 1)
 
 
 def short_video_indices(video_frames: int, num_frames: int, stride_frames: int, rule: ShortVideo) -> np.ndarray:

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from sigma_bench.data.annotations import ObjectCategories
 from sigma_bench.data.decoder import DecodeError
-from sigma_bench.data.images import FrameFolderDecoder, numbered_files, read_palette_mask
+from sigma_bench.data.images import FrameFolderDecoder
 from sigma_bench.data.manifest import Sample
+from sigma_bench.data.masks import MaskFolder
 from sigma_bench.data.sampling import random_sorted_indices
 from sigma_bench.data.transforms import squash, squash_masks
 from sigma_bench.metrics.segmentation import VOID
@@ -35,10 +36,12 @@ class MaskedSequence:
     def __init__(self, sample: Sample, *, instances: bool = False) -> None:
         assert sample.mask_folder is not None
         self._sample, self._instances = sample, instances
-        masks = {path.stem: path for path in numbered_files(sample.mask_folder, (".png",))}
+        has_categories = isinstance(sample.annotation, ObjectCategories)
+        self._mask_folder = MaskFolder(sample.mask_folder, sample.mask_kind, names_matter=has_categories)
+        masks = self._mask_folder.paths
         frames = FrameFolderDecoder(sample.path).paths
         absent = [path for path in frames if path.stem not in masks]
-        if absent and not isinstance(sample.annotation, ObjectCategories):
+        if absent and not has_categories:
             raise DecodeError(f"{sample.mask_folder / absent[0].stem}.png: the mask of this frame is missing")
         self._frames = [path for path in frames if path.stem in masks]
         self._masks = [masks[path.stem] for path in self._frames]
@@ -76,9 +79,7 @@ class MaskedSequence:
         return squash_masks(self.masks(indices), size)
 
     def _ids(self, path: Path) -> np.ndarray:
-        mask_HW = read_palette_mask(path)
-        if self._sample.mask_kind == "binary":
-            return (mask_HW > 0).astype(np.uint8)
+        mask_HW = self._mask_folder.read(path)
         if isinstance(self._sample.annotation, ObjectCategories) and not self._instances:
             return category_level(mask_HW, self._sample.annotation, where=path)
         return mask_HW

@@ -20,14 +20,16 @@ import torch
 
 from sigma_bench.data.decoder import DecodeError
 from sigma_bench.data.decoding import open_media
+from sigma_bench.data.files import walk
 from sigma_bench.data.manifest import TRANSCODED_MARKER, Manifest, Sample
 from sigma_bench.data.transforms import resize
 from sigma_bench.records import provenance
 from sigma_bench.records.store import write_atomically
 
 LIST_SUFFIXES = (".txt", ".csv", ".json")
-H264_IN = {".webm": ".mp4"}
-"""Containers that do not take H.264, and what takes their place; official readers accept both."""
+"""Lower case."""
+H264_CONTAINERS = (".mp4", ".avi", ".mkv", ".mov", ".m4v")
+"""Other containers become .mp4; official readers accept every container of a listed video."""
 FRAMES_AT_ONCE = 64
 
 
@@ -127,7 +129,7 @@ def _rate(path: Path) -> Fraction:
 
 
 def _renamed(path: Path) -> Path:
-    return path.with_suffix(H264_IN.get(path.suffix, path.suffix))
+    return path if path.suffix.lower() in H264_CONTAINERS else path.with_suffix(".mp4")
 
 
 def _begin(source: Path, target: Path, how: Transcoding) -> None:
@@ -136,9 +138,14 @@ def _begin(source: Path, target: Path, how: Transcoding) -> None:
     if note.exists() and json.loads(note.read_text())["how"] != how._asdict():
         raise ValueError(f"{target}: holds videos transcoded in another way ({note}); choose another folder")
     _write_note(target, how, None)
-    for path in sorted(source.rglob("*")):
+    for path in walk(source):
         copy = target / path.relative_to(source)
-        if path.is_file() and path.suffix in LIST_SUFFIXES and path.name != TRANSCODED_MARKER and not copy.exists():
+        if (
+            path.is_file()
+            and path.suffix.lower() in LIST_SUFFIXES
+            and path.name != TRANSCODED_MARKER
+            and not copy.exists()
+        ):
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from pebble import ProcessExpired, ProcessPool
 
-from sigma_bench.data.inspection import Medium, inspect, medium_of
+from sigma_bench.data.decoder import DECODER_RULE
+from sigma_bench.data.inspection import inspect
 from sigma_bench.data.ledger import Entry, Ledger, name_of, open_for_appending, state_of
-from sigma_bench.data.manifest import Manifest, Split
+from sigma_bench.data.manifest import Manifest, Medium, Split, medium_of
 
 SECONDS_PER_MEDIUM = 60
 TASKS_PER_PROCESS = 1000
@@ -56,7 +57,7 @@ def verify(manifest: Manifest, folder: Path, ledger_file: Path, *, num_workers: 
     ledger = Ledger.read(ledger_file)
     media = {medium_of(sample): None for split in manifest.splits.values() for sample in split.samples}
     present = [medium for medium in media if medium.path.exists()]
-    todo = [medium for medium in present if ledger.entry_of(medium.path, medium.mask_folder, folder) is None]
+    todo = [medium for medium in present if not _is_inspected(ledger.entry_of(medium, folder))]
     done = len(present) - len(todo)
     yield done, len(present)
     with open_for_appending(ledger_file) as stream:
@@ -65,6 +66,11 @@ def verify(manifest: Manifest, folder: Path, ledger_file: Path, *, num_workers: 
             stream.flush()
             done += 1
             yield done, len(present)
+
+
+def _is_inspected(entry: Entry | None) -> bool:
+    """Whether a medium was read from end to end, under today's rule for decoders."""
+    return entry is not None and entry.is_inspected and entry.rule == DECODER_RULE
 
 
 def reports(manifest: Manifest, folder: Path, ledger: Ledger) -> list[SplitReport]:
@@ -95,7 +101,7 @@ def _inspected(todo: list[Medium], folder: Path, num_workers: int) -> Iterator[E
 
 
 def _failed(medium: Medium, folder: Path, problem: str) -> Entry:
-    return Entry(name_of(medium.path, folder), *state_of(medium.path, medium.mask_folder), problem=problem)
+    return Entry(name_of(medium.path, folder), *state_of(medium), problem=problem)
 
 
 def _report(split: Split, folder: Path, ledger: Ledger, first_of: dict[tuple[str, int], str]) -> SplitReport:
@@ -104,8 +110,8 @@ def _report(split: Split, folder: Path, ledger: Ledger, first_of: dict[tuple[str
     duplicates: list[tuple[str, str]] = []
     decoders: dict[str, int] = {}
     for sample in split.samples:
-        entry = None if sample in missing else ledger.entry_of(sample.path, sample.mask_folder, folder)
-        if entry is None:
+        entry = None if sample in missing else ledger.entry_of(medium_of(sample), folder)
+        if entry is None or not _is_inspected(entry):
             continue
         if entry.problem is not None:
             broken[sample.id] = entry.problem

@@ -1,23 +1,23 @@
 """Videos, frame-exactly: frame i is the i-th that decoding from the start yields, whatever the container promises.
 
-decord is the default.  It is right about files whose packets carry a timestamp each and whose frames all appear in
-their order; it miscounts, or seeks to another frame, where they do not (DivX and Xvid in AVI, edit lists, several
-video streams), and does not open some codecs.  What a file is, is read from its header and packets, without decoding;
-everything doubtful goes to PyAV.  Where few frames some apart are wanted, as in pretraining, PyAV reads them all: it is
-faster there, most of all on codecs with frames that no other refers to, since those that nobody wants are not decoded.
+Three ways of reading are exact, each for fewer files than the next; ``VideoFacts.decoder`` chooses by the bitstream:
+
+- decord, where its seeking is proven right: every key frame of the container resets the decoder (closed GOP), every
+  packet is one picture, and pictures are progressive and of even size.
+- PyAV, from the nearest packet that decoding may start at, by timestamps.
+- PyAV from the start of the file, by counting, where packets do not tell which frame is which.
+
+All give the same pixels.  Where few frames some apart are wanted, as in pretraining, PyAV takes the place of decord: it
+is faster, most of all on codecs with pictures that no other refers to: those are decoded only if they are wanted.
 
 Shapes: T frames, H W pixels, C colours; uint8 RGB.
 """
 
-from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import lru_cache
-from math import inf
 from pathlib import Path
-from typing import NamedTuple
 
 import av  # first: decord exports the symbols of its own FFmpeg, and PyAV loaded later would get those
 import decord
@@ -25,84 +25,38 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from sigma_bench.data.decoder import DecodeError, Decoder, DecoderName
+from sigma_bench.data.video_facts import Start, VideoFacts, forget_facts, opened, video_facts
 
-DECORD_CODECS = ("h264", "vp8", "vp9", "mpeg4")
-SPARING_CODECS = ("h264", "hevc")
-"""Their decoders leave out frames that no other refers to, when told so packet by packet."""
-DECORD_PIXELS = ("yuv420p", "yuvj420p")
-DECORD_MIN_WIDTH = 80
-"""Pixels; some narrower pictures, whose lines decord pads, do not come out."""
+__all__ = [
+    "DecordDecoder",
+    "PyAvDecoder",
+    "VideoFacts",
+    "every_frame",
+    "forget_facts",
+    "open_video",
+    "upright",
+    "video_facts",
+]
+
 NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
-EMPTY_PACKET_BYTES = 12
-"""An MPEG-4 packet this small stands for a frame that is shown elsewhere or not at all."""
-
-
-@dataclass(frozen=True)
-class VideoFacts:
-    """What header and packets of the first video stream say."""
-
-    codec: str
-    pixel_format: str
-    height: int
-    width: int
-    rotation: int
-    """Degrees that the picture is to be turned counterclockwise, a multiple of 90."""
-    num_streams: int
-    num_packets: int
-    num_promised: int
-    """Frames that the header promises; 0 where it says nothing."""
-    seconds: float
-    """End of the last packet."""
-    seconds_promised: float | None
-    pts: Sequence[int] | None
-    """Presentation times of all frames in their order; None where they do not tell which frame is which."""
-    key_frames: tuple[int, ...]
-    """Which frames decoding can begin at; empty where ``pts`` is None."""
-
-    @property
-    def decoder(self) -> DecoderName:
-        """Who reads this file exactly."""
-        is_plain = self.codec in DECORD_CODECS and self.pixel_format in DECORD_PIXELS and self.rotation == 0
-        is_wide = self.width >= DECORD_MIN_WIDTH or self.width % 32 == 0
-        is_simple = self.pts is not None and self.num_streams == 1
-        # decord believes the header: it ends the process where that promises more frames than memory has room for.
-        is_honest = self.num_promised in (0, self.num_packets) and (self.seconds_promised or inf) < 2 * self.seconds + 1
-        return "decord" if is_plain and is_wide and is_simple and is_honest else "pyav"
-
-    @property
-    def is_sparing(self) -> bool:
-        """Whether PyAV need not decode all frames between those that are wanted."""
-        return self.codec in SPARING_CODECS and self.pts is not None
 
 
 def open_video(path: Path, decoder: DecoderName | None = None, *, is_sparse: bool = False) -> Decoder:
-    """A video, read by the decoder that is right about it unless one is named.
+    """A video, read by the named decoder, or by the one that its packets prove right.
 
     Args:
-        is_sparse: few frames will be wanted, some apart; PyAV is faster at that wherever it can tell frames by time.
+        is_sparse: few frames will be wanted, some apart; PyAV, which is faster at that, takes the place of decord.
 
     Raises:
         DecodeError: it cannot be read.
     """
-    if decoder == "decord" and not is_sparse:
-        return DecordDecoder(path)
     facts = video_facts(path)
-    if (decoder or facts.decoder) == "pyav" or (is_sparse and facts.pts is not None):
-        return PyAvDecoder(path, facts)
-    reader = DecordDecoder(path)
-    is_agreed = decoder is not None or facts.pts is None or len(reader) == len(facts.pts)
-    return reader if is_agreed else PyAvDecoder(path, facts)
-
-
-def video_facts(path: Path) -> VideoFacts:
-    """Facts of a file, remembered as long as it does not change."""
-    status = path.stat()
-    return _facts(path, status.st_size, status.st_mtime_ns)
-
-
-def forget_facts() -> None:
-    """Look at every file anew: for measurements."""
-    _facts.cache_clear()
+    name = decoder or facts.decoder
+    if name == "decord" and not is_sparse:
+        reader = DecordDecoder(path)
+        if facts.pts is None or len(reader) == len(facts.pts):
+            return reader
+    return PyAvDecoder(path, facts, is_sequential=name == "pyav_sequential")
 
 
 class DecordDecoder:
@@ -130,18 +84,22 @@ class DecordDecoder:
 
 
 class PyAvDecoder:
-    """PyAV: from the key frame before, by timestamps, where these are usable; otherwise from the start, by counting.
+    """PyAV: from the start before, by timestamps, where these are usable; otherwise from the first packet, by counting.
 
     Args:
+        is_sequential: count from the first packet in any case.
         keeps_pictures: False gives one black pixel for every frame, and shows what decoding alone costs.
     """
 
-    def __init__(self, path: Path, facts: VideoFacts | None = None, *, keeps_pictures: bool = True) -> None:
+    def __init__(
+        self, path: Path, facts: VideoFacts | None = None, *, is_sequential: bool = False, keeps_pictures: bool = True
+    ) -> None:
         self._path = path
         self._keeps_pictures = keeps_pictures
         self._colours = VideoReformatter()
         self._facts = facts or video_facts(path)
-        self._length = len(self._facts.pts) if self._facts.pts is not None else self._count()
+        self._pts = None if is_sequential else self._facts.pts
+        self._length = len(self._pts) if self._pts is not None else _num_frames(path)
         if self._length == 0:
             raise DecodeError(f"{path}: the video holds no frames")
 
@@ -153,8 +111,8 @@ class PyAvDecoder:
         if wanted[0] < 0 or wanted[-1] >= self._length:
             raise DecodeError(f"{self._path}: there is no frame {wanted[-1]}; the video has {self._length}")
         found: dict[int, np.ndarray] = {}
-        if self._facts.pts is not None:
-            found = self._by_timestamps(wanted)
+        if self._pts is not None:
+            found = self._by_timestamps(wanted, self._pts)
         if len(found) < len(wanted):
             found = self._by_counting(set(wanted))
         if len(found) < len(wanted):
@@ -163,42 +121,39 @@ class PyAvDecoder:
             raise DecodeError(f"{self._path}: the size of its frames changes")
         return np.stack([found[index] for index in indices])
 
-    def _count(self) -> int:
-        return sum(1 for _ in every_frame(self._path))
-
-    def _by_timestamps(self, wanted: list[int]) -> dict[int, np.ndarray]:
-        """The frames that were found; a seek that lands behind its frame loses some."""
+    def _by_timestamps(self, wanted: list[int], pts: Sequence[int]) -> dict[int, np.ndarray]:
+        """The frames that were found; none from a start that a seek does not reach."""
         found: dict[int, np.ndarray] = {}
-        with _opened(self._path) as container:
-            for key, indices in self._runs(wanted):
-                found |= self._run(container, key, indices)
+        with opened(self._path) as container:
+            for start, indices in self._runs(wanted):
+                found |= self._run(container, start, {pts[index]: index for index in indices})
         return found
 
-    def _runs(self, wanted: list[int]) -> list[tuple[int, list[int]]]:
-        """Key frames to begin at, and the wanted frames that decoding from there comes by."""
-        keys = self._facts.key_frames
-        runs: list[tuple[int, list[int]]] = []
+    def _runs(self, wanted: list[int]) -> list[tuple[Start, list[int]]]:
+        """Where to start, and the wanted frames that decoding from there comes by."""
+        starts = self._facts.starts
+        runs: list[tuple[Start, list[int]]] = []
         for index in wanted:
-            key = keys[bisect_right(keys, index) - 1]
-            if not runs or key > runs[-1][1][-1]:
-                runs.append((key, []))
+            start = starts[bisect_right(starts, index, key=lambda start: start.frame) - 1]
+            if not runs or start.frame > runs[-1][1][-1]:
+                runs.append((start, []))
             runs[-1][1].append(index)
         return runs
 
-    def _run(self, container: "av.container.InputContainer", key: int, indices: list[int]) -> dict[int, np.ndarray]:
-        pts, stream = self._facts.pts, container.streams.video[0]
-        assert pts is not None
-        index_of = {pts[index]: index for index in indices}
+    def _run(
+        self, container: "av.container.InputContainer", start: Start, index_of: dict[int, int]
+    ) -> dict[int, np.ndarray]:
+        """Wanted frames by index, given their indices by time."""
         found: dict[int, np.ndarray] = {}
-        container.seek(pts[key], stream=stream)
-        for packet in container.demux(stream):
+        stream, last = container.streams.video[0], max(index_of)
+        for packet in _packets_from(container, start):
             if self._facts.is_sparing:
                 is_needed = packet.is_keyframe or packet.pts in index_of
                 stream.codec_context.skip_frame = "DEFAULT" if is_needed else "NONREF"
             for frame in packet.decode():
                 if frame.pts in index_of:
                     found[index_of[frame.pts]] = self._picture(frame)
-                if len(found) == len(indices) or (frame.pts or 0) > pts[indices[-1]]:
+                if len(found) == len(index_of) or (frame.pts is not None and frame.pts > last):
                     return found
         return found
 
@@ -226,79 +181,41 @@ def upright(frame: av.VideoFrame, facts: VideoFacts, colours: VideoReformatter) 
 
 def every_frame(path: Path) -> Iterator[av.VideoFrame]:
     """Decoding from the start, by PyAV; DecodeError where it fails."""
-    with _opened(path) as container:
+    with opened(path) as container:
         yield from container.decode(video=0)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator["av.container.InputContainer"]:
-    """An open file whose errors, in the block as well, are DecodeErrors."""
+def _packets_from(container: "av.container.InputContainer", start: Start) -> Iterator[av.Packet]:
+    """Packets from a start on; none where the seek lands behind it.
+
+    A seek may land before its target.  Those packets are not decoded: theirs may be no place to start at.
+    """
+    stream = container.streams.video[0]
+    with suppress(av.FFmpegError):  # then reading goes on where it was
+        container.seek(start.pts if start.dts is None else start.dts, stream=stream)
+    is_reached = False
+    for packet in container.demux(stream):
+        is_reached |= packet.pts == start.pts
+        if is_reached:
+            yield packet
+        elif packet.dts is not None and start.dts is not None and packet.dts > start.dts:
+            return
+
+
+def _num_frames(path: Path) -> int:
+    """Frames that decoding from the start yields, remembered as long as the file does not change."""
+    status = path.stat()
+    return _counted(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=2**16)
+def _counted(path: Path, size: int, mtime_ns: int) -> int:
+    number = 0
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
-            if not container.streams.video:
-                raise DecodeError(f"{path}: there is no video in this file")
-            context = container.streams.video[0].codec_context
-            if context is None:
-                raise DecodeError(f"{path}: nobody here knows the codec of this video")
-            context.thread_count = 1
-            yield container
-    except (av.FFmpegError, OSError, EOFError) as error:
-        raise DecodeError(f"{path}: not a video that can be decoded") from error
-
-
-class _Packet(NamedTuple):
-    """What is asked of a packet; the packet itself would keep its part of the file in memory."""
-
-    pts: int | None
-    end: int
-    size: int
-    is_key: bool
-    is_doubtful: bool
-
-
-@lru_cache(maxsize=2**13)  # of 300 frames each, some 60 MiB in every process that reads videos
-def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
-    with _opened(path) as container:
-        stream = container.streams.video[0]
-        may_be_turned = container.format.name.startswith("mov")
-        packets: list[_Packet] = []
-        first = None
-        for packet in container.demux(stream):
-            if may_be_turned and first is None:
-                first = next(iter(packet.decode()), None)
-            if packet.size:
-                end = (packet.pts or 0) + (packet.duration or 0)
-                is_doubtful = packet.is_discard or packet.is_corrupt
-                packets.append(_Packet(packet.pts, end, packet.size, packet.is_keyframe, is_doubtful))
-        context, start = stream.codec_context, stream.start_time or 0
-        ends = [packet.end for packet in packets if packet.pts is not None]
-        pts, keys = _presentation(packets, context.name)
-        return VideoFacts(
-            codec=context.name,
-            pixel_format=context.pix_fmt or "",
-            height=context.height,
-            width=context.width,
-            rotation=first.rotation % 360 if first is not None else 0,
-            num_streams=len(container.streams.video),
-            num_packets=len(packets),
-            num_promised=stream.frames,
-            seconds=float((max(ends, default=0) - start) * (stream.time_base or 0)),
-            seconds_promised=container.duration / av.time_base if container.duration is not None else None,
-            pts=pts,
-            key_frames=keys,
-        )
-
-
-def _presentation(packets: list[_Packet], codec: str) -> tuple[Sequence[int] | None, tuple[int, ...]]:
-    """Times of the frames in order and the key frames among them, where every packet is one frame of known time."""
-    times = [packet.pts for packet in packets if packet.pts is not None]
-    if not times:
-        return None, ()
-    is_usable = len(set(times)) == len(packets) and packets[0].is_key and times[0] == min(times)
-    if codec == "mpeg4":  # packed B-frames: reordered times, or packets that stand for nothing
-        is_usable &= times == sorted(times) and all(packet.size >= EMPTY_PACKET_BYTES for packet in packets)
-    if not is_usable or any(packet.is_doubtful for packet in packets):
-        return None, ()
-    pts = array("q", sorted(times))
-    keys = {packet.pts for packet in packets if packet.is_key}
-    return pts, tuple(index for index, time in enumerate(pts) if time in keys)
+        for _ in every_frame(path):
+            number += 1
+    except DecodeError as error:
+        raise (
+            error if number == 0 else DecodeError(f"{path}: decoding stops after {number} frames; the file is broken")
+        ) from error
+    return number

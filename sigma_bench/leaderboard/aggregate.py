@@ -216,15 +216,14 @@ def _ranks(names: list[str], measured: list[_Measured]) -> dict[str, int]:
 
 def _counts(shown: pd.DataFrame) -> tuple[Counts, ...]:
     """One entry per dataset and set of counts; models measured on different files get entries of their own."""
-    keys = ["dataset", "world", "num_expected", "num_found", "num_scored", "num_failed", "manifest"]
+    counted = ["num_expected", "num_found", "num_scored", "num_failed", "num_official"]
+    keys = ["dataset", "world", *counted, "manifest"]
     return tuple(
         Counts(
             dataset=str(rows["dataset"].iloc[0]),
             world=str(rows["world"].iloc[0]),
-            num_expected=int(rows["num_expected"].iloc[0]),
-            num_found=int(rows["num_found"].iloc[0]),
-            num_scored=int(rows["num_scored"].iloc[0]),
-            num_failed=int(rows["num_failed"].iloc[0]),
+            **{name: int(rows[name].iloc[0]) for name in counted},
+            num_shared_groups=int(rows["num_shared_groups"].max()),  # tasks without training share none
             manifest=str(rows["manifest"].iloc[0]),
             models=tuple(dict.fromkeys(str(model) for model in rows["model"])),
         )

@@ -160,6 +160,10 @@ class Counts:
     num_found: int
     num_scored: int
     num_failed: int
+    num_official: int
+    """Samples of the official list; more than expected where a shorter one was declared complete."""
+    num_shared_groups: int
+    """Groups with samples in train and in the scored split."""
     manifest: str
     models: tuple[str, ...]
 

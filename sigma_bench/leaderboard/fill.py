@@ -1,5 +1,6 @@
 """From a folder of records to a filled board: the one way that tables, pages and exports come about."""
 
+import logging
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ import pandas as pd
 from sigma_bench.leaderboard.aggregate import aggregate
 from sigma_bench.leaderboard.board_table import BoardTable
 from sigma_bench.leaderboard.comparison import Draws, Load, Resampled, resample
-from sigma_bench.leaderboard.select import record_id, select
+from sigma_bench.leaderboard.select import as_declared, record_id, select
 from sigma_bench.records.published import PublishedScore, load_published, read_published
 from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import NOT_COMPUTABLE, Arrays, arrays_read, require_samples
@@ -23,6 +24,8 @@ IMPORTED = "imported"
 """Folder beside the records that holds imported numbers, one CSV file per source."""
 _TOLERANCE = 1e-9
 """Sums may come out differently in the last bits on another processor."""
+
+logger = logging.getLogger(__name__)
 
 
 class UnusableRecordsError(ValueError):
@@ -47,10 +50,15 @@ class Filled:
 def fill(board: Board, store: Store, records: Iterable[tuple[Path, Record]]) -> Filled:
     """Fill a board from records of a store, with ties by paired bootstrap where their predictions are there.
 
+    Where a task was measured under the catalogue's settings and under others, the others are named in a warning and
+    left out.
+
     Raises:
         ValueError: as ``select`` and ``aggregate`` do, or predictions that are not those of their record.
     """
-    filed = list(records)
+    filed, left_out = as_declared(records, board)
+    for line in left_out:
+        logger.warning("%s", line)
     long = select(filed, board)
     by_id = {record_id(record): (path, record) for path, record in filed}
     resamples = _resamples(long, {name: record for name, (_, record) in by_id.items()}, predictions_of(store))

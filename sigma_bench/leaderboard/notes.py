@@ -102,10 +102,13 @@ def _counts_words(dataset: str, counts: list[Counts]) -> str:
     """One line per dataset; where models were measured on different files, every variant names its models."""
     variants = []
     for entry in counts:
-        words = f"expected {entry.num_expected}, found {entry.num_found}, scored {entry.num_scored}"
+        is_declared = entry.num_official != entry.num_expected
+        declared = f" (list declared complete; officially {entry.num_official})" if is_declared else ""
+        words = f"expected {entry.num_expected}{declared}, found {entry.num_found}, scored {entry.num_scored}"
         failed = f", {entry.num_failed} not decoded" if entry.num_failed else ""
+        shared = f", {entry.num_shared_groups} of its groups also in train" if entry.num_shared_groups else ""
         models = f" ({', '.join(entry.models)})" if len(counts) > 1 else ""
-        variants.append(words + failed + models)
+        variants.append(words + failed + shared + models)
     differ = " Different files:" if len({entry.manifest for entry in counts}) > 1 else ""
     worlds = " and ".join(sorted({_WORLDS.get(entry.world, entry.world) for entry in counts}))
     return f"{dataset} ({worlds}):{differ} {'; '.join(variants)}."

@@ -11,7 +11,7 @@ from typing import Any
 
 from sigma_bench.leaderboard.numbers import number, percent
 from sigma_bench.leaderboard.rerun import rerun_command
-from sigma_bench.records.record import Interval, Record, Score, Selection
+from sigma_bench.records.record import Interval, Record, Score, Selection, SplitIdentity
 from sigma_bench.specs.text import harmless
 
 
@@ -95,10 +95,19 @@ def _scores(record: Record) -> _Table:
 
 def _splits(record: Record) -> _Table:
     rows = [
-        (name, *map(str, (split.expected, split.found, split.scored)), ", ".join(split.failed_ids) or "none")
+        (name, _expected(split), str(split.found), str(split.scored), ", ".join(split.failed_ids) or "none")
         for name, split in record.data.splits.items()
     ]
-    return "Samples", ("Split", "Expected", "Found", "Scored", "Not decoded"), rows
+    shared = record.data.shared_groups
+    return (
+        f"Samples ({shared} groups in both splits)" if shared else "Samples",
+        ("Split", "Expected", "Found", "Scored", "Not decoded"),
+        rows,
+    )
+
+
+def _expected(split: SplitIdentity) -> str:
+    return f"{split.expected} (declared; officially {split.official})" if split.official else str(split.expected)
 
 
 def _selection(selection: Selection) -> _Table:

@@ -1,10 +1,13 @@
 """The command that makes a record again, derived from the record: the recorded one may be a script nobody has.
 
 What the record's protocol has otherwise than the catalogue's is set key by key, and the result must have the record's
-fingerprint.  ``MODEL`` stands for the checkpoint and ``ROOT`` for the data, which a record knows by digest only.
+fingerprint.  ``MODEL`` stands for the checkpoint, ``RECIPE`` for the recipe of a control and ``ROOT`` for the data, of
+which a record has digests only.  The name of a model that was given clips of other than its own frames or size ends in
+them, and so does ``MODEL``.
 """
 
 import json
+import re
 import shlex
 from functools import lru_cache
 from typing import Any
@@ -16,25 +19,35 @@ from sigma_bench.specs.strict import read_scalar
 from sigma_bench.specs.task import ResolvedTask, Task
 
 _CONTROLS = {"random_init": "random:RECIPE", "image_statistics": "statistics:RECIPE"}
+_GEOMETRY = re.compile(r"@\d+x\d+$")
+"""Ends the name of a model that was given clips of other than its own frames or size (``models/geometry.py``)."""
 
 
 def rerun_command(record: Record) -> str | None:
-    """``sigma-bench evaluate MODEL --task ...``.
-
-    None where the catalogue cannot give the record's task any more, and for random weights of another seed than the
-    evaluation's: one ``--seed`` draws both.
-    """
-    if record.model.model == "random_init" and record.model.pretraining_seed != record.seed:
-        return None
-    settings = _settings(record.task.model_dump_json(), record.fingerprint, record.data.world)
+    """``sigma-bench evaluate MODEL --task ...``; None where the catalogue cannot give the record's task any more."""
+    settings = settings_of(record)
     if settings is None:
         return None
-    model = _CONTROLS.get(record.model.model, "MODEL")
     if record.data.world == "user":
         where = ["--csv", "FILE", "--protocol", record.task.protocol.protocol, "--folds", record.task.folds]
     else:
         where = ["--task", record.task.task, "--data", "ROOT"]
-    return shlex.join(["sigma-bench", "evaluate", model, *where, "--seed", str(record.seed), *settings])
+    return shlex.join(["sigma-bench", "evaluate", _model(record), *where, "--seed", str(record.seed), *settings])
+
+
+def settings_of(record: Record) -> tuple[str, ...] | None:
+    """``--set`` and a value for every protocol key that is not the catalogue's; None as for ``rerun_command``."""
+    return _settings(record.task.model_dump_json(), record.fingerprint, record.data.world)
+
+
+def _model(record: Record) -> str:
+    """The model as the command line names it, with the seed of random weights where it is not the evaluation's."""
+    card = record.model
+    if card.model not in _CONTROLS:
+        geometry = _GEOMETRY.search(card.model)
+        return "MODEL" + (geometry.group() if geometry else "")
+    own_seed = card.pretraining_seed not in (None, record.seed)
+    return _CONTROLS[card.model] + (f"@seed{card.pretraining_seed}" if own_seed else "")
 
 
 @lru_cache(maxsize=1024)

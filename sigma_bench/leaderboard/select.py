@@ -13,17 +13,19 @@ import pandas as pd
 from sigma_bench.records.record import DataIdentity, Record, SplitIdentity
 from sigma_bench.records.store import ID_LENGTH
 from sigma_bench.specs.board import Board
-from sigma_bench.specs.fingerprint import digest
+from sigma_bench.specs.catalogue import load_task, resolve
+from sigma_bench.specs.fingerprint import digest, task_fingerprint
 
 LONG_COLUMNS = (
     *("model", "family", "num_parameters", "feature_width", "pretraining_data", "pretraining_epochs"),
     *("pretraining_seed", "checkpoint", "seed"),
     *("task", "dataset", "asks", "protocol", "fingerprint", "metric", "higher_is_better"),
     *("value", "low", "high", "level", "spread", "num_units", "world"),
-    *("num_expected", "num_found", "num_scored", "num_failed"),
+    *("num_expected", "num_found", "num_scored", "num_failed", "num_official", "num_shared_groups"),
     *("manifest", "controls", "record_id", "path", "started_utc"),
 )
-"""``value``, ``low`` and ``high`` are fractions; the counts are samples of the scored split; ``controls`` is a dict."""
+"""``value``, ``low`` and ``high`` are fractions; the counts are samples of the scored split, and groups
+that train shares with it; ``controls`` is a dict."""
 
 
 _OF_ALL_SEEDS = ("family", "num_parameters", "feature_width", "pretraining_data", "pretraining_epochs")
@@ -53,21 +55,60 @@ def select(records: Iterable[tuple[Path, Record]], board: Board | None = None) -
         for row in _rows(path, record)
         if wanted is None or (row["task"], row["metric"]) in wanted
     ]
-    table = pd.DataFrame(rows, columns=list(LONG_COLUMNS)).astype({"pretraining_seed": "Int64"})
-    column, model = ["task", "metric"], ["model", "pretraining_seed"]
+    table, column = _table(rows), ["task", "metric"]
     advice = "show them on two boards or move one record away"
     _require_one("fingerprint", column, table, f"were measured under two versions of the protocol; {advice}")
     _require_one("world", column, table, f"were measured in two worlds; {advice}")
     _require_one("higher_is_better", column, table, f"disagree on whether higher is better; {advice}")
-    _require_one("checkpoint", model, table, "carry one label and pretraining seed, but two checkpoints; rename one")
+    _require_one_checkpoint(table)
     for what in _OF_ALL_SEEDS:
         _require_one(what, ["model"], table, "carry one label, but are not seeds of one model; rename one")
     return _latest(table)
 
 
+def require_one_checkpoint(records: Iterable[tuple[Path, Record]]) -> None:
+    """ValueError for two checkpoints under one label and pretraining seed; names both record files."""
+    _require_one_checkpoint(_table([row for path, record in records for row in _rows(path, record)]))
+
+
 def fits(record: Record, board: Board) -> bool:
     """Whether a record is of a board's world and of one of its tasks."""
     return board.world in (None, record.data.world) and any(c.task == record.task.task for c in board.columns)
+
+
+def as_declared(
+    records: Iterable[tuple[Path, Record]], board: Board
+) -> tuple[list[tuple[Path, Record]], tuple[str, ...]]:
+    """Records without those of a board's task under other settings than the catalogue's, and a line for each of these.
+
+    Where no record of a task has the catalogue's settings, all of them stay: they may still agree with each other.
+    """
+    filed = list(records)
+    of_board = [record for _, record in filed if fits(record, board)]
+    measured = {task: {r.fingerprint for r in of_board if r.task.task == task} for task in _tasks(of_board)}
+    wanted = {task: _declared(task) for task, found in measured.items() if len(found) > 1}
+    wanted = {task: fingerprint for task, fingerprint in wanted.items() if fingerprint in measured[task]}
+    kept, lines = [], []
+    for path, record in filed:
+        if fits(record, board) and record.fingerprint != wanted.get(record.task.task, record.fingerprint):
+            lines.append(
+                f"{path}: left out of '{board.name}', since its settings of {record.task.task} are not the catalogue's"
+            )
+        else:
+            kept.append((path, record))
+    return kept, tuple(lines)
+
+
+def _tasks(records: Iterable[Record]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(record.task.task for record in records))
+
+
+def _declared(task: str) -> str | None:
+    """Fingerprint of a task of the catalogue; None for one that is not in it."""
+    try:
+        return task_fingerprint(resolve(load_task(task)))
+    except ValueError:
+        return None
 
 
 def reported_split(data: DataIdentity) -> SplitIdentity:
@@ -81,6 +122,15 @@ def reported_split(data: DataIdentity) -> SplitIdentity:
     if len(data.splits) == 1:
         return next(iter(data.splits.values()))
     raise ValueError(f"a record without a test split: {', '.join(sorted(data.splits)) or 'no split at all'}")
+
+
+def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(LONG_COLUMNS)).astype({"pretraining_seed": "Int64"})
+
+
+def _require_one_checkpoint(table: pd.DataFrame) -> None:
+    problem = "carry one label and pretraining seed, but two checkpoints; rename one"
+    _require_one("checkpoint", ["model", "pretraining_seed"], table, problem)
 
 
 def _rows(path: Path, record: Record) -> list[dict[str, Any]]:
@@ -105,6 +155,8 @@ def _rows(path: Path, record: Record) -> list[dict[str, Any]]:
         "num_found": split.found,
         "num_scored": split.scored,
         "num_failed": len(split.failed_ids),
+        "num_official": split.expected if split.official is None else split.official,
+        "num_shared_groups": record.data.shared_groups,
         "manifest": split.manifest_sha256,
         "controls": dict(record.controls),
         "record_id": record_id(record),

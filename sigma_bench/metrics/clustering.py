@@ -7,6 +7,9 @@ code of SIGMA has none of them for clips.
 Shapes: S samples, G classes present, P clusters present.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
@@ -45,13 +48,32 @@ def majority_labels(truth_S: Labels, cluster_S: Labels) -> Labels:
 
 
 def nmi(truth_S: Labels, cluster_S: Labels) -> float:
-    """Mutual information over the arithmetic mean of both entropies, 0 to 1."""
-    return float(normalized_mutual_info_score(truth_S, cluster_S, average_method="arithmetic"))
+    """Mutual information over the arithmetic mean of both entropies, 0 to 1.
+
+    Samples without a cluster (``NO_LABEL``) count as wrong, see ``_of_clustered``.
+    """
+    return _of_clustered(partial(normalized_mutual_info_score, average_method="arithmetic"), truth_S, cluster_S)
 
 
 def ari(truth_S: Labels, cluster_S: Labels) -> float:
-    """Rand index adjusted for chance (Hubert and Arabie 1985): 0 in expectation for random clusters, at most 1."""
-    return float(adjusted_rand_score(truth_S, cluster_S))
+    """Rand index adjusted for chance (Hubert and Arabie 1985): 0 in expectation for random clusters, at most 1.
+
+    Samples without a cluster (``NO_LABEL``) count as wrong, see ``_of_clustered``.
+    """
+    return _of_clustered(adjusted_rand_score, truth_S, cluster_S)
+
+
+def _of_clustered(measure: Callable[[Labels, Labels], float], truth_S: Labels, cluster_S: Labels) -> float:
+    """A measure of the samples that have a cluster, times their share of all samples where it is positive.
+
+    Accuracy behaves in the same way when samples without a cluster are wrong.  As one more cluster they would raise
+    both measures wherever most of them belong to one class.
+    """
+    has_cluster_S = cluster_S != NO_LABEL
+    if not has_cluster_S.any():
+        return 0.0
+    value = float(measure(truth_S[has_cluster_S], cluster_S[has_cluster_S]))
+    return value * float(has_cluster_S.mean()) if value > 0 else value
 
 
 def _counts(truth_S: Labels, cluster_S: Labels) -> tuple[Labels, Labels, NDArray[np.intp]]:

@@ -3,6 +3,7 @@
 Shapes: B clips, C colours, T frames, H W pixels, N tokens, D width.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -10,10 +11,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sigma_bench.models.encoder import Encoder
+from sigma_bench.failures import failure_sentence
+from sigma_bench.models.encoder import Encoder, Features
+from sigma_bench.models.token_order import RIGHT_ORDER, find_token_order
+from sigma_bench.specs.encoder_card import EncoderCard
 
 TOLERANCE = 1e-3
 """Largest difference, relative to the features' spread, between a clip encoded alone and in a batch."""
+_CLIPS = 3
 
 
 class Check(NamedTuple):
@@ -25,60 +30,177 @@ class Check(NamedTuple):
 
 
 def check_encoder(encoder: Encoder) -> Iterator[Check]:
-    """Every question of the contract in turn; what raises inside the encoder comes through."""
+    """Every question of the contract in turn; what the encoder raises is the answer that fails it."""
     card = encoder.card
-    clip_BCTHW = _noise(3, card.num_frames, card.image_size)
+    clip_BCTHW = _noise(_CLIPS, card.num_frames, card.image_size)
+    shown_BCTHW = clip_BCTHW.clone()
     started = time.monotonic()
-    features = encoder.encode(clip_BCTHW)
+    question = "float32 tokens (B, N, D) with N = T' x H' x W' and the card's width"
+    try:
+        features = encoder.encode(shown_BCTHW)
+        mistake = _features_mistake(features, card, _CLIPS, card.num_frames)
+    except Exception as error:
+        yield Check(question, False, _said(error))
+        return
     seconds = time.monotonic() - started
-    token_BND = features.token_BND
-    num_tokens = features.grid[0] * features.grid[1] * features.grid[2]
-    expected = (3, num_tokens, card.feature_width)
-    yield Check(
-        "tokens (B, N, D) with N = T' x H' x W' and the card's width",
-        tuple(token_BND.shape) == expected,
-        f"{tuple(token_BND.shape)}, grid {features.grid}, width {card.feature_width}",
-    )
-    if tuple(token_BND.shape) != expected:
+    if mistake is not None:
+        yield Check(question, False, mistake)
         return  # nothing else can be asked
+    token_BND = features.token_BND.clone()  # a network may return the same memory every time
+    yield Check(question, True, f"{tuple(token_BND.shape)}, grid {features.grid}, width {card.feature_width}")
+    yield _asked("the clips are left as they are", lambda: _unchanged(clip_BCTHW, shown_BCTHW))
     finite = bool(torch.isfinite(token_BND).all())
     yield Check("finite values", finite, "all" if finite else f"{int((~torch.isfinite(token_BND)).sum())} are not")
-    spread = float(token_BND.float().std())
-    yield Check("another clip has other tokens", spread > 0 and _differs(token_BND), f"standard deviation {spread:.3g}")
-    for question, again in _repeats(encoder, clip_BCTHW):
-        distance = float((again() - token_BND).abs().max()) / max(spread, 1e-12)
-        yield Check(question, distance <= TOLERANCE, f"largest difference {distance:.1e} of the spread")
+    spread = float(token_BND.std())
+    differs = not torch.equal(token_BND[0], token_BND[1])
+    yield Check("another clip has other tokens", spread > 0 and differs, f"standard deviation {spread:.3g}")
+    for question, why, again in _repeats(encoder, clip_BCTHW):
+        yield _asked(question, lambda again=again, why=why: _equal(again(), token_BND, spread, why))  # type: ignore[misc]
+    yield _asked("tokens are in order time, row, column", lambda: _order(encoder, clip_BCTHW))
     yield _shorter_clip(encoder)
-    yield Check("no gradients are kept", not token_BND.requires_grad, f"{3 / seconds:.1f} clips/s here")
+    yield Check("no gradients are kept", not token_BND.requires_grad, f"{_CLIPS / seconds:.1f} clips/s here")
 
 
-def _repeats(encoder: Encoder, clip_BCTHW: Tensor) -> Iterator[tuple[str, Callable[[], Tensor]]]:
-    yield "the same clips twice give the same tokens", lambda: encoder.encode(clip_BCTHW).token_BND
+def token_mistake(found: object, num_clips: int, grid: tuple[int, int, int], width: int) -> str | None:
+    """What is wrong with something that should be float32 tokens (B, N, D), and what to do; None if nothing is.
+
+    Args:
+        grid: time slots, rows and columns of the tokens.
+        width: features of a token, D.
+    """
+    if not isinstance(found, Tensor):
+        return _no_tensor(found)
+    shape, expected = tuple(found.shape), (num_clips, math.prod(grid), width)
+    if shape != expected:
+        said = f"a tensor of shape {shape}, not (B, N, D) = {expected} for the grid {tuple(grid)} and the width {width}"
+        guess = _guess(shape, expected, grid)
+        return f"{said}: {guess}" if guess else said
+    if found.dtype != torch.float32:
+        return f"tokens of {found.dtype}; return float32, as tokens.float() makes them"
+    return None
+
+
+def _no_tensor(found: object) -> str:
+    advice = "return the tensor of tokens (B, N, D)"
+    if found is None:
+        return f"None; {advice} at the end of forward"
+    kind = f"a {type(found).__name__}"
+    if hasattr(found, "last_hidden_state") or (isinstance(found, dict) and "last_hidden_state" in found):
+        return f"{kind}; return its last_hidden_state, without a class token"
+    if isinstance(found, dict):
+        return f"{kind} of {', '.join(map(str, list(found)[:5]))}; {advice}"
+    if isinstance(found, list | tuple):
+        return f"{kind} of {len(found)} things; {advice}, such as the last of them"
+    if hasattr(found, "__array__"):
+        return f"{kind}; {advice}, as torch.from_numpy makes it"
+    return f"{kind}; {advice}"
+
+
+def _guess(shape: tuple[int, ...], expected: tuple[int, int, int], grid: tuple[int, int, int]) -> str:
+    """Which of the common mistakes a shape looks like; nothing if none."""
+    clips, tokens, width = expected
+    if shape == (clips, width):
+        return "pooled features; return all tokens"
+    if len(shape) == 2 and shape in ((tokens, width), (clips * tokens, width)):
+        return "the dimension of clips is missing"
+    if shape == (clips, width, tokens):
+        return "a forgotten transpose(1, 2)"
+    if shape == (tokens, clips, width):
+        return "tokens come first; transpose(0, 1)"
+    if shape in ((clips, width, *grid), (clips, *grid, width)):
+        return "a map; " + ("flatten(2).transpose(1, 2)" if shape[1] == width else "flatten(1, 3)")
+    if len(shape) == 3 and shape[0] == clips and shape[2] == width:
+        return _guess_tokens(shape[1], tokens)
+    if len(shape) == 3 and shape[:2] == (clips, tokens):
+        return f"feature_width is {shape[2]}?"
+    return ""
+
+
+def _guess_tokens(found: int, expected: int) -> str:
+    said = f"{found} tokens, grid {expected}"
+    if found == expected + 1:
+        return f"{said}: a class token? Leave it out, as tokens[:, 1:] does"
+    if expected < found <= expected + 16:
+        return f"{said}: {found - expected} class and register tokens? Leave them out"
+    return f"{said}: is the grid right for this number of frames and this image size?"
+
+
+def _features_mistake(features: object, card: EncoderCard, num_clips: int, frames: int) -> str | None:
+    if not isinstance(features, Features):
+        return f"encode returns a {type(features).__name__}; return sigma_bench.models.encoder.Features(tokens, grid)"
+    grid = features.grid
+    if not (isinstance(grid, tuple) and len(grid) == 3 and all(isinstance(cells, int) for cells in grid)):
+        return f"the grid is {grid!r}; it is three whole numbers, time slots, rows and columns"
+    if grid[0] * card.tubelet_frames != frames:
+        return f"the grid is {grid}, but {frames} frames in tubelets of {card.tubelet_frames} make other time slots"
+    return token_mistake(features.token_BND, num_clips, grid, card.feature_width)
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, ValueError) and str(error).startswith("model '") else failure_sentence(error)
+
+
+def _asked(question: str, answer: Callable[[], tuple[bool, str]]) -> Check:
+    try:
+        return Check(question, *answer())
+    except Exception as error:
+        return Check(question, False, _said(error))
+
+
+def _unchanged(clip_BCTHW: Tensor, shown_BCTHW: Tensor) -> tuple[bool, str]:
+    same = torch.equal(clip_BCTHW, shown_BCTHW)
+    return same, "all" if same else "the network writes into its input; work on a copy, such as clip.clone()"
+
+
+def _equal(again_BND: Tensor, token_BND: Tensor, spread: float, why: str) -> tuple[bool, str]:
+    distance = float((again_BND - token_BND).abs().max()) / max(spread, 1e-12)
+    found = f"largest difference {distance:.1e} of the spread"
+    return distance <= TOLERANCE, found if distance <= TOLERANCE else f"{found}; {why}"
+
+
+def _repeats(encoder: Encoder, clip_BCTHW: Tensor) -> Iterator[tuple[str, str, Callable[[], Tensor]]]:
+    """Ways to encode the same clips again, and the usual reason why something else comes out."""
+    batch = "statistics over the batch, such as a BatchNorm in training mode, or clips and tokens mixed in a reshape?"
+    yield (
+        "the same clips twice give the same tokens",
+        "dropout or another random draw that is always on, or a state that calls change?",
+        lambda: encoder.encode(clip_BCTHW.clone()).token_BND,
+    )
     yield (
         "a clip does not depend on its batch",
-        lambda: torch.cat([encoder.encode(clip[None]).token_BND for clip in clip_BCTHW]),
+        batch,
+        lambda: torch.cat([encoder.encode(clip[None].clone()).token_BND for clip in clip_BCTHW]),
     )
     yield (
         "the order of the batch does not matter",
+        batch,
         lambda: encoder.encode(clip_BCTHW.flip(0)).token_BND.flip(0),
     )
+
+
+def _order(encoder: Encoder, clip_BCTHW: Tensor) -> tuple[bool, str]:
+    order = find_token_order(encoder, clip_BCTHW)
+    if order.num_places == 0:
+        return True, "one token, nothing to ask"
+    found = f"{order.num_hits} of {order.num_places} disturbed tubes change the token of their place"
+    if order.is_right:
+        return True, found
+    other = "" if order.likeliest == RIGHT_ORDER else f"; the order looks like {order.likeliest}"
+    return False, f"{found}{other}; reorder the tokens in forward"
 
 
 def _shorter_clip(encoder: Encoder) -> Check:
     card = encoder.card
     frames = card.num_frames - card.tubelet_frames
-    question = f"a clip of {frames} frames is allowed (unsupervised segmentation asks for it)"
     if frames < 1:
         return Check("a clip of one tubelet", True, "nothing shorter to ask")
-    features = encoder.encode(_noise(1, frames, card.image_size))
-    slots = frames // card.tubelet_frames
-    rows_columns = features.grid[1] * features.grid[2]
-    passed = features.grid[0] == slots and features.token_BND.shape[1] == slots * rows_columns
-    return Check(question, passed, f"grid {features.grid}, tokens {features.token_BND.shape[1]}")
 
+    def answer() -> tuple[bool, str]:
+        features = encoder.encode(_noise(1, frames, card.image_size))
+        mistake = _features_mistake(features, card, 1, frames)
+        return mistake is None, mistake or f"grid {features.grid}, tokens {features.token_BND.shape[1]}"
 
-def _differs(token_BND: Tensor) -> bool:
-    return not torch.equal(token_BND[0], token_BND[1])
+    return _asked(f"a clip of {frames} frames is allowed (unsupervised segmentation asks for it)", answer)
 
 
 def _noise(batch: int, frames: int, size: int) -> Tensor:

@@ -65,6 +65,7 @@ class ImageStatistics:
             pretraining_data=(),
             pretraining_epochs=0,
             checkpoint_sha256=digest(["image_statistics", 1, CELLS_PER_SIDE, spec.num_frames, spec.image_size]),
+            code_sha256=digest(["mean_colours", CELLS_PER_SIDE]),
             pretraining_seed=None,
             recipe_fingerprint=None,
         )

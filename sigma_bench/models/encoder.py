@@ -18,7 +18,7 @@ from sigma_bench.models.checkpoints import LoadReport, load_strictly, read_check
 from sigma_bench.models.geometry import geometry_suffix, resized
 from sigma_bench.models.video_vit import VideoViT, drop_path_rates
 from sigma_bench.specs.encoder_card import EncoderCard
-from sigma_bench.specs.fingerprint import recipe_fingerprint
+from sigma_bench.specs.fingerprint import digest, recipe_fingerprint
 from sigma_bench.specs.recipe import FAMILY_NAMES, IMAGENET_MEAN, IMAGENET_STD, DinoRecipe, EncoderSpec, Recipe
 
 PRETRAINING_ONLY = ("decoder.", "encoder_to_decoder.", "mask_token", "projector.", "prototypes.")
@@ -179,6 +179,7 @@ def vit_card(
         pretraining_data=recipe.data.datasets if recipe else (),
         pretraining_epochs=epochs,
         checkpoint_sha256=checkpoint_sha256,
+        code_sha256=digest(["video_vit", spec.model_dump(mode="json")]),
         pretraining_seed=seed,
         recipe_fingerprint=recipe_fingerprint(recipe) if recipe else None,
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from sigma_bench.models import huggingface, released
@@ -29,6 +30,7 @@ CLASSIFIER_ONLY = ("fc_norm.", "head.")
 NO_NAMES = {"checkpoint", *(Path(name).stem for name in WEIGHT_NAMES)}
 """File names that say nothing; the folder's name is the model's then."""
 POSITION_TOLERANCE = 1e-4
+"""Of stored position codes, beside the rounding of their kind of number."""
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +84,9 @@ def recognise(tensors: Mapping[str, Tensor], *, where: str) -> Layout:
     if released.is_finetuned(tensors):
         return "released fine-tuned"
     some = ", ".join(f"'{name}'" for name in list(tensors)[:3])
-    raise ValueError(f"{where}: not a video ViT of SIGMA, VideoMAE or Hugging Face's VideoMAE; holds {some}")
+    raise ValueError(
+        f"{where}: not a video ViT of SIGMA, VideoMAE or Hugging Face's VideoMAE; holds {some} ({len(tensors)} tensors)"
+    )
 
 
 def read_foreign(path: Path) -> ForeignCheckpoint:
@@ -97,7 +101,7 @@ def read_foreign(path: Path) -> ForeignCheckpoint:
 def foreign_in(file: WeightsFile, path: Path) -> ForeignCheckpoint:
     """As ``read_foreign``, for a file that has been read; ``path`` is what the user calls it."""
     where = str(path)
-    plain = state_dict_in(file, released.CONTAINERS)
+    plain = state_dict_in(file, released.CONTAINERS, beside=CLASSIFIER_ONLY)
     layout = recognise(plain, where=where)
     tensors = _without_fixed_positions(to_our_names(plain, where=where), where=where)
     if layout == "Hugging Face VideoMAE":
@@ -212,10 +216,23 @@ def _without_fixed_positions(tensors: Mapping[str, Tensor], *, where: str) -> di
         stored = kept.pop(name, None)
         if stored is None:
             continue
-        table_ND = sinusoid_table(*stored.shape[-2:]) if stored.ndim >= 2 else None
-        if table_ND is None or not ((stored.squeeze(0) - table_ND).abs() <= POSITION_TOLERANCE).all():
+        if not _is_sinusoid(stored):
             raise ValueError(f"{where}: '{name}' is not the fixed sinusoid; learned positions are not supported")
     return kept
+
+
+def _is_sinusoid(stored: Tensor) -> bool:
+    """Whether position codes are the fixed ones up to the rounding of the precision that they were saved in.
+
+    That may be lower than their dtype: half-precision weights are often converted back.
+    """
+    if stored.ndim < 2 or not stored.is_floating_point():
+        return False
+    given_ND, table_ND = stored.squeeze(0).float(), sinusoid_table(*stored.shape[-2:])
+    kinds = (torch.bfloat16, torch.float16)
+    saved_as = next((kind for kind in kinds if torch.equal(given_ND.to(kind).float(), given_ND)), torch.float32)
+    tolerance = POSITION_TOLERANCE + torch.finfo(saved_as).eps / 2  # values lie between -1 and 1
+    return given_ND.shape == table_ND.shape and bool(((given_ND - table_ND).abs() <= tolerance).all())
 
 
 def _model_name(path: Path) -> str:

@@ -13,6 +13,7 @@ import copy
 import difflib
 import hashlib
 import math
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,16 @@ from timm.data import resolve_model_data_config
 from timm.layers import DropPath
 from timm.models import VisionTransformer
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from sigma_bench.models.checkpoints import Checkpoint, LoadReport, load_strictly, require_shapes
+from sigma_bench.models.code_digest import tensor_bytes
 from sigma_bench.models.encoder import Backbone, Features
 from sigma_bench.models.image_weights import image_tensors_in, resized_positions
 from sigma_bench.models.video_vit import drop_path_rates
 from sigma_bench.models.weights_file import read_weights
 from sigma_bench.specs.encoder_card import EncoderCard
-from sigma_bench.specs.fingerprint import recipe_fingerprint
+from sigma_bench.specs.fingerprint import digest, recipe_fingerprint
 from sigma_bench.specs.recipe import FAMILY_NAMES, IMAGENET_MEAN, IMAGENET_STD, DinoRecipe, ImageEncoderSpec
 from sigma_bench.specs.strict import nearest
 
@@ -38,6 +41,8 @@ IMAGES_AT_ONCE = 128
 """Frames of one forward pass: 64 clips of 16 frames in one pass would take tens of gigabytes."""
 PRETRAINING_ONLY = ("student.", "teacher.head.", "centre")
 """Parts of a DINO checkpoint that an encoder does not need; the encoder itself is the teacher's backbone."""
+DEFAULT_FRAMES = 16
+"""Frames of a clip for a published image model, which has no number of its own."""
 TIMM_FAMILIES = {"dino": "DINO", "dinov2": "DINOv2"}
 
 
@@ -122,7 +127,7 @@ class FrameBackbone(Backbone):
 
 
 def timm_encoder(
-    name: str, *, file: Path | None = None, num_frames: int = 16, image_size: int | None = None
+    name: str, *, file: Path | None = None, num_frames: int | None = None, image_size: int | None = None
 ) -> FrameEncoder:
     """A published image model, such as ``vit_small_patch16_224.dino``.
 
@@ -130,12 +135,15 @@ def timm_encoder(
 
     Args:
         file: a ViT's weights on this disk; without it they come from the hub (or its cache).
-        num_frames: frames of a clip.
+        num_frames: frames of a clip, ``DEFAULT_FRAMES`` unless given.
         image_size: another size than the weights' own; learned position tables are interpolated by timm.
 
     Raises:
         ValueError: no such model, no such size, the hub cannot be reached, or the file does not fit.
     """
+    frames = DEFAULT_FRAMES if num_frames is None else num_frames
+    if frames < 1 or (image_size is not None and image_size < 1):
+        raise ValueError(f"timm:{name} cannot take clips of {frames} frames x {image_size} px; both start at 1")
     model = _timm_model(name, pretrained=file is None, image_size=image_size)
     patch = model.feature_info[-1]["reduction"]
     if image_size and model.pretrained_cfg.get("fixed_input_size") and image_size % patch:
@@ -144,11 +152,14 @@ def timm_encoder(
     config = resolve_model_data_config(model)
     published = f"{model.pretrained_cfg['architecture']}.{model.pretrained_cfg['tag']}" if file is None else name
     tag = re.search(r"dino(v\d)?", published)
+    own_size = config["input_size"][-1]
+    size = image_size or own_size
+    is_own = (frames, size) == (DEFAULT_FRAMES, own_size)
     card = EncoderCard(
-        model=published,
+        model=published if is_own else f"{published}@{frames}x{size}",
         family=TIMM_FAMILIES.get(tag.group(), "timm") if tag else "timm",
-        num_frames=num_frames,
-        image_size=image_size or config["input_size"][-1],
+        num_frames=frames,
+        image_size=size,
         tubelet_frames=1,
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
@@ -157,6 +168,7 @@ def timm_encoder(
         pretraining_data=(),
         pretraining_epochs=0,
         checkpoint_sha256=sha256,
+        code_sha256=digest(["timm", model.pretrained_cfg["architecture"], size]),
         pretraining_seed=None,
         recipe_fingerprint=None,
     )
@@ -254,10 +266,17 @@ def random_frame_encoder(spec: ImageEncoderSpec, seed: int) -> FrameEncoder:
 
 
 def weights_sha256(module: nn.Module) -> str:
-    """Digest of a module's tensors by name, for weights that are no file."""
+    """Digest of a module's tensors by name, of whatever type, for weights that are no file.
+
+    Raises:
+        ValueError: weights without values, on the device 'meta' or not initialised yet.
+    """
     weights = hashlib.sha256()
     for name, value in sorted(module.state_dict().items()):
-        weights.update(name.encode() + value.cpu().numpy().tobytes())
+        if isinstance(value, Tensor) and (value.is_meta or is_lazy(value)):
+            raise ValueError(f"the weight '{name}' has no values yet; load or initialise the network before")
+        content = tensor_bytes(value) if isinstance(value, Tensor) else pickle.dumps(value)
+        weights.update(name.encode() + content)
     return weights.hexdigest()
 
 
@@ -270,5 +289,6 @@ def _image_vit_card(vit: nn.Module, spec: ImageEncoderSpec, **origin: Any) -> En
         std=IMAGENET_STD,
         feature_width=spec.width,
         num_parameters=sum(parameter.numel() for parameter in vit.parameters()),
+        code_sha256=digest(["image_vit", spec.model_dump(mode="json")]),
         **origin,
     )

@@ -25,7 +25,7 @@ def image_tensors_in(file: WeightsFile) -> dict[str, Tensor]:
     Raises:
         ValueError: not an image ViT.
     """
-    found = state_dict_in(file, CONTAINERS)
+    found = state_dict_in(file, CONTAINERS, beside=NO_FEATURES)
     tensors = {name: tensor for name, tensor in found.items() if not name.startswith(NO_FEATURES)}
     weight = tensors.get("patch_embed.proj.weight")
     if weight is None or weight.ndim != 4 or "blocks.0.norm1.weight" not in tensors:

@@ -17,21 +17,26 @@ and ask ``sigma-bench check mine:build``.
 Shapes: B clips, C colours, T frames, H W pixels, N = T' x H' x W' tokens, D width.
 """
 
-import hashlib
+import contextlib
 import importlib
 import importlib.util
-import io
+import inspect
+import math
 import sys
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from sigma_bench.failures import failure_sentence
+from sigma_bench.models.code_digest import code_digest
+from sigma_bench.models.contract import token_mistake
 from sigma_bench.models.encoder import Encoder, Features
 from sigma_bench.models.frame_encoder import weights_sha256
 from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.strict import parse_spec
 
 
@@ -53,9 +58,38 @@ class OwnEncoder:
 
     @torch.inference_mode()
     def encode(self, clip_BCTHW: Tensor) -> Features:
-        token_BND = self._network(clip_BCTHW.to(self._device))
+        """Tokens of clips.
+
+        Raises:
+            ValueError: the network returns anything but float32 tokens (B, N, D) of the card's width and the grid's
+                number on the encoder's device; what the network itself raises comes through.
+        """
+        try:
+            token_BND = self._network(clip_BCTHW.to(self._device))
+        except Exception as error:
+            self._add_circumstances(error, clip_BCTHW)
+            raise
         slots = clip_BCTHW.shape[2] * self._grid[0] // self.card.num_frames
-        return Features(token_BND, (slots, *self._grid[1:]))
+        grid = (slots, *self._grid[1:])
+        mistake = token_mistake(token_BND, len(clip_BCTHW), grid, self.card.feature_width)
+        if mistake is None and not _same_device(token_BND.device, self._device):
+            mistake = (
+                f"tokens on {token_BND.device} while the encoder is on {self._device}; do not move them in forward"
+            )
+        if mistake is not None:
+            raise ValueError(f"model '{self.card.model}': the network returns {mistake}")
+        return Features(token_BND, grid)
+
+    def _add_circumstances(self, error: Exception, clip_BCTHW: Tensor) -> None:
+        """Notes on an exception of the network, which ``failure_sentence`` shows."""
+        error.add_note(f"for clips (B, C, T, H, W) of shape {tuple(clip_BCTHW.shape)}")
+        others = {str(p.dtype) for p in self._network.parameters() if p.is_floating_point()} - {str(torch.float32)}
+        if others:
+            error.add_note(f"its weights are {', '.join(sorted(others))} and clips float32: call network.float()")
+
+
+def _same_device(one: torch.device, other: torch.device) -> bool:
+    return one.type == other.type and (other.index is None or one.index == other.index)
 
 
 def own_encoder(
@@ -77,15 +111,20 @@ def own_encoder(
     """An encoder from a module that maps clips (B, C, T, H, W) to tokens (B, N, D) in order time, row, column.
 
     Args:
-        model: name of the row in tables, and part of the digest by which records and cached features are found: what
-            makes other tokens of the same weights, such as those of another layer, needs another name.
+        model: name of the row in tables.  Records and cached features are found by weights, code and configuration of
+            the module as well, so that a module that computes something else under the same name is evaluated anew.
         grid: time slots, rows and columns of the tokens of a clip of ``num_frames``.
         mean: of the colours, for values 0 to 1, as the weights were trained; ``std`` likewise.
         pretraining_data: shown in tables and nowhere else used, like epochs and seed.
 
     Raises:
-        ValueError: a number that no encoder can have.
+        ValueError: a number that no encoder can have, or weights without values.
     """
+    where = f"own_encoder '{model}'"
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"{where}: the network is {_a(network)}, not a torch.nn.Module; wrap it in one")
+    _require_geometry(where, num_frames, tubelet_frames, grid)
+    _require_colours(where, mean, std)
     fields = {
         "model": model,
         "family": family,
@@ -98,57 +137,128 @@ def own_encoder(
         "num_parameters": sum(parameter.numel() for parameter in network.parameters()),
         "pretraining_data": pretraining_data,
         "pretraining_epochs": pretraining_epochs,
-        "checkpoint_sha256": _sha256(model, network.eval()),
+        "checkpoint_sha256": weights_sha256(network),
+        "code_sha256": code_digest(network.eval()),
         "pretraining_seed": pretraining_seed,
         "recipe_fingerprint": None,
     }
-    return OwnEncoder(network, parse_spec(EncoderCard, fields, where=f"own_encoder '{model}'"), grid)
+    return OwnEncoder(network, parse_spec(EncoderCard, fields, where=where), grid)
 
 
-def _sha256(model: str, network: nn.Module) -> str:
-    """Digest of name, weights, and constants of TorchScript, which is what freezing makes of weights."""
-    found = hashlib.sha256(f"{model} {weights_sha256(network)}".encode())
-    for script in _scripts(network):
-        content = io.BytesIO()
-        torch.jit.save(script, content)
-        with zipfile.ZipFile(content) as archive:  # code names its classes by how many this process has met
-            names = [name for name in sorted(archive.namelist()) if name.split("/")[1].startswith("constants")]
-            found.update(b"".join(archive.read(name) for name in names))
-    return found.hexdigest()
+def _require_geometry(where: str, num_frames: int, tubelet_frames: int, grid: tuple[int, int, int]) -> None:
+    """ValueError for a grid that is none, or has other time slots than frames and tubelets make."""
+    if not (
+        isinstance(grid, tuple | list) and len(grid) == 3 and all(type(cells) is int and cells > 0 for cells in grid)
+    ):
+        raise ValueError(f"{where}: the grid is {grid!r}; give three whole numbers, time slots, rows and columns")
+    counts = (num_frames, tubelet_frames)
+    if all(type(count) is int and count > 0 for count in counts) and grid[0] * tubelet_frames != num_frames:
+        raise ValueError(
+            f"{where}: the grid {tuple(grid)} has {grid[0]} time slots, but {num_frames} frames in tubelets of "
+            f"{tubelet_frames} make {num_frames / tubelet_frames:g}; its order is time slots, rows, columns"
+        )
 
 
-def _scripts(module: nn.Module) -> Iterator[nn.Module]:
-    if isinstance(module, torch.jit.ScriptModule):
-        yield module
-        return
-    for child in module.children():
-        yield from _scripts(child)
+def _require_colours(where: str, mean: object, std: object) -> None:
+    """ValueError for anything but three numbers for colours of 0 to 1."""
+    for name, values in (("mean", mean), ("std", std)):
+        if not (isinstance(values, tuple | list) and len(values) == 3):
+            raise ValueError(f"{where}: {name} is {values!r}; give three numbers, one for red, green and blue each")
+        numbers = [value for value in values if isinstance(value, int | float)]
+        least = 0 if name == "mean" else math.ulp(0)
+        if len(numbers) < 3 or not all(least <= value <= 1 for value in numbers):
+            raise ValueError(
+                f"{where}: {name} is {values!r}; give it for colours from 0 to 1 (divide by 255 what is for 0 to 255)"
+            )
+
+
+def _a(found: object) -> str:
+    return "None" if found is None else f"a {type(found).__name__}"
 
 
 def is_importable(module: str) -> bool:
-    """Whether Python finds a module, the current folder included."""
+    """Whether Python finds a module, the current folder included.
+
+    Raises:
+        ValueError: a package above it cannot be imported, or ``module`` is the name of a file.
+    """
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # a package above it
+    if module.endswith(".py") and Path(module).exists():
+        raise ValueError(f"'{module}' is a file; name its module, as in '{module.removesuffix('.py')}:build'")
+    package = module.rpartition(".")[0]
+    if package and not is_importable(package):
         return False
+    with _users_code(f"the package '{package}' cannot be imported"):
+        try:
+            return importlib.util.find_spec(module) is not None
+        except ModuleNotFoundError as error:
+            if error.name == package or f"{package} is not a package" in str(error) or error.name == module:
+                return False  # the part above is a module without parts
+            raise
 
 
 def imported_encoder(module: str, function: str) -> Encoder:
     """What ``function`` of an importable ``module`` returns.
 
     Raises:
-        ValueError: no such function, or it returns something that is no encoder.
+        ValueError: the module cannot be imported; there is no such function, it needs arguments, or it fails; or what
+            it returns is no encoder.
     """
-    build = getattr(importlib.import_module(module), function, None)
+    name = f"{module}:{function}"
+    with _users_code(f"the module '{module}' cannot be imported"):
+        build = getattr(importlib.import_module(module), function, None)
     if build is None:
-        raise ValueError(f"there is no model '{module}:{function}': the module has no '{function}'")
-    encoder = build()
+        raise ValueError(f"there is no model '{name}': the module has no '{function}'")
+    if not callable(build):
+        raise ValueError(f"{name} is {_a(build)}, not a function; write a function that returns the encoder")
+    _require_no_arguments(name, build)
+    with _users_code(f"{name} fails"):
+        encoder = build()
+    if inspect.isgenerator(encoder) or inspect.iscoroutine(encoder):
+        raise ValueError(f"{name} is a generator or async function; write a plain one that returns the encoder")
     if not (hasattr(encoder, "encode") and isinstance(getattr(encoder, "card", None), EncoderCard)):
         raise ValueError(
-            f"{module}:{function} returns a {type(encoder).__name__}, which has no 'card' and 'encode'; make one with "
+            f"{name} returns {_a(encoder)}, which has no 'card' and 'encode'; make one with "
             "sigma_bench.models.own.own_encoder"
         )
+    return encoder if isinstance(encoder, OwnEncoder) else _with_code(encoder)
+
+
+def _with_code(encoder: Encoder) -> Encoder:
+    """An encoder with a card of the user's own making, to which the digest of the code is added."""
+    code_sha256 = digest([encoder.card.code_sha256, code_digest(encoder)])
+    try:
+        encoder.card = encoder.card.model_copy(update={"code_sha256": code_sha256})  # type: ignore[misc]
+    except AttributeError as error:
+        raise ValueError(
+            f"model '{encoder.card.model}': the attribute 'card' of {type(encoder).__name__} cannot be set, and a "
+            "digest of its code has to be added to the card; make it a plain attribute"
+        ) from error
     return encoder
+
+
+def _require_no_arguments(name: str, build: Callable[..., Any]) -> None:
+    try:
+        signature = inspect.signature(build)
+    except ValueError:  # none is known, as of some functions written in C
+        return
+    try:
+        signature.bind()
+    except TypeError as error:
+        raise ValueError(f"{name} is called without arguments ({error}); give each of them a default") from error
+
+
+@contextlib.contextmanager
+def _users_code(what: str) -> Iterator[None]:
+    """Turn whatever a user's module raises, or its wish to end the program, into one sentence with its line."""
+    try:
+        yield
+    except Exception as error:
+        hint = "; install it, or start where it can be found" if isinstance(error, ModuleNotFoundError) else ""
+        raise ValueError(f"{what}: {failure_sentence(error)}{hint}") from error
+    except SystemExit as error:
+        raise ValueError(
+            f"{what}: it ends the program ({failure_sentence(error)}); a script belongs below if __name__ == '__main__'"
+        ) from error

@@ -10,7 +10,7 @@ import pickle
 import re
 import struct
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,13 @@ from sigma_bench.models.pickle_limits import require_bounded
 WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
 """What a model folder calls its weights, the first one found counts."""
 PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".pyth", ".ckpt", ".tar")
-WRAPPERS = ("module.", "_orig_mod.", "backbone.")
-"""Prefixes that training code puts before every name: DDP or DeepSpeed, torch.compile, forks."""
+WRAPPERS = ("module.", "_orig_mod.", "model.", "backbone.")
+"""Prefixes that training code puts before every name: DDP or DeepSpeed, torch.compile, Lightning and exports of
+Hugging Face, forks."""
+CONTAINERS = ("model", "module", "state_dict", "encoder", "target_encoder", "teacher", "student", "ema")
+"""Keys below which training code keeps weights."""
+MAX_DEPTH = 3
+"""Containers inside of each other."""
 _BROKEN_PICKLE = (
     pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError,
     AssertionError, OverflowError, MemoryError, struct.error,
@@ -82,33 +87,76 @@ def read_weights(path: Path) -> WeightsFile:
     return WeightsFile(path, content, metadata, sha256)
 
 
-def state_dict_in(file: WeightsFile, keys: Iterable[str]) -> dict[str, Tensor]:
-    """The tensors below the first of ``keys`` that the file has, else its top level, wrappers' prefixes removed.
+def state_dict_in(file: WeightsFile, preferred: Sequence[str], *, beside: tuple[str, ...] = ()) -> dict[str, Tensor]:
+    """The model's tensors, at the top level of a file or in a container, without the prefixes of wrappers.
+
+    Args:
+        preferred: containers that win over others in one file, the first one first.
+        beside: what names may begin with that a wrapper's prefix is not put before, such as heads.
 
     Raises:
-        ValueError: there are no tensors, something among them is none, or two names become one.
+        ValueError: there are no tensors, several containers of them, something among them is none, or a prefix stands
+            before some of the names only.
     """
-    found = next((file.content[key] for key in keys if isinstance(file.content.get(key), Mapping)), file.content)
+    found, where = file.content, str(file.path)
+    for _ in range(MAX_DEPTH):
+        if (inner := _container(found, preferred, where=where)) is None:
+            break
+        found = inner
     if not found or not all(isinstance(name, str) for name in found):
-        raise ValueError(f"{file.path}: holds no tensors by name")
+        raise ValueError(f"{where}: holds no tensors by name")
     strange = [name for name, value in found.items() if not isinstance(value, Tensor)]
     if strange:
         raise ValueError(
-            f"{file.path}: not a model's weights: '{strange[0]}' is a {type(found[strange[0]]).__name__}, not a tensor"
+            f"{where}: not a model's weights: '{strange[0]}' is a {type(found[strange[0]]).__name__}, not a tensor; "
+            f"found {_some(found)}; weights are looked for at the top level and in {', '.join(CONTAINERS)}"
         )
-    return _unwrapped(found, where=str(file.path))
+    return _unwrapped(found, beside, where=where)
 
 
-def _unwrapped(tensors: Mapping[str, Tensor], *, where: str) -> dict[str, Tensor]:
-    plain: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        short = name
-        while short.startswith(WRAPPERS):
-            short = short.split(".", 1)[1]
-        if short in plain:
-            raise ValueError(f"{where}: two tensors are called '{short}' without prefixes such as '{WRAPPERS[0]}'")
-        plain[short] = tensor.detach()
+def _container(content: Mapping[str, Any], preferred: Sequence[str], *, where: str) -> Mapping[str, Any] | None:
+    """The container of weights inside of a mapping; None where it has none."""
+    present = [key for key in CONTAINERS if isinstance(content.get(key), Mapping) and content[key]]
+    chosen = next((key for key in preferred if key in present), None)
+    if chosen is None and len(present) > 1:
+        raise ValueError(
+            f"{where}: holds several sets of weights ({', '.join(present)}); save the one that is meant in a file of "
+            "its own"
+        )
+    chosen = chosen or (present[0] if present else None)
+    return None if chosen is None else content[chosen]
+
+
+def _unwrapped(tensors: Mapping[str, Tensor], beside: tuple[str, ...], *, where: str) -> dict[str, Tensor]:
+    """Tensors without the prefixes that stand before all names, but for those of parts beside the wrapped model."""
+    plain = {name: tensor.detach() for name, tensor in tensors.items()}
+    while prefix := next((one for one in WRAPPERS if _wraps(one, plain, beside)), None):
+        shortened: dict[str, Tensor] = {}
+        for name, tensor in plain.items():
+            short = name.removeprefix(prefix)
+            if short in shortened:
+                raise ValueError(f"{where}: two tensors are called '{short}' without the prefix '{prefix}'")
+            shortened[short] = tensor
+        plain = shortened
+    for prefix in WRAPPERS:
+        without = [name for name in plain if not name.startswith(prefix)]
+        if 0 < len(without) < len(plain):
+            raise ValueError(
+                f"{where}: '{prefix}' stands before {len(plain) - len(without)} of {len(plain)} names and not before "
+                f"{_some(without)}; save the tensors of the encoder alone"
+            )
     return plain
+
+
+def _wraps(prefix: str, names: Collection[str], beside: tuple[str, ...]) -> bool:
+    wrapped = [name for name in names if name.startswith(prefix)]
+    return bool(wrapped) and all(name.startswith((prefix, *beside)) for name in names)
+
+
+def _some(names: Collection[str]) -> str:
+    """The first names, for an error."""
+    first = ", ".join(f"'{name}'" for name in list(names)[:3])
+    return f"{first} and {len(names) - 3} more" if len(names) > 3 else first
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -5,7 +5,8 @@
 ``timm:<name>:<file>`` for its weights on this disk; ``random:<recipe>`` and ``statistics:<recipe>`` for the controls
 with that recipe's geometry; ``module:function`` for an encoder of your own (``models/own.py``).  A file or ``timm:``
 name may be followed by ``@<frames>x<size>`` for other clips than its own, as in ``vit.pth@8x112``, and a file by
-``@<heads>heads`` where its number of heads cannot be known.
+``@<heads>heads`` where its number of heads cannot be known.  The weights of ``random:<recipe>`` are drawn from the seed
+of the evaluation, those of ``random:<recipe>@seed<seed>`` from a seed of their own.
 """
 
 import re
@@ -27,10 +28,11 @@ CONTROLS = ("random", "statistics")
 PUBLISHED = "timm"
 _FUNCTION = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<function>[A-Za-z_]\w*)")
 _FILE_NAME = re.compile(r"(?P<path>.+?)(?:@(?P<frames>\d+)x(?P<size>\d+))?(?:@(?P<heads>\d+)heads)?", re.DOTALL)
+_RECIPE_NAME = re.compile(r"(?P<recipe>.+?)(?:@seed(?P<seed>\d{1,18}))?", re.DOTALL)
 
 
 def load_encoder(name: str, *, seed: int = 0, device: torch.device | str = "cpu") -> Encoder:
-    """The encoder a name stands for; ``seed`` draws the weights of ``random:<recipe>``.
+    """The encoder a name stands for; ``seed`` draws the weights of ``random:<recipe>`` without a seed in its name.
 
     Args:
         device: where its weights lie, if it has any.
@@ -45,8 +47,7 @@ def load_encoder(name: str, *, seed: int = 0, device: torch.device | str = "cpu"
 def _named(name: str, seed: int) -> Encoder:
     kind, colon, recipe = name.partition(":")
     if colon and kind in CONTROLS:
-        spec = load_recipe(recipe).encoder
-        return random_encoder(spec, seed) if kind == "random" else ImageStatistics(spec)
+        return _control(kind, recipe, seed)
     if colon and kind == PUBLISHED:
         return _published(recipe)
     path, frames, size, heads = split_name(name)
@@ -62,13 +63,25 @@ def _named(name: str, seed: int) -> Encoder:
     return pretrained_encoder(ours, num_frames=frames, image_size=size)
 
 
+def _control(kind: str, rest: str, seed: int) -> Encoder:
+    """A control with the geometry of a recipe: ``<recipe>``, for random weights also ``<recipe>@seed<seed>``."""
+    parts = _RECIPE_NAME.fullmatch(rest)
+    recipe, own_seed = (parts["recipe"], parts["seed"]) if parts else (rest, None)
+    spec = load_recipe(recipe).encoder
+    if kind == "random":
+        return random_encoder(spec, seed if own_seed is None else int(own_seed))
+    if own_seed is not None:
+        raise ValueError(f"statistics:{rest}: image statistics have no weights to draw; leave '@seed{own_seed}' out")
+    return ImageStatistics(spec)
+
+
 def _published(rest: str) -> Encoder:
     """An image model of timm, from its hub or a file: ``<name>[:<file>][@<frames>x<size>]``."""
     path, frames, size, heads = split_name(rest)
     if heads is not None:
         raise ValueError(f"timm:{rest}: timm knows how many heads its models have; leave '@{heads}heads' out")
     model, _, file = str(path).partition(":")
-    return timm_encoder(model, file=Path(file) if file else None, num_frames=frames or 16, image_size=size)
+    return timm_encoder(model, file=Path(file) if file else None, num_frames=frames, image_size=size)
 
 
 def split_name(name: str) -> tuple[Path, int | None, int | None, int | None]:

@@ -2,13 +2,16 @@
 
 One folder is one content: its name is a digest of everything that can change a byte, so two processes that fill the
 same block at the same moment write the same bytes, and no lock is needed.  A block counts when its marker is there,
-which is written after the block; what was killed in between is computed again.
+which is written after the block and holds the digests of its rows; an interrupted block is computed again, and so is
+one whose rows are not those of its marker.
 
 Shapes: I items, the first axis of every array.
 """
 
 import contextlib
+import hashlib
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -20,6 +23,8 @@ import numpy as np
 from sigma_bench.records.store import write_atomically
 
 DESCRIPTION_NAME = "description.json"
+
+logger = logging.getLogger(__name__)
 
 
 class ArrayLayout(NamedTuple):
@@ -56,15 +61,47 @@ class BlockStore:
             for array in self._layout.values()
         )
 
+    def unwritten(self) -> list[range]:
+        """Items of the blocks that do not hold all of the arrays yet, by their markers; no array is read."""
+        return [block for block in self._blocks() if not self._layout.keys() <= self._marker(block).digests.keys()]
+
     def missing(self, mended: Iterable[int] = ()) -> list[range]:
-        """Items of the blocks that do not hold all of the arrays yet, or hold one that failed and would not now."""
-        starts, again = range(0, self.num_items, self.block_items), {item // self.block_items for item in mended}
-        blocks = [range(start, min(start + self.block_items, self.num_items)) for start in starts]
-        return [
-            block
-            for number, block in enumerate(blocks)
-            if number in again or not self._layout.keys() <= self._marker(block).get("arrays", set())
-        ]
+        """Items of the blocks to compute: unwritten, damaged, or with an item that failed before and would not now.
+
+        Every array is read and compared with its digests; a warning says what is damaged.
+        """
+        again = {item // self.block_items for item in mended}
+        arrays = {name: self._opened(name) for name in self._layout}
+        found, num_damaged = [], 0
+        for number, block in enumerate(self._blocks()):
+            digests = self._marker(block).digests
+            is_written = self._layout.keys() <= digests.keys()
+            is_sound = is_written and all(_is_sound(arrays[name], block, digests[name]) for name in self._layout)
+            num_damaged += is_written and not is_sound
+            if number in again or not is_sound:
+                found.append(block)
+        if num_damaged:
+            logger.warning("%s: %d cached blocks are damaged and are computed again", self.folder, num_damaged)
+        return found
+
+    def _blocks(self) -> list[range]:
+        starts = range(0, self.num_items, self.block_items)
+        return [range(start, min(start + self.block_items, self.num_items)) for start in starts]
+
+    def _opened(self, name: str) -> np.ndarray | None:
+        """An array mapped into memory; None where its file is missing or not of this layout, and then it is removed."""
+        path, layout = self._path(name), self._layout[name]
+        if not path.exists():
+            return None
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            if (array.shape, array.dtype) == ((self.num_items, *layout.shape), np.dtype(layout.dtype)):
+                return array
+        except (ValueError, OSError, EOFError):
+            pass
+        logger.warning("%s: damaged; it is computed again", path)
+        path.unlink(missing_ok=True)
+        return None
 
     def write(self, items: range, arrays: Mapping[str, np.ndarray], failures: Mapping[int, str]) -> None:
         """Fill one block; ``failures`` says why by item, whose rows are zero.
@@ -81,21 +118,21 @@ class BlockStore:
                     f"{self.folder}: cannot be written ({error.strerror}); free some space, see 'sigma-bench cache "
                     "ls', or choose another folder"
                 ) from error
-        marker = {"arrays": sorted(arrays), "failures": {str(item): reason for item, reason in failures.items()}}
-        write_atomically(self._marker_path(items), json.dumps(marker).encode())
+        digests = {name: _digest(np.asarray(rows, self._layout[name].dtype)) for name, rows in arrays.items()}
+        marker = _Marker(digests, dict(failures))
+        write_atomically(self._marker_path(items), json.dumps(marker._asdict()).encode())
 
     def read(self, name: str) -> np.ndarray:
         """A whole array, mapped into memory read-only."""
-        return np.load(self.folder / f"{name}.npy", mmap_mode="r")
+        return np.load(self._path(name), mmap_mode="r", allow_pickle=False)
 
     def failures(self) -> dict[int, str]:
         """Why, by item, for those that could not be computed."""
-        markers = [json.loads(path.read_bytes()) for path in sorted(self.folder.glob("block-*.json"))]
-        return {int(item): reason for marker in markers for item, reason in marker["failures"].items()}
+        return {item: reason for block in self._blocks() for item, reason in self._marker(block).failures.items()}
 
     def _put(self, name: str, items: range, rows: np.ndarray) -> None:
         """Rows into their place in the file; through mapped memory, a full disk would kill the process."""
-        path, layout = self.folder / f"{name}.npy", self._layout[name]
+        path, layout = self._path(name), self._layout[name]
         if not path.exists():
             self._create(path, (self.num_items, *layout.shape), layout.dtype)
         content = np.ascontiguousarray(rows, layout.dtype)
@@ -120,22 +157,48 @@ class BlockStore:
         finally:
             Path(temporary).unlink()
 
-    def _marker(self, items: range) -> dict[str, Any]:
-        path = self._marker_path(items)
-        if not path.exists():
-            return {}
-        content = json.loads(path.read_bytes())
-        return {**content, "arrays": set(content["arrays"])}
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.npy"
+
+    def _marker(self, items: range) -> "_Marker":
+        """The marker of a block; an empty one where it is missing or damaged."""
+        try:
+            content = json.loads(self._marker_path(items).read_bytes())
+            failures = {int(item): str(reason) for item, reason in content["failures"].items()}
+            return _Marker({str(name): str(value) for name, value in content["digests"].items()}, failures)
+        except FileNotFoundError:
+            return _Marker({}, {})
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+            logger.warning("%s: damaged; its block is computed again", self._marker_path(items))
+            return _Marker({}, {})
 
     def _marker_path(self, items: range) -> Path:
         return self.folder / f"block-{items.start // self.block_items:06d}.json"
+
+
+class _Marker(NamedTuple):
+    """What is known of a written block."""
+
+    digests: dict[str, str]
+    """SHA-256 of its rows, by array."""
+    failures: dict[int, str]
+    """Why, by item, for those that could not be computed."""
+
+
+def _digest(rows: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(rows).data).hexdigest()
+
+
+def _is_sound(array: np.ndarray | None, block: range, digest: str) -> bool:
+    return array is not None and _digest(array[block.start : block.stop]) == digest
 
 
 class CacheEntry(NamedTuple):
     """One folder of the cache, as listed."""
 
     folder: Path
-    description: dict[str, Any]
+    description: dict[str, str]
+    """``model``, ``split``, ``samples`` (their number) and ``from`` (the folder of the first)."""
     num_bytes: int
     written: float
     """When it was last written to, seconds since the epoch; reading leaves no trace."""
@@ -151,5 +214,15 @@ def cache_entries(root: Path) -> list[CacheEntry]:
                 stats.append(file.stat())
         written = max(stat.st_mtime for stat in stats)
         occupied = sum(stat.st_blocks * 512 for stat in stats)
-        entries.append(CacheEntry(path.parent, json.loads(path.read_bytes()), occupied, written))
+        entries.append(CacheEntry(path.parent, _description(path), occupied, written))
     return sorted(entries, key=lambda entry: entry.written)
+
+
+def _description(path: Path) -> dict[str, str]:
+    """What a description says of model, split, number of samples and their folder; "damaged" where it does not."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        content = {}
+    said = content if isinstance(content, dict) else {}
+    return {name: str(said.get(name, "damaged")) for name in ("model", "split", "samples", "from")}

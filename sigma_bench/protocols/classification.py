@@ -4,11 +4,11 @@ Shapes: S samples, L classes, K best classes in order.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sigma_bench.data.manifest import Manifest, Split
+from sigma_bench.data.manifest import Manifest, Split, shared_groups
 from sigma_bench.data.subsets import draw_subset
 from sigma_bench.protocols.features import SplitFeatures
 from sigma_bench.protocols.job import Job, Outcome
@@ -59,7 +59,7 @@ def classify(job: Job, protocol: TaughtProtocol, head: Head, *, tokens: bool = F
     bank, scored = teaching_and_scored(job.manifest, job.task)
     require_present((bank, scored), protocol)
     if bank is not scored:
-        require_disjoint(bank, scored)
+        require_disjoint(job.manifest, bank, scored)
     taught = split_features(job, bank, protocol.clip, tokens=tokens)
     is_shared = bank is scored and protocol.asked_clip == protocol.clip
     asked = taught if is_shared else split_features(job, scored, protocol.asked_clip, tokens=tokens)
@@ -123,10 +123,15 @@ def split_features(job: Job, split: Split, clip: ClipSpec, *, tokens: bool = Fal
 
 
 def require_present(used: tuple[Split, ...], protocol: BaseProtocol) -> None:
-    """ValueError when files are missing and must not be: now, not after an hour of encoding what is there."""
-    if protocol.on_decode_failure == "fail":
-        for split in used:
-            split.require_present()
+    """ValueError, before anything is encoded, when files are missing and must not be, or a split has no file."""
+    for split in used:
+        if protocol.on_decode_failure == "fail":
+            split.require_present("count them as wrong with --set on_decode_failure=count_as_wrong")
+        elif len(split.missing) == len(split.samples):
+            raise ValueError(
+                f"{split.missing[0].path}: not found; none of the {len(split.samples)} files that the {split.name} "
+                "list names is there"
+            )
 
 
 def require_classes(used: tuple[Split, ...], manifest: Manifest, task: ResolvedTask) -> None:
@@ -182,7 +187,7 @@ def teaching_and_scored(manifest: Manifest, task: ResolvedTask) -> tuple[Split, 
 def few_of(split: Split, per_class: int) -> Split:
     """So many samples of every class, or all of a class that has fewer; another digest, so other cached features."""
     drawn = tuple(draw_subset(split.samples, per_class))
-    return Split(split.name, drawn, len(drawn))
+    return replace(split, samples=drawn, expected=len(drawn))
 
 
 def pieces(bank: Split, scored: Split) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -203,13 +208,18 @@ def leave_one_group_out(split: Split) -> Iterator[tuple[np.ndarray, np.ndarray]]
         yield np.flatnonzero(group_S != name), np.flatnonzero(group_S == name)
 
 
-def require_disjoint(bank: Split, scored: Split) -> None:
-    """Nothing scored may teach: ValueError names a sample or group that stands in both splits."""
-    for what, ours, theirs in (
-        ("sample", bank.ids, scored.ids),
-        ("group", groups_of(bank).tolist(), groups_of(scored).tolist()),
-    ):
-        both = set(ours) & set(theirs)
+def require_disjoint(manifest: Manifest, bank: Split, scored: Split) -> None:
+    """No sample is in both splits, and no group is in both splits of custom data.
+
+    Official splits may share groups; the record counts them.
+
+    Raises:
+        ValueError: names the sample or group.
+    """
+    overlap = {"sample": set(bank.ids) & set(scored.ids)}
+    if manifest.world == "user":
+        overlap["group"] = shared_groups(bank, scored)
+    for what, both in overlap.items():
         if both:
             raise ValueError(
                 f"the {what} '{min(both)}' stands in both {bank.name} and {scored.name}; they must not overlap"

@@ -1,7 +1,7 @@
 """One pass of a frozen encoder over a split, shared by every frozen protocol through a cache.
 
-The cache key holds everything that changes a feature: encoder digest, manifest digest, clip sampling and crop,
-precision.  What is computed together is a block of samples, always the same, so that it does not matter how
+The cache key holds everything that changes a feature: identity of the encoder, digest of the split, clip sampling and
+crop, precision.  What is computed together is a block of samples, always the same, so that it does not matter how
 many processes share the blocks.
 
 Shapes: S samples, V clips of a sample, B clips of a batch, N tokens, D width.
@@ -26,6 +26,7 @@ from sigma_bench.specs.clip import ClipSpec
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest
 from sigma_bench.training.distribution import World
+from sigma_bench.training.orphans import end_with_parent
 
 BATCH_CLIPS = 64
 PRECISION = "float32"
@@ -116,7 +117,7 @@ class FeatureCache:
     def is_complete(self, encoder: Encoder, split: Split, clip: ClipSpec, *, tokens: bool) -> bool:
         """Whether features, or every token too, are all here."""
         grid = token_grid(encoder) if tokens else None
-        return not self._store(encoder.card, split, clip, grid).missing()
+        return not self._store(encoder.card, split, clip, grid).unwritten()
 
     def require_room(self, store: BlockStore) -> None:
         """ValueError when a new entry does not fit below the limit."""
@@ -151,25 +152,18 @@ class FeatureCache:
     @staticmethod
     def key(card: EncoderCard, split: Split, clip: ClipSpec) -> str:
         """Name of a cache entry."""
-        return digest(
-            [
-                card.checkpoint_sha256,
-                card.num_frames,
-                card.image_size,
-                card.mean,
-                card.std,
-                split.sha256,
-                clip.model_dump(mode="json"),
-                PRECISION,
-            ]
-        )[:32]
+        return digest([card.identity, split.sha256, clip.model_dump(mode="json"), PRECISION])[:32]
 
     def _decoded(self, dataset: EvaluationClips, blocks: Sequence[range]) -> Iterator[tuple[range, list[Tensor | str]]]:
         if self.num_workers == 0:
             yield from ((block, [self.clips.item(dataset, index) for index in block]) for block in blocks)
             return
         loader = DataLoader(
-            dataset, batch_sampler=[list(block) for block in blocks], collate_fn=list, num_workers=self.num_workers
+            dataset,
+            batch_sampler=[list(block) for block in blocks],
+            collate_fn=list,
+            num_workers=self.num_workers,
+            worker_init_fn=end_with_parent,
         )
         yield from zip(blocks, loader, strict=True)
 

@@ -41,7 +41,7 @@ def run(job: Job) -> Outcome | None:
     bank, scored = teaching_and_scored(job.manifest, job.task)
     require_present((bank, scored), protocol)
     if bank is not scored:
-        require_disjoint(bank, scored)
+        require_disjoint(job.manifest, bank, scored)
     labels = OneClass(len(job.manifest.classes or ()), protocol.label_smoothing)
     epochs = (*protocol.earlier_tests, protocol.optim.epochs)
     ranked_ESK = np.full((len(epochs), len(scored.samples), min(RANKED, labels.num_classes)), NO_PREDICTION)

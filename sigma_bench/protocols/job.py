@@ -18,7 +18,7 @@ from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.records.record import Selection
 from sigma_bench.specs.dataset import SplitName
-from sigma_bench.specs.task import ResolvedTask
+from sigma_bench.specs.task import ResolvedTask, require_folds_used
 from sigma_bench.training.distribution import World
 
 PROTOCOLS = {
@@ -51,7 +51,7 @@ class Job:
     seed: int
     world: World
     folder: Path
-    """Where a protocol that trains keeps what it needs to be resumed; nobody else's, and gone when it is done."""
+    """Belongs to this evaluation alone; what a killed run continues from.  Removed once the record is stored."""
     report: Report = lambda phase, done, total: None
 
 
@@ -96,6 +96,7 @@ class Runner(NamedTuple):
 
 
 def runner(task: ResolvedTask) -> Runner:
-    """Who runs a task."""
+    """The functions that run a task; ValueError for folds that its protocol does not use."""
+    require_folds_used(task)
     module = importlib.import_module(PROTOCOLS[task.protocol.kind])
     return Runner(module.splits, module.run)

@@ -17,14 +17,12 @@ from sigma_bench.specs.multilabel import MultilabelProtocol
 from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.targets import ManyActions, actions_of
 
-LOWEST_SCORE = -1.0
-"""Of a video that could not be read, in every class: below any sigmoid."""
+LOWEST_SCORE, HIGHEST_SCORE = -1.0, 2.0
+"""Below and above any sigmoid."""
 
 
 def splits(manifest: Manifest, task: ResolvedTask) -> tuple[Split, ...]:
     """Train and test."""
-    if task.folds != "official":
-        raise ValueError(f"task '{task.task}': multilabel knows the official split only, not {task.folds}")
     return required_split(manifest, task, "train"), required_split(manifest, task, "test")
 
 
@@ -36,7 +34,7 @@ def run(job: Job) -> Outcome | None:
     if not all(isinstance(sample.annotation, ActionIntervals) for sample in (*train.samples, *test.samples)):
         raise ValueError(f"task '{job.task.task}': {job.manifest.dataset} does not list the actions of every video")
     require_present((train, test), protocol)
-    require_disjoint(train, test)
+    require_disjoint(job.manifest, train, test)
     num_classes = len(job.manifest.classes or ())
     labels = ManyActions(num_classes, protocol.train_target == "whole_video", protocol.frame_folder_rate)
     asked = [s for s in test.samples if protocol.unlabelled_videos == "negatives" or actions_of(s)]
@@ -50,8 +48,18 @@ def run(job: Job) -> Outcome | None:
         "ids": np.array([sample.id for sample in asked]),
         "groups": np.array([sample.group for sample in asked]),
         "truth": truth_SL,
-        "score": np.where(lost_S[:, None], np.float32(LOWEST_SCORE), tested.score_SL),
+        "score": wrong_where_lost(truth_SL, tested.score_SL, lost_S),
     }
     prevalence_L = truth_SL.mean(0)
     controls = {"chance": float(prevalence_L[prevalence_L > 0].mean())}
     return Outcome(arrays, len(asked), tested.failures, controls=controls)
+
+
+def wrong_where_lost(truth_SL: np.ndarray, score_SL: np.ndarray, lost_S: np.ndarray) -> np.ndarray:
+    """Scores (S, L) in which a video that does not decode is wrong in every class.
+
+    It ranks last in the classes it has and first in those it does not have: with the lowest score everywhere it would
+    be right about every action that it does not show.
+    """
+    wrong_SL = np.where(truth_SL, LOWEST_SCORE, HIGHEST_SCORE).astype(np.float32)
+    return np.where(lost_S[:, None], wrong_SL, score_SL)

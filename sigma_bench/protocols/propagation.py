@@ -2,7 +2,8 @@
 
 Every frame is encoded by itself.  A patch takes the labels of the most similar patches among the first frame and the
 last few, within a neighbourhood; soft maps are remembered, hard masks at the original size are scored (J and F of
-DAVIS-2017, semi-supervised track).  Nothing is learned.
+DAVIS-2017, semi-supervised track).  Nothing is learned.  Finished sequences are kept in the folder of the evaluation,
+so that an evaluation that was killed continues after them.
 
 Differs from DINO's script: its frames have a short side of 480 px, here that is a key and the default is a square of
 twice the encoder's size.  A tubelet encoder, of which that paper has none, gets each frame as a still as long as its
@@ -12,8 +13,7 @@ Shapes: T frames, F context frames, h w token rows and columns, N = h x w patche
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +30,7 @@ from sigma_bench.metrics.davis import FrameScores, count_objects, semi_supervise
 from sigma_bench.metrics.segmentation import VOID
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.job import Job, Outcome, masked_split
+from sigma_bench.protocols.kept_arrays import KeptArrays
 from sigma_bench.protocols.sharing import shared
 from sigma_bench.protocols.token_maps import checked_maps
 from sigma_bench.specs.propagation import PropagationProtocol
@@ -37,6 +38,9 @@ from sigma_bench.specs.task import ResolvedTask
 
 PATCHES_AT_ONCE = 512
 """Patches whose weights are computed together: those of a whole frame of 480 px at patch 8 would take gigabytes."""
+
+_MEASURES = ((0, "j"), (1, "f"))
+"""Place in ``FrameScores``, and name, of the two measures."""
 
 
 class FrameMap(NamedTuple):
@@ -75,8 +79,14 @@ def run(job: Job) -> Outcome | None:
     protocol, split = job.task.protocol, job.manifest.splits["test"]
     assert isinstance(protocol, PropagationProtocol)
     split.require_present()
-    work = partial(propagate_sequence, job.encoder, protocol)
+    kept = KeptArrays(job.folder / "sequences")
+
+    def work(sample: Sample) -> PropagatedSequence:
+        arrays = kept.get(sample.id, lambda: _packed(propagate_sequence(job.encoder, protocol, sample)))
+        return _unpacked(sample.id, arrays)
+
     try:
+        job.report("propagation", 0, len(split.samples))
         done = shared(job.world, split.samples, work, lambda at, total: job.report("propagation", at, total))
     except DecodeError as error:
         raise ValueError(
@@ -226,13 +236,28 @@ def _nearest(label_HW: np.ndarray, width_height: tuple[int, int]) -> np.ndarray:
     return np.array(Image.fromarray(label_HW.astype(np.uint8)).resize(width_height, Image.Resampling.NEAREST))
 
 
+def _packed(one: PropagatedSequence) -> dict[str, np.ndarray]:
+    """Everything about a sequence but its id as named arrays."""
+    scores = {"scores": one.scores, **{f"control/{name}": scores for name, scores in one.controls.items()}}
+    arrays = {f"{measure}/{name}": found[number] for name, found in scores.items() for number, measure in _MEASURES}
+    return {**arrays, "masks": one.found_THW}
+
+
+def _unpacked(sequence: str, arrays: Mapping[str, np.ndarray]) -> PropagatedSequence:
+    names = [name.removeprefix("j/") for name in arrays if name.startswith("j/")]
+    scores = {name: FrameScores(arrays[f"j/{name}"], arrays[f"f/{name}"]) for name in names}
+    own = scores.pop("scores")
+    controls = {name.removeprefix("control/"): found for name, found in scores.items()}
+    return PropagatedSequence(sequence, own, controls, arrays["masks"])
+
+
 def _outcome(done: list[PropagatedSequence]) -> Outcome:
     longest = max(one.scores.j_OT.shape[1] for one in done)
     arrays = {
         "ids": np.array([f"{one.sequence}/{o}" for one in done for o in range(1, len(one.scores.j_OT) + 1)]),
         "groups": np.array([one.sequence for one in done for _ in one.scores.j_OT]),
     }
-    for measure, name in enumerate(("j", "f")):
+    for measure, name in _MEASURES:
         per_sequence = [statistics(one.scores[measure]) for one in done]
         for number, statistic in enumerate(("mean", "recall", "decay")):
             arrays[f"{name}_{statistic}"] = np.concatenate([found[number] for found in per_sequence])

@@ -6,6 +6,8 @@ Shapes: S samples, V views of a sample, C colours, T frames, H W pixels, L class
 """
 
 import json
+import logging
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from sigma_bench.data.clips import EvaluationClips
+from sigma_bench.data.decoding import decodes
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.models.encoder import require_trainable
@@ -28,8 +31,11 @@ from sigma_bench.training.batches import RunOptions
 from sigma_bench.training.broken import BROKEN_NAME
 from sigma_bench.training.classifier import Classifier
 from sigma_bench.training.loop import train
+from sigma_bench.training.orphans import end_with_parent
 from sigma_bench.training.supervised import SupervisedMethod, pieces_of, supervised_plan
 from sigma_bench.training.targets import Labels
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ def train_and_test_epochs(
     card = job.encoder.card
     clips = EvaluationClips(ask, protocol.views, num_frames=card.num_frames, image_size=card.image_size)
     # The main process looks for everybody: who looks later would find blocks that others have written meanwhile.
-    missing = by_main(job.world, lambda: _untested(stores, clips))
+    missing = by_main(job.world, lambda: _untested(stores, clips, teach, folder, job.task.task))
 
     def test(epoch: int, classifier: Classifier) -> None:
         if missing.get(epoch):
@@ -95,19 +101,40 @@ def train_and_test_epochs(
 
     if any(missing.values()):
         test(protocol.optim.epochs, _trained(job, protocol, labels, teach, folder, frozen=frozen, after_epoch=test))
-    return [_tested(store, ask, folder / BROKEN_NAME) for store in stores.values()]
+    return [_tested(store, ask, folder) for store in stores.values()]
 
 
-def _tested(store: BlockStore, ask: Sequence[Sample], broken: Path) -> Tested:
-    failures = json.loads(broken.read_bytes()) if broken.exists() else {}
-    failures |= {ask[index].id: reason for index, reason in store.failures().items()}
+def _tested(store: BlockStore, ask: Sequence[Sample], folder: Path) -> Tested:
+    failures = _broken(folder) | {ask[index].id: reason for index, reason in store.failures().items()}
     return Tested(np.array(store.read("score")), failures)
 
 
-def _untested(stores: Mapping[int, BlockStore], clips: EvaluationClips) -> dict[int, list[range]]:
-    """Blocks to fill by epoch; where there is one epoch, those too with a video that could not be read and now can."""
+def _broken(folder: Path) -> dict[str, str]:
+    """Training videos that did not decode so far, id -> reason."""
+    path = folder / BROKEN_NAME
+    found: dict[str, str] = json.loads(path.read_bytes()) if path.exists() else {}
+    return found
+
+
+def _untested(
+    stores: Mapping[int, BlockStore], clips: EvaluationClips, teach: Sequence[Sample], folder: Path, task: str
+) -> dict[int, list[range]]:
+    """Blocks to fill by epoch, among them those with a video that did not decode and does now.
+
+    Everything is done again where such a video belongs to the training, or to the test of an earlier epoch, whose
+    weights are gone.
+    """
+    broken = _broken(folder)
+    mended = [sample.id for sample in teach if sample.id in broken and decodes(sample)]
     if len(stores) > 1:
-        return {epoch: store.missing() for epoch, store in stores.items()}
+        failed = sorted({index for store in stores.values() for index in store.failures()})
+        mended += [clips.samples[index].id for index in clips.readable(failed)]
+    if mended:
+        logger.warning(
+            "task '%s': %d videos that did not decode before do so now (first '%s'); the training starts again",
+            *(task, len(mended), mended[0]),
+        )
+        shutil.rmtree(folder)
     return {epoch: store.missing(clips.readable(store.failures())) for epoch, store in stores.items()}
 
 
@@ -155,6 +182,7 @@ def _test(
         batch_sampler=[list(block) for block in mine],
         collate_fn=list,
         num_workers=job.cache.num_workers,
+        worker_init_fn=end_with_parent,
     )
     before = len(clips) - sum(map(len, missing))
     was_training = classifier.training

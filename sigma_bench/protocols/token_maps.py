@@ -63,7 +63,7 @@ def missing_maps(
     """Name of a draw's cache entry, and how many of its sequences are not there; ValueError as ``token_maps``."""
     grid = _grid(encoder, protocol.num_frames)
     store = _store(cache, encoder.card, split, protocol, draw=draw, seed=seed, grid=grid)
-    return store.folder.name, sum(map(len, store.missing()))
+    return store.folder.name, sum(map(len, store.unwritten()))
 
 
 def frame_indices(
@@ -153,11 +153,7 @@ def _store(
     key = digest(
         [
             "token_maps",
-            card.checkpoint_sha256,
-            card.num_frames,
-            card.image_size,
-            card.mean,
-            card.std,
+            card.identity,
             split.sha256,
             protocol.num_frames,
             protocol.frame_draw,

@@ -24,8 +24,7 @@ Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
 class Interval(Spec):
     """How sure a score is, and how that was computed."""
 
-    method: Literal["bootstrap", "centred_bootstrap", "percentile"]
-    """The first two are expanded for few units; ``percentile`` is not, as in records of schema version 1."""
+    method: Literal["bootstrap", "centred_bootstrap"]
     unit: Literal["sample", "group"]
     level: Fraction
     replicates: Replicates
@@ -60,6 +59,10 @@ class SplitIdentity(Spec):
     found: Number
     scored: Number
     failed_ids: tuple[str, ...]
+    decoders: dict[str, Number]
+    """Number of videos that each decoder reads; empty where the split holds no videos."""
+    official: Number | None = None
+    """Number of samples of the official list, where the user declared a shorter one complete (``expected``)."""
 
 
 class DataIdentity(Spec):
@@ -70,6 +73,9 @@ class DataIdentity(Spec):
     num_classes: NumClasses | None
     splits: dict[str, SplitIdentity]
     """``test`` is the one that is scored, or the only one there is (folds)."""
+    shared_groups: Number = 0
+    """Number of groups (source videos, persons) that have samples in train and in the scored split.  Only official
+    splits may have any."""
 
     @model_validator(mode="after")
     def _says_what_is_scored(self) -> Self:
@@ -146,7 +152,7 @@ class PredictionsRef(Spec):
 class Record(Spec):
     """One evaluation, complete and self-contained."""
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     origin: Literal["measured"] = "measured"
     task: ResolvedTask
     fingerprint: str
@@ -166,11 +172,15 @@ class Record(Spec):
 
 
 def resume_key(model: EncoderCard, fingerprint: str, seed: int, data: DataIdentity) -> dict[str, Any]:
-    """The identity of an evaluation: weights, resolved task, seed and manifests."""
+    """The identity of an evaluation: encoder, resolved task, seed, and what the protocol reads of the manifest.
+
+    The name of the model is part of it because it is a row of a table; everything else can change a score.
+    """
     return {
         "model": model.model,
-        "checkpoint": model.checkpoint_sha256,
+        "encoder": model.identity,
         "fingerprint": fingerprint,
         "seed": seed,
+        "num_classes": data.num_classes,
         "manifests": {name: split.manifest_sha256 for name, split in data.splits.items()},
     }

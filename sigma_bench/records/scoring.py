@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 from sigma_bench.metrics.accuracy import mean_class_accuracy, top1, topk
 from sigma_bench.metrics.average_precision import mean_average_precision, rank
 from sigma_bench.metrics.clustering import ari, nmi
-from sigma_bench.metrics.counting import counting_error, off_by_one
+from sigma_bench.metrics.counting import are_off_by_one, counting_error, off_by_one, relative_errors
 from sigma_bench.metrics.segmentation import LabelCounts, mean_iou
-from sigma_bench.metrics.uncertainty import Method, SampleIndex, bootstrap_interval
+from sigma_bench.metrics.uncertainty import SampleIndex, bootstrap_interval
 from sigma_bench.records.record import Interval, Score
 from sigma_bench.specs.base_protocol import BaseProtocol
 
@@ -127,9 +127,9 @@ METRICS: dict[str, Metric] = {
     "counting_error": _of_two(
         counting_error,
         higher_is_better=False,
-        of_sample=lambda stored: np.abs(stored["predicted"] - stored["truth"]) / stored["truth"],
+        of_sample=lambda stored: relative_errors(stored["truth"], stored["predicted"]),
     ),
-    "off_by_one": _of_two(off_by_one, of_sample=lambda stored: np.abs(stored["predicted"] - stored["truth"]) <= 1),
+    "off_by_one": _of_two(off_by_one, of_sample=lambda stored: are_off_by_one(stored["truth"], stored["predicted"])),
     "hungarian_accuracy": _share_of_columns("matched"),
     "nmi": _of_columns("cluster", nmi),
     "ari": _of_columns("cluster", ari),
@@ -193,14 +193,9 @@ def units_of(protocol: BaseProtocol, stored: Arrays) -> NDArray[Any]:
     return stored["groups"] if protocol.uncertainty.unit == "group" else np.arange(len(stored["groups"]))
 
 
-def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int, method: Method | None = None) -> Score:
-    """One metric on all samples, with its bootstrap interval over the units the protocol names.
-
-    Args:
-        method: of the interval, where it is not the protocol's: records of an older schema had another.
-    """
+def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int) -> Score:
+    """One metric on all samples, with its bootstrap interval over the units the protocol names."""
     metric, uncertainty = METRICS[name], protocol.uncertainty
-    method = method or uncertainty.method
     prepared, everything = metric.prepare(stored), np.arange(len(stored["groups"]))
     low, high, num_units = bootstrap_interval(
         lambda index: metric.statistic(prepared, index),
@@ -208,10 +203,10 @@ def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int, method: 
         level=uncertainty.level,
         replicates=uncertainty.replicates,
         rng=np.random.default_rng([seed, zlib.crc32(name.encode())]),
-        method=method,
+        method=uncertainty.method,
     )
     interval = Interval(
-        method=method,
+        method=uncertainty.method,
         unit=uncertainty.unit,
         level=uncertainty.level,
         replicates=uncertainty.replicates,

@@ -5,15 +5,16 @@ written.  Every step has a fixture in ``tests/records/fixtures``.
 
 | version | what changed |
 |---|---|
-| 1 | the first |
-| 2 | ``bootstrap`` intervals are expanded for few units; the plain percentile ones of version 1 say ``percentile``. |
-|   | ``linear`` and ``segmentation`` got other keys; those of version 1 are ``retired`` protocols, as written. |
+| 2 | the oldest that is read |
+| 3 | Records name the decoders of a split, the digest of the encoder's code and, in every split, the groups that the |
+|   | scored split shares with the train split.  Version 2 did not know them: such a record is shown, but it is never |
+|   | taken for the result of a new evaluation, because its key lacks the digest of the code. |
 """
 
 from collections.abc import Callable
 from typing import Any, Final
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 
 def upgraded(content: dict[str, Any]) -> dict[str, Any]:
@@ -33,25 +34,13 @@ def upgraded(content: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def _to_2(content: dict[str, Any]) -> dict[str, Any]:
-    """What version 1 called ``bootstrap`` is the plain percentile; two of its protocols are not run any more."""
-    names = {"bootstrap": "percentile"}
-    scores = []
-    for score in content["scores"]:
-        method = score["interval"]["method"]
-        scores.append(score | {"interval": score["interval"] | {"method": names.get(method, method)}})
-    protocol = content["task"]["protocol"]
-    is_old = "inverse_regularisation_grid" in protocol or (
-        protocol["kind"] == "segmentation" and "window_statistics" not in protocol
-    )
-    task = content["task"] | {"protocol": _retired(protocol) if is_old else protocol}
-    return content | {"scores": scores, "task": task}
+def _to_3(content: dict[str, Any]) -> dict[str, Any]:
+    """What version 2 did not know is empty."""
+    splits = {name: {**split, "decoders": {}} for name, split in content["data"]["splits"].items()}
+    return content | {
+        "model": content["model"] | {"code_sha256": ""},
+        "data": content["data"] | {"splits": splits},
+    }
 
 
-def _retired(protocol: dict[str, Any]) -> dict[str, Any]:
-    """What every protocol states, and all of it as it was written."""
-    shared = ("protocol", "summary", "on_decode_failure", "metrics", "uncertainty")
-    return {"kind": "retired", "as_written": protocol, **{key: protocol[key] for key in shared}}
-
-
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _to_2}
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {2: _to_3}

@@ -95,7 +95,7 @@ def _of_scores(store: Store, record: Record) -> tuple[list[str], int, list[str]]
             missed.append(f"this sigma-bench does not know the metric {said.metric}")
             continue
         try:
-            again = score(said.metric, record.task.protocol, stored, record.seed, said.interval.method)
+            again = score(said.metric, record.task.protocol, stored, record.seed)
         except KeyError as error:
             wrong.append(f"its predictions do not hold {error}, from which {said.metric} is computed")
             continue

@@ -8,7 +8,7 @@ import time
 import torch
 
 from sigma_bench.data.images import FrameFolderDecoder
-from sigma_bench.data.manifest import Manifest
+from sigma_bench.data.manifest import Manifest, Split
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.protocols.job import runner
@@ -42,7 +42,7 @@ def passes_of(task: ResolvedTask, manifest: Manifest, encoder: Encoder, cache: F
         asked = protocol.asked_clip if isinstance(protocol, TaughtProtocol) else protocol.clip
         passes = [*((split, protocol.clip) for split in used[:-1] or used), (used[-1], asked)]
         return {
-            cache.key(encoder.card, split, clip): len(split.samples) * clip.num_views
+            cache.key(encoder.card, split, clip): _num_found(split) * clip.num_views
             for split, clip in passes
             if not cache.is_complete(encoder, split, clip, tokens=tokens)
         }
@@ -55,14 +55,19 @@ def passes_of(task: ResolvedTask, manifest: Manifest, encoder: Encoder, cache: F
     if isinstance(protocol, PropagationProtocol):
         return {task.task: sum(len(FrameFolderDecoder(sample.path)) for sample in scored)}
     if isinstance(protocol, CountingProtocol):
-        training, learned = protocol.training, len(used[0].samples)
+        training, learned = protocol.training, _num_found(used[0])
         steps = learned * training.segments_per_video * training.epochs * training.rollout_steps
-        return {task.task: TRAINED * steps + looks(protocol.inference) * len(scored)}
+        return {task.task: TRAINED * steps + looks(protocol.inference) * _num_found(used[-1])}
     assert isinstance(protocol, SupervisedProtocol)
     optim, folds = protocol.optim, len({sample.group for sample in scored}) if len(used) == 1 else 1
-    examples = len(used[0].samples) * optim.epochs * protocol.augmentation.repeats * folds
+    examples = _num_found(used[0]) * optim.epochs * protocol.augmentation.repeats * folds
     tests = 1 + len(protocol.earlier_tests)
-    return {task.task: TRAINED * examples + len(scored) * protocol.views.num_views * tests}
+    return {task.task: TRAINED * examples + _num_found(used[-1]) * protocol.views.num_views * tests}
+
+
+def _num_found(split: Split) -> int:
+    """Samples whose files are there."""
+    return len(split.samples) - len(split.missing)
 
 
 def looks(inference: CountingInference) -> int:

@@ -1,11 +1,12 @@
 """One evaluation: encoder + resolved task + data -> record.  Nothing is written here but what can be resumed."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
 
-from sigma_bench.data.manifest import Manifest
+from sigma_bench.data.manifest import Manifest, shared_groups
 from sigma_bench.protocols.job import Job, runner
 from sigma_bench.records.provenance import capture, now
 from sigma_bench.records.record import DataIdentity, Record, SplitIdentity
@@ -22,7 +23,7 @@ def evaluate(job: Job) -> tuple[Record, Mapping[str, np.ndarray]] | None:
         ValueError: the task does not fit the encoder or the data, or samples fail that may not.
     """
     started, clock, task = now(), time.monotonic(), job.task
-    _require_units(job.manifest, task)
+    require_units(job.manifest, task)
     outcome = runner(task).run(job)
     if outcome is None:
         return None
@@ -43,7 +44,7 @@ def evaluate(job: Job) -> tuple[Record, Mapping[str, np.ndarray]] | None:
     return record, outcome.arrays
 
 
-def _require_units(manifest: Manifest, task: ResolvedTask) -> None:
+def require_units(manifest: Manifest, task: ResolvedTask) -> None:
     """ValueError, now and not after an hour, where one group is all that is scored: no score has an interval."""
     groups = {sample.group for sample in runner(task).splits(manifest, task)[-1].samples}
     if task.protocol.uncertainty.unit == "group" and len(groups) == 1:
@@ -59,6 +60,7 @@ def data_identity(
     """Which samples a task uses of a manifest, and how many of them were scored."""
     splits = runner(task).splits(manifest, task)
     last = splits[-1].name
+    shared = shared_groups(splits[0], splits[-1]) if len(splits) > 1 else ()
     return DataIdentity(
         world=manifest.world,
         num_classes=len(manifest.classes) if manifest.classes else None,
@@ -69,7 +71,10 @@ def data_identity(
                 found=len(split.samples) - len(split.missing),
                 scored=scored if split.name == last else 0,
                 failed_ids=tuple(i for i in split.ids if i in (failures or {})),
+                decoders=dict(Counter(sample.decoder for sample in split.samples if sample.decoder)),
+                official=split.official,
             )
             for split in splits
         },
+        shared_groups=len(shared),
     )

@@ -26,7 +26,7 @@ from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.protocols.job import Job
 from sigma_bench.runs.feature_maps import ClipMap, feature_map, map_rows
 from sigma_bench.runs.neighbour_sheets import neighbour_rows
-from sigma_bench.runs.plan import ALONE
+from sigma_bench.runs.plan import ALONE, identified_for
 from sigma_bench.runs.prototypes import load_sigma, nearest_tubes, prototype_rows
 from sigma_bench.specs.clip import ClipSpec, DenseSampling, UniformSampling
 from sigma_bench.specs.encoder_card import EncoderCard
@@ -102,7 +102,7 @@ def draw_gallery(
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
         raise ValueError(f"there is no picture '{unknown[0]}'; choose among {', '.join(KINDS)}")
-    drawing = Drawing(task, open_dataset(task.dataset, data_root), seed, device)
+    drawing = Drawing(task, identified_for(task, open_dataset(task.dataset, data_root)), seed, device)
     encoders = {name: load_encoder(name, seed=seed, device=device) for name in names}
     if "prototypes" in kinds:
         for name, encoder in encoders.items():

@@ -51,7 +51,7 @@ def neighbour_rows(job: Job, *, number: int, num_shown: int) -> Votes:
     assert isinstance(protocol, KnnProtocol)
     bank, scored = teaching_and_scored(job.manifest, job.task)
     if bank is not scored:
-        require_disjoint(bank, scored)
+        require_disjoint(job.manifest, bank, scored)
     taught, asked = split_features(job, bank, protocol.clip), split_features(job, scored, protocol.asked_clip)
     require_decodable({bank: taught, scored: asked}, protocol)
     teach, ask = taught.usable, asked.usable

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.identity import identified
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.sequences import MaskedSequence
 from sigma_bench.leaderboard.figures import segmentation_overlay
@@ -37,7 +38,8 @@ def segmentation_overlays(
         ValueError: a record of other data than what lies below ``data_root``.
     """
     task = next(iter(records.values())).task
-    split = open_dataset(task.dataset, data_root).splits["test"]
+    manifest = open_dataset(task.dataset, data_root)
+    split = identified(manifest, [manifest.splits["test"]]).splits["test"]
     for label, record in records.items():
         if record.data.splits["test"].manifest_sha256 != split.sha256:
             raise ValueError(

@@ -10,15 +10,18 @@ from typing import Literal
 import torch
 
 from sigma_bench.data.catalogue import open_dataset
-from sigma_bench.data.manifest import Manifest
+from sigma_bench.data.identity import identified
+from sigma_bench.data.manifest import Manifest, Split
+from sigma_bench.failures import reason
 from sigma_bench.models.encoder import Encoder
+from sigma_bench.protocols.classification import require_present
 from sigma_bench.protocols.features import FeatureCache
-from sigma_bench.protocols.job import Job, Report
-from sigma_bench.protocols.sharing import by_main
+from sigma_bench.protocols.job import Job, Report, runner
+from sigma_bench.protocols.sharing import by_all, by_main
 from sigma_bench.records.record import Record, resume_key
 from sigma_bench.records.store import Store
 from sigma_bench.runs.cost import Passes, passes_of
-from sigma_bench.runs.evaluate import data_identity, evaluate
+from sigma_bench.runs.evaluate import data_identity, evaluate, require_units
 from sigma_bench.runs.lock import exclusive
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
 from sigma_bench.specs.task import ResolvedTask
@@ -39,7 +42,7 @@ class Found:
     """Recorded before; nothing was computed."""
 
 
-State = Literal["recorded", "features cached", "to do", "cannot be opened"]
+State = Literal["recorded", "features cached", "to do", "cannot be run"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Planned:
     """That must go through the encoder and do not for an earlier task of the plan."""
     needs_tokens: bool
     """A task of the plan that is not recorded yet will want every token of this dataset's pass."""
+    note: str = ""
+    """Why the task cannot be run, or how many of its files are missing and count as wrong."""
 
 
 def plan_tasks(
@@ -63,51 +68,94 @@ def plan_tasks(
     cache: FeatureCache,
     *,
     seed: int,
+    report: Report = lambda phase, done, total: None,
 ) -> list[Planned]:
-    """What is recorded, cached and to do, dataset by dataset; nothing is computed."""
+    """What is recorded, cached and to do, dataset by dataset; nothing is computed but the identity of the data.
+
+    Args:
+        report: gets the number of files read for that, of all that have to be.
+    """
     order = list(dict.fromkeys(task.dataset.dataset for task, _ in jobs))
-    opened: dict[tuple[str, Path], Manifest | Path] = {}
+    opened: dict[tuple[str, Path | int], Manifest | str] = {}
     plan: list[Planned] = []
     seen: set[str] = set()
     for task, source in sorted(jobs, key=lambda job: order.index(job[0].dataset.dataset)):
-        if isinstance(source, Path):
-            place = (task.dataset.dataset, source)
-            if place not in opened:
-                opened[place] = _opened(task, source)
-            source = opened[place]
-        state, passes = _state(encoder, task, source, output, cache, seed=seed)
+        place = (task.dataset.dataset, source if isinstance(source, Path) else id(source))
+        if place not in opened:
+            opened[place] = _opened(task, source) if isinstance(source, Path) else source
+        found = opened[place] = _identified(task, opened[place], report)
+        state, passes, note = _state(encoder, task, found, output, cache, seed=seed)
         clips = sum(count for name, count in passes.items() if name not in seen)
         seen |= passes.keys()
-        plan.append(Planned(task, source, state, clips, needs_tokens=False))
+        there = source if isinstance(found, str) else found
+        plan.append(Planned(task, there, state, clips, needs_tokens=False, note=note))
     with_tokens = {
         planned.task.dataset.dataset
         for planned in plan
-        if planned.task.protocol.kind in WANT_TOKENS and planned.state != "recorded"
+        if planned.task.protocol.kind in WANT_TOKENS and planned.state not in ("recorded", "cannot be run")
     }
     return [replace(planned, needs_tokens=planned.task.dataset.dataset in with_tokens) for planned in plan]
 
 
-def _opened(task: ResolvedTask, root: Path) -> Manifest | Path:
-    """The manifest; the root again where there is none, for the run itself to say why."""
+def _opened(task: ResolvedTask, root: Path) -> Manifest | str:
+    """The manifest, or the reason why there is none."""
     try:
         return open_dataset(task.dataset, root)
-    except ValueError:
-        return root
+    except Exception as error:
+        return reason(error)
+
+
+def _identified(task: ResolvedTask, found: Manifest | str, report: Report) -> Manifest | str:
+    """The manifest with the identity of the samples that a task uses, if it has them."""
+    try:
+        return found if isinstance(found, str) else identified_for(task, found, report)
+    except Exception:  # which the state of the task names
+        return found
+
+
+def identified_for(
+    task: ResolvedTask, manifest: Manifest, report: Report = lambda phase, done, total: None
+) -> Manifest:
+    """The manifest with the identity of the samples that a task uses.
+
+    Raises:
+        ValueError: the manifest does not have the splits of the task, or as ``identified``.
+    """
+    used = runner(task).splits(manifest, task)
+    return identified(manifest, used, lambda done, total: report(f"reading {manifest.dataset}", done, total))
 
 
 def _state(
-    encoder: Encoder, task: ResolvedTask, source: Path | Manifest, output: Path, cache: FeatureCache, *, seed: int
-) -> tuple[State, Passes]:
-    if isinstance(source, Path):
-        return "cannot be opened", {}
+    encoder: Encoder, task: ResolvedTask, found: Manifest | str, output: Path, cache: FeatureCache, *, seed: int
+) -> tuple[State, Passes, str]:
+    """State of a task, what it sends through the encoder, and its note; ``found`` is the manifest or why there is none.
+
+    A reason why the task cannot be run is the sentence with which the run itself would end.
+    """
+    if isinstance(found, str):
+        return "cannot be run", {}, found
     try:
-        key = resume_key(encoder.card, task_fingerprint(task), seed, data_identity(source, task))
-        passes = passes_of(task, source, encoder, cache, seed=seed)
-    except ValueError:  # such as a split that is not there; the run says it better
-        return "cannot be opened", {}
-    if Store(output).find(key) is not None:
-        return "recorded", {}
-    return "to do" if passes else "features cached", passes
+        found = identified_for(task, found)
+        key = resume_key(encoder.card, task_fingerprint(task), seed, data_identity(found, task))
+        if Store(output).find(key) is not None:
+            return "recorded", {}, ""
+        used = runner(task).splits(found, task)
+        require_units(found, task)
+        require_present(used, task.protocol)
+        passes = passes_of(task, found, encoder, cache, seed=seed)
+    except Exception as error:
+        return "cannot be run", {}, reason(error)
+    return "to do" if passes else "features cached", passes, _missing_files(used)
+
+
+def _missing_files(used: Sequence[Split]) -> str:
+    """How many files of each split are missing; empty where all are there."""
+    counts = [
+        f"{len(split.missing):,} of the {len(split.samples):,} files that the {split.name} list names"
+        for split in used
+        if split.missing
+    ]
+    return f"{' and '.join(counts)} are missing; the protocol counts them as wrong" if counts else ""
 
 
 def run_planned(
@@ -142,6 +190,8 @@ def find_or_evaluate(
             cannot be written or another process is doing this very evaluation.
     """
     manifest = source if isinstance(source, Manifest) else open_dataset(task.dataset, source)
+    if not all(split.is_identified for split in runner(task).splits(manifest, task)):
+        manifest = by_main(world, lambda: identified_for(task, manifest, report))
     store = Store(output)
     key = resume_key(encoder.card, task_fingerprint(task), seed, data_identity(manifest, task))
     found = by_main(world, lambda: store.find(key))
@@ -156,19 +206,18 @@ def find_or_evaluate(
 
 
 def _recorded(job: Job, store: Store) -> tuple[Record, Path]:
-    """Evaluate and store; what any process found wrong, all of them raise."""
-    done: tuple[Record, Path] | ValueError | None = None
-    try:
+    """Evaluate and store; an exception of any process is raised by all."""
+
+    def evaluate_and_store() -> tuple[Record, Path] | None:
         result = evaluate(job)
-        if result is not None:
-            record, arrays = result
-            store.add_predictions(arrays)
-            done = record, store.add(record)
-            shutil.rmtree(job.folder, ignore_errors=True)
-    except ValueError as error:
-        done = error
-    outcomes = job.world.gathered(done)
-    for outcome in outcomes:
-        if isinstance(outcome, ValueError):
-            raise outcome
-    return outcomes[0]
+        if result is None:
+            return None
+        record, arrays = result
+        store.add_predictions(arrays)
+        path = store.add(record)
+        shutil.rmtree(job.folder, ignore_errors=True)
+        return record, path
+
+    done = by_all(job.world, evaluate_and_store)[0]
+    assert done is not None  # the main process has a record
+    return done

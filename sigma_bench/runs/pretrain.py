@@ -7,10 +7,12 @@ from pathlib import Path
 from torch import nn
 
 from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.identity import identified
 from sigma_bench.data.manifest import Sample
 from sigma_bench.models.checkpoints import read_checkpoint, save_checkpoint
 from sigma_bench.models.frame_encoder import FrameEncoder
 from sigma_bench.models.zoo import CHECKPOINT_NAME, load_encoder
+from sigma_bench.protocols.sharing import by_main
 from sigma_bench.records.store import write_atomically
 from sigma_bench.runs.lock import exclusive
 from sigma_bench.sigma.teacher import Teacher
@@ -50,7 +52,7 @@ def pretrain(
         Preempted: asked to stop; the state is saved.
     """
     with joined_world(device) as world, exclusive(folder, active=world.is_main):
-        samples, data_sha256 = training_samples(recipe, data_root)
+        samples, data_sha256 = by_main(world, lambda: training_samples(recipe, data_root))
         frozen = open_teacher(recipe, folder, seed=seed, name=teacher)
         identity = digest([recipe_fingerprint(recipe), seed, data_sha256, *([frozen.sha256] if frozen else [])])
         path = folder / CHECKPOINT_NAME
@@ -104,9 +106,10 @@ def training_samples(recipe: Recipe, data_root: Path) -> tuple[list[Sample], str
     samples: list[Sample] = []
     digests = []
     for name in recipe.data.datasets:
-        split = open_dataset(load_dataset(name), data_root).splits.get("train")
-        if split is None:
+        manifest = open_dataset(load_dataset(name), data_root)
+        if "train" not in manifest.splits:
             raise ValueError(f"recipe '{recipe.recipe}': {name} has no train split to learn from; name other datasets")
+        split = identified(manifest, [manifest.splits["train"]]).splits["train"]
         samples += split.samples
         digests.append([name, split.sha256])
     return samples, digest(digests)

@@ -1,6 +1,6 @@
 """What every protocol states: its name and version, how failures count, its metrics, its intervals."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,11 @@ class Uncertainty(Spec):
 class BaseProtocol(LeanSpec):
     """How a representation is judged; one file in ``tasks/protocols/`` is one version of a protocol."""
 
+    run_options: ClassVar[frozenset[str]] = frozenset()
+    """Keys that say how the work is done and change no score; fingerprints leave them out."""
+
+    uses_folds: ClassVar[bool] = False
+    """Whether a task may cut one split into folds that train and test; elsewhere folds would change nothing."""
     protocol: Label
     """Name and version, ``knn@1``; the name of its file."""
     kind: str
@@ -36,10 +41,7 @@ class BaseProtocol(LeanSpec):
     metrics: tuple[str, ...]
     uncertainty: Uncertainty
 
-
-class RetiredProtocol(BaseProtocol):
-    """A protocol in a form that is no longer run: what the upgrade of an older record makes of it, nothing left out."""
-
-    kind: Literal["retired"]
-    as_written: dict[str, Any]
-    """All keys of the protocol in the record."""
+    @property
+    def unused_keys(self) -> tuple[str, ...]:
+        """Keys that play no part under the values of the others; setting one would store the same number twice."""
+        return ()

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from sigma_bench.resources import declarations
 from sigma_bench.specs.catalogue import load_task, resolve, task_names
-from sigma_bench.specs.strict import PlainName, Spec, load_spec, nearest
+from sigma_bench.specs.strict import PlainName, Spec, is_yaml_file, load_spec, nearest
 
 Condition = Literal["method", "backbone", "pretrain_data", "pretrain_epochs", "extra_data", "motion_guided"]
 About = Literal["backbone", "pretrain_data", "pretrain_epochs", "extra_data", "motion_guided", "parameters"]
@@ -124,12 +124,12 @@ def board_names() -> list[str]:
 
 
 def load_board(name: str) -> Board:
-    """A board by name, or from a path that contains a separator and ends in .yaml.
+    """A board by name, or from a file: a name that ends in .yaml or .yml or contains a slash.
 
     Raises:
         ValueError: no such board, a mistyped key, or a column whose task is not in the catalogue; says what is near.
     """
-    if "/" in name and name.endswith(".yaml"):
+    if is_yaml_file(name) or "/" in name:
         return load_spec(Board, Path(name))
     if name not in board_names():
         raise ValueError(f"there is no board '{name}'.{nearest(name, board_names())}")

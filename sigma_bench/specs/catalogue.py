@@ -9,8 +9,8 @@ from sigma_bench.resources import declarations
 from sigma_bench.specs.dataset import DatasetCard
 from sigma_bench.specs.protocol import ProtocolFile
 from sigma_bench.specs.recipe import Recipe, parse_recipe
-from sigma_bench.specs.strict import S, load_spec, nearest, parse_spec, read_yaml
-from sigma_bench.specs.task import ResolvedTask, Suite, Task, Variants
+from sigma_bench.specs.strict import S, is_yaml_file, load_spec, nearest, parse_spec, read_yaml
+from sigma_bench.specs.task import ResolvedTask, Suite, Task, Variants, require_folds_used
 
 _NOT_TASKS = ("datasets", "protocols", "suites", "variants")
 
@@ -46,8 +46,8 @@ def task_names() -> list[str]:
 
 
 def load_recipe(name: str) -> Recipe:
-    """A recipe by name, or from a path that contains a separator and ends in .yaml."""
-    if "/" in name and name.endswith(".yaml"):
+    """A recipe by name, or from a file: a name that ends in .yaml or .yml or contains a slash."""
+    if is_yaml_file(name) or "/" in name:
         return parse_recipe(read_yaml(Path(name)), where=name)
     _require_known("recipe", name, recipe_names())
     path = declarations("pretrain") / f"{name}.yaml"
@@ -72,15 +72,15 @@ def load_suite(name: str) -> Suite:
 
 
 def load_variants(name: str) -> Variants:
-    """A file of variants by its name, or from a path that ends in .yaml."""
-    if name.endswith(".yaml"):
+    """A file of variants by its name, or from a path that ends in .yaml or .yml or contains a slash."""
+    if is_yaml_file(name) or "/" in name:
         return load_spec(Variants, Path(name))
     return _load(Variants, "variants", name, variants_names(), declarations("tasks") / "variants" / f"{name}.yaml")
 
 
 def load_task(name: str) -> Task:
-    """A task by name, ``dataset/task`` or ``dataset/task+variant``, or from a path that ends in .yaml."""
-    if name.endswith(".yaml"):
+    """A task by name, ``dataset/task`` or ``dataset/task+variant``, or from a path that ends in .yaml or .yml."""
+    if is_yaml_file(name):
         return load_spec(Task, Path(name))
     plain, plus, variant = name.partition("+")
     if plus:
@@ -105,7 +105,8 @@ def resolve(task: Task, overrides: dict[str, Any] | None = None) -> ResolvedTask
     """Fill in card and protocol; overrides of the task, then of the caller, replace protocol keys.
 
     Raises:
-        ValueError: unknown dataset or protocol, or an override whose key the protocol does not have.
+        ValueError: unknown dataset or protocol, an override whose key the protocol does not have or that has no effect,
+            or folds that the protocol does not use.
     """
     return resolve_with_card(task, load_dataset(task.dataset), overrides)
 
@@ -114,11 +115,17 @@ def resolve_with_card(task: Task, card: DatasetCard, overrides: dict[str, Any] |
     """As ``resolve``, for a dataset whose card is not in the catalogue (a user's own files)."""
     _require_known("protocol", task.protocol, protocol_names())
     path = declarations("tasks") / "protocols" / f"{task.protocol}.yaml"
-    content = _merged(_merged(read_yaml(path), task.overrides), overrides or {})
+    declared = read_yaml(path)
+    content = _merged(_merged(declared, task.overrides), overrides or {})
     where = f"task '{task.task}' (protocol {path.name} with overrides)"
     protocol = parse_spec(ProtocolFile, {"content": content}, where=where).content
     _require_same_name("protocol", protocol.protocol, task.protocol, path)
-    return ResolvedTask(task=task.task, dataset=card, protocol=protocol, asks=task.asks, folds=task.folds)
+    resolved = ResolvedTask(task=task.task, dataset=card, protocol=protocol, asks=task.asks, folds=task.folds)
+    require_folds_used(resolved)
+    for key in protocol.unused_keys:
+        if content[key] != declared[key]:
+            raise ValueError(f"{where}: '{key}' has no effect under the other settings; leave it out")
+    return resolved
 
 
 @lru_cache(maxsize=1)

@@ -97,9 +97,19 @@ class ClipSpec(LeanSpec):
 
 
 class RandomSegments(Spec):
-    """A random frame of each of as many equal segments as the encoder takes frames (TSN, SSv2)."""
+    """A random frame of each of as many equal segments of the whole video as the encoder takes frames (TSN)."""
 
     sampler: Literal["random_segments"]
+
+
+class ReleasedSegments(Spec):
+    """A random frame of each of T segments of n // T frames, from frame 0 on, as SIGMA and VideoMAE train on SSv2.
+
+    T is the number of frames that the encoder takes, n that of the video.  The n % T frames at the end of the video
+    are never drawn, and a video of fewer than T frames gives frame 0 only.
+    """
+
+    sampler: Literal["released_segments"]
 
 
 class RandomWindow(Spec):
@@ -118,4 +128,6 @@ class ClampedWindow(Spec):
     stride_frames: Count
 
 
-TrainingSampling = Annotated[RandomSegments | RandomWindow | ClampedWindow, Field(discriminator="sampler")]
+TrainingSampling = Annotated[
+    RandomSegments | ReleasedSegments | RandomWindow | ClampedWindow, Field(discriminator="sampler")
+]

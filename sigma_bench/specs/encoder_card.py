@@ -1,5 +1,7 @@
 """The encoder's card: what a checkpoint is and how it wants its clips (preprocessing belongs to weights)."""
 
+from typing import Any
+
 from sigma_bench.specs.recipe import Count
 from sigma_bench.specs.strict import Label, Spec
 
@@ -21,6 +23,14 @@ class EncoderCard(Spec):
     pretraining_data: tuple[Label, ...]
     pretraining_epochs: int
     checkpoint_sha256: str
-    """Digest of the weights; of the defining source for an encoder without any."""
+    """Digest of the weights; of the definition for an encoder without any."""
+    code_sha256: str
+    """Digest of what computes features from the weights: architecture and configuration, or a custom encoder's code."""
     pretraining_seed: int | None
     recipe_fingerprint: str | None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything that determines the features of a video: weights, code, clip geometry and normalisation."""
+        names = {"checkpoint_sha256", "code_sha256", "num_frames", "image_size", "tubelet_frames", "mean", "std"}
+        return self.model_dump(mode="json", include=names)

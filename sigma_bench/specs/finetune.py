@@ -1,6 +1,6 @@
 """Fine-tuning a whole network for classification, and the same with the network frozen."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -23,8 +23,9 @@ class SelectOnTest(Spec):
 
 
 class FinetuneProtocol(SupervisedProtocol):
-    """``finetune``: everything is trained; ``linear_online``: only the new norm and head, the rest is as released."""
+    """``finetune``: everything is trained; ``linear_online``: only the new norm and head."""
 
+    uses_folds: ClassVar[bool] = True
     kind: Literal["finetune", "linear_online"]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     view_score: Literal["softmax"]

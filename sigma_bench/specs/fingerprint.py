@@ -4,7 +4,6 @@ import hashlib
 import json
 from typing import Any
 
-from sigma_bench.specs.base_protocol import RetiredProtocol
 from sigma_bench.specs.recipe import Recipe
 from sigma_bench.specs.task import ResolvedTask
 
@@ -18,13 +17,8 @@ def digest(content: Any) -> str:
 
 
 def task_fingerprint(task: ResolvedTask) -> str:
-    """Identity of a resolved task: dataset, folds and every key of the protocol except its prose.
-
-    A retired protocol counts as it was written, so that its records keep the fingerprint they were given.
-    """
-    protocol = task.protocol.model_dump(mode="json", exclude={"summary"})
-    if isinstance(task.protocol, RetiredProtocol):
-        protocol = {key: value for key, value in task.protocol.as_written.items() if key != "summary"}
+    """Identity of a resolved task: dataset, folds and every key of the protocol except its prose and run options."""
+    protocol = task.protocol.model_dump(mode="json", exclude={"summary", *task.protocol.run_options})
     return digest({"dataset": task.dataset.dataset, "folds": task.folds, "protocol": protocol})[:FINGERPRINT_LENGTH]
 
 

@@ -1,6 +1,6 @@
 """Protocols that judge features of a frozen encoder: pooled ones, or all of its tokens."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from sigma_bench.specs.base_protocol import BaseProtocol
 from sigma_bench.specs.clip import ClipSpec
@@ -14,6 +14,7 @@ ClusterMetric = Literal["hungarian_accuracy", "nmi", "ari", "purity", "overclust
 class TaughtProtocol(BaseProtocol):
     """Learns from the split that teaches, which stays as it is, and is asked about the scored one."""
 
+    uses_folds: ClassVar[bool] = True
     clip: ClipSpec
     train_per_class: Count | None = None
     """Samples of every class that teach, drawn as ``data/subsets.py`` says; all where absent."""

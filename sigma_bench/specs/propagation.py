@@ -33,3 +33,7 @@ class PropagationProtocol(BaseProtocol):
     """The official rule of the semi-supervised track: void (255) is no object and is not left out."""
     on_decode_failure: Literal["fail"]
     metrics: tuple[DavisMetric, ...]
+
+    @property
+    def unused_keys(self) -> tuple[str, ...]:
+        return ("long_side_multiple_px",) if self.aspect == "squash" else ()

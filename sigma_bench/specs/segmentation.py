@@ -53,6 +53,10 @@ class SegmentationProtocol(BaseProtocol):
     on_decode_failure: Literal["fail"]
     metrics: tuple[Literal["miou"], ...]
 
+    @property
+    def unused_keys(self) -> tuple[str, ...]:
+        return () if self.feature_scope == "batch" else ("batch_clips",)
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.frame_draw != "random_sorted" and self.num_draws > 1:

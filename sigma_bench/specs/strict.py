@@ -119,6 +119,11 @@ _StrictLoader.add_constructor("tag:yaml.org,2002:str", _text)
 _StrictLoader.add_constructor("tag:yaml.org,2002:float", _float)
 
 
+def is_yaml_file(name: str) -> bool:
+    """Whether a name on the command line is that of a YAML file."""
+    return name.endswith((".yaml", ".yml"))
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping a YAML file holds.
 

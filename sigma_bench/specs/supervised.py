@@ -3,7 +3,7 @@
 Paper recipes: SIGMA's fine-tuning, which is VideoMAE's (arXiv 2203.12602, table 9).
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -80,6 +80,7 @@ class Mixing(Spec):
 class SupervisedProtocol(BaseProtocol):
     """Trains a network with a new head on the train split, and reports its last epoch."""
 
+    run_options: ClassVar[frozenset[str]] = frozenset({"loader", "clips_at_once", "checkpoint_every_steps"})
     sampling: TrainingSampling
     augmentation: Augmentation
     mixing: Mixing | None

@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sigma_bench.specs.base_protocol import RetiredProtocol
 from sigma_bench.specs.dataset import DatasetCard
 from sigma_bench.specs.protocol import Protocol
 from sigma_bench.specs.strict import Label, PlainName, Spec
@@ -29,10 +28,18 @@ class ResolvedTask(Spec):
 
     task: Label
     dataset: DatasetCard
-    protocol: Annotated[Protocol | RetiredProtocol, Field(discriminator="kind")]
-    """Retired only in records of an older schema; the catalogue holds none."""
+    protocol: Annotated[Protocol, Field(discriminator="kind")]
     asks: Asks
     folds: Literal["official", "leave_one_group_out"]
+
+
+def require_folds_used(task: ResolvedTask) -> None:
+    """ValueError for folds that the task's protocol does not use: the same number would be stored under two tasks."""
+    if task.folds != "official" and not task.protocol.uses_folds:
+        raise ValueError(
+            f"task '{task.task}': {task.protocol.protocol} does not use folds, so '{task.folds}' would change nothing; "
+            "leave the folds out, or choose a protocol that learns from a training split, such as knn or linear"
+        )
 
 
 class Variants(Spec):

@@ -13,6 +13,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from sigma_bench.failures import failure_sentence
+from sigma_bench.training.orphans import end_with_launcher
+
 
 @dataclass(frozen=True)
 class World:
@@ -65,18 +68,56 @@ class World:
             dist.barrier(self.control)
 
 
+class LostPeerError(ValueError):
+    """Another process of the run has ended, so this one cannot go on."""
+
+
+class OneSidedError(Exception):
+    """This process alone has failed, at a point where the others wait for it: the run of all of them ends.
+
+    The cause is the error itself.
+    """
+
+    is_sentence = True
+
+
 @contextmanager
 def lost_peers_named(world: World) -> Iterator[None]:
-    """Turns the error of a collective whose partner has died into one sentence."""
+    """Turns the error of a collective whose partner has died into one sentence.
+
+    Raises:
+        LostPeerError: a collective failed because another process has ended.
+    """
     try:
         yield
     except RuntimeError as error:
         if world.size == 1 or not (isinstance(error, dist.DistError) or "gloo" in str(error).lower()):
             raise
-        raise ValueError(
+        raise LostPeerError(
             f"process {world.rank}: another process of this run has ended; "
             "the same command continues from the last checkpoint"
         ) from error
+
+
+@contextmanager
+def one_sided_errors_named(world: World) -> Iterator[None]:
+    """For a block in which the processes wait for one another at every step, such as training.
+
+    A ValueError (a loss that is not finite, too many videos that do not decode) is met by every process at the same
+    step and comes through.
+
+    Raises:
+        OneSidedError: this process of several has met any other error.  It has to leave the run, since what the others
+            wait for (gradients, on a GPU) cannot tell them.
+    """
+    try:
+        yield
+    except ValueError:
+        raise
+    except Exception as error:
+        if world.size == 1:
+            raise
+        raise OneSidedError(f"process {world.rank}: {failure_sentence(error)}") from error
 
 
 @contextmanager
@@ -86,6 +127,7 @@ def joined_world(device: str = "auto") -> Iterator[World]:
     Args:
         device: as ``choose_device`` takes it, and raises ValueError for.
     """
+    end_with_launcher()
     place = choose_device(device)
     on_gpu = place.type == "cuda"
     if on_gpu:
@@ -98,8 +140,12 @@ def joined_world(device: str = "auto") -> Iterator[World]:
         control = dist.new_group(backend="gloo")
         assert isinstance(control, dist.ProcessGroup)
         yield World(place, dist.get_rank(), dist.get_world_size(), dist.group.WORLD, control)
-    finally:
+    except OneSidedError:
+        raise  # the groups end with this process, after it has shown why: the others end when the groups do
+    except BaseException:
         dist.destroy_process_group()
+        raise
+    dist.destroy_process_group()
 
 
 def choose_device(name: str) -> torch.device:

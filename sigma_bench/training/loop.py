@@ -18,7 +18,7 @@ from sigma_bench.sigma.step import StepOutput
 from sigma_bench.training.accumulation import accumulate_gradients, distributed
 from sigma_bench.training.batches import Batches, RunOptions, Share, killed_workers_named
 from sigma_bench.training.broken import BrokenVideos
-from sigma_bench.training.distribution import World, lost_peers_named
+from sigma_bench.training.distribution import World, lost_peers_named, one_sided_errors_named
 from sigma_bench.training.memory import keep_freed_memory
 from sigma_bench.training.methods import Method
 from sigma_bench.training.monitoring import (
@@ -95,7 +95,7 @@ def train(
     run = Run(plan, identity, seed, folder, world, options, batches, method, optimiser, first, history, broken)
     with torch.random.fork_rng(devices=[world.device] if world.device.type == "cuda" else []):
         try:
-            with lost_peers_named(world), killed_workers_named():
+            with killed_workers_named(), one_sided_errors_named(world), lost_peers_named(world):
                 _all_steps(run, report)
         except NotFiniteError as error:
             raise ValueError(_divergence_sentence(run, error)) from error

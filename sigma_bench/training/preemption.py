@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from sigma_bench.training.orphans import end_with_parent
+
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
-class Preempted(Exception):  # noqa: N818 (not an error)
-    """The run was asked to stop and has saved its state."""
+class Preempted(BaseException):
+    """The run was asked to stop and has saved its state.
+
+    No ``Exception``, like ``KeyboardInterrupt``: code that goes on after an error must not go on after this.
+    """
 
     def __init__(self, step: int, signal_number: int) -> None:
         super().__init__(f"stopped after step {step}; the state is saved and the same command continues")
@@ -47,7 +52,8 @@ def stop_flag() -> Iterator[StopFlag]:
 def leave_stopping_to_the_loop(worker: int) -> None:
     """What a worker of a data loader begins with: schedulers and Ctrl-C signal all processes of a run.
 
-    A worker that ended then would take the step and the state with it; it ends when its loader does.
+    A worker that ended then would take the step and the state with it; it ends when its loader does, or with it.
     """
+    end_with_parent()
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)

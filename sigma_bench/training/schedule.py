@@ -1,4 +1,7 @@
-"""Learning rate over a run: linear warm-up from 0, then half a cosine, set per step (released recipes)."""
+"""Learning rate over a run: linear warm-up, then half a cosine, set at every step.
+
+VideoMAE and SIGMA use this schedule for pretraining, fine-tuning and linear probing.
+"""
 
 import math
 
@@ -7,11 +10,16 @@ from sigma_bench.specs.supervised import SupervisedOptim
 
 
 def learning_rate(optim: OptimSpec | SupervisedOptim, step: int, num_steps: int, steps_per_epoch: int) -> float:
-    """Rate of one optimiser step (0-based), scaled to the global batch."""
+    """Rate of one optimiser step (0-based), scaled to the global batch.
+
+    The W warm-up steps are W evenly spaced rates from 0 to the peak, both included, so the first step has rate 0 and
+    the last warm-up step has the peak; one single warm-up step has rate 0.  The cosine starts at the peak again and
+    would reach the final rate one step after the run.
+    """
     scale = optim.global_batch / 256
     peak, final = optim.lr_per_256 * scale, optim.final_lr_per_256 * scale
     warmup = round(optim.warmup_epochs * steps_per_epoch)
     if step < warmup:
-        return peak * step / warmup
+        return peak * step / max(1, warmup - 1)
     progress = (step - warmup) / max(1, num_steps - warmup)
     return final + (peak - final) * 0.5 * (1 + math.cos(math.pi * progress))

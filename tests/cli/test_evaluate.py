@@ -1,5 +1,6 @@
 """Suites on the command line: what fails is named and does not stop the rest; cached features are seen and removed."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -29,7 +30,7 @@ def test_a_failed_task_does_not_stop_the_others(world, tmp_path, monkeypatch, ca
     assert "UCF101 is not here" in " ".join(err.split())
     assert "1 of 2 tasks failed: ucf101/knn" in " ".join(err.split())
     assert [record.task.task for _, record in Store(tmp_path / "out").records()] == ["ssv2/knn"]
-    assert "cannot be opened" in out
+    assert "cannot be run" in out
 
 
 def test_names_in_brackets_are_shown_as_they_are(world, tmp_path, monkeypatch, capsys) -> None:
@@ -75,6 +76,31 @@ def test_the_cache_has_a_limit(world, tmp_path, monkeypatch, capsys) -> None:
     assert "make room with 'sigma-bench cache rm', or raise --cache-limit" in " ".join(err.split())
 
 
+def test_a_dry_run_says_why_a_task_cannot_be_run(world, tmp_path, monkeypatch, capsys) -> None:
+    words = ["evaluate", MODEL, "--data", world, "--output", tmp_path, "--dry-run", "--task", "ssv2/knn"]
+    code, out, _ = run(monkeypatch, capsys, *words)
+    assert code == 0 and "cannot be run" not in out
+    labels = tmp_path / "data" / "ssv2" / "labels"
+    labels.mkdir(parents=True)
+    words[3] = tmp_path / "data"
+    code, out, _ = run(monkeypatch, capsys, *words)
+    assert code == 1 and "cannot be run" in out
+    words.remove("--dry-run")
+    code, _, err = run(monkeypatch, capsys, *words)
+    assert code == 2
+    assert "".join(err.partition("error:")[2].split()) in "".join(out.partition("ssv2/knn:")[2].split())
+
+
+def test_a_task_file_in_the_current_folder_needs_no_path(world, tmp_path, monkeypatch, capsys) -> None:
+    text = "task: mine/knn5\ndataset: ssv2\nprotocol: knn@1\nasks: motion\nfolds: official\noverrides: {}\nnote: mine\n"
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine.yaml", "mine.yml"):
+        (tmp_path / name).write_text(text)
+        code, out, _ = run(monkeypatch, capsys, "evaluate", MODEL, "--task", name, "--data", world, "--dry-run")
+        assert code == 0 and "mine/knn5" in out
+        assert run(monkeypatch, capsys, "check", name)[0] == 0
+
+
 def test_check_of_a_task_file(world, tmp_path, monkeypatch, capsys) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(
@@ -112,3 +138,110 @@ def test_two_processes_leave_the_same_record_as_one(world: Path, tmp_path: Path,
     )
     assert len(one) == 2
     assert one == two
+
+
+FAILS_ON_STILLS = """
+    import multiprocessing, os, signal, time
+    import torch
+    from tests.models.tubes import tubes_encoder
+
+    def out_of_memory():
+        raise torch.OutOfMemoryError("tried to allocate 29.00 GiB")
+
+    def killed_worker():
+        for worker in multiprocessing.active_children():
+            os.kill(worker.pid, signal.SIGKILL)
+        time.sleep(10)
+
+    def failing(fail):
+        def change(token, clip):
+            if len(clip) > 2 and bool((clip[:, :, 1:] == clip[:, :, :1]).all()):
+                fail()
+            return token
+        return tubes_encoder(change)
+
+    def memory():
+        return failing(out_of_memory)
+
+    def worker():
+        return failing(killed_worker)
+"""
+
+
+@pytest.fixture
+def fails_on_stills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module with encoders that fail on CIFAR-100, whose clips are still images."""
+    (tmp_path / "fails_on_stills.py").write_text(textwrap.dedent(FAILS_ON_STILLS))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "sentence"),
+    [
+        ("memory", [], "OutOfMemoryError: tried to allocate 29.00 GiB (fails_on_stills.py, line 7, in out_of_memory)"),
+        ("worker", ["--workers", "1"], "a process that decodes videos was killed"),
+    ],
+)
+def test_any_exception_of_a_task_is_one_sentence_and_the_others_run(
+    function, options, sentence, fails_on_stills, world, monkeypatch, capsys
+) -> None:
+    words = ["evaluate", f"fails_on_stills:{function}", "--data", world, "--output", fails_on_stills, *options]
+    tasks = ["--task", "cifar100/knn", "--task", "ssv2/knn"]
+    code, _, err = run(monkeypatch, capsys, *words, *tasks)
+    said = " ".join(err.split())
+    assert code == 1 and "Traceback" not in err
+    assert f"1 of 2 tasks failed: cifar100/knn cifar100/knn: {sentence}" in said
+    assert [record.task.task for _, record in Store(fails_on_stills).records()] == ["ssv2/knn"]
+    (log,) = (fails_on_stills / "logs").iterdir()
+    assert f"traceback in {log}" in said and "Traceback (most recent call last)" in log.read_text()
+
+    code, _, err = run(monkeypatch, capsys, *words, *tasks[:2])
+    assert code == 1 and "Traceback" not in err and len(err.splitlines()) < 5
+    assert f"error: {sentence}" in " ".join(err.split())
+    assert len(list((fails_on_stills / "logs").iterdir())) == 2
+
+
+def test_an_exception_of_one_process_in_the_middle_of_training_ends_the_run_of_both(
+    fails_on_stills: Path, world: Path, tmp_path: Path
+) -> None:
+    """The other process waits for gradients, which will not come."""
+    module = """
+        import os
+        import torch
+        from tests.models.tubes import SHAPE, Tubes
+        from sigma_bench.models.encoder import Backbone
+        from sigma_bench.models.own import own_encoder
+
+        class Failing(Backbone):
+            def __init__(self, tubes):
+                super().__init__()
+                self.tubes = tubes.requires_grad_(True)
+
+            def forward(self, clip):
+                if os.environ["RANK"] == "1":
+                    raise torch.OutOfMemoryError("tried to allocate 29.00 GiB")
+                return self.tubes(clip)
+
+        def build():
+            encoder = own_encoder(Tubes(), model="trainable", **SHAPE)
+            encoder.backbone = lambda drop_path: Failing(Tubes())
+            return encoder
+    """
+    (tmp_path / "one_sided.py").write_text(textwrap.dedent(module))
+    root = str(Path(__file__).resolve().parents[2])
+    words = ["evaluate", "one_sided:build", "--task", "ssv2/finetune_mini", "--data", str(world), "--nproc", "2"]
+    done = subprocess.run(
+        [sys.executable, "-m", "sigma_bench", *words, "--output", "out", "--device", "cpu"],
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    said = " ".join(done.stderr.split())
+    assert done.returncode in (1, 2) and "Traceback" not in said, said
+    assert "process 1: OutOfMemoryError: tried to allocate 29.00 GiB (one_sided.py, line 15, in forward)" in said
+    assert len(list((tmp_path / "out" / "logs").iterdir())) == 1

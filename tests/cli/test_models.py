@@ -50,6 +50,14 @@ def test_listing_a_folder_a_file_and_nothing(run, files, monkeypatch):
     assert "no checkpoints below results" in run()[1]
 
 
+def test_a_broken_checkpoint_does_not_stop_the_listing(run, files):
+    (files / "broken").mkdir()
+    (files / "broken" / "model.safetensors").write_bytes(b"no tensors")
+    code, out, err = run(files)
+    assert code == 1 and "VideoMAE" in out
+    assert err.count("error:") == 1 and "broken/model.safetensors" in err
+
+
 def test_inspecting_a_released_file(run, files):
     code, out, _ = run("inspect", files / "vit.pth")
     assert code == 0

@@ -66,6 +66,19 @@ def test_a_task_file_trains_on_few_of_a_users_videos(files: tuple[Path, Path], t
     assert len({task_fingerprint(task) for task, _ in jobs}) == 3
 
 
+@pytest.mark.parametrize("protocol", ["clustering@1", "knn_loo@1"])
+def test_folds_that_a_protocol_does_not_use_are_refused(files: tuple[Path, Path], protocol: str) -> None:
+    csv = files[0]
+    csv.write_text(csv.read_text().replace(",train", ",all").replace(",test", ",all"))
+    sentence = f"{protocol} does not use folds, so 'leave_one_group_out' would change nothing; leave the folds out"
+    with pytest.raises(ValueError, match=sentence):
+        jobs_of(csv, protocols=[protocol], folds="leave_one_group_out")
+    ((task, _),) = jobs_of(csv, protocols=[protocol], folds="official")
+    with pytest.raises(ValueError, match=sentence):
+        runner(task.model_copy(update={"folds": "leave_one_group_out"}))
+    assert len(jobs_of(csv, protocols=["knn@1", "linear@1", "finetune@1"], folds="leave_one_group_out")) == 3
+
+
 def test_own_files_are_asked_under_every_condition(files: tuple[Path, Path]) -> None:
     jobs = jobs_of(files[0], protocols=["knn@1"], variants="conditions")
     assert len(jobs) == 37

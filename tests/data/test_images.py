@@ -1,5 +1,6 @@
 """Stills of every kind, folders of frames and masks."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 from sigma_bench.data.decoder import DecodeError
-from sigma_bench.data.images import FrameFolderDecoder, numbered_files, read_image, read_palette_mask
+from sigma_bench.data.images import FrameFolderDecoder, numbered_files, read_image
 
 
 def test_grey_palette_alpha_and_sixteen_bits_are_rgb_of_the_same_picture(tmp_path: Path) -> None:
@@ -38,22 +39,60 @@ def test_cmyk_is_converted_and_exif_turns_the_picture(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\n" + b"\x00" * 40])
 def test_what_is_not_an_image_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)
-    for read in (read_image, read_palette_mask):
-        with pytest.raises(DecodeError, match=r"a\.png: not a"):
-            read(tmp_path / "a.png")
+    with pytest.raises(DecodeError, match=r"a\.png: not an image"):
+        read_image(tmp_path / "a.png")
 
 
-def test_frames_may_have_the_prefixes_that_datasets_have_and_no_other(tmp_path: Path) -> None:
+def blank(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (4, 4)).save(path, format="PNG")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("frame000002.jpg", "frame000010.jpg"),
+        ("img_00002.jpeg", "img_00010.jpeg"),
+        ("AB12C_000002.jpg", "AB12C_000010.jpg"),
+        ("AB12C-000002.PNG", "AB12C-000010.PNG"),
+        ("Image-2.jpg", "Image-10.jpg"),
+        ("2.JPG", "10.jpg"),
+    ],
+)
+def test_frames_are_read_in_the_order_of_their_numbers_under_every_common_name(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
     folder = tmp_path / "AB12C"
-    folder.mkdir()
-    for name in ("AB12C-000002", "AB12C-000010", "flow_x_00003"):
-        Image.new("RGB", (4, 4)).save(folder / f"{name}.png")
-    assert [path.stem for path in numbered_files(folder, (".png",))] == ["AB12C-000002", "AB12C-000010"]
-    Image.new("RGB", (4, 4)).save(folder / "img_10.png")
-    with pytest.raises(DecodeError, match="two files have the same frame number"):
-        numbered_files(folder, (".png",))
+    for name in (*names, "flow_x_00003.jpg", "cover.jpg", "._frame000003.jpg", "Thumbs.db", "@eaDir/1.jpg"):
+        blank(folder / name)
+    assert [path.name for path in FrameFolderDecoder(folder).paths] == list(names)
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (("img_10.png", "frame_11.png"), "frames are named in two ways ('frame_11.png', 'img_10.png')"),
+        (("1.png", "00001.png"), "two files have the same frame number ('00001.png', '1.png')"),
+        (("1.png", "1.jpg"), "two files have the same frame number ('1.jpg', '1.png')"),
+        (("flow_x_1.png",), "no numbered frames (.jpg, .jpeg, .png, .bmp, .webp, .tif, .tiff) in this folder; found f"),
+    ],
+)
+def test_ambiguous_frames_are_refused(tmp_path: Path, names: tuple[str, ...], sentence: str) -> None:
+    for name in names:
+        blank(tmp_path / "f" / name)
+    with pytest.raises(DecodeError, match=re.escape(sentence)):
+        FrameFolderDecoder(tmp_path / "f")
     with pytest.raises(DecodeError, match="this folder of frames is missing"):
         FrameFolderDecoder(tmp_path / "none")
+
+
+def test_a_folder_named_by_a_number_does_not_hide_a_part_of_the_frame_number(tmp_path: Path) -> None:
+    for name in ("7_000002.jpg", "7_000010.jpg"):
+        blank(tmp_path / "7" / name)
+    assert [path.name for path in numbered_files(tmp_path / "7", (".jpg",))] == ["7_000002.jpg", "7_000010.jpg"]
+    for name in ("70.png", "71.png", "8.png"):
+        blank(tmp_path / "7" / name)
+    assert [path.name for path in numbered_files(tmp_path / "7", (".png",))] == ["8.png", "70.png", "71.png"]
 
 
 def test_frame_folders_follow_the_numbers_not_the_alphabet(tmp_path: Path) -> None:
@@ -61,13 +100,3 @@ def test_frame_folders_follow_the_numbers_not_the_alphabet(tmp_path: Path) -> No
         Image.fromarray(np.full((8, 8, 3), number, np.uint8)).save(tmp_path / f"{number}.png")
     assert [path.stem for path in numbered_files(tmp_path, (".png",))] == ["0", "5", "10", "100"]
     assert FrameFolderDecoder(tmp_path).frames([3])[0, 0, 0, 0] == 100
-
-
-def test_masks_keep_their_indices_and_colour_images_are_refused(tmp_path: Path) -> None:
-    mask = Image.fromarray(np.array([[0, 1], [2, 255]], np.uint8), mode="P")
-    mask.putpalette([0, 0, 0, 9, 9, 9] * 128)
-    mask.save(tmp_path / "mask.png")
-    assert read_palette_mask(tmp_path / "mask.png").tolist() == [[0, 1], [2, 255]]
-    Image.new("RGB", (2, 2)).save(tmp_path / "colour.png")
-    with pytest.raises(DecodeError, match="palette"):
-        read_palette_mask(tmp_path / "colour.png")

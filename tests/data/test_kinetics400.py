@@ -20,9 +20,9 @@ def root(tmp_path):
 def test_paths_and_labels(root):
     manifest = open_dataset(load_dataset("kinetics400"), root)
     train, test = manifest.splits["train"], manifest.splits["test"]
-    assert [(s.id, s.label) for s in train.samples] == [("a", 3), ("b b", 399)]
+    assert [(s.id, s.label) for s in train.samples] == [("videos/a", 3), ("videos/b b", 399)]
     assert train.samples[1].path == root / "kinetics400" / "videos" / "b b.mp4"
-    assert (test.ids, test.expected) == (("c",), 19906)
+    assert (test.ids, test.expected) == (("videos/c",), 19906)
 
 
 @pytest.mark.parametrize("line", ["videos/c.mp4 400", "videos/c.mp4", "videos/c.mp4 abseiling"])

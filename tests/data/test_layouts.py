@@ -90,7 +90,7 @@ def test_a_list_of_paths_finds_other_containers_too(tmp_path: Path, form: str) -
         (root / "train" / f"{name}.mp4").write_bytes(b"x")
         (root / f"{'train' if name == 'a' else 'val'}.csv").write_text(form.format(name) + "\n")
     sample = first_of(tmp_path, "kinetics400")
-    assert (sample.id, sample.label, sample.path) == ("a", 7, root / "train" / "a.mp4")
+    assert (sample.id, sample.label, sample.path) == ("train/a", 7, root / "train" / "a.mp4")
 
 
 def test_what_comes_into_a_folder_is_found_the_next_time(copy_of, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sigma_bench.data.annotations import CycleBounds, ObjectCategories
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.decoding import open_media
-from sigma_bench.data.images import read_palette_mask
 from sigma_bench.data.manifest import Sample
+from sigma_bench.data.masks import MaskFolder
 from sigma_bench.data.miniworld.clips import (
     CANVAS,
     GLIDE_COPIES,
@@ -140,7 +140,7 @@ def test_masks_tell_which_object_is_in_front(world: Path) -> None:
     sample = open_dataset(load_dataset("davis2017"), world).splits["test"].samples[0]
     _, owner = occluding_shapes(stream(0, "davis2017", sample.id), num_frames=20)
     assert sample.mask_folder is not None
-    assert np.array_equal(read_palette_mask(sample.mask_folder / "00007.png"), owner[7])
+    assert np.array_equal(MaskFolder(sample.mask_folder, "ids").read(sample.mask_folder / "00007.png"), owner[7])
     assert len(np.unique(owner)) >= 3
 
 

@@ -1,6 +1,9 @@
 """The official lists, read as they are: counts of SEVERE facts 2 and 8, digests of the subsets, real clips found."""
 
+import csv
 import hashlib
+import json
+import pickle
 import shutil
 import zipfile
 from collections import Counter
@@ -8,12 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from scipy.io import loadmat
 
 from sigma_bench.data.annotations import CycleBounds
 from sigma_bench.data.catalogue import open_dataset
-from sigma_bench.data.manifest import Manifest
+from sigma_bench.data.manifest import Manifest, shared_groups
+from sigma_bench.data.readers.kinetics400 import letters_of
+from sigma_bench.data.readers.youtube_vos import HELD_OUT
 from sigma_bench.data.repetition_labels import neighbour_offsets
+from sigma_bench.protocols.classification import require_disjoint
+from sigma_bench.resources import declarations
 from sigma_bench.specs.catalogue import load_dataset
 
 
@@ -59,8 +67,7 @@ def test_counts_classes_and_groups(root: Path, name: str, expected: tuple[int, i
     assert len(manifest.classes or ()) == classes == card.classes
     for split in manifest.splits.values():
         assert {sample.label for sample in split.samples} == set(range(classes))
-    groups = [{sample.group for sample in split.samples} for split in manifest.splits.values()]
-    assert not groups[0] & groups[1], "what teaches and what is asked have no group in common"
+    assert not shared_groups(manifest.splits["train"], manifest.splits["test"])
 
 
 def test_the_classes_of_the_two_fine_grained_sets_have_the_published_sizes(root: Path) -> None:
@@ -150,6 +157,70 @@ def test_kinetics_validation_list_and_its_class_map(shared_data: Path, tmp_path:
     assert list(manifest.classes or ()) == [line for line in official if line]
 
 
+def test_every_spelling_of_a_class_of_kinetics_is_that_class_alone(shared_data: Path) -> None:
+    """torchvision writes blanks as underscores and drops apostrophes and brackets, which ten of the classes have."""
+    labels = (shared_data / "lists/kinetics400/label_map_k400.txt").read_text().splitlines()
+    written = [label.replace(" ", "_").translate(str.maketrans("", "", "'()")) for label in labels]
+    assert sum(label.replace(" ", "_") != name for label, name in zip(labels, written, strict=True)) == 10
+    assert len({letters_of(label) for label in labels}) == 400
+    assert [letters_of(label) for label in labels] == [letters_of(name) for name in written]
+
+
+def youtube_ids(shared_data: Path, name: str) -> list[str]:
+    return (shared_data / "lists/youtubevos" / name).read_text().split()
+
+
+def test_splits_of_which_one_list_is_here_have_no_sample_twice_nor_in_another_list(shared_data: Path) -> None:
+    """Lists whose other half did not come with them: SSv2, Kinetics, YouTube-VOS, DAVIS."""
+    lists = shared_data / "lists"
+    ssv2 = {
+        part: [entry["id"] for entry in json.loads((lists / f"ssv2/something-something-v2-{part}.json").read_text())]
+        for part in ("validation", "test")
+    }
+    assert {part: (len(ids), len(set(ids))) for part, ids in ssv2.items()} == {
+        "validation": (24777, 24777),
+        "test": (27157, 27157),
+    }
+    assert not set(ssv2["validation"]) & set(ssv2["test"])
+    with (lists / "kinetics400/kinetics-400_val.csv").open() as stream:
+        kinetics = [row["youtube_id"] for row in csv.DictReader(stream)]
+    assert len(kinetics) == len(set(kinetics)) == 19906
+    held_out = youtube_ids(shared_data, "ytvos_timet_val_ids.txt")
+    assert len(held_out) == len(set(held_out)) == 695
+    own = (declarations("tasks") / HELD_OUT).read_text().splitlines()
+    assert {line for line in own if line and not line.startswith("#")} == set(held_out)
+    assert not set(held_out) & set(youtube_ids(shared_data, "valid_list_2018.txt")), "train videos are no valid videos"
+    sequences = yaml.safe_load((lists / "davis/davis2017_db_info.yaml").read_text())["sequences"]
+    by_set = {kind: [one["name"] for one in sequences if one["set"] == kind] for kind in ("train", "val", "test-dev")}
+    assert {kind: len(names) for kind, names in by_set.items()} == {"train": 60, "val": 30, "test-dev": 30}
+    assert len(set().union(*by_set.values())) == 120
+
+
+def cifar(names: list[str], path: Path) -> None:
+    """A file of CIFAR-100 with one black image for every name."""
+    data = np.zeros((len(names), 3072), np.uint8)
+    labels = [number % 100 for number in range(len(names))]
+    path.write_bytes(
+        pickle.dumps({"filenames": names, "fine_labels": labels, "coarse_labels": labels, "data": data}, protocol=2)
+    )
+
+
+def test_cifars_two_names_in_both_splits_are_four_images(tmp_path: Path) -> None:
+    folder = tmp_path / "cifar100" / "cifar-100-python"
+    folder.mkdir(parents=True)
+    in_both = ["baby_s_000222.png", "girl_s_001234.png"]
+    cifar([*in_both, *(f"train_{number}.png" for number in range(498))], folder / "train")
+    cifar([*(f"test_{number}.png" for number in range(98)), *in_both], folder / "test")
+    (folder / "meta").write_bytes(
+        pickle.dumps({"fine_label_names": [str(number) for number in range(100)]}, protocol=2)
+    )
+    manifest = open_dataset(load_dataset("cifar100"), tmp_path)
+    train, test = manifest.splits["train"], manifest.splits["test"]
+    require_disjoint(manifest, train, test)
+    assert not shared_groups(train, test)
+    assert len({sample.group for sample in (*train.samples, *test.samples)}) == 600
+
+
 def test_labels_in_another_order_are_noticed(root: Path) -> None:
     lists = root / "ucf101" / "ucfTrainTestlist"
     content = {path.name: path.read_text() for path in lists.iterdir()}
@@ -179,8 +250,7 @@ def ucfrep(root: Path, shared_data: Path) -> Path:
 def test_ucfrep_has_its_526_videos_and_regenerates_every_published_label(ucfrep: Path) -> None:
     manifest = open_dataset(load_dataset("ucfrep"), ucfrep)
     assert counts(manifest) == (421, 105)
-    groups = [{sample.group for sample in split.samples} for split in manifest.splits.values()]
-    assert not groups[0] & groups[1]
+    assert not shared_groups(manifest.splits["train"], manifest.splits["test"])
     num_labels = 0
     for split, folder in (("train", "train"), ("test", "val")):
         total = 0

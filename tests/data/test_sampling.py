@@ -11,12 +11,13 @@ from sigma_bench.data.sampling import (
     random_sorted_indices,
     random_start_indices,
     random_window_indices,
+    released_segment_indices,
     segment_views,
     strided_views,
     training_indices,
     uniform_indices,
 )
-from sigma_bench.specs.clip import RandomWindow, StridedViews
+from sigma_bench.specs.clip import RandomWindow, ReleasedSegments, StridedViews
 
 
 def test_uniform_takes_segment_midpoints() -> None:
@@ -48,6 +49,23 @@ def test_random_starts_stay_inside_and_reach_both_ends(video_frames: int) -> Non
     assert set(drawn[:, 0].tolist()) == set(range(max(0, video_frames - 16) + 1))
 
 
+def test_a_pretraining_clip_of_a_short_video_repeats_the_last_frame_it_reaches() -> None:
+    """Frame i is followed by i + stride only while that lies before the last frame, as in the release."""
+    rng = np.random.default_rng(0)
+
+    def drawn(video_frames: int) -> set[tuple[int, ...]]:
+        return {tuple(random_start_indices(video_frames, 8, 4, rng).tolist()) for _ in range(50)}
+
+    assert drawn(17) == {(0, 4, 8, 12, 12, 12, 12, 12)}  # frame 16 is the last one
+    assert drawn(18) == {(0, 4, 8, 12, 16, 16, 16, 16)}
+    assert drawn(20) == {(0, 4, 8, 12, 16, 16, 16, 16)}  # not frame 19
+    assert drawn(29) == {(0, 4, 8, 12, 16, 20, 24, 24)}
+    assert drawn(30) == {(0, 4, 8, 12, 16, 20, 24, 28)}
+    assert drawn(1) == drawn(2) == drawn(5) == {(0,) * 8}
+    assert drawn(32) == {tuple(range(0, 32, 4))}
+    assert drawn(33) == {tuple(range(0, 32, 4)), tuple(range(1, 33, 4))}
+
+
 def test_random_sorted_frames_are_distinct_unless_the_video_is_too_short() -> None:
     rng = np.random.default_rng(0)
     assert len(set(random_sorted_indices(20, 16, rng).tolist())) == 16
@@ -60,6 +78,26 @@ def test_random_segments_take_one_frame_of_each() -> None:
     # segments 0-2.5, 2.5-5, 5-7.5, 7.5-10
     assert [sorted(set(column)) for column in drawn.T.tolist()] == [[0, 1, 2], [2, 3, 4], [5, 6, 7], [7, 8, 9]]
     assert random_segment_indices(1, 4, rng).tolist() == [0, 0, 0, 0]
+
+
+def test_released_segments_are_rounded_down_and_leave_out_the_end() -> None:
+    rng = np.random.default_rng(0)
+    sampling = ReleasedSegments(sampler="released_segments")
+    drawn = np.stack([training_indices(sampling, 11, 4, rng) for _ in range(500)])
+    # 11 // 4 = 2: segments 0-1, 2-3, 4-5, 6-7; frames 8, 9 and 10 are never drawn
+    assert [sorted(set(column)) for column in drawn.T.tolist()] == [[0, 1], [2, 3], [4, 5], [6, 7]]
+
+
+@pytest.mark.parametrize(
+    ("video_frames", "seen"),
+    [(47, 32), (31, 16), (48, 48), (16, 16), (15, 1), (1, 1)],  # 32 of 47 frames are 68 %, 16 of 31 are 52 %
+)
+def test_share_of_a_video_that_released_segments_see(video_frames: int, seen: int) -> None:
+    rng = np.random.default_rng(0)
+    drawn = np.stack([released_segment_indices(video_frames, 16, rng) for _ in range(300)])
+    assert set(drawn.ravel().tolist()) == set(range(seen))
+    whole = np.stack([random_segment_indices(video_frames, 16, rng) for _ in range(300)])
+    assert set(whole.ravel().tolist()) == set(range(video_frames))  # the whole video
 
 
 def test_random_window_is_spread_with_both_ends() -> None:
@@ -80,6 +118,7 @@ def test_a_video_shorter_than_its_window_is_treated_as_declared() -> None:
     assert drawn("repeat_last", 3) == {(2,) * 8}  # as released: nothing fits
     assert drawn("loop", 22) == {(0, 4, 8, 12, 16, 20, 2, 6)}
     assert drawn("shrink_stride", 22) == {tuple(range(s, s + 16, 2)) for s in range(7)}
+    assert drawn("shrink_stride", 5) == {(0, 1, 2, 3, 4, 4, 4, 4)}
     assert len(drawn("loop", 33)) == 1 < len(drawn("repeat_last", 40))
 
 

@@ -70,3 +70,67 @@ def test_class_folders_with_and_without_splits(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "split" / "val" / "run" / "1.png")
     with pytest.raises(ValueError, match=r"val/run/1\.png: lies in neither train nor test"):
         read_class_folders(tmp_path / "split")
+
+
+def picture(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (4, 4)).save(path, format="PNG")
+
+
+def ids_of(root: Path) -> list[str]:
+    return [sample.id for split in read_class_folders(root).splits.values() for sample in split.samples]
+
+
+def test_links_to_class_folders_are_followed_and_loops_end(tmp_path: Path) -> None:
+    """One of four classes and three of twelve files lay behind links."""
+    for place in ("root/run", "root/walk", "elsewhere/jump", "elsewhere/files"):
+        for number in range(2):
+            picture(tmp_path / place / f"{number}.png")
+    (tmp_path / "root" / "jump").symlink_to(tmp_path / "elsewhere" / "jump")
+    (tmp_path / "root" / "walk" / "2.png").symlink_to(tmp_path / "elsewhere" / "files" / "0.png")
+    (tmp_path / "root" / "walk" / "again").symlink_to(tmp_path / "root")
+    assert ids_of(tmp_path / "root") == [
+        *("jump/0.png", "jump/1.png", "run/0.png", "run/1.png", "walk/0.png", "walk/1.png", "walk/2.png"),
+    ]
+    (tmp_path / "root" / "lost").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"root/lost: this link leads to .*nowhere, which is not there"):
+        ids_of(tmp_path / "root")
+
+
+def test_a_link_to_another_class_is_one_file_under_two_names(tmp_path: Path) -> None:
+    picture(tmp_path / "run" / "1.png")
+    (tmp_path / "walk").symlink_to(tmp_path / "run")
+    with pytest.raises(ValueError, match=r"'run/1.png' and 'walk/1.png' are the same file; list it once"):
+        ids_of(tmp_path)
+
+
+@pytest.mark.parametrize("name", [".ipynb_checkpoints", "@eaDir", "__MACOSX", ".Trash-0"])
+def test_folders_and_files_of_the_system_are_no_class_and_no_image(tmp_path: Path, name: str) -> None:
+    for place in ("run/1.png", "walk/1.png", f"{name}/1.png", f"{name}/run/1.png", f"walk/{name}/2.png", "run/._1.png"):
+        picture(tmp_path / place)
+    for place in (".DS_Store", "run/Thumbs.db", "run/.DS_Store"):
+        (tmp_path / place).write_bytes(b"x")
+    manifest = read_class_folders(tmp_path)
+    assert manifest.classes == ("run", "walk")
+    assert ids_of(tmp_path) == ["run/1.png", "walk/1.png"]
+
+
+@pytest.mark.parametrize("splits", [("",), ("train", "test")])
+def test_an_empty_class_folder_is_named(tmp_path: Path, splits: tuple[str, ...]) -> None:
+    for split in splits:
+        for label in ("run", "walk"):
+            picture(tmp_path / split / label / f"{split}1.png")
+    (tmp_path / splits[0] / "jump").mkdir()
+    (tmp_path / splits[0] / "jump" / "notes.txt").write_text("x")
+    with pytest.raises(ValueError, match=r"jump: this class folder holds no video or image; fill it, or move it out"):
+        read_class_folders(tmp_path)
+
+
+def test_files_that_are_not_read_are_counted_in_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for label in ("run", "walk"):
+        picture(tmp_path / label / "1.png")
+    (tmp_path / "run" / "a.xyz").write_text("x")
+    (tmp_path / "run" / "B.XYZ").write_text("x")
+    (tmp_path / "run" / "c.MOV").write_text("x")
+    assert ids_of(tmp_path) == ["run/1.png", "run/c.MOV", "walk/1.png"]
+    assert "files that are neither videos nor images are not read (2 of .xyz)" in caplog.text

@@ -19,6 +19,7 @@ from sigma_bench.cli.main import app
 from sigma_bench.data import verification
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.decoding import open_media
+from sigma_bench.data.identity import identified
 from sigma_bench.data.inspection import Medium, inspect
 from sigma_bench.data.ledger import Entry, Ledger
 from sigma_bench.data.manifest import Sample
@@ -29,6 +30,12 @@ from sigma_bench.specs.catalogue import load_dataset
 
 def samples_of(root: Path, name: str) -> list[Sample]:
     return [s for split in open_dataset(load_dataset(name), root).splits.values() for s in split.samples]
+
+
+def identified_samples(root: Path, name: str) -> list[Sample]:
+    """Samples as an evaluation uses them, with what the ledger says of them."""
+    manifest = open_dataset(load_dataset(name), root)
+    return [s for split in identified(manifest, manifest.splits.values()).splits.values() for s in split.samples]
 
 
 def verify(root: Path, *options: str) -> tuple[int, str]:
@@ -48,7 +55,6 @@ def verified(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root with mini SSv2 and the ledger of its first verification."""
     root = tmp_path_factory.mktemp("verified")
     shutil.copytree(world / "ssv2", root / "ssv2")
-    assert {sample.decoder for sample in samples_of(root, "ssv2")} == {None}
     assert verify(root, "ssv2")[0] == 0
     return root
 
@@ -219,19 +225,26 @@ def _crash_or_hang(medium: Medium, folder: Path) -> Entry:
 
 
 def test_what_the_ledger_says_is_how_a_video_is_read(verified_copy: Path) -> None:
-    sample = samples_of(verified_copy, "ssv2")[0]
-    assert {s.decoder for s in samples_of(verified_copy, "ssv2")} == {"decord"}
+    before = identified_samples(verified_copy, "ssv2")
+    assert {sample.decoder for sample in before} == {"decord"}
     path = verified_copy / "ssv2.ledger.jsonl"
     path.write_text(path.read_text().replace('"decord"', '"pyav"'))
-    again = samples_of(verified_copy, "ssv2")[0]
-    assert isinstance(open_media(again), PyAvDecoder)
-    assert replace(again, decoder="decord") == sample
+    again = identified_samples(verified_copy, "ssv2")
+    assert isinstance(open_media(again[0]), PyAvDecoder)
+    assert [replace(sample, decoder="decord") for sample in again] == before
+
+
+def test_verification_that_finds_nothing_wrong_leaves_the_identity_as_it_was(world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world / "hmdb51", tmp_path / "hmdb51", copy_function=shutil.copy)
+    before = identified_samples(tmp_path, "hmdb51")
+    assert verify(tmp_path, "hmdb51")[0] == 0
+    assert identified_samples(tmp_path, "hmdb51") == before
 
 
 def test_a_ledger_that_is_none_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.ledger.jsonl"
-    path.write_text('{"path": "a", "size": 1, "mtime_ns": 2}\nnonsense\n')
+    path.write_text('{"path": "a", "size": 1, "stamp": 2}\nnonsense\n')
     with pytest.raises(ValueError, match=r"x\.ledger\.jsonl: line 2: not an entry of a ledger"):
         Ledger.read(path)
-    path.write_text('{"path": "a", "size": 1, "mtime_ns": 2}\n{"path": "b", "si')
+    path.write_text('{"path": "a", "size": 1, "stamp": 2}\n{"path": "b", "si')
     assert len(Ledger.read(path)) == 1

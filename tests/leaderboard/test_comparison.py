@@ -9,9 +9,12 @@ from sigma_bench.leaderboard.comparison import Draws, Resampled, compare, mean_d
 from sigma_bench.leaderboard.fill import fill, predictions_of
 from sigma_bench.leaderboard.notes import footnotes
 from sigma_bench.metrics.uncertainty import Resampling
+from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import METRICS
 from sigma_bench.records.store import Store
 from sigma_bench.specs.board import Board, BoardColumn, MeanColumn
+from sigma_bench.specs.catalogue import load_task, resolve
+from sigma_bench.specs.fingerprint import task_fingerprint
 from tests.factories import make_record
 from tests.records.filled import add, predictions
 
@@ -116,7 +119,7 @@ def test_overall_is_the_mean_over_common_tasks(store: Store) -> None:
             add(store, predictions(share, seed=seed), model=model, task=task)
     add(store, predictions(0.5), model="a", task="cifar100/knn")
     result = compared(store)
-    assert result.left_out == ("cifar100/knn",)
+    assert result.left_out == ("cifar100/knn: no record of b",)
     assert result.overall.value == pytest.approx(np.mean([task.difference.value for task in result.tasks]))
 
 
@@ -132,8 +135,8 @@ def test_what_cannot_be_compared_is_said(store: Store) -> None:
     add(store, predictions(0.7), model="c", task="ssv2/knn")
     add(store, predictions(0.7, num_samples=30), model="d")
     for other, words in {
-        "b": "two versions of the protocol",
-        "c": "no task in common",
+        "b": r"a was measured under another version of the protocol \(.*neighbours=10\), b was not",
+        "c": "nothing in common that can be compared: ssv2/knn: no record of a; ucf101/knn: no record of c",
         "d": "scored on different samples",
         "e": "no record of a model 'e'",
     }.items():
@@ -153,16 +156,60 @@ def test_two_checkpoints_under_one_label_are_not_pooled_as_seeds(store: Store) -
         compared(store)
 
 
-def test_models_that_read_other_files_under_the_same_ids_are_resampled_together(store: Store) -> None:
-    """Equal predictions differ by nothing, on every resample."""
-    add(store, predictions(0.7), model="a")
-    path, record = add(store, predictions(0.7), model="b")
+def on_other_data(record: Record) -> Record:
     other = record.data.splits["test"].model_copy(update={"manifest_sha256": "other files"})
     data = record.data.model_copy(update={"splits": record.data.splits | {"test": other}})
+    return record.model_copy(update={"data": data})
+
+
+def test_models_that_read_other_files_under_the_same_ids_are_resampled_together(store: Store) -> None:
+    """Equal predictions differ by nothing, on every resample; but a comparison is about the same data."""
+    records = [add(store, predictions(0.7), model="a")[1]]
+    path, plain = add(store, predictions(0.7), model="b")
     path.unlink()
-    store.add(record.model_copy(update={"data": data}))
-    (task,) = compared(store).tasks
-    assert task.difference.low == task.difference.high == 0
+    records.append(on_other_data(plain))
+    store.add(records[1])
+    load, draws = predictions_of(store), Draws()
+    a, b = (resample([record], "top1", load, draws) for record in records)
+    assert a is not None and b is not None
+    np.testing.assert_array_equal(a.value_R, b.value_R)
+    with pytest.raises(ValueError, match=r"a was measured on other data \(digest \w{8}\), b was not"):
+        compared(store)
+
+
+def test_what_matches_is_compared_and_each_other_evaluation_is_named_in_a_line(store: Store) -> None:
+    """One model was also measured with a setting, on other data, and with another seed."""
+    for task in ("ssv2/knn", "ucf101/knn"):
+        add(store, predictions(0.9), model="a", task=task)
+        add(store, predictions(0.4, seed=1), model="b", task=task)
+    clean = compared(store)
+    assert clean.left_out == ()
+    add(store, predictions(0.1), model="a", overrides={"neighbours": 11})
+    add(store, predictions(0.1), model="a", seed=4)
+    path, record = add(store, predictions(0.2), model="b", seed=5)
+    path.unlink()
+    store.add(on_other_data(record))
+    result = compared(store)
+    assert (result.tasks, result.overall) == (clean.tasks, clean.overall)
+    assert len(result.left_out) == 3 and all(line.startswith("ucf101/knn: ") for line in result.left_out)
+    text = "\n".join(result.left_out)
+    assert "a was measured with seed 4, b was not" in text
+    assert "b was measured on other data" in text
+    assert "--set neighbours=11), b was not" in text
+    add(store, predictions(0.6), model="b", overrides={"neighbours": 11})
+    both = compared(store)
+    assert [task.task.partition(" (")[0] for task in both.tasks] == ["ssv2/knn", "ucf101/knn", "ucf101/knn"]
+    assert len({task.task for task in both.tasks}) == 3 and len(both.left_out) == 2
+
+
+def test_one_task_without_predictions_does_not_stop_the_others(store: Store) -> None:
+    add(store, predictions(0.9), model="a"), add(store, predictions(0.4, seed=1), model="b")
+    for number, model in enumerate("ab"):
+        _, lost = add(store, predictions(0.5, seed=5 + number), model=model, task="ssv2/knn")
+        (store.root / lost.predictions.file).unlink()
+    result = compared(store)
+    assert [task.task for task in result.tasks] == ["ucf101/knn"]
+    assert "its predictions are not beside the records" in result.left_out[0]
 
 
 def test_a_metric_that_is_no_mean_is_computed_on_every_resample(store: Store) -> None:
@@ -232,6 +279,22 @@ def test_bold_is_decided_by_pairs_where_intervals_alone_would_miss_it(store: Sto
     apart = fill(board("ucf101/knn"), store, records).table
     assert apart.columns[0].is_paired is False
     assert [row.cells[0].mark for row in apart.rows if row.cells[0]] == ["best", "best"]
+
+
+def test_one_run_under_other_settings_does_not_stop_a_table(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    shown = board("ucf101/knn")
+    for model, share in (("a", 0.9), ("b", 0.5)):
+        path, plain = add(store, predictions(share), model=model)
+        path.unlink()
+        declared = resolve(load_task("ucf101/knn"))
+        store.add(plain.model_copy(update={"task": declared, "fingerprint": task_fingerprint(declared)}))
+    clean = fill(shown, store, store.records()).table
+    assert not caplog.records
+    path, _ = add(store, predictions(0.1), model="a", overrides={"neighbours": 11})
+    assert fill(shown, store, store.records()).table == clean
+    assert f"{path}: left out of 'b', since its settings of ucf101/knn are not the catalogue's" in caplog.text
+    other = [(path, record) for path, record in store.records() if record.task.protocol.neighbours == 11]
+    assert [row.model for row in fill(shown, store, other).table.rows] == ["a"]
 
 
 def test_a_number_that_its_predictions_contradict_does_not_get_into_a_table(store: Store) -> None:

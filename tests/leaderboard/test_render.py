@@ -100,6 +100,17 @@ def test_counts_name_the_models_where_they_differ() -> None:
     ) in footnotes(table)
 
 
+def test_a_declared_list_and_groups_on_both_sides_are_facts_below_the_table() -> None:
+    record = make_record()
+    test = record.data.splits["test"].model_copy(update={"official": 120})
+    data = record.data.model_copy(update={"splits": {**record.data.splits, "test": test}, "shared_groups": 3})
+    table = aggregate(tiny_board(), select([("0", record.model_copy(update={"data": data}))], tiny_board()))
+    assert (
+        "ucf101 (mini world): expected 100 (list declared complete; officially 120), found 100, scored 100, "
+        "3 of its groups also in train."
+    ) in footnotes(table)
+
+
 @pytest.mark.parametrize(
     ("family", "words"), [("timm", "pretraining data unknown"), ("random init", "not pretrained"), ("DINO", "unknown")]
 )

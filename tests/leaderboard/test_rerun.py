@@ -6,6 +6,7 @@ import pytest
 
 from sigma_bench.cli.evaluate import _overrides
 from sigma_bench.leaderboard.rerun import rerun_command
+from sigma_bench.models.zoo import load_encoder
 from sigma_bench.records.record import Record
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.specs.fingerprint import task_fingerprint
@@ -47,8 +48,17 @@ def test_controls_are_named_as_the_command_line_names_them() -> None:
     assert "evaluate random:RECIPE --task ssv2/knn --data ROOT --seed 3" in (rerun_command(record) or "")
 
 
-def test_random_weights_of_another_seed_than_the_evaluations_have_no_command() -> None:
-    assert rerun_command(record_of("ssv2/knn", model="random_init", pretraining_seed=1)) is None
+def test_random_weights_of_another_seed_than_the_evaluations_name_their_own() -> None:
+    command = rerun_command(record_of("ssv2/knn", model="random_init", pretraining_seed=1))
+    assert command == "sigma-bench evaluate random:RECIPE@seed1 --task ssv2/knn --data ROOT --seed 3"
+    name = shlex.split(command)[2].replace("RECIPE", "mini_videomae")
+    assert load_encoder(name, seed=3).card == load_encoder("random:mini_videomae", seed=1).card
+
+
+@pytest.mark.parametrize("suffix", ["@8x112", "@16x224"])
+def test_a_model_given_clips_of_another_geometry_is_asked_for_by_it(suffix: str) -> None:
+    command = rerun_command(record_of("ssv2/knn", model=f"videomae_vits{suffix}"))
+    assert command == f"sigma-bench evaluate MODEL{suffix} --task ssv2/knn --data ROOT --seed 3"
 
 
 def test_a_task_that_is_gone_or_another_one_has_no_command() -> None:

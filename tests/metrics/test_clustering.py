@@ -56,6 +56,21 @@ def test_clusters_without_a_partner_are_right_for_nobody() -> None:
     assert majority_labels(truth, cluster).tolist() == [0] * 6
 
 
+@pytest.mark.parametrize("measure", [nmi, ari])
+def test_samples_without_a_cluster_lower_every_measure(measure) -> None:  # type: ignore[no-untyped-def]
+    """All of one class: as one more cluster they would be a perfect one."""
+    lost = np.where(TRUTH == 2, -1, CLUSTER)
+    whole = measure(TRUTH[:6], CLUSTER[:6])
+    assert measure(TRUTH, lost) == pytest.approx(whole * 6 / 8)
+    assert measure(TRUTH, TRUTH) == pytest.approx(1) and measure(TRUTH, np.where(TRUTH == 2, -1, TRUTH)) == 6 / 8
+    assert measure(TRUTH, np.full(8, -1)) == 0
+
+
+def test_an_index_below_chance_does_not_rise_by_samples_without_a_cluster() -> None:
+    truth, cluster = np.array([0, 0, 1, 1, 0]), np.array([0, 1, 0, 1, -1])
+    assert ari(truth, cluster) == ari(truth[:4], cluster[:4]) < 0
+
+
 def test_nothing_to_score_is_refused() -> None:
     with pytest.raises(ValueError, match="give one per sample"):
         hungarian_labels(np.array([], int), np.array([], int))

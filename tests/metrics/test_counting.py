@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sigma_bench.metrics.counting import best_constant, counting_error, off_by_one
+from sigma_bench.metrics.counting import NO_COUNT, best_constant, counting_error, off_by_one
 from sigma_bench.records.scoring import METRICS
 
 
@@ -12,6 +12,15 @@ def test_by_hand() -> None:
     truth, predicted = np.array([4, 2, 5]), np.array([3, 5, 5])
     assert counting_error(truth, predicted) == pytest.approx(1.75 / 3)
     assert off_by_one(truth, predicted) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("truth", [1, 2, 7])
+def test_a_video_without_a_count_is_wrong_under_both_metrics(truth: int) -> None:
+    stored = {"truth": np.array([truth]), "predicted": np.array([NO_COUNT])}
+    assert off_by_one(stored["truth"], stored["predicted"]) == 0
+    assert counting_error(stored["truth"], stored["predicted"]) == 1
+    for name, value in (("off_by_one", 0), ("counting_error", 1)):
+        assert METRICS[name].statistic(stored, np.array([0])) == METRICS[name].of_sample(stored) == value
 
 
 def test_an_error_is_better_when_lower_and_an_accuracy_when_higher() -> None:

@@ -236,8 +236,69 @@ def test_stored_positions_must_be_the_sinusoid(tmp_path, error, accepted):
             read_foreign(path)
 
 
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("is_converted_back", [False, True])
+def test_positions_saved_in_half_precision_are_the_sinusoid(tmp_path, clip, kind, is_converted_back):
+    model = pretraining_model()
+    weights = {name: value.to(kind) for name, value in pretraining_file(model).items()}
+    weights["encoder.pos_embed"] = sinusoid_table(64, 24)[None].to(kind)
+    if is_converted_back:
+        weights = {name: value.float() for name, value in weights.items()}
+    path = saved(tmp_path / "vit.pth", weights)
+    rounded = VideoViT(SMALL)
+    rounded.load_state_dict({name: value.to(kind) for name, value in model.encoder.state_dict().items()})
+    assert torch.equal(foreign_encoder(path).encode(clip).token_BND, rounded.eval()(clip))
+    weights["encoder.pos_embed"] = weights["encoder.pos_embed"].clone()
+    weights["encoder.pos_embed"][0, 40, 3] += 4 * torch.finfo(kind).eps
+    with pytest.raises(ValueError, match=r"'encoder.pos_embed' is not the fixed sinusoid"):
+        read_foreign(saved(tmp_path / "vit.pth", weights))
+
+
+@pytest.mark.parametrize("prefix", ["model.", "module.model.", "_orig_mod.model.backbone."])
+@pytest.mark.parametrize(
+    "keys", [(), ("state_dict",), ("encoder",), ("target_encoder",), ("teacher",), ("state_dict", "model")]
+)
+def test_wrapped_weights_are_those_inside(tmp_path, clip, prefix, keys):
+    model = pretraining_model()
+    content = {f"{prefix}{name}": value for name, value in pretraining_file(model).items()}
+    for key in reversed(keys):
+        content = {key: content, "epoch": 3, "pytorch-lightning_version": "2.2"}
+    torch.save(content, tmp_path / "vit.ckpt")
+    encoder = foreign_encoder(
+        tmp_path / "vit.ckpt", num_frames=SMALL.num_frames, image_size=SMALL.image_size, num_heads=SMALL.num_heads
+    )
+    assert torch.equal(encoder.encode(clip).token_BND, model.encoder(clip))
+
+
+def test_a_prefix_before_some_of_the_names_is_named(tmp_path):
+    weights = {f"model.{name}": value for name, value in pretraining_file(pretraining_model()).items()}
+    number = len(weights)
+    content = {"state_dict": weights | {"criterion.weight": torch.zeros(2)}}
+    torch.save(content, tmp_path / "vit.ckpt")
+    with pytest.raises(
+        ValueError,
+        match=rf"'model.' stands before {number} of {number + 1} names and not before 'criterion.weight'; save",
+    ):
+        read_foreign(tmp_path / "vit.ckpt")
+
+
+def test_several_sets_of_weights_are_named_and_none_is_chosen(tmp_path):
+    weights = pretraining_file(pretraining_model())
+    torch.save({"encoder": weights, "target_encoder": weights, "predictor": {"a": torch.zeros(2)}}, tmp_path / "vit.pt")
+    with pytest.raises(ValueError, match=r"vit.pt: holds several sets of weights \(encoder, target_encoder\); save"):
+        read_foreign(tmp_path / "vit.pt")
+    torch.save({"network": weights, "epoch": 3}, tmp_path / "vit.pt")
+    with pytest.raises(
+        ValueError, match=r"'network' is a dict, not a tensor; found 'network', 'epoch'; weights are looked"
+    ):
+        read_foreign(tmp_path / "vit.pt")
+
+
 def test_two_names_that_become_one_are_refused(tmp_path):
-    weights = finetuned_file(VideoViT(SMALL))
+    weights = {
+        name if name.startswith(("head", "fc_norm")) else f"module.{name}": value
+        for name, value in finetuned_file(VideoViT(SMALL)).items()
+    }
     weights["module.head.bias"] = weights["head.bias"] + 1
     with pytest.raises(ValueError, match=r"two tensors are called 'head.bias'"):
         read_foreign(saved(tmp_path / "ft.pth", weights))

@@ -145,7 +145,7 @@ def test_a_local_file_is_loaded_whole(published):
     model, path = published
     encoder = timm_encoder(NAME, file=path, num_frames=3)
     card = encoder.card
-    assert (card.model, card.family, card.num_frames, card.image_size) == (NAME, "timm", 3, 224)
+    assert (card.model, card.family, card.num_frames, card.image_size) == (f"{NAME}@3x224", "timm", 3, 224)
     assert (card.mean, card.feature_width, card.tubelet_frames) == ((0.5, 0.5, 0.5), 192, 1)
     assert card.checkpoint_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert encoder.report is not None and len(encoder.report.matched) == len(model.state_dict()) - 2

@@ -85,6 +85,21 @@ def test_unknown_names_are_answered(name, sentence, tmp_path, monkeypatch):
         load_encoder(name)
 
 
+def test_random_weights_may_have_a_seed_of_their_own():
+    digests = [
+        load_encoder(f"random:mini_videomae{own}", seed=seed).card.checkpoint_sha256
+        for own, seed in (("", 3), ("@seed3", 0), ("@seed4", 3))
+    ]
+    assert digests[0] == digests[1] != digests[2]
+    assert load_encoder("random:mini_dino@seed12").card.pretraining_seed == 12
+    for name, sentence in (
+        ("statistics:mini_videomae@seed3", "have no weights to draw; leave '@seed3' out"),
+        ("random:mini_videomae@seed", "there is no recipe 'mini_videomae@seed'"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            load_encoder(name)
+
+
 def test_files_named_like_every_other_take_their_folders_name(released):
     _, path = released
     folder = path.parent / "sigma_b"

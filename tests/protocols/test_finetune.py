@@ -9,9 +9,12 @@ import pytest
 import torch
 
 from sigma_bench.models.zoo import load_encoder
+from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.protocols.finetune import best_on_test
+from sigma_bench.protocols.finetune import run as finetune
+from sigma_bench.protocols.job import Job
 from sigma_bench.protocols.supervised import require_readable, video_score
-from sigma_bench.runs.plan import find_or_evaluate
+from sigma_bench.runs.plan import ALONE, find_or_evaluate
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.specs.finetune import FinetuneProtocol
 from sigma_bench.training.distribution import joined_world
@@ -146,6 +149,38 @@ def test_what_was_mended_after_a_failed_run_has_not_failed(world: Path, tmp_path
     found = run(tiny_task(), manifest, tmp_path / "torn", report=lambda phase, done, total: phases.append(phase))
     assert ("training" in phases) == (which == "train")
     assert found.record.scores == run(tiny_task(), world, tmp_path / "whole").record.scores
+
+
+@pytest.mark.parametrize(
+    ("which", "name", "more"),
+    [
+        ("test", SELECTED_TASK, {}),
+        ("train", "ssv2/finetune", {"max_broken_share": 0.1}),
+    ],
+)
+def test_what_was_mended_is_trained_and_tested_from_the_start_where_it_must_be(
+    world: Path, tmp_path: Path, which: str, name: str, more: dict[str, object]
+) -> None:
+    """In one and the same folder: an earlier epoch's weights are gone, and trained weights lack the video."""
+    samples, path = small_manifest(world).splits[which].samples, tmp_path / "torn.webm"
+    content = samples[0].path.read_bytes()
+    path.write_bytes(bytes(len(content)))
+    task = tiny_task(name, PLAIN | {"optim": OPTIM | {"epochs": 2}, **more})
+    torn = small_manifest(world, **{which: (replace(samples[0], path=path), *samples[1:])})
+    job = Job(tiny_encoder(), task, torn, FeatureCache(tmp_path / "features"), 0, ALONE, tmp_path / "torn")
+    states = []
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"1 samples cannot be decoded"):
+            finetune(job)
+        states.append((tmp_path / "torn" / "part-0" / "resume.pt").stat().st_mtime_ns)
+    assert states[0] == states[1], "what is still broken does not start the training again"
+    path.write_bytes(content)
+    outcome = finetune(job)
+    assert outcome is not None and outcome.failures == {}
+    assert (tmp_path / "torn" / "part-0" / "resume.pt").stat().st_mtime_ns > states[1]
+    whole = finetune(replace(job, manifest=small_manifest(world), folder=tmp_path / "whole"))
+    assert whole is not None
+    assert_same(dict(outcome.arrays), dict(whole.arrays))
 
 
 def test_a_frozen_network_stays_and_its_head_learns(world: Path, tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ from sklearn.metrics import average_precision_score
 
 from sigma_bench.data.annotations import ActionIntervals
 from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.protocols.multilabel import wrong_where_lost
 from sigma_bench.protocols.supervised import video_score
+from sigma_bench.records.scoring import METRICS
 from sigma_bench.specs.catalogue import load_dataset
 from sigma_bench.specs.multilabel import MultilabelProtocol
 from sigma_bench.training.supervised import SupervisedMethod
@@ -64,9 +66,20 @@ def test_the_highest_view_counts() -> None:
     np.testing.assert_allclose(video_score(model, view_VCTHW, protocol), logit_VL.sigmoid().amax(0), atol=1e-5)
 
 
+def test_a_video_that_does_not_decode_is_wrong_in_every_class() -> None:
+    """By hand: the lost third video is first in class 1, which it does not have, and last in class 0, which it has."""
+    truth_SL = np.array([[1, 0], [0, 1], [1, 0]], bool)
+    score_SL = np.array([[0.9, 0.1], [0.2, 0.8], [0.0, 0.0]], np.float32)
+    lost = wrong_where_lost(truth_SL, score_SL, np.array([False, False, True]))
+    assert lost[:, 0].argsort()[::-1].tolist() == [0, 1, 2] and lost[:, 1].argsort()[::-1].tolist() == [2, 1, 0]
+    value = METRICS["map"].statistic(METRICS["map"].prepare({"truth": truth_SL, "score": lost}), np.arange(3))
+    assert value == pytest.approx(((1 + 2 / 3) / 2 + 1 / 2) / 2)
+    np.testing.assert_array_equal(lost[:2], score_SL[:2])
+
+
 def test_folds_are_refused(world: Path, tmp_path: Path) -> None:
     task = tiny_task(NAME, SMALL).model_copy(update={"folds": "leave_one_group_out"})
-    with pytest.raises(ValueError, match="multilabel knows the official split only"):
+    with pytest.raises(ValueError, match="multilabel_mini@1 does not use folds"):
         run(task, world, tmp_path)
 
 

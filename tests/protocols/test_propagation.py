@@ -24,7 +24,9 @@ from sigma_bench.protocols.propagation import (
     run,
     seen_size,
 )
+from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import score
+from sigma_bench.runs.plan import find_or_evaluate
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
 from sigma_bench.specs.propagation import PropagationProtocol
 from sigma_bench.training.distribution import World
@@ -183,12 +185,61 @@ def test_solid_shapes_are_followed_by_their_colour_and_two_processes_agree(davis
     np.testing.assert_allclose(np.nanmean(stored["j_frames"], axis=1), stored["j_mean"])
     assert stored["j_frames"].shape[1] == 5  # of 7 frames the first and the last are not scored
     assert len(set(stored["groups"])) == outcome.num_scored == 2
-    together, nothing = run_by_two(run, job)
+    together, nothing = run_by_two(run, make_job(davis, tmp_path / "two"))
     assert nothing is None
     assert together is not None
     assert together.controls == controls
     for name, rows in stored.items():
         np.testing.assert_array_equal(together.arrays[name], rows)
+
+
+class Killed(Colours):
+    """Is killed in the middle of the second sequence, and counts the frames it was shown."""
+
+    def __init__(self, last: int | None) -> None:
+        self.last, self.frames = last, 0
+
+    def encode(self, clip_BCTHW: torch.Tensor) -> Features:
+        if self.frames == self.last:
+            raise KeyboardInterrupt
+        self.frames += 1
+        return super().encode(clip_BCTHW)
+
+
+def record_of(davis: Manifest, output: Path, encoder: Killed) -> tuple[Record, list[tuple[int, int]]]:
+    shown: list[tuple[int, int]] = []
+    task = resolve(load_task("davis2017/propagation"), {"uncertainty": {"replicates": 20}})
+
+    def report(phase: str, done: int, total: int) -> None:
+        shown.append((done, total))
+
+    found = find_or_evaluate(encoder, task, davis, output, seed=0, report=report)  # type: ignore[arg-type]
+    return found.record, shown
+
+
+def identity(record: Record) -> object:
+    return record.key(), record.scores, record.controls, list(record.controls), record.predictions
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_a_killed_run_continues_after_its_finished_sequences(
+    davis: Manifest, tmp_path: Path, is_damaged: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A damaged result of a finished sequence is named and computed again."""
+    whole, shown = record_of(davis, tmp_path / "whole", Killed(None))
+    assert shown == [(0, 2), (1, 2), (2, 2)]
+    with pytest.raises(KeyboardInterrupt):
+        record_of(davis, tmp_path / "killed", Killed(last=10))
+    (kept,) = (tmp_path / "killed" / "unfinished").rglob("*.arrays")
+    if is_damaged:
+        content = kept.read_bytes()
+        kept.write_bytes(content[:-50] + bytes([content[-50] ^ 1]) + content[-49:])
+    again = Killed(None)
+    record, _ = record_of(davis, tmp_path / "killed", again)
+    assert again.frames == (14 if is_damaged else 7)
+    assert (f"{kept}: damaged" in caplog.text) == is_damaged
+    assert identity(record) == identity(whole)
+    assert not list((tmp_path / "killed" / "unfinished").iterdir())
 
 
 def test_frames_that_are_not_square_keep_their_grid(davis: Manifest, tmp_path: Path) -> None:

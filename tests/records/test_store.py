@@ -36,13 +36,13 @@ def card(model="mini/sigma_mlp", checkpoint="c" * 64):
     return EncoderCard(
         model=model, family="SIGMA-MLP", num_frames=8, image_size=64, tubelet_frames=2, mean=(0.5, 0.5, 0.5),
         std=(0.2, 0.2, 0.2), feature_width=96, num_parameters=1000, pretraining_data=("ssv2",), pretraining_epochs=3,
-        checkpoint_sha256=checkpoint, pretraining_seed=0, recipe_fingerprint="f" * 16,
+        checkpoint_sha256=checkpoint, code_sha256="c" * 64, pretraining_seed=0, recipe_fingerprint="f" * 16,
     )  # fmt: skip
 
 
 def make_record(task="ucf101/knn", seed=0, hours=0, predictions=None, **card_changes):
     resolved = catalogue.resolve(catalogue.load_task(task))
-    split = SplitIdentity(manifest_sha256="m" * 64, expected=2, found=2, scored=2, failed_ids=())
+    split = SplitIdentity(manifest_sha256="m" * 64, expected=2, found=2, scored=2, failed_ids=(), decoders={})
     interval = Interval(method="bootstrap", unit="group", level=0.95, replicates=10, num_units=2, low=0.1, high=0.9)
     return Record(
         task=resolved,

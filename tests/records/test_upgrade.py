@@ -7,15 +7,13 @@ import pytest
 
 from sigma_bench.records.store import Store
 from sigma_bench.records.upgrade import SCHEMA_VERSION, UPGRADES, upgraded
-from sigma_bench.specs.base_protocol import RetiredProtocol
-from sigma_bench.specs.fingerprint import task_fingerprint
 from tests.factories import make_record
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
 
 def test_every_older_version_has_a_step_and_a_fixture() -> None:
-    assert sorted(UPGRADES) == list(range(1, SCHEMA_VERSION))
+    assert sorted(UPGRADES) == list(range(2, SCHEMA_VERSION))
     assert {path.name for path in FIXTURES.iterdir()} == {f"schema_{version}" for version in UPGRADES}
 
 
@@ -30,20 +28,9 @@ def test_fixtures_load_as_todays_records(version: int) -> None:
     assert {path: path.read_bytes() for path in store.paths()} == before
 
 
-def test_schema_1_intervals_are_plain_percentiles() -> None:
-    for path, record in Store(FIXTURES / "schema_1").records():
-        written = json.loads(path.read_text())["scores"]
-        assert [score["interval"]["method"] for score in written] == ["bootstrap", "bootstrap"]
-        assert [score.interval.method for score in record.scores] == ["percentile", "percentile"]
-        assert [score.interval.low for score in record.scores] == [score["interval"]["low"] for score in written]
-
-
-def test_a_protocol_that_is_not_run_any_more_is_kept_as_it_was_written() -> None:
-    knn, linear = (record for _, record in Store(FIXTURES / "schema_1").records())
-    assert knn.task.protocol.kind == "knn"
-    assert isinstance(linear.task.protocol, RetiredProtocol)
-    assert linear.task.protocol.as_written["inverse_regularisation_grid"] == [0.1, 1.0]
-    assert task_fingerprint(linear.task) == linear.fingerprint
+def test_a_record_of_schema_2_is_never_taken_for_a_new_evaluation() -> None:
+    ((_, record),) = Store(FIXTURES / "schema_2").records()
+    assert record.key()["encoder"]["code_sha256"] == "" and record.data.splits["test"].decoders == {}
 
 
 def test_todays_content_is_left_alone() -> None:
@@ -51,7 +38,7 @@ def test_todays_content_is_left_alone() -> None:
     assert upgraded(content) is content
 
 
-@pytest.mark.parametrize("version", [None, 0, SCHEMA_VERSION + 1, "1", True])
+@pytest.mark.parametrize("version", [None, 1, SCHEMA_VERSION + 1, "1", True])
 def test_an_unknown_version_is_refused(version: object) -> None:
-    with pytest.raises(ValueError, match=r"schema version .* is unknown to this sigma-bench, which reads 1 to"):
+    with pytest.raises(ValueError, match=r"schema version .* is unknown to this sigma-bench, which reads 2 to"):
         upgraded({"schema_version": version})

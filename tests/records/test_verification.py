@@ -1,7 +1,6 @@
 """Tampering: whatever is changed by hand, exchanged, cut or doubled is found and named."""
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -209,9 +208,3 @@ def test_what_no_record_speaks_of_is_listed(store: Store) -> None:
     (store.root / "records" / ".writing-abc").write_bytes(b"{")
     words = " ".join(verify_store(store).unchecked)
     assert "no record speaks of it" in words and "killed while it wrote" in words
-
-
-def test_records_of_schema_1_verify_with_their_plain_percentile_intervals(tmp_path: Path) -> None:
-    shutil.copytree(FIXTURES / "schema_1", tmp_path / "old")
-    found = verify_store(Store(tmp_path / "old"))
-    assert (found.num_records, found.num_scores, found.problems) == (2, 4, ())

@@ -1,6 +1,7 @@
 """Evaluations end to end on the small world: every sample once, nothing twice, scores recomputable."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +100,31 @@ def test_bank_and_queries_may_not_share_a_group(world: Path, tmp_path: Path) -> 
     path.write_text("\n".join(text))
     manifest = read_csv(path)
     with pytest.raises(ValueError, match="the group 'person0' stands in both train and test"):
-        require_disjoint(manifest.splits["train"], manifest.splits["test"])
+        require_disjoint(manifest, manifest.splits["train"], manifest.splits["test"])
+
+
+def test_groups_on_both_sides_of_an_official_split_are_counted_in_the_record(world: Path, tmp_path: Path) -> None:
+    """Two official file names of CIFAR-100 occur in both splits, as those of the mini world are made to here."""
+    manifest = open_dataset(load_dataset("ssv2"), world)
+    train, test = manifest.splits["train"], manifest.splits["test"]
+    group = train.samples[0].group
+    samples = tuple(
+        replace(sample, group=group) if number < 2 else sample for number, sample in enumerate(test.samples)
+    )
+    overlapping = replace(manifest, splits={"train": train, "test": replace(test, samples=samples)})
+    task = resolve(load_task("ssv2/knn"), {"neighbours": 5})
+    encoder = load_encoder("statistics:mini_videomae")
+    counted = []
+    for one in (manifest, overlapping):
+        record = find_or_evaluate(encoder, task, one, tmp_path, seed=0, report=quiet).record
+        counted.append(record.data.shared_groups)
+    assert counted == [0, 1]
+    require_disjoint(overlapping, *overlapping.splits.values())
+    with pytest.raises(ValueError, match=f"the group '{group}' stands in both train and test"):
+        require_disjoint(replace(overlapping, world="user"), *overlapping.splits.values())
+    twice = replace(test, samples=(train.samples[0], *test.samples))
+    with pytest.raises(ValueError, match=r"the sample .* stands in both"):
+        require_disjoint(manifest, train, twice)
 
 
 @pytest.mark.parametrize("failure", ["fail", "count_as_wrong"])

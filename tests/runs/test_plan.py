@@ -1,14 +1,16 @@
 """Plans: one pass over a dataset serves all tasks, and what is done or cannot be opened is known before."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.models.encoder import Features
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.runs.plan import ALONE, find_or_evaluate, plan_tasks, run_planned
-from sigma_bench.specs.catalogue import load_task, resolve
+from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
 from tests.runs.test_evaluate import quiet
 
 
@@ -89,6 +91,48 @@ def test_an_evaluation_is_done_once_at_a_time(world: Path, tmp_path: Path) -> No
 def test_a_dataset_that_is_not_there_is_known_before(world: Path, tmp_path: Path) -> None:
     jobs = [(resolve(load_task("ssv2/knn")), tmp_path), (resolve(load_task("ssv2/linear")), world)]
     encoder, cache = Counting(), FeatureCache(tmp_path / "features")
-    states = [planned.state for planned in plan_tasks(encoder, jobs, tmp_path, cache, seed=0)]
-    assert states == ["cannot be opened", "to do"]
+    absent, there = plan_tasks(encoder, jobs, tmp_path, cache, seed=0)
+    assert (absent.state, there.state, there.note) == ("cannot be run", "to do", "")
     assert encoder.clips == 0
+    with pytest.raises(ValueError, match="Something-Something v2 is not here") as caught:
+        run_planned(encoder, absent, tmp_path, cache, seed=0, world=ALONE, report=quiet)
+    assert str(caught.value) == absent.note
+
+
+@pytest.mark.parametrize("name", ["ssv2/knn", "ssv2/finetune_mini", "ssv2/clustering"])
+def test_missing_files_stop_a_task_that_fails_on_them_and_are_counted_elsewhere(
+    world: Path, tmp_path: Path, name: str
+) -> None:
+    """The sentence of the plan is that of the run; where missing files count as wrong, the plan says how many."""
+    manifest = open_dataset(load_dataset("ssv2"), world)
+    test = manifest.splits["test"]
+    gone = [replace(sample, path=tmp_path / "none" / sample.path.name) for sample in test.samples[:3]]
+    test = replace(test, samples=(*gone, *test.samples[3:]))
+    holed = replace(manifest, splits=manifest.splits | {"test": test})
+    encoder, cache = Counting(), FeatureCache(tmp_path / "features")
+    (stopped,) = plan_tasks(encoder, [(resolve(load_task(name)), holed)], tmp_path, cache, seed=0)
+    assert (stopped.state, stopped.clips) == ("cannot be run", 0)
+    with pytest.raises(ValueError) as caught:
+        run_planned(encoder, stopped, tmp_path, cache, seed=0, world=ALONE, report=quiet)
+    assert str(caught.value) == stopped.note and "3 of the 40 files that the test list names" in stopped.note
+    task = resolve(load_task(name), {"on_decode_failure": "count_as_wrong"})
+    (whole,) = plan_tasks(encoder, [(task, world)], tmp_path, cache, seed=0)
+    (counted,) = plan_tasks(encoder, [(task, holed)], tmp_path, cache, seed=0)
+    assert counted.state == "to do" and counted.clips < whole.clips and whole.note == ""
+    assert counted.note == ("3 of the 40 files that the test list names are missing; the protocol counts them as wrong")
+
+
+def test_a_task_with_one_unit_or_no_file_to_score_is_known_before(world: Path, tmp_path: Path) -> None:
+    manifest = open_dataset(load_dataset("ssv2"), world)
+    test = manifest.splits["test"]
+    alike = replace(test, samples=tuple(replace(sample, group="one") for sample in test.samples))
+    job = (resolve(load_task("ssv2/knn")), replace(manifest, splits=manifest.splits | {"test": alike}))
+    (planned,) = plan_tasks(Counting(), [job], tmp_path, FeatureCache(tmp_path / "features"), seed=0)
+    assert planned.state == "cannot be run" and "belongs to one group, 'one'" in planned.note
+    none = replace(test, samples=tuple(replace(sample, path=tmp_path / sample.path.name) for sample in test.samples))
+    job = (
+        resolve(load_task("ssv2/knn"), {"on_decode_failure": "count_as_wrong"}),
+        replace(manifest, splits=manifest.splits | {"test": none}),
+    )
+    (planned,) = plan_tasks(Counting(), [job], tmp_path, FeatureCache(tmp_path / "features"), seed=0)
+    assert planned.state == "cannot be run" and "none of the 40 files that the test list names is there" in planned.note

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from sigma_bench.models.frame_encoder import random_frame_encoder
+from sigma_bench.sigma.model import SigmaDinoModel
+from sigma_bench.sigma.swapped import balance, unit_features
 from sigma_bench.sigma.teacher import Teacher
-from sigma_bench.specs.recipe import EncoderSpec, ImageEncoderSpec, TeacherSpec
+from sigma_bench.specs.recipe import DecoderSpec, EncoderSpec, ImageEncoderSpec, SigmaDinoObjective, TeacherSpec
 
 VIDEO = EncoderSpec(
     num_frames=4, image_size=32, patch_size=8, tubelet_frames=2, width=16, depth=1, num_heads=1, drop_path=0.0,
@@ -64,3 +66,31 @@ def test_another_size_and_other_colours_are_refused():
         teacher(image_size=48)
     with pytest.raises(ValueError, match=r"'t' wants colours of mean \(0.5, 0.5, 0.5\)"):
         teacher(mean=(0.5, 0.5, 0.5))
+
+
+def test_targets_are_float32_under_autocast(clip_BCTHW):
+    """Pretraining runs its step under bfloat16 autocast; tokens, target features and target codes do not change."""
+    frozen = teacher()
+    decoder = DecoderSpec(width=16, depth=1, num_heads=1)
+    objective = SigmaDinoObjective(
+        kind="sigma_dino", num_prototypes=20, epsilon=0.05, sinkhorn_iterations=10, temperature=0.1, codes="hard",
+        teacher=TeacherSpec(model="t", width=24, resize="none"),
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = SigmaDinoModel(VIDEO, decoder, objective, frozen)
+    prototype_KD = model.prototypes.unit().detach()
+    mask_BN = torch.arange(32).expand(2, -1) % 4 > 0
+
+    def targets():
+        feature_MD = unit_features(model.project(clip_BCTHW, mask_BN))
+        potentials = balance(feature_MD, feature_MD, prototype_KD, objective)  # these decide the codes
+        return frozen.tokens(clip_BCTHW), feature_MD, potentials.target_K
+
+    with torch.no_grad():
+        expected = targets()
+        with torch.autocast("cpu", torch.bfloat16):
+            assert (clip_BCTHW @ clip_BCTHW.mT).dtype == torch.bfloat16
+            found = targets()
+    assert found[0].dtype == torch.float32
+    for under_autocast, plain in zip(found, expected, strict=True):
+        assert torch.equal(under_autocast, plain)

@@ -63,10 +63,14 @@ def test_every_shipped_board_loads() -> None:
         assert load_board(name).name == name
 
 
-def test_boards_are_found_by_name(house: Path) -> None:
+def test_boards_are_found_by_name(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert board_names() == ["mini"]
     assert load_board("mini").name == "mini"
     assert load_board(str(BOARDS / "mini.yaml")).name == "mini"
+    for name in ("mine.yaml", "mine.yml"):
+        (house / name).write_bytes((BOARDS / "mini.yaml").read_bytes())
+        monkeypatch.chdir(house)
+        assert load_board(name).name == "mini"
     with pytest.raises(ValueError, match=r"there is no board 'minni'\. Did you mean 'mini'"):
         load_board("minni")
 

@@ -1,5 +1,7 @@
 """Everything that ships under pretrain/ and tasks/ loads, resolves and refers to things that exist."""
 
+from pathlib import Path
+
 import pytest
 
 from sigma_bench.resources import declarations
@@ -79,6 +81,22 @@ def test_an_unknown_name_is_refused(load, kind):
         load("nonesuch")
 
 
+@pytest.mark.parametrize("name", ["mine.yaml", "mine.yml", "./mine.yaml", "folder/mine"])
+def test_a_recipe_file_needs_no_path_before_its_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=rf"{Path(name)}: cannot be read \(No such file"):
+        catalogue.load_recipe(name)
+    Path(name).parent.mkdir(exist_ok=True)
+    Path(name).write_text((declarations("pretrain") / "mini_videomae.yaml").read_text())
+    assert catalogue.load_recipe(name) == catalogue.load_recipe("mini_videomae")
+
+
+def test_files_of_variants_end_in_yaml_or_yml(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("sizes.yml").write_text("variants: sizes\nsummary: one\noverrides:\n  two: {train_per_class: 2}\n")
+    assert list(catalogue.load_variants("sizes.yml").overrides) == ["two"]
+
+
 def test_a_mistyped_task_is_answered_with_the_right_one():
     with pytest.raises(ValueError, match=r"Did you mean .*'ucf101/linear'"):
         catalogue.load_task("ucf101/liner")
@@ -95,6 +113,23 @@ def test_a_variant_of_a_task_file_is_named_after_the_task(tmp_path):
 def test_an_override_of_a_key_that_the_protocol_lacks_is_refused():
     with pytest.raises(ValueError, match=r"neighbors.*Did you mean 'neighbours'\?"):
         catalogue.resolve(catalogue.load_task("ucf101/knn"), {"neighbors": 5})
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "switch"),
+    [
+        ("davis2017/propagation", {"long_side_multiple_px": 32}, {"aspect": "keep"}),
+        ("davis2017/clustering", {"batch_clips": 7}, {"feature_scope": "batch"}),
+    ],
+)
+def test_an_override_without_effect_is_refused(name, override, switch):
+    task = catalogue.load_task(name)
+    ((key, _),) = override.items()
+    off = {"aspect": "squash"} if key == "long_side_multiple_px" else {"feature_scope": "clip"}
+    with pytest.raises(ValueError, match=f"'{key}' has no effect under the other settings; leave it out"):
+        catalogue.resolve(task, {**off, **override})
+    changed, plain = catalogue.resolve(task, {**switch, **override}), catalogue.resolve(task, switch)
+    assert task_fingerprint(changed) != task_fingerprint(plain)
 
 
 def test_overrides_change_the_fingerprint_and_only_their_key():

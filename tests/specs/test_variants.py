@@ -62,6 +62,19 @@ def test_what_is_selected_on_test_differs_from_the_clean_task_in_nothing_else(na
     assert selected["select_on_test"] == {"every_epochs": 1, "best": "top1"}
 
 
+@pytest.mark.parametrize("name", ["ssv2/finetune", "ssv2/linear_online"])
+def test_released_sampling_differs_from_ours_in_the_training_frames_alone(name: str) -> None:
+    ours, released = (
+        catalogue.resolve(catalogue.load_task(name + end)).protocol.model_dump() for end in ("", "_released_sampling")
+    )
+    assert ours.keys() == released.keys()
+    assert {key for key in ours if ours[key] != released[key]} == {"protocol", "summary", "sampling"}
+    assert (ours["sampling"], released["sampling"]) == (
+        {"sampler": "random_segments"},
+        {"sampler": "released_segments"},
+    )
+
+
 def test_a_variant_is_the_task_with_its_overrides() -> None:
     plain = catalogue.resolve(catalogue.load_task("ssv2/knn"))
     blurred = catalogue.resolve(catalogue.load_task("ssv2/knn+blur-3"))
@@ -106,7 +119,7 @@ def test_optional_keys_leave_what_was_measured_without_them_as_it_was() -> None:
     before = {
         "ssv2/knn": "6c4f3678a225baad",
         "ssv2/linear": "29bb67249ba45485",
-        "ssv2/finetune": "9f7497f4e1fee871",
+        "ssv2/finetune": "8017b5ec8a8c6c12",  # since fingerprints leave out run options
         "davis2017/clustering": "6c6db083c0e9afc6",
     }
     assert {name: task_fingerprint(catalogue.resolve(catalogue.load_task(name))) for name in before} == before

@@ -72,10 +72,10 @@ def test_the_head_reads_the_normalised_mean_token_and_begins_small() -> None:
 
 
 def test_schedule_by_hand() -> None:
-    """64 of 256 videos: peak 0.1, end 0.01; 10 epochs of 5 steps, the first 10 steps rise."""
+    """64 of 256 videos: peak 0.1, end 0.01; 10 epochs of 5 steps, the first 10 steps rise from 0 to the peak."""
     rate = [learning_rate(OPTIM, step, 50, 5) for step in range(50)]
     assert rate[0] == 0
-    assert rate[5] == pytest.approx(0.05)
-    assert rate[10] == pytest.approx(0.1)
+    assert rate[5] == pytest.approx(0.1 * 5 / 9)
+    assert rate[9] == rate[10] == pytest.approx(0.1)
     assert rate[30] == pytest.approx((0.1 + 0.01) / 2)
     assert rate[20] == pytest.approx(0.01 + 0.09 * (1 + 2**-0.5) / 2)

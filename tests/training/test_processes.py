@@ -17,6 +17,7 @@ import torch
 import yaml
 
 from sigma_bench.models.checkpoints import read_checkpoint
+from sigma_bench.runs.lock import exclusive
 from sigma_bench.runs.pretrain import pretrain
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.training.accumulation import accumulate_gradients
@@ -26,6 +27,7 @@ from sigma_bench.training.distribution import World, joined_world
 from sigma_bench.training.methods import build_method
 from sigma_bench.training.plan import plan_of
 from tests.conftest import tiny_recipe
+from tests.training.test_orphans import wait_until_gone
 from tests.two_processes import in_two_processes
 
 
@@ -165,3 +167,37 @@ def test_a_killed_worker_ends_the_run_with_one_sentence(recipe_file: Path, world
     assert process.returncode != 0
     assert "was killed by signal 9; the same command continues" in " ".join(message.split())
     assert "Traceback" not in message
+
+
+def descendants(pid: int) -> list[int]:
+    found = []
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        for child in (thread / "children").read_text().split():
+            found += [int(child), *descendants(int(child))]
+    return found
+
+
+def test_ranks_and_their_workers_end_when_torchrun_is_killed_and_the_run_resumes(
+    recipe_file: Path, world: Path, tmp_path: Path
+) -> None:
+    content = yaml.safe_load(recipe_file.read_text())
+    content["optim"] |= {"epochs": 4}
+    recipe_file.write_text(yaml.safe_dump(content))
+    cut, whole = tmp_path / "cut", tmp_path / "whole"
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    sigma_bench = command(recipe_file, world, cut, "--workers", "1", "--device", "cpu")[1:]
+    with subprocess.Popen(
+        [sys.executable, *torchrun, *sigma_bench], env=environment(), text=True, stderr=subprocess.PIPE
+    ) as process:
+        wait_for(cut / "resume.pt", process)
+        started = descendants(process.pid)
+        assert len(started) >= 4  # two ranks and a worker of each
+        process.kill()
+        assert wait_until_gone(started, 5) == []
+    assert not (cut / "model.safetensors").exists()
+    with exclusive(cut):
+        pass
+    for folder in (cut, whole):
+        in_two_processes(whole_run, recipe_file, world, folder)
+    digests = {read_checkpoint(folder / "model.safetensors").sha256 for folder in (cut, whole)}
+    assert len(digests) == 1

@@ -13,7 +13,10 @@ from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:
-    """Find CIFAR-100 below ``root``; every image is its own group."""
+    """Find CIFAR-100 below ``root``; every image is its own group.
+
+    File names do not tell images apart: two of the official ones occur in both splits.
+    """
     folder = root / "cifar-100-python"
     for name in ("train", "test", "meta"):
         if not (folder / name).is_file():
@@ -27,7 +30,14 @@ def read(root: Path, card: DatasetCard) -> Manifest:
         if max(content["fine_labels"], default=0) >= len(classes):
             raise ValueError(f"{folder / split}: a label is not below {len(classes)}, the number of classes in 'meta'")
         samples = [
-            Sample(f"{split}/{position}/{name}", folder / split, "pickled_image", label, name, position)
+            Sample(
+                f"{split}/{position}/{name}",
+                folder / split,
+                "pickled_image",
+                label,
+                group=f"{split}/{name}/{position}",
+                position=position,
+            )
             for position, (name, label) in enumerate(zip(content["filenames"], content["fine_labels"], strict=True))
         ]
         splits[split] = make_split(split, samples, expected[split], folder / split)

@@ -8,7 +8,7 @@ Sequences are named by ``ImageSets/480p/{train,val}.txt`` (pairs of frame and ma
 from pathlib import Path
 
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
-from sigma_bench.data.readers.media import davis_size
+from sigma_bench.data.readers.media import davis_home, davis_size
 from sigma_bench.data.readers.text_lists import lines
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
@@ -17,7 +17,7 @@ _LIST: dict[SplitName, str] = {"train": "train", "test": "val"}
 
 def read(root: Path, card: DatasetCard) -> Manifest:
     """Find DAVIS-2016 below ``root``; ``val`` plays the test."""
-    home = root / "DAVIS" if (root / "DAVIS").is_dir() else root
+    home = davis_home(root)
     world, expected = expected_counts(root, card)
     splits = {}
     for split, official in _LIST.items():

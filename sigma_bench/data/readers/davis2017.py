@@ -1,12 +1,14 @@
 """DAVIS-2017 in its official layout: frames, palette masks of the unsupervised track, ImageSets/2017.
 
-At 480p, or at full resolution (``Full-Resolution``) where only that is there.
+At 480p, or at full resolution (``Full-Resolution``) where only that is there; everything lies in ``DAVIS/`` or in the
+dataset's folder itself.
 """
 
 from pathlib import Path
 
+from sigma_bench.data.files import contents
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
-from sigma_bench.data.readers.media import davis_size
+from sigma_bench.data.readers.media import davis_home, davis_size
 from sigma_bench.data.readers.text_lists import lines
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
@@ -15,7 +17,7 @@ _LIST: dict[SplitName, str] = {"train": "train", "test": "val"}
 
 def read(root: Path, card: DatasetCard) -> Manifest:
     """Find DAVIS-2017 below ``root``; ``val`` plays the test; instances of Annotations_unsupervised are the labels."""
-    home = root / "DAVIS"
+    home = davis_home(root)
     world, expected = expected_counts(root, card)
     splits = {}
     for split, official in _LIST.items():
@@ -29,5 +31,5 @@ def _sample(home: Path, name: str) -> Sample:
     size = davis_size(home, "Full-Resolution")
     masks = home / "Annotations_unsupervised" / size / name
     if not masks.is_dir():
-        raise ValueError(f"{masks}: the masks of sequence '{name}' are missing")
+        raise ValueError(f"{masks}: the masks of sequence '{name}' are missing; in {home} {contents(home)}")
     return Sample(name, home / "JPEGImages" / size / name, "frame_folder", None, group=name, mask_folder=masks)

@@ -2,15 +2,17 @@
 
 A line is ``<sub-action id>[.avi|.mp4] <label>``; the lists without a file ending are FineGym's own, which SEVERE
 calls ``*_org.txt``.  Variants: ``gym99``, ``gym288``; ``fx_s1`` and ``ub_s1`` are the classes of one set of
-elements, numbered from 0; ``gym99_1k`` has SEVERE's subset as train.  An id is
+elements, numbered from 0; ``gym99_1k`` has SEVERE's subset as train.  The site of FineGym calls its lists
+``gym99_train_element_v1.0.txt`` and ``gym99_val_element.txt``.  An id is
 ``<video>_E_<event>_A_<sub-action>``, in seconds.
 """
 
 import re
 from pathlib import Path
 
+from sigma_bench.data.files import visible
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
-from sigma_bench.data.readers.media import find_video
+from sigma_bench.data.readers.media import find_video, first_file
 from sigma_bench.data.readers.text_lists import lines
 from sigma_bench.data.subsets import draw_subset
 from sigma_bench.specs.dataset import DatasetCard, SplitName
@@ -44,9 +46,12 @@ def read(root: Path, card: DatasetCard) -> Manifest:
 
 
 def _list_of(folder: Path, name: str) -> Path:
-    """The list under SEVERE's name for it or FineGym's own."""
-    original = folder / f"{name}_org.txt"
-    return original if original.exists() and not (folder / f"{name}.txt").exists() else folder / f"{name}.txt"
+    """The list under the first of its names that is there: short, SEVERE's, FineGym's own with or without a version."""
+    of_site = re.compile(rf"{name}_element(_v\d+\.\d+)?\.txt")
+    published = [path.name for path in visible(folder) if of_site.fullmatch(path.name)]
+    if len(published) > 1:
+        raise ValueError(f"{folder}: {' and '.join(published)} are versions of one list; keep one of them")
+    return first_file((folder,), (f"{name}.txt", f"{name}_org.txt", *(published or (f"{name}_element.txt",))))
 
 
 def _row(path: Path, number: int, line: str, labels: range) -> tuple[str, int]:

@@ -7,6 +7,7 @@ which no split has on both sides: the group.
 import re
 from pathlib import Path
 
+from sigma_bench.data.files import contents, visible
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
 from sigma_bench.data.readers.media import find_video
 from sigma_bench.data.readers.text_lists import lines
@@ -22,9 +23,9 @@ def read(root: Path, card: DatasetCard) -> Manifest:
     """Find HMDB51 below ``root``; classes are in alphabetical order, as everybody numbers them."""
     lists, number = root / "testTrainMulti_7030_splits", _NUMBER[card.variant]
     ending = f"_test_split{number}.txt"
-    classes = tuple(sorted(path.name.removesuffix(ending) for path in lists.glob(f"*{ending}")))
+    classes = tuple(sorted(path.name.removesuffix(ending) for path in visible(lists) if path.name.endswith(ending)))
     if not classes:
-        raise ValueError(f"{lists}: there is no '<class>{ending}' here")
+        raise ValueError(f"{lists}: there is no '<class>{ending}' here; {contents(lists)}")
     rows = [(label, row) for label, name in enumerate(classes) for row in _rows(lists / f"{name}{ending}")]
     world, expected = expected_counts(root, card)
     splits = {}

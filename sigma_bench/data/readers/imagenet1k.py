@@ -1,41 +1,141 @@
-"""ImageNet-1K as folders of classes: ``train/<wnid>/<image>.JPEG`` and ``val/<wnid>/<image>.JPEG``."""
+"""ImageNet-1K as folders of classes: ``train/<wnid>/<image>.JPEG`` and ``val/<wnid>/<image>.JPEG``.
+
+Read as well: everything in ``ILSVRC/Data/CLS-LOC/``, as Kaggle has it; ``validation/`` for ``val/``; and a ``val/``
+without folders of classes, labelled by Kaggle's ``LOC_val_solution.csv`` or by the official development kit
+(``ILSVRC2012_devkit_t12/data``: ``ILSVRC2012_validation_ground_truth.txt`` and ``meta.mat``).
+"""
 
 from pathlib import Path
+from typing import Any
 
-from torchvision.datasets.folder import find_classes, make_dataset
+from scipy.io import loadmat
 
-from sigma_bench.data.manifest import Manifest, Sample, Split, expected_counts, make_split
+from sigma_bench.data.files import contents, is_image, subfolders, visible, walk
+from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
+from sigma_bench.data.readers.text_lists import lines, table
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
-_FOLDER: dict[SplitName, str] = {"train": "train", "test": "val"}
-_SUFFIXES = (".jpeg", ".jpg", ".png")
+_NAMES: dict[SplitName, tuple[str, ...]] = {"train": ("train",), "test": ("val", "validation")}
+_KAGGLE = ("ILSVRC/Data/CLS-LOC", "Data/CLS-LOC")
+_SOLUTION = "LOC_val_solution.csv"
+_KIT = ("ILSVRC2012_devkit_t12/data", "ILSVRC2012_devkit_t12", "data", "")
+_TRUTH, _META = "ILSVRC2012_validation_ground_truth.txt", "meta.mat"
+_IMAGE = "ILSVRC2012_val_{:08d}"
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:
     """Find ImageNet-1K below ``root``; classes are WordNet ids in alphabetical order; ``val`` plays the test."""
     world, expected = expected_counts(root, card)
-    splits: dict[SplitName, Split] = {}
-    classes: list[str] = []
-    for split, name in _FOLDER.items():
-        folder = root / name
-        samples, names = _images(folder)
-        if classes and names != classes:
-            raise ValueError(f"{folder}: its folders of classes are not those of {root / _FOLDER['train']}")
-        classes = names
-        splits[split] = make_split(split, samples, expected[split], folder)
+    home = next((root / place for place in _KAGGLE if (root / place).is_dir()), root)
+    folders = {split: _folder(home, names) for split, names in _NAMES.items()}
+    classes = [path.name for path in subfolders(folders["train"])]
+    if not classes:
+        raise ValueError(f"{folders['train']}: expected a folder per class; {_found(folders['train'])}")
+    samples = {"train": _of_class_folders(folders["train"], "train", classes)}
+    if subfolders(folders["test"]):
+        _require_same(folders, classes)
+        samples["test"] = _of_class_folders(folders["test"], "val", classes)
+    else:
+        samples["test"] = _of_labels(root, folders["test"], classes)
+    splits = {split: make_split(split, samples[split], expected[split], path) for split, path in folders.items()}
     return Manifest(card.dataset, world, tuple(classes), splits)
 
 
-def _images(folder: Path) -> tuple[list[Sample], list[str]]:
-    try:
-        classes, index = find_classes(str(folder))
-        found = make_dataset(str(folder), index, extensions=_SUFFIXES)
-    except FileNotFoundError as error:
+def _folder(home: Path, names: tuple[str, ...]) -> Path:
+    """The folder of a split; ValueError says what lies in its place, and how to unpack it where that is an archive."""
+    found = [home / name for name in names if (home / name).is_dir()]
+    if len(found) > 1:
+        raise ValueError(f"{home}: both {found[0].name}/ and {found[1].name}/ are here; keep the one that is right")
+    if not found:
+        raise ValueError(f"{home / names[0]}: there is no such folder; in {home} {_found(home)}")
+    return found[0]
+
+
+def _found(folder: Path) -> str:
+    """What lies in a folder, in words; for archives also how they are unpacked."""
+    archives = [path.name for path in visible(folder) if path.name.endswith((".tar", ".tar.gz", ".tgz", ".zip"))]
+    words = contents(folder)
+    if not archives:
+        return words
+    return (
+        f"{words}: unpack the archives first, that of the validation images into val/, that of the training images "
+        "into train/, and every archive of a class in it into a folder of the class's name (mkdir -p train/<wnid> && "
+        "tar -xf <wnid>.tar -C train/<wnid>)"
+    )
+
+
+def _require_same(folders: dict[SplitName, Path], classes: list[str]) -> None:
+    train, test = (folders[split] for split in _NAMES)
+    of_test = {path.name for path in subfolders(test)}
+    if only := sorted(set(classes) ^ of_test):
+        has, lacks = (train, test) if only[0] in classes else (test, train)
         raise ValueError(
-            f"{folder}: expected a folder per class with images in it (a flat val/ is to be sorted into them first)"
-        ) from error
+            f"{test}: its folders of classes are not those of {train}: '{only[0]}' is in {has.name} and not in "
+            f"{lacks.name} ({len(only)} such folders)"
+        )
+
+
+def _of_class_folders(folder: Path, name: str, classes: list[str]) -> list[Sample]:
+    """All images of a split; ids are ``<split>/<wnid>/<image>``, since copies number their images per class."""
+    samples: list[Sample] = []
+    for label, wnid in enumerate(classes):
+        images = [path for path in walk(folder / wnid) if is_image(path)]
+        if not images:
+            raise ValueError(f"{folder / wnid}: no images of this class; {_found(folder / wnid)}")
+        for path in images:
+            inside = path.relative_to(folder / wnid).with_suffix("").as_posix()
+            samples.append(_sample(f"{name}/{wnid}/{inside}", path, label))
+    return samples
+
+
+def _of_labels(root: Path, folder: Path, classes: list[str]) -> list[Sample]:
+    """The images of a validation folder without folders of classes, in the order of the file with their labels."""
+    wnids = _labels(root, folder)
+    index = {wnid: label for label, wnid in enumerate(classes)}
+    present = {path.stem: path for path in visible(folder) if is_image(path)}
+    if unlabelled := sorted(set(present) - set(wnids)):
+        raise ValueError(f"{present[unlabelled[0]]}: has no label ({len(unlabelled)} such images in {folder})")
     samples = []
-    for path, label in found:
-        place = Path(path)
-        samples.append(Sample(f"{place.parent.name}/{place.stem}", place, "image", label, group=place.stem))
-    return samples, classes
+    for image, wnid in wnids.items():
+        if wnid not in index:
+            raise ValueError(f"{folder}: '{image}' is of the class '{wnid}', which train does not have")
+        path = present.get(image, folder / f"{image}.JPEG")
+        samples.append(_sample(f"val/{wnid}/{image}", path, index[wnid]))
+    return samples
+
+
+def _labels(root: Path, folder: Path) -> dict[str, str]:
+    """WordNet id by name of the image, without suffix."""
+    solution = next((place / _SOLUTION for place in (root, folder) if (place / _SOLUTION).is_file()), None)
+    if solution is not None:
+        rows = table(solution, ("ImageId", "PredictionString"))
+        return {row["ImageId"]: (row["PredictionString"].split() or [""])[0] for _, row in rows}
+    kit = next((root / place for place in _KIT if (root / place / _TRUTH).is_file()), None)
+    if kit is None:
+        raise ValueError(
+            f"{folder}: has no folders of classes, and their labels are not in {root}: neither {_SOLUTION} nor "
+            f"{_KIT[0]}/{_TRUTH} with {_META}; add one of them or sort the images into folders of classes; in {folder} "
+            f"{_found(folder)}"
+        )
+    wnid_of = _wnid_by_number(kit / _META)
+    wnids = {}
+    for position, (number, line) in enumerate(lines(kit / _TRUTH), start=1):
+        if not line.isdecimal() or int(line) not in wnid_of:
+            raise ValueError(f"{kit / _TRUTH}: line {number}: expected the number of a class in {_META}, got '{line}'")
+        wnids[_IMAGE.format(position)] = wnid_of[int(line)]
+    return wnids
+
+
+def _wnid_by_number(path: Path) -> dict[int, str]:
+    """WordNet id by ILSVRC2012_ID, which is not the alphabetical order; of the classes that have no children."""
+    try:
+        synsets: Any = loadmat(path, squeeze_me=True, struct_as_record=False)["synsets"]
+        return {int(one.ILSVRC2012_ID): str(one.WNID) for one in synsets if int(one.num_children) == 0}
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: missing; it lies beside {_TRUTH} in the development kit") from error
+    except Exception as error:  # the parser raises many kinds on damaged bytes
+        raise ValueError(f"{path}: not the meta.mat of the development kit ({error})") from error
+
+
+def _sample(name: str, path: Path, label: int) -> Sample:
+    return Sample(name, path, "image", label, group=name)

@@ -1,31 +1,74 @@
 """Lists of paths with labels, as VideoMAE, SIGMA, jepa and mmaction2 write them: a line is ``path label``.
 
 Separated by a blank or a comma; mmaction2's form for frame folders has a number of frames in between.  Paths are
-absolute or start at the dataset's folder; a video may lie there in another container, or as a folder of frames.
+absolute or start at the dataset's folder, and bare names are looked up in the official folders; a video may lie there
+in another container, or as a folder of frames.
+
+The id of a sample is its path without the suffix, since copies number their files anew in every folder.  It starts at
+the dataset's folder, or at the deepest folder that all listed files share where some lie elsewhere.
 """
 
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
+from sigma_bench.data.files import is_video
 from sigma_bench.data.manifest import Sample
-from sigma_bench.data.readers.media import VIDEO_SUFFIXES, find_video
+from sigma_bench.data.readers.media import find_video
 from sigma_bench.data.readers.text_lists import lines
+from sigma_bench.specs.dataset import SplitName
 
 _LINE = re.compile(r"(.+?)[\s,]+(\d+)")
 """A file or folder, which may itself hold blanks and commas, and a number."""
 
 
-def read_labelled_paths(root: Path, path: Path, num_classes: int) -> list[Sample]:
-    """The samples of one list; ValueError names the line that is no path with a label below ``num_classes``."""
-    return [_sample(root, path, number, line, num_classes) for number, line in lines(path)]
+class _Row(NamedTuple):
+    place: Path
+    label: int
 
 
-def _sample(root: Path, path: Path, number: int, line: str, num_classes: int) -> Sample:
+def read_labelled_paths(
+    root: Path, lists: Mapping[SplitName, Path], num_classes: int, *, folders: Mapping[SplitName, tuple[Path, ...]]
+) -> dict[SplitName, list[Sample]]:
+    """The samples of the lists of a dataset.
+
+    Args:
+        folders: where the files of bare names lie, by split.
+
+    Raises:
+        ValueError: a line is no path with a label below ``num_classes``.
+    """
+    rows = {
+        split: [_row(root, path, number, line, num_classes) for number, line in lines(path)]
+        for split, path in lists.items()
+    }
+    base = _base(root, [row.place for of_split in rows.values() for row in of_split])
+    return {split: [_sample(row, root, base, folders[split]) for row in of_split] for split, of_split in rows.items()}
+
+
+def _row(root: Path, path: Path, number: int, line: str, num_classes: int) -> _Row:
     match = _LINE.fullmatch(line)
     if match is None or int(match[2]) >= num_classes:
         raise ValueError(f"{path}: line {number}: expected 'path label' with a label below {num_classes}, got '{line}'")
-    with_frames = None if Path(match[1]).suffix in VIDEO_SUFFIXES else _LINE.fullmatch(match[1])
-    place = root / (with_frames or match)[1]
-    name, suffix = (place.stem, place.suffix) if place.suffix in VIDEO_SUFFIXES else (place.name, ".mp4")
-    video, media = find_video((place.parent,), name, suffix)
-    return Sample(name, video, media, int(match[2]), group=name)
+    with_frames = None if is_video(match[1]) else _LINE.fullmatch(match[1])
+    return _Row(Path(os.path.normpath(root / (with_frames or match)[1])), int(match[2]))
+
+
+def _base(root: Path, places: list[Path]) -> Path:
+    """The folder that ids start at: it does not depend on where a copy of the data lies."""
+    here = Path(os.path.normpath(root))
+    if all(place.is_relative_to(here) for place in places):
+        return here
+    return Path(os.path.commonpath([place.parent.absolute() for place in places]))
+
+
+def _sample(row: _Row, root: Path, base: Path, folders: tuple[Path, ...]) -> Sample:
+    place, label = row
+    name, suffix = (place.stem, place.suffix) if is_video(place) else (place.name, ".mp4")
+    is_bare = place.parent == Path(os.path.normpath(root))
+    video, media = find_video((place.parent, *folders) if is_bare else (place.parent,), name, suffix)
+    shown = place if base == Path(os.path.normpath(root)) else place.absolute()
+    sample_id = (shown.relative_to(base).parent / name).as_posix()
+    return Sample(sample_id, video, media, label, group=sample_id)

@@ -1,13 +1,11 @@
 """Finding the file of a listed video, whatever container this copy has it in, or a folder of its frames."""
 
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from sigma_bench.data.files import VIDEO_SUFFIXES, contents, is_video, visible
 from sigma_bench.data.manifest import Media
-
-VIDEO_SUFFIXES = (".mp4", ".avi", ".webm", ".mkv")
 
 
 class Found(NamedTuple):
@@ -20,15 +18,17 @@ class Found(NamedTuple):
 def find_video(folders: tuple[Path, ...], stem: str, suffix: str) -> Found:
     """The video of that name in the first folder that has it, or the folder of its frames.
 
+    Suffixes are compared in any case.
+
     Args:
         suffix: of the official files; where nothing is found, the path is that of the official file in the first
             folder, which then counts as missing.
     """
     for folder in folders:
         names = _names_in(folder)
-        for candidate in (suffix, *VIDEO_SUFFIXES):
+        for candidate in (suffix, suffix.lower(), *VIDEO_SUFFIXES):
             if f"{stem}{candidate}" in names:
-                return Found(folder / f"{stem}{candidate}", "video")
+                return Found(folder / names[f"{stem}{candidate}"], "video")
         if stem in names and (folder / stem).is_dir():
             return Found(folder / stem, "frame_folder")
     return Found(folders[0] / f"{stem}{suffix}", "video")
@@ -40,10 +40,30 @@ def forget_folders() -> None:
 
 
 @cache
-def _names_in(folder: Path) -> frozenset[str]:
-    with suppress(FileNotFoundError, NotADirectoryError):
-        return frozenset(path.name for path in folder.iterdir())
-    return frozenset()
+def _names_in(folder: Path) -> dict[str, str]:
+    """Names in a folder by themselves and, for videos, by the name with a suffix in lower case."""
+    names = [path.name for path in visible(folder)]
+    lowered = {f"{Path(name).stem}{Path(name).suffix.lower()}": name for name in names if is_video(name)}
+    return {**lowered, **{name: name for name in names}}
+
+
+def first_file(folders: tuple[Path, ...], names: tuple[str, ...]) -> Path:
+    """The first of these names that is a file in one of the folders.
+
+    Raises:
+        ValueError: none is, with the names that were looked for and what the folders hold.
+    """
+    found = next((folder / name for name in names for folder in folders if (folder / name).is_file()), None)
+    if found is not None:
+        return found
+    also = f" (or {', '.join(names[1:])})" if len(names) > 1 else ""
+    held = "; ".join(f"in {folder} {contents(folder)}" for folder in folders if folder.is_dir()) or "no such folder"
+    raise ValueError(f"{folders[0] / names[0]}: this official file is missing{also}; {held}")
+
+
+def davis_home(root: Path) -> Path:
+    """Where DAVIS lies in its dataset's folder: in ``DAVIS``, or in the folder itself."""
+    return root / "DAVIS" if (root / "DAVIS").is_dir() else root
 
 
 def davis_size(home: Path, full: str) -> str:

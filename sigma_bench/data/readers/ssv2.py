@@ -1,18 +1,20 @@
-"""Something-Something v2: the four official JSON files, or lists ``<path> <label>`` as VideoMAE and SIGMA write them.
+"""Something-Something v2: the official JSON files, or lists ``<path> <label>`` as VideoMAE and SIGMA write them.
 
-Videos are ``20bn-something-something-v2/<id>.webm`` (or .mp4, .avi, or a folder of frames); ``videos/`` is looked
-into as well.
+The JSON files lie in ``labels/`` (or ``annotations/``, or the folder itself) as ``something-something-v2-labels.json``,
+or as ``labels.json``, ``train.json`` and ``validation.json`` as in the present download.  Videos are
+``20bn-something-something-v2/<id>.webm`` (or .mp4, .avi, or a folder of frames); ``videos/`` is looked into as well.
 """
 
 from pathlib import Path
 
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
 from sigma_bench.data.readers.labelled_paths import read_labelled_paths
-from sigma_bench.data.readers.media import find_video
+from sigma_bench.data.readers.media import find_video, first_file
 from sigma_bench.data.readers.text_lists import read_object, read_objects
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
-_FILE = "something-something-v2-{}.json"
+_FILES = ("something-something-v2-{}.json", "{}.json")
+_PLACES = ("labels", "annotations", "")
 _OFFICIAL_NAME: dict[SplitName, str] = {"train": "train", "test": "validation"}
 _CSV: dict[SplitName, str] = {"train": "train.csv", "test": "val.csv"}
 _FOLDERS = ("20bn-something-something-v2", "videos")
@@ -23,20 +25,37 @@ def read(root: Path, card: DatasetCard) -> Manifest:
 
     Class names come from the official labels; lists of paths have numbers, which are the official ones.
     """
-    labels_path = root / "labels" / _FILE.format("labels")
     world, expected = expected_counts(root, card)
-    from_lists = not labels_path.exists() and (root / _CSV["train"]).exists()
-    index = {} if from_lists else _label_index(labels_path)
-    splits = {}
-    for split, official in _OFFICIAL_NAME.items():
-        path = root / (_CSV[split] if from_lists else f"labels/{_FILE.format(official)}")
-        if from_lists:
-            samples = read_labelled_paths(root, path, card.classes or 0)
-        else:
-            samples = [_sample(root, path, entry, index) for entry in read_objects(path)]
-        splits[split] = make_split(split, samples, expected[split], path)
+    videos = tuple(root / name for name in _FOLDERS)
+    lists = {split: root / name for split, name in _CSV.items()}
+    index: dict[str, int] = {}
+    if _form(root) is None and lists["train"].exists():
+        folders = dict.fromkeys(lists, videos)
+        samples = read_labelled_paths(root, lists, card.classes or 0, folders=folders)
+    else:
+        index = _label_index(_official(root, "labels"))
+        lists = {split: _official(root, official) for split, official in _OFFICIAL_NAME.items()}
+        samples = {
+            split: [_sample(videos, path, entry, index) for entry in read_objects(path)]
+            for split, path in lists.items()
+        }
+    splits = {split: make_split(split, samples[split], expected[split], path) for split, path in lists.items()}
     classes = tuple(sorted(index, key=index.__getitem__)) or tuple(map(str, range(card.classes or 0)))
     return Manifest(card.dataset, world, classes, splits)
+
+
+def _form(root: Path) -> tuple[Path, str] | None:
+    """Folder and naming of the official files, by the one with the labels; None where it is not there."""
+    forms = [(root / place, form) for form in _FILES for place in _PLACES]
+    return next(((folder, form) for folder, form in forms if (folder / form.format("labels")).is_file()), None)
+
+
+def _official(root: Path, name: str) -> Path:
+    """An official file, in the folder and under the naming of the labels; ValueError where it is missing."""
+    form = _form(root)
+    if form is not None:
+        return first_file((form[0],), (form[1].format(name),))
+    return first_file(tuple(root / place for place in _PLACES), tuple(form.format(name) for form in _FILES))
 
 
 def _label_index(path: Path) -> dict[str, int]:
@@ -47,10 +66,10 @@ def _label_index(path: Path) -> dict[str, int]:
     return {template: int(number) for template, number in content.items()}
 
 
-def _sample(root: Path, path: Path, entry: dict[str, str], index: dict[str, int]) -> Sample:
+def _sample(videos: tuple[Path, ...], path: Path, entry: dict[str, str], index: dict[str, int]) -> Sample:
     template = str(entry.get("template", "")).replace("[", "").replace("]", "")
     if "id" not in entry or template not in index:
         raise ValueError(f"{path}: an entry has no id or a template that is not among the labels: {entry}")
     video_id = str(entry["id"])
-    video, media = find_video(tuple(root / name for name in _FOLDERS), video_id, ".webm")
+    video, media = find_video(videos, video_id, ".webm")
     return Sample(video_id, video, media, index[template], group=video_id)

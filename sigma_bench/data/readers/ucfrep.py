@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sigma_bench.data.annotations import CycleBounds
+from sigma_bench.data.files import contents, visible
 from sigma_bench.data.manifest import Manifest, Sample, Split, expected_counts, make_split
 from sigma_bench.data.readers.media import find_video
 from sigma_bench.data.readers.text_lists import lines
@@ -26,9 +27,11 @@ The first that has the file counts; where none has, the first is named as missin
 def read(root: Path, card: DatasetCard) -> Manifest:
     """Find UCFRep in UCF101's folder; a sample's annotation is where its cycles begin and end."""
     folder = root / "UCFRep" / "annotations" / "repetition_label"
-    paths = sorted(folder.glob("*.txt"))
+    paths = [path for path in visible(folder) if path.suffix == ".txt"]
     if not paths:
-        raise ValueError(f"{folder}: there are no repetition labels here ('<Class>.txt' of ucf526_annotations.zip)")
+        raise ValueError(
+            f"{folder}: no repetition labels here ('<Class>.txt' of ucf526_annotations.zip); {contents(folder)}"
+        )
     world, expected = expected_counts(root, card)
     samples: dict[SplitName, list[Sample]] = {"train": [], "test": []}
     for path in paths:

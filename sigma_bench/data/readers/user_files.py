@@ -5,20 +5,24 @@ The tree is ``<root>/<split>/<class>/<file>`` with splits ``train`` and ``test``
 """
 
 import csv
+import logging
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from sigma_bench.data.manifest import Manifest, Media, Sample, Split, make_split
+from sigma_bench.data.files import is_image, is_video, subfolders, walk
+from sigma_bench.data.ledger import ledger_path
+from sigma_bench.data.manifest import Expected, LedgerPlace, Manifest, Media, Sample, Split, make_split
 from sigma_bench.specs.bounded import bounded_lines
 from sigma_bench.specs.dataset import SplitName
 from sigma_bench.specs.strict import nearest
 
-VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".webm", ".mkv", ".mov", ".mpg", ".m4v"})
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 _LONGEST_LABEL, _LONGEST_PATH = 300, 4096
 _REQUIRED = ("path", "label", "split")
 _SPLITS: tuple[SplitName, ...] = ("train", "test", "all")
+
+logger = logging.getLogger(__name__)
 
 _Row = tuple[str, str, str, str]
 """Relative path, class name, split, group."""
@@ -46,17 +50,27 @@ def read_csv(path: Path) -> Manifest:
         raise ValueError(f"{path}: not a CSV text file ({error})") from error
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
-    return _manifest(path.stem, path.parent, rows, path)
+    return _manifest(path.stem, path.parent, rows, path, path.with_name(f"{path.name}.ledger.jsonl"))
 
 
 def read_class_folders(root: Path) -> Manifest:
-    """Read a class-per-folder tree, with or without ``train``/``test`` above the classes."""
+    """Read a class-per-folder tree, with or without ``train``/``test`` above the classes.
+
+    Links to folders are followed.  Files that are neither videos nor images are counted in a warning.
+
+    Raises:
+        ValueError: no such folder, a file at another depth, a class folder without a video or image, or a link that
+            leads nowhere.
+    """
     if not root.is_dir():
         raise ValueError(f"{root}: there is no such folder")
     has_splits = (root / "train").is_dir() and (root / "test").is_dir()
-    files = [path for path in sorted(root.rglob("*")) if path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES]
     rows: list[_Row] = []
-    for file in files:
+    others: Counter[str] = Counter()
+    for file in walk(root):
+        if not _is_medium(file):
+            others[file.suffix.lower() or "no suffix"] += 1
+            continue
         parts = file.relative_to(root).parts
         if len(parts) != 2 + has_splits:
             raise ValueError(f"{file}: expected <class>/<file>{' below train or test' if has_splits else ''}")
@@ -65,7 +79,18 @@ def read_class_folders(root: Path) -> Manifest:
         rows.append(("/".join(parts), parts[-2], parts[0] if has_splits else "all", ""))
     if not rows:
         raise ValueError(f"{root}: no videos or images in class folders here")
-    return _manifest(root.name, root, rows, root)
+    _require_no_empty_class(root, rows, ("train", "test") if has_splits else ("",))
+    if others:
+        kinds = ", ".join(f"{count} of {suffix}" for suffix, count in others.most_common())
+        logger.warning("%s: files that are neither videos nor images are not read (%s)", root, kinds)
+    return _manifest(root.name, root, rows, root, ledger_path(root.resolve().parent, root.resolve().name))
+
+
+def _require_no_empty_class(root: Path, rows: list[_Row], splits: tuple[str, ...]) -> None:
+    filled = {(root / relative).parent for relative, *_ in rows}
+    empty = [folder for split in splits for folder in subfolders(root / split) if folder not in filled]
+    if empty:
+        raise ValueError(f"{empty[0]}: this class folder holds no video or image; fill it, or move it out of {root}")
 
 
 def _checked(path: Path, number: int, row: dict[str, str | None]) -> _Row:
@@ -82,12 +107,12 @@ def _checked(path: Path, number: int, row: dict[str, str | None]) -> _Row:
         raise ValueError(f"{path}: line {number}: a label or path is longer than any should be")
     if values["split"] not in _SPLITS:
         raise ValueError(f"{path}: line {number}: split '{values['split']}' is not one of {', '.join(_SPLITS)}")
-    if Path(values["path"]).suffix.lower() not in VIDEO_SUFFIXES | IMAGE_SUFFIXES:
+    if not _is_medium(values["path"]):
         raise ValueError(f"{path}: line {number}: '{values['path']}' is neither a video nor an image by its suffix")
     return values["path"], values["label"], values["split"], values["group"]
 
 
-def _manifest(name: str, base: Path, rows: Iterable[_Row], where: Path) -> Manifest:
+def _manifest(name: str, base: Path, rows: Iterable[_Row], where: Path, ledger: Path) -> Manifest:
     rows = list(rows)
     classes = tuple(sorted({label for _, label, _, _ in rows}))
     index = {label: position for position, label in enumerate(classes)}
@@ -99,16 +124,16 @@ def _manifest(name: str, base: Path, rows: Iterable[_Row], where: Path) -> Manif
             if row_split == split
         ]
         if samples:
-            splits[split] = make_split(split, samples, len(samples), where)
+            splits[split] = make_split(split, samples, Expected(len(samples)), where)
     if set(splits) not in ({"all"}, {"train", "test"}):
         raise ValueError(f"{where}: needs both a train and a test split, or the one split 'all' to cut into folds")
     _require_taught(rows, where)
     _require_one_name(rows, base, where)
-    return Manifest(name, "user", classes, splits)
+    return Manifest(name, "user", classes, splits, LedgerPlace(ledger, base))
 
 
 def _require_taught(rows: list[_Row], where: Path) -> None:
-    """ValueError for a class of the test that nothing teaches: mostly one that is spelled in two ways."""
+    """ValueError for a class of the test split that train lacks: mostly one that is spelled in two ways."""
     train, test = ({label for _, label, split, _ in rows if split == name} for name in ("train", "test"))
     if untaught := sorted(test - train):
         raise ValueError(
@@ -118,12 +143,16 @@ def _require_taught(rows: list[_Row], where: Path) -> None:
 
 
 def _require_one_name(rows: list[_Row], base: Path, where: Path) -> None:
-    """ValueError for a file under two names, which could teach under one and be asked under the other."""
+    """ValueError for a file under two names, which could be in train under one and in test under the other."""
     name_of: dict[Path, str] = {}
     for relative, *_ in rows:
         if (other := name_of.setdefault((base / relative).resolve(), relative)) != relative:
             raise ValueError(f"{where}: '{other}' and '{relative}' are the same file; list it once")
 
 
+def _is_medium(path: Path | str) -> bool:
+    return is_video(path) or is_image(path)
+
+
 def _media(relative: str) -> Media:
-    return "video" if Path(relative).suffix.lower() in VIDEO_SUFFIXES else "image"
+    return "video" if is_video(relative) else "image"

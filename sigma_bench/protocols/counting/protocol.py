@@ -1,19 +1,21 @@
 """Counting repetitions: a detector learns on train, then looks at every test video 74 times.
 
-The main process trains and the others wait; all share the looking, block by block of the same videos, so that
-their number does not change a bit.
+The main process trains and the others wait.  All processes count, each a share of the blocks of videos; a block holds
+the same videos for every number of processes, so that this number does not change the result.  Counts of finished
+blocks are kept in the folder of the evaluation, so that an evaluation that was killed continues after them.
 
 Shapes: S videos of the test split.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sigma_bench.data.manifest import Manifest, Split
-from sigma_bench.metrics.counting import best_constant, counting_error
+from sigma_bench.metrics.counting import NO_COUNT, best_constant, counting_error
 from sigma_bench.protocols.classification import groups_of, require_disjoint, require_present, teaching_and_scored
 from sigma_bench.protocols.counting.frames import AnnotatedFrames, clips_of
 from sigma_bench.protocols.counting.inference import Predict, Prediction, count_repetitions
@@ -22,7 +24,8 @@ from sigma_bench.protocols.counting.segments import cycles_of, draw_segments
 from sigma_bench.protocols.counting.slots import frame_slots
 from sigma_bench.protocols.counting.training import DetectorTraining, probabilities
 from sigma_bench.protocols.job import Job, Outcome
-from sigma_bench.protocols.sharing import by_main, shared
+from sigma_bench.protocols.kept_arrays import KeptArrays
+from sigma_bench.protocols.sharing import by_all, by_main, shared
 from sigma_bench.specs.counting import CountingProtocol
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
@@ -30,8 +33,6 @@ from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import World
 from sigma_bench.training.resume import STATE_NAME
 
-NO_PREDICTION = 0
-"""Stands for a video that could not be decoded; an error of 1, and never off by only one of two or more."""
 BLOCK_VIDEOS = 16
 """Videos that are counted together."""
 BATCH_CLIPS = 64
@@ -40,10 +41,7 @@ BATCH_CLIPS = 64
 
 def splits(manifest: Manifest, task: ResolvedTask) -> tuple[Split, ...]:
     """Train, which teaches, and test, which is scored."""
-    train, test = teaching_and_scored(manifest, task)
-    if train is test:
-        raise ValueError(f"task '{task.task}': counting learns on train and is scored on test; it has no folds")
-    return train, test
+    return teaching_and_scored(manifest, task)
 
 
 def run(job: Job) -> Outcome | None:
@@ -58,15 +56,16 @@ def run(job: Job) -> Outcome | None:
     train, test = splits(job.manifest, job.task)
     controls, length_S = constant_controls(train, test), lengths_of(test)
     require_present((train, test), protocol)
-    require_disjoint(train, test)
+    require_disjoint(job.manifest, train, test)
     detector = make_detector(job.encoder, protocol, job.seed, job.world.device)
     size = image_size(job.encoder.card, protocol)
     train_frames, test_frames = (AnnotatedFrames(split.samples, size) for split in (train, test))
     train_failures = _failures(train, train_frames, protocol, job.world)
     test_failures = _failures(test, test_frames, protocol, job.world)
     videos = [video for video in range(len(train.samples)) if video not in train_failures]
-    _train(job, detector, protocol, train, videos, train_frames)
-    predicted_S = _count(job, detector, protocol, test_frames, length_S, test_failures)
+    folder = job.folder / digest(videos)[:16]  # a video that decodes now and did not before starts another training
+    _train(job, detector, protocol, train, videos, train_frames, folder)
+    predicted_S = _count(job, detector, protocol, test_frames, length_S, test_failures, folder)
     if not job.world.is_main:
         return None
     named = [(split, found) for split, found in ((train, train_failures), (test, test_failures))]
@@ -119,28 +118,28 @@ def _train(
     train: Split,
     videos: list[int],
     frames: AnnotatedFrames,
+    folder: Path,
 ) -> None:
     """The main process trains or finds what it has trained; then everybody has its weights."""
     how, world = protocol.training, job.world
     segments = draw_segments(train, videos, how.segments_per_video, how.max_segment_frames, job.seed)
     identity = digest([task_fingerprint(job.task), job.encoder.card.checkpoint_sha256, train.sha256, job.seed])
-    path = job.folder / STATE_NAME
+    path = folder / STATE_NAME
     training = DetectorTraining(detector, job.encoder.card, protocol, path, identity=identity, seed=job.seed)
-    problem: ValueError | None = None
-    if world.is_main:
+
+    def train_or_wait() -> None:
+        if not world.is_main:
+            while not world.any(False):
+                pass
+            return
         try:
             for done, total in training.run(segments, frames, num_workers=job.cache.num_workers):
                 job.report("training", done, total)
                 world.any(False)  # the others wait for a sign now and then, not for hours
-        except ValueError as error:
-            problem = error
-        world.any(True)
-    else:
-        while not world.any(False):
-            pass
-    problem = world.gathered(problem)[0]
-    if problem is not None:
-        raise problem
+        finally:
+            world.any(True)
+
+    by_all(world, train_or_wait)
     training.load()
 
 
@@ -151,19 +150,24 @@ def _count(
     frames: AnnotatedFrames,
     length_S: np.ndarray,
     failures: Mapping[int, str],
+    folder: Path,
 ) -> np.ndarray:
-    """Counts of all videos, (S,), each block of them by one process."""
+    """Counts of all videos, (S,), ``NO_COUNT`` for those that do not decode; each block is counted by one process."""
     detector.eval()
+    kept = KeptArrays(folder / "counts")
     usable = [video for video in range(len(frames)) if video not in failures]
     blocks = [usable[start : start + BLOCK_VIDEOS] for start in range(0, len(usable), BLOCK_VIDEOS)]
 
-    def counts(block: list[int]) -> list[int]:
+    def computed(block: list[int]) -> dict[str, np.ndarray]:
         shown = [frames[video].to(job.world.device) for video in block]
         predict = _predictor(detector, shown, protocol, job.encoder.card)
-        return count_repetitions(length_S[block], predict, protocol).tolist()
+        return {"count": count_repetitions(length_S[block], predict, protocol)}
+
+    def counts(block: list[int]) -> list[int]:
+        return kept.get(block, lambda: computed(block))["count"].tolist()
 
     counted = shared(job.world, blocks, counts, lambda done, total: job.report("counting", done, total))
-    count_S = np.full(len(frames), NO_PREDICTION)
+    count_S = np.full(len(frames), NO_COUNT)
     count_S[usable] = [count for block in counted for count in block]
     return count_S
 

@@ -24,6 +24,7 @@ from sigma_bench.protocols.counting.slots import frame_slots
 from sigma_bench.protocols.counting.targets import anchor_targets, counting_loss, cycle_lengths
 from sigma_bench.specs.counting import CountingProtocol
 from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.training.orphans import end_with_parent
 from sigma_bench.training.resume import Done, load_state, save_state
 
 SECONDS_BETWEEN_STATES = 60.0
@@ -89,7 +90,11 @@ class DetectorTraining:
         batches = self._batches(len(segments))
         left = batches[self._done.steps :]
         loader = DataLoader(
-            SegmentFrames(segments, frames), batch_sampler=left, collate_fn=list, num_workers=num_workers
+            SegmentFrames(segments, frames),
+            batch_sampler=left,
+            collate_fn=list,
+            num_workers=num_workers,
+            worker_init_fn=end_with_parent,
         )
         self.detector.train()
         saved = time.monotonic()

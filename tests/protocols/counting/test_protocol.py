@@ -10,11 +10,12 @@ import torch
 
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.manifest import Manifest, Split
-from sigma_bench.metrics.counting import counting_error
+from sigma_bench.metrics.counting import NO_COUNT, counting_error
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.counting import protocol as counting
 from sigma_bench.protocols.counting.frames import AnnotatedFrames
+from sigma_bench.protocols.counting.inference import count_repetitions
 from sigma_bench.protocols.counting.network import frames_per_half, make_detector
 from sigma_bench.protocols.counting.protocol import counts_of, lengths_of
 from sigma_bench.protocols.counting.segments import draw_segments
@@ -125,6 +126,30 @@ def main(world: str, folder: str) -> None:
         arrays_of(Path(world), Path(folder), processes)
 
 
+def test_a_killed_run_does_not_count_finished_blocks_again(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test has eight videos, in blocks of three."""
+    monkeypatch.setattr(counting, "BLOCK_VIDEOS", 3)
+    blocks: list[int] = []
+
+    def count(length_V: np.ndarray, *rest: Any) -> np.ndarray:
+        if len(blocks) == 2 and not is_again:
+            raise KeyboardInterrupt
+        blocks.append(len(length_V))
+        return count_repetitions(length_V, *rest)
+
+    monkeypatch.setattr(counting, "count_repetitions", count)
+    is_again, encoder = False, load_encoder("statistics:mini_videomae")
+    with pytest.raises(KeyboardInterrupt):
+        record_of(world, tmp_path / "killed", encoder, backbone="frozen")
+    is_again = True
+    killed = record_of(world, tmp_path / "killed", encoder, backbone="frozen")
+    assert blocks == [3, 3, 2]
+    whole = record_of(world, tmp_path / "whole", encoder, backbone="frozen")
+    assert (killed.predictions, killed.scores) == (whole.predictions, whole.scores)
+
+
 def test_two_processes_give_the_record_of_one(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "BLOCK_VIDEOS", counting.BLOCK_VIDEOS)
     in_two_processes(main, str(world), str(tmp_path / "two"))
@@ -160,7 +185,7 @@ def test_a_broken_video_fails_or_counts_as_wrong(world: Path, tmp_path: Path) ->
     assert isinstance(outcome, Outcome)
     assert list(outcome.failures) == [broken.id]
     assert outcome.num_scored == len(test.samples)
-    assert outcome.arrays["predicted"][1] == 0 and (np.delete(outcome.arrays["predicted"], 1) > 0).all()
+    assert outcome.arrays["predicted"][1] == NO_COUNT and (np.delete(outcome.arrays["predicted"], 1) > 0).all()
     broken.path.unlink()
     with pytest.raises(ValueError, match="1 of the 8 files that the test list names are missing"):
         counting.run(job(open_dataset(task.dataset, root), tmp_path, encoder))
@@ -182,8 +207,8 @@ def test_what_does_not_fit_is_said(world: Path, tmp_path: Path) -> None:
         counting.run(job(other, tmp_path, statistics, backbone="frozen"))
     whole = Manifest("mine", "user", None, {"all": Split("all", manifest.splits["train"].samples, 16)})
     folds = quick_task().model_copy(update={"folds": "leave_one_group_out"})
-    with pytest.raises(ValueError, match="counting learns on train and is scored on test; it has no folds"):
-        counting.splits(whole, folds)
+    with pytest.raises(ValueError, match="counting@1 does not use folds"):
+        find_or_evaluate(statistics, folds, whole, tmp_path, seed=0, report=quiet)
 
 
 @pytest.mark.parametrize(

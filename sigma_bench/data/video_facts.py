@@ -1,0 +1,224 @@
+"""What a video file is, read from its header and its packets without decoding, and who reads it exactly.
+
+The times of frames are kept only where every packet is known to show one picture at a known time, or none; then frame i
+is the picture with the i-th time.  Other files are read by counting the frames that decoding from the start yields.
+"""
+
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate, pairwise
+from math import inf
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+
+from sigma_bench.data.bitstream import Content, scanner
+from sigma_bench.data.decoder import DecodeError, DecoderName
+from sigma_bench.data.h264_parameters import may_be_interlaced
+
+DECORD_CODECS = ("h264", "vp8", "vp9", "mpeg4")
+DECORD_PIXELS = ("yuv420p", "yuvj420p")
+DECORD_MIN_WIDTH = 80
+"""Pixels; decord fails on some narrower pictures, whose lines it pads."""
+SPARING_CODECS = ("h264", "hevc")
+"""Codecs whose decoders leave out a picture that no other refers to, when told so packet by packet."""
+REORDERING_CODECS = ("h264", "hevc")
+"""Codecs, among those whose packets are understood, that may show pictures in another order than they code them."""
+TIMED_CONTAINERS = ("mov", "matroska")
+"""Containers that store the presentation time of each packet; FFmpeg makes some up for others, such as AVI."""
+CODEC_NAMES = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9"}
+"""FFmpeg's names of codecs by names of its decoders, where these differ."""
+
+
+class Start(NamedTuple):
+    """A packet that decoding may start at: it and all later packets need no earlier one."""
+
+    frame: int
+    """Index of its frame; frames before it are all in packets before it."""
+    pts: int
+    dts: int | None
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What the header and the packets of the first video stream say."""
+
+    codec: str
+    pixel_format: str
+    height: int
+    width: int
+    rotation: int
+    """Degrees by which the picture is to be turned counterclockwise, a multiple of 90."""
+    is_interlaced: bool
+    """Whether pictures may consist of two fields."""
+    num_streams: int
+    num_packets: int
+    num_promised: int
+    """Number of frames that the header promises; 0 where it says nothing."""
+    start_seconds: float
+    """Time of the first frame."""
+    end_seconds: float
+    """End of the last packet."""
+    seconds_promised: float | None
+    """Duration in the header; some containers count it from time 0, others from the first frame."""
+    pts: Sequence[int] | None
+    """Presentation times of all frames in their order; None where packets do not tell which frame is which."""
+    starts: tuple[Start, ...]
+    """Packets that decoding may start at, in order; empty where ``pts`` is None."""
+    num_unsafe: int
+    """Number of packets that the container flags as key frames though decoding may not start at them."""
+    has_layers: bool
+    """Whether a picture belongs to a higher temporal layer."""
+
+    @property
+    def seconds(self) -> float:
+        """Time from the first frame to the end of the last packet."""
+        return self.end_seconds - self.start_seconds
+
+    @property
+    def decoder(self) -> DecoderName:
+        """The decoder that reads this file exactly, as far as its packets prove it."""
+        if self.pts is None:
+            return "pyav_sequential"
+        # decord seeks to whatever the container calls a key frame, and counts packets that show nothing.
+        is_safe = self.num_unsafe == 0 and len(self.pts) == self.num_packets and self.num_streams == 1
+        is_plain = self.codec in DECORD_CODECS and self.pixel_format in DECORD_PIXELS and self.rotation == 0
+        # It converts odd sizes and fields to other colours than PyAV.
+        is_even = self.height % 2 == 0 and self.width % 2 == 0 and not self.is_interlaced
+        is_wide = self.width >= DECORD_MIN_WIDTH or self.width % 32 == 0
+        # It believes the header, and ends the process where that promises more frames than memory has room for.
+        is_honest = self.num_promised in (0, self.num_packets)
+        is_honest &= (self.seconds_promised or inf) < 2 * self.end_seconds + 1
+        return "decord" if is_safe and is_plain and is_even and is_wide and is_honest else "pyav"
+
+    @property
+    def is_sparing(self) -> bool:
+        """Whether PyAV need not decode all frames between those that are wanted."""
+        return self.codec in SPARING_CODECS and not self.has_layers
+
+
+def video_facts(path: Path) -> VideoFacts:
+    """Facts of a file, remembered as long as it does not change.
+
+    Raises:
+        DecodeError: the file is no video.
+    """
+    status = path.stat()
+    return _facts(path, status.st_size, status.st_mtime_ns)
+
+
+def forget_facts() -> None:
+    """Forget what was remembered of all files: for measurements."""
+    _facts.cache_clear()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator["av.container.InputContainer"]:
+    """An open file whose errors, in the block as well, are DecodeErrors."""
+    try:
+        with av.open(str(path), metadata_errors="replace") as container:
+            if not container.streams.video:
+                raise DecodeError(f"{path}: there is no video in this file")
+            context = container.streams.video[0].codec_context
+            if context is None:
+                raise DecodeError(f"{path}: nobody here knows the codec of this video")
+            context.thread_count = 1
+            yield container
+    except (av.FFmpegError, OSError, EOFError) as error:
+        raise DecodeError(f"{path}: not a video that can be decoded") from error
+
+
+class _Packet(NamedTuple):
+    """What is asked of a packet; the packet itself would keep its part of the file in memory."""
+
+    pts: int | None
+    dts: int | None
+    end: int
+    is_key: bool
+    is_doubtful: bool
+    content: Content
+
+
+@lru_cache(maxsize=2**13)  # of 300 frames each, some 60 MiB in every process that reads videos
+def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
+    with opened(path) as container:
+        stream = container.streams.video[0]
+        context, start = stream.codec_context, stream.start_time or 0
+        is_mov = container.format.name.startswith("mov")
+        codec, extradata = CODEC_NAMES.get(context.name, context.name), bytes(context.extradata or b"")
+        # An edit list may leave out frames that the header counts, but not the index made from it.
+        num_promised = min(stream.frames, len(stream.index_entries)) if is_mov else stream.frames
+        needs_picture = is_mov or codec == "mpeg4"
+        scan = scanner(codec, extradata, is_intra_only=context.codec.intra_only)
+        packets: list[_Packet] = []
+        first = None
+        for packet in container.demux(stream):
+            if needs_picture and first is None:
+                first = next(iter(packet.decode()), None)
+            if packet.size:
+                end = (packet.pts or 0) + (packet.duration or 0)
+                is_doubtful = packet.is_discard or packet.is_corrupt or packet.has_sidedata("new_extradata")
+                content = scan(bytes(packet))
+                packets.append(_Packet(packet.pts, packet.dts, end, packet.is_keyframe, is_doubtful, content))
+        has_fields = codec == "h264" and may_be_interlaced(extradata)
+        is_reordered = any(one >= other for one, other in pairwise(packet.pts or 0 for packet in packets))
+        has_times = is_reordered == (codec in REORDERING_CODECS and bool(context.has_b_frames))
+        has_times &= codec not in REORDERING_CODECS or container.format.name.startswith(TIMED_CONTAINERS)
+        is_countable = has_times and not has_fields  # with fields, a packet may be one of two
+        pts, starts = _presentation(packets) if is_countable else (None, ())
+        unit = stream.time_base or 0
+        return VideoFacts(
+            codec=codec,
+            pixel_format=context.pix_fmt or "",
+            height=context.height,
+            width=context.width,
+            rotation=first.rotation % 360 if first is not None else 0,
+            is_interlaced=has_fields or (first is not None and first.interlaced_frame),
+            num_streams=len(container.streams.video),
+            num_packets=len(packets),
+            num_promised=num_promised,
+            start_seconds=float(start * unit),
+            end_seconds=float(max((packet.end for packet in packets if packet.pts is not None), default=0) * unit),
+            seconds_promised=container.duration / av.time_base if container.duration is not None else None,
+            pts=pts,
+            starts=starts,
+            num_unsafe=sum(packet.is_key for packet in packets) - len(starts),
+            has_layers=any(packet.content.has_layers for packet in packets),
+        )
+
+
+def _presentation(packets: list[_Packet]) -> tuple[Sequence[int] | None, tuple[Start, ...]]:
+    """Times of the frames in order and the starts among them, where all packets are understood."""
+    shown = [packet for packet in packets if packet.content.num_shown != 0]
+    times = sorted(packet.pts for packet in shown if packet.pts is not None)
+    is_understood = len(set(times)) == len(shown) > 0
+    is_understood &= all(packet.content.num_shown is not None and not packet.is_doubtful for packet in packets)
+    starts = _starts(packets) if is_understood else ()
+    if not starts or starts[0].pts != packets[0].pts:
+        return None, ()
+    index_of = {pts: index for index, pts in enumerate(times)}
+    return array("q", times), tuple(start._replace(frame=index_of[start.pts]) for start in starts)
+
+
+def _starts(packets: list[_Packet]) -> tuple[Start, ...]:
+    """Packets that decoding may start at and whose time is after all earlier and before all later packets."""
+    times = [packet.pts for packet in packets if packet.pts is not None]
+    if len(times) < len(packets):
+        return ()
+    before = [-inf, *accumulate(times, max)]
+    after = [*reversed(list(accumulate(reversed(times), min)))]
+    starts = tuple(
+        Start(0, times[number], packet.dts)
+        for number, packet in enumerate(packets)
+        if packet.is_key
+        and packet.content.is_start
+        and packet.content.num_shown == 1
+        and before[number] < times[number] <= after[number]
+    )
+    # Parameters that come later in the stream are unknown to a decoder that starts behind them.
+    has_news = any(packet.content.has_new_parameters for packet in packets)
+    return starts[:1] if has_news else starts

@@ -1,0 +1,83 @@
+"""Every kind of video in every access pattern: frame i is, to the last bit, the i-th of sequential decoding."""
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from sigma_bench.data.decoder import Decoder
+from sigma_bench.data.decoding import open_media
+from sigma_bench.data.examples import StreamedVideos
+from sigma_bench.data.inspection import Medium, inspect
+from sigma_bench.data.manifest import Sample
+from sigma_bench.data.video import open_video, video_facts
+from tests.data.video_kinds import KINDS, NUM_FRAMES, write
+
+BY_DECORD = {"h264_closed_b0", "h264_closed_b3", "h264_one_key", "h264_slices", "h264_offset", "h264_fragmented"}
+BY_DECORD |= {"h264_variable", "mpeg4_b0", "vp8", "vp9", "vp9_offset"}
+NUM_SHOWN = {"h264_edit_list": NUM_FRAMES - 17, "vp8_hidden": None, "h264_variable": NUM_FRAMES}
+
+
+def digest(picture: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(picture))
+
+
+def sequential(path: Path) -> tuple[list[int], list[int]]:
+    """Digests of all frames that decoding from the start yields, and which of them are key frames."""
+    digests, keys = [], []
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            if frame.key_frame:
+                keys.append(len(digests))
+            digests.append(digest(frame.to_ndarray(format="rgb24")))
+    return digests, keys
+
+
+def patterns(count: int, keys: list[int]) -> Iterator[list[int]]:
+    for index in range(count):
+        yield [index]
+    for stride in range(1, 9):
+        yield list(range(0, count, stride))
+    for number in (8, 16, 32):
+        yield np.linspace(0, count - 1, number).round().astype(int).tolist()
+    yield np.random.default_rng(0).permutation(count).tolist()
+    for key in keys:
+        yield [index for index in range(key - 3, key + 4) if 0 <= index < count]
+
+
+def wrong_frames(sample: Sample, digests: list[int], keys: list[int]) -> list[tuple[str, list[int], list[int]]]:
+    """Access, indices, and the indices among them where another picture came."""
+
+    def evaluation() -> Decoder:
+        return open_media(sample)
+
+    def pretraining() -> Decoder:
+        return StreamedVideos([sample])[0]
+
+    wrong = []
+    for opener in (evaluation, pretraining):
+        for indices in patterns(len(digests), keys):
+            given = [digest(picture) for picture in opener().frames(indices)]
+            bad = [i for i, found in zip(indices, given, strict=True) if found != digests[i]]
+            wrong += [(opener.__name__, indices, bad)] if bad else []
+    return wrong
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"), [(name, suffix) for name, kind in KINDS.items() for suffix in kind.suffixes]
+)
+def test_every_frame_in_every_pattern_before_and_after_verification(tmp_path: Path, name: str, suffix: str) -> None:
+    path = write(KINDS[name], tmp_path / f"{name}.{suffix}")
+    digests, keys = sequential(path)
+    assert len(set(digests)) == len(digests) == (NUM_SHOWN.get(name, NUM_FRAMES) or len(digests)) > 30
+    sample = Sample("x", path, "video", 0, group="x")
+    assert len(open_video(path)) == len(digests)
+    assert wrong_frames(sample, digests, keys) == []
+    entry = inspect(Medium(path, "video", None), tmp_path)
+    assert entry.problem is None
+    assert entry.frames == len(digests)
+    assert entry.decoder == video_facts(path).decoder, "then it is read in the same way after verification"
+    assert (entry.decoder == "decord") <= (name in BY_DECORD)

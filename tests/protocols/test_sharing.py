@@ -1,0 +1,58 @@
+"""An exception of one process is raised by all, whatever its kind; the processes stay in step."""
+
+import pytest
+import torch
+
+from sigma_bench.protocols.sharing import ProcessError, by_all, by_main, shared
+from sigma_bench.training.distribution import World, joined_world
+from tests.two_processes import in_two_processes
+
+
+class OddError(ValueError):
+    """A ValueError that cannot be unpickled from its message."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first} {second}")
+
+
+def fail(kind: str) -> None:
+    if kind == "value":
+        raise ValueError("bad input")
+    if kind == "odd":
+        raise OddError("bad", "input")
+    raise torch.OutOfMemoryError("tried to allocate 29.00 GiB")
+
+
+def fail_in_every_way(kind: str, sentence: str) -> None:
+    with joined_world("cpu") as world:
+
+        def on_one(rank: int) -> None:
+            if world.rank == rank:
+                fail(kind)
+
+        expected = ProcessError if kind == "memory" else ValueError
+        for rank in range(2):
+            with pytest.raises(expected, match=sentence):
+                by_all(world, lambda rank=rank: on_one(rank))  # type: ignore[misc]
+            with pytest.raises(expected, match=sentence):
+                shared(world, [0, 1], lambda item, rank=rank: on_one(rank), lambda done, total: None)  # type: ignore[misc]
+        with pytest.raises(expected, match=sentence):
+            by_main(world, lambda: fail(kind))
+        assert world.total(1) == 2  # still in step
+        with pytest.raises(expected, match=sentence):  # one gives up outside; the other meets it where it waits
+            by_all(world, lambda: fail(kind) if world.rank == 1 else by_main(world, lambda: None))
+        assert by_all(world, lambda: world.rank) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [("value", "bad input"), ("odd", "bad input"), ("memory", r"OutOfMemoryError: tried to allocate 29.00 GiB \(")],
+)
+def test_an_exception_of_one_process_is_raised_by_both(kind: str, sentence: str) -> None:
+    in_two_processes(fail_in_every_way, kind, sentence)
+
+
+def test_alone_the_exception_itself_is_raised_with_its_traceback() -> None:
+    with pytest.raises(torch.OutOfMemoryError) as caught:
+        shared(World(torch.device("cpu")), [1], lambda item: fail("memory"), lambda done, total: None)
+    assert caught.traceback[-1].name == "fail"

@@ -1,0 +1,45 @@
+"""The recipes of the paper: what their headers say about steps and teachers agrees with their keys and the cards."""
+
+import re
+
+import pytest
+
+from sigma_bench.resources import declarations
+from sigma_bench.specs.catalogue import load_dataset, load_recipe, recipe_names
+from sigma_bench.specs.recipe import SigmaDinoObjective
+
+PAPER = [name for name in recipe_names() if "vit_" in name]
+
+
+def header(name: str) -> str:
+    text = (declarations("pretrain") / f"{name}.yaml").read_text()
+    return "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
+
+
+def test_there_are_eleven() -> None:
+    assert len(PAPER) == 11
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_number_of_steps_follows_from_the_cards(name: str) -> None:
+    """ViT-S on SSv2: 168,913 // 128 = 1319 steps x 2401 epochs; Kinetics-400: 246,534 // 640 = 385 x 801."""
+    recipe = load_recipe(name)
+    videos = sum(load_dataset(dataset).splits["train"].samples for dataset in recipe.data.datasets)
+    steps = videos // recipe.optim.global_batch * recipe.optim.epochs
+    found = re.search(r"^# Cost: +([\d ]+) steps of (\d+) clips", header(name), re.MULTILINE)
+    assert found is not None
+    assert int(found[1].replace(" ", "")) == steps
+    assert int(found[2]) == recipe.optim.global_batch
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_epochs_are_those_of_the_shipped_scripts(name: str) -> None:
+    assert load_recipe(name).optim.epochs == (2401 if "vit_s" in name else 801)
+
+
+@pytest.mark.parametrize("name", [name for name in PAPER if "sigma_dino" in name])
+def test_the_teacher_is_dino_vit_b_whatever_the_size_of_the_video_model(name: str) -> None:
+    objective = load_recipe(name).objective
+    assert isinstance(objective, SigmaDinoObjective)
+    assert (objective.teacher.model, objective.teacher.width) == ("timm:vit_base_patch16_224.dino", 768)
+    assert "--teacher timm:vit_base_patch16_224.dino:<file>" in header(name)

@@ -86,8 +86,11 @@ def _published(rest: str) -> Encoder:
 
 def split_name(name: str) -> tuple[Path, int | None, int | None, int | None]:
     """A file's name without its suffixes, and their frames, image size and heads (None where not given)."""
-    if Path(name).exists():
-        return Path(name), None, None, None
+    try:
+        if Path(name).exists():
+            return Path(name), None, None, None
+    except OSError as error:
+        raise ValueError(f"{name[:200]}: no model can have this name ({error.strerror})") from error
     parts = _FILE_NAME.fullmatch(name)
     if parts is None:
         return Path(name), None, None, None

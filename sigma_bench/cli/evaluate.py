@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sigma_bench.data.manifest import Manifest
     from sigma_bench.models.encoder import Encoder
     from sigma_bench.protocols.features import FeatureCache
-    from sigma_bench.runs.plan import Planned
+    from sigma_bench.runs.plan import Found, Planned
     from sigma_bench.training.distribution import World
 
 Jobs = Sequence[tuple[ResolvedTask, "Path | Manifest"]]
@@ -171,7 +171,6 @@ def evaluate_with_progress(
         LoggedError: any other exception in the only task.
         OneSidedError: any other exception in this process alone of several, which ends the run of all.
     """
-    from sigma_bench.leaderboard.numbers import number
     from sigma_bench.runs.plan import ALONE, run_planned
     from sigma_bench.training.distribution import LostPeerError, OneSidedError, lost_peers_named
 
@@ -204,20 +203,23 @@ def evaluate_with_progress(
                 continue
             finally:
                 display.remove_task(bar)
-            score = found.record.scores[0]
-            value, low, high = (
-                number(one, score.metric) for one in (score.value, score.interval.low, score.interval.high)
-            )
-            show(
-                f"{encoder.card.model:24} {planned.task.task:28} {score.metric} {value:>5} ({low} to {high})  "
-                f"{'recorded before' if found.was_there else found.path.name}",
-                markup=False,
-            )
+            show(_score_line(encoder, planned, found), markup=False)
     if failed and speaks():
         err.print(f"[bold red]{len(failed)} of {len(plan)} tasks failed:[/] {escape(', '.join(failed))}")
         for name, reason in failed.items():
             err.print(escape(f"{name}: {reason}"), soft_wrap=True)
     return list(failed)
+
+
+def _score_line(encoder: "Encoder", planned: "Planned", found: "Found") -> str:
+    from sigma_bench.leaderboard.numbers import number
+
+    score = found.record.scores[0]
+    value, low, high = (number(one, score.metric) for one in (score.value, score.interval.low, score.interval.high))
+    return (
+        f"{encoder.card.model:24} {planned.task.task:28} {score.metric} {value:>5} ({low} to {high})  "
+        f"{'recorded before' if found.was_there else found.path.name}"
+    )
 
 
 def _show_nothing(*_: Any, **__: Any) -> None:

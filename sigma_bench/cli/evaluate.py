@@ -83,9 +83,10 @@ def evaluate(
         if speaks() and (dry_run or len(jobs) > 1):
             show_plan(encoder, plan)
         if dry_run:
-            raise typer.Exit(1 if any(planned.state == "cannot be run" for planned in plan) else 0)
-        failed = evaluate_with_progress(encoder, plan, output, cache, seed=seed, world=world)
-    if speaks():
+            failed = [planned.task.task for planned in plan if planned.state == "cannot be run"]
+        else:
+            failed = evaluate_with_progress(encoder, plan, output, cache, seed=seed, world=world)
+    if speaks() and not dry_run:
         out.print(f"records in {output / 'records'}", soft_wrap=True, markup=False)
     if failed:
         raise typer.Exit(1)

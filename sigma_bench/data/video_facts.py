@@ -30,7 +30,7 @@ DECORD_MIN_WIDTH = 80
 SPARING_CODECS = ("h264", "hevc")
 """Codecs whose decoders leave out a picture that no other refers to, when told so packet by packet."""
 REORDERING_CODECS = ("h264", "hevc")
-"""Codecs, among those whose packets are understood, whose pictures may be shown in another order than they are coded."""
+"""Codecs, among those that ``bitstream`` understands, whose pictures may be shown in another order than coded."""
 TIMED_CONTAINERS = ("mov", "matroska")
 """Containers that store the presentation time of each packet; FFmpeg makes some up for others, such as AVI."""
 CODEC_NAMES = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9"}
@@ -168,7 +168,8 @@ def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
                 content = scan(bytes(packet))
                 packets.append(_Packet(packet.pts, packet.dts, end, packet.is_keyframe, is_doubtful, content))
         has_fields = codec == "h264" and may_be_interlaced(extradata)
-        is_reordered = any(one >= other for one, other in pairwise(packet.pts or 0 for packet in packets))
+        times = [packet.pts or 0 for packet in packets if packet.content.num_shown != 0]
+        is_reordered = any(one >= other for one, other in pairwise(times))
         has_times = is_reordered == (codec in REORDERING_CODECS and bool(context.has_b_frames))
         has_times &= codec not in REORDERING_CODECS or container.format.name.startswith(TIMED_CONTAINERS)
         is_countable = has_times and not has_fields  # with fields, a packet may be one of two

@@ -18,7 +18,7 @@ from sigma_bench.data.video_facts import Start, VideoFacts, video_facts
 
 STRIDE_COMPARED = 4
 """Frames between those of the strided pattern; the stride of most clips."""
-NUM_UNIFORM, NUM_RANDOM, MAX_AROUND = 16, 24, 96
+NUM_UNIFORM, NUM_RANDOM, MAX_AROUND = 16, 10, 96
 """Frames compared of the patterns uniform, random, and around packets that decoding may start at."""
 BYTES_AT_ONCE = 2**28
 """Memory for the frames of a pattern; a longer one is read in parts."""
@@ -105,7 +105,7 @@ def _require_whole(facts: VideoFacts) -> None:
 def _exact_decoder(path: Path, facts: VideoFacts, digests: list[int]) -> DecoderName:
     """The decoder chosen by the packets where it passes every comparison, otherwise the next one."""
     if facts.decoder == "pyav_sequential" or not _is_exact(PyAvDecoder, path, facts, digests):
-        return "pyav_sequential"
+        return "pyav_sequential"  # which decoded the frames to compare with
     return "decord" if facts.decoder == "decord" and _is_exact(DecordDecoder, path, facts, digests) else "pyav"
 
 
@@ -128,15 +128,15 @@ def _is_exact(reader: Callable[[Path], Decoder], path: Path, facts: VideoFacts, 
 
 
 def _patterns(count: int, starts: Sequence[Start]) -> Iterator[list[int]]:
-    """Frames as protocols and pretraining ask for them: all, uniform, strided, in random order, around each start."""
-    yield list(range(count))
+    """Frames as protocols and pretraining ask for them: strided, uniform, in random order, around each start; all."""
     yield np.linspace(0, count - 1, NUM_UNIFORM).round().astype(int).tolist()
-    yield list(range(count // 7, count, STRIDE_COMPARED))
     rng = np.random.default_rng(count)
     yield rng.choice(count, min(count, NUM_RANDOM), replace=False).tolist()
     around = {start.frame + offset for start in starts[1:] for offset in (-1, 0, 1)}
     places = sorted(around & set(range(count)))
     yield places if len(places) <= MAX_AROUND else sorted(rng.choice(places, MAX_AROUND, replace=False).tolist())
+    yield list(range(count // 7, count, STRIDE_COMPARED))
+    yield list(range(count))
 
 
 def _image(medium: Medium) -> Found:

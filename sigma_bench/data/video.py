@@ -2,8 +2,8 @@
 
 Three ways of reading are exact, each for fewer files than the next; ``VideoFacts.decoder`` chooses by the bitstream:
 
-- decord, where its seeking is proven right: every key frame of the container resets the decoder (closed GOP), every
-  packet is one picture, and pictures are progressive and of even size.
+- decord, where its seeking is proven right: H.264, VP8 or VP9 in which every key frame of the container resets the
+  decoder (closed GOP) and every packet is one picture, progressive and of even size.
 - PyAV, from the nearest packet that decoding may start at, by timestamps.
 - PyAV from the start of the file, by counting, where packets do not tell which frame is which.
 

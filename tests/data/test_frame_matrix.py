@@ -91,6 +91,7 @@ def test_verification_sees_that_decord_trusts_the_container(tmp_path: Path, name
     digests = sequential(path)[0]
     assert not _is_exact(DecordDecoder, path, video_facts(path), digests)
     assert _is_exact(PyAvDecoder, path, video_facts(path), digests)
+    assert isinstance(open_video(path, "decord"), PyAvDecoder), "whatever a ledger names"
 
 
 def test_verification_sees_two_frames_exchanged(tmp_path: Path) -> None:

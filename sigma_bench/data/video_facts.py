@@ -20,14 +20,15 @@ from sigma_bench.data.bitstream import Content, scanner
 from sigma_bench.data.decoder import DecodeError, DecoderName
 from sigma_bench.data.h264_parameters import may_be_interlaced
 
-DECORD_CODECS = ("h264", "vp8", "vp9", "mpeg4")
+DECORD_CODECS = ("h264", "vp8", "vp9")
+"""Codecs that decord decodes to the same bits as PyAV; some MPEG-4 pictures differ by up to 2 of 255."""
 DECORD_PIXELS = ("yuv420p", "yuvj420p")
 DECORD_MIN_WIDTH = 80
 """Pixels; decord fails on some narrower pictures, whose lines it pads."""
 SPARING_CODECS = ("h264", "hevc")
 """Codecs whose decoders leave out a picture that no other refers to, when told so packet by packet."""
 REORDERING_CODECS = ("h264", "hevc")
-"""Codecs, among those whose packets are understood, that may show pictures in another order than they code them."""
+"""Codecs, among those that ``bitstream`` understands, whose pictures may be shown in another order than coded."""
 TIMED_CONTAINERS = ("mov", "matroska")
 """Containers that store the presentation time of each packet; FFmpeg makes some up for others, such as AVI."""
 CODEC_NAMES = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9"}
@@ -165,7 +166,8 @@ def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
                 content = scan(bytes(packet))
                 packets.append(_Packet(packet.pts, packet.dts, end, packet.is_keyframe, is_doubtful, content))
         has_fields = codec == "h264" and may_be_interlaced(extradata)
-        is_reordered = any(one >= other for one, other in pairwise(packet.pts or 0 for packet in packets))
+        times = [packet.pts or 0 for packet in packets if packet.content.num_shown != 0]
+        is_reordered = any(one >= other for one, other in pairwise(times))
         has_times = is_reordered == (codec in REORDERING_CODECS and bool(context.has_b_frames))
         has_times &= codec not in REORDERING_CODECS or container.format.name.startswith(TIMED_CONTAINERS)
         is_countable = has_times and not has_fields  # with fields, a packet may be one of two

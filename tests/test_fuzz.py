@@ -30,7 +30,9 @@ from rich.console import Console
 
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.decoding import open_media
+from sigma_bench.data.ledger import Entry, Ledger
 from sigma_bench.data.readers.user_files import read_csv
+from sigma_bench.leaderboard import comparison
 from sigma_bench.leaderboard.exports import jsonl, table_files
 from sigma_bench.leaderboard.figures import score_dots
 from sigma_bench.leaderboard.fill import UnusableRecordsError, fill, keep_records
@@ -40,6 +42,7 @@ from sigma_bench.leaderboard.report import render_report
 from sigma_bench.models.checkpoints import FORMAT, save_checkpoint
 from sigma_bench.models.video_vit import VideoViT
 from sigma_bench.models.zoo import load_encoder
+from sigma_bench.protocols.block_store import ArrayLayout, BlockStore, cache_entries
 from sigma_bench.records.published import read_published
 from sigma_bench.records.record import PredictionsRef
 from sigma_bench.records.store import Store, reduced_file
@@ -173,6 +176,7 @@ def fuzz_cifar(folder: Path, rng: np.random.Generator) -> None:
     protocol = int(rng.integers(2, 6))
     for name, values in names.items():
         (home / name).write_bytes(pickle.dumps(values, protocol=protocol))
+    (home.parent / "miniworld.json").write_text('{"samples": {"cifar100": {"train": 4, "test": 4}}}')
     broken = home / list(names)[int(rng.integers(3))]
     broken.write_bytes(spliced(broken.read_bytes(), rng))
     manifest = open_dataset(load_dataset("cifar100"), folder)
@@ -270,6 +274,46 @@ def fuzz_csv(folder: Path, rng: np.random.Generator) -> None:
         read_published(folder / "x.csv")
 
 
+def fuzz_ledger(folder: Path, rng: np.random.Generator) -> None:
+    entries = [Entry(f"{i}.mp4", 5, 7, "a" * 64, 9, 24, 32, "pyav", None, 1) for i in range(3)]
+    content = "".join(entry.as_line() for entry in entries)
+    if rng.random() < 0.5:
+        line = changed(json.loads(entries[1].as_line()), rng)
+        content = entries[0].as_line() + json.dumps(line) + "\n" + entries[2].as_line()
+        (folder / "x.ledger.jsonl").write_text(content)
+    else:
+        (folder / "x.ledger.jsonl").write_bytes(spliced(content.encode(), rng))
+    Ledger.read(folder / "x.ledger.jsonl")
+
+
+def fuzz_cache(folder: Path, rng: np.random.Generator) -> None:
+    """Whatever happens to a file of an entry: what is read afterwards are the values that were written."""
+    value_SD = np.arange(24, dtype=np.float32).reshape(8, 3)
+    layout = {"feature": ArrayLayout((3,), "float32")}
+    about = {"model": "m", "split": "train", "samples": 8, "from": "/data"}
+
+    def fill(blocks: list[range]) -> BlockStore:
+        store = BlockStore(folder / "features" / "entry", 8, 4, layout, about)
+        for block in blocks:
+            store.write(block, {"feature": value_SD[block.start : block.stop]}, {})
+        return store
+
+    fill([range(4), range(4, 8)])
+    files = sorted((folder / "features" / "entry").iterdir())
+    broken = files[int(rng.integers(len(files)))]
+    if rng.random() < 0.3 and broken.suffix == ".json":
+        broken.write_text(json.dumps(changed(json.loads(broken.read_bytes()), rng)))
+    elif rng.random() < 0.1:
+        broken.unlink()
+    else:
+        broken.write_bytes(spliced(broken.read_bytes(), rng))
+    for entry in cache_entries(folder / "features"):
+        assert entry.num_bytes >= 0 and all(isinstance(words, str) for words in entry.description.values())
+    store = fill(fill([]).missing())
+    assert np.array_equal(store.read("feature"), value_SD)
+    assert all(isinstance(reason, str) for reason in store.failures().values())
+
+
 def fuzz_names(folder: Path, rng: np.random.Generator) -> None:
     name = "".join(NAME_PARTS[int(i)] for i in rng.integers(len(NAME_PARTS), size=int(rng.integers(1, 5)))) or "x"
     store = Store(folder / "store")
@@ -304,6 +348,7 @@ def outcome_of(kind: str, folder: Path, seed: int) -> tuple[str, float]:
     inside = folder / "inside"
     inside.mkdir(parents=True)
     random.seed(seed)
+    comparison.REPLICATES = 50  # of resamples for ties, which are most of the time and no part of what is tested here
     try:
         KINDS[kind](inside, np.random.default_rng([seed, len(kind)]))
         outcome = "read"
@@ -340,6 +385,6 @@ def test_whatever_is_handed_over_is_read_or_refused(tmp_path: Path, monkeypatch:
     logging.getLogger(__name__).info("%s", counts)
     assert not failures, "\n".join(failures[:20])
     for kind in kinds:
-        # A store goes on without what is damaged, and every name can be shown; of other files some are refused.
-        is_always_read = kind in ("record", "predictions", "names")
+        # A store goes on without what is damaged, a cache computes it again, and every name can be shown.
+        is_always_read = kind in ("record", "predictions", "cache", "names")
         assert counts[kind, "read" if is_always_read else "refused"] > NUM_MUTATIONS // 2, (kind, counts)

@@ -12,7 +12,9 @@ import stat
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Self
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from sigma_bench.data.decoder import DecoderName
 from sigma_bench.data.files import visible
@@ -23,6 +25,7 @@ from sigma_bench.data.manifest import Medium
 class Entry:
     """One file, or one folder of frames with its masks."""
 
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
     path: str
     """Relative to the dataset's folder."""
     size: int
@@ -50,6 +53,9 @@ class Entry:
     def as_line(self) -> str:
         """The JSON line, with its end."""
         return json.dumps({key: value for key, value in asdict(self).items() if value is not None}) + "\n"
+
+
+_ENTRY = TypeAdapter(Entry)
 
 
 class Ledger:
@@ -163,9 +169,8 @@ def _entries(path: Path) -> Iterable[Entry]:
 
 def _parsed(path: Path, number: int, line: str) -> Entry:
     try:
-        content: Any = json.loads(line)
-        return Entry(**content)
-    except (json.JSONDecodeError, TypeError, RecursionError) as error:
+        return _ENTRY.validate_json(line.encode(errors="surrogatepass"))
+    except ValidationError as error:
         raise ValueError(
             f"{path}: line {number}: not an entry of a ledger; remove the file and verify again"
         ) from error

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sigma_bench.records.store import write_atomically
+from sigma_bench.records.store import UNREADABLE_ARRAY, write_atomically
 
 DESCRIPTION_NAME = "description.json"
 
@@ -97,7 +97,7 @@ class BlockStore:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
             if (array.shape, array.dtype) == ((self.num_items, *layout.shape), np.dtype(layout.dtype)):
                 return array
-        except (ValueError, OSError, EOFError):
+        except UNREADABLE_ARRAY:
             pass
         logger.warning("%s: damaged; it is computed again", path)
         path.unlink(missing_ok=True)

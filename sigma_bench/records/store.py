@@ -21,6 +21,7 @@ import math
 import os
 import re
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -36,6 +37,11 @@ from sigma_bench.specs.bounded import parse_json, read_bounded
 from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.text import harmless
 
+UNREADABLE_ARRAY = (
+    ValueError, TypeError, LookupError, OSError, EOFError, OverflowError, MemoryError, RuntimeError, SyntaxError,
+    tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What NumPy and zipfile were seen to raise on damaged bytes, NumPy's parser of headers of Python 2 included."""
 LOGGER = logging.getLogger(__name__)
 ID_LENGTH = 12
 MOST_RECORD_BYTES = 64 << 20
@@ -219,7 +225,7 @@ def _arrays(path: Path, content: bytes) -> dict[str, np.ndarray]:
             if sum(entry.file_size for entry in archive.infolist()) > MOST_PREDICTION_BYTES:
                 raise ValueError(f"unpacked, it is larger than {MOST_PREDICTION_BYTES:,} bytes")
             return {entry.filename.removesuffix(".npy"): _array(archive, entry) for entry in archive.infolist()}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+    except UNREADABLE_ARRAY as error:
         raise ValueError(f"{path}: not a file of predictions ({str(error)[:200]})") from error
 
 

@@ -25,7 +25,8 @@ from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Manifest, Sample
 from sigma_bench.data.sampling import random_start_indices
 from sigma_bench.data.transforms import channels_first
-from sigma_bench.data.video import PyAvDecoder, decord, forget_facts, video_facts
+from sigma_bench.data.video import PyAvDecoder, decord
+from sigma_bench.data.video_facts import forget_facts, video_facts
 
 CLIPS_AT_ONCE = 2
 """What a worker hands over; small, so that no worker waits for the last one."""
@@ -101,7 +102,7 @@ def sides(workers: Sequence[int], pattern: Pattern) -> Iterator[Side]:
         yield Side("plain, in workers", PlainDecord, number)
         yield Side("ours", _ours, number)
     yield Side("decord on all processors", partial(PlainDecord, num_threads=0))
-    yield Side("ours, decord instead of PyAV", open_media)
+    yield Side("ours, as in evaluation", open_media)
     yield Side("decord at reduced size", partial(_reduced, pattern.image_size), has_equal_pixels=False)
     yield Side("decoding only (floor)", DecodeOnly, has_equal_pixels=False)
 

@@ -29,7 +29,7 @@ def check(
     failed = 0
     for question, passed, found in check_encoder(encoder):
         failed += not passed
-        out.print(f"{'[green]ok[/]   ' if passed else '[red]fails[/]'} {question}: {escape(str(found))}")
+        out.print(f"{'[green]ok[/]   ' if passed else '[red]fails[/]'} {question}: {escape(found)}", soft_wrap=True)
     if failed:
         raise typer.Exit(1)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sigma_bench.data.manifest import Manifest
     from sigma_bench.models.encoder import Encoder
     from sigma_bench.protocols.features import FeatureCache
-    from sigma_bench.runs.plan import Planned
+    from sigma_bench.runs.plan import Found, Planned
     from sigma_bench.training.distribution import World
 
 Jobs = Sequence[tuple[ResolvedTask, "Path | Manifest"]]
@@ -83,9 +83,10 @@ def evaluate(
         if speaks() and (dry_run or len(jobs) > 1):
             show_plan(encoder, plan)
         if dry_run:
-            raise typer.Exit(1 if any(planned.state == "cannot be run" for planned in plan) else 0)
-        failed = evaluate_with_progress(encoder, plan, output, cache, seed=seed, world=world)
-    if speaks():
+            failed = [planned.task.task for planned in plan if planned.state == "cannot be run"]
+        else:
+            failed = evaluate_with_progress(encoder, plan, output, cache, seed=seed, world=world)
+    if speaks() and not dry_run:
         out.print(f"records in {output / 'records'}", soft_wrap=True, markup=False)
     if failed:
         raise typer.Exit(1)
@@ -171,7 +172,6 @@ def evaluate_with_progress(
         LoggedError: any other exception in the only task.
         OneSidedError: any other exception in this process alone of several, which ends the run of all.
     """
-    from sigma_bench.leaderboard.numbers import number
     from sigma_bench.runs.plan import ALONE, run_planned
     from sigma_bench.training.distribution import LostPeerError, OneSidedError, lost_peers_named
 
@@ -204,20 +204,23 @@ def evaluate_with_progress(
                 continue
             finally:
                 display.remove_task(bar)
-            score = found.record.scores[0]
-            value, low, high = (
-                number(one, score.metric) for one in (score.value, score.interval.low, score.interval.high)
-            )
-            show(
-                f"{encoder.card.model:24} {planned.task.task:28} {score.metric} {value:>5} ({low} to {high})  "
-                f"{'recorded before' if found.was_there else found.path.name}",
-                markup=False,
-            )
+            show(_score_line(encoder, planned, found), markup=False)
     if failed and speaks():
         err.print(f"[bold red]{len(failed)} of {len(plan)} tasks failed:[/] {escape(', '.join(failed))}")
         for name, reason in failed.items():
             err.print(escape(f"{name}: {reason}"), soft_wrap=True)
     return list(failed)
+
+
+def _score_line(encoder: "Encoder", planned: "Planned", found: "Found") -> str:
+    from sigma_bench.leaderboard.numbers import number
+
+    score = found.record.scores[0]
+    value, low, high = (number(one, score.metric) for one in (score.value, score.interval.low, score.interval.high))
+    return (
+        f"{encoder.card.model:24} {planned.task.task:28} {score.metric} {value:>5} ({low} to {high})  "
+        f"{'recorded before' if found.was_there else found.path.name}"
+    )
 
 
 def _show_nothing(*_: Any, **__: Any) -> None:

@@ -21,9 +21,10 @@ from sigma_bench.data.video_facts import Start, VideoFacts, video_facts
 
 STRIDE_COMPARED = 4
 """Frames between those of the strided pattern; the stride of most clips."""
-NUM_RANDOM, MAX_AROUND = 24, 96
-"""Frames compared in random order, and around the packets that decoding may start at."""
-FRAMES_AT_ONCE = 32
+NUM_UNIFORM, NUM_RANDOM, MAX_AROUND = 16, 10, 96
+"""Frames compared of the patterns uniform, random, and around packets that decoding may start at."""
+BYTES_AT_ONCE = 2**28
+"""Memory for the frames of a pattern; a longer one is read in parts."""
 MAX_LACKING = 0.05
 """Part of the promised duration after whose loss a video counts as truncated."""
 
@@ -93,18 +94,20 @@ def _require_whole(facts: VideoFacts) -> None:
 def _exact_decoder(path: Path, facts: VideoFacts, digests: list[int]) -> DecoderName:
     """The decoder chosen by the packets where it passes every comparison, otherwise the next one."""
     if facts.decoder == "pyav_sequential" or not _is_exact(PyAvDecoder, path, facts, digests):
-        return "pyav_sequential"
+        return "pyav_sequential"  # which decoded the frames to compare with
     return "decord" if facts.decoder == "decord" and _is_exact(DecordDecoder, path, facts, digests) else "pyav"
 
 
 def _is_exact(reader: Callable[[Path], Decoder], path: Path, facts: VideoFacts, digests: list[int]) -> bool:
     """Whether every frame of every pattern is, to the last bit, the one that decoding from the start yields."""
+    at_once = max(8, BYTES_AT_ONCE // (3 * facts.height * facts.width + 1))
     try:
         for indices in _patterns(len(digests), facts.starts):
             decoder = reader(path)
             if len(decoder) != len(digests):
                 return False
-            for batch in _batches(indices):
+            for first in range(0, len(indices), at_once):
+                batch = indices[first : first + at_once]
                 pictures = decoder.frames(batch)
                 if any(_fingerprint(picture) != digests[index] for index, picture in zip(batch, pictures, strict=True)):
                     return False
@@ -114,21 +117,15 @@ def _is_exact(reader: Callable[[Path], Decoder], path: Path, facts: VideoFacts, 
 
 
 def _patterns(count: int, starts: Sequence[Start]) -> Iterator[list[int]]:
-    """Frames as protocols and pretraining ask for them: uniform, strided, in random order, and around each start."""
-    for number in (8, 16):
-        yield np.linspace(0, count - 1, number).round().astype(int).tolist()
-    yield list(range(count // 7, count, STRIDE_COMPARED))
+    """Frames as protocols and pretraining ask for them: strided, uniform, in random order, around each start; all."""
+    yield np.linspace(0, count - 1, NUM_UNIFORM).round().astype(int).tolist()
     rng = np.random.default_rng(count)
     yield rng.choice(count, min(count, NUM_RANDOM), replace=False).tolist()
     around = {start.frame + offset for start in starts[1:] for offset in (-1, 0, 1)}
     places = sorted(around & set(range(count)))
     yield places if len(places) <= MAX_AROUND else sorted(rng.choice(places, MAX_AROUND, replace=False).tolist())
-
-
-def _batches(indices: list[int]) -> Iterator[list[int]]:
-    """At most as many frames at once as fit into memory at any size."""
-    for first in range(0, len(indices), FRAMES_AT_ONCE):
-        yield indices[first : first + FRAMES_AT_ONCE]
+    yield list(range(count // 7, count, STRIDE_COMPARED))
+    yield list(range(count))
 
 
 def _image(medium: Medium) -> Found:

@@ -16,7 +16,7 @@ from sigma_bench.data.inspection import inspect
 from sigma_bench.data.ledger import Entry, Ledger, name_of, open_for_appending, state_of
 from sigma_bench.data.manifest import Manifest, Medium, Split, medium_of
 
-SECONDS_PER_MEDIUM = 60
+SECONDS_PER_MEDIUM = 300
 TASKS_PER_PROCESS = 1000
 """After which a process is replaced, so that what decoders lose does not add up."""
 

@@ -2,8 +2,8 @@
 
 Three ways of reading are exact, each for fewer files than the next; ``VideoFacts.decoder`` chooses by the bitstream:
 
-- decord, where its seeking is proven right: every key frame of the container resets the decoder (closed GOP), every
-  packet is one picture, and pictures are progressive and of even size.
+- decord, where its seeking is proven right: H.264, VP8 or VP9 in which every key frame of the container resets the
+  decoder (closed GOP) and every packet is one picture, progressive and of even size.
 - PyAV, from the nearest packet that decoding may start at, by timestamps.
 - PyAV from the start of the file, by counting, where packets do not tell which frame is which.
 
@@ -25,36 +25,28 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from sigma_bench.data.decoder import DecodeError, Decoder, DecoderName
-from sigma_bench.data.video_facts import Start, VideoFacts, forget_facts, opened, video_facts
+from sigma_bench.data.video_facts import Start, VideoFacts, opened, video_facts
 
-__all__ = [
-    "DecordDecoder",
-    "PyAvDecoder",
-    "VideoFacts",
-    "every_frame",
-    "forget_facts",
-    "open_video",
-    "upright",
-    "video_facts",
-]
+__all__ = ["DecordDecoder", "PyAvDecoder", "open_video", "video_facts"]
 
 NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
 
 
 def open_video(path: Path, decoder: DecoderName | None = None, *, is_sparse: bool = False) -> Decoder:
-    """A video, read by the named decoder, or by the one that its packets prove right.
+    """A video, read by the decoder that its packets prove right, or by a more careful one.
 
     Args:
+        decoder: what verification found exact; decord is used only where the packets prove it right as well.
         is_sparse: few frames will be wanted, some apart; PyAV, which is faster at that, takes the place of decord.
 
     Raises:
         DecodeError: it cannot be read.
     """
     facts = video_facts(path)
-    name = decoder or facts.decoder
+    name = facts.decoder if decoder in (None, "decord") else decoder
     if name == "decord" and not is_sparse:
         reader = DecordDecoder(path)
-        if facts.pts is None or len(reader) == len(facts.pts):
+        if facts.pts is not None and len(reader) == len(facts.pts):
             return reader
     return PyAvDecoder(path, facts, is_sequential=name == "pyav_sequential")
 
@@ -84,10 +76,10 @@ class DecordDecoder:
 
 
 class PyAvDecoder:
-    """PyAV: from the start before, by timestamps, where these are usable; otherwise from the first packet, by counting.
+    """PyAV, by timestamps from the nearest packet that decoding may start at; by counting where times are unknown.
 
     Args:
-        is_sequential: count from the first packet in any case.
+        is_sequential: count from the first packet of the file in any case.
         keeps_pictures: False gives one black pixel for every frame, and shows what decoding alone costs.
     """
 
@@ -130,7 +122,7 @@ class PyAvDecoder:
         return found
 
     def _runs(self, wanted: list[int]) -> list[tuple[Start, list[int]]]:
-        """Where to start, and the wanted frames that decoding from there comes by."""
+        """Where to start, and the wanted frames to be decoded from there."""
         starts = self._facts.starts
         runs: list[tuple[Start, list[int]]] = []
         for index in wanted:
@@ -188,7 +180,7 @@ def every_frame(path: Path) -> Iterator[av.VideoFrame]:
 def _packets_from(container: "av.container.InputContainer", start: Start) -> Iterator[av.Packet]:
     """Packets from a start on; none where the seek lands behind it.
 
-    A seek may land before its target.  Those packets are not decoded: theirs may be no place to start at.
+    A seek may land before its target, at a packet that decoding may not start at; packets up to the target are skipped.
     """
     stream = container.streams.video[0]
     with suppress(av.FFmpegError):  # then reading goes on where it was

@@ -16,18 +16,19 @@ from typing import NamedTuple
 
 import av
 
-from sigma_bench.data.bitstream import Content, scanner
+from sigma_bench.data.bitstream import Content, Scan, scanner
 from sigma_bench.data.decoder import DecodeError, DecoderName
 from sigma_bench.data.h264_parameters import may_be_interlaced
 
-DECORD_CODECS = ("h264", "vp8", "vp9", "mpeg4")
+DECORD_CODECS = ("h264", "vp8", "vp9")
+"""Codecs that decord decodes to the same bits as PyAV; some MPEG-4 pictures differ by up to 2 of 255."""
 DECORD_PIXELS = ("yuv420p", "yuvj420p")
 DECORD_MIN_WIDTH = 80
 """Pixels; decord fails on some narrower pictures, whose lines it pads."""
 SPARING_CODECS = ("h264", "hevc")
 """Codecs whose decoders leave out a picture that no other refers to, when told so packet by packet."""
 REORDERING_CODECS = ("h264", "hevc")
-"""Codecs, among those whose packets are understood, that may show pictures in another order than they code them."""
+"""Codecs, among those that ``bitstream`` understands, whose pictures may be shown in another order than coded."""
 TIMED_CONTAINERS = ("mov", "matroska")
 """Containers that store the presentation time of each packet; FFmpeg makes some up for others, such as AVI."""
 CODEC_NAMES = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9"}
@@ -125,7 +126,7 @@ def opened(path: Path) -> Iterator["av.container.InputContainer"]:
                 raise DecodeError(f"{path}: there is no video in this file")
             context = container.streams.video[0].codec_context
             if context is None:
-                raise DecodeError(f"{path}: nobody here knows the codec of this video")
+                raise DecodeError(f"{path}: the codec of this video is not supported")
             context.thread_count = 1
             yield container
     except (av.FFmpegError, OSError, EOFError) as error:
@@ -152,24 +153,11 @@ def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
         codec, extradata = CODEC_NAMES.get(context.name, context.name), bytes(context.extradata or b"")
         # An edit list may leave out frames that the header counts, but not the index made from it.
         num_promised = min(stream.frames, len(stream.index_entries)) if is_mov else stream.frames
-        needs_picture = is_mov or codec == "mpeg4"
         scan = scanner(codec, extradata, is_intra_only=context.codec.intra_only)
-        packets: list[_Packet] = []
-        first = None
-        for packet in container.demux(stream):
-            if needs_picture and first is None:
-                first = next(iter(packet.decode()), None)
-            if packet.size:
-                end = (packet.pts or 0) + (packet.duration or 0)
-                is_doubtful = packet.is_discard or packet.is_corrupt or packet.has_sidedata("new_extradata")
-                content = scan(bytes(packet))
-                packets.append(_Packet(packet.pts, packet.dts, end, packet.is_keyframe, is_doubtful, content))
-        has_fields = codec == "h264" and may_be_interlaced(extradata)
-        is_reordered = any(one >= other for one, other in pairwise(packet.pts or 0 for packet in packets))
-        has_times = is_reordered == (codec in REORDERING_CODECS and bool(context.has_b_frames))
-        has_times &= codec not in REORDERING_CODECS or container.format.name.startswith(TIMED_CONTAINERS)
-        is_countable = has_times and not has_fields  # with fields, a packet may be one of two
-        pts, starts = _presentation(packets) if is_countable else (None, ())
+        packets, first = _packets(container, scan, needs_picture=is_mov or codec == "mpeg4")
+        has_fields = codec == "h264" and may_be_interlaced(extradata)  # then a packet may be one of two
+        is_timed = not has_fields and _has_times(packets, container.format.name, codec, bool(context.has_b_frames))
+        pts, starts = _presentation(packets) if is_timed else (None, ())
         unit = stream.time_base or 0
         return VideoFacts(
             codec=codec,
@@ -189,6 +177,32 @@ def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
             num_unsafe=sum(packet.is_key for packet in packets) - len(starts),
             has_layers=any(packet.content.has_layers for packet in packets),
         )
+
+
+def _packets(
+    container: "av.container.InputContainer", scan: Scan, *, needs_picture: bool
+) -> tuple[list[_Packet], av.VideoFrame | None]:
+    """All packets of the first video stream, and its first picture if that is needed."""
+    packets: list[_Packet] = []
+    first = None
+    for packet in container.demux(container.streams.video[0]):
+        if needs_picture and first is None:
+            first = next(iter(packet.decode()), None)
+        if packet.size:
+            end = (packet.pts or 0) + (packet.duration or 0)
+            is_doubtful = packet.is_discard or packet.is_corrupt or packet.has_sidedata("new_extradata")
+            content = scan(bytes(packet))
+            packets.append(_Packet(packet.pts, packet.dts, end, packet.is_keyframe, is_doubtful, content))
+    return packets, first
+
+
+def _has_times(packets: list[_Packet], container: str, codec: str, is_reordering: bool) -> bool:
+    """Whether packets carry the times of their own pictures, and not times in the order of coding."""
+    times = [packet.pts or 0 for packet in packets if packet.content.num_shown != 0]
+    is_reordered = any(one >= other for one, other in pairwise(times))
+    if codec in REORDERING_CODECS:
+        return container.startswith(TIMED_CONTAINERS) and is_reordered == is_reordering
+    return not is_reordered
 
 
 def _presentation(packets: list[_Packet]) -> tuple[Sequence[int] | None, tuple[Start, ...]]:

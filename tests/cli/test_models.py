@@ -92,7 +92,7 @@ def test_inspecting_an_image_model(run, tmp_path):
     ("name", "content", "sentence"),
     [
         ("a.pth", {"model": {"conv1.weight": torch.zeros(2)}}, "not a video ViT of SIGMA"),
-        ("b.pth", {"model": {}}, "holds no tensors by name"),
+        ("b.pth", {"model": {}}, "not a model's weights"),
         ("c.pth", [1, 2], "holds a list"),
         ("d.pth", {"model": {"a": 3}}, "'a' is a int, not a tensor"),
     ],

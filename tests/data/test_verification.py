@@ -123,11 +123,11 @@ def test_a_truncated_video_is_found_wherever_it_ends(tmp_path: Path, suffix: str
     assert inspect(Medium(path, "video", None), tmp_path).problem is not None
 
 
-def test_a_codec_that_nobody_knows_is_named(tmp_path: Path) -> None:
+def test_a_codec_that_is_not_supported_is_named(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     write_video(path, np.zeros((8, 64, 96, 3), np.uint8))
     path.write_bytes(path.read_bytes().replace(b"avc1", b"zzz9"))
-    assert inspect(Medium(path, "video", None), tmp_path).problem == "nobody here knows the codec of this video"
+    assert inspect(Medium(path, "video", None), tmp_path).problem == "the codec of this video is not supported"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")

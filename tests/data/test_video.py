@@ -75,8 +75,8 @@ def moving_square(num_frames: int, height: int = 64, width: int = 96) -> np.ndar
     ("name", "codec", "options", "decoder"),
     [
         ("bframes.mp4", "libx264", {"bf": "3", "g": "10"}, "decord"),
-        ("simple.avi", "mpeg4", {"bf": "0"}, "decord"),
-        ("bframes.avi", "mpeg4", {"bf": "2", "g": "12"}, "pyav"),
+        ("simple.avi", "mpeg4", {"bf": "0"}, "pyav"),
+        ("bframes.avi", "mpeg4", {"bf": "2", "g": "12"}, "pyav_sequential"),
         ("hevc.mp4", "libx265", {"x265-params": "log-level=none"}, "pyav"),
         ("av1.mkv", "libsvtav1", {}, "pyav"),
     ],
@@ -148,13 +148,11 @@ def test_a_file_with_sound_only_is_no_video(tmp_path: Path) -> None:
 REAL = ("clips", "hmdb51_clips", "ucf101_clips")
 BY_PYAV = {
     *("unordered.mov", "video_180.mov", "video_270.mov", "video_90.mov", "baseball.mp4", "basketball.mp4"),
-    *("bitmap.mp4", "no_duration.webm", "video3.avi", "av1_video.mkv", "h264_10bits.mp4", "h265_10bits.mp4"),
-    *("h265_video.mp4", "nasa_13013.mp4", "RATRACE_wave_f_nm_np1_fr_goo_37.avi"),
-    *("SchoolRulesHowTheyHelpUs_wave_f_nm_np1_ba_med_0.avi", "TrumanShow_wave_f_nm_np1_fr_med_26.avi"),
-    *("hmdb51_Turnk_r_Pippi_Michel_cartwheel_f_cm_np2_le_med_6.avi", "v_ApplyEyeMakeup_g01_c01.avi"),
-    "v_Biking_g03_c01.avi",
+    *("bitmap.mp4", "no_duration.webm", "av1_video.mkv", "h264_10bits.mp4", "h265_10bits.mp4"),
+    *("h265_video.mp4", "nasa_13013.mp4", "id_166766.mp4"),
 }
-"""Real files that decord miscounts, misplaces, turns otherwise or does not open."""
+"""Real files, besides MPEG-4 in AVI, that decord miscounts, misplaces, turns otherwise, does not open, or gives other
+colours of."""
 
 
 @pytest.mark.parametrize("folder", REAL)
@@ -168,21 +166,15 @@ def test_real_files_are_exact_at_twenty_places_and_doubtful_ones_go_to_pyav(shar
         truth = sequential(path)
         reader = open_video(path)
         assert len(reader) == len(truth), path
-        assert isinstance(reader, PyAvDecoder) == (path.name in BY_PYAV), path
+        assert isinstance(reader, PyAvDecoder) == (path.name in BY_PYAV or path.suffix == ".avi"), path
         wanted = np.random.default_rng(0).integers(0, len(truth), 20).tolist()
-        difference = np.abs(reader.frames(wanted).astype(np.int16) - truth[wanted]).mean((1, 2, 3))
-        assert difference.max() < 1e-3, path  # some last bits of the colours; frames differ by far more
+        assert np.array_equal(reader.frames(wanted), truth[wanted]), path
 
 
-def test_a_real_broken_file_gives_what_it_has_and_refuses_the_rest(shared_data: Path) -> None:
+def test_a_real_broken_file_is_refused_with_the_place(shared_data: Path) -> None:
     path = shared_data / "clips/decord/corrupted.mp4"
-    with av.open(str(path)) as container, pytest.raises(av.FFmpegError):
-        for number, frame in enumerate(container.decode(video=0)):
-            last = number, frame.to_ndarray(format="rgb24")
-    assert last[0] == 27
-    assert np.array_equal(open_video(path).frames([27])[0], last[1])
-    with pytest.raises(DecodeError, match="decoding stops before frame 49; the file is broken"):
-        open_video(path).frames([10, 49])
+    with pytest.raises(DecodeError, match=r"corrupted\.mp4: decoding stops after 28 frames; the file is broken"):
+        open_video(path)
 
 
 def test_real_weizmann_clips_are_exact(shared_data: Path) -> None:

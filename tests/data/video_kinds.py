@@ -67,12 +67,15 @@ def _with(packet: av.Packet, content: bytes) -> av.Packet:
 
 
 def hide_every_seventh(packets: list[av.Packet]) -> Iterable[av.Packet]:
-    """VP8 frames that are decoded and not shown, as alternate references are."""
+    """VP8 frames that are decoded and not shown, as alternate references are; they have the time of the next frame."""
     for index, packet in enumerate(packets):
-        content = bytearray(packet)
+        content, other = bytearray(packet), packet
         if index % 7 == 5 and not packet.is_keyframe:
             content[0] &= ~16
-        yield _with(packet, bytes(content))
+            other = packets[min(index + 1, len(packets) - 1)]
+        hidden_or_not = _with(packet, bytes(content))
+        hidden_or_not.pts, hidden_or_not.dts = other.pts, other.dts
+        yield hidden_or_not
 
 
 def pack_b_frames(packets: list[av.Packet]) -> Iterable[av.Packet]:

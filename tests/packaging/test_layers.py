@@ -31,7 +31,7 @@ BESIDE = {
     ("bench", "protocols"),
 }
 """Pairs within one layer of which the first may import the second."""
-ROOT_MODULES = {"__init__", "palette", "resources"}
+ROOT_MODULES = {"__init__", "failures", "palette", "resources"}
 """Modules of the package itself, open to all; they import nothing of ours."""
 WITHOUT_TORCH = ("specs", "records", "metrics", "leaderboard")
 

@@ -121,7 +121,7 @@ def compare(
         num_samples: how many differing samples to list per task.
 
     Raises:
-        ValueError: a model without records, two checkpoints under one name and pretraining seed, or nothing that can
+        ValueError: a model without records, two encoders under one name and pretraining seed, or nothing that can
             be compared; says why for each evaluation.
     """
     filed, names = list(records), set()

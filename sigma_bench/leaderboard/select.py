@@ -18,7 +18,7 @@ from sigma_bench.specs.fingerprint import digest, task_fingerprint
 
 LONG_COLUMNS = (
     *("model", "family", "num_parameters", "feature_width", "pretraining_data", "pretraining_epochs"),
-    *("pretraining_seed", "checkpoint", "seed"),
+    *("pretraining_seed", "checkpoint", "encoder", "seed"),
     *("task", "dataset", "asks", "protocol", "fingerprint", "metric", "higher_is_better"),
     *("value", "low", "high", "level", "spread", "num_units", "world"),
     *("num_expected", "num_found", "num_scored", "num_failed", "num_official", "num_shared_groups"),
@@ -43,7 +43,7 @@ def select(records: Iterable[tuple[Path, Record]], board: Board | None = None) -
     The same evaluation measured twice counts once, the latest, provided that the values agree exactly.
 
     Raises:
-        ValueError: two task fingerprints or two worlds in one column, two checkpoints with one pretraining seed
+        ValueError: two task fingerprints or two worlds in one column, two encoders with one pretraining seed
             or two kinds of model under one label, one checkpoint and seed on two sets of files, or one evaluation with
             two values; names both record files.
     """
@@ -67,7 +67,7 @@ def select(records: Iterable[tuple[Path, Record]], board: Board | None = None) -
 
 
 def require_one_checkpoint(records: Iterable[tuple[Path, Record]]) -> None:
-    """ValueError for two checkpoints under one label and pretraining seed; names both record files."""
+    """ValueError for two encoders under one label and pretraining seed; names both record files."""
     _require_one_checkpoint(_table([row for path, record in records for row in _rows(path, record)]))
 
 
@@ -129,8 +129,11 @@ def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _require_one_checkpoint(table: pd.DataFrame) -> None:
-    problem = "carry one label and pretraining seed, but two checkpoints; rename one"
-    _require_one("checkpoint", ["model", "pretraining_seed"], table, problem)
+    problem = (
+        "carry one label and pretraining seed, but two encoders, which differ in weights, code, clip or normalisation; "
+        "rename one"
+    )
+    _require_one("encoder", ["model", "pretraining_seed"], table, problem)
 
 
 def _rows(path: Path, record: Record) -> list[dict[str, Any]]:
@@ -144,6 +147,7 @@ def _rows(path: Path, record: Record) -> list[dict[str, Any]]:
         "pretraining_epochs": model.pretraining_epochs,
         "pretraining_seed": model.pretraining_seed,
         "checkpoint": model.checkpoint_sha256,
+        "encoder": digest(model.identity),
         "seed": record.seed,
         "task": record.task.task,
         "dataset": record.task.dataset.dataset,
@@ -193,7 +197,7 @@ def _require_one(what: str, within: list[str], table: pd.DataFrame, problem: str
 
 def _latest(table: pd.DataFrame) -> pd.DataFrame:
     """One row per evaluation and metric, the latest, in the given order."""
-    evaluation = ["model", "checkpoint", "seed", "task", "fingerprint", "metric"]
+    evaluation = ["model", "encoder", "seed", "task", "fingerprint", "metric"]
     for _, rows in table.groupby(evaluation, sort=False, dropna=False):
         if rows["manifest"].nunique() > 1:
             one, second = rows.drop_duplicates("manifest").iloc[:2].to_dict(orient="records")

@@ -151,12 +151,12 @@ def _trained(
     """The classifier after its last epoch, on the device."""
     name, encoder = f"task '{job.task.task}'", require_trainable(job.encoder)
     method = SupervisedMethod(encoder, protocol, labels, frozen=frozen, seed=job.seed, after_epoch=after_epoch)
-    ids = digest([(sample.id, sample.label) for sample in teach])
+    ids = digest([(sample.id, sample.label, sample.content) for sample in teach])
     train(
         supervised_plan(name, protocol),
         method,
         teach,
-        identity=digest([job.encoder.card.checkpoint_sha256, task_fingerprint(job.task), job.seed, ids]),
+        identity=digest([job.encoder.card.identity, task_fingerprint(job.task), job.seed, ids]),
         seed=job.seed,
         folder=folder,
         world=job.world,

@@ -132,17 +132,18 @@ def _difference(said: Score, again: Score) -> str:
 
 
 def _across(found: list[tuple[Path, Record]]) -> list[str]:
-    """Two checkpoints under one name, and one evaluation with two results."""
+    """Two encoders under one name, and one evaluation with two results."""
     wrong: list[str] = []
-    checkpoints: dict[tuple[str, int | None], tuple[Path, str]] = {}
+    encoders: dict[tuple[str, int | None], tuple[Path, str]] = {}
     results: dict[str, tuple[Path, dict[str, float]]] = {}
     for path, record in found:
         label = (record.model.model, record.model.pretraining_seed)
-        first, sha256 = checkpoints.setdefault(label, (path, record.model.checkpoint_sha256))
-        if sha256 != record.model.checkpoint_sha256:
+        encoder = digest(record.model.identity)
+        first, other = encoders.setdefault(label, (path, encoder))
+        if other != encoder:
             wrong.append(
-                f"{first} and {path}: two checkpoints ({sha256[:12]} and {record.model.checkpoint_sha256[:12]}) carry "
-                f"the name {record.model.model}"
+                f"{first} and {path}: two encoders, which differ in weights, code, clip or normalisation, carry the "
+                f"name {record.model.model}"
             )
         values = {score.metric: score.value for score in record.scores}
         first, before = results.setdefault(digest(record.key()), (path, values))

@@ -14,6 +14,7 @@ from scipy.io import savemat
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.decoder import DecodeError
 from sigma_bench.data.decoding import open_media
+from sigma_bench.data.identity import identified
 from sigma_bench.data.inventory import take_inventory
 from sigma_bench.data.manifest import Manifest, Split
 from sigma_bench.data.sequences import MaskedSequence
@@ -335,7 +336,8 @@ def test_a_shortened_list_can_be_declared_complete(copy_of) -> None:
         "train": (32, 32),
         "test": (left, left + 3),
     }
-    identity = data_identity(inventory.manifest, resolve(load_task("kinetics400/knn")))
+    manifest = identified(inventory.manifest, inventory.manifest.splits.values())
+    identity = data_identity(manifest, resolve(load_task("kinetics400/knn")))
     assert identity.splits["test"].official == left + 3
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 from sigma_bench.data.annotations import ActionIntervals
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.decoding import open_media
-from sigma_bench.data.inspection import inspect, medium_of
-from sigma_bench.data.manifest import Sample
+from sigma_bench.data.inspection import inspect
+from sigma_bench.data.manifest import Sample, medium_of
 from sigma_bench.specs.catalogue import load_dataset
 
 VIDEO_DATASETS = ("ucf101", "ucfrep", "hmdb51", "ssv2", "kinetics400", "finegym_gym99", "charades")

@@ -137,7 +137,7 @@ def test_a_video_that_does_not_decode_fails_the_run_or_is_wrong(world: Path, tmp
 
 @pytest.mark.parametrize("which", ["train", "test"])
 def test_what_was_mended_after_a_failed_run_has_not_failed(world: Path, tmp_path: Path, which: str) -> None:
-    """A file of the same size belongs to the same run, which does not train again for a video of the test."""
+    """A file with another content makes another run, which has nothing of the failed one."""
     samples, path = small_manifest(world).splits[which].samples, tmp_path / "torn.webm"
     content = samples[0].path.read_bytes()
     manifest = small_manifest(world, **{which: (replace(samples[0], path=path), *samples[1:])})
@@ -145,9 +145,7 @@ def test_what_was_mended_after_a_failed_run_has_not_failed(world: Path, tmp_path
     with pytest.raises(ValueError, match=r"cannot be (read|decoded)"):
         run(tiny_task(), manifest, tmp_path / "torn")
     path.write_bytes(content)
-    phases: list[str] = []
-    found = run(tiny_task(), manifest, tmp_path / "torn", report=lambda phase, done, total: phases.append(phase))
-    assert ("training" in phases) == (which == "train")
+    found = run(tiny_task(), manifest, tmp_path / "torn")
     assert found.record.scores == run(tiny_task(), world, tmp_path / "whole").record.scores
 
 

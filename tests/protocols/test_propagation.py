@@ -211,7 +211,8 @@ def record_of(davis: Manifest, output: Path, encoder: Killed) -> tuple[Record, l
     task = resolve(load_task("davis2017/propagation"), {"uncertainty": {"replicates": 20}})
 
     def report(phase: str, done: int, total: int) -> None:
-        shown.append((done, total))
+        if phase == "propagation":
+            shown.append((done, total))
 
     found = find_or_evaluate(encoder, task, davis, output, seed=0, report=report)  # type: ignore[arg-type]
     return found.record, shown

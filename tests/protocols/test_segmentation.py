@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.identity import identified
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.metrics.segmentation import miou
 from sigma_bench.models.encoder import Features
@@ -42,7 +43,7 @@ def make_job(
     return Job(
         encoder=encoder or Counting(),  # type: ignore[arg-type]
         task=resolve(load_task(task), QUICK | changes),
-        manifest=manifest,
+        manifest=identified(manifest, manifest.splits.values()),
         cache=FeatureCache(folder),
         seed=0,
         world=World(torch.device("cpu")),

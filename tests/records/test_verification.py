@@ -106,7 +106,7 @@ def test_missing_predictions_are_unchecked_not_wrong(store: Store) -> None:
 def test_two_checkpoints_under_one_name_are_found(store: Store) -> None:
     add(store, predictions(0.6), model="mini_a", task="ssv2/knn", checkpoint="f" * 64)
     problem = only_problem(verify_store(store))
-    assert "two checkpoints" in problem and "mini_a" in problem and problem.count(".json") == 2
+    assert "two encoders" in problem and "mini_a" in problem and problem.count(".json") == 2
 
 
 def test_one_evaluation_with_two_results_is_found(store: Store) -> None:

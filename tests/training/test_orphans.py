@@ -9,17 +9,17 @@ import time
 from pathlib import Path
 
 SCRIPT = """
-    import multiprocessing, sys, time
+    import multiprocessing, os, time
     from sigma_bench.training.orphans import end_with_parent
 
     def child():
         end_with_parent()
+        print(os.getpid(), flush=True)
         time.sleep(60)
 
     if __name__ == "__main__":
         process = multiprocessing.get_context("fork").Process(target=child)
         process.start()
-        print(process.pid, flush=True)
         time.sleep(60)
 """
 

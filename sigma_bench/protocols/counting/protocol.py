@@ -123,7 +123,7 @@ def _train(
     """The main process trains or finds what it has trained; then everybody has its weights."""
     how, world = protocol.training, job.world
     segments = draw_segments(train, videos, how.segments_per_video, how.max_segment_frames, job.seed)
-    identity = digest([task_fingerprint(job.task), job.encoder.card.checkpoint_sha256, train.sha256, job.seed])
+    identity = digest([task_fingerprint(job.task), job.encoder.card.identity, train.sha256, job.seed])
     path = folder / STATE_NAME
     training = DetectorTraining(detector, job.encoder.card, protocol, path, identity=identity, seed=job.seed)
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.identity import identified
 from sigma_bench.data.manifest import Manifest, Split
 from sigma_bench.metrics.counting import NO_COUNT, counting_error
 from sigma_bench.models.encoder import Encoder
@@ -161,7 +162,8 @@ def test_two_processes_give_the_record_of_one(world: Path, tmp_path: Path, monke
 
 
 def job(manifest: Manifest, folder: Path, encoder: Encoder, **changes: Any) -> Job:
-    return Job(encoder, quick_task(**changes), manifest, FeatureCache(folder), 0, ALONE, folder / "unfinished")
+    known = identified(manifest, manifest.splits.values())
+    return Job(encoder, quick_task(**changes), known, FeatureCache(folder), 0, ALONE, folder / "unfinished")
 
 
 def copied(world: Path, folder: Path) -> Path:

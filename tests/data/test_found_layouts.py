@@ -318,7 +318,7 @@ def test_missing_videos_name_the_ways_out(copy_of) -> None:
     with pytest.raises(
         ValueError,
         match=r"mp4: not found; 1 of the 16 files that the test list names are missing: fetch them, or count them as "
-        r"wrong, or take them out of the list \(and of an official one say so in declared.json\)",
+        r"wrong, or remove them from the list \(for an official list, declare the new length in declared.json\)",
     ):
         split.require_present("count them as wrong")
 
@@ -351,7 +351,7 @@ def test_a_shortened_list_can_be_declared_complete(copy_of) -> None:
         ('{"kinetics400": {"train": 32, "test": true}}', "expected one positive number for each split"),
         (
             '{"kinetics400": {"train": 32, "test": 9}}',
-            "lists 16 samples, declared.json declares 9; correct one of them",
+            "lists 16 samples, but declared.json declares 9; correct one of them",
         ),
     ],
 )

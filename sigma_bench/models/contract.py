@@ -30,7 +30,7 @@ class Check(NamedTuple):
 
 
 def check_encoder(encoder: Encoder) -> Iterator[Check]:
-    """Every question of the contract in turn; what the encoder raises is the answer that fails it."""
+    """The checks of the contract in order; an exception of the encoder fails its check."""
     card = encoder.card
     clip_BCTHW = _noise(_CLIPS, card.num_frames, card.image_size)
     shown_BCTHW = clip_BCTHW.clone()
@@ -62,7 +62,7 @@ def check_encoder(encoder: Encoder) -> Iterator[Check]:
 
 
 def token_mistake(found: object, num_clips: int, grid: tuple[int, int, int], width: int) -> str | None:
-    """What is wrong with something that should be float32 tokens (B, N, D), and what to do; None if nothing is.
+    """What is wrong with an output that should be float32 tokens (B, N, D), and what to do; None if it is right.
 
     Args:
         grid: time slots, rows and columns of the tokens.
@@ -97,7 +97,7 @@ def _no_tensor(found: object) -> str:
 
 
 def _guess(shape: tuple[int, ...], expected: tuple[int, int, int], grid: tuple[int, int, int]) -> str:
-    """Which of the common mistakes a shape looks like; nothing if none."""
+    """The common mistake that a shape suggests; empty if none."""
     clips, tokens, width = expected
     if shape == (clips, width):
         return "pooled features; return all tokens"
@@ -159,7 +159,7 @@ def _equal(again_BND: Tensor, token_BND: Tensor, spread: float, why: str) -> tup
 
 
 def _repeats(encoder: Encoder, clip_BCTHW: Tensor) -> Iterator[tuple[str, str, Callable[[], Tensor]]]:
-    """Ways to encode the same clips again, and the usual reason why something else comes out."""
+    """Ways to encode the same clips again, each with the usual reason for a different result."""
     batch = "statistics over the batch, such as a BatchNorm in training mode, or clips and tokens mixed in a reshape?"
     yield (
         "the same clips twice give the same tokens",

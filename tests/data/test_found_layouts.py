@@ -265,7 +265,7 @@ def test_imagenet_without_labels_for_a_flat_val_names_what_would_do(tmp_path: Pa
     home = imagenet(tmp_path, "kit")
     shutil.rmtree(home / "ILSVRC2012_devkit_t12" / "data")
     with pytest.raises(
-        ValueError, match=r"val: has no folders of classes, and .* neither LOC_val_solution.csv nor ILSV"
+        ValueError, match=r"val: there are no folders of classes here .* \(neither LOC_val_solution.csv nor ILSV"
     ):
         opened(tmp_path, "imagenet1k")
 

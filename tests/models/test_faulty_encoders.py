@@ -90,7 +90,7 @@ def test_bfloat16_weights_have_a_digest_and_the_clash_with_float32_clips_is_expl
         ({"mean": (0.5, 0.5)}, "mean is (0.5, 0.5); give three numbers"),
         ({"mean": 0.5}, "mean is 0.5; give three numbers"),
         ({"std": (0.5, 0.0, 0.5)}, "std is (0.5, 0.0, 0.5); give it for colours from 0 to 1"),
-        ({"mean": (123.7, 116.3, 103.5)}, "divide by 255 what is for 0 to 255"),
+        ({"mean": (123.7, 116.3, 103.5)}, "divide values for 0 to 255 by 255"),
         ({"std": (float("nan"),) * 3}, "give it for colours from 0 to 1"),
         ({"grid": (4, 4)}, "the grid is (4, 4); give three whole numbers"),
         ({"grid": (4.0, 4, 4)}, "give three whole numbers"),

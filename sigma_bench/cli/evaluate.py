@@ -209,10 +209,15 @@ def evaluate_with_progress(
                 display.remove_task(bar)
             show(_score_line(encoder, planned, found), markup=False)
     if failed and speaks():
-        err.print(f"[bold red]{len(failed)} of {len(plan)} tasks failed:[/] {escape(', '.join(failed))}")
-        for name, reason in failed.items():
-            err.print(escape(f"{name}: {reason}"), soft_wrap=True)
+        _print_failed(failed, len(plan))
     return list(failed)
+
+
+def _print_failed(failed: dict[str, str], num_tasks: int) -> None:
+    """Print the number and the names of the failed tasks, and the reason of each."""
+    err.print(f"[bold red]{len(failed)} of {num_tasks} tasks failed:[/] {escape(', '.join(failed))}")
+    for name, why in failed.items():
+        err.print(escape(f"{name}: {why}"), soft_wrap=True)
 
 
 def _score_line(encoder: "Encoder", planned: "Planned", found: "Found") -> str:

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from sigma_bench.failures import failure_sentence
 from sigma_bench.models.code_digest import code_digest
-from sigma_bench.models.contract import token_mistake
+from sigma_bench.models.contract import token_mistake, typed
 from sigma_bench.models.encoder import Encoder, Features
 from sigma_bench.models.frame_encoder import weights_sha256
 from sigma_bench.specs.encoder_card import EncoderCard
@@ -122,7 +122,7 @@ def own_encoder(
     """
     where = f"own_encoder '{model}'"
     if not isinstance(network, nn.Module):
-        raise ValueError(f"{where}: the network is {_a(network)}, not a torch.nn.Module; wrap it in one")
+        raise ValueError(f"{where}: the network is {typed(network)}, not a torch.nn.Module; wrap it in one")
     _require_geometry(where, num_frames, tubelet_frames, grid)
     _require_colours(where, mean, std)
     fields = {
@@ -150,7 +150,7 @@ def _require_geometry(where: str, num_frames: int, tubelet_frames: int, grid: tu
     if not (
         isinstance(grid, tuple | list) and len(grid) == 3 and all(type(cells) is int and cells > 0 for cells in grid)
     ):
-        raise ValueError(f"{where}: the grid is {grid!r}; give three whole numbers, time slots, rows and columns")
+        raise ValueError(f"{where}: the grid is {grid!r}; give three whole numbers: time slots, rows and columns")
     counts = (num_frames, tubelet_frames)
     if all(type(count) is int and count > 0 for count in counts) and grid[0] * tubelet_frames != num_frames:
         raise ValueError(
@@ -163,7 +163,7 @@ def _require_colours(where: str, mean: object, std: object) -> None:
     """ValueError unless the values are three numbers for colours from 0 to 1."""
     for name, values in (("mean", mean), ("std", std)):
         if not (isinstance(values, tuple | list) and len(values) == 3):
-            raise ValueError(f"{where}: {name} is {values!r}; give three numbers, one for red, green and blue each")
+            raise ValueError(f"{where}: {name} is {values!r}; give three numbers, one each for red, green and blue")
         numbers = [value for value in values if isinstance(value, int | float)]
         least = 0 if name == "mean" else math.ulp(0)
         if len(numbers) < 3 or not all(least <= value <= 1 for value in numbers):
@@ -171,10 +171,6 @@ def _require_colours(where: str, mean: object, std: object) -> None:
                 f"{where}: {name} is {values!r}; give values for colours from 0 to 1 "
                 "(divide values for 0 to 255 by 255)"
             )
-
-
-def _a(found: object) -> str:
-    return "None" if found is None else f"a {type(found).__name__}"
 
 
 def is_importable(module: str) -> bool:
@@ -213,7 +209,7 @@ def imported_encoder(module: str, function: str) -> Encoder:
     if build is None:
         raise ValueError(f"there is no model '{name}': the module has no '{function}'")
     if not callable(build):
-        raise ValueError(f"{name} is {_a(build)}, not a function; write a function that returns the encoder")
+        raise ValueError(f"{name} is {typed(build)}, not a function; write a function that returns the encoder")
     _require_no_arguments(name, build)
     with _users_code(f"{name} fails"):
         encoder = build()
@@ -221,7 +217,7 @@ def imported_encoder(module: str, function: str) -> Encoder:
         raise ValueError(f"{name} is a generator or async function; write a plain one that returns the encoder")
     if not (hasattr(encoder, "encode") and isinstance(getattr(encoder, "card", None), EncoderCard)):
         raise ValueError(
-            f"{name} returns {_a(encoder)}, which has no 'card' and 'encode'; make one with "
+            f"{name} returns {typed(encoder)}, which has no 'card' and 'encode'; make one with "
             "sigma_bench.models.own.own_encoder"
         )
     return encoder if isinstance(encoder, OwnEncoder) else _with_code(encoder)

@@ -107,8 +107,8 @@ def state_dict_in(file: WeightsFile, preferred: Sequence[str], *, beside: tuple[
     strange = [name for name, value in found.items() if not isinstance(value, Tensor)]
     if strange:
         raise ValueError(
-            f"{where}: not a model's weights: '{strange[0]}' is a {type(found[strange[0]]).__name__}, not a tensor; "
-            f"found {_some(found)}; weights are looked for at the top level and in {', '.join(CONTAINERS)}"
+            f"{where}: not a model's weights: '{strange[0]}' is of type {type(found[strange[0]]).__name__}, not a "
+            f"tensor; found {_some(found)}; weights are looked for at the top level and in {', '.join(CONTAINERS)}"
         )
     return _unwrapped(found, beside, where=where)
 

@@ -1,4 +1,4 @@
-"""Layouts and names that copies of the datasets have beside the official ones: read, or named with what was found."""
+"""Layouts and names of common copies of the datasets are read, or refused with what was found."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""What is said and kept of an exception that is no mistake of the user: one sentence, and the traceback in a file."""
+"""Reports of unexpected exceptions: one sentence for the user, and the traceback in a file."""
 
 import re
 import site
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 MESSAGE_LIMIT = 400
-"""Characters of an exception's own message in a sentence; the whole message is in the traceback."""
+"""Most characters of an exception's message in a sentence; the traceback file holds the whole message."""
 LOGS_NAME = "logs"
 _OURS = Path(__file__).resolve().parent
 _KILLED_WORKER = "DataLoader worker"
@@ -20,7 +20,7 @@ class LoggedError(Exception):
     """An unexpected error in one sentence, which names the file that holds its traceback.
 
     Args:
-        everywhere: show it whichever process of a run meets it; otherwise the main process alone shows it.
+        everywhere: whether every process of a run shows it; otherwise only the main process does.
     """
 
     def __init__(self, sentence: str, *, everywhere: bool = False) -> None:
@@ -29,12 +29,12 @@ class LoggedError(Exception):
 
 
 def reason(error: Exception) -> str:
-    """Why something failed, in one line: the sentence of a mistake of the user as it is, any other by its kind."""
+    """Why something failed, in one line: the message of a ValueError, or ``failure_sentence`` of any other error."""
     return " ".join(str(error).split()) if isinstance(error, ValueError) else failure_sentence(error)
 
 
 def failure_sentence(error: BaseException) -> str:
-    """Type, message and the line of the user's own code, in one line of text."""
+    """Type, message, and the line of the user's code that raised the error, in one line of text."""
     if getattr(error, "is_sentence", False):
         return "; ".join([str(error), *getattr(error, "__notes__", ())])
     if isinstance(error, RuntimeError) and _KILLED_WORKER in str(error):
@@ -50,7 +50,7 @@ def failure_sentence(error: BaseException) -> str:
 
 
 def _message(error: BaseException) -> str:
-    """The message in one line; of an error that a data loader passes on, which holds a traceback, its last line."""
+    """The message in one line; for an error from a data loader's worker, the last line of the traceback in it."""
     text = str(error)
     if isinstance(error, SyntaxError):
         text = error.msg
@@ -61,7 +61,7 @@ def _message(error: BaseException) -> str:
 
 
 def user_place(error: BaseException) -> str:
-    """File, line and function of the innermost code that is neither ours nor of an installed package; or nothing."""
+    """File, line and function of the innermost code outside of this project and installed packages; empty if none."""
     if isinstance(error, SyntaxError) and error.filename and _is_users(error.filename):
         return f"{_shown(error.filename)}, line {error.lineno}"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
@@ -88,11 +88,11 @@ def _shown(file: str) -> str:
 
 @contextmanager
 def unexpected_errors_logged(output: Path, what: str) -> Iterator[None]:
-    """Turn whatever the block raises, but mistakes of the user, into one sentence and a file with the traceback.
+    """Write the traceback of an unexpected exception of the block to a file, and raise one sentence instead.
 
     Raises:
-        ValueError: from the block, as it is; a LoggedError likewise.
-        LoggedError: in place of any other exception.
+        ValueError: the block raised it; it is passed on, as is a LoggedError.
+        LoggedError: the block raised any other exception.
     """
     try:
         yield
@@ -105,10 +105,10 @@ def unexpected_errors_logged(output: Path, what: str) -> Iterator[None]:
 
 
 def write_traceback(error: BaseException, output: Path, what: str) -> str:
-    """Keep the traceback below ``output``, in a file of its own: the words that name the file.
+    """Write the traceback to a new file below ``output``; returns the words that name the file.
 
     Args:
-        what: such as a task's name; part of the file's name.
+        what: what failed, such as a task's name; it becomes part of the file's name.
     """
     moment = datetime.now(UTC)
     name = f"{moment:%Y%m%dT%H%M%S%f}-{re.sub(r'[^A-Za-z0-9]+', '_', what)[:80]}.log"

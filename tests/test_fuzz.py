@@ -1,7 +1,7 @@
-"""Files that somebody else hands over: whatever is in them, they are read or refused in one sentence.
+"""Fuzzing of files of unknown origin: every file is read, or refused in one sentence.
 
-A few mutations of each kind by default; ``SIGMA_BENCH_FUZZ=2000 pytest tests/test_fuzz.py`` makes that many of each.
-Every mutation is read in a process of its own pool, so a crash is seen; it has ten seconds, and may write into its
+By default each kind has a few mutations; ``SIGMA_BENCH_FUZZ=2000 pytest tests/test_fuzz.py`` makes 2000 of each.
+Mutations are read in worker processes, so that a crash is noticed.  Each has ten seconds and may write into its own
 folder only.
 """
 
@@ -81,7 +81,7 @@ NAME_PARTS = (
 
 
 def spliced(content: bytes, rng: np.random.Generator) -> bytes:
-    """Mutated bytes, or a hostile fragment in the place of a part, mostly of one whole value."""
+    """Mutated bytes, or a hostile fragment in place of a part, which is usually one whole value."""
     if rng.random() < 0.4:
         return mutated(content, rng)
     fragment = FRAGMENTS[int(rng.integers(len(FRAGMENTS)))]
@@ -116,7 +116,7 @@ def changed(content: Any, rng: np.random.Generator) -> Any:
 
 @lru_cache
 def sound(kind: str) -> Any:
-    """What is mutated, made once per process."""
+    """The files to mutate, made once per process."""
     folder = Path(os.environ["SIGMA_BENCH_FUZZ_FOLDER"]) / f"sound-{os.getpid()}"
     folder.mkdir(exist_ok=True)
     if kind in ("checkpoint", "pickle"):
@@ -211,7 +211,9 @@ def fuzz_record(folder: Path, rng: np.random.Generator) -> None:
         data = changed(json.loads(content), rng)
         path.unlink()
         try:
-            path = path.with_name(f"{digest(data)[:12]}.json")  # what nothing but its own content gives away
+            path = path.with_name(
+                f"{digest(data)[:12]}.json"
+            )  # the name fits the content, so only the content shows the change
         except ValueError:
             path = path.with_name("0" * 12 + ".json")
         path.write_text(json.dumps(data))
@@ -287,7 +289,7 @@ def fuzz_ledger(folder: Path, rng: np.random.Generator) -> None:
 
 
 def fuzz_cache(folder: Path, rng: np.random.Generator) -> None:
-    """Whatever happens to a file of an entry: what is read afterwards are the values that were written."""
+    """After any change to a file of an entry, the values read are those that were written."""
     value_SD = np.arange(24, dtype=np.float32).reshape(8, 3)
     layout = {"feature": ArrayLayout((3,), "float32")}
     about = {"model": "m", "split": "train", "samples": 8, "from": "/data"}
@@ -343,13 +345,13 @@ KINDS = {name.removeprefix("fuzz_"): function for name, function in list(globals
 
 
 def outcome_of(kind: str, folder: Path, seed: int) -> tuple[str, float]:
-    """What one mutation came to, and how many MiB the process grew."""
+    """Result of one mutation, and by how many MiB the process grew."""
     os.environ["SIGMA_BENCH_FUZZ_FOLDER"] = str(folder.parents[1])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     inside = folder / "inside"
     inside.mkdir(parents=True)
     random.seed(seed)
-    comparison.REPLICATES = 50  # of resamples for ties, which are most of the time and no part of what is tested here
+    comparison.REPLICATES = 50  # fewer resamples for ties save most of the time and are not tested here
     try:
         KINDS[kind](inside, np.random.default_rng([seed, len(kind)]))
         outcome = "read"
@@ -376,7 +378,7 @@ def test_whatever_is_handed_over_is_read_or_refused(tmp_path: Path) -> None:
         for what, kind, job in jobs:
             try:
                 outcome, grown = job.result()
-            except Exception as error:  # of any kind: a crash, a timeout, or an error that is none of the user's
+            except Exception as error:  # a crash, a timeout, or an error that is not a mistake of the user
                 failures.append(f"{what}: {type(error).__name__} {str(error)[:200]}")
                 continue
             if grown > GROWTH_MIB:

@@ -23,7 +23,7 @@ def compare(
 ) -> None:
     """Paired bootstrap over test units (source videos, people, sequences), per task and over all common tasks.
 
-    Compared is what both models have under the same protocol, data and evaluation seed; the rest is named.
+    Evaluations that both models have under the same protocol, data and evaluation seed are compared; others are listed.
     """
     from sigma_bench.cli.left_out import LeftOut
     from sigma_bench.leaderboard.comparison import compare as run

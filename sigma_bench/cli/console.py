@@ -26,9 +26,9 @@ PLAIN_WIDTH = 110
 
 
 class HarmlessConsole(Console):
-    """Shows control characters by number, so that no name or path from a file moves the cursor or sets a title.
+    """Shows control characters by number, so that a name or path from a file cannot control the terminal.
 
-    What rich itself sends to a terminal, such as colours, comes from styles and is no part of the text.
+    Colours and other escape codes of rich come from styles, which are not part of the text.
     """
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:

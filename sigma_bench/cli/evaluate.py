@@ -54,9 +54,9 @@ def evaluate(
     ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan and stop; exit code 1 if a task cannot run."),
 ) -> None:
-    """Evaluate a model and store a record per task; what is already recorded is not computed again.
+    """Evaluate a model and store a record per task; tasks that are already recorded are not computed again.
 
-    A task that fails, for whatever reason, does not stop the others: it is named at the end, and the exit code is 1.
+    A task that fails does not stop the others.  It is named at the end, and the exit code is 1.
     """
     overrides = _overrides(set_)
     if csv is not None or folders is not None:
@@ -110,7 +110,7 @@ def _catalogue_jobs(tasks: list[str], suite: str | None, data: Path | None, over
 
 
 def _planned(encoder: "Encoder", jobs: Jobs, output: Path, cache: "FeatureCache", *, seed: int) -> "Sequence[Planned]":
-    """The plan; reading files whose content is not known yet, which may take long, shows its progress."""
+    """The plan; shows a progress bar while files are read whose content is not known yet."""
     from sigma_bench.runs.plan import plan_tasks
 
     with progress(disable=not speaks()) as display:
@@ -147,7 +147,7 @@ def show_plan(encoder: "Encoder", plan: "Sequence[Planned]") -> None:
 
 
 def _seconds_per_clip(encoder: "Encoder") -> float:
-    """The measured time, or NaN for an encoder that fails: its tasks meet the error again and name it."""
+    """The measured time; NaN for an encoder that fails, since running its tasks reports the error."""
     from sigma_bench.runs.cost import seconds_per_clip
 
     try:
@@ -165,12 +165,15 @@ def evaluate_with_progress(
     seed: int,
     world: "World | None" = None,
 ) -> list[str]:
-    """Run or find every task, one line per score; names of the tasks that failed, each explained at the end.
+    """Run each task or find its record, and print one line per task; failures are explained at the end.
+
+    Returns:
+        The names of the failed tasks.
 
     Raises:
-        ValueError: a mistake of the user in the only task, or another process has ended.
-        LoggedError: any other exception in the only task.
-        OneSidedError: any other exception in this process alone of several, which ends the run of all.
+        ValueError: the only task failed through a mistake of the user, or another process has ended.
+        LoggedError: the only task failed with any other exception.
+        OneSidedError: only this one of several processes failed, which ends the run of all.
     """
     from sigma_bench.runs.plan import ALONE, run_planned
     from sigma_bench.training.distribution import LostPeerError, OneSidedError, lost_peers_named
@@ -206,10 +209,15 @@ def evaluate_with_progress(
                 display.remove_task(bar)
             show(_score_line(encoder, planned, found), markup=False)
     if failed and speaks():
-        err.print(f"[bold red]{len(failed)} of {len(plan)} tasks failed:[/] {escape(', '.join(failed))}")
-        for name, reason in failed.items():
-            err.print(escape(f"{name}: {reason}"), soft_wrap=True)
+        _print_failed(failed, len(plan))
     return list(failed)
+
+
+def _print_failed(failed: dict[str, str], num_tasks: int) -> None:
+    """Print the number and the names of the failed tasks, and the reason of each."""
+    err.print(f"[bold red]{len(failed)} of {num_tasks} tasks failed:[/] {escape(', '.join(failed))}")
+    for name, why in failed.items():
+        err.print(escape(f"{name}: {why}"), soft_wrap=True)
 
 
 def _score_line(encoder: "Encoder", planned: "Planned", found: "Found") -> str:
@@ -228,7 +236,7 @@ def _show_nothing(*_: Any, **__: Any) -> None:
 
 
 def _explained(error: Exception, planned: "Planned", output: Path) -> str:
-    """Why a task failed, in one sentence; the traceback of what is no mistake of the user goes into a file."""
+    """Why a task failed, in one sentence; the traceback of an unexpected error is written to a file."""
     sentence = reason(error)
     if isinstance(error, ValueError) or not speaks():  # the main process keeps the traceback
         return sentence

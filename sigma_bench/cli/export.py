@@ -16,7 +16,7 @@ def export(
 ) -> None:
     """Write tables (.tex, .md, .csv, .jsonl, MTEB's layout), figures (.pdf, .png), records and a manifest.
 
-    A record that is damaged is named and left out; the others are written, and the exit code is 1.
+    A damaged record is named and left out; the others are written, and the exit code is 1.
     """
     from sigma_bench.cli.left_out import LeftOut
     from sigma_bench.cli.table import boards_for, training_histories

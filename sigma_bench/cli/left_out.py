@@ -1,4 +1,4 @@
-"""Records that a command goes on without: each is named where it is met, and the exit code says that some were."""
+"""Unusable records: a command names each one, continues without it, and ends with exit code 1."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ NO_RECORDS = "no records here yet; run 'sigma-bench evaluate' or 'sigma-bench de
 
 
 class LeftOut:
-    """The record files that cannot be used."""
+    """Collects the record files that a command leaves out."""
 
     def __init__(self) -> None:
         self.paths: set[Path] = set()
@@ -28,18 +28,20 @@ class LeftOut:
         """The usable records of a folder.
 
         Raises:
-            ValueError: there is no record, or none that can be used.
+            ValueError: there is no record, or none can be used.
         """
         self._num_files += len(store.paths())
         records = list(store.records(on_problem=self._name))
         if not records and self.paths:
-            raise ValueError(f"{store.root}: no record here can be used; {len(self.paths)} were left out")
+            raise ValueError(
+                f"{store.root}: no record here can be used; {len(self.paths)} were left out, see 'sigma-bench verify'"
+            )
         if not records:
             raise ValueError(f"{store.root}: {NO_RECORDS}")
         return records
 
     def fill(self, boards: "Sequence[Board]", store: "Store", records: "list[tuple[Path, Record]]") -> "list[Filled]":
-        """Boards from records, without those whose predictions are damaged or contradict them."""
+        """Boards from records; a record whose predictions are damaged or contradict it is left out."""
         from sigma_bench.leaderboard.fill import UnusableRecordsError, fill
 
         filled: list[Filled] = []
@@ -50,11 +52,11 @@ class LeftOut:
             except UnusableRecordsError as error:
                 for path in error.paths:
                     self._name(path, error)
-                filled.clear()  # a board that is filled already may hold them
+                filled.clear()  # boards filled so far may hold these records
         return filled
 
     def end(self) -> None:
-        """Exit with code 1 when something was left out; to be called when everything else is done."""
+        """Exit with code 1 if records were left out; a command calls this last."""
         if self.paths:
             err.print(f"{len(self.paths)} of {self._num_files} records were left out; see 'sigma-bench verify'")
             raise typer.Exit(1)

@@ -75,10 +75,10 @@ def _options(
 
 
 def app_main() -> None:
-    """Console entry: mistakes of the user are one sentence and exit code 2, logged errors one sentence and exit code 1.
+    """Console entry: a mistake of the user ends with one sentence and exit code 2, a logged error with exit code 1.
 
-    A file that the system refuses is a mistake of the user.  Ctrl-C says how to go on.  Any other error is a fault of
-    this program and keeps its traceback.
+    A file that the system refuses to open counts as a mistake of the user.  Ctrl-C prints how to continue.  Any other
+    error is a fault of this program and shows its traceback.
     """
     end_with_launcher()
     try:

@@ -44,9 +44,9 @@ def _group() -> None:
 def models(
     folder: Path = typer.Argument(Path("results"), help="A checkpoint, or a folder to search for checkpoints."),
 ) -> None:
-    """List checkpoints below a folder with what they are; the controls need none.
+    """List the checkpoints below a folder with their properties, and the controls, which need no checkpoint.
 
-    One that cannot be read does not stop the others: it is named at the end, and the exit code is 1.
+    A checkpoint that cannot be read does not stop the listing.  It is named at the end, and the exit code is 1.
     """
     from sigma_bench.models.zoo import CHECKPOINT_NAME, load_encoder
 

@@ -69,8 +69,8 @@ def _say_what_to_do(inventory: Inventory, root: Path) -> None:
     for split in inventory.manifest.splits.values():
         if len(split.samples) != split.expected:
             out.print(
-                f"  {split.name}: the list names {len(split.samples):,} samples, officially {split.expected:,}; where "
-                f"it was shortened on purpose, say so in {root / card.home / DECLARATION}",
+                f"  {split.name}: the list names {len(split.samples):,} samples, the official one {split.expected:,}; "
+                f"if it was shortened on purpose, declare that in {root / card.home / DECLARATION}",
                 soft_wrap=True,
                 markup=False,
             )

@@ -34,7 +34,7 @@ def table(
 ) -> None:
     """Print boards and write them beside the records as Markdown, CSV, LaTeX and HTML.
 
-    A record that is damaged is named and left out; the others are shown, and the exit code is 1.
+    A damaged record is named and left out; the others are shown, and the exit code is 1.
     """
     names = board or ["mini"]
     if check and tables is None:
@@ -69,10 +69,10 @@ def table(
 
 
 def show_boards(names: list[str], output: Path, *, world: Path | None) -> None:
-    """Print boards, and write them into the folder of their records: .md, .csv, .tex, and one report.html of all.
+    """Print boards and write them into the folder of their records: .md, .csv, .tex, and one report.html for all.
 
     Raises:
-        typer.Exit: at the end, with code 1, where records were left out.
+        typer.Exit: at the end, with code 1, if records were left out.
     """
     from sigma_bench.leaderboard.confusion import confusion_pictures
     from sigma_bench.leaderboard.figures import training_curves
@@ -145,7 +145,7 @@ def _history(path: Path) -> list[dict[str, float]]:
         raise ValueError(f"{path}: not a training history ({error}); move it away, or continue its run") from error
     is_list = isinstance(history, list) and all(isinstance(line, dict) for line in history)
     if not is_list or not all(type(value) in (int, float) for line in history for value in line.values()):
-        raise ValueError(f"{path}: not a training history (no list of numbers by name); move it away")
+        raise ValueError(f"{path}: not a training history (expected lists of numbers by name); move it away")
     return cast(list[dict[str, float]], history)
 
 

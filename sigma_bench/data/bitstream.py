@@ -1,11 +1,11 @@
-"""What one packet of a compressed video holds, read from its headers without decoding it.
+"""Content of one packet of a compressed video, read from its headers without decoding.
 
 Two questions are answered: how many pictures the packet shows, and whether decoding may start at it.  Decoding may
 start at a picture that resets the decoder: an IDR picture in H.264 (ITU-T H.264, table 7-1) and HEVC (ITU-T H.265,
 table 7-1), a key frame in VP8 (RFC 6386, section 9.1), VP9 (bitstream specification, section 6.2) and AV1 (bitstream
 specification, section 5.9.2), an intra VOP of an MPEG-4 stream without B-VOPs (ISO/IEC 14496-2, section 6.2.5).  A
-recovery point, which containers flag as a key frame too, is no such picture: with an open GOP the pictures shown before
-it need earlier ones, with intra refresh those after it.
+recovery point, which containers also flag as a key frame, does not reset the decoder: in an open GOP, pictures shown
+before it need earlier ones; with intra refresh, pictures after it do.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,16 +16,16 @@ PICTURE_PARAMETERS = {"h264": (7, 8), "hevc": (32, 33, 34)}
 VOP, VOL = b"\x00\x00\x01\xb6", range(0x20, 0x30)
 """MPEG-4: the start code of a picture, and the last byte of the start codes of a layer's header."""
 MIN_VOP_BYTES = 12
-"""A shorter MPEG-4 packet may stand for a picture that is not coded, or that another packet holds."""
+"""A shorter MPEG-4 packet may mark a picture that is not coded or is part of another packet."""
 
 
 class Content(NamedTuple):
     """What a packet holds."""
 
     num_shown: int | None
-    """Number of pictures that decoding it adds to the video; None where that is not certain."""
+    """Number of pictures that the packet adds to the video; None if that is uncertain."""
     is_start: bool = False
-    """Whether its picture and all later packets are decoded without any earlier packet."""
+    """Whether decoding its picture and all later packets needs no earlier packet."""
     has_new_parameters: bool = False
     """Whether it changes parameters that later packets need."""
     has_layers: bool = False
@@ -36,12 +36,12 @@ Scan = Callable[[bytes], Content]
 
 
 def scanner(codec: str, extradata: bytes, *, is_intra_only: bool) -> Scan:
-    """The function that looks into the packets of a stream.
+    """The function that reads the packets of a stream.
 
     Args:
         codec: FFmpeg's name of the codec.
-        extradata: decoder configuration as the container holds it; empty where there is none.
-        is_intra_only: every picture of this codec is coded by itself.
+        extradata: decoder configuration of the container; empty if it has none.
+        is_intra_only: whether the codec codes every picture independently.
     """
     if codec in ("h264", "hevc"):
         length_bytes = _length_bytes(codec, extradata)

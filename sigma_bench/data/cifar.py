@@ -24,10 +24,11 @@ def read_cifar(path: Path) -> dict[str, Any]:
 
     Returns:
         ``data`` is uint8 (N, 3072), ``filenames`` N names, ``fine_labels`` and ``coarse_labels`` N whole numbers
-        from 0 to 99, ``fine_label_names`` and ``coarse_label_names`` different names; each where the file has it.
+        from 0 to 99, ``fine_label_names`` and ``coarse_label_names`` distinct names.  Each key is present if the file
+        has it.
 
     Raises:
-        DecodeError: not such a file, or wrong contents; names the file and what is wrong with it.
+        DecodeError: the file is not one of CIFAR's, or its content is wrong; names the file and the fault.
     """
     try:
         if path.stat().st_size > MOST_BYTES:
@@ -43,7 +44,7 @@ def read_cifar(path: Path) -> dict[str, Any]:
 
 
 def _checked(content: dict[str, Any]) -> dict[str, Any]:
-    """The content, if what is known of it is as it must be; ValueError otherwise."""
+    """The content; ValueError if a key that this project reads has the wrong type, size or values."""
     for key in ("fine_label_names", "coarse_label_names"):
         if key in content:
             _require_names(key, content[key])
@@ -66,7 +67,7 @@ def _checked(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _require_names(key: str, names: object) -> None:
-    """ValueError unless these are names that can be shown, and none of them is a path."""
+    """ValueError unless ``names`` is a list of printable names without path separators."""
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"'{key}' is not a list of names")
     for name in names:

@@ -9,10 +9,13 @@ from typing import Literal, Protocol
 import numpy as np
 
 DECODER_RULE = 1
-"""Number of the rule by which a file's decoder is chosen.  It is raised whenever that choice, or any pixel that a
-decoder returns, changes: it is part of the identity of data, so results of the previous rule are not used again."""
+"""Version of the rule that chooses a file's decoder.
+
+It is raised whenever that choice or a decoded pixel changes.  It is part of the identity of data, so results under the
+previous version are not used again.
+"""
 DecoderName = Literal["decord", "pyav", "pyav_sequential"]
-"""Who reads a video: decord, PyAV from the nearest safe packet, or PyAV from the start of the file by counting."""
+"""Decoder of a video: decord, PyAV from the nearest safe packet, or PyAV counting from the start of the file."""
 
 
 class DecodeError(ValueError):

@@ -1,7 +1,7 @@
-"""Files below a folder: which of them count, what they are by their suffix, and a walk that follows links.
+"""Listing the data files below a folder, and telling videos and images by their suffix.
 
-Operating systems, file servers and notebooks leave entries of their own between the data of a dataset.  They are
-never a class, an image, a list, a frame or a mask.
+Operating systems, file servers and notebooks write entries of their own into the folders of a dataset.  Such an entry
+is never taken for a class, an image, a list, a frame or a mask.  Links to folders are followed.
 """
 
 import os
@@ -11,14 +11,15 @@ from pathlib import Path
 VIDEO_SUFFIXES = (
     *(".mp4", ".avi", ".webm", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts", ".ogv"),
 )
-"""Lower case, in the order in which they are preferred where one video lies in several containers."""
+"""Lower case, in order of preference where a folder holds one video in several containers."""
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-"""Lower case.  GIF is missing because one file may hold many frames."""
+"""Lower case.  GIF is left out because one file can hold many frames."""
 _LEFT_BY_SYSTEMS = frozenset(
     {"@eadir", "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "#recycle", "$recycle.bin", "lost+found"}
 )
-"""Lower case: Synology, macOS archives, Windows, file systems."""
+"""Names, in lower case, that Synology, macOS archives, Windows and file systems use for their own entries."""
 SHOWN = 5
+"""Number of names that an error lists."""
 
 
 def is_video(path: Path | str) -> bool:
@@ -32,12 +33,12 @@ def is_image(path: Path | str) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is an entry of the system and no data: ``.DS_Store``, ``._a.jpg``, ``@eaDir``."""
+    """Whether a name belongs to the system and not to the data, such as ``.DS_Store``, ``._a.jpg`` or ``@eaDir``."""
     return name.startswith(".") or name.lower() in _LEFT_BY_SYSTEMS
 
 
 def visible(folder: Path) -> list[Path]:
-    """Entries of a folder that are data, sorted by name; none where there is no such folder.
+    """The entries of a folder that are data, sorted by name; an empty list if the folder does not exist.
 
     Raises:
         ValueError: the folder cannot be read.
@@ -46,10 +47,10 @@ def visible(folder: Path) -> list[Path]:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Folders of a folder that are data, sorted by name; links to folders are folders.
+    """The subfolders that are data, sorted by name, including links to folders.
 
     Raises:
-        ValueError: the folder cannot be read, or holds a link to a place that is not there.
+        ValueError: the folder cannot be read, or it holds a link whose target does not exist.
     """
     return [folder / entry.name for entry in _entries(folder) if _is_folder(entry)]
 
@@ -57,10 +58,10 @@ def subfolders(folder: Path) -> list[Path]:
 def walk(folder: Path) -> Iterator[Path]:
     """All data files below a folder, sorted by path; links to folders are followed.
 
-    A link to a folder that it lies in itself is left out: everything behind it has been met already.
+    A link to one of the folders above it is skipped, because the files below it are listed already.
 
     Raises:
-        ValueError: a folder cannot be read, or a link leads to a folder that is not there.
+        ValueError: a folder cannot be read, or the target of a link does not exist.
     """
     yield from _walk(folder, frozenset())
 
@@ -91,7 +92,11 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """ValueError for a link that leads nowhere, unless its name says that it is a video or an image."""
+    """Whether an entry is a folder.
+
+    Raises:
+        ValueError: the target of a link does not exist, and its suffix is not that of a video or an image.
+    """
     if not entry.is_symlink():
         return entry.is_dir()
     path = Path(entry.path)
@@ -103,7 +108,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def contents(folder: Path) -> str:
-    """What lies in a folder, in words for an error: ``found a, b, c and 7 more``."""
+    """The contents of a folder in words for an error, such as ``found a, b, c and 7 more``."""
     names = [path.name for path in visible(folder)]
     if not names:
         return "found nothing" if folder.is_dir() else "there is no such folder"

@@ -7,7 +7,7 @@ CHROMA_PROFILES = (44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244)
 
 
 def may_be_interlaced(extradata: bytes) -> bool:
-    """Whether a stream may hold fields; True where its parameter sets cannot be read.
+    """Whether a stream may hold fields; True if its parameter sets cannot be read.
 
     Args:
         extradata: an ``avcC`` box, or parameter sets after start codes.

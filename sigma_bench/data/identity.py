@@ -1,8 +1,8 @@
-"""The identity of samples: the digest of each one's content and, for a video, the decoder that reads it.
+"""The identity of samples: the digest of the content and, for a video, the decoder that reads it.
 
-Every file is read once, when an evaluation or a pretraining run first uses it, and again after its size or time of
-change is another.  What was found is kept in the dataset's ledger.  Only the content counts: a copy of a data root has
-the same identity, though its files are read once more where the copy has other times.
+A file is read once, when an evaluation or a pretraining run first uses it, and again when its size or modification time
+has changed.  The results are kept in the dataset's ledger.  The identity depends on the content alone, so a copy of a
+data root has the same one; its files are read once more if their modification times differ.
 """
 
 import contextlib
@@ -29,20 +29,20 @@ from sigma_bench.data.video_facts import video_facts
 
 NUM_THREADS = min(8, (os.cpu_count() or 1) + 2)
 SETTLED_NS = 2 * 10**9
-"""A file that changed later than this before it was read could change again within the resolution of its time."""
+"""Age of a change, in ns, from which an entry is kept: a younger file could still change without a new time stamp."""
 
 
 def identified(
     manifest: Manifest, used: Iterable[Split], report: Callable[[int, int], None] = lambda done, total: None
 ) -> Manifest:
-    """The manifest whose samples hold contents and decoders, as far as they occur in the used splits.
+    """The manifest, with content digests and decoders filled in for the samples of the used splits.
 
     Args:
         used: splits of the manifest, or parts of them.
-        report: gets the number of files read, of all that have to be.
+        report: is called with the number of files read so far and the number of files to read.
 
     Raises:
-        ValueError: the ledger is damaged, or a file cannot be read for want of permission.
+        ValueError: the ledger is damaged, or a file cannot be read.
     """
     names = {split.name for split in used}
     todo = {name: split for name, split in manifest.splits.items() if split.name in names and not split.is_identified}
@@ -62,7 +62,7 @@ def identified(
 
 
 def chosen_decoder(medium: Medium) -> DecoderName | None:
-    """The decoder of a video by the rule; None for anything else, and for a file whose packets cannot be read."""
+    """The decoder that the packets of a video prove exact; None for other media and for unreadable packets."""
     try:
         return video_facts(medium.path).decoder if medium.media == "video" else None
     except DecodeError:
@@ -70,7 +70,7 @@ def chosen_decoder(medium: Medium) -> DecoderName | None:
 
 
 def _entries(media: list[Medium], place: LedgerPlace | None, report: Callable[[int, int], None]) -> dict[Medium, Entry]:
-    """What the ledger knows of the media that exist, and what reading them brings where it does not."""
+    """The entry of every medium that exists: from the ledger if it is up to date, otherwise by reading the medium."""
     ledger = Ledger.read(place.file, fallback_path(place.file)) if place else Ledger()
     entries: dict[Medium, Entry] = {}
     unknown = []
@@ -93,8 +93,8 @@ def _entries(media: list[Medium], place: LedgerPlace | None, report: Callable[[i
 
 
 def _read(medium: Medium, place: LedgerPlace | None) -> tuple[Medium, Entry | None, bool]:
-    """The medium, its entry (None where there is no such file), and whether its files have been as they are for long
-    enough for the entry to be kept."""
+    """The medium, its entry (None if the file does not exist), and whether its last change is old enough to keep the
+    entry."""
     try:
         size, stamp = state_of(medium)
         changed = max((file.stat().st_mtime_ns for file in medium_files(medium)), default=0)
@@ -110,7 +110,7 @@ def _read(medium: Medium, place: LedgerPlace | None) -> tuple[Medium, Entry | No
 
 @contextlib.contextmanager
 def _appending(place: LedgerPlace | None) -> Iterator[IO[str] | None]:
-    """The ledger to append to: the dataset's own, else the one in the user's cache folder, else none."""
+    """The ledger to append to: beside the dataset, else in the user's cache folder; None if neither can be written."""
     stream = _opened(place) if place else None
     with stream or contextlib.nullcontext():
         yield stream

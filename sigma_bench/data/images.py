@@ -31,7 +31,7 @@ class StillDecoder:
 
 
 class FrameFolderDecoder:
-    """A folder of images, one per frame, in the order of their numbers; or those of them that are given."""
+    """A folder of images, one per frame, in the order of their numbers; ``paths`` limits it to some of them."""
 
     def __init__(self, folder: Path, paths: Sequence[Path] | None = None) -> None:
         self.paths = numbered_files(folder, IMAGE_SUFFIXES) if paths is None else list(paths)
@@ -50,8 +50,8 @@ class FrameFolderDecoder:
 def read_image(path: Path) -> np.ndarray:
     """An image as (H, W, 3) uint8 RGB.
 
-    Turned as its EXIF orientation says; grey is repeated; 16 bits are scaled to 8; CMYK is converted; transparency is
-    dropped, as every loader of image datasets does.
+    The image is rotated as its EXIF orientation says.  Grey is repeated over the colours, 16 bits are scaled to 8, CMYK
+    is converted, and transparency is dropped as in the usual loaders of image datasets.
     """
     try:
         with Image.open(path) as image:
@@ -67,14 +67,15 @@ def read_image(path: Path) -> np.ndarray:
 def numbered_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """Files named by frame number, in numeric order; numbers may have gaps and need not be zero-padded.
 
-    In front of the number may stand ``frame``, ``img``, ``image`` or the folder's name, in any case, and one of
-    ``_ - .`` or nothing.  Other files are no frames (optical flow, previews).
+    The number may follow ``frame``, ``img``, ``image`` or the name of the folder, in any case, and one of ``_ - .`` may
+    stand between them.  Files with other names (optical flow, previews) are not frames.
 
     Args:
-        suffixes: in lower case; those of the files may be in any case.
+        suffixes: in lower case; the suffixes of the files may be in any case.
 
     Raises:
-        DecodeError: no such folder, no frames in it, two ways of naming them, or two files with one number.
+        DecodeError: the folder does not exist, it holds no frames, the frames are named in two ways, or two files have
+            the same number.
     """
     if not folder.is_dir():
         raise DecodeError(f"{folder}: this folder of frames is missing")
@@ -90,7 +91,7 @@ def numbered_files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
         raise DecodeError(f"{folder}: no numbered frames ({', '.join(suffixes)}) in this folder; {contents(folder)}")
     if len(schemes) > 1:
         one, other = (path.name for path in list(schemes.values())[:2])
-        raise DecodeError(f"{folder}: frames are named in two ways ('{one}', '{other}'); keep those of one")
+        raise DecodeError(f"{folder}: frames are named in two ways ('{one}', '{other}'); keep one of the two sets")
     _require_numbered_once(folder, found)
     return sorted(found, key=found.__getitem__)
 

@@ -1,4 +1,4 @@
-"""Reading one medium from end to end: is it sound, what is in it, and which decoder is right about it."""
+"""Reading one medium from end to end: whether it is intact, its size, and which decoder reads it exactly."""
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -20,17 +20,17 @@ from sigma_bench.data.video import DecordDecoder, PyAvDecoder, every_frame, upri
 from sigma_bench.data.video_facts import Start, VideoFacts, video_facts
 
 STRIDE_COMPARED = 4
-"""Frames between those of the strided pattern; the stride of most clips."""
+"""Stride of the strided pattern, in frames; the stride of most clips."""
 NUM_UNIFORM, NUM_RANDOM, MAX_AROUND = 16, 10, 96
-"""Frames compared of the patterns uniform, random, and around packets that decoding may start at."""
+"""Number of frames compared in the uniform and random patterns, and around packets that decoding may start at."""
 BYTES_AT_ONCE = 2**28
-"""Memory for the frames of a pattern; a longer one is read in parts."""
+"""Memory for decoded frames; a pattern that needs more is read in parts."""
 MAX_LACKING = 0.05
-"""Part of the promised duration after whose loss a video counts as truncated."""
+"""Share of the duration in the header that may be missing before a video counts as truncated."""
 
 
 class Found(NamedTuple):
-    """What reading a medium from end to end brought."""
+    """Number and size of the frames of a medium, and the exact decoder of a video."""
 
     frames: int
     height: int
@@ -39,7 +39,7 @@ class Found(NamedTuple):
 
 
 def inspect(medium: Medium, folder: Path) -> Entry:
-    """Read everything once; whatever is wrong becomes the entry's problem."""
+    """Read a medium from end to end; an error is stored as the problem of the entry."""
     name = name_of(medium.path, folder)
     if not medium.path.exists():
         return Entry(name, 0, 0, problem="missing")
@@ -56,7 +56,7 @@ def inspect(medium: Medium, folder: Path) -> Entry:
 
 
 def _video(medium: Medium) -> Found:
-    """One pass that decodes everything from the start; then other ways of reading are compared with it."""
+    """Decode the whole file from the start, then compare the other decoders with the frames found."""
     facts = video_facts(medium.path)
     digests: list[int] = []
     shape, colours = (0, 0, 0), VideoReformatter()
@@ -94,12 +94,12 @@ def _require_whole(facts: VideoFacts) -> None:
 def _exact_decoder(path: Path, facts: VideoFacts, digests: list[int]) -> DecoderName:
     """The decoder chosen by the packets where it passes every comparison, otherwise the next one."""
     if facts.decoder == "pyav_sequential" or not _is_exact(PyAvDecoder, path, facts, digests):
-        return "pyav_sequential"  # which decoded the frames to compare with
+        return "pyav_sequential"  # exact by definition: the digests come from it
     return "decord" if facts.decoder == "decord" and _is_exact(DecordDecoder, path, facts, digests) else "pyav"
 
 
 def _is_exact(reader: Callable[[Path], Decoder], path: Path, facts: VideoFacts, digests: list[int]) -> bool:
-    """Whether every frame of every pattern is, to the last bit, the one that decoding from the start yields."""
+    """Whether a reader returns, for every pattern, exactly the frames that decoding from the start yields."""
     at_once = max(8, BYTES_AT_ONCE // (3 * facts.height * facts.width + 1))
     try:
         for indices in _patterns(len(digests), facts.starts):
@@ -117,7 +117,7 @@ def _is_exact(reader: Callable[[Path], Decoder], path: Path, facts: VideoFacts, 
 
 
 def _patterns(count: int, starts: Sequence[Start]) -> Iterator[list[int]]:
-    """Frames as protocols and pretraining ask for them: strided, uniform, in random order, around each start; all."""
+    """Frame indices in the access patterns of protocols and pretraining, and all frames in order."""
     yield np.linspace(0, count - 1, NUM_UNIFORM).round().astype(int).tolist()
     rng = np.random.default_rng(count)
     yield rng.choice(count, min(count, NUM_RANDOM), replace=False).tolist()
@@ -138,7 +138,7 @@ def _cifar(medium: Medium) -> Found:
 
 
 def _frame_folder(medium: Medium) -> Found:
-    """All frames, and all masks where there are any: they must have a frame and its size."""
+    """Read all frames and masks; each mask must belong to a frame and have its size."""
     decoder = FrameFolderDecoder(medium.path)
     sizes = {path.stem: read_image(path).shape[:2] for path in decoder.paths}
     if len(set(sizes.values())) > 1:
@@ -147,9 +147,10 @@ def _frame_folder(medium: Medium) -> Found:
         masks = MaskFolder(medium.mask_folder, medium.mask_kind)
         for path in masks.paths.values():
             size = masks.read(path).shape
-            if sizes.get(path.stem) != size:
-                has = f"its frame {sizes[path.stem]}" if path.stem in sizes else "there is no such frame"
-                raise DecodeError(f"the mask {path.name} has size {size}, {has}")
+            if path.stem not in sizes:
+                raise DecodeError(f"the mask {path.name} belongs to no frame; add the frame or remove the mask")
+            if sizes[path.stem] != size:
+                raise DecodeError(f"the mask {path.name} has size {size}, but its frame has size {sizes[path.stem]}")
     return Found(len(sizes), *next(iter(sizes.values())))
 
 

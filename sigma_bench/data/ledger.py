@@ -1,8 +1,9 @@
-"""The ledger of a dataset: what is known of every file, so that it is read again only after it has changed.
+"""The ledger of a dataset: one entry per file, so that a file is read again only after it has changed.
 
-One JSON line per file, appended as results come, so that a stopped run continues; the last line of a file counts.  A
-line is valid as long as the size and the time of change of its file stay the same, and may be removed at any time.
-Where the ledger's own folder cannot be written, lines go to the user's cache folder.
+An entry is a JSON line.  Lines are appended as files are read, so an interrupted run continues where it stopped; of
+several lines for one file, the last is valid.  A line is valid while the size and modification time of its file stay
+the same, and may be removed at any time.  If the folder of the ledger cannot be written, lines go to the user's cache
+folder.
 """
 
 import hashlib
@@ -31,11 +32,12 @@ class Entry:
     size: int
     """Bytes."""
     stamp: int
-    """Time of change in ns; of a folder of frames a digest of the names, sizes and times of its files and masks."""
+    """Modification time in ns; for a folder of frames, a digest of the names, sizes and times of its files and
+    masks."""
     sha256: str | None = None
-    """Of the content; equal ones are duplicates."""
+    """Digest of the content; files with the same digest are duplicates."""
     frames: int | None = None
-    """Known once the medium has been read from end to end, like height and width."""
+    """Number of frames; like height and width, None until the medium has been read from end to end."""
     height: int | None = None
     width: int | None = None
     decoder: DecoderName | None = None
@@ -43,7 +45,7 @@ class Entry:
     problem: str | None = None
     """Why it is broken, in one sentence."""
     rule: int | None = None
-    """Number of the rule for choosing decoders that was in force, ``DECODER_RULE``."""
+    """Value of ``DECODER_RULE`` when the entry was written."""
 
     @property
     def is_inspected(self) -> bool:
@@ -51,7 +53,7 @@ class Entry:
         return self.frames is not None or self.problem is not None
 
     def as_line(self) -> str:
-        """The JSON line, with its end."""
+        """The entry as a JSON line with a line end."""
         return json.dumps({key: value for key, value in asdict(self).items() if value is not None}) + "\n"
 
 
@@ -66,19 +68,21 @@ class Ledger:
 
     @classmethod
     def read(cls, *paths: Path) -> Self:
-        """The ledger of one or several files, the later ones counting more; a last line that is torn is left out.
+        """The ledger in one or several files; an entry in a later file replaces one in an earlier file.
+
+        An incomplete last line, which an interrupted run leaves, is skipped.
 
         Raises:
-            ValueError: any other line is not an entry.
+            ValueError: a complete line is not an entry.
         """
         return cls(entry for path in paths if path.exists() for entry in _entries(path))
 
     def add(self, entry: Entry) -> None:
-        """Replace what was known of the entry's file."""
+        """Add an entry; it replaces an earlier one of the same file."""
         self._entries[entry.path] = entry
 
     def entry_of(self, medium: Medium, folder: Path) -> Entry | None:
-        """What is known of a medium below the dataset's folder; None where it is missing, unknown or has changed."""
+        """The entry of a medium below the dataset's folder; None if it is missing, has no entry or has changed."""
         entry = self._entries.get(name_of(medium.path, folder))
         if entry is None:
             return None
@@ -92,22 +96,22 @@ class Ledger:
 
 
 def ledger_path(root: Path, home: str) -> Path:
-    """Where the ledger of a dataset's folder lies below its data root."""
+    """Path of the ledger of a dataset's folder, below the data root."""
     return root / f"{home}.ledger.jsonl"
 
 
 def fallback_path(path: Path) -> Path:
-    """The file below the user's cache folder that takes the lines of a ledger whose own folder cannot be written."""
+    """Path below the user's cache folder that replaces a ledger whose own folder cannot be written."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
     return cache / "sigma-bench" / "ledgers" / f"{name}.ledger.jsonl"
 
 
 def open_for_appending(path: Path) -> IO[str]:
-    """The file to append entries to, after a torn last line was cut off.
+    """The ledger, opened to append entries; an incomplete last line is removed first.
 
     Raises:
-        ValueError: it cannot be written.
+        ValueError: the file cannot be written.
     """
     try:
         content = path.read_bytes() if path.exists() else b""
@@ -121,13 +125,13 @@ def open_for_appending(path: Path) -> IO[str]:
 
 
 def name_of(path: Path, folder: Path) -> str:
-    """Path of a file as a ledger writes it."""
+    """Path of a file relative to the dataset's folder, as the ledger stores it."""
     name, start = path.as_posix(), f"{folder.as_posix()}/"
     return name.removeprefix(start)
 
 
 def state_of(medium: Medium) -> tuple[int, int]:
-    """Size and stamp of a medium, which change with it; FileNotFoundError where there is none."""
+    """Size and stamp of a medium, by which a change is noticed; FileNotFoundError if it does not exist."""
     status = medium.path.stat()
     if not stat.S_ISDIR(status.st_mode):
         return status.st_size, status.st_mtime_ns

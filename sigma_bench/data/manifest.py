@@ -20,8 +20,8 @@ Media = Literal["video", "image", "pickled_image", "frame_folder"]
 MINIWORLD_MARKER = "miniworld.json"
 TRANSCODED_MARKER = "transcoded.json"
 DECLARATION = "declared.json"
-"""In a dataset's folder: ``{"kinetics400": {"train": 240000, "test": 19404}}`` says that the lists were shortened to
-what this copy holds, and to how many samples."""
+"""File in a dataset's folder that states how many samples the user's shortened lists have, such as
+``{"kinetics400": {"train": 240000, "test": 19404}}``."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Sample:
     """Index inside a file that holds many samples."""
     mask_folder: Path | None = None
     mask_kind: Literal["ids", "binary"] = "ids"
-    """``ids``: 0 background, 255 void, else the object; ``binary``: anything but 0 is the one object."""
+    """``ids``: 0 is background, 255 void, any other value an object; ``binary``: every value but 0 is the one
+    object."""
     annotation: Annotation | None = None
     content: str | None = None
     """Digest of the file, or of the frames and masks; known once the sample is identified, None for a missing file."""
@@ -47,7 +48,7 @@ class Sample:
 
 
 class Medium(NamedTuple):
-    """What is read at once: a file, or a folder of frames with its masks; many samples may lie in one."""
+    """A file, or a folder of frames with its masks; one medium can hold many samples."""
 
     path: Path
     media: Media
@@ -56,7 +57,7 @@ class Medium(NamedTuple):
 
 
 def medium_of(sample: Sample) -> Medium:
-    """The medium that a sample lies in."""
+    """The medium that holds a sample."""
     return Medium(sample.path, sample.media, sample.mask_folder, sample.mask_kind)
 
 
@@ -68,7 +69,7 @@ class Split:
     samples: tuple[Sample, ...]
     expected: int
     official: int | None = None
-    """Number of samples of the official list, where a shorter one was declared complete."""
+    """Number of samples of the official list, if the user declared a shorter one complete."""
     is_identified: bool = False
     """Whether the samples hold the digests of their content, see ``data/identity.py``."""
 
@@ -83,16 +84,19 @@ class Split:
         return tuple(sample for sample in self.samples if not sample.path.exists())
 
     def require_present(self, *ways_out: str) -> None:
-        """Raise ValueError when files are missing: the first, the number of all, and what can be done.
+        """Require that every file of the split exists.
 
         Args:
-            ways_out: what can be done besides fetching the files or shortening the list.
+            ways_out: remedies besides fetching the files or shortening the list.
+
+        Raises:
+            ValueError: files are missing; names the first, their number and the remedies.
         """
         if self.missing:
             ways = (
                 "fetch them",
                 *ways_out,
-                f"take them out of the list (and of an official one say so in {DECLARATION})",
+                f"remove them from the list (for an official list, declare the new length in {DECLARATION})",
             )
             raise ValueError(
                 f"{self.missing[0].path}: not found; {len(self.missing)} of the {len(self.samples)} files that the "
@@ -101,13 +105,13 @@ class Split:
 
     @cached_property
     def sha256(self) -> str:
-        """Digest of ids, labels, groups, contents and decoders; where the files lie does not count."""
+        """Digest of ids, labels, groups, contents, decoders and annotations; it does not depend on paths."""
         assert self.is_identified, f"the samples of split {self.name} have not been identified"
         return digest([self.name, [_row(sample) for sample in self.samples]])
 
 
 class LedgerPlace(NamedTuple):
-    """Where the ledger of a dataset is kept."""
+    """The file of a dataset's ledger, and the folder that its paths start at."""
 
     file: Path
     folder: Path
@@ -123,7 +127,7 @@ class Manifest:
     classes: tuple[str, ...] | None
     splits: Mapping[SplitName, Split]
     ledger: LedgerPlace | None = None
-    """None for a manifest that belongs to no folder; nothing is remembered of its files."""
+    """None for a manifest that belongs to no folder; its files are then read again in every run."""
 
 
 def shared_groups(one: Split, other: Split) -> set[str]:
@@ -136,15 +140,15 @@ class Expected(NamedTuple):
 
     samples: int
     official: int | None = None
-    """Number of samples of the official list, where a shorter one was declared complete."""
+    """Number of samples of the official list, if the user declared a shorter one complete."""
 
 
 def make_split(name: str, samples: list[Sample], expected: Expected, where: Path) -> Split:
     """Check a list of samples and freeze it.
 
     Raises:
-        ValueError: nothing listed, an id twice, or another number than was declared.  Files that are not on the disk
-            are ``Split.missing``: what is listed does not depend on what has been downloaded.
+        ValueError: the list is empty, holds an id twice, or differs in length from the declaration.  A file that does
+            not exist is no error here; see ``Split.missing``.
     """
     if not samples:
         raise ValueError(f"{where}: the {name} split lists no samples")
@@ -154,8 +158,8 @@ def make_split(name: str, samples: list[Sample], expected: Expected, where: Path
         raise ValueError(f"{where}: the {name} split lists '{twice}' twice")
     if expected.official is not None and len(samples) != expected.samples:
         raise ValueError(
-            f"{where}: the {name} split lists {len(samples):,} samples, {DECLARATION} declares {expected.samples:,}; "
-            "correct one of them"
+            f"{where}: the {name} split lists {len(samples):,} samples, but {DECLARATION} declares "
+            f"{expected.samples:,}; correct one of them"
         )
     return Split(name, tuple(samples), *expected)
 
@@ -187,7 +191,7 @@ def expected_counts(folder: Path, card: DatasetCard) -> tuple[World, dict[SplitN
 
 
 def _declared(path: Path, card: DatasetCard) -> dict[str, int]:
-    """Numbers of samples by split that were declared for a card; empty where there is no declaration."""
+    """The declared number of samples by split; empty if nothing is declared for this dataset."""
     if not path.is_file():
         return {}
     try:

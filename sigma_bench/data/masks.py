@@ -1,14 +1,16 @@
-"""The masks of a sequence as object ids, however their PNG files store them.
+"""The masks of a sequence as object ids, in whatever mode their PNG files are stored.
 
-Palette and grey files hold ids.  Files in colour, with transparency, 1 or 16 bits are read where their meaning is
-clear, and refused otherwise:
+Palette and grey files hold ids.  Files in colour, with transparency, or with 1 or 16 bits are read if their meaning is
+unambiguous, and refused otherwise:
 
-- a mask of one object (``binary``): anything but black is the object, as in DAVIS-2016, one of whose own masks is LA;
-- 1 bit: object 1 on background 0;
-- in colour: ids by the palette of the sequence's other masks, of DAVIS (PASCAL VOC) or of YouTube-VOS; other colours
-  on black are one object each, numbered in the order of their values, where ids are no more than names.
+- A ``binary`` mask shows one object: every pixel that is not black belongs to it, as in DAVIS-2016 (one of its official
+  masks has mode LA).
+- A mask of 1 bit shows object 1 on background 0.
+- A mask in colour takes its ids from the palette of the sequence's other masks, else from that of DAVIS (PASCAL VOC) or
+  YouTube-VOS.  Other colours on a black background are one object each, numbered in the order of their values, provided
+  that no annotation refers to the ids.
 
-Transparency is clear where every pixel is opaque, or transparent and black.
+Transparency is unambiguous if every pixel is either opaque, or transparent and black.
 
 Shapes: H W pixels, C colours; uint8.
 """
@@ -27,25 +29,25 @@ from sigma_bench.metrics.segmentation import VOID
 from sigma_bench.palette import voc_palette
 
 MAX_COLOURS = 32
-"""More colours in one sequence are no objects: edges that were smoothed, or a lossy format."""
+"""Most colours of a sequence; more of them come from smoothed edges or a lossy format, not from objects."""
 _Colour = tuple[int, int, int]
 _VOC: Mapping[_Colour, int] = {(r, g, b): number for number, (r, g, b) in enumerate(voc_palette().tolist())}
 _YOUTUBE_VOS: Mapping[_Colour, int] = {
     (0, 0, 0): 0, (236, 95, 103): 1, (249, 145, 87): 2, (250, 200, 99): 3, (153, 199, 148): 4, (98, 179, 178): 5,
     (102, 153, 204): 6, (197, 148, 197): 7, (171, 121, 103): 8,
 }  # fmt: skip
-"""The first ids of its palette."""
+"""Ids by colour, for the first entries of the palette of YouTube-VOS."""
 
 
 class MaskFolder:
-    """The masks of one sequence by the stem of their file, in the order of their numbers.
+    """The masks of one sequence, by the stem of their file, in the order of their numbers.
 
     Args:
-        kind: ``binary`` masks show one object; ``ids`` are 0 for background, 255 for void, else the object.
-        names_matter: whether an annotation says what the ids are, so that objects cannot be numbered anew.
+        kind: ``binary`` masks show one object; ``ids`` are 0 for background, 255 for void, and otherwise an object.
+        names_matter: whether an annotation refers to the ids, so that objects must not be renumbered.
 
     Raises:
-        DecodeError: no such folder, or no masks in it.
+        DecodeError: the folder does not exist, or it holds no masks.
     """
 
     def __init__(self, folder: Path, kind: Literal["ids", "binary"], *, names_matter: bool = False) -> None:
@@ -77,18 +79,18 @@ class MaskFolder:
 
     @cached_property
     def _in_colour(self) -> dict[Path, np.ndarray]:
-        """Codes of the colours of every file that is stored in colour."""
+        """The distinct colour codes of each file that is stored in colour."""
         found = {path: _pixels(path)[0] for path in self.paths.values() if _mode(path) in ("RGB", "RGBA")}
         return {path: np.unique(_codes(pixels)) for path, pixels in found.items()}
 
     @cached_property
     def _is_grey(self) -> bool:
-        """Whether the files in colour show grey values only, which are ids then."""
+        """Whether the files in colour hold grey values only; the grey values are then the ids."""
         return all(code % 0x10101 == 0 for codes in self._in_colour.values() for code in codes.tolist())
 
     @cached_property
     def _id_of_code(self) -> dict[int, int]:
-        """Ids of all colours of the sequence, which must have one meaning in all its files."""
+        """Id by colour code, the same for all files of the sequence."""
         codes = sorted({code for found in self._in_colour.values() for code in found.tolist()})
         if len(codes) > MAX_COLOURS:
             raise DecodeError(
@@ -116,7 +118,7 @@ class MaskFolder:
 
 
 def _pixels(path: Path) -> tuple[np.ndarray, str]:
-    """Values as they are stored, (H, W) or in colour (H, W, 3), and Pillow's name of the mode."""
+    """Stored values, (H, W), or (H, W, 3) for colour, and Pillow's name of the mode."""
     try:
         with Image.open(path) as image:
             mode, kind = image.mode, image.format
@@ -147,7 +149,7 @@ def _codes(pixels: np.ndarray) -> np.ndarray:
 
 
 def _palette_of(path: Path) -> dict[_Colour, int]:
-    """Ids by the colours of a palette file, the lowest id of each."""
+    """Id by colour of a palette file; the lowest id if a colour occurs more than once."""
     with Image.open(path) as image:
         flat = image.getpalette("RGB") or []
     colours = [(flat[at], flat[at + 1], flat[at + 2]) for at in range(0, len(flat) - 2, 3)]

@@ -1,9 +1,9 @@
-"""Pickles of arrays and plain values, read as data by an interpreter of our own.
+"""An interpreter for pickles that hold only arrays of numbers and plain values.
 
-Python's unpickler calls what a file names with arguments that the file chooses, and even an allow-list of NumPy's own
-constructors lets a file build arrays of object pointers.  Here the opcodes are decoded by ``pickletools`` and carried
-out on plain values.  The file calls nothing: the five NumPy names that a pickled array needs are replaced by the
-classes below, which accept numbers only, and every other name is refused.  Memory grows no faster than the file.
+Python's unpickler calls the functions that a file names with arguments from the file.  An allow-list of NumPy's
+constructors is not enough, because they can build arrays of object pointers.  This interpreter decodes the opcodes with
+``pickletools`` and applies them to plain values.  The classes below replace the NumPy names that a pickled array needs
+and accept numbers only; every other name is refused.  Memory use is proportional to the size of the file.
 """
 
 import io
@@ -25,14 +25,14 @@ _MARK = object()
 
 @dataclass(frozen=True)
 class _Name:
-    """A name that a file asks for, instead of the object it means."""
+    """A global name in a pickle; it is kept as a name and never imported."""
 
     module: str
     name: str
 
 
 class _Number:
-    """Stands in for ``numpy.dtype``: a kind of number."""
+    """Replaces ``numpy.dtype``; integers and floats only."""
 
     def __init__(self, code: object) -> None:
         if not isinstance(code, str) or code not in _NUMBERS:
@@ -40,7 +40,7 @@ class _Number:
         self.dtype = np.dtype(code)
 
     def build(self, state: object) -> None:
-        """Set the byte order; a dtype with fields, of objects or of another size is refused."""
+        """Set the byte order; ValueError for a dtype with fields, subarrays or objects."""
         if not isinstance(state, tuple) or len(state) < 5 or state[1] not in ("|", "<", ">", "="):
             raise ValueError("a type of number that is not one of NumPy's")
         if any(part is not None for part in state[2:5]):
@@ -50,19 +50,19 @@ class _Number:
 
 
 class _Array:
-    """Stands in for ``numpy.ndarray``; ``value`` is made from plain bytes."""
+    """Replaces ``numpy.ndarray``; ``value`` is built from bytes."""
 
     value: np.ndarray | None = None
 
     def build(self, state: object) -> None:
-        """Take (version, shape, number, whether in Fortran's order, bytes)."""
+        """Set the content from the state (version, shape, number type, is Fortran order, bytes)."""
         if not isinstance(state, tuple) or len(state) != 5:
             raise ValueError("an array without shape and content")
         _, shape, number, is_fortran, content = state
         self.fill(content, number, shape, "F" if is_fortran else "C")
 
     def fill(self, content: object, number: object, shape: object, order: object) -> None:
-        """Set the content; ValueError unless it has exactly the bytes that the shape needs."""
+        """Set the content; ValueError unless its number of bytes fits the shape."""
         if not isinstance(number, _Number) or not isinstance(content, bytes | bytearray) or order not in ("C", "F"):
             raise ValueError("an array of something other than numbers")
         if not isinstance(shape, tuple) or len(shape) > _MOST_AXES:
@@ -109,7 +109,7 @@ _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
 class _Interpreter:
-    """Carries out a pickle's opcodes on plain values; ValueError for one that arrays and plain values do not need."""
+    """Applies a pickle's opcodes to plain values; ValueError for an opcode that arrays and plain values do not need."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -209,7 +209,7 @@ class _Interpreter:
         target.build(state)
 
     def _encoded(self, text: object = None, encoding: object = None) -> bytes:
-        """Bytes as protocol 2 writes them; each byte of the file can be meant once, so copies do not multiply."""
+        """Bytes that protocol 2 stores as text; together no more than the file has, so that memory is bounded."""
         if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
             raise ValueError("bytes in an encoding other than latin1")
         self._bytes_to_encode -= len(text)
@@ -278,13 +278,13 @@ def read_plain_pickle(content: bytes) -> Any:
     """The plain values and arrays of numbers that a pickle describes.
 
     Raises:
-        ValueError: damaged, or in need of anything else; says of what.
+        ValueError: the pickle is damaged or needs anything else; the message says what.
     """
     return _array_of(_Interpreter(content).run())
 
 
 def _array_of(value: Any) -> Any:
-    """Arrays in the place of their stand-ins, at the top and in a dictionary there."""
+    """The value with NumPy arrays in place of ``_Array``, at the top level and in a dictionary at the top level."""
     if isinstance(value, dict):
         return {key: inner.value if isinstance(inner, _Array) else inner for key, inner in value.items()}
     return value.value if isinstance(value, _Array) else value

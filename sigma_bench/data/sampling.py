@@ -70,8 +70,8 @@ def random_start_indices(
 ) -> np.ndarray:
     """Frames of a pretraining clip, (T,), as in VideoMAE and SIGMA: the start is uniform over 0..n - T * stride.
 
-    A video shorter than T x stride starts at frame 0 and walks on by the stride as long as it stays before the last
-    frame; the frame it reached then repeats.  With stride 4, 17 frames give 0, 4, 8, 12, 12, ...
+    The clip of a video shorter than T x stride starts at frame 0 and advances by the stride while that stays before the
+    last frame; the frame reached is then repeated.  With stride 4, 17 frames give 0, 4, 8, 12, 12, ...
     """
     room = video_frames - num_frames * stride_frames
     start = int(rng.integers(0, max(0, room) + 1))
@@ -87,7 +87,7 @@ def random_sorted_indices(video_frames: int, num_frames: int, rng: np.random.Gen
 def random_segment_indices(video_frames: int, num_frames: int, rng: np.random.Generator) -> np.ndarray:
     """A random frame of each of ``num_frames`` equal segments of the whole video, (T,).
 
-    A video shorter than that repeats frames in order.
+    For a shorter video, frames are repeated in order.
     """
     place = (np.arange(num_frames) + rng.random(num_frames)) * video_frames / num_frames
     return np.minimum(place.astype(np.int64), video_frames - 1)

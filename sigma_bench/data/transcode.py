@@ -29,7 +29,7 @@ from sigma_bench.records.store import write_atomically
 LIST_SUFFIXES = (".txt", ".csv", ".json")
 """Lower case."""
 H264_CONTAINERS = (".mp4", ".avi", ".mkv", ".mov", ".m4v")
-"""Other containers become .mp4; official readers accept every container of a listed video."""
+"""Containers that keep their suffix; others become .mp4, which readers accept in place of any listed container."""
 FRAMES_AT_ONCE = 64
 
 

@@ -69,7 +69,7 @@ def verify(manifest: Manifest, folder: Path, ledger_file: Path, *, num_workers: 
 
 
 def _is_inspected(entry: Entry | None) -> bool:
-    """Whether a medium was read from end to end, under today's rule for decoders."""
+    """Whether a medium was read from end to end under the current ``DECODER_RULE``."""
     return entry is not None and entry.is_inspected and entry.rule == DECODER_RULE
 
 

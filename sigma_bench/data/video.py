@@ -1,14 +1,16 @@
-"""Videos, frame-exactly: frame i is the i-th that decoding from the start yields, whatever the container promises.
+"""Frame-exact reading of videos: frame i is the i-th frame that decoding from the start of the file yields.
 
-Three ways of reading are exact, each for fewer files than the next; ``VideoFacts.decoder`` chooses by the bitstream:
+``VideoFacts.decoder`` chooses one of three ways of reading from the packets of a file.  Each is exact for more files
+than the one before:
 
-- decord, where its seeking is proven right: H.264, VP8 or VP9 in which every key frame of the container resets the
-  decoder (closed GOP) and every packet is one picture, progressive and of even size.
-- PyAV, from the nearest packet that decoding may start at, by timestamps.
-- PyAV from the start of the file, by counting, where packets do not tell which frame is which.
+- decord reads H.264, VP8 and VP9 if every key frame of the container resets the decoder (closed GOP) and every packet
+  is one progressive picture of even size.  Its seeking is exact for such files.
+- PyAV reads by timestamps from the nearest packet that decoding may start at.
+- PyAV counts frames from the start of the file if the packets do not show which frame is which.
 
-All give the same pixels.  Where few frames some apart are wanted, as in pretraining, PyAV takes the place of decord: it
-is faster, most of all on codecs with pictures that no other refers to: those are decoded only if they are wanted.
+All three give the same pixels.  PyAV replaces decord if only a few frames with gaps between them are wanted, as in
+pretraining.  It is faster there, above all for codecs with pictures that no other picture refers to, because it decodes
+those only if they are wanted.
 
 Shapes: T frames, H W pixels, C colours; uint8 RGB.
 """
@@ -33,14 +35,15 @@ NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
 
 
 def open_video(path: Path, decoder: DecoderName | None = None, *, is_sparse: bool = False) -> Decoder:
-    """A video, read by the decoder that its packets prove right, or by a more careful one.
+    """Open a video with an exact decoder.
 
     Args:
-        decoder: what verification found exact; decord is used only where the packets prove it right as well.
-        is_sparse: few frames will be wanted, some apart; PyAV, which is faster at that, takes the place of decord.
+        decoder: the decoder in the ledger; decord is used only if the packets prove it exact as well.
+        is_sparse: whether only a few frames with gaps between them will be read; PyAV then replaces decord, because it
+            is faster at that.
 
     Raises:
-        DecodeError: it cannot be read.
+        DecodeError: the file cannot be read.
     """
     facts = video_facts(path)
     name = facts.decoder if decoder in (None, "decord") else decoder
@@ -52,7 +55,7 @@ def open_video(path: Path, decoder: DecoderName | None = None, *, is_sparse: boo
 
 
 class DecordDecoder:
-    """decord, on one thread: with more, VP9 files fail in the middle; and never asked for timestamps."""
+    """Reading by decord, on one thread, because VP9 files fail in the middle with more; timestamps are not used."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -76,11 +79,11 @@ class DecordDecoder:
 
 
 class PyAvDecoder:
-    """PyAV, by timestamps from the nearest packet that decoding may start at; by counting where times are unknown.
+    """Reading by PyAV: by timestamps from the nearest packet that decoding may start at, or by counting frames.
 
     Args:
-        is_sequential: count from the first packet of the file in any case.
-        keeps_pictures: False gives one black pixel for every frame, and shows what decoding alone costs.
+        is_sequential: count from the start of the file, even if the times of the frames are known.
+        keeps_pictures: False returns one black pixel per frame, which measures decoding without conversion.
     """
 
     def __init__(
@@ -114,7 +117,7 @@ class PyAvDecoder:
         return np.stack([found[index] for index in indices])
 
     def _by_timestamps(self, wanted: list[int], pts: Sequence[int]) -> dict[int, np.ndarray]:
-        """The frames that were found; none from a start that a seek does not reach."""
+        """The wanted frames by index; frames behind a start that the seek does not reach are missing."""
         found: dict[int, np.ndarray] = {}
         with opened(self._path) as container:
             for start, indices in self._runs(wanted):
@@ -122,7 +125,7 @@ class PyAvDecoder:
         return found
 
     def _runs(self, wanted: list[int]) -> list[tuple[Start, list[int]]]:
-        """Where to start, and the wanted frames to be decoded from there."""
+        """Starts of decoding, each with the wanted frames to decode from there."""
         starts = self._facts.starts
         runs: list[tuple[Start, list[int]]] = []
         for index in wanted:
@@ -135,7 +138,7 @@ class PyAvDecoder:
     def _run(
         self, container: "av.container.InputContainer", start: Start, index_of: dict[int, int]
     ) -> dict[int, np.ndarray]:
-        """Wanted frames by index, given their indices by time."""
+        """Wanted frames by index; ``index_of`` maps their times to their indices."""
         found: dict[int, np.ndarray] = {}
         stream, last = container.streams.video[0], max(index_of)
         for packet in _packets_from(container, start):
@@ -163,27 +166,28 @@ class PyAvDecoder:
 
 
 def upright(frame: av.VideoFrame, facts: VideoFacts, colours: VideoReformatter) -> np.ndarray:
-    """The picture (H, W, C), turned as the file asks for.
+    """The picture (H, W, C), rotated as the file says.
 
     Args:
-        colours: kept from frame to frame of a video, as it prepares for their size once.
+        colours: converter to RGB; one is used for all frames of a video, because its set-up is slow.
     """
     return np.rot90(colours.reformat(frame, format="rgb24", threads=1).to_ndarray(), facts.rotation // 90)
 
 
 def every_frame(path: Path) -> Iterator[av.VideoFrame]:
-    """Decoding from the start, by PyAV; DecodeError where it fails."""
+    """All frames from the start of the file, decoded by PyAV; DecodeError if decoding fails."""
     with opened(path) as container:
         yield from container.decode(video=0)
 
 
 def _packets_from(container: "av.container.InputContainer", start: Start) -> Iterator[av.Packet]:
-    """Packets from a start on; none where the seek lands behind it.
+    """Packets from a start on; none if the seek lands after it.
 
-    A seek may land before its target, at a packet that decoding may not start at; packets up to the target are skipped.
+    A seek can land before its target, at a packet that decoding may not start at; packets before the target are
+    skipped.
     """
     stream = container.streams.video[0]
-    with suppress(av.FFmpegError):  # then reading goes on where it was
+    with suppress(av.FFmpegError):  # reading then continues from the current position
         container.seek(start.pts if start.dts is None else start.dts, stream=stream)
     is_reached = False
     for packet in container.demux(stream):
@@ -195,7 +199,7 @@ def _packets_from(container: "av.container.InputContainer", start: Start) -> Ite
 
 
 def _num_frames(path: Path) -> int:
-    """Frames that decoding from the start yields, remembered as long as the file does not change."""
+    """Number of frames that decoding from the start yields, cached until the file changes."""
     status = path.stat()
     return _counted(path, status.st_size, status.st_mtime_ns)
 

@@ -1,7 +1,7 @@
-"""What a video file is, read from its header and its packets without decoding, and who reads it exactly.
+"""Facts of a video file from its header and packets, without decoding, and the decoder that reads it exactly.
 
-The times of frames are kept only where every packet is known to show one picture at a known time, or none; then frame i
-is the picture with the i-th time.  Other files are read by counting the frames that decoding from the start yields.
+Times of frames are kept only if every packet is known to show either one picture at a known time or none; frame i is
+then the picture with the i-th time.  Other files are read by counting the frames that decoding from the start yields.
 """
 
 from array import array
@@ -26,40 +26,40 @@ DECORD_PIXELS = ("yuv420p", "yuvj420p")
 DECORD_MIN_WIDTH = 80
 """Pixels; decord fails on some narrower pictures, whose lines it pads."""
 SPARING_CODECS = ("h264", "hevc")
-"""Codecs whose decoders leave out a picture that no other refers to, when told so packet by packet."""
+"""Codecs whose decoders can skip, packet by packet, pictures that no other picture refers to."""
 REORDERING_CODECS = ("h264", "hevc")
-"""Codecs, among those that ``bitstream`` understands, whose pictures may be shown in another order than coded."""
+"""Codecs read by ``bitstream`` that may show pictures in a different order from the coded one."""
 TIMED_CONTAINERS = ("mov", "matroska")
 """Containers that store the presentation time of each packet; FFmpeg makes some up for others, such as AVI."""
 CODEC_NAMES = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9"}
-"""FFmpeg's names of codecs by names of its decoders, where these differ."""
+"""Names of codecs by names of FFmpeg's decoders, where the two differ."""
 
 
 class Start(NamedTuple):
-    """A packet that decoding may start at: it and all later packets need no earlier one."""
+    """A packet that decoding may start at, because neither it nor any later packet needs an earlier one."""
 
     frame: int
-    """Index of its frame; frames before it are all in packets before it."""
+    """Index of its frame; all frames with lower indices are in earlier packets."""
     pts: int
     dts: int | None
 
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What the header and the packets of the first video stream say."""
+    """Facts from the header and the packets of the first video stream."""
 
     codec: str
     pixel_format: str
     height: int
     width: int
     rotation: int
-    """Degrees by which the picture is to be turned counterclockwise, a multiple of 90."""
+    """Counterclockwise rotation of the picture in degrees, a multiple of 90."""
     is_interlaced: bool
     """Whether pictures may consist of two fields."""
     num_streams: int
     num_packets: int
     num_promised: int
-    """Number of frames that the header promises; 0 where it says nothing."""
+    """Number of frames according to the header; 0 if the header does not say."""
     start_seconds: float
     """Time of the first frame."""
     end_seconds: float
@@ -67,9 +67,9 @@ class VideoFacts:
     seconds_promised: float | None
     """Duration in the header; some containers count it from time 0, others from the first frame."""
     pts: Sequence[int] | None
-    """Presentation times of all frames in their order; None where packets do not tell which frame is which."""
+    """Presentation times of all frames in order; None if the packets do not show which frame is which."""
     starts: tuple[Start, ...]
-    """Packets that decoding may start at, in order; empty where ``pts`` is None."""
+    """Packets that decoding may start at, in order; empty if ``pts`` is None."""
     num_unsafe: int
     """Number of packets that the container flags as key frames though decoding may not start at them."""
     has_layers: bool
@@ -82,44 +82,44 @@ class VideoFacts:
 
     @property
     def decoder(self) -> DecoderName:
-        """The decoder that reads this file exactly, as far as its packets prove it."""
+        """The fastest decoder that the packets prove exact for this file."""
         if self.pts is None:
             return "pyav_sequential"
-        # decord seeks to whatever the container calls a key frame, and counts packets that show nothing.
+        # decord seeks to every packet that the container flags as a key frame, and counts packets that show no picture.
         is_safe = self.num_unsafe == 0 and len(self.pts) == self.num_packets and self.num_streams == 1
         is_plain = self.codec in DECORD_CODECS and self.pixel_format in DECORD_PIXELS and self.rotation == 0
-        # It converts odd sizes and fields to other colours than PyAV.
+        # decord converts the colours of odd sizes and of fields differently from PyAV.
         is_even = self.height % 2 == 0 and self.width % 2 == 0 and not self.is_interlaced
         is_wide = self.width >= DECORD_MIN_WIDTH or self.width % 32 == 0
-        # It believes the header, and ends the process where that promises more frames than memory has room for.
+        # decord trusts the header, and aborts the process if the header states more frames than fit into memory.
         is_honest = self.num_promised in (0, self.num_packets)
         is_honest &= (self.seconds_promised or inf) < 2 * self.end_seconds + 1
         return "decord" if is_safe and is_plain and is_even and is_wide and is_honest else "pyav"
 
     @property
     def is_sparing(self) -> bool:
-        """Whether PyAV need not decode all frames between those that are wanted."""
+        """Whether PyAV can skip frames between the wanted ones."""
         return self.codec in SPARING_CODECS and not self.has_layers
 
 
 def video_facts(path: Path) -> VideoFacts:
-    """Facts of a file, remembered as long as it does not change.
+    """Facts of a file, cached until it changes.
 
     Raises:
-        DecodeError: the file is no video.
+        DecodeError: the file is not a video.
     """
     status = path.stat()
     return _facts(path, status.st_size, status.st_mtime_ns)
 
 
 def forget_facts() -> None:
-    """Forget what was remembered of all files: for measurements."""
+    """Clear the cached facts of all files; benchmarks call this."""
     _facts.cache_clear()
 
 
 @contextmanager
 def opened(path: Path) -> Iterator["av.container.InputContainer"]:
-    """An open file whose errors, in the block as well, are DecodeErrors."""
+    """An open video file; errors of PyAV, also those inside the block, become DecodeErrors."""
     try:
         with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
@@ -134,7 +134,7 @@ def opened(path: Path) -> Iterator["av.container.InputContainer"]:
 
 
 class _Packet(NamedTuple):
-    """What is asked of a packet; the packet itself would keep its part of the file in memory."""
+    """The needed fields of a packet; PyAV's own object would keep the packet's bytes in memory."""
 
     pts: int | None
     dts: int | None
@@ -151,11 +151,11 @@ def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
         context, start = stream.codec_context, stream.start_time or 0
         is_mov = container.format.name.startswith("mov")
         codec, extradata = CODEC_NAMES.get(context.name, context.name), bytes(context.extradata or b"")
-        # An edit list may leave out frames that the header counts, but not the index made from it.
+        # The header counts frames that an edit list leaves out; the index does not.
         num_promised = min(stream.frames, len(stream.index_entries)) if is_mov else stream.frames
         scan = scanner(codec, extradata, is_intra_only=context.codec.intra_only)
         packets, first = _packets(container, scan, needs_picture=is_mov or codec == "mpeg4")
-        has_fields = codec == "h264" and may_be_interlaced(extradata)  # then a packet may be one of two
+        has_fields = codec == "h264" and may_be_interlaced(extradata)  # a packet may then be half a picture
         is_timed = not has_fields and _has_times(packets, container.format.name, codec, bool(context.has_b_frames))
         pts, starts = _presentation(packets) if is_timed else (None, ())
         unit = stream.time_base or 0
@@ -182,7 +182,7 @@ def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
 def _packets(
     container: "av.container.InputContainer", scan: Scan, *, needs_picture: bool
 ) -> tuple[list[_Packet], av.VideoFrame | None]:
-    """All packets of the first video stream, and its first picture if that is needed."""
+    """All packets of the first video stream, and its first picture if ``needs_picture``."""
     packets: list[_Packet] = []
     first = None
     for packet in container.demux(container.streams.video[0]):
@@ -197,7 +197,7 @@ def _packets(
 
 
 def _has_times(packets: list[_Packet], container: str, codec: str, is_reordering: bool) -> bool:
-    """Whether packets carry the times of their own pictures, and not times in the order of coding."""
+    """Whether the times of packets are the presentation times of their own pictures, and not times in coding order."""
     times = [packet.pts or 0 for packet in packets if packet.content.num_shown != 0]
     is_reordered = any(one >= other for one, other in pairwise(times))
     if codec in REORDERING_CODECS:
@@ -206,7 +206,7 @@ def _has_times(packets: list[_Packet], container: str, codec: str, is_reordering
 
 
 def _presentation(packets: list[_Packet]) -> tuple[Sequence[int] | None, tuple[Start, ...]]:
-    """Times of the frames in order and the starts among them, where all packets are understood."""
+    """Times of the frames in order, and the starts among them; (None, ()) unless all packets are understood."""
     shown = [packet for packet in packets if packet.content.num_shown != 0]
     times = sorted(packet.pts for packet in shown if packet.pts is not None)
     is_understood = len(set(times)) == len(shown) > 0
@@ -219,7 +219,7 @@ def _presentation(packets: list[_Packet]) -> tuple[Sequence[int] | None, tuple[S
 
 
 def _starts(packets: list[_Packet]) -> tuple[Start, ...]:
-    """Packets that decoding may start at and whose time is after all earlier and before all later packets."""
+    """Packets that decoding may start at and that are shown after all earlier and before all later packets."""
     times = [packet.pts for packet in packets if packet.pts is not None]
     if len(times) < len(packets):
         return ()
@@ -233,6 +233,6 @@ def _starts(packets: list[_Packet]) -> tuple[Start, ...]:
         and packet.content.num_shown == 1
         and before[number] < times[number] <= after[number]
     )
-    # Parameters that come later in the stream are unknown to a decoder that starts behind them.
+    # A decoder that starts after a change of parameters does not know the changed ones.
     has_news = any(packet.content.has_new_parameters for packet in packets)
     return starts[:1] if has_news else starts

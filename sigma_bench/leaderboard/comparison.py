@@ -12,12 +12,12 @@ Shapes: S samples, R replicates.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sigma_bench.leaderboard.rerun import settings_of
+from sigma_bench.leaderboard.matching import Conditions, Filed, condition_name, conditions_of, matched
 from sigma_bench.leaderboard.select import record_id, reported_split, require_one_checkpoint, select
 from sigma_bench.metrics.uncertainty import Resampling, interval_ends, lower_tail
 from sigma_bench.records.record import Record
@@ -29,8 +29,6 @@ REPLICATES = 2000
 LEVEL = 0.95
 _ROUNDING = 1e-12
 """A difference this small is none: sums come out differently in the last bits on another processor."""
-Filed = tuple[Path, Record]
-"""A record and its file."""
 Load = Callable[[Record], Arrays | None]
 """Predictions of a record; None where they are not there."""
 
@@ -99,7 +97,7 @@ class TaskComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two models on all tasks that both were measured on under the same conditions."""
+    """Two models on all tasks on which both were measured under the same conditions."""
 
     first: str
     second: str
@@ -107,7 +105,7 @@ class Comparison:
     overall: Difference
     """Of the mean over the tasks."""
     left_out: tuple[str, ...]
-    """A line for everything that is not compared, with the reason."""
+    """A line with the reason for each evaluation that is not compared."""
 
 
 def compare(
@@ -117,24 +115,24 @@ def compare(
 
     Args:
         records: any records; those of the two models are used, and several seeds of an evaluation are pooled.
-        load: gives the predictions of a record.
+        load: returns the predictions of a record.
         num_samples: how many differing samples to list per task.
 
     Raises:
-        ValueError: a model without records, two encoders under one name and pretraining seed, or nothing that can
-            be compared; says why for each evaluation.
+        ValueError: a model has no records, two encoders have one name and pretraining seed, or no evaluation can be
+            compared; the message gives the reason for each evaluation.
     """
     filed, names = list(records), set()
-    measured: dict[_Conditions, dict[str, list[Filed]]] = {}
+    measured: dict[Conditions, dict[str, list[Filed]]] = {}
     for path, record in filed:
         names.add(record.model.model)
         if record.model.model in (first, second):
-            of_model = measured.setdefault(_conditions(record), {})
+            of_model = measured.setdefault(conditions_of(record), {})
             of_model.setdefault(record.model.model, []).append((path, record))
     for name in (first, second):
         if name not in names:
             raise ValueError(f"there is no record of a model '{name}' here.{nearest(name, names)}")
-    common, left_out = _matched(measured, first, second)
+    common, left_out = matched(measured, first, second)
     require_one_checkpoint([pair for models in common.values() for of_model in models for pair in of_model])
     draws = Draws()
     tasks: list[TaskComparison] = []
@@ -147,81 +145,15 @@ def compare(
             continue
         pairs.append((a, b))
         metric = ours[0][1].task.protocol.metrics[0]
-        tasks.append(_task_comparison(_name(conditions, common), metric, a, b, num_samples))
+        tasks.append(_task_comparison(condition_name(conditions, common), metric, a, b, num_samples))
     if not pairs:
         raise ValueError(f"{first} and {second} have nothing in common that can be compared: {'; '.join(left_out)}")
     overall = mean_difference([a for a, _ in pairs], [b for _, b in pairs])
     return Comparison(first=first, second=second, tasks=tuple(tasks), overall=overall, left_out=tuple(left_out))
 
 
-class _Conditions(NamedTuple):
-    """What two evaluations must share, beside their seed, to be compared."""
-
-    task: str
-    fingerprint: str
-    data: str
-    """Digest of the data source and of all splits."""
-
-
-def _conditions(record: Record) -> _Conditions:
-    manifests = {name: split.manifest_sha256 for name, split in record.data.splits.items()}
-    return _Conditions(record.task.task, record.fingerprint, digest([record.data.world, manifests]))
-
-
-def _matched(
-    measured: Mapping[_Conditions, Mapping[str, list[Filed]]], first: str, second: str
-) -> tuple[dict[_Conditions, tuple[list[Filed], list[Filed]]], list[str]]:
-    """Records of both models under the same conditions and evaluation seeds, and a line for each of the others."""
-    common: dict[_Conditions, tuple[list[Filed], list[Filed]]] = {}
-    left_out = []
-    for conditions, models in sorted(measured.items(), key=lambda entry: entry[0]):
-        ours, theirs = (models.get(name, []) for name in (first, second))
-        seeds = {record.seed for _, record in ours} & {record.seed for _, record in theirs}
-        if seeds:
-            common[conditions] = (_of_seeds(ours, seeds), _of_seeds(theirs, seeds))
-        for name, other, found in ((first, second, ours), (second, first, theirs)):
-            alone = sorted({record.seed for _, record in found} - seeds)
-            if alone:
-                left_out.append(_left_out(conditions, name, other, alone, measured))
-    return common, list(dict.fromkeys(left_out))
-
-
-def _of_seeds(found: list[Filed], seeds: set[int]) -> list[Filed]:
-    return [(path, record) for path, record in found if record.seed in seeds]
-
-
-def _left_out(
-    conditions: _Conditions,
-    name: str,
-    other: str,
-    seeds: list[int],
-    measured: Mapping[_Conditions, Mapping[str, list[Filed]]],
-) -> str:
-    """Why records of a model have no counterpart of the other one."""
-    of_other = [found for found, models in measured.items() if found.task == conditions.task and other in models]
-    if not of_other:
-        return f"{conditions.task}: no record of {other}"
-    if conditions in of_other:
-        words = f"with {'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}"
-    elif any(found.fingerprint == conditions.fingerprint for found in of_other):
-        words = f"on other data (digest {conditions.data[:8]})"
-    else:
-        settings = settings_of(measured[conditions][name][0][1])
-        how = " ".join(settings) if settings else f"fingerprint {conditions.fingerprint[:8]}"
-        words = f"under another version of the protocol ({how})"
-    return f"{conditions.task}: {name} was measured {words}, {other} was not"
-
-
-def _name(conditions: _Conditions, common: Iterable[_Conditions]) -> str:
-    """The task's name; with the conditions where the same task is compared under several."""
-    alike = [found for found in common if found.task == conditions.task]
-    if len(alike) == 1:
-        return conditions.task
-    return f"{conditions.task} (fingerprint {conditions.fingerprint[:8]}, data {conditions.data[:8]})"
-
-
 def _latest(filed: list[Filed]) -> list[Record]:
-    """The records that count, since an evaluation done twice counts once; ValueError as ``select``."""
+    """The latest record of each evaluation; ValueError as in ``select``."""
     chosen = set(select(filed)["record_id"])
     return [record for _, record in filed if record_id(record) in chosen]
 

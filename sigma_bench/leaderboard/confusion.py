@@ -20,7 +20,7 @@ from sigma_bench.leaderboard.select import record_id
 from sigma_bench.records.record import Record
 
 MOST_CLASSES = 2000
-"""A larger matrix has more cells than a picture has pixels, and would take gigabytes."""
+"""Most classes of a picture; a larger matrix has more cells than the picture has pixels and takes gigabytes."""
 MOST_MODELS = 8
 """In one picture: the first rows of the board."""
 

@@ -224,7 +224,7 @@ def _require_uint8(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None
 
 @contextmanager
 def _own_style() -> Iterator[None]:
-    """Matplotlib's defaults whatever the user's matplotlibrc says, no formulas, identifiers that stay between runs."""
+    """Matplotlib's defaults instead of the user's matplotlibrc, without formulas, and with reproducible identifiers."""
     with (
         matplotlib.style.context("default"),
         matplotlib.rc_context({"svg.hashsalt": "sigma-bench", "text.parse_math": False}),

@@ -48,13 +48,13 @@ class Filled:
 
 
 def fill(board: Board, store: Store, records: Iterable[tuple[Path, Record]]) -> Filled:
-    """Fill a board from records of a store, with ties by paired bootstrap where their predictions are there.
+    """Fill a board from records of a store, with ties by paired bootstrap if the predictions are stored.
 
-    Where a task was measured under the catalogue's settings and under others, the others are named in a warning and
-    left out.
+    If a task was measured under the catalogue's settings and under others, records under others are named in a warning
+    and left out.
 
     Raises:
-        ValueError: as ``select`` and ``aggregate`` do, or predictions that are not those of their record.
+        ValueError: as in ``select`` and ``aggregate``, or the predictions of a record do not belong to it.
     """
     filed, left_out = as_declared(records, board)
     for line in left_out:
@@ -128,7 +128,7 @@ def _resamples(long: pd.DataFrame, records: Mapping[str, Record], load: Load) ->
         task, metric, model = map(str, key)
         try:
             resampled = resample([records[name] for name in rows["record_id"]], metric, load, draws)
-        except NOT_COMPUTABLE as error:  # reduced predictions have no digest that would tell before
+        except NOT_COMPUTABLE as error:  # reduced predictions have no digest to check them by
             raise _culprits(rows, records, metric, load, error) from error
         if resampled is not None:
             _require_agreement(resampled.value, rows, metric)
@@ -150,7 +150,7 @@ def _require_agreement(value: float, rows: pd.DataFrame, metric: str) -> None:
 def _culprits(
     rows: pd.DataFrame, records: Mapping[str, Record], metric: str, load: Load, error: Exception
 ) -> UnusableRecordsError:
-    """Of the seeds of a model, those whose own predictions cannot be used; all of them where each alone can."""
+    """The seeds of a model whose own predictions cannot be used; all seeds if each alone can be."""
     alone: dict[Path, Exception] = {}
     for path, name in zip(rows["path"], rows["record_id"], strict=True):
         try:

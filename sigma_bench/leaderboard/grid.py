@@ -115,7 +115,7 @@ def grid(table: BoardTable) -> Grid:
 
 
 def _shown(value: Any) -> Any:
-    """The same with every text of it harmless to show, so that no renderer has to see to control characters."""
+    """A copy whose texts are all safe to show, so that renderers need not handle control characters."""
     if isinstance(value, str):
         return harmless(value)
     if isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""Did we reproduce it?  Measured minus published, where both speak of the same method on the official data.
+"""Measured minus published numbers, for the same method on the official data.
 
 A measured model is the published one when family, backbone (by its width), pretraining data and epochs agree as far as
 the paper prints them.  SIGMA's shipped scripts train for one epoch more than the paper prints (801 for 800), so either

@@ -1,9 +1,9 @@
-"""The command that makes a record again, derived from the record: the recorded one may be a script nobody has.
+"""The command that repeats an evaluation, derived from its record, because the recorded command may be a local script.
 
-What the record's protocol has otherwise than the catalogue's is set key by key, and the result must have the record's
-fingerprint.  ``MODEL`` stands for the checkpoint, ``RECIPE`` for the recipe of a control and ``ROOT`` for the data, of
-which a record has digests only.  The name of a model that was given clips of other than its own frames or size ends in
-them, and so does ``MODEL``.
+Each protocol key that differs from the catalogue's is set by ``--set``, and the resulting task must have the record's
+fingerprint.  ``MODEL`` stands for the checkpoint, ``RECIPE`` for the recipe of a control and ``ROOT`` for the data,
+since a record holds only digests of them.  If a model was given clips of another number of frames or size than its own,
+both its name and ``MODEL`` end in these.
 """
 
 import json
@@ -20,11 +20,11 @@ from sigma_bench.specs.task import ResolvedTask, Task
 
 _CONTROLS = {"random_init": "random:RECIPE", "image_statistics": "statistics:RECIPE"}
 _GEOMETRY = re.compile(r"@\d+x\d+$")
-"""Ends the name of a model that was given clips of other than its own frames or size (``models/geometry.py``)."""
+"""End of a model's name that gives a number of frames or size other than its own (``models/geometry.py``)."""
 
 
 def rerun_command(record: Record) -> str | None:
-    """``sigma-bench evaluate MODEL --task ...``; None where the catalogue cannot give the record's task any more."""
+    """``sigma-bench evaluate MODEL --task ...``; None if the catalogue no longer yields the record's task."""
     settings = settings_of(record)
     if settings is None:
         return None
@@ -41,7 +41,7 @@ def settings_of(record: Record) -> tuple[str, ...] | None:
 
 
 def _model(record: Record) -> str:
-    """The model as the command line names it, with the seed of random weights where it is not the evaluation's."""
+    """The model's name on the command line, with the seed of random weights if it differs from the evaluation's."""
     card = record.model
     if card.model not in _CONTROLS:
         geometry = _GEOMETRY.search(card.model)

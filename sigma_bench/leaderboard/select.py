@@ -40,7 +40,7 @@ def record_id(record: Record) -> str:
 def select(records: Iterable[tuple[Path, Record]], board: Board | None = None) -> pd.DataFrame:
     """One row per score (``LONG_COLUMNS``), of the board's columns and world only where a board is given.
 
-    The same evaluation measured twice counts once, the latest, provided that the values agree exactly.
+    Of several records of the same evaluation the latest is used; their values must agree exactly.
 
     Raises:
         ValueError: two task fingerprints or two worlds in one column, two encoders with one pretraining seed
@@ -79,9 +79,9 @@ def fits(record: Record, board: Board) -> bool:
 def as_declared(
     records: Iterable[tuple[Path, Record]], board: Board
 ) -> tuple[list[tuple[Path, Record]], tuple[str, ...]]:
-    """Records without those of a board's task under other settings than the catalogue's, and a line for each of these.
+    """Records with the catalogue's settings of a board's tasks, and a line for each record that is left out.
 
-    Where no record of a task has the catalogue's settings, all of them stay: they may still agree with each other.
+    If no record of a task has the catalogue's settings, all of its records are kept.
     """
     filed = list(records)
     of_board = [record for _, record in filed if fits(record, board)]
@@ -104,7 +104,7 @@ def _tasks(records: Iterable[Record]) -> tuple[str, ...]:
 
 
 def _declared(task: str) -> str | None:
-    """Fingerprint of a task of the catalogue; None for one that is not in it."""
+    """Fingerprint of a task of the catalogue; None for any other task."""
     try:
         return task_fingerprint(resolve(load_task(task)))
     except ValueError:

@@ -40,7 +40,7 @@ class Checkpoint:
 
 
 class CheckpointMetadata(Spec):
-    """What a file says about itself; the recipe is validated by its own kind."""
+    """Metadata of a checkpoint; the recipe is validated by the class of its method."""
 
     recipe: dict[str, Any]
     seed: Annotated[int, Field(ge=0, le=MOST_SEED)]
@@ -94,7 +94,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def _described(text: str, path: Path) -> tuple[CheckpointMetadata, Recipe]:
-    """What the text beside the tensors says; ValueError where it is not what this project writes."""
+    """The metadata beside the tensors; ValueError unless this project wrote them."""
     try:
         content = parse_json(text)
     except ValueError as error:
@@ -124,14 +124,14 @@ def require_shapes(
 ) -> None:
     """Check names and shapes of tensors against a module before any memory is taken for it.
 
-    What a file says about its model may be damaged or made up; how large the model may be is bounded by its tensors.
+    The description of the model in a file may be damaged or forged; the tensors of the file limit its size.
 
     Args:
-        outline: builds the module; called on the device ``meta``, where tensors have shapes and no content.
-        may_be_missing, may_be_unexpected, where: as for ``load_strictly``.
+        outline: builds the module; it is called on the device ``meta``, where tensors have shapes and no content.
+        may_be_missing, may_be_unexpected, where: as in ``load_strictly``.
 
     Raises:
-        ValueError: as ``load_strictly`` does.
+        ValueError: as in ``load_strictly``.
     """
     with torch.device("meta"):
         wanted = outline().state_dict()

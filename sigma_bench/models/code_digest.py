@@ -1,10 +1,11 @@
-"""The digest of what a torch module computes, apart from its weights: its code and its configuration.
+"""Digest of the code and configuration of a torch module, without its weights.
 
-A custom encoder is identified by its weights and by this digest, so that a record or a cached feature is not used again
+A custom encoder is identified by its weights and by this digest, so a record or a cached feature is not used again
 after ``forward`` has changed.  The code is the compiled code of the module's classes and of every function, class and
-constant that it refers to, as it is loaded now, however it was defined (file, notebook, lambda); comments and layout
-do not count.  The configuration is every attribute of every submodule.  Code of installed packages counts by its name
-and the version of its package, torch by name alone.  Another minor version of Python compiles to another digest.
+constant that they refer to.  It is taken from memory, so it may be defined in a file, a notebook or a lambda; comments
+and layout do not matter.  The configuration is every attribute of every submodule.  Code of an installed package enters
+by its name and the package's version, code of torch by name alone.  The digest differs between minor versions of
+Python.
 """
 
 import dataclasses
@@ -30,9 +31,9 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), range, t
 _LIBRARIES = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib", "purelib")})
 _UNVERSIONED = ("torch", "builtins", "sigma_bench")
 _MANGLED = re.compile(r"\.?/?___torch_mangle_\d+")
-"""What TorchScript adds to the name of a class that this process has met before under the same name."""
+"""Suffix that TorchScript adds to the name of a class if the process has loaded another one of that name."""
 _WITHOUT = frozenset({"training", "_parameters"})
-"""Attributes of a module that are no configuration; parameters are counted among the weights."""
+"""Attributes of a module that are not configuration; parameters belong to the weights."""
 
 
 def code_digest(root: object) -> str:
@@ -43,7 +44,7 @@ def code_digest(root: object) -> str:
 
 
 class _Walk:
-    """One pass over an object and all that it refers to, each object counted once."""
+    """One pass over an object and everything that it refers to; each object is added once."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
@@ -53,13 +54,16 @@ class _Walk:
         return self._hash.hexdigest()
 
     def add(self, value: Any) -> None:
-        """Count a value and, unless it was met before, what it consists of."""
+        """Add a value to the digest and, unless it was added before, its parts."""
         if isinstance(value, _PLAIN):
             self._say(type(value).__qualname__, repr(value))
         elif id(value) in self._seen:
             self._say("again", str(self._seen[id(value)][0]))
         else:
-            self._seen[id(value)] = len(self._seen), value  # kept, so that no other object gets its id
+            self._seen[id(value)] = (
+                len(self._seen),
+                value,
+            )  # the reference keeps another object from getting the same id
             self._add_new(value)
 
     def _add_new(self, value: Any) -> None:
@@ -116,7 +120,7 @@ class _Walk:
             self._hash.update(tensor_bytes(value))
 
     def _script(self, script: Any) -> None:
-        """TorchScript holds its code and, once frozen, its weights as constants."""
+        """Add the code of a TorchScript module and, if it is frozen, the weights among its constants."""
         content = io.BytesIO()
         torch.jit.save(script, content)
         with zipfile.ZipFile(content) as archive:
@@ -171,7 +175,7 @@ class _Walk:
 
 
 def tensor_bytes(tensor: Tensor) -> bytes:
-    """The bytes of a tensor's values, of whatever type and layout, wherever it lies; none on the device ``meta``."""
+    """The bytes of a tensor's values, for any type, layout and device; empty on the device ``meta``."""
     if tensor.is_meta or is_lazy(tensor):
         return b""
     dense = tensor.detach().cpu()
@@ -181,13 +185,13 @@ def tensor_bytes(tensor: Tensor) -> bytes:
 
 
 def _names(code: types.CodeType) -> set[str]:
-    """Global names and attributes that a function and those defined inside it refer to."""
+    """Global names and attributes that a function and its inner functions refer to."""
     inner = (_names(value) for value in code.co_consts if isinstance(value, types.CodeType))
     return set(code.co_names).union(*inner)
 
 
 def _is_installed(module: str) -> bool:
-    """Whether a module is part of Python, of an installed package, or of this one."""
+    """Whether a module belongs to Python, an installed package, or this project."""
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names or top in _UNVERSIONED:
         return True

@@ -30,7 +30,7 @@ class Check(NamedTuple):
 
 
 def check_encoder(encoder: Encoder) -> Iterator[Check]:
-    """Every question of the contract in turn; what the encoder raises is the answer that fails it."""
+    """The checks of the contract in order; an exception of the encoder fails its check."""
     card = encoder.card
     clip_BCTHW = _noise(_CLIPS, card.num_frames, card.image_size)
     shown_BCTHW = clip_BCTHW.clone()
@@ -62,7 +62,7 @@ def check_encoder(encoder: Encoder) -> Iterator[Check]:
 
 
 def token_mistake(found: object, num_clips: int, grid: tuple[int, int, int], width: int) -> str | None:
-    """What is wrong with something that should be float32 tokens (B, N, D), and what to do; None if nothing is.
+    """What is wrong with an output that should be float32 tokens (B, N, D), and what to do; None if it is right.
 
     Args:
         grid: time slots, rows and columns of the tokens.
@@ -80,57 +80,64 @@ def token_mistake(found: object, num_clips: int, grid: tuple[int, int, int], wid
     return None
 
 
+def typed(found: object) -> str:
+    """The type of a value, for an error."""
+    return "None" if found is None else f"an object of type {type(found).__name__}"
+
+
 def _no_tensor(found: object) -> str:
     advice = "return the tensor of tokens (B, N, D)"
     if found is None:
         return f"None; {advice} at the end of forward"
-    kind = f"a {type(found).__name__}"
+    kind = typed(found)
     if hasattr(found, "last_hidden_state") or (isinstance(found, dict) and "last_hidden_state" in found):
         return f"{kind}; return its last_hidden_state, without a class token"
     if isinstance(found, dict):
-        return f"{kind} of {', '.join(map(str, list(found)[:5]))}; {advice}"
+        return f"{kind} with the keys {', '.join(map(str, list(found)[:5]))}; {advice}"
     if isinstance(found, list | tuple):
-        return f"{kind} of {len(found)} things; {advice}, such as the last of them"
+        return f"{kind} with {len(found)} items; {advice}, such as the last item"
     if hasattr(found, "__array__"):
         return f"{kind}; {advice}, as torch.from_numpy makes it"
     return f"{kind}; {advice}"
 
 
 def _guess(shape: tuple[int, ...], expected: tuple[int, int, int], grid: tuple[int, int, int]) -> str:
-    """Which of the common mistakes a shape looks like; nothing if none."""
+    """The common mistake that a shape suggests; empty if none."""
     clips, tokens, width = expected
     if shape == (clips, width):
-        return "pooled features; return all tokens"
+        return "this looks like pooled features; return all tokens"
     if len(shape) == 2 and shape in ((tokens, width), (clips * tokens, width)):
-        return "the dimension of clips is missing"
+        return "the dimension of clips is missing; keep it as the first one"
     if shape == (clips, width, tokens):
-        return "a forgotten transpose(1, 2)"
+        return "the last two dimensions look swapped; return tokens.transpose(1, 2)"
     if shape == (tokens, clips, width):
-        return "tokens come first; transpose(0, 1)"
+        return "the first two dimensions look swapped; return tokens.transpose(0, 1)"
     if shape in ((clips, width, *grid), (clips, *grid, width)):
-        return "a map; " + ("flatten(2).transpose(1, 2)" if shape[1] == width else "flatten(1, 3)")
+        return "this looks like a map; return it with " + (
+            "flatten(2).transpose(1, 2)" if shape[1] == width else "flatten(1, 3)"
+        )
     if len(shape) == 3 and shape[0] == clips and shape[2] == width:
         return _guess_tokens(shape[1], tokens)
     if len(shape) == 3 and shape[:2] == (clips, tokens):
-        return f"feature_width is {shape[2]}?"
+        return f"the tokens are {shape[2]} wide; correct feature_width"
     return ""
 
 
 def _guess_tokens(found: int, expected: int) -> str:
-    said = f"{found} tokens, grid {expected}"
+    said = f"{found} tokens for a grid of {expected}"
     if found == expected + 1:
-        return f"{said}: a class token? Leave it out, as tokens[:, 1:] does"
+        return f"{said}; if one of them is a class token, leave it out, as tokens[:, 1:] does"
     if expected < found <= expected + 16:
-        return f"{said}: {found - expected} class and register tokens? Leave them out"
-    return f"{said}: is the grid right for this number of frames and this image size?"
+        return f"{said}; if {found - expected} of them are class and register tokens, leave them out"
+    return f"{said}; check the grid for this number of frames and this image size"
 
 
 def _features_mistake(features: object, card: EncoderCard, num_clips: int, frames: int) -> str | None:
     if not isinstance(features, Features):
-        return f"encode returns a {type(features).__name__}; return sigma_bench.models.encoder.Features(tokens, grid)"
+        return f"encode returns {typed(features)}; return sigma_bench.models.encoder.Features(tokens, grid)"
     grid = features.grid
     if not (isinstance(grid, tuple) and len(grid) == 3 and all(isinstance(cells, int) for cells in grid)):
-        return f"the grid is {grid!r}; it is three whole numbers, time slots, rows and columns"
+        return f"the grid is {grid!r}; give three whole numbers: time slots, rows and columns"
     if grid[0] * card.tubelet_frames != frames:
         return f"the grid is {grid}, but {frames} frames in tubelets of {card.tubelet_frames} make other time slots"
     return token_mistake(features.token_BND, num_clips, grid, card.feature_width)
@@ -159,11 +166,14 @@ def _equal(again_BND: Tensor, token_BND: Tensor, spread: float, why: str) -> tup
 
 
 def _repeats(encoder: Encoder, clip_BCTHW: Tensor) -> Iterator[tuple[str, str, Callable[[], Tensor]]]:
-    """Ways to encode the same clips again, and the usual reason why something else comes out."""
-    batch = "statistics over the batch, such as a BatchNorm in training mode, or clips and tokens mixed in a reshape?"
+    """Ways to encode the same clips again, each with the usual reason for a different result."""
+    batch = (
+        "the cause may be statistics over the batch, such as a BatchNorm in training mode, or a reshape that mixes "
+        "clips and tokens"
+    )
     yield (
         "the same clips twice give the same tokens",
-        "dropout or another random draw that is always on, or a state that calls change?",
+        "the cause may be dropout or another random draw that is always on, or a state that calls change",
         lambda: encoder.encode(clip_BCTHW.clone()).token_BND,
     )
     yield (
@@ -181,7 +191,7 @@ def _repeats(encoder: Encoder, clip_BCTHW: Tensor) -> Iterator[tuple[str, str, C
 def _order(encoder: Encoder, clip_BCTHW: Tensor) -> tuple[bool, str]:
     order = find_token_order(encoder, clip_BCTHW)
     if order.num_places == 0:
-        return True, "one token, nothing to ask"
+        return True, "there is only one token"
     found = f"{order.num_hits} of {order.num_places} disturbed tubes change the token of their place"
     if order.is_right:
         return True, found

@@ -30,7 +30,7 @@ CLASSIFIER_ONLY = ("fc_norm.", "head.")
 NO_NAMES = {"checkpoint", *(Path(name).stem for name in WEIGHT_NAMES)}
 """File names that say nothing; the folder's name is the model's then."""
 POSITION_TOLERANCE = 1e-4
-"""Of stored position codes, beside the rounding of their kind of number."""
+"""Tolerance for stored position codes, in addition to the rounding of their precision."""
 
 logger = logging.getLogger(__name__)
 
@@ -222,9 +222,9 @@ def _without_fixed_positions(tensors: Mapping[str, Tensor], *, where: str) -> di
 
 
 def _is_sinusoid(stored: Tensor) -> bool:
-    """Whether position codes are the fixed ones up to the rounding of the precision that they were saved in.
+    """Whether position codes equal the fixed ones up to the rounding of the precision that they were saved in.
 
-    That may be lower than their dtype: half-precision weights are often converted back.
+    That precision may be lower than their dtype, because half-precision weights are often converted back to float32.
     """
     if stored.ndim < 2 or not stored.is_floating_point():
         return False

@@ -42,7 +42,7 @@ IMAGES_AT_ONCE = 128
 PRETRAINING_ONLY = ("student.", "teacher.head.", "centre")
 """Parts of a DINO checkpoint that an encoder does not need; the encoder itself is the teacher's backbone."""
 DEFAULT_FRAMES = 16
-"""Frames of a clip for a published image model, which has no number of its own."""
+"""Number of frames of a clip for a published image model, which does not define one."""
 TIMM_FAMILIES = {"dino": "DINO", "dinov2": "DINOv2"}
 
 
@@ -131,7 +131,7 @@ def timm_encoder(
 ) -> FrameEncoder:
     """A published image model, such as ``vit_small_patch16_224.dino``.
 
-    Size, mean and std are those timm states for the name, so a local file needs the name with its tag as well.
+    Size, mean and std are those that timm states for the name, so a local file also needs the name with its tag.
 
     Args:
         file: a ViT's weights on this disk; without it they come from the hub (or its cache).
@@ -143,7 +143,7 @@ def timm_encoder(
     """
     frames = DEFAULT_FRAMES if num_frames is None else num_frames
     if frames < 1 or (image_size is not None and image_size < 1):
-        raise ValueError(f"timm:{name} cannot take clips of {frames} frames x {image_size} px; both start at 1")
+        raise ValueError(f"timm:{name} cannot take clips of {frames} frames x {image_size} px; both must be at least 1")
     model = _timm_model(name, pretrained=file is None, image_size=image_size)
     patch = model.feature_info[-1]["reduction"]
     if image_size and model.pretrained_cfg.get("fixed_input_size") and image_size % patch:
@@ -266,10 +266,10 @@ def random_frame_encoder(spec: ImageEncoderSpec, seed: int) -> FrameEncoder:
 
 
 def weights_sha256(module: nn.Module) -> str:
-    """Digest of a module's tensors by name, of whatever type, for weights that are no file.
+    """Digest of a module's named tensors, of any type, for weights that are not read from a file.
 
     Raises:
-        ValueError: weights without values, on the device 'meta' or not initialised yet.
+        ValueError: a weight has no values, because it is on the device 'meta' or not initialised.
     """
     weights = hashlib.sha256()
     for name, value in sorted(module.state_dict().items()):

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from sigma_bench.failures import failure_sentence
 from sigma_bench.models.code_digest import code_digest
-from sigma_bench.models.contract import token_mistake
+from sigma_bench.models.contract import token_mistake, typed
 from sigma_bench.models.encoder import Encoder, Features
 from sigma_bench.models.frame_encoder import weights_sha256
 from sigma_bench.specs.encoder_card import EncoderCard
@@ -61,8 +61,8 @@ class OwnEncoder:
         """Tokens of clips.
 
         Raises:
-            ValueError: the network returns anything but float32 tokens (B, N, D) of the card's width and the grid's
-                number on the encoder's device; what the network itself raises comes through.
+            ValueError: the network does not return float32 tokens (B, N, D) with the card's width and the grid's number
+                of tokens on the encoder's device.  Exceptions of the network itself are passed on.
         """
         try:
             token_BND = self._network(clip_BCTHW.to(self._device))
@@ -81,7 +81,7 @@ class OwnEncoder:
         return Features(token_BND, grid)
 
     def _add_circumstances(self, error: Exception, clip_BCTHW: Tensor) -> None:
-        """Notes on an exception of the network, which ``failure_sentence`` shows."""
+        """Add notes to an exception of the network; ``failure_sentence`` shows them."""
         error.add_note(f"for clips (B, C, T, H, W) of shape {tuple(clip_BCTHW.shape)}")
         others = {str(p.dtype) for p in self._network.parameters() if p.is_floating_point()} - {str(torch.float32)}
         if others:
@@ -114,15 +114,15 @@ def own_encoder(
         model: name of the row in tables.  Records and cached features are found by weights, code and configuration of
             the module as well, so that a module that computes something else under the same name is evaluated anew.
         grid: time slots, rows and columns of the tokens of a clip of ``num_frames``.
-        mean: of the colours, for values 0 to 1, as the weights were trained; ``std`` likewise.
-        pretraining_data: shown in tables and nowhere else used, like epochs and seed.
+        mean, std: normalisation of colours from 0 to 1 that the weights were trained with.
+        pretraining_data: shown in tables only, like epochs and seed.
 
     Raises:
-        ValueError: a number that no encoder can have, or weights without values.
+        ValueError: a number is impossible for an encoder, or weights have no values.
     """
     where = f"own_encoder '{model}'"
     if not isinstance(network, nn.Module):
-        raise ValueError(f"{where}: the network is {_a(network)}, not a torch.nn.Module; wrap it in one")
+        raise ValueError(f"{where}: the network is {typed(network)}, not a torch.nn.Module; wrap it in one")
     _require_geometry(where, num_frames, tubelet_frames, grid)
     _require_colours(where, mean, std)
     fields = {
@@ -146,11 +146,11 @@ def own_encoder(
 
 
 def _require_geometry(where: str, num_frames: int, tubelet_frames: int, grid: tuple[int, int, int]) -> None:
-    """ValueError for a grid that is none, or has other time slots than frames and tubelets make."""
+    """ValueError unless the grid is three whole numbers whose time slots fit frames and tubelets."""
     if not (
         isinstance(grid, tuple | list) and len(grid) == 3 and all(type(cells) is int and cells > 0 for cells in grid)
     ):
-        raise ValueError(f"{where}: the grid is {grid!r}; give three whole numbers, time slots, rows and columns")
+        raise ValueError(f"{where}: the grid is {grid!r}; give three whole numbers: time slots, rows and columns")
     counts = (num_frames, tubelet_frames)
     if all(type(count) is int and count > 0 for count in counts) and grid[0] * tubelet_frames != num_frames:
         raise ValueError(
@@ -160,20 +160,17 @@ def _require_geometry(where: str, num_frames: int, tubelet_frames: int, grid: tu
 
 
 def _require_colours(where: str, mean: object, std: object) -> None:
-    """ValueError for anything but three numbers for colours of 0 to 1."""
+    """ValueError unless the values are three numbers for colours from 0 to 1."""
     for name, values in (("mean", mean), ("std", std)):
         if not (isinstance(values, tuple | list) and len(values) == 3):
-            raise ValueError(f"{where}: {name} is {values!r}; give three numbers, one for red, green and blue each")
+            raise ValueError(f"{where}: {name} is {values!r}; give three numbers, one each for red, green and blue")
         numbers = [value for value in values if isinstance(value, int | float)]
         least = 0 if name == "mean" else math.ulp(0)
         if len(numbers) < 3 or not all(least <= value <= 1 for value in numbers):
             raise ValueError(
-                f"{where}: {name} is {values!r}; give it for colours from 0 to 1 (divide by 255 what is for 0 to 255)"
+                f"{where}: {name} is {values!r}; give values for colours from 0 to 1 "
+                "(divide values for 0 to 255 by 255)"
             )
-
-
-def _a(found: object) -> str:
-    return "None" if found is None else f"a {type(found).__name__}"
 
 
 def is_importable(module: str) -> bool:
@@ -195,16 +192,16 @@ def is_importable(module: str) -> bool:
             return importlib.util.find_spec(module) is not None
         except ModuleNotFoundError as error:
             if error.name == package or f"{package} is not a package" in str(error) or error.name == module:
-                return False  # the part above is a module without parts
+                return False  # the parent is a module, not a package
             raise
 
 
 def imported_encoder(module: str, function: str) -> Encoder:
-    """What ``function`` of an importable ``module`` returns.
+    """The encoder that ``function`` of an importable ``module`` returns.
 
     Raises:
-        ValueError: the module cannot be imported; there is no such function, it needs arguments, or it fails; or what
-            it returns is no encoder.
+        ValueError: the module cannot be imported; the function does not exist, needs arguments or fails; or its result
+            is not an encoder.
     """
     name = f"{module}:{function}"
     with _users_code(f"the module '{module}' cannot be imported"):
@@ -212,7 +209,7 @@ def imported_encoder(module: str, function: str) -> Encoder:
     if build is None:
         raise ValueError(f"there is no model '{name}': the module has no '{function}'")
     if not callable(build):
-        raise ValueError(f"{name} is {_a(build)}, not a function; write a function that returns the encoder")
+        raise ValueError(f"{name} is {typed(build)}, not a function; write a function that returns the encoder")
     _require_no_arguments(name, build)
     with _users_code(f"{name} fails"):
         encoder = build()
@@ -220,14 +217,14 @@ def imported_encoder(module: str, function: str) -> Encoder:
         raise ValueError(f"{name} is a generator or async function; write a plain one that returns the encoder")
     if not (hasattr(encoder, "encode") and isinstance(getattr(encoder, "card", None), EncoderCard)):
         raise ValueError(
-            f"{name} returns {_a(encoder)}, which has no 'card' and 'encode'; make one with "
+            f"{name} returns {typed(encoder)}, which has no 'card' and 'encode'; make one with "
             "sigma_bench.models.own.own_encoder"
         )
     return encoder if isinstance(encoder, OwnEncoder) else _with_code(encoder)
 
 
 def _with_code(encoder: Encoder) -> Encoder:
-    """An encoder with a card of the user's own making, to which the digest of the code is added."""
+    """Add the digest of the code to the card of an encoder that the user wrote."""
     code_sha256 = digest([encoder.card.code_sha256, code_digest(encoder)])
     try:
         encoder.card = encoder.card.model_copy(update={"code_sha256": code_sha256})  # type: ignore[misc]
@@ -242,7 +239,7 @@ def _with_code(encoder: Encoder) -> Encoder:
 def _require_no_arguments(name: str, build: Callable[..., Any]) -> None:
     try:
         signature = inspect.signature(build)
-    except ValueError:  # none is known, as of some functions written in C
+    except ValueError:  # unknown for some functions written in C
         return
     try:
         signature.bind()
@@ -252,7 +249,7 @@ def _require_no_arguments(name: str, build: Callable[..., Any]) -> None:
 
 @contextlib.contextmanager
 def _users_code(what: str) -> Iterator[None]:
-    """Turn whatever a user's module raises, or its wish to end the program, into one sentence with its line."""
+    """Turn any exception of a user's module, including SystemExit, into one sentence with its line."""
     try:
         yield
     except Exception as error:

@@ -1,8 +1,8 @@
 """Limits of a PyTorch file, checked before PyTorch reads it.
 
-``torch.load(weights_only=True)`` runs nothing, but a tuple that holds itself many times over as the key of a dictionary
-overflows the stack of the process or keeps it busy for ever, and a small archive may unpack to any size.  Here the
-opcodes are only counted: nothing is built.
+``torch.load(weights_only=True)`` runs no code of the file.  But a deeply nested or repeated tuple as the key of a
+dictionary overflows the stack or takes for ever to hash, and a small archive can unpack to any size.  This module only
+counts opcodes and builds nothing.
 """
 
 import io
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import IO, Any
 
 MOST_PARTS = 100_000
-"""Of one tuple with all that it holds; those of a checkpoint have a handful."""
+"""Most values in one tuple, nested ones included; a tuple of a checkpoint has a handful."""
 MOST_PICKLE_BYTES = 512 << 20
 _SPARE_BYTES = 64 << 20
 _PICKLES_OF_OLD_FILES = 5
-"""Magic number, protocol, system, content and names of storages, one after the other."""
+"""Number of pickles in the old format: magic number, protocol, system, content and names of storages."""
 _TOO_MANY = f"nests or repeats more than {MOST_PARTS:,} values in one"
 _DAMAGED = (
     OSError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError, ValueError,
@@ -29,11 +29,11 @@ _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _POPS = {"APPEND": 1, "BUILD": 1, "POP": 1, "SETITEM": 2}
 _REPLACES = {"BINPERSID": 1, "STACK_GLOBAL": 2, "REDUCE": 2, "NEWOBJ": 2}
 _FROM_MARK = {"TUPLE": True, "LIST": True, "DICT": True, "APPENDS": False, "SETITEMS": False, "POP_MARK": False}
-"""Whether a value takes the place of what lay above the mark."""
+"""Opcodes that remove the values above the mark; True if one value replaces them."""
 
 
 def require_bounded(path: Path) -> None:
-    """ValueError for a file that would take more memory or time than its size allows; a damaged one is left to torch.
+    """ValueError for a file that needs more memory or time than its size justifies; torch reports damaged files.
 
     Args:
         path: a PyTorch file, a zip archive or the older sequence of pickles.
@@ -47,7 +47,7 @@ def require_bounded(path: Path) -> None:
 
 
 def _problem(path: Path) -> str:
-    """Why a file should not be read; empty where nothing speaks against it."""
+    """The reason to refuse a file; empty if there is none."""
     if not zipfile.is_zipfile(path):
         with path.open("rb") as stream:
             for _ in range(_PICKLES_OF_OLD_FILES):
@@ -67,7 +67,7 @@ def _problem(path: Path) -> str:
 
 
 def _largest_tuple(stream: IO[bytes]) -> int:
-    """The most parts of a tuple, those that are repeated counted each time; stops above ``MOST_PARTS``."""
+    """Most parts of any tuple, with repeated parts counted each time; stops above ``MOST_PARTS``."""
     stack: list[int | None] = []  # the number of parts of each value; None is a mark
     memo: dict[Any, int | None] = {}
     for opcode, argument, _ in pickletools.genops(stream):

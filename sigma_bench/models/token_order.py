@@ -1,7 +1,7 @@
-"""Are an encoder's tokens in order time, row, column?  Found by disturbing one tube of a clip at a time.
+"""Test whether an encoder's tokens are in order time, row, column, by disturbing one tube of a clip at a time.
 
-A token of a wrong order has the right shape and a wrong place: pooled features are the same, so only protocols that use
-places (segmentation, propagation, attentive heads) would score it wrongly, and without an error.
+Tokens in a wrong order have the right shape, and their pooled features are the same.  Protocols that use positions
+(segmentation, propagation, attentive heads) would score them wrongly without an error.
 
 Shapes: B clips, C colours, T frames, H W pixels, N = T' x H' x W' tokens, P places, D width.
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 from sigma_bench.models.encoder import Encoder
 
 PLACES = 12
-"""Tubes that are disturbed, one clip each; all of them where there are fewer."""
+"""Number of tubes that are disturbed, one clip each; all tubes if there are fewer."""
 LEAST_SHARE = 0.3
 """A token belongs to the disturbed tube if it changes at least by this share of the largest change.
 
@@ -35,29 +35,30 @@ RIGHT_ORDER = ", ".join(_AXES)
 
 
 class TokenOrder(NamedTuple):
-    """What was found about the order of tokens."""
+    """Result of the test of the token order."""
 
     num_hits: int
-    """Places whose own token changed with them."""
+    """Number of disturbed places whose own token changed."""
     num_places: int
-    """0 where there is one token, and so nothing to ask."""
+    """Number of disturbed places; 0 if there is only one token."""
     likeliest: str
-    """Of the orders that were compared, the one in which the tokens of the disturbed tubes change most."""
+    """The compared order in which the tokens of the disturbed tubes change most."""
 
     @property
     def is_right(self) -> bool:
-        """No other order explains the changes better, and at least half of the places are found again.
+        """Whether no other order explains the changes better and at least half of the places are found.
 
-        Half: in the right order 12 of 12 places are found in untrained networks of many kinds (video and image ViTs,
-        Swin, ResNet, MobileNet, EfficientNet, RegNet, PVT, XCiT); with tokens shifted by one, 0 of 12 in ViTs.
+        The threshold is half because in the right order 12 of 12 places are found in untrained networks of many kinds
+        (video and image ViTs, Swin, ResNet, MobileNet, EfficientNet, RegNet, PVT, XCiT); with tokens shifted by one, 0
+        of 12 in ViTs.
         """
         return self.num_places == 0 or (self.likeliest == RIGHT_ORDER and 2 * self.num_hits >= self.num_places)
 
 
 def find_token_order(encoder: Encoder, clip_BCTHW: Tensor) -> TokenOrder:
-    """Disturb tubes of the first clip, one at a time, and see which tokens change.
+    """Disturb tubes of the first clip, one at a time, and find the tokens that change.
 
-    What all tokens have in common of a change (such as a mean over the clip that each of them holds) is subtracted.
+    A change that all tokens share (such as that of a mean over the clip) is subtracted.
     """
     clip_1CTHW = clip_BCTHW[:1]
     features = encoder.encode(clip_1CTHW.clone())
@@ -78,7 +79,7 @@ def find_token_order(encoder: Encoder, clip_BCTHW: Tensor) -> TokenOrder:
 
 
 def _shares(change_ND: Tensor) -> np.ndarray:
-    """Size of the change of every token over the largest; all 1 where all tokens change alike."""
+    """Change of every token relative to the largest; 1 for all if all tokens change alike."""
     own_N = (change_ND - change_ND.mean(0)).norm(dim=1)
     largest = float(own_N.max())
     if largest <= 1e-4 * float(change_ND.norm(dim=1).max()):
@@ -91,7 +92,7 @@ def _name(axes: tuple[int, ...]) -> str:
 
 
 def _orders(grid: tuple[int, int, int]) -> dict[str, np.ndarray]:
-    """Index of every place's token by name of an order; orders that are the same on this grid are left out."""
+    """Token index of every place, by name of the order; orders that coincide on this grid are left out."""
     number_THW = np.arange(np.prod(grid)).reshape(grid)
     orders: dict[str, np.ndarray] = {}
     for axes in permutations(range(3)):
@@ -105,7 +106,7 @@ def _orders(grid: tuple[int, int, int]) -> dict[str, np.ndarray]:
 
 
 def _telling_places(orders: list[np.ndarray]) -> np.ndarray:
-    """Places that no order but the first leaves where they are; all places of a small grid that has none of these."""
+    """Places whose token differs in every other order than the first; all places if a small grid has no such place."""
     right_N, *others = orders
     telling = np.flatnonzero(np.all([index_N != right_N for index_N in others], axis=0))
     return telling if len(telling) else right_N

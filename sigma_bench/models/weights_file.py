@@ -25,12 +25,11 @@ WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
 """What a model folder calls its weights, the first one found counts."""
 PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".pyth", ".ckpt", ".tar")
 WRAPPERS = ("module.", "_orig_mod.", "model.", "backbone.")
-"""Prefixes that training code puts before every name: DDP or DeepSpeed, torch.compile, Lightning and exports of
-Hugging Face, forks."""
+"""Prefixes that DDP, DeepSpeed, torch.compile, Lightning, exports of Hugging Face and forks put before every name."""
 CONTAINERS = ("model", "module", "state_dict", "encoder", "target_encoder", "teacher", "student", "ema")
-"""Keys below which training code keeps weights."""
+"""Keys under which training code stores weights."""
 MAX_DEPTH = 3
-"""Containers inside of each other."""
+"""Most levels of nested containers."""
 _BROKEN_PICKLE = (
     pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError,
     AssertionError, OverflowError, MemoryError, struct.error,
@@ -91,12 +90,12 @@ def state_dict_in(file: WeightsFile, preferred: Sequence[str], *, beside: tuple[
     """The model's tensors, at the top level of a file or in a container, without the prefixes of wrappers.
 
     Args:
-        preferred: containers that win over others in one file, the first one first.
-        beside: what names may begin with that a wrapper's prefix is not put before, such as heads.
+        preferred: containers to choose if a file holds several, in order of preference.
+        beside: beginnings of names, such as those of heads, that do not carry a wrapper's prefix.
 
     Raises:
-        ValueError: there are no tensors, several containers of them, something among them is none, or a prefix stands
-            before some of the names only.
+        ValueError: there are no tensors or several containers of them, a value is not a tensor, or only some of the
+            names carry a prefix.
     """
     found, where = file.content, str(file.path)
     for _ in range(MAX_DEPTH):
@@ -108,14 +107,14 @@ def state_dict_in(file: WeightsFile, preferred: Sequence[str], *, beside: tuple[
     strange = [name for name, value in found.items() if not isinstance(value, Tensor)]
     if strange:
         raise ValueError(
-            f"{where}: not a model's weights: '{strange[0]}' is a {type(found[strange[0]]).__name__}, not a tensor; "
-            f"found {_some(found)}; weights are looked for at the top level and in {', '.join(CONTAINERS)}"
+            f"{where}: not a model's weights: '{strange[0]}' is of type {type(found[strange[0]]).__name__}, not a "
+            f"tensor; found {_some(found)}; weights are looked for at the top level and in {', '.join(CONTAINERS)}"
         )
     return _unwrapped(found, beside, where=where)
 
 
 def _container(content: Mapping[str, Any], preferred: Sequence[str], *, where: str) -> Mapping[str, Any] | None:
-    """The container of weights inside of a mapping; None where it has none."""
+    """The container of weights in a mapping; None if there is none."""
     present = [key for key in CONTAINERS if isinstance(content.get(key), Mapping) and content[key]]
     chosen = next((key for key in preferred if key in present), None)
     if chosen is None and len(present) > 1:
@@ -128,7 +127,7 @@ def _container(content: Mapping[str, Any], preferred: Sequence[str], *, where: s
 
 
 def _unwrapped(tensors: Mapping[str, Tensor], beside: tuple[str, ...], *, where: str) -> dict[str, Tensor]:
-    """Tensors without the prefixes that stand before all names, but for those of parts beside the wrapped model."""
+    """Tensors without the prefixes that all names carry, apart from names in ``beside``."""
     plain = {name: tensor.detach() for name, tensor in tensors.items()}
     while prefix := next((one for one in WRAPPERS if _wraps(one, plain, beside)), None):
         shortened: dict[str, Tensor] = {}
@@ -154,7 +153,7 @@ def _wraps(prefix: str, names: Collection[str], beside: tuple[str, ...]) -> bool
 
 
 def _some(names: Collection[str]) -> str:
-    """The first names, for an error."""
+    """The first three names, for an error."""
     first = ", ".join(f"'{name}'" for name in list(names)[:3])
     return f"{first} and {len(names) - 3} more" if len(names) > 3 else first
 

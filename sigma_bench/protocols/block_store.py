@@ -1,9 +1,8 @@
 """Arrays that take long to compute, kept on disk and filled block by block.
 
-One folder is one content: its name is a digest of everything that can change a byte, so two processes that fill the
-same block at the same moment write the same bytes, and no lock is needed.  A block counts when its marker is there,
-which is written after the block and holds the digests of its rows; an interrupted block is computed again, and so is
-one whose rows are not those of its marker.
+The name of a folder is a digest of everything that can change a byte of its arrays.  Two processes that fill the same
+block at the same moment therefore write the same bytes, and no lock is needed.  A marker with the digests of its rows
+is written after each block.  A block without a marker, or with rows that differ from it, is computed again.
 
 Shapes: I items, the first axis of every array.
 """
@@ -62,13 +61,13 @@ class BlockStore:
         )
 
     def unwritten(self) -> list[range]:
-        """Items of the blocks that do not hold all of the arrays yet, by their markers; no array is read."""
+        """Items of the blocks that lack some of the arrays according to their markers; no array is read."""
         return [block for block in self._blocks() if not self._layout.keys() <= self._marker(block).digests.keys()]
 
     def missing(self, mended: Iterable[int] = ()) -> list[range]:
-        """Items of the blocks to compute: unwritten, damaged, or with an item that failed before and would not now.
+        """Items of the blocks to compute: not written, damaged, or with an item that failed before and no longer fails.
 
-        Every array is read and compared with its digests; a warning says what is damaged.
+        Every array is read and compared with its digests; damage is reported in a warning.
         """
         again = {item // self.block_items for item in mended}
         arrays = {name: self._opened(name) for name in self._layout}
@@ -89,7 +88,8 @@ class BlockStore:
         return [range(start, min(start + self.block_items, self.num_items)) for start in starts]
 
     def _opened(self, name: str) -> np.ndarray | None:
-        """An array mapped into memory; None where its file is missing or not of this layout, and then it is removed."""
+        """An array mapped into memory; None if its file is missing or has another layout, in which case it is
+        removed."""
         path, layout = self._path(name), self._layout[name]
         if not path.exists():
             return None
@@ -127,7 +127,7 @@ class BlockStore:
         return np.load(self._path(name), mmap_mode="r", allow_pickle=False)
 
     def failures(self) -> dict[int, str]:
-        """Why, by item, for those that could not be computed."""
+        """Reason, by item, for each item that could not be computed."""
         return {item: reason for block in self._blocks() for item, reason in self._marker(block).failures.items()}
 
     def _put(self, name: str, items: range, rows: np.ndarray) -> None:
@@ -161,7 +161,7 @@ class BlockStore:
         return self.folder / f"{name}.npy"
 
     def _marker(self, items: range) -> "_Marker":
-        """The marker of a block; an empty one where it is missing or damaged."""
+        """The marker of a block; an empty marker if it is missing or damaged."""
         try:
             content = json.loads(self._marker_path(items).read_bytes())
             failures = {int(item): str(reason) for item, reason in content["failures"].items()}
@@ -177,12 +177,12 @@ class BlockStore:
 
 
 class _Marker(NamedTuple):
-    """What is known of a written block."""
+    """The marker of a written block."""
 
     digests: dict[str, str]
     """SHA-256 of its rows, by array."""
     failures: dict[int, str]
-    """Why, by item, for those that could not be computed."""
+    """Reason, by item, for each item that could not be computed."""
 
 
 def _digest(rows: np.ndarray) -> str:
@@ -219,7 +219,7 @@ def cache_entries(root: Path) -> list[CacheEntry]:
 
 
 def _description(path: Path) -> dict[str, str]:
-    """What a description says of model, split, number of samples and their folder; "damaged" where it does not."""
+    """Model, split, number of samples and their folder from a description; "damaged" for each that is missing."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):

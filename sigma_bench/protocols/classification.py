@@ -123,7 +123,7 @@ def split_features(job: Job, split: Split, clip: ClipSpec, *, tokens: bool = Fal
 
 
 def require_present(used: tuple[Split, ...], protocol: BaseProtocol) -> None:
-    """ValueError, before anything is encoded, when files are missing and must not be, or a split has no file."""
+    """ValueError, before anything is encoded, if required files are missing or a split has no file at all."""
     for split in used:
         if protocol.on_decode_failure == "fail":
             split.require_present("count them as wrong with --set on_decode_failure=count_as_wrong")

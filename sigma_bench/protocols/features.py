@@ -1,8 +1,8 @@
 """One pass of a frozen encoder over a split, shared by every frozen protocol through a cache.
 
 The cache key holds everything that changes a feature: identity of the encoder, digest of the split, clip sampling and
-crop, precision.  What is computed together is a block of samples, always the same, so that it does not matter how
-many processes share the blocks.
+crop, precision.  Samples are computed in fixed blocks, so the result does not depend on the number of processes that
+share the blocks.
 
 Shapes: S samples, V clips of a sample, B clips of a batch, N tokens, D width.
 """

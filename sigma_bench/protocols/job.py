@@ -51,7 +51,7 @@ class Job:
     seed: int
     world: World
     folder: Path
-    """Belongs to this evaluation alone; what a killed run continues from.  Removed once the record is stored."""
+    """Folder of this evaluation, from which an interrupted run continues; removed once the record is stored."""
     report: Report = lambda phase, done, total: None
 
 

@@ -1,7 +1,7 @@
 """Results of single items of work, kept in the folder of an evaluation until its record is stored.
 
-An evaluation that is killed computes only those items again that it had not finished.  A file holds the SHA-256 of its
-content before the content, an npz archive; a damaged file is named in a warning and computed again.
+When an interrupted evaluation is run again, only unfinished items are computed.  A file holds the SHA-256 of its
+content, followed by the content, an npz archive.  A damaged file is named in a warning, and its item is computed again.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ class KeptArrays:
     """Named arrays of many items, one file per item.
 
     Args:
-        folder: belongs to one evaluation alone; everything that can change a result is in the name of the folder.
+        folder: belongs to one evaluation; its name depends on everything that can change a result.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -56,7 +56,7 @@ def _packed(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def _read(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays in a file; None where there is no file or its content is damaged."""
+    """The arrays in a file; None if the file does not exist or is damaged."""
     if not path.exists():
         return None
     packed = path.read_bytes()

@@ -18,7 +18,7 @@ from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.targets import ManyActions, actions_of
 
 LOWEST_SCORE, HIGHEST_SCORE = -1.0, 2.0
-"""Below and above any sigmoid."""
+"""Scores below and above every sigmoid."""
 
 
 def splits(manifest: Manifest, task: ResolvedTask) -> tuple[Split, ...]:
@@ -58,8 +58,8 @@ def run(job: Job) -> Outcome | None:
 def wrong_where_lost(truth_SL: np.ndarray, score_SL: np.ndarray, lost_S: np.ndarray) -> np.ndarray:
     """Scores (S, L) in which a video that does not decode is wrong in every class.
 
-    It ranks last in the classes it has and first in those it does not have: with the lowest score everywhere it would
-    be right about every action that it does not show.
+    It is ranked last in the classes that it has and first in all others.  With the lowest score everywhere, it would be
+    right about every action that it does not show.
     """
     wrong_SL = np.where(truth_SL, LOWEST_SCORE, HIGHEST_SCORE).astype(np.float32)
     return np.where(lost_S[:, None], wrong_SL, score_SL)

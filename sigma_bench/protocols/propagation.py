@@ -2,8 +2,8 @@
 
 Every frame is encoded by itself.  A patch takes the labels of the most similar patches among the first frame and the
 last few, within a neighbourhood; soft maps are remembered, hard masks at the original size are scored (J and F of
-DAVIS-2017, semi-supervised track).  Nothing is learned.  Finished sequences are kept in the folder of the evaluation,
-so that an evaluation that was killed continues after them.
+DAVIS-2017, semi-supervised track).  Nothing is trained.  Results of finished sequences are kept in the folder of the
+evaluation, so an interrupted evaluation continues after them.
 
 Differs from DINO's script: its frames have a short side of 480 px, here that is a key and the default is a square of
 twice the encoder's size.  A tubelet encoder, of which that paper has none, gets each frame as a still as long as its
@@ -40,7 +40,7 @@ PATCHES_AT_ONCE = 512
 """Patches whose weights are computed together: those of a whole frame of 480 px at patch 8 would take gigabytes."""
 
 _MEASURES = ((0, "j"), (1, "f"))
-"""Place in ``FrameScores``, and name, of the two measures."""
+"""Index in ``FrameScores`` and name of the two measures."""
 
 
 class FrameMap(NamedTuple):
@@ -237,7 +237,7 @@ def _nearest(label_HW: np.ndarray, width_height: tuple[int, int]) -> np.ndarray:
 
 
 def _packed(one: PropagatedSequence) -> dict[str, np.ndarray]:
-    """Everything about a sequence but its id as named arrays."""
+    """The result of a sequence, except its id, as named arrays."""
     scores = {"scores": one.scores, **{f"control/{name}": scores for name, scores in one.controls.items()}}
     arrays = {f"{measure}/{name}": found[number] for name, found in scores.items() for number, measure in _MEASURES}
     return {**arrays, "masks": one.found_THW}

@@ -1,6 +1,6 @@
 """Work that the processes of a run divide among themselves.
 
-An exception of one process, of whatever kind, is raised by all of them: no process waits for one that has given up.
+Any exception of one process is raised by all of them, so that no process waits for one that has stopped.
 """
 
 import pickle
@@ -18,7 +18,7 @@ _KNOWN_TO_ALL = "known_to_all_processes"
 
 
 class ProcessError(Exception):
-    """An unexpected exception of one process of several, in one sentence and with the traceback it had there."""
+    """An unexpected exception of another process, as one sentence with its original traceback."""
 
     is_sentence = True
 
@@ -32,34 +32,34 @@ class ProcessError(Exception):
 
 @dataclass(frozen=True)
 class _Failure:
-    """The exception of one process on its way to the others."""
+    """The exception of one process as it is sent to the others."""
 
     error: Exception
 
 
 def by_main(world: World, work: Callable[[], Result]) -> Result:
-    """What ``work`` gives on the main process, on every process; so is its exception.
+    """The result of ``work``, or its exception, from the main process on every process.
 
-    For what processes must agree on and would not find alike, such as how much of a cache is filled by now.
+    This serves results that can differ between processes, such as how much of a cache is filled.
     """
     return _exchanged(world, _attempt(world, work) if world.is_main else None)[0]
 
 
 def by_all(world: World, work: Callable[[], Result]) -> list[Result]:
-    """Every process does its own part, and all go on together: what each has found; an exception is raised by all."""
+    """Run ``work`` on every process and wait for all; the results of all, or an exception raised on all."""
     return _exchanged(world, _attempt(world, work))
 
 
 def shared(
     world: World, items: Sequence[Item], work: Callable[[Item], Result], report: Callable[[int, int], None]
 ) -> list[Result]:
-    """What ``work`` makes of every item, in order and on every process; each process does its share.
+    """Results of ``work`` for every item, in order, on every process; each process computes its share.
 
     Args:
-        report: told the number of items done, of all, as estimated by this process.
+        report: is called with the number of finished items, estimated by this process, and the number of all.
 
     Raises:
-        Exception: the first one that any process met, on all of them.
+        Exception: the first exception of any process; all processes raise it.
     """
 
     def my_share() -> list[Result]:
@@ -74,10 +74,10 @@ def shared(
 
 
 def _attempt(world: World, work: Callable[[], Result]) -> Result | _Failure:
-    """The result, or the exception for the others; exceptions that all processes know already come through."""
+    """The result, or the exception to send to the others; exceptions that all processes have are raised."""
     try:
         return work()
-    except (LostPeerError, OneSidedError):  # there are no processes any more that could agree
+    except (LostPeerError, OneSidedError):  # the other processes have ended or cannot be reached
         raise
     except Exception as error:
         if world.size == 1 or hasattr(error, _KNOWN_TO_ALL):
@@ -86,9 +86,9 @@ def _attempt(world: World, work: Callable[[], Result]) -> Result | _Failure:
 
 
 def _exchanged(world: World, mine: Any) -> list[Any]:
-    """What every process holds; the first failure among it is raised, by all processes alike.
+    """The values of all processes; if some are failures, all processes raise the first one.
 
-    A process that gave up in the middle of something sends its failure to whatever exchange the others do next.
+    A process that failed in the middle of its work sends its failure to the next exchange of the others.
     """
     found = world.gathered(mine)
     for one in found:
@@ -99,10 +99,10 @@ def _exchanged(world: World, mine: Any) -> list[Any]:
 
 
 def _passable(error: Exception, rank: int) -> Exception:
-    """The error itself if it is a mistake of the user and survives pickling, otherwise what can be said of it."""
+    """The error in a form that can be sent: a ValueError if it can be pickled, any other error as its description."""
     if isinstance(error, ValueError):
         try:
-            copy = pickle.loads(pickle.dumps(error))  # what we have just written ourselves
+            copy = pickle.loads(pickle.dumps(error))  # safe: these bytes were written here
         except Exception:
             return ValueError(str(error))
         return copy if str(copy) == str(error) else ValueError(str(error))

@@ -119,10 +119,10 @@ def _broken(folder: Path) -> dict[str, str]:
 def _untested(
     stores: Mapping[int, BlockStore], clips: EvaluationClips, teach: Sequence[Sample], folder: Path, task: str
 ) -> dict[int, list[range]]:
-    """Blocks to fill by epoch, among them those with a video that did not decode and does now.
+    """Blocks to fill by epoch, including blocks with a video that did not decode before and does now.
 
-    Everything is done again where such a video belongs to the training, or to the test of an earlier epoch, whose
-    weights are gone.
+    All blocks are filled again if such a video belongs to the training, or to the test of an earlier epoch whose
+    weights are no longer stored.
     """
     broken = _broken(folder)
     mended = [sample.id for sample in teach if sample.id in broken and decodes(sample)]

@@ -62,7 +62,7 @@ class SplitIdentity(Spec):
     decoders: dict[str, Number]
     """Number of videos that each decoder reads; empty where the split holds no videos."""
     official: Number | None = None
-    """Number of samples of the official list, where the user declared a shorter one complete (``expected``)."""
+    """Number of samples of the official list, if the user declared a shorter one (``expected``) complete."""
 
 
 class DataIdentity(Spec):
@@ -72,10 +72,10 @@ class DataIdentity(Spec):
     """``mini``: the generated miniature; ``user``: files brought by the user."""
     num_classes: NumClasses | None
     splits: dict[str, SplitIdentity]
-    """``test`` is the one that is scored, or the only one there is (folds)."""
+    """Splits by name; the scored one is ``test``, or the only one (folds)."""
     shared_groups: Number = 0
-    """Number of groups (source videos, persons) that have samples in train and in the scored split.  Only official
-    splits may have any."""
+    """Number of groups (source videos, persons) with samples in both train and the scored split; 0 unless the splits
+    are official."""
 
     @model_validator(mode="after")
     def _says_what_is_scored(self) -> Self:
@@ -133,10 +133,10 @@ class Provenance(Spec):
 
 
 class PredictionsRef(Spec):
-    """Stored predictions: content hash and file name in the store, of which one gives the other.
+    """Stored predictions: their digest, and their file name in the store, which the digest determines.
 
-    A record may come from elsewhere, and its predictions are copied under the name it gives: only the one name that
-    lies in the store's own folder is a name of predictions.
+    Predictions are copied under the name that a record gives.  A record of unknown origin could name a file outside of
+    the store, so every other name is refused.
     """
 
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -172,9 +172,9 @@ class Record(Spec):
 
 
 def resume_key(model: EncoderCard, fingerprint: str, seed: int, data: DataIdentity) -> dict[str, Any]:
-    """The identity of an evaluation: encoder, resolved task, seed, and what the protocol reads of the manifest.
+    """Identity of an evaluation: encoder, resolved task, seed, and the part of the manifest that the protocol uses.
 
-    The name of the model is part of it because it is a row of a table; everything else can change a score.
+    The name of the model belongs to it because it names a row of a table; everything else can change a score.
     """
     return {
         "model": model.model,

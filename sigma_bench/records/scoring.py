@@ -38,7 +38,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 NOT_COMPUTABLE = (ValueError, LookupError, TypeError, ArithmeticError, MemoryError, AttributeError)
-"""What the computation of a metric raises on arrays that are not those it was made for."""
+"""Exceptions that a metric raises for arrays of a wrong type, shape or content."""
 
 
 def require_samples(stored: Arrays) -> None:

@@ -41,12 +41,12 @@ UNREADABLE_ARRAY = (
     ValueError, TypeError, LookupError, OSError, EOFError, OverflowError, MemoryError, RuntimeError, SyntaxError,
     tokenize.TokenError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
-"""What NumPy and zipfile were seen to raise on damaged bytes, NumPy's parser of headers of Python 2 included."""
+"""Exceptions of NumPy (including its parser of Python 2 headers) and zipfile for damaged bytes."""
 LOGGER = logging.getLogger(__name__)
 ID_LENGTH = 12
 MOST_RECORD_BYTES = 64 << 20
 MOST_PREDICTION_BYTES = 4 << 30
-"""Packed as well as unpacked; token maps of a large segmentation are the most that is stored."""
+"""Most bytes of predictions, packed or unpacked; token maps of a large segmentation are the largest."""
 _LONGEST_NAME = 100
 
 
@@ -155,8 +155,8 @@ class Store:
         """All records, oldest first.
 
         Args:
-            on_problem: is called for every file that is not a record or was changed, and the others go on; where
-                absent, the first such file is raised.
+            on_problem: is called for every file that is not a record or was changed, and reading continues.  Without
+                it, the first such file raises ValueError.
 
         Raises:
             ValueError: names the file.
@@ -219,7 +219,7 @@ def reduced_file(reference: PredictionsRef) -> str:
 
 
 def _arrays(path: Path, content: bytes) -> dict[str, np.ndarray]:
-    """The arrays of an npz file; ValueError unless all are plain numbers or text and of a bearable size together."""
+    """The arrays of an npz file; ValueError unless all hold numbers or text, within ``MOST_PREDICTION_BYTES``."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > MOST_PREDICTION_BYTES:
@@ -230,7 +230,7 @@ def _arrays(path: Path, content: bytes) -> dict[str, np.ndarray]:
 
 
 def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
-    """One array.  It is read from its bytes, so that its header cannot ask for more memory than the entry has."""
+    """One array, read from its bytes, so that its header cannot claim more memory than the entry has."""
     with archive.open(entry) as stream:
         raw = stream.read(entry.file_size)  # never more than the archive says, whatever its content unpacks to
     stream_of_array = io.BytesIO(raw)

@@ -1,11 +1,11 @@
-"""Records of older schema versions, brought up to today's, one step per version.
+"""Upgrades of records of older schema versions to the current one, one step per version.
 
 A record file is never rewritten: it is upgraded each time it is read, and its name stays the digest of what was
 written.  Every step has a fixture in ``tests/records/fixtures``.
 
 | version | what changed |
 |---|---|
-| 2 | the oldest that is read |
+| 2 | the oldest version that is read |
 | 3 | Records name the decoders of a split, the digest of the encoder's code and, in every split, the groups that the |
 |   | scored split shares with the train split.  Version 2 did not know them: such a record is shown, but it is never |
 |   | taken for the result of a new evaluation, because its key lacks the digest of the code. |
@@ -35,7 +35,7 @@ def upgraded(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _to_3(content: dict[str, Any]) -> dict[str, Any]:
-    """What version 2 did not know is empty."""
+    """Fill in the fields that version 2 did not have with empty values."""
     splits = {name: {**split, "decoders": {}} for name, split in content["data"]["splits"].items()}
     return content | {
         "model": content["model"] | {"code_sha256": ""},

@@ -99,7 +99,7 @@ def _of_scores(store: Store, record: Record) -> tuple[list[str], int, list[str]]
         except KeyError as error:
             wrong.append(f"its predictions do not hold {error}, from which {said.metric} is computed")
             continue
-        except NOT_COMPUTABLE as error:  # the arrays may be anything, for whoever wrote the record also wrote them
+        except NOT_COMPUTABLE as error:  # the arrays may hold anything, since they come with the record
             wrong.append(f"{said.metric} cannot be computed from its predictions ({one_line(str(error))[:200]})")
             continue
         difference = _difference(said, again)
@@ -132,7 +132,7 @@ def _difference(said: Score, again: Score) -> str:
 
 
 def _across(found: list[tuple[Path, Record]]) -> list[str]:
-    """Two encoders under one name, and one evaluation with two results."""
+    """Problems between records: two encoders under one name, or one evaluation with two results."""
     wrong: list[str] = []
     encoders: dict[tuple[str, int | None], tuple[Path, str]] = {}
     results: dict[str, tuple[Path, dict[str, float]]] = {}
@@ -166,14 +166,14 @@ def _of_manifest(folder: Path) -> list[str]:
 
 
 def _of_listed_file(folder: Path, name: str, sha256: str) -> list[str]:
-    """What is wrong with a file that a manifest lists; a name that leads out of the folder is not followed."""
+    """Problems of a file that a manifest lists; a name outside of the folder is not opened."""
     pure = PurePosixPath(name)
     if pure.is_absolute() or ".." in pure.parts or "\0" in name:
         return [f"{folder / MANIFEST}: lists '{name[:200]}', which lies outside its folder"]
     file = folder / name
     try:
         if not file.is_file():
-            return [f"{file}: stands in {MANIFEST} and is not here"]
+            return [f"{file}: is listed in {MANIFEST} but does not exist"]
         with file.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:

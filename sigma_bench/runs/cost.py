@@ -66,7 +66,7 @@ def passes_of(task: ResolvedTask, manifest: Manifest, encoder: Encoder, cache: F
 
 
 def _num_found(split: Split) -> int:
-    """Samples whose files are there."""
+    """Samples whose files exist."""
     return len(split.samples) - len(split.missing)
 
 

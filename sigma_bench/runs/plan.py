@@ -58,7 +58,7 @@ class Planned:
     needs_tokens: bool
     """A task of the plan that is not recorded yet will want every token of this dataset's pass."""
     note: str = ""
-    """Why the task cannot be run, or how many of its files are missing and count as wrong."""
+    """Why the task cannot be run, or how many missing files count as wrong."""
 
 
 def plan_tasks(
@@ -70,10 +70,10 @@ def plan_tasks(
     seed: int,
     report: Report = lambda phase, done, total: None,
 ) -> list[Planned]:
-    """What is recorded, cached and to do, dataset by dataset; nothing is computed but the identity of the data.
+    """The state of every task: recorded, cached or to do; only the identity of the data is computed.
 
     Args:
-        report: gets the number of files read for that, of all that have to be.
+        report: is called with the number of files read for that so far, and the number of files to read.
     """
     order = list(dict.fromkeys(task.dataset.dataset for task, _ in jobs))
     opened: dict[tuple[str, Path | int], Manifest | str] = {}
@@ -98,7 +98,7 @@ def plan_tasks(
 
 
 def _opened(task: ResolvedTask, root: Path) -> Manifest | str:
-    """The manifest, or the reason why there is none."""
+    """The manifest, or why it cannot be opened."""
     try:
         return open_dataset(task.dataset, root)
     except Exception as error:
@@ -106,10 +106,10 @@ def _opened(task: ResolvedTask, root: Path) -> Manifest | str:
 
 
 def _identified(task: ResolvedTask, found: Manifest | str, report: Report) -> Manifest | str:
-    """The manifest with the identity of the samples that a task uses, if it has them."""
+    """The manifest with the identity of the samples that a task uses; without it if that fails."""
     try:
         return found if isinstance(found, str) else identified_for(task, found, report)
-    except Exception:  # which the state of the task names
+    except Exception:  # reported as the state of the task
         return found
 
 
@@ -128,9 +128,9 @@ def identified_for(
 def _state(
     encoder: Encoder, task: ResolvedTask, found: Manifest | str, output: Path, cache: FeatureCache, *, seed: int
 ) -> tuple[State, Passes, str]:
-    """State of a task, what it sends through the encoder, and its note; ``found`` is the manifest or why there is none.
+    """State of a task, its number of clips, and its note; ``found`` is the manifest or why it cannot be opened.
 
-    A reason why the task cannot be run is the sentence with which the run itself would end.
+    If the task cannot be run, the note is the error with which the run would end.
     """
     if isinstance(found, str):
         return "cannot be run", {}, found
@@ -149,7 +149,7 @@ def _state(
 
 
 def _missing_files(used: Sequence[Split]) -> str:
-    """How many files of each split are missing; empty where all are there."""
+    """How many files of each split are missing, in words; empty if none."""
     counts = [
         f"{len(split.missing):,} of the {len(split.samples):,} files that the {split.name} list names"
         for split in used
@@ -206,7 +206,7 @@ def find_or_evaluate(
 
 
 def _recorded(job: Job, store: Store) -> tuple[Record, Path]:
-    """Evaluate and store; an exception of any process is raised by all."""
+    """Evaluate and store the record; all processes raise an exception of any one of them."""
 
     def evaluate_and_store() -> tuple[Record, Path] | None:
         result = evaluate(job)

@@ -8,7 +8,7 @@ from sigma_bench.specs.recipe import Fraction
 from sigma_bench.specs.strict import Label, LeanSpec, Spec
 
 Replicates = Annotated[int, Field(gt=0, le=20_000)]
-"""Of a bootstrap; more would change an interval by less than it is printed with."""
+"""Number of replicates of a bootstrap; more than 20,000 change an interval by less than its printed digits."""
 Failure = Literal["fail", "count_as_wrong"]
 
 
@@ -32,7 +32,7 @@ class BaseProtocol(LeanSpec):
     """Keys that say how the work is done and change no score; fingerprints leave them out."""
 
     uses_folds: ClassVar[bool] = False
-    """Whether a task may cut one split into folds that train and test; elsewhere folds would change nothing."""
+    """Whether a task may divide one split into folds for training and testing; other protocols ignore folds."""
     protocol: Label
     """Name and version, ``knn@1``; the name of its file."""
     kind: str
@@ -43,5 +43,5 @@ class BaseProtocol(LeanSpec):
 
     @property
     def unused_keys(self) -> tuple[str, ...]:
-        """Keys that play no part under the values of the others; setting one would store the same number twice."""
+        """Keys without effect under the values of the other keys; setting one would store the same number twice."""
         return ()

@@ -82,7 +82,7 @@ class Board(Spec):
     """One file in ``results/boards/``."""
 
     name: PlainName
-    """Also of the files that it is written to."""
+    """Name of the board and of its files."""
     title: str
     rows: tuple[str, ...]
     """Model labels to show first, in this order, also when nothing was measured; other models follow."""

@@ -1,4 +1,4 @@
-"""Files from elsewhere, read with bounds: a size before they are read, a depth before anything walks through them."""
+"""Reading files of unknown origin with limits on their size, nesting and line length."""
 
 import json
 import stat
@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any, TextIO
 
 MOST_DEPTH = 64
-"""Levels of JSON; the deepest file of this project has nine."""
+"""Most levels of nested JSON; the deepest file of this project has nine."""
 LONGEST_LINE = 65_536
-"""Characters of one line of a table."""
+"""Most characters in one line of a table."""
 
 
 def read_bounded(path: Path, most_bytes: int) -> bytes:
     """The content of a regular file.
 
     Raises:
-        ValueError: not a regular file, not readable, or larger; the sentence names the file.
+        ValueError: the path is not a regular file, cannot be read, or is larger; names the file.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -26,7 +26,7 @@ def read_bounded(path: Path, most_bytes: int) -> bytes:
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
     if len(content) > most_bytes:
-        raise ValueError(f"{path}: larger than {most_bytes:,} bytes, which no file of this kind is")
+        raise ValueError(f"{path}: larger than {most_bytes:,} bytes, the limit for a file of this kind")
     return content
 
 
@@ -34,7 +34,7 @@ def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: not JSON, or nested deeper than ``MOST_DEPTH``; the sentence does not name a file.
+        ValueError: the text is not JSON, or nested deeper than ``MOST_DEPTH``; does not name a file.
     """
     try:
         value = json.loads(text)
@@ -49,7 +49,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def bounded_lines(stream: TextIO, path: Path) -> Iterator[str]:
-    """The lines of an open text file, as ``csv`` takes them; ValueError for one that is longer than any should be."""
+    """The lines of an open text file, for ``csv``; ValueError for a line longer than ``LONGEST_LINE``."""
     number = 0
     while line := stream.readline(LONGEST_LINE + 1):
         number += 1

@@ -20,10 +20,10 @@ Pixels = Annotated[int, Field(gt=0, le=8192)]
 Width = Annotated[int, Field(gt=0, le=65_536)]
 Depth = Annotated[int, Field(gt=0, le=1024)]
 NumClusters = Annotated[int, Field(gt=0, le=1_000_000)]
-"""Far beyond every model that is trained today, and small enough that a damaged file cannot ask for all memory."""
+"""Larger than in any current model, and small enough that a damaged file cannot claim all memory."""
 MOST_SEED = 2**32 - 1
 MOST_POSITION_VALUES = 2**28
-"""Of the position code, tokens x width."""
+"""Most values of the position code, tokens x width."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -256,7 +256,7 @@ Recipe = MaskedVideoRecipe | DinoRecipe
 
 
 def _require_room_for_positions(num_tokens: int, width: int) -> None:
-    """ValueError for a geometry whose position code alone would fill the memory."""
+    """ValueError for a geometry whose position code alone would not fit into memory."""
     if num_tokens * width > MOST_POSITION_VALUES:
         raise ValueError(f"clips of {num_tokens} tokens that are {width} wide are larger than any model takes")
 

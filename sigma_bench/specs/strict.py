@@ -38,9 +38,9 @@ class LeanSpec(Spec):
 
 S = TypeVar("S", bound=Spec)
 Label = Annotated[str, Field(min_length=1, max_length=300)]
-"""A name that is shown: any text that fits into a line of a table."""
+"""A name that is only shown: any text that fits into a line of a table."""
 PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+=-]{0,99}$")]
-"""A name that becomes the name of a file: it holds no separator, and cannot leave its folder."""
+"""A name that becomes a file name: it has no separator and cannot point outside of its folder."""
 
 
 MOST_BYTES = 1 << 20
@@ -52,8 +52,8 @@ _LONGEST_SHOWN = 200
 class _StrictLoader(yaml.SafeLoader):
     """SafeLoader with JSON-like scalars, and without aliases, tags and deep nesting.
 
-    Scalars are true/false, plain decimals, and floats with or without a dot.  A few aliases of aliases stand for
-    billions of values, and a tag makes the loader build something other than what is written.
+    Scalars are true/false, plain decimals, and floats with or without a dot.  A few nested aliases can
+    expand to billions of values, and a tag can make the loader build an object of another type.
     """
 
     _depth = 0
@@ -120,7 +120,7 @@ _StrictLoader.add_constructor("tag:yaml.org,2002:float", _float)
 
 
 def is_yaml_file(name: str) -> bool:
-    """Whether a name on the command line is that of a YAML file."""
+    """Whether a name on the command line names a YAML file."""
     return name.endswith((".yaml", ".yml"))
 
 
@@ -199,7 +199,7 @@ def _first_problem(spec_type: type[Spec], error: ValidationError) -> str:
 
 
 def _short(value: Any) -> str:
-    """A value as an error sentence shows it."""
+    """A value, shortened for an error message."""
     try:
         shown = reprlib.repr(value) if not isinstance(value, str) else repr(value)
     except ValueError:  # a whole number of thousands of digits

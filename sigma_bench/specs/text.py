@@ -1,15 +1,15 @@
-"""Text from elsewhere, made harmless to show: names of models, files and classes are data, whatever they hold."""
+"""Text from files and users, such as names of models and classes, made safe to show in a terminal or a table."""
 
 import unicodedata
 
 _NEVER_SHOWN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Control and formatting characters (terminal escapes, changes of direction), surrogates and what is not assigned."""
+"""Unicode categories of control and formatting characters, surrogates, and unassigned and private characters."""
 
 
 def harmless(text: str) -> str:
-    """The text with every character that is not shown replaced by its number, such as ``\\x1b``; line ends stay.
+    """The text with every invisible character replaced by its number, such as ``\\x1b``; line ends are kept.
 
-    A terminal obeys control characters, and formatting characters let a text read in another order than it has.
+    Control characters can move a terminal's cursor, and formatting characters can change the order of the shown text.
     """
     if text.isprintable():
         return text
@@ -17,7 +17,7 @@ def harmless(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The same in one line, with single spaces."""
+    """``harmless`` text in one line, with single spaces."""
     return harmless(" ".join(text.split()))
 
 

@@ -73,9 +73,9 @@ class LostPeerError(ValueError):
 
 
 class OneSidedError(Exception):
-    """This process alone has failed, at a point where the others wait for it: the run of all of them ends.
+    """This process failed at a point where the others wait for it, so the run of all processes ends.
 
-    The cause is the error itself.
+    ``__cause__`` is the original error.
     """
 
     is_sentence = True
@@ -83,7 +83,7 @@ class OneSidedError(Exception):
 
 @contextmanager
 def lost_peers_named(world: World) -> Iterator[None]:
-    """Turns the error of a collective whose partner has died into one sentence.
+    """Replace the error of a collective by one sentence if another process has ended.
 
     Raises:
         LostPeerError: a collective failed because another process has ended.
@@ -101,14 +101,14 @@ def lost_peers_named(world: World) -> Iterator[None]:
 
 @contextmanager
 def one_sided_errors_named(world: World) -> Iterator[None]:
-    """For a block in which the processes wait for one another at every step, such as training.
+    """Context for a block in which the processes wait for one another at every step, such as training.
 
-    A ValueError (a loss that is not finite, too many videos that do not decode) is met by every process at the same
-    step and comes through.
+    Every process raises a ValueError (a loss that is not finite, too many decoding failures) at the same step, so it is
+    passed on.
 
     Raises:
-        OneSidedError: this process of several has met any other error.  It has to leave the run, since what the others
-            wait for (gradients, on a GPU) cannot tell them.
+        OneSidedError: one of several processes failed with any other error.  It has to end, because the exchange that
+            the others wait for (gradients, on a GPU) cannot carry an error.
     """
     try:
         yield
@@ -141,7 +141,7 @@ def joined_world(device: str = "auto") -> Iterator[World]:
         assert isinstance(control, dist.ProcessGroup)
         yield World(place, dist.get_rank(), dist.get_world_size(), dist.group.WORLD, control)
     except OneSidedError:
-        raise  # the groups end with this process, after it has shown why: the others end when the groups do
+        raise  # this process reports the error; ending it ends the process groups, and so the other processes
     except BaseException:
         dist.destroy_process_group()
         raise

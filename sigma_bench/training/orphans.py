@@ -1,4 +1,4 @@
-"""Processes that end when the process that started them has ended, even by SIGKILL, which no handler sees.
+"""Ending a process when its parent has ended, also if the parent was killed by SIGKILL.
 
 The parent's process id is polled.  Linux could send a signal instead (``PR_SET_PDEATHSIG``), but it does so when the
 *thread* that started a process ends, and a launcher may have started it from a thread that is short-lived.
@@ -14,13 +14,13 @@ import time
 POLLED_EVERY_SECONDS = 0.5
 _LAUNCHED_BY_TORCHRUN = "TORCHELASTIC_RUN_ID"
 _watched_in: set[int] = set()
-"""Ids of processes that have a watching thread: the set is copied to a forked process, the thread is not."""
+"""Ids of processes with a watching thread; a fork copies this set but not the thread."""
 
 
 def end_with_launcher() -> None:
-    """In a process that torchrun started: end soon after torchrun's agent has ended.
+    """End this process soon after torchrun's agent has ended, if torchrun started it.
 
-    Other launchers may start processes and leave, so under those the parent is not watched.
+    Other launchers may start processes and exit, so the parent is watched under torchrun only.
     """
     if _LAUNCHED_BY_TORCHRUN in os.environ:
         end_with_parent()
@@ -29,12 +29,12 @@ def end_with_launcher() -> None:
 def end_with_parent(worker: int = 0) -> None:
     """End this process soon after its parent has ended; a second call changes nothing.
 
-    It ends at once and saves nothing, as if it had been killed itself: whatever is written here is written atomically,
-    and a run continues from its last checkpoint.  Nothing else would free the run's lock, which processes that were
-    forked while it was held keep held.
+    It ends at once and saves nothing, as if it had been killed.  All files are written atomically, and a run continues
+    from its last checkpoint.  Forked processes inherit the lock of a run, so the lock is free only when they have
+    ended.
 
     Args:
-        worker: ignored; a data loader calls this as the ``worker_init_fn`` of its workers.
+        worker: ignored; it exists because data loaders call this as ``worker_init_fn``.
     """
     if os.getpid() in _watched_in:
         return
@@ -48,6 +48,8 @@ def _watch(parent: int) -> None:
     message = f"process {os.getpid()} ends because its launcher has ended; the same command continues\n"
     with contextlib.suppress(OSError, ValueError):
         is_worker = multiprocessing.parent_process() is not None
-        if not is_worker and select.select([], [2], [], 0)[1]:  # a full pipe that nothing reads would block for ever
+        if (
+            not is_worker and select.select([], [2], [], 0)[1]
+        ):  # writing to a full pipe without a reader would block for ever
             os.write(2, message.encode())
     os._exit(1)

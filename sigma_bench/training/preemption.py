@@ -14,7 +14,7 @@ STOPPING = (signal.SIGTERM, signal.SIGINT)
 class Preempted(BaseException):
     """The run was asked to stop and has saved its state.
 
-    No ``Exception``, like ``KeyboardInterrupt``: code that goes on after an error must not go on after this.
+    Like ``KeyboardInterrupt`` it is not an ``Exception``, so that code that handles errors does not catch it.
     """
 
     def __init__(self, step: int, signal_number: int) -> None:
@@ -50,9 +50,9 @@ def stop_flag() -> Iterator[StopFlag]:
 
 
 def leave_stopping_to_the_loop(worker: int) -> None:
-    """What a worker of a data loader begins with: schedulers and Ctrl-C signal all processes of a run.
+    """Ignore the signals that schedulers and Ctrl-C send to all processes of a run; data loader workers call this.
 
-    A worker that ended then would take the step and the state with it; it ends when its loader does, or with it.
+    If a worker ended then, the current step and the state would be lost.  It ends with its data loader instead.
     """
     end_with_parent()
     for number in STOPPING:

@@ -12,9 +12,9 @@ from sigma_bench.specs.supervised import SupervisedOptim
 def learning_rate(optim: OptimSpec | SupervisedOptim, step: int, num_steps: int, steps_per_epoch: int) -> float:
     """Rate of one optimiser step (0-based), scaled to the global batch.
 
-    The W warm-up steps are W evenly spaced rates from 0 to the peak, both included, so the first step has rate 0 and
-    the last warm-up step has the peak; one single warm-up step has rate 0.  The cosine starts at the peak again and
-    would reach the final rate one step after the run.
+    The W warm-up steps have evenly spaced rates from 0 to the peak, both included: the first step has rate 0 and the
+    last warm-up step has the peak.  A single warm-up step has rate 0.  The cosine starts at the peak and would reach
+    the final rate one step after the run.
     """
     scale = optim.global_batch / 256
     peak, final = optim.lr_per_256 * scale, optim.final_lr_per_256 * scale

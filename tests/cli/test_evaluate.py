@@ -206,7 +206,7 @@ def test_any_exception_of_a_task_is_one_sentence_and_the_others_run(
 def test_an_exception_of_one_process_in_the_middle_of_training_ends_the_run_of_both(
     fails_on_stills: Path, world: Path, tmp_path: Path
 ) -> None:
-    """The other process waits for gradients, which will not come."""
+    """The other process waits for gradients that never arrive."""
     module = """
         import os
         import torch

@@ -94,7 +94,7 @@ def test_inspecting_an_image_model(run, tmp_path):
         ("a.pth", {"model": {"conv1.weight": torch.zeros(2)}}, "not a video ViT of SIGMA"),
         ("b.pth", {"model": {}}, "not a model's weights"),
         ("c.pth", [1, 2], "holds a list"),
-        ("d.pth", {"model": {"a": 3}}, "'a' is a int, not a tensor"),
+        ("d.pth", {"model": {"a": 3}}, "'a' is of type int, not a tensor"),
     ],
 )
 def test_what_is_no_model_is_one_sentence(run, tmp_path, name, content, sentence):

@@ -1,4 +1,4 @@
-"""CIFAR's pickles: every protocol that writes them is read, and a file that is anything else is one sentence."""
+"""CIFAR's pickles: every pickle protocol is read, and any other file is refused in one sentence."""
 
 import pickle
 import struct
@@ -17,7 +17,7 @@ GOOD: dict[str, Any] = {"data": PIXELS, "fine_labels": [3, 99], "filenames": ["a
 
 
 class Call:
-    """Pickles as a call, and a state set on its result."""
+    """An object that pickles as a call and a state that is set on the result."""
 
     def __init__(self, function: Callable[..., object], arguments: tuple[object, ...], *state: object) -> None:
         self.parts = (function, arguments, *state)
@@ -65,7 +65,7 @@ def test_a_file_as_python_2_wrote_it_is_read(tmp_path: Path) -> None:
 
 
 def test_no_name_of_the_file_is_called(tmp_path: Path) -> None:
-    """Also none of NumPy's: its own constructors would build arrays of pointers that the file chose."""
+    """NumPy's constructors are refused too, because they could build arrays of pointers from the file."""
     touched = tmp_path / "touched"
     assert "asks for" in refusal(tmp_path, pickle.dumps({"data": Call(Path.touch, (touched,))}))
     assert not touched.exists()

@@ -1,4 +1,4 @@
-"""Layouts and names that copies of the datasets have beside the official ones: read, or named with what was found."""
+"""Layouts and names of common copies of the datasets are read, or refused with what was found."""
 
 import csv
 import json
@@ -265,7 +265,7 @@ def test_imagenet_without_labels_for_a_flat_val_names_what_would_do(tmp_path: Pa
     home = imagenet(tmp_path, "kit")
     shutil.rmtree(home / "ILSVRC2012_devkit_t12" / "data")
     with pytest.raises(
-        ValueError, match=r"val: has no folders of classes, and .* neither LOC_val_solution.csv nor ILSV"
+        ValueError, match=r"val: there are no folders of classes here .* \(neither LOC_val_solution.csv nor ILSV"
     ):
         opened(tmp_path, "imagenet1k")
 
@@ -318,7 +318,7 @@ def test_missing_videos_name_the_ways_out(copy_of) -> None:
     with pytest.raises(
         ValueError,
         match=r"mp4: not found; 1 of the 16 files that the test list names are missing: fetch them, or count them as "
-        r"wrong, or take them out of the list \(and of an official one say so in declared.json\)",
+        r"wrong, or remove them from the list \(for an official list, declare the new length in declared.json\)",
     ):
         split.require_present("count them as wrong")
 
@@ -351,7 +351,7 @@ def test_a_shortened_list_can_be_declared_complete(copy_of) -> None:
         ('{"kinetics400": {"train": 32, "test": true}}', "expected one positive number for each split"),
         (
             '{"kinetics400": {"train": 32, "test": 9}}',
-            "lists 16 samples, declared.json declares 9; correct one of them",
+            "lists 16 samples, but declared.json declares 9; correct one of them",
         ),
     ],
 )

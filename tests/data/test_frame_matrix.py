@@ -1,4 +1,4 @@
-"""Every kind of video, every access pattern: frame i is, bit by bit, the i-th that decoding from the start yields."""
+"""For every kind of video and access pattern, frame i equals the i-th frame that decoding from the start yields."""
 
 import zlib
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ def patterns(count: int, keys: list[int]) -> Iterator[list[int]]:
 
 
 def wrong_frames(sample: Sample, digests: list[int], keys: list[int]) -> list[tuple[str, list[int], list[int]]]:
-    """Access, indices, and the indices among them where another picture came."""
+    """Way of access, indices, and those of the indices that gave a wrong picture."""
 
     def evaluation() -> Decoder:
         return open_media(sample)

@@ -16,11 +16,11 @@ from sigma_bench.data.readers.user_files import read_class_folders
 from sigma_bench.specs.catalogue import load_dataset
 
 LONG_AGO = 10**18
-"""Nanoseconds since the epoch: a time of change that is settled."""
+"""A modification time in the past, in ns since the epoch."""
 
 
 def settle(folder: Path) -> None:
-    """Give every file a time of change in the past, so that the ledger keeps what is found of it."""
+    """Give every file a modification time in the past, so that the ledger keeps its entry."""
     for path in folder.rglob("*"):
         os.utime(path, ns=(LONG_AGO, LONG_AGO))
 

@@ -1,4 +1,4 @@
-"""Masks in every form that files have: ids where the meaning is clear, one sentence where it is not."""
+"""Masks in every mode: ids if the meaning is unambiguous, one sentence if it is not."""
 
 from pathlib import Path
 

@@ -38,7 +38,7 @@ def test_a_csv_gives_samples_classes_groups_and_splits(tmp_path: Path) -> None:
         ("path,label,split\na.txt,run,train\n", "line 2: 'a.txt' is neither a video nor an image"),
         ("path,label,split\na.png,run,train\n", "needs both a train and a test split"),
         ("path,label,split\na.png,run,train\na.png,run,train\nb.png,run,test\n", "lists 'a.png' twice"),
-        ("path,label,split\na.png,run,train\nb.png,Run,test\n", "'Run' stands in test and not in train, so it could"),
+        ("path,label,split\na.png,run,train\nb.png,Run,test\n", "'Run' is in test and not in train, so it could"),
         ("path,label,split\na.png,run,train\n./a.png,run,test\n", "'a.png' and './a.png' are the same file"),
     ],
 )
@@ -122,7 +122,7 @@ def test_an_empty_class_folder_is_named(tmp_path: Path, splits: tuple[str, ...])
             picture(tmp_path / split / label / f"{split}1.png")
     (tmp_path / splits[0] / "jump").mkdir()
     (tmp_path / splits[0] / "jump" / "notes.txt").write_text("x")
-    with pytest.raises(ValueError, match=r"jump: this class folder holds no video or image; fill it, or move it out"):
+    with pytest.raises(ValueError, match=r"jump: this class folder holds no video or image; add some, or move it out"):
         read_class_folders(tmp_path)
 
 

@@ -149,8 +149,8 @@ def test_masks_must_have_their_frame_and_its_size(world: Path, tmp_path: Path) -
     code, output = verify(tmp_path, "davis2017")
     assert code == 1
     for sample, words in (
-        (first, "the mask 00000.png has size (8, 8), its frame ("),
-        (second, "the mask 99999.png has size (64, 64), there is no such frame"),
+        (first, "the mask 00000.png has size (8, 8), but its frame has size ("),
+        (second, "the mask 99999.png belongs to no frame"),
         (third, "00001.jpg: not an image that can be decoded"),
     ):
         assert f"{sample.id} is broken: " in output

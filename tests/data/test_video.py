@@ -151,8 +151,8 @@ BY_PYAV = {
     *("bitmap.mp4", "no_duration.webm", "av1_video.mkv", "h264_10bits.mp4", "h265_10bits.mp4"),
     *("h265_video.mp4", "nasa_13013.mp4", "id_166766.mp4"),
 }
-"""Real files, besides MPEG-4 in AVI, that decord miscounts, misplaces, turns otherwise, does not open, or gives other
-colours of."""
+"""Real files, besides MPEG-4 in AVI, in which decord gets number, order, rotation or colours of frames wrong, or which
+it does not open."""
 
 
 @pytest.mark.parametrize("folder", REAL)

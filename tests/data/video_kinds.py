@@ -1,4 +1,4 @@
-"""Videos of every kind whose frames are easily read wrongly, written with PyAV; every frame is another picture."""
+"""Videos of the kinds whose frames are easily read wrongly, written with PyAV; all frames differ."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class Kind:
     times: Callable[[int], int] = lambda index: index
     """Presentation time of a frame, in 25ths of a second."""
     change: Change = lambda packets: packets
-    """What becomes of the encoded packets."""
+    """How the encoded packets are changed."""
 
 
 @lru_cache

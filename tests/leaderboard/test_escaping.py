@@ -1,4 +1,4 @@
-"""Names that a format would obey are shown as they are."""
+"""Special characters in names are shown and not interpreted."""
 
 import csv
 import io

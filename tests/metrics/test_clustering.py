@@ -58,7 +58,7 @@ def test_clusters_without_a_partner_are_right_for_nobody() -> None:
 
 @pytest.mark.parametrize("measure", [nmi, ari])
 def test_samples_without_a_cluster_lower_every_measure(measure) -> None:  # type: ignore[no-untyped-def]
-    """All of one class: as one more cluster they would be a perfect one."""
+    """The samples without a cluster belong to one class, so that as one more cluster they would be a perfect one."""
     lost = np.where(TRUTH == 2, -1, CLUSTER)
     whole = measure(TRUTH[:6], CLUSTER[:6])
     assert measure(TRUTH, lost) == pytest.approx(whole * 6 / 8)

@@ -1,4 +1,4 @@
-"""Faulty custom encoders: ``check`` and loading fail each in one sentence that says what to do."""
+"""For each faulty custom encoder, ``check`` or loading fails with one sentence that says what to do."""
 
 import textwrap
 from pathlib import Path
@@ -28,22 +28,22 @@ def in_place(token: torch.Tensor, clip: torch.Tensor) -> torch.Tensor:
 
 
 FAULTY: dict[str, tuple[Any, str]] = {
-    "class token": (lambda t, _: torch.cat([t[:, :1], t], 1), "65 tokens, grid 64: a class token?"),
-    "registers": (lambda t, _: torch.cat([t[:, :5], t], 1), "69 tokens, grid 64: 5 class and register tokens?"),
+    "class token": (lambda t, _: torch.cat([t[:, :1], t], 1), "65 tokens for a grid of 64; if one of them is a"),
+    "registers": (lambda t, _: torch.cat([t[:, :5], t], 1), "grid of 64; if 5 of them are class and register"),
     "pooled": (lambda t, _: t.mean(1), "pooled features; return all tokens"),
-    "transpose": (lambda t, _: t.transpose(1, 2), "a forgotten transpose(1, 2)"),
-    "tokens first": (lambda t, _: t.transpose(0, 1), "tokens come first; transpose(0, 1)"),
-    "map": (lambda t, _: t.transpose(1, 2).unflatten(2, (4, 4, 4)), "a map; flatten(2).transpose(1, 2)"),
-    "map, channels last": (lambda t, _: t.unflatten(1, (4, 4, 4)), "a map; flatten(1, 3)"),
-    "width": (lambda t, _: t[..., :12], "feature_width is 12?"),
-    "fewer tokens": (lambda t, _: t[:, :49], "49 tokens, grid 64: is the grid right"),
+    "transpose": (lambda t, _: t.transpose(1, 2), "look swapped; return tokens.transpose(1, 2)"),
+    "tokens first": (lambda t, _: t.transpose(0, 1), "look swapped; return tokens.transpose(0, 1)"),
+    "map": (lambda t, _: t.transpose(1, 2).unflatten(2, (4, 4, 4)), "with flatten(2).transpose(1, 2)"),
+    "map, channels last": (lambda t, _: t.unflatten(1, (4, 4, 4)), "a map; return it with flatten(1, 3)"),
+    "width": (lambda t, _: t[..., :12], "the tokens are 12 wide; correct feature_width"),
+    "fewer tokens": (lambda t, _: t[:, :49], "49 tokens for a grid of 64; check the grid"),
     "one clip": (lambda t, _: t[0], "the dimension of clips is missing"),
     "None": (lambda t, _: None, "the network returns None; return the tensor of tokens"),
-    "object": (lambda t, _: Output(t), "a Output; return its last_hidden_state"),
-    "dict": (lambda t, _: {"x": t}, "a dict of x; return the tensor"),
-    "list of layers": (lambda t, _: [t, t], "a list of 2 things; return the tensor of tokens"),
-    "tuple": (lambda t, _: (t, None), "a tuple of 2 things"),
-    "numpy": (lambda t, _: t.numpy(), "a ndarray; return the tensor of tokens (B, N, D), as torch.from_numpy"),
+    "object": (lambda t, _: Output(t), "an object of type Output; return its last_hidden_state"),
+    "dict": (lambda t, _: {"x": t}, "an object of type dict with the keys x; return the tensor"),
+    "list of layers": (lambda t, _: [t, t], "type list with 2 items; return the tensor of tokens"),
+    "tuple": (lambda t, _: (t, None), "type tuple with 2 items"),
+    "numpy": (lambda t, _: t.numpy(), "type ndarray; return the tensor of tokens (B, N, D), as torch.from_numpy"),
     "half": (lambda t, _: t.half(), "tokens of torch.float16; return float32"),
     "double": (lambda t, _: t.double(), "tokens of torch.float64; return float32"),
     "other device": (lambda t, _: t.to("meta"), "tokens on meta while the encoder is on cpu"),
@@ -89,9 +89,9 @@ def test_bfloat16_weights_have_a_digest_and_the_clash_with_float32_clips_is_expl
     [
         ({"mean": (0.5, 0.5)}, "mean is (0.5, 0.5); give three numbers"),
         ({"mean": 0.5}, "mean is 0.5; give three numbers"),
-        ({"std": (0.5, 0.0, 0.5)}, "std is (0.5, 0.0, 0.5); give it for colours from 0 to 1"),
-        ({"mean": (123.7, 116.3, 103.5)}, "divide by 255 what is for 0 to 255"),
-        ({"std": (float("nan"),) * 3}, "give it for colours from 0 to 1"),
+        ({"std": (0.5, 0.0, 0.5)}, "std is (0.5, 0.0, 0.5); give values for colours from 0 to 1"),
+        ({"mean": (123.7, 116.3, 103.5)}, "divide values for 0 to 255 by 255"),
+        ({"std": (float("nan"),) * 3}, "give values for colours from 0 to 1"),
         ({"grid": (4, 4)}, "the grid is (4, 4); give three whole numbers"),
         ({"grid": (4.0, 4, 4)}, "give three whole numbers"),
         ({"grid": (8, 4, 4)}, "has 8 time slots, but 8 frames in tubelets of 2 make 4; its order is time slots"),
@@ -124,17 +124,17 @@ MODULES = {
         "def build():\n    open('/nowhere/at.pt')\n",
         "No such file or directory: '/nowhere/at.pt' (faulty_file.py, line 2",
     ),
-    "value": ("build = 3\n", "faulty_value:build is a int, not a function"),
+    "value": ("build = 3\n", "faulty_value:build is an object of type int, not a function"),
     "nothing": ("def build():\n    pass\n", "faulty_nothing:build returns None, which has no 'card'"),
     "generator": ("def build():\n    yield 1\n", "is a generator or async function"),
     "module": (
         "import torch\ndef build():\n    return torch.nn.Identity()\n",
-        "returns a Identity, which has no 'card' and 'encode'",
+        "returns an object of type Identity, which has no 'card' and 'encode'",
     ),
     "no_network": (
         "from tests.models.tubes import SHAPE\nfrom sigma_bench.models.own import own_encoder\n"
         "def build():\n    return own_encoder(lambda clip: clip, model='x', **SHAPE)\n",
-        "own_encoder 'x': the network is a function, not a torch.nn.Module",
+        "own_encoder 'x': the network is an object of type function, not a torch.nn.Module",
     ),
     "meta": (
         "import torch\nfrom tests.models.tubes import SHAPE, Tubes\nfrom sigma_bench.models.own import own_encoder\n"

@@ -50,7 +50,7 @@ def test_a_function_of_a_module_in_the_current_folder(here: Path) -> None:
 def test_what_is_no_encoder_is_refused(here: Path) -> None:
     with pytest.raises(ValueError, match="the module has no 'absent'"):
         load_encoder("mine_for_test:absent")
-    with pytest.raises(ValueError, match="returns a int, which has no 'card' and 'encode'"):
+    with pytest.raises(ValueError, match="returns an object of type int, which has no 'card' and 'encode'"):
         load_encoder("mine_for_test:nothing")
     with pytest.raises(ValueError, match="No module 'nowhere_at_all' can be imported"):
         load_encoder("nowhere_at_all:build")

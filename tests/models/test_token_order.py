@@ -1,4 +1,4 @@
-"""The order of tokens: right ones pass, also of networks that mix everything; every common wrong one is named."""
+"""The order of tokens: the right order passes, also for networks that mix all tokens; common wrong orders are named."""
 
 from collections.abc import Callable
 

@@ -96,7 +96,8 @@ def _jobs(photos: Path, protocol: str, overrides: dict[str, object]) -> list[tup
 def test_everything_that_changes_a_feature_is_another_evaluation(
     photos: Path, tmp_path: Path, field: str, value: object
 ) -> None:
-    """Under the same name in the same folder; neither the record nor the cached features are used."""
+    """Neither the record nor the cached features of another encoder under the same name and in the same folder are
+    used."""
     plain = load_encoder("statistics:mini_videomae")
     output = tmp_path / "runs"
     assert not knn(photos, output, plain).was_there

@@ -32,7 +32,7 @@ def is_running(pid: int) -> bool:
 
 
 def wait_until_gone(pids: list[int], seconds: float) -> list[int]:
-    """Those that still run after so many seconds."""
+    """The processes that still run after that many seconds."""
     deadline = time.monotonic() + seconds
     while (left := [pid for pid in pids if is_running(pid)]) and time.monotonic() < deadline:
         time.sleep(0.05)

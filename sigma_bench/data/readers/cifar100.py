@@ -28,7 +28,10 @@ def read(root: Path, card: DatasetCard) -> Manifest:
     for split in names:
         content = _content(folder / split, "filenames", "fine_labels", "data")
         if max(content["fine_labels"], default=0) >= len(classes):
-            raise ValueError(f"{folder / split}: a label is not below {len(classes)}, the number of classes in 'meta'")
+            raise ValueError(
+                f"{folder / split}: a label is too large for the {len(classes)} classes in 'meta'; "
+                "download CIFAR-100 again"
+            )
         samples = [
             Sample(
                 f"{split}/{position}/{name}",

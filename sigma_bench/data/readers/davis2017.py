@@ -1,7 +1,7 @@
 """DAVIS-2017 in its official layout: frames, palette masks of the unsupervised track, ImageSets/2017.
 
-At 480p, or at full resolution (``Full-Resolution``) where only that is there; everything lies in ``DAVIS/`` or in the
-dataset's folder itself.
+Frames are read at 480p, or at full resolution (``Full-Resolution``) if only that exists.  Everything is in ``DAVIS/``
+or in the dataset's folder itself.
 """
 
 from pathlib import Path

@@ -2,7 +2,7 @@
 
 A line is ``<sub-action id>[.avi|.mp4] <label>``; the lists without a file ending are FineGym's own, which SEVERE
 calls ``*_org.txt``.  Variants: ``gym99``, ``gym288``; ``fx_s1`` and ``ub_s1`` are the classes of one set of
-elements, numbered from 0; ``gym99_1k`` has SEVERE's subset as train.  The site of FineGym calls its lists
+elements, numbered from 0; ``gym99_1k`` has SEVERE's subset as train.  FineGym's website names its lists
 ``gym99_train_element_v1.0.txt`` and ``gym99_val_element.txt``.  An id is
 ``<video>_E_<event>_A_<sub-action>``, in seconds.
 """
@@ -46,7 +46,7 @@ def read(root: Path, card: DatasetCard) -> Manifest:
 
 
 def _list_of(folder: Path, name: str) -> Path:
-    """The list under the first of its names that is there: short, SEVERE's, FineGym's own with or without a version."""
+    """The first list that exists under one of its names: the short one, SEVERE's, or that of FineGym's website."""
     of_site = re.compile(rf"{name}_element(_v\d+\.\d+)?\.txt")
     published = [path.name for path in visible(folder) if of_site.fullmatch(path.name)]
     if len(published) > 1:

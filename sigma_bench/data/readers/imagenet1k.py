@@ -1,8 +1,9 @@
 """ImageNet-1K as folders of classes: ``train/<wnid>/<image>.JPEG`` and ``val/<wnid>/<image>.JPEG``.
 
-Read as well: everything in ``ILSVRC/Data/CLS-LOC/``, as Kaggle has it; ``validation/`` for ``val/``; and a ``val/``
-without folders of classes, labelled by Kaggle's ``LOC_val_solution.csv`` or by the official development kit
-(``ILSVRC2012_devkit_t12/data``: ``ILSVRC2012_validation_ground_truth.txt`` and ``meta.mat``).
+Other layouts are read as well: both folders inside ``ILSVRC/Data/CLS-LOC/`` as on Kaggle, ``validation/`` instead of
+``val/``, and a ``val/`` without folders of classes.  The labels of the last come from Kaggle's ``LOC_val_solution.csv``
+or from the official development kit (``ILSVRC2012_validation_ground_truth.txt`` and ``meta.mat`` in
+``ILSVRC2012_devkit_t12/data``).
 """
 
 from pathlib import Path
@@ -42,7 +43,7 @@ def read(root: Path, card: DatasetCard) -> Manifest:
 
 
 def _folder(home: Path, names: tuple[str, ...]) -> Path:
-    """The folder of a split; ValueError says what lies in its place, and how to unpack it where that is an archive."""
+    """The folder of a split; ValueError names what was found instead and how to unpack archives."""
     found = [home / name for name in names if (home / name).is_dir()]
     if len(found) > 1:
         raise ValueError(f"{home}: both {found[0].name}/ and {found[1].name}/ are here; keep the one that is right")
@@ -52,14 +53,14 @@ def _folder(home: Path, names: tuple[str, ...]) -> Path:
 
 
 def _found(folder: Path) -> str:
-    """What lies in a folder, in words; for archives also how they are unpacked."""
+    """The contents of a folder in words; if it holds archives, also how to unpack them."""
     archives = [path.name for path in visible(folder) if path.name.endswith((".tar", ".tar.gz", ".tgz", ".zip"))]
     words = contents(folder)
     if not archives:
         return words
     return (
-        f"{words}: unpack the archives first, that of the validation images into val/, that of the training images "
-        "into train/, and every archive of a class in it into a folder of the class's name (mkdir -p train/<wnid> && "
+        f"{words}: unpack the archives first: the validation images into val/, the training images into train/, and "
+        "then the archive of each class into a folder with the name of the class (mkdir -p train/<wnid> && "
         "tar -xf <wnid>.tar -C train/<wnid>)"
     )
 
@@ -71,12 +72,12 @@ def _require_same(folders: dict[SplitName, Path], classes: list[str]) -> None:
         has, lacks = (train, test) if only[0] in classes else (test, train)
         raise ValueError(
             f"{test}: its folders of classes are not those of {train}: '{only[0]}' is in {has.name} and not in "
-            f"{lacks.name} ({len(only)} such folders)"
+            f"{lacks.name} ({len(only)} such folders); make them the same"
         )
 
 
 def _of_class_folders(folder: Path, name: str, classes: list[str]) -> list[Sample]:
-    """All images of a split; ids are ``<split>/<wnid>/<image>``, since copies number their images per class."""
+    """All images of a split; ids are ``<split>/<wnid>/<image>``, because some copies number images per class."""
     samples: list[Sample] = []
     for label, wnid in enumerate(classes):
         images = [path for path in walk(folder / wnid) if is_image(path)]
@@ -94,7 +95,10 @@ def _of_labels(root: Path, folder: Path, classes: list[str]) -> list[Sample]:
     index = {wnid: label for label, wnid in enumerate(classes)}
     present = {path.stem: path for path in visible(folder) if is_image(path)}
     if unlabelled := sorted(set(present) - set(wnids)):
-        raise ValueError(f"{present[unlabelled[0]]}: has no label ({len(unlabelled)} such images in {folder})")
+        raise ValueError(
+            f"{present[unlabelled[0]]}: this image has no label ({len(unlabelled)} such images in {folder}); "
+            "remove it or add its label"
+        )
     samples = []
     for image, wnid in wnids.items():
         if wnid not in index:
@@ -113,8 +117,9 @@ def _labels(root: Path, folder: Path) -> dict[str, str]:
     kit = next((root / place for place in _KIT if (root / place / _TRUTH).is_file()), None)
     if kit is None:
         raise ValueError(
-            f"{folder}: has no folders of classes, and their labels are not in {root}: neither {_SOLUTION} nor "
-            f"{_KIT[0]}/{_TRUTH} with {_META}; add one of them or sort the images into folders of classes; in {folder} "
+            f"{folder}: there are no folders of classes here and no labels in {root} (neither {_SOLUTION} nor "
+            f"{_KIT[0]}/{_TRUTH} with {_META}); add one of them or sort the images into folders of classes; in "
+            f"{folder} "
             f"{_found(folder)}"
         )
     wnid_of = _wnid_by_number(kit / _META)
@@ -127,12 +132,12 @@ def _labels(root: Path, folder: Path) -> dict[str, str]:
 
 
 def _wnid_by_number(path: Path) -> dict[int, str]:
-    """WordNet id by ILSVRC2012_ID, which is not the alphabetical order; of the classes that have no children."""
+    """WordNet id by ILSVRC2012_ID (not in alphabetical order), for the classes without children."""
     try:
         synsets: Any = loadmat(path, squeeze_me=True, struct_as_record=False)["synsets"]
         return {int(one.ILSVRC2012_ID): str(one.WNID) for one in synsets if int(one.num_children) == 0}
     except FileNotFoundError as error:
-        raise ValueError(f"{path}: missing; it lies beside {_TRUTH} in the development kit") from error
+        raise ValueError(f"{path}: this file is missing; copy it from the development kit, beside {_TRUTH}") from error
     except Exception as error:  # the parser raises many kinds on damaged bytes
         raise ValueError(f"{path}: not the meta.mat of the development kit ({error})") from error
 

@@ -1,9 +1,9 @@
 """Kinetics-400: lists ``path label``, or the ActivityNet csv with folders of classes.
 
 ActivityNet: ``kinetics-400_{train,val}.csv`` (or ``{train,val}.csv`` or ``annotations/{train,val}.csv`` with the
-same columns) name ``youtube_id`` and seconds; videos are ``{train,val}/<class>/<id>_<start>_<end>.mp4``, or lie
-without folders of classes.  Tools write the folders of classes differently (blanks or underscores; torchvision also
-drops apostrophes and brackets), so only the letters and digits of their names count.  Copies of Kinetics differ
+same columns) name ``youtube_id`` and seconds; videos are ``{train,val}/<class>/<id>_<start>_<end>.mp4``, with or
+without the folders of classes.  Download tools spell these folders differently (blanks or underscores; torchvision also
+drops apostrophes and brackets), so only the letters and digits of their names are compared.  Copies of Kinetics differ
 (videos disappear from their source), so the lists say what this copy should hold, and the card what the original held.
 """
 
@@ -32,7 +32,10 @@ def read(root: Path, card: DatasetCard) -> Manifest:
     }
     with_header = [path for path in lists.values() if _has_header(path)]
     if with_header and len(with_header) < len(lists):
-        raise ValueError(f"{with_header[0]}: has ActivityNet's columns and the other split's list has not")
+        raise ValueError(
+            f"{with_header[0]}: this list has ActivityNet's columns, but the list of the other split does not; "
+            "use one format for both"
+        )
     num_classes = card.classes or 0
     if with_header:
         rows = {split: list(table(path, _COLUMNS)) for split, path in lists.items()}
@@ -78,5 +81,5 @@ def _samples(
 
 
 def letters_of(name: str) -> str:
-    """What spellings of a class's name have in common: its letters and digits, in lower case."""
+    """The letters and digits of a class's name in lower case, which all spellings share."""
     return re.sub(r"[\W_]+", "", name).lower()

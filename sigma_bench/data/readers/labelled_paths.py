@@ -1,11 +1,11 @@
 """Lists of paths with labels, as VideoMAE, SIGMA, jepa and mmaction2 write them: a line is ``path label``.
 
-Separated by a blank or a comma; mmaction2's form for frame folders has a number of frames in between.  Paths are
-absolute or start at the dataset's folder, and bare names are looked up in the official folders; a video may lie there
-in another container, or as a folder of frames.
+A blank or a comma separates them; mmaction2's format for frame folders has the number of frames in between.  Paths are
+absolute or relative to the dataset's folder, and bare file names are looked up in the official folders.  A video may be
+stored in another container, or as a folder of frames.
 
-The id of a sample is its path without the suffix, since copies number their files anew in every folder.  It starts at
-the dataset's folder, or at the deepest folder that all listed files share where some lie elsewhere.
+The id of a sample is its path without the suffix, because some copies use the same file names in every folder.  The
+path is relative to the dataset's folder, or to the deepest common folder of all listed files if some are outside of it.
 """
 
 import os

@@ -21,8 +21,8 @@ def find_video(folders: tuple[Path, ...], stem: str, suffix: str) -> Found:
     Suffixes are compared in any case.
 
     Args:
-        suffix: of the official files; where nothing is found, the path is that of the official file in the first
-            folder, which then counts as missing.
+        suffix: suffix of the official files.  If nothing is found, the result is the path of the official file in the
+            first folder, which then counts as missing.
     """
     for folder in folders:
         names = _names_in(folder)
@@ -35,13 +35,13 @@ def find_video(folders: tuple[Path, ...], stem: str, suffix: str) -> Found:
 
 
 def forget_folders() -> None:
-    """Look anew: what lies in a folder is remembered while a list of thousands of videos is read."""
+    """Clear the cached contents of folders, which exist for reading a list of thousands of videos."""
     _names_in.cache_clear()
 
 
 @cache
 def _names_in(folder: Path) -> dict[str, str]:
-    """Names in a folder by themselves and, for videos, by the name with a suffix in lower case."""
+    """Names in a folder, by the name itself and, for videos, also by the name with its suffix in lower case."""
     names = [path.name for path in visible(folder)]
     lowered = {f"{Path(name).stem}{Path(name).suffix.lower()}": name for name in names if is_video(name)}
     return {**lowered, **{name: name for name in names}}
@@ -51,7 +51,7 @@ def first_file(folders: tuple[Path, ...], names: tuple[str, ...]) -> Path:
     """The first of these names that is a file in one of the folders.
 
     Raises:
-        ValueError: none is, with the names that were looked for and what the folders hold.
+        ValueError: there is no such file; the message lists the names and the contents of the folders.
     """
     found = next((folder / name for name in names for folder in folders if (folder / name).is_file()), None)
     if found is not None:
@@ -62,7 +62,7 @@ def first_file(folders: tuple[Path, ...], names: tuple[str, ...]) -> Path:
 
 
 def davis_home(root: Path) -> Path:
-    """Where DAVIS lies in its dataset's folder: in ``DAVIS``, or in the folder itself."""
+    """The folder that holds DAVIS: ``DAVIS`` inside the dataset's folder, or the dataset's folder itself."""
     return root / "DAVIS" if (root / "DAVIS").is_dir() else root
 
 

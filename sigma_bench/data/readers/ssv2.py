@@ -1,8 +1,8 @@
 """Something-Something v2: the official JSON files, or lists ``<path> <label>`` as VideoMAE and SIGMA write them.
 
 The JSON files lie in ``labels/`` (or ``annotations/``, or the folder itself) as ``something-something-v2-labels.json``,
-or as ``labels.json``, ``train.json`` and ``validation.json`` as in the present download.  Videos are
-``20bn-something-something-v2/<id>.webm`` (or .mp4, .avi, or a folder of frames); ``videos/`` is looked into as well.
+or as ``labels.json``, ``train.json`` and ``validation.json`` as in the current download.  Videos are
+``20bn-something-something-v2/<id>.webm`` (or .mp4, .avi, or a folder of frames), or are in ``videos/``.
 """
 
 from pathlib import Path
@@ -45,13 +45,13 @@ def read(root: Path, card: DatasetCard) -> Manifest:
 
 
 def _form(root: Path) -> tuple[Path, str] | None:
-    """Folder and naming of the official files, by the one with the labels; None where it is not there."""
+    """Folder and naming scheme of the official files, found by the file of labels; None if that does not exist."""
     forms = [(root / place, form) for form in _FILES for place in _PLACES]
     return next(((folder, form) for folder, form in forms if (folder / form.format("labels")).is_file()), None)
 
 
 def _official(root: Path, name: str) -> Path:
-    """An official file, in the folder and under the naming of the labels; ValueError where it is missing."""
+    """An official file, in the same folder and naming scheme as the labels; ValueError if it is missing."""
     form = _form(root)
     if form is not None:
         return first_file((form[0],), (form[1].format(name),))

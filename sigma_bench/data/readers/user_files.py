@@ -59,8 +59,8 @@ def read_class_folders(root: Path) -> Manifest:
     Links to folders are followed.  Files that are neither videos nor images are counted in a warning.
 
     Raises:
-        ValueError: no such folder, a file at another depth, a class folder without a video or image, or a link that
-            leads nowhere.
+        ValueError: the folder does not exist, a file is at another depth, a class folder holds no video or image, or
+            the target of a link does not exist.
     """
     if not root.is_dir():
         raise ValueError(f"{root}: there is no such folder")
@@ -90,7 +90,7 @@ def _require_no_empty_class(root: Path, rows: list[_Row], splits: tuple[str, ...
     filled = {(root / relative).parent for relative, *_ in rows}
     empty = [folder for split in splits for folder in subfolders(root / split) if folder not in filled]
     if empty:
-        raise ValueError(f"{empty[0]}: this class folder holds no video or image; fill it, or move it out of {root}")
+        raise ValueError(f"{empty[0]}: this class folder holds no video or image; add some, or move it out of {root}")
 
 
 def _checked(path: Path, number: int, row: dict[str, str | None]) -> _Row:
@@ -104,7 +104,10 @@ def _checked(path: Path, number: int, row: dict[str, str | None]) -> _Row:
     if strange:
         raise ValueError(f"{path}: line {number}: the field '{strange[0]}' holds a control character")
     if len(values["label"]) > _LONGEST_LABEL or len(values["path"]) > _LONGEST_PATH:
-        raise ValueError(f"{path}: line {number}: a label or path is longer than any should be")
+        raise ValueError(
+            f"{path}: line {number}: the label or path is too long (at most {_LONGEST_LABEL} and "
+            f"{_LONGEST_PATH} characters)"
+        )
     if values["split"] not in _SPLITS:
         raise ValueError(f"{path}: line {number}: split '{values['split']}' is not one of {', '.join(_SPLITS)}")
     if not _is_medium(values["path"]):
@@ -127,23 +130,23 @@ def _manifest(name: str, base: Path, rows: Iterable[_Row], where: Path, ledger: 
             splits[split] = make_split(split, samples, Expected(len(samples)), where)
     if set(splits) not in ({"all"}, {"train", "test"}):
         raise ValueError(f"{where}: needs both a train and a test split, or the one split 'all' to cut into folds")
-    _require_taught(rows, where)
+    _require_classes_in_train(rows, where)
     _require_one_name(rows, base, where)
     return Manifest(name, "user", classes, splits, LedgerPlace(ledger, base))
 
 
-def _require_taught(rows: list[_Row], where: Path) -> None:
-    """ValueError for a class of the test split that train lacks: mostly one that is spelled in two ways."""
+def _require_classes_in_train(rows: list[_Row], where: Path) -> None:
+    """ValueError if a class of the test split is not in train, usually because it is spelled in two ways."""
     train, test = ({label for _, label, split, _ in rows if split == name} for name in ("train", "test"))
-    if untaught := sorted(test - train):
+    if unknown := sorted(test - train):
         raise ValueError(
-            f"{where}: the class '{untaught[0]}' stands in test and not in train, so it could never be right."
-            f"{nearest(untaught[0], sorted(train))} Write it as in train, or leave its rows out"
+            f"{where}: the class '{unknown[0]}' is in test and not in train, so it could never be predicted."
+            f"{nearest(unknown[0], sorted(train))} Spell it as in train, or remove its rows"
         )
 
 
 def _require_one_name(rows: list[_Row], base: Path, where: Path) -> None:
-    """ValueError for a file under two names, which could be in train under one and in test under the other."""
+    """ValueError if a file is listed under two names, because it could then be in both train and test."""
     name_of: dict[Path, str] = {}
     for relative, *_ in rows:
         if (other := name_of.setdefault((base / relative).resolve(), relative)) != relative:

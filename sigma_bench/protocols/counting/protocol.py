@@ -1,8 +1,8 @@
-"""Counting repetitions: a detector learns on train, then looks at every test video 74 times.
+"""Counting repetitions: a detector is trained on train and applied to every test video in 74 passes.
 
-The main process trains and the others wait.  All processes count, each a share of the blocks of videos; a block holds
-the same videos for every number of processes, so that this number does not change the result.  Counts of finished
-blocks are kept in the folder of the evaluation, so that an evaluation that was killed continues after them.
+The main process trains while the others wait.  All processes count, each for a share of the blocks of videos.  Blocks
+do not depend on the number of processes, so neither does the result.  Counts of finished blocks are kept in the folder
+of the evaluation, so an interrupted evaluation continues after them.
 
 Shapes: S videos of the test split.
 """
@@ -63,7 +63,7 @@ def run(job: Job) -> Outcome | None:
     train_failures = _failures(train, train_frames, protocol, job.world)
     test_failures = _failures(test, test_frames, protocol, job.world)
     videos = [video for video in range(len(train.samples)) if video not in train_failures]
-    folder = job.folder / digest(videos)[:16]  # a video that decodes now and did not before starts another training
+    folder = job.folder / digest(videos)[:16]  # training starts again if other videos decode than before
     _train(job, detector, protocol, train, videos, train_frames, folder)
     predicted_S = _count(job, detector, protocol, test_frames, length_S, test_failures, folder)
     if not job.world.is_main:

@@ -1,0 +1,78 @@
+"""Finding the records of two models that can be compared, and the reason for each record that cannot."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from sigma_bench.leaderboard.rerun import settings_of
+from sigma_bench.records.record import Record
+from sigma_bench.specs.fingerprint import digest
+
+Filed = tuple[Path, Record]
+"""A record and its file."""
+
+
+class Conditions(NamedTuple):
+    """Conditions, besides the seed, that two evaluations must share to be compared."""
+
+    task: str
+    fingerprint: str
+    data: str
+    """Digest of the data source and of all splits."""
+
+
+def conditions_of(record: Record) -> Conditions:
+    manifests = {name: split.manifest_sha256 for name, split in record.data.splits.items()}
+    return Conditions(record.task.task, record.fingerprint, digest([record.data.world, manifests]))
+
+
+def matched(
+    measured: Mapping[Conditions, Mapping[str, list[Filed]]], first: str, second: str
+) -> tuple[dict[Conditions, tuple[list[Filed], list[Filed]]], list[str]]:
+    """Records of both models with the same conditions and evaluation seeds, and a line for each other record."""
+    common: dict[Conditions, tuple[list[Filed], list[Filed]]] = {}
+    left_out = []
+    for conditions, models in sorted(measured.items(), key=lambda entry: entry[0]):
+        ours, theirs = (models.get(name, []) for name in (first, second))
+        seeds = {record.seed for _, record in ours} & {record.seed for _, record in theirs}
+        if seeds:
+            common[conditions] = (_of_seeds(ours, seeds), _of_seeds(theirs, seeds))
+        for name, other, found in ((first, second, ours), (second, first, theirs)):
+            alone = sorted({record.seed for _, record in found} - seeds)
+            if alone:
+                left_out.append(_left_out(conditions, name, other, alone, measured))
+    return common, list(dict.fromkeys(left_out))
+
+
+def _of_seeds(found: list[Filed], seeds: set[int]) -> list[Filed]:
+    return [(path, record) for path, record in found if record.seed in seeds]
+
+
+def _left_out(
+    conditions: Conditions,
+    name: str,
+    other: str,
+    seeds: list[int],
+    measured: Mapping[Conditions, Mapping[str, list[Filed]]],
+) -> str:
+    """Why some records of model ``name`` have no counterpart of model ``other``."""
+    of_other = [found for found, models in measured.items() if found.task == conditions.task and other in models]
+    if not of_other:
+        return f"{conditions.task}: no record of {other}"
+    if conditions in of_other:
+        words = f"with {'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}"
+    elif any(found.fingerprint == conditions.fingerprint for found in of_other):
+        words = f"on other data (digest {conditions.data[:8]})"
+    else:
+        settings = settings_of(measured[conditions][name][0][1])
+        how = " ".join(settings) if settings else f"fingerprint {conditions.fingerprint[:8]}"
+        words = f"under another version of the protocol ({how})"
+    return f"{conditions.task}: {name} was measured {words}, {other} was not"
+
+
+def condition_name(conditions: Conditions, common: Iterable[Conditions]) -> str:
+    """The task's name, with the conditions if the same task is compared under several."""
+    alike = [found for found in common if found.task == conditions.task]
+    if len(alike) == 1:
+        return conditions.task
+    return f"{conditions.task} (fingerprint {conditions.fingerprint[:8]}, data {conditions.data[:8]})"

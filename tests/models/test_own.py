@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sigma_bench.models.contract import check_encoder
 from sigma_bench.models.own import own_encoder
 from sigma_bench.models.zoo import load_encoder
-from tests.models.tubes import tubes_encoder
+from tests.models.tubes import SHAPE, Tubes, tubes_encoder
 
 MODULE = """
     import torch
@@ -171,4 +171,4 @@ def test_what_is_changed_after_own_encoder_counts(here: Path) -> None:
     names = ["plain", "weights", "attribute", "method"]
     identities = [str(load_encoder(f"late:{name}").card.identity) for name in names]
     assert len(set(identities)) == len(names)
-    assert identities[0] == str(tubes_encoder().card.identity)
+    assert identities[0] == str(own_encoder(Tubes(), model="late", **SHAPE).card.identity)

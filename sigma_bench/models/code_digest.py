@@ -2,79 +2,87 @@
 
 A custom encoder is identified by its weights and by this digest, so a record or a cached feature is not used again
 after ``forward`` has changed.  The code is the compiled code of the module's classes and of every function, class and
-constant that they refer to.  It is taken from memory, so it may be defined in a file, a notebook or a lambda; comments
-and layout do not matter.  The configuration is every attribute of every submodule.  Code of an installed package enters
-by its name and the package's version, code of torch by name alone.  The digest differs between minor versions of
-Python.
+constant that they refer to.  It is taken from memory, so it may be defined in a file, a notebook or a lambda; comments,
+docstrings of functions and layout do not matter.  The configuration is every attribute of every submodule, with what an
+object consists of when it is pickled.  Code of an installed package enters by its name and the version of the package,
+code of torch by name alone, and by what a user has put in place of its methods.  The digest differs between minor
+versions of Python.
+
+The digest does not see files and environment variables that ``forward`` reads, nor attributes of modules whose names
+``forward`` computes.
 """
 
-import dataclasses
+import copyreg
 import functools
 import hashlib
 import io
+import pickletools
 import re
-import sys
-import sysconfig
 import types
 import zipfile
-from argparse import Namespace
+from collections.abc import Iterable, Mapping
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.utils.hooks import RemovableHandle
+
+from sigma_bench.models.code_origin import imported_in, is_installed, names_in, version_of
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), range, torch.dtype, torch.device, Enum)
-_LIBRARIES = tuple({str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib", "purelib")})
-_UNVERSIONED = ("torch", "builtins", "sigma_bench")
 _MANGLED = re.compile(r"\.?/?___torch_mangle_\d+")
 """Suffix that TorchScript adds to the name of a class if the process has loaded another one of that name."""
-_WITHOUT = frozenset({"training", "_parameters"})
-"""Attributes of a module that are not configuration; parameters belong to the weights."""
+_NO_CODE = {
+    *("__dict__", "__weakref__", "__module__", "__doc__", "__annotations__", "__annotate__", "__annotate_func__"),
+    *("__firstlineno__", "__static_attributes__", "__slotnames__", "__signature__"),
+}
+"""Attributes of a class that compute nothing."""
 
 
-def code_digest(root: object) -> str:
-    """SHA-256 of code and configuration of a torch module, or of any other object that computes features."""
-    walk = _Walk()
-    walk.add(root)
+def code_digest(*roots: object) -> str:
+    """SHA-256 of code and configuration of torch modules, or of any other objects that compute features.
+
+    Parameters of those roots that are modules are weights and do not count; all others do, such as those of a module
+    that lies in a list and is therefore no submodule.
+    """
+    walk = _Walk(roots)
+    for root in roots:
+        walk.add(root)
     return walk.hexdigest()
 
 
 class _Walk:
-    """One pass over an object and everything that it refers to; each object is added once."""
+    """One pass over objects and all that they refer to, each object counted once."""
 
-    def __init__(self) -> None:
+    def __init__(self, roots: Iterable[object]) -> None:
         self._hash = hashlib.sha256()
         self._seen: dict[int, tuple[int, object]] = {}
+        self._weighed = {id(part) for root in roots if isinstance(root, nn.Module) for part in root.modules()}
 
     def hexdigest(self) -> str:
         return self._hash.hexdigest()
 
     def add(self, value: Any) -> None:
-        """Add a value to the digest and, unless it was added before, its parts."""
+        """Count a value and, unless it was met before, what it consists of."""
         if isinstance(value, _PLAIN):
             self._say(type(value).__qualname__, repr(value))
         elif id(value) in self._seen:
             self._say("again", str(self._seen[id(value)][0]))
         else:
-            self._seen[id(value)] = (
-                len(self._seen),
-                value,
-            )  # the reference keeps another object from getting the same id
+            self._seen[id(value)] = len(self._seen), value  # kept, so that no other object gets its id
             self._add_new(value)
 
     def _add_new(self, value: Any) -> None:
         match value:
             case torch.jit.ScriptModule() | torch.jit.ScriptFunction():
                 self._script(value)
-            case Tensor() | np.ndarray():
+            case Tensor() | np.ndarray() | np.generic():
                 self._array(value)
             case nn.Module():
-                self.add(type(value))
-                self._mapping({name: one for name, one in vars(value).items() if name not in _WITHOUT})
+                self._module(value)
             case type():
                 self._class(value)
             case types.FunctionType():
@@ -89,13 +97,15 @@ class _Walk:
                 self._all(value.func, value.args, value.keywords)
             case property() | classmethod() | staticmethod():
                 self._all(*(getattr(value, name, None) for name in ("fget", "__func__")))
-            case dict():
-                self._mapping(value)
+            case dict() | types.MappingProxyType():
+                self._say("mapping", str(len(value)))
+                self._all(*(part for item in value.items() for part in item))
             case list() | tuple():
                 self._say(type(value).__name__, str(len(value)))
                 self._all(*value)
             case set() | frozenset():
-                self._say("set", *sorted(map(repr, value)))
+                self._say("set", str(len(value)))
+                self._all(*sorted(value, key=_place))
             case _:
                 self._object(value)
 
@@ -106,76 +116,143 @@ class _Walk:
         for value in values:
             self.add(value)
 
-    def _mapping(self, values: dict[Any, Any]) -> None:
-        self._say("mapping", str(len(values)))
-        for name, value in sorted(values.items(), key=lambda item: str(item[0])):
-            self._say(str(name))
-            self.add(value)
+    def _attributes(self, values: Mapping[str, Any]) -> None:
+        """Named values, in whatever order they were defined."""
+        self._say("attributes", str(len(values)))
+        for name in sorted(values):
+            self._say(name)
+            self.add(values[name])
 
-    def _array(self, value: Tensor | np.ndarray) -> None:
+    def _array(self, value: Tensor | np.ndarray | np.generic) -> None:
         self._say("array", str(tuple(value.shape)), str(value.dtype))
-        if isinstance(value, np.ndarray):
-            self._hash.update(np.ascontiguousarray(value).tobytes())
-        else:
+        if isinstance(value, Tensor):
             self._hash.update(tensor_bytes(value))
+        elif value.dtype.hasobject:
+            self.add(value.tolist())
+        else:
+            self._hash.update(np.ascontiguousarray(value).tobytes())
+
+    def _module(self, module: nn.Module) -> None:
+        compiled = module._modules.get("_orig_mod")
+        if compiled is not None:  # by torch.compile, whose own attributes are other ones each time
+            self._say("compiled")
+            self.add(compiled)
+            return
+        left_out = {"training"}
+        if id(module) in self._weighed:
+            left_out.add("_parameters")
+            known = {name: one for name, one in module._parameters.items() if one is not None and not is_lazy(one)}
+            self._say(*(f"{name} {tuple(one.shape)} {one.dtype}" for name, one in known.items()))
+        # Hooks are numbered through the whole process: the numbers say how many other modules have hooks.
+        self.add(type(module))
+        self._attributes(
+            {
+                name: list(one.values()) if "_hooks" in name and isinstance(one, dict) else one
+                for name, one in vars(module).items()
+                if name not in left_out
+            }
+        )
 
     def _script(self, script: Any) -> None:
-        """Add the code of a TorchScript module and, if it is frozen, the weights among its constants."""
+        """TorchScript holds its code, its attributes and, once frozen, its weights as constants."""
         content = io.BytesIO()
         torch.jit.save(script, content)
         with zipfile.ZipFile(content) as archive:
             for name in sorted(archive.namelist()):
                 inner = name.partition("/")[2]
-                if inner.startswith("constants"):
+                if inner.startswith("constants/"):
                     self._hash.update(archive.read(name))
                 elif inner.startswith("code/") and inner.endswith(".py"):
                     self._say(*(_MANGLED.sub("", text) for text in (inner, archive.read(name).decode())))
+                elif inner in ("constants.pkl", "data.pkl"):
+                    steps = pickletools.genops(archive.read(name))
+                    self._say(*(_MANGLED.sub("", f"{step.name} {value}") for step, value, _ in steps))
+        if isinstance(script, nn.Module) and id(script) not in self._weighed:
+            self._all(*script.state_dict().values())
 
     def _class(self, cls: type) -> None:
         self._say("class", cls.__module__, cls.__qualname__)
-        if _is_installed(cls.__module__):
-            self._say(_version(cls.__module__))
-            return
         self._all(*cls.__bases__)
-        unset = ("__dict__", "__weakref__", "__module__", "__doc__", "__annotations__", "__firstlineno__")
-        self._mapping({name: value for name, value in vars(cls).items() if name not in unset})
+        if is_installed(cls.__module__):
+            self._say(version_of(cls.__module__))
+            self._attributes({name: value for name, value in vars(cls).items() if _is_users(value)})
+            return
+        self.add(type(cls))
+        used = {name for name in vars(cls) if name not in _NO_CODE and not name.startswith("__pydantic_")}
+        self._attributes({name: vars(cls)[name] for name in used})
 
     def _function(self, function: types.FunctionType) -> None:
-        self._say("function", function.__module__ or "", function.__qualname__)
-        if _is_installed(function.__module__ or ""):
-            self._say(_version(function.__module__ or ""))
-            return
-        self._all(function.__code__, function.__defaults__, function.__kwdefaults__)
+        module = _module_of(function)
+        self._say("function", module, function.__qualname__)
         for cell in function.__closure__ or ():
             try:
                 self.add(cell.cell_contents)
             except ValueError:  # not filled yet
                 self._say("empty")
-        names = _names(function.__code__)
-        for name in sorted(names & function.__globals__.keys()):
-            self._say(name)
-            value = function.__globals__[name]
-            self.add(value)
-            if isinstance(value, types.ModuleType) and not _is_installed(value.__name__):
-                self._mapping({inner: vars(value)[inner] for inner in names & vars(value).keys()})
+        if is_installed(module):
+            self._say(version_of(module))
+            return
+        self._code(function.__code__, function.__doc__)
+        self._all(function.__defaults__, function.__kwdefaults__)
+        self._attributes(vars(function))
+        names, met = names_in(function.__code__), set[int]()
+        self._names(function.__globals__, names, met, is_users=True)
+        for imported in imported_in(function.__code__, function.__globals__):
+            self._inside(imported, names, met)
 
-    def _code(self, code: types.CodeType) -> None:
+    def _names(self, namespace: Mapping[str, Any], names: set[str], met: set[int], *, is_users: bool) -> None:
+        """What code refers to by these names, and of an installed module what a user has put there."""
+        for name in sorted(names & namespace.keys()):
+            value = namespace[name]
+            if isinstance(value, types.ModuleType):
+                self._inside(value, names, met)
+            elif is_users or _is_users(value):
+                self._say(name)
+                self.add(value)
+
+    def _inside(self, module: types.ModuleType, names: set[str], met: set[int]) -> None:
+        """What code refers to inside a module, and inside the modules that it reaches through it."""
+        if id(module) in met:
+            return
+        met.add(id(module))
+        is_users = not is_installed(module.__name__)
+        if is_users:
+            self._say("module", module.__name__)
+        self._names(vars(module), names, met, is_users=is_users)
+
+    def _code(self, code: types.CodeType, docstring: str | None = None) -> None:
         self._hash.update(code.co_code)
+        self._say(str((code.co_flags, code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount)))
         self._say(*code.co_names, *code.co_varnames, *code.co_freevars)
-        self._all(*code.co_consts)
+        has_docstring = docstring is not None and code.co_consts[:1] == (docstring,)
+        self._all(*code.co_consts[1 if has_docstring else 0 :])
 
     def _object(self, value: Any) -> None:
-        cls = type(value)
-        self.add(cls)
-        is_followed = not _is_installed(cls.__module__) or isinstance(value, types.SimpleNamespace | Namespace)
-        if is_followed or dataclasses.is_dataclass(value):
-            self._mapping(getattr(value, "__dict__", {}))
-        elif hasattr(value, "__qualname__"):  # a compiled function
-            self._say(str(value.__qualname__))
+        self.add(type(value))
+        if isinstance(value, RemovableHandle):  # holds nothing but the number of its hook
+            return
+        self.add(getattr(value, "__wrapped__", None))  # as functions have that are cached
+        if is_installed(type(value).__module__):
+            self._all(*_pickled(value))
+        else:
+            self.add(object.__getstate__(value))
+
+
+def _pickled(value: Any) -> tuple[Any, ...]:
+    """What an object of an installed class consists of; nothing where it cannot be pickled, as a lock cannot."""
+    reduce = copyreg.dispatch_table.get(type(value))
+    try:
+        parts = reduce(value) if reduce else value.__reduce_ex__(2)
+    except Exception:
+        return ()
+    if isinstance(parts, str):
+        return (parts,)
+    *said, items, pairs = (*parts, *(None,) * 5)[:5]
+    return (*said, list(items or ()), list(pairs or ()))
 
 
 def tensor_bytes(tensor: Tensor) -> bytes:
-    """The bytes of a tensor's values, for any type, layout and device; empty on the device ``meta``."""
+    """The bytes of a tensor's values, of whatever type and layout, wherever it lies; none on the device ``meta``."""
     if tensor.is_meta or is_lazy(tensor):
         return b""
     dense = tensor.detach().cpu()
@@ -184,21 +261,17 @@ def tensor_bytes(tensor: Tensor) -> bytes:
     return plain.view(torch.uint8).numpy().tobytes()  # NumPy has no bfloat16, but its bytes
 
 
-def _names(code: types.CodeType) -> set[str]:
-    """Global names and attributes that a function and its inner functions refer to."""
-    inner = (_names(value) for value in code.co_consts if isinstance(value, types.CodeType))
-    return set(code.co_names).union(*inner)
+def _place(member: object) -> tuple[str, str]:
+    """Place of a member of a set, the same in every process."""
+    name = repr(member) if isinstance(member, _PLAIN) else str(getattr(member, "__qualname__", ""))
+    return type(member).__qualname__, name
 
 
-def _is_installed(module: str) -> bool:
-    """Whether a module belongs to Python, an installed package, or this project."""
-    top = module.partition(".")[0]
-    if top in sys.stdlib_module_names or top in _UNVERSIONED:
-        return True
-    file = getattr(sys.modules.get(module), "__file__", None)
-    return file is not None and str(Path(file).resolve()).startswith(_LIBRARIES)
+def _module_of(function: types.FunctionType) -> str:
+    """The module that a function's code is part of; ``__module__`` may be that of a function which it wraps."""
+    return str(function.__globals__.get("__name__", ""))
 
 
-def _version(module: str) -> str:
-    top = module.partition(".")[0]
-    return "" if top in _UNVERSIONED else str(getattr(sys.modules.get(top), "__version__", ""))
+def _is_users(value: object) -> bool:
+    """Whether something in an installed class or module is a function of a user's."""
+    return isinstance(value, types.FunctionType) and not is_installed(_module_of(value))

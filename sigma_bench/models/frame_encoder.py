@@ -13,7 +13,6 @@ import copy
 import difflib
 import hashlib
 import math
-import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from sigma_bench.models.checkpoints import Checkpoint, LoadReport, load_strictly, require_shapes
-from sigma_bench.models.code_digest import tensor_bytes
+from sigma_bench.models.code_digest import code_digest, tensor_bytes
 from sigma_bench.models.encoder import Backbone, Features
 from sigma_bench.models.image_weights import image_tensors_in, resized_positions
 from sigma_bench.models.video_vit import drop_path_rates
@@ -275,7 +274,7 @@ def weights_sha256(module: nn.Module) -> str:
     for name, value in sorted(module.state_dict().items()):
         if isinstance(value, Tensor) and (value.is_meta or is_lazy(value)):
             raise ValueError(f"the weight '{name}' has no values yet; load or initialise the network before")
-        content = tensor_bytes(value) if isinstance(value, Tensor) else pickle.dumps(value)
+        content = tensor_bytes(value) if isinstance(value, Tensor) else code_digest(value).encode()
         weights.update(name.encode() + content)
     return weights.hexdigest()
 

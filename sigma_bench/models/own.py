@@ -137,12 +137,24 @@ def own_encoder(
         "num_parameters": sum(parameter.numel() for parameter in network.parameters()),
         "pretraining_data": pretraining_data,
         "pretraining_epochs": pretraining_epochs,
-        "checkpoint_sha256": weights_sha256(network),
-        "code_sha256": code_digest(network.eval()),
+        "checkpoint_sha256": "",
+        "code_sha256": "",
         "pretraining_seed": pretraining_seed,
         "recipe_fingerprint": None,
     }
-    return OwnEncoder(network, parse_spec(EncoderCard, fields, where=where), grid)
+    return _identified(OwnEncoder(network, parse_spec(EncoderCard, fields, where=where), (grid[0], grid[1], grid[2])))
+
+
+def _identified(encoder: OwnEncoder) -> OwnEncoder:
+    """The encoder, its card with the digests of what it computes now."""
+    network = encoder._network
+    rest = {name: value for name, value in vars(encoder).items() if name not in ("card", "_device", "_network")}
+    digests = {
+        "checkpoint_sha256": weights_sha256(network),
+        "code_sha256": code_digest(network, type(encoder), rest),
+    }
+    encoder.card = encoder.card.model_copy(update=digests)
+    return encoder
 
 
 def _require_geometry(where: str, num_frames: int, tubelet_frames: int, grid: tuple[int, int, int]) -> None:
@@ -220,7 +232,9 @@ def imported_encoder(module: str, function: str) -> Encoder:
             f"{name} returns {typed(encoder)}, which has no 'card' and 'encode'; make one with "
             "sigma_bench.models.own.own_encoder"
         )
-    return encoder if isinstance(encoder, OwnEncoder) else _with_code(encoder)
+    if isinstance(encoder, OwnEncoder):  # again, as its weights may have been loaded after own_encoder
+        return _identified(encoder)
+    return _with_code(encoder)
 
 
 def _with_code(encoder: Encoder) -> Encoder:

@@ -2,7 +2,8 @@
 
 The name of a folder is a digest of everything that can change a byte of its arrays.  Two processes that fill the same
 block at the same moment therefore write the same bytes, and no lock is needed.  A marker with the digests of its rows
-is written after each block.  A block without a marker, or with rows that differ from it, is computed again.
+is written after each block.  A block is computed again if it has no marker, if its rows differ from the marker, or if
+the marker is damaged or belongs to another block.
 
 Shapes: I items, the first axis of every array.
 """
@@ -15,11 +16,12 @@ import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from sigma_bench.records.store import UNREADABLE_ARRAY, write_atomically
+from sigma_bench.specs.fingerprint import digest
 
 DESCRIPTION_NAME = "description.json"
 
@@ -120,7 +122,7 @@ class BlockStore:
                 ) from error
         digests = {name: _digest(np.asarray(rows, self._layout[name].dtype)) for name, rows in arrays.items()}
         marker = _Marker(digests, dict(failures))
-        write_atomically(self._marker_path(items), json.dumps(marker._asdict()).encode())
+        write_atomically(self._marker_path(items), marker.packed(self._place(items)))
 
     def read(self, name: str) -> np.ndarray:
         """A whole array, mapped into memory read-only."""
@@ -162,15 +164,18 @@ class BlockStore:
 
     def _marker(self, items: range) -> "_Marker":
         """The marker of a block; an empty marker if it is missing or damaged."""
+        path = self._marker_path(items)
         try:
-            content = json.loads(self._marker_path(items).read_bytes())
-            failures = {int(item): str(reason) for item, reason in content["failures"].items()}
-            return _Marker({str(name): str(value) for name, value in content["digests"].items()}, failures)
+            return _Marker.unpacked(path.read_bytes(), self._place(items))
         except FileNotFoundError:
             return _Marker({}, {})
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-            logger.warning("%s: damaged; its block is computed again", self._marker_path(items))
+        except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
+            logger.warning("%s: damaged; its block is computed again", path)
             return _Marker({}, {})
+
+    def _place(self, items: range) -> str:
+        """What tells a block from every other, wherever the cache lies."""
+        return f"{self.folder.name}/{items.start}-{items.stop}"
 
     def _marker_path(self, items: range) -> Path:
         return self.folder / f"block-{items.start // self.block_items:06d}.json"
@@ -184,13 +189,26 @@ class _Marker(NamedTuple):
     failures: dict[int, str]
     """Reason, by item, for each item that could not be computed."""
 
+    def packed(self, place: str) -> bytes:
+        """The content of its file, with a digest of itself and of the block's place."""
+        return json.dumps({**self._asdict(), "sha256": digest([place, self._asdict()])}).encode()
+
+    @classmethod
+    def unpacked(cls, content: bytes, place: str) -> Self:
+        """The marker in a file; an exception of some kind where ``packed`` did not write it for this place."""
+        said = json.loads(content)
+        marker = cls(said["digests"], {int(item): reason for item, reason in said["failures"].items()})
+        if content != marker.packed(place):
+            raise ValueError("the marker is damaged, or that of another block")
+        return marker
+
 
 def _digest(rows: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(rows).data).hexdigest()
 
 
-def _is_sound(array: np.ndarray | None, block: range, digest: str) -> bool:
-    return array is not None and _digest(array[block.start : block.stop]) == digest
+def _is_sound(array: np.ndarray | None, block: range, sha256: str) -> bool:
+    return array is not None and _digest(array[block.start : block.stop]) == sha256
 
 
 class CacheEntry(NamedTuple):

@@ -13,7 +13,7 @@ FINGERPRINT_LENGTH = 16
 def digest(content: Any) -> str:
     """SHA-256 (hex) of JSON-like content, independent of key order."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def task_fingerprint(task: ResolvedTask) -> str:

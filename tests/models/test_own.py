@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sigma_bench.models.contract import check_encoder
 from sigma_bench.models.own import own_encoder
 from sigma_bench.models.zoo import load_encoder
+from tests.models.tubes import SHAPE, Tubes, tubes_encoder
 
 MODULE = """
     import torch
@@ -150,3 +151,24 @@ def test_no_two_encoders_share_an_identity_under_which_features_are_cached() -> 
     assert identity_of(torch.jit.script(Scaled(1.0))) != identity_of(torch.jit.script(Scaled(2.0)))
     assert identity_of(torch.nn.Sequential(frozen[0])) != identity_of(torch.nn.Sequential(frozen[1]))
     assert identity_of(Scaled(1.0)) == identity_of(Scaled(1.0)) != identity_of(Scaled(2.0))
+
+
+def test_another_grid_of_as_many_tokens_is_another_encoder() -> None:
+    assert tubes_encoder(grid=(4, 4, 4)).card.identity == tubes_encoder(grid=[4, 4, 4]).card.identity
+    assert tubes_encoder(grid=(4, 4, 4)).card.identity != tubes_encoder(grid=(4, 2, 8)).card.identity
+
+
+def test_what_is_changed_after_own_encoder_counts(here: Path) -> None:
+    (here / "late.py").write_text(
+        "import torch\nfrom tests.models.tubes import Tubes, SHAPE\nfrom sigma_bench.models.own import own_encoder\n"
+        "def built(late):\n    network = Tubes()\n    encoder = own_encoder(network, model='late', **SHAPE)\n"
+        "    late(network, encoder)\n    return encoder\n"
+        "def plain():\n    return built(lambda network, encoder: None)\n"
+        "def weights():\n    return built(lambda network, encoder: torch.nn.init.zeros_(network.embed.bias))\n"
+        "def attribute():\n    return built(lambda network, encoder: setattr(network, 'scale', 2))\n"
+        "def method():\n    return built(lambda network, encoder: setattr(encoder, 'encode', lambda clip: None))\n"
+    )
+    names = ["plain", "weights", "attribute", "method"]
+    identities = [str(load_encoder(f"late:{name}").card.identity) for name in names]
+    assert len(set(identities)) == len(names)
+    assert identities[0] == str(own_encoder(Tubes(), model="late", **SHAPE).card.identity)

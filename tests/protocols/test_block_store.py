@@ -1,6 +1,7 @@
 """Blocks are whole or missing: in any order, from several stores, and on a disk that is full."""
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -43,3 +44,33 @@ def test_a_block_on_a_full_disk_is_one_sentence_and_missing(tmp_path: Path, monk
         disk.setattr(os, "fsync", full)
         store_in(tmp_path).write(range(4, 8), rows(range(4, 8)), {})
     assert store_in(tmp_path).missing() == [range(4, 8), range(8, 10)]
+
+
+def damaged_markers(folder: Path) -> dict[str, bytes]:
+    """What somebody could make of the marker of the first block."""
+    marker = folder / "block-000000.json"
+    content = json.loads(marker.read_bytes())
+    other = folder.with_name("other")
+    BlockStore(other, 10, 4, LAYOUT, {}).write(range(4), rows(range(4)), {})
+    return {
+        "a failure removed": json.dumps(content | {"failures": {}}).encode(),
+        "a failure added": json.dumps(content | {"failures": {"1": "torn", "2": "torn"}}).encode(),
+        "an item that is none": json.dumps(content | {"failures": {"99": "torn"}}).encode(),
+        "that of another block": (folder / "block-000001.json").read_bytes(),
+        "that of another entry": (other / "block-000000.json").read_bytes(),
+        "deep": b"[" * 100_000,
+        "empty": b"",
+    }
+
+
+def test_a_marker_that_was_edited_or_moved_counts_as_damaged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = store_in(tmp_path)
+    for block in store.missing():
+        store.write(block, rows(block), {2: "torn"} if 2 in block else {})
+    for damage, content in damaged_markers(store.folder).items():
+        caplog.clear()
+        (store.folder / "block-000000.json").write_bytes(content)
+        assert store.missing() == [range(4)] and store.failures() == {}, damage
+        assert "block-000000.json: damaged" in caplog.text
+        store.write(range(4), rows(range(4)), {2: "torn"})
+        assert store.missing() == [] and store.failures() == {2: "torn"}

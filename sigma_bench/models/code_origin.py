@@ -1,0 +1,87 @@
+"""Where code comes from and what it refers to: the questions that ``code_digest`` asks of modules and code objects."""
+
+import dis
+import functools
+import importlib.metadata
+import importlib.util
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+_STANDARD = tuple({Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")})
+_PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
+_UNVERSIONED = ("torch", "builtins", "sigma_bench")
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module is part of Python, of an installed package, or of this one; by its file where it has one."""
+    top = module.partition(".")[0]
+    if top in _UNVERSIONED:
+        return True
+    file = getattr(sys.modules.get(module) or sys.modules.get(top), "__file__", None)
+    return top in sys.stdlib_module_names if file is None else _is_library_file(file)
+
+
+def version_of(module: str) -> str:
+    """Version of an installed package; empty for those that count by name alone, and for one that has no version."""
+    top = module.partition(".")[0]
+    if top in _UNVERSIONED or top in sys.stdlib_module_names:
+        return ""
+    said = getattr(sys.modules.get(top), "__version__", None)
+    return str(said) if said is not None else _distributed_version(top)
+
+
+def names_in(code: CodeType) -> set[str]:
+    """Names of globals and attributes, and texts that could be such names, in a function and those defined inside."""
+    inner = (names_in(value) for value in code.co_consts if isinstance(value, CodeType))
+    return {*code.co_names, *(value for value in code.co_consts if isinstance(value, str))}.union(*inner)
+
+
+def imported_in(code: CodeType, namespace: dict[str, Any]) -> Iterator[ModuleType]:
+    """The modules that a function imports when it runs, as far as they can be imported.
+
+    A module that is part of an installed package is left out: it counts by its version wherever it is used.
+    """
+    steps = list(dis.get_instructions(code))
+    for number, step in enumerate(steps):
+        if step.opname != "IMPORT_NAME":
+            continue
+        level, parts = (before.argval for before in steps[number - 2 : number])
+        if level == 0 and _is_library(step.argval):
+            continue
+        try:
+            yield __import__(step.argval, namespace, None, parts or (), level)
+        except Exception:  # as it may where an optional package is missing; forward would say so
+            continue
+    for value in code.co_consts:
+        if isinstance(value, CodeType):
+            yield from imported_in(value, namespace)
+
+
+def _is_library(module: str) -> bool:
+    """Whether a module that may not be loaded yet is an installed one; it is not loaded for that."""
+    top = module.partition(".")[0]
+    if top in sys.modules:
+        return is_installed(top)
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return False
+    if spec is None or not spec.has_location or spec.origin is None:
+        return top in sys.stdlib_module_names
+    return _is_library_file(spec.origin)
+
+
+@functools.cache
+def _is_library_file(file: str) -> bool:
+    path = Path(file).resolve()
+    return not _PACKAGE_FOLDERS.isdisjoint(path.parts) or any(path.is_relative_to(folder) for folder in _STANDARD)
+
+
+@functools.cache
+def _distributed_version(top: str) -> str:
+    names = importlib.metadata.packages_distributions().get(top, ())
+    return " ".join(importlib.metadata.version(name) for name in sorted(set(names)))

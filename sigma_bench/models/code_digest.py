@@ -60,10 +60,7 @@ class _Walk:
         elif id(value) in self._seen:
             self._say("again", str(self._seen[id(value)][0]))
         else:
-            self._seen[id(value)] = (
-                len(self._seen),
-                value,
-            )  # the reference keeps another object from getting the same id
+            self._seen[id(value)] = len(self._seen), value  # a kept reference, so that no other object gets this id
             self._add_new(value)
 
     def _add_new(self, value: Any) -> None:

@@ -211,9 +211,7 @@ def fuzz_record(folder: Path, rng: np.random.Generator) -> None:
         data = changed(json.loads(content), rng)
         path.unlink()
         try:
-            path = path.with_name(
-                f"{digest(data)[:12]}.json"
-            )  # the name fits the content, so only the content shows the change
+            path = path.with_name(f"{digest(data)[:12]}.json")  # the name fits, so only the content shows the change
         except ValueError:
             path = path.with_name("0" * 12 + ".json")
         path.write_text(json.dumps(data))

@@ -48,8 +48,6 @@ def _watch(parent: int) -> None:
     message = f"process {os.getpid()} ends because its launcher has ended; the same command continues\n"
     with contextlib.suppress(OSError, ValueError):
         is_worker = multiprocessing.parent_process() is not None
-        if (
-            not is_worker and select.select([], [2], [], 0)[1]
-        ):  # writing to a full pipe without a reader would block for ever
+        if not is_worker and select.select([], [2], [], 0)[1]:  # writing to a full pipe could block for ever
             os.write(2, message.encode())
     os._exit(1)

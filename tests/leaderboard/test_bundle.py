@@ -56,7 +56,7 @@ def test_a_table_that_was_changed_afterwards_is_found(store: Store, tmp_path: Pa
     table.write_text(table.read_text().replace("Tiny", "Tidy"))
     (folder / "tables/tiny.csv").unlink()
     missing, changed = verify_store(Store(folder)).problems
-    assert "tiny.csv: stands in manifest.json and is not here" in missing
+    assert "tiny.csv: is listed in manifest.json but does not exist" in missing
     assert "tiny.tex: was changed after it was written" in changed
     (folder / "manifest.json").write_text("[]")
     assert "not the manifest of an exported folder" in verify_store(Store(folder)).problems[0]

@@ -12,7 +12,6 @@ The digest does not see files and environment variables that ``forward`` reads, 
 ``forward`` computes.
 """
 
-import copyreg
 import functools
 import hashlib
 import io
@@ -21,7 +20,6 @@ import re
 import types
 import zipfile
 from collections.abc import Iterable, Mapping
-from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -31,8 +29,8 @@ from torch.nn.parameter import is_lazy
 from torch.utils.hooks import RemovableHandle
 
 from sigma_bench.models.code_origin import imported_in, is_installed, names_in, version_of
+from sigma_bench.models.object_content import PLAIN, pickled, place_in_set, tensor_bytes
 
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), range, torch.dtype, torch.device, Enum)
 _MANGLED = re.compile(r"\.?/?___torch_mangle_\d+")
 """Suffix that TorchScript adds to the name of a class if the process has loaded another one of that name."""
 _NO_CODE = {
@@ -67,7 +65,7 @@ class _Walk:
 
     def add(self, value: Any) -> None:
         """Count a value and, unless it was met before, what it consists of."""
-        if isinstance(value, _PLAIN):
+        if isinstance(value, PLAIN):
             self._say(type(value).__qualname__, repr(value))
         elif id(value) in self._seen:
             self._say("again", str(self._seen[id(value)][0]))
@@ -105,7 +103,7 @@ class _Walk:
                 self._all(*value)
             case set() | frozenset():
                 self._say("set", str(len(value)))
-                self._all(*sorted(value, key=_place))
+                self._all(*sorted(value, key=place_in_set))
             case _:
                 self._object(value)
 
@@ -233,38 +231,9 @@ class _Walk:
             return
         self.add(getattr(value, "__wrapped__", None))  # as functions have that are cached
         if is_installed(type(value).__module__):
-            self._all(*_pickled(value))
+            self._all(*pickled(value))
         else:
             self.add(object.__getstate__(value))
-
-
-def _pickled(value: Any) -> tuple[Any, ...]:
-    """What an object of an installed class consists of; nothing where it cannot be pickled, as a lock cannot."""
-    reduce = copyreg.dispatch_table.get(type(value))
-    try:
-        parts = reduce(value) if reduce else value.__reduce_ex__(2)
-    except Exception:
-        return ()
-    if isinstance(parts, str):
-        return (parts,)
-    *said, items, pairs = (*parts, *(None,) * 5)[:5]
-    return (*said, list(items or ()), list(pairs or ()))
-
-
-def tensor_bytes(tensor: Tensor) -> bytes:
-    """The bytes of a tensor's values, of whatever type and layout, wherever it lies; none on the device ``meta``."""
-    if tensor.is_meta or is_lazy(tensor):
-        return b""
-    dense = tensor.detach().cpu()
-    dense = dense.dequantize() if dense.is_quantized else dense.to_dense() if dense.layout != torch.strided else dense
-    plain = dense.resolve_conj().resolve_neg().contiguous().flatten()
-    return plain.view(torch.uint8).numpy().tobytes()  # NumPy has no bfloat16, but its bytes
-
-
-def _place(member: object) -> tuple[str, str]:
-    """Place of a member of a set, the same in every process."""
-    name = repr(member) if isinstance(member, _PLAIN) else str(getattr(member, "__qualname__", ""))
-    return type(member).__qualname__, name
 
 
 def _module_of(function: types.FunctionType) -> str:

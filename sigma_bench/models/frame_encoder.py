@@ -26,9 +26,10 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from sigma_bench.models.checkpoints import Checkpoint, LoadReport, load_strictly, require_shapes
-from sigma_bench.models.code_digest import code_digest, tensor_bytes
+from sigma_bench.models.code_digest import code_digest
 from sigma_bench.models.encoder import Backbone, Features
 from sigma_bench.models.image_weights import image_tensors_in, resized_positions
+from sigma_bench.models.object_content import tensor_bytes
 from sigma_bench.models.video_vit import drop_path_rates
 from sigma_bench.models.weights_file import read_weights
 from sigma_bench.specs.encoder_card import EncoderCard

@@ -175,3 +175,14 @@ def test_equal_quantised_weights_have_one_digest_and_others_another() -> None:
         return weights_sha256(network)
 
     assert quantised(0) == quantised(0) != quantised(1)
+
+
+def test_a_file_named_like_a_module_of_python_is_still_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    def digest_with(factor: int) -> str:
+        module = types.ModuleType("colorsys")
+        module.__file__ = "/home/user/colorsys.py"
+        monkeypatch.setitem(sys.modules, "colorsys", module)
+        exec(f"def scaled(x):\n    return x * {factor}", module.__dict__)
+        return code_digest(holding(module.scaled))
+
+    assert digest_with(2) == digest_with(2) != digest_with(3)

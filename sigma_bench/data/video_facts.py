@@ -18,7 +18,7 @@ import av
 
 from sigma_bench.data.bitstream import Content, Scan, scanner
 from sigma_bench.data.decoder import DecodeError, DecoderName
-from sigma_bench.data.h264_parameters import may_be_interlaced
+from sigma_bench.data.h264_parameters import Layout, picture_layout
 
 DECORD_CODECS = ("h264", "vp8", "vp9")
 """Codecs that decord decodes to the same bits as PyAV; some MPEG-4 pictures differ by up to 2 of 255."""
@@ -56,10 +56,16 @@ class VideoFacts:
     """Degrees by which the picture is to be turned counterclockwise, a multiple of 90."""
     is_interlaced: bool
     """Whether pictures may consist of two fields."""
+    may_crop_left: bool
+    """Whether columns on the left may be cut off from coded pictures."""
+    may_change_size: bool
+    """Whether a later picture may have another size than the first."""
     num_streams: int
     num_packets: int
     num_promised: int
     """Number of frames that the header promises; 0 where it says nothing."""
+    num_covered: int
+    """Number of promised frames that the packets account for: in AVI a tick without a packet counts as a frame."""
     start_seconds: float
     """Time of the first frame."""
     end_seconds: float
@@ -88,6 +94,8 @@ class VideoFacts:
         # decord seeks to whatever the container calls a key frame, and counts packets that show nothing.
         is_safe = self.num_unsafe == 0 and len(self.pts) == self.num_packets and self.num_streams == 1
         is_plain = self.codec in DECORD_CODECS and self.pixel_format in DECORD_PIXELS and self.rotation == 0
+        # It cuts off other columns on the left than PyAV, and scales all pictures to the size of the first.
+        is_plain &= not self.may_crop_left and not self.may_change_size
         # It converts odd sizes and fields to other colours than PyAV.
         is_even = self.height % 2 == 0 and self.width % 2 == 0 and not self.is_interlaced
         is_wide = self.width >= DECORD_MIN_WIDTH or self.width % 32 == 0
@@ -139,6 +147,8 @@ class _Packet(NamedTuple):
     pts: int | None
     dts: int | None
     end: int
+    ticks: int
+    """End of its decoding, in units of the stream's clock."""
     is_key: bool
     is_doubtful: bool
     content: Content
@@ -155,8 +165,11 @@ def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
         num_promised = min(stream.frames, len(stream.index_entries)) if is_mov else stream.frames
         scan = scanner(codec, extradata, is_intra_only=context.codec.intra_only)
         packets, first = _packets(container, scan, needs_picture=is_mov or codec == "mpeg4")
-        has_fields = codec == "h264" and may_be_interlaced(extradata)  # then a packet may be one of two
-        is_timed = not has_fields and _has_times(packets, container.format.name, codec, bool(context.has_b_frames))
+        layout = picture_layout(extradata) if codec == "h264" else Layout(may_have_fields=False, may_crop_left=False)
+        # With fields, a packet may be half a picture.
+        is_timed = not layout.may_have_fields and _has_times(
+            packets, container.format.name, codec, bool(context.has_b_frames)
+        )
         pts, starts = _presentation(packets) if is_timed else (None, ())
         unit = stream.time_base or 0
         return VideoFacts(
@@ -165,10 +178,13 @@ def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
             height=context.height,
             width=context.width,
             rotation=first.rotation % 360 if first is not None else 0,
-            is_interlaced=has_fields or (first is not None and first.interlaced_frame),
+            is_interlaced=layout.may_have_fields or (first is not None and first.interlaced_frame),
+            may_crop_left=layout.may_crop_left,
+            may_change_size=len({size for packet in packets for size in packet.content.sizes}) > 1,
             num_streams=len(container.streams.video),
             num_packets=len(packets),
             num_promised=num_promised,
+            num_covered=max([len(packets), *(packet.ticks for packet in packets if container.format.name == "avi")]),
             start_seconds=float(start * unit),
             end_seconds=float(max((packet.end for packet in packets if packet.pts is not None), default=0) * unit),
             seconds_promised=container.duration / av.time_base if container.duration is not None else None,
@@ -189,10 +205,10 @@ def _packets(
         if needs_picture and first is None:
             first = next(iter(packet.decode()), None)
         if packet.size:
-            end = (packet.pts or 0) + (packet.duration or 0)
+            end, ticks = ((time or 0) + (packet.duration or 0) for time in (packet.pts, packet.dts))
             is_doubtful = packet.is_discard or packet.is_corrupt or packet.has_sidedata("new_extradata")
             content = scan(bytes(packet))
-            packets.append(_Packet(packet.pts, packet.dts, end, packet.is_keyframe, is_doubtful, content))
+            packets.append(_Packet(packet.pts, packet.dts, end, ticks, packet.is_keyframe, is_doubtful, content))
     return packets, first
 
 

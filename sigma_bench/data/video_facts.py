@@ -147,8 +147,6 @@ class _Packet(NamedTuple):
     pts: int | None
     dts: int | None
     end: int
-    ticks: int
-    """End of its decoding, in units of the stream's clock."""
     is_key: bool
     is_doubtful: bool
     content: Content
@@ -184,7 +182,7 @@ def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
             num_streams=len(container.streams.video),
             num_packets=len(packets),
             num_promised=num_promised,
-            num_covered=max([len(packets), *(packet.ticks for packet in packets if container.format.name == "avi")]),
+            num_covered=max(len(packets), _num_ticks(packets) if container.format.name == "avi" else 0),
             start_seconds=float(start * unit),
             end_seconds=float(max((packet.end for packet in packets if packet.pts is not None), default=0) * unit),
             seconds_promised=container.duration / av.time_base if container.duration is not None else None,
@@ -205,11 +203,17 @@ def _packets(
         if needs_picture and first is None:
             first = next(iter(packet.decode()), None)
         if packet.size:
-            end, ticks = ((time or 0) + (packet.duration or 0) for time in (packet.pts, packet.dts))
+            end = (packet.pts or 0) + (packet.duration or 0)
             is_doubtful = packet.is_discard or packet.is_corrupt or packet.has_sidedata("new_extradata")
             content = scan(bytes(packet))
-            packets.append(_Packet(packet.pts, packet.dts, end, ticks, packet.is_keyframe, is_doubtful, content))
+            packets.append(_Packet(packet.pts, packet.dts, end, packet.is_keyframe, is_doubtful, content))
     return packets, first
+
+
+def _num_ticks(packets: list[_Packet]) -> int:
+    """Ticks of an AVI file from its start to the end of the last packet, which lasts as long as the one before it."""
+    ticks = [packet.dts or 0 for packet in packets[-2:]]
+    return 2 * ticks[-1] - ticks[0] if len(ticks) == 2 else 0
 
 
 def _has_times(packets: list[_Packet], container: str, codec: str, is_reordering: bool) -> bool:

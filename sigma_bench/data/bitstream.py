@@ -30,6 +30,8 @@ class Content(NamedTuple):
     """Whether it changes parameters that later packets need."""
     has_layers: bool = False
     """Whether its picture belongs to a higher temporal layer."""
+    sizes: frozenset[tuple[int, int]] = frozenset()
+    """Heights and widths that it sets, in VP8 and 8-bit 4:2:0 VP9; empty where it takes those of an earlier packet."""
 
 
 Scan = Callable[[bytes], Content]
@@ -122,12 +124,13 @@ def _hevc(packet: bytes, length_bytes: int, extradata: bytes) -> Content:
 
 
 def _vp8(packet: bytes) -> Content:
-    is_key = packet[0] & 1 == 0
-    return Content(packet[0] >> 4 & 1, is_key and packet[3:6] == b"\x9d\x01\x2a")
+    is_start = packet[0] & 1 == 0 and packet[3:6] == b"\x9d\x01\x2a"
+    height, width = (int.from_bytes(packet[at : at + 2], "little") & 0x3FFF for at in (8, 6))
+    return Content(packet[0] >> 4 & 1, is_start, sizes=frozenset({(height, width)} if is_start else ()))
 
 
 def _vp9(packet: bytes) -> Content:
-    num_shown, is_start = 0, False
+    num_shown, is_start, sizes = 0, False, set()
     for number, start in enumerate(_vp9_frames(packet)):
         first = packet[start]
         if first >> 6 != 2:
@@ -136,7 +139,30 @@ def _vp9(packet: bytes) -> Content:
         is_shown_again = first >> place & 1 == 1
         num_shown += is_shown_again or first >> place - 2 & 1 == 1
         is_start |= number == 0 and not is_shown_again and first >> place - 1 & 1 == 0
-    return Content(num_shown if num_shown < 2 else None, is_start)
+        sizes.add(_vp9_size(packet[start : start + 16]))
+    return Content(num_shown if num_shown < 2 else None, is_start, sizes=frozenset(size for size in sizes if size))
+
+
+def _vp9_size(header: bytes) -> tuple[int, int] | None:
+    """Height and width that a frame of profile 0 sets; None where it takes them from another frame."""
+    value, first = int.from_bytes(header.ljust(16, b"\x00"), "big"), header[0]
+
+    def bits(place: int, number: int) -> int:
+        return value >> 128 - place - number & (1 << number) - 1
+
+    if first >> 3 & 7:  # another profile, or a frame that is shown again
+        return None
+    is_key, is_shown, is_resilient = first & 4 == 0, first >> 1 & 1, first & 1
+    place = 8 + (not is_shown) + 2 * (not is_resilient)
+    if is_key:
+        place = 36  # after the start code and the colours
+    elif not is_shown and bits(8, 1):  # intra only: after the start code and the flags of what it refreshes
+        place += 32
+    elif bits(place + 20, 3):  # it has the size of one of its three references
+        return None
+    else:
+        place += 23
+    return bits(place + 16, 16) + 1, bits(place, 16) + 1
 
 
 def _vp9_frames(packet: bytes) -> Iterator[int]:

@@ -1,4 +1,6 @@
-"""Whether an H.264 stream may hold fields, from its sequence parameter sets (ITU-T H.264, section 7.3.2.1.1)."""
+"""What the sequence parameter sets of an H.264 stream say (ITU-T H.264, section 7.3.2.1.1): fields and cropping."""
+
+from typing import NamedTuple
 
 from sigma_bench.data.bitstream import nal_units
 
@@ -6,8 +8,17 @@ CHROMA_PROFILES = (44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244)
 """Values of ``profile_idc`` whose sequence parameter sets describe the chroma format."""
 
 
-def may_be_interlaced(extradata: bytes) -> bool:
-    """Whether a stream may hold fields; True if its parameter sets cannot be read.
+class Layout(NamedTuple):
+    """How pictures lie in a stream."""
+
+    may_have_fields: bool
+    """Whether a picture may be coded as two fields."""
+    may_crop_left: bool
+    """Whether columns on the left may be cut off."""
+
+
+def picture_layout(extradata: bytes) -> Layout:
+    """The layout of a stream's pictures; where its parameter sets cannot be read, everything may be.
 
     Args:
         extradata: an ``avcC`` box, or parameter sets after start codes.
@@ -17,9 +28,13 @@ def may_be_interlaced(extradata: bytes) -> bool:
     units = [sets_only[start:end] for start, end in nal_units(sets_only, length_bytes)]
     sets = units[: extradata[5] & 31] if is_box else [unit for unit in units if unit[0] & 31 == 7]
     try:
-        return not sets or not all(_has_frames_only(parameters) for parameters in sets)
+        layouts = [_layout(parameters) for parameters in sets]
     except ValueError:
-        return True
+        layouts = []
+    if not layouts:
+        return Layout(may_have_fields=True, may_crop_left=True)
+    fields, crops = zip(*layouts, strict=True)
+    return Layout(any(fields), any(crops))
 
 
 class _Bits:
@@ -46,8 +61,8 @@ class _Bits:
         return (code + 1) // 2 if code % 2 else -(code // 2)
 
 
-def _has_frames_only(unit: bytes) -> bool:
-    """``frame_mbs_only_flag`` of a sequence parameter set (ITU-T H.264, section 7.3.2.1.1)."""
+def _layout(unit: bytes) -> Layout:
+    """The layout that one sequence parameter set describes."""
     bits = _Bits(unit[:256])
     bits.take(8)
     profile = bits.take(8)
@@ -67,7 +82,10 @@ def _has_frames_only(unit: bytes) -> bool:
     bits.exp_golomb()  # max_num_ref_frames
     bits.take(1)
     bits.exp_golomb(), bits.exp_golomb()  # width, height
-    return bits.take(1) == 1
+    has_frames_only = bits.take(1) == 1
+    bits.take(1 if has_frames_only else 2)
+    is_cropped = bits.take(1) == 1
+    return Layout(not has_frames_only, is_cropped and bits.exp_golomb() > 0)
 
 
 def _skip_chroma(bits: _Bits) -> None:

@@ -83,7 +83,7 @@ def _fingerprint(picture: np.ndarray) -> int:
 
 
 def _require_whole(facts: VideoFacts) -> None:
-    if facts.num_packets < facts.num_promised:
+    if facts.num_covered < facts.num_promised:
         raise DecodeError(f"truncated: {facts.num_packets} frames where its header promises {facts.num_promised}")
     # Containers count the duration from the first frame or from time 0: a file is whole if it keeps either promise.
     promised, end = facts.seconds_promised or 0, max(facts.end_seconds, facts.seconds)

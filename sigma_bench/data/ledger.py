@@ -131,9 +131,16 @@ def name_of(path: Path, folder: Path) -> str:
 
 
 def state_of(medium: Medium) -> tuple[int, int]:
-    """Size and stamp of a medium, by which a change is noticed; FileNotFoundError if it does not exist."""
+    """Size and stamp of a medium, by which a change is noticed.
+
+    Raises:
+        FileNotFoundError: the medium does not exist.
+        ValueError: it is a pipe, a socket or a device, reading which may never end.
+    """
     status = medium.path.stat()
     if not stat.S_ISDIR(status.st_mode):
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError(f"{medium.path}: neither a file nor a folder but a pipe, socket or device; remove it")
         return status.st_size, status.st_mtime_ns
     states = [(child.name, child.stat()) for child in medium_files(medium)]
     text = json.dumps([(name, state.st_size, state.st_mtime_ns) for name, state in states])

@@ -18,7 +18,7 @@ import av
 
 from sigma_bench.data.bitstream import Content, Scan, scanner
 from sigma_bench.data.decoder import DecodeError, DecoderName
-from sigma_bench.data.h264_parameters import may_be_interlaced
+from sigma_bench.data.h264_parameters import Layout, picture_layout
 
 DECORD_CODECS = ("h264", "vp8", "vp9")
 """Codecs that decord decodes to the same bits as PyAV; some MPEG-4 pictures differ by up to 2 of 255."""
@@ -56,10 +56,16 @@ class VideoFacts:
     """Counterclockwise rotation of the picture in degrees, a multiple of 90."""
     is_interlaced: bool
     """Whether pictures may consist of two fields."""
+    may_crop_left: bool
+    """Whether columns on the left may be cut off from coded pictures."""
+    may_change_size: bool
+    """Whether a later picture may have another size than the first."""
     num_streams: int
     num_packets: int
     num_promised: int
     """Number of frames according to the header; 0 if the header does not say."""
+    num_covered: int
+    """Number of promised frames that the packets account for: in AVI a tick without a packet counts as a frame."""
     start_seconds: float
     """Time of the first frame."""
     end_seconds: float
@@ -88,6 +94,8 @@ class VideoFacts:
         # decord seeks to every packet that the container flags as a key frame, and counts packets that show no picture.
         is_safe = self.num_unsafe == 0 and len(self.pts) == self.num_packets and self.num_streams == 1
         is_plain = self.codec in DECORD_CODECS and self.pixel_format in DECORD_PIXELS and self.rotation == 0
+        # decord crops columns on the left differently from PyAV, and scales all pictures to the size of the first.
+        is_plain &= not self.may_crop_left and not self.may_change_size
         # decord converts the colours of odd sizes and of fields differently from PyAV.
         is_even = self.height % 2 == 0 and self.width % 2 == 0 and not self.is_interlaced
         is_wide = self.width >= DECORD_MIN_WIDTH or self.width % 32 == 0
@@ -155,8 +163,11 @@ def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
         num_promised = min(stream.frames, len(stream.index_entries)) if is_mov else stream.frames
         scan = scanner(codec, extradata, is_intra_only=context.codec.intra_only)
         packets, first = _packets(container, scan, needs_picture=is_mov or codec == "mpeg4")
-        has_fields = codec == "h264" and may_be_interlaced(extradata)  # a packet may then be half a picture
-        is_timed = not has_fields and _has_times(packets, container.format.name, codec, bool(context.has_b_frames))
+        layout = picture_layout(extradata) if codec == "h264" else Layout(may_have_fields=False, may_crop_left=False)
+        # With fields, a packet may be half a picture.
+        is_timed = not layout.may_have_fields and _has_times(
+            packets, container.format.name, codec, bool(context.has_b_frames)
+        )
         pts, starts = _presentation(packets) if is_timed else (None, ())
         unit = stream.time_base or 0
         return VideoFacts(
@@ -165,10 +176,13 @@ def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
             height=context.height,
             width=context.width,
             rotation=first.rotation % 360 if first is not None else 0,
-            is_interlaced=has_fields or (first is not None and first.interlaced_frame),
+            is_interlaced=layout.may_have_fields or (first is not None and first.interlaced_frame),
+            may_crop_left=layout.may_crop_left,
+            may_change_size=len({size for packet in packets for size in packet.content.sizes}) > 1,
             num_streams=len(container.streams.video),
             num_packets=len(packets),
             num_promised=num_promised,
+            num_covered=max(len(packets), _num_ticks(packets) if container.format.name == "avi" else 0),
             start_seconds=float(start * unit),
             end_seconds=float(max((packet.end for packet in packets if packet.pts is not None), default=0) * unit),
             seconds_promised=container.duration / av.time_base if container.duration is not None else None,
@@ -194,6 +208,12 @@ def _packets(
             content = scan(bytes(packet))
             packets.append(_Packet(packet.pts, packet.dts, end, packet.is_keyframe, is_doubtful, content))
     return packets, first
+
+
+def _num_ticks(packets: list[_Packet]) -> int:
+    """Ticks of an AVI file from its start to the end of the last packet, which lasts as long as the one before it."""
+    ticks = [packet.dts or 0 for packet in packets[-2:]]
+    return 2 * ticks[-1] - ticks[0] if len(ticks) == 2 else 0
 
 
 def _has_times(packets: list[_Packet], container: str, codec: str, is_reordering: bool) -> bool:

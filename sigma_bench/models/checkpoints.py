@@ -107,6 +107,8 @@ def _described(text: str, path: Path) -> tuple[CheckpointMetadata, Recipe]:
 
 def is_checkpoint(path: Path) -> bool:
     """Whether a file is one that this project wrote."""
+    if not path.is_file():
+        return False
     try:
         with safe_open(path, framework="pt") as file:
             return FORMAT in (file.metadata() or {})

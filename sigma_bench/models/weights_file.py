@@ -73,6 +73,8 @@ def read_weights(path: Path) -> WeightsFile:
         ValueError: not readable, of another kind, damaged, or a pickle that asks for code.
     """
     path = weights_in(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: not a regular file; a pipe or a device cannot be read as weights")
     content: Mapping[str, Any]
     if path.suffix == ".safetensors":
         content, metadata = _read_safetensors(path)

@@ -9,14 +9,14 @@ import av
 import numpy as np
 import pytest
 
-from sigma_bench.data.decoder import Decoder
+from sigma_bench.data.decoder import DecodeError, Decoder
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.examples import StreamedVideos
 from sigma_bench.data.inspection import Medium, _is_exact, inspect
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.video import DecordDecoder, PyAvDecoder, open_video
 from sigma_bench.data.video_facts import video_facts
-from tests.data.video_kinds import KINDS, NUM_FRAMES, write
+from tests.data.video_kinds import KINDS, NUM_FRAMES, cropped, size_changes, write
 
 BY_DECORD = {"h264_closed_b0", "h264_closed_b3", "h264_one_key", "h264_slices", "h264_offset", "h264_fragmented"}
 BY_DECORD |= {"h264_variable", "vp8", "vp9", "vp9_offset"}
@@ -112,3 +112,43 @@ def test_a_video_that_starts_late_is_whole_and_its_truncation_is_seen(tmp_path: 
     assert inspect(Medium(path, "video", None), tmp_path).problem is None
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert inspect(Medium(path, "video", None), tmp_path).problem is not None
+
+
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
+def test_a_video_whose_size_changes_is_refused_and_its_first_frames_are_exact(tmp_path: Path, codec: str) -> None:
+    path = write(size_changes(codec), tmp_path / "clip.mkv")
+    with av.open(str(path)) as container:
+        shapes = [(frame.height, frame.width) for frame in container.decode(video=0)]
+    assert shapes == [(80, 96)] * 30 + [(160, 192)] * 30
+    assert video_facts(path).decoder != "decord", "which scales later frames to the size of the first"
+    with pytest.raises(DecodeError, match="the size of its frames changes"):
+        open_video(path).frames([3, 40])
+
+
+@pytest.mark.parametrize(
+    ("crop", "decoder"),
+    [
+        ("crop_left=8", "pyav"),
+        ("crop_left=4:crop_top=2", "pyav"),
+        ("crop_top=6", "decord"),
+        ("crop_right=4:crop_bottom=6", "decord"),
+    ],
+)
+def test_cropped_pictures_are_the_same_for_all_and_decord_gets_none_cropped_on_the_left(
+    tmp_path: Path, crop: str, decoder: str
+) -> None:
+    path = cropped(write(KINDS["h264_closed_b0"], tmp_path / "whole.mp4"), tmp_path / "cropped.mp4", crop)
+    digests, keys = sequential(path)
+    assert wrong_frames(Sample("x", path, "video", 0, group="x"), digests, keys) == []
+    assert video_facts(path).decoder == decoder
+
+
+def test_an_avi_file_with_ticks_that_hold_no_frame_is_whole_and_its_truncation_is_seen(tmp_path: Path) -> None:
+    path = write(replace(KINDS["mpeg4_b0"], times=lambda index: 2 * index), tmp_path / "clip.avi")
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].frames > NUM_FRAMES, "the header counts ticks"
+        borders = [packet.pos for packet in container.demux(video=0) if packet.size]
+    entry = inspect(Medium(path, "video", None), tmp_path)
+    assert (entry.problem, entry.frames) == (None, NUM_FRAMES)
+    path.write_bytes(path.read_bytes()[: borders[NUM_FRAMES // 2]])
+    assert "truncated" in (inspect(Medium(path, "video", None), tmp_path).problem or "")

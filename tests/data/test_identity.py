@@ -131,3 +131,9 @@ def test_a_missing_file_has_no_content(photos: Path) -> None:
     (photos / "class1" / "3.bmp").unlink()
     contents = [sample.content is None for sample in identify(manifest)[0].splits["all"].samples]
     assert sorted(contents) == [False, False, False, True]
+
+
+def test_a_pipe_or_device_in_place_of_a_file_is_named_and_never_read(photos: Path) -> None:
+    os.mkfifo(photos / "class0" / "pipe.bmp")
+    with pytest.raises(ValueError, match=r"pipe\.bmp: neither a file nor a folder"):
+        identify(read_class_folders(photos))

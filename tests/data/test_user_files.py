@@ -40,6 +40,7 @@ def test_a_csv_gives_samples_classes_groups_and_splits(tmp_path: Path) -> None:
         ("path,label,split\na.png,run,train\na.png,run,train\nb.png,run,test\n", "lists 'a.png' twice"),
         ("path,label,split\na.png,run,train\nb.png,Run,test\n", "'Run' is in test and not in train, so it could"),
         ("path,label,split\na.png,run,train\n./a.png,run,test\n", "'a.png' and './a.png' are the same file"),
+        ("path,path,label,split\na.png,b.png,run,train\n", "line 1: the header names path twice"),
     ],
 )
 def test_a_bad_csv_is_named_with_its_line(tmp_path: Path, text: str, sentence: str) -> None:
@@ -134,3 +135,23 @@ def test_files_that_are_not_read_are_counted_in_a_warning(tmp_path: Path, caplog
     (tmp_path / "run" / "c.MOV").write_text("x")
     assert ids_of(tmp_path) == ["run/1.png", "run/c.MOV", "walk/1.png"]
     assert "files that are neither videos nor images are not read (2 of .xyz)" in caplog.text
+
+
+def test_blanks_around_the_names_of_columns_do_not_count(tmp_path: Path) -> None:
+    manifest = read_csv(write(tmp_path, "path, label ,split  \na.png, run,train  \nb.png,run,test\n"))
+    assert [(s.id, s.label) for split in manifest.splits.values() for s in split.samples] == [
+        ("a.png", 0),
+        ("b.png", 0),
+    ]
+
+
+def test_composed_and_separate_accents_are_one_class(tmp_path: Path) -> None:
+    manifest = read_csv(write(tmp_path, "path,label,split\na.png,caf\u00e9,train\nb.png,cafe\u0301,test\n"))
+    assert manifest.classes == ("caf\u00e9",)
+
+
+def test_a_folder_whose_name_is_not_text_is_named(tmp_path: Path) -> None:
+    picture(tmp_path / "data" / "good" / "1.png")
+    picture(tmp_path / "data" / "bad\udce9" / "2.png")
+    with pytest.raises(ValueError, match=r"bad\\udce9/2\.png': this name is not text in UTF-8"):
+        read_class_folders(tmp_path / "data")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.bitstream import BitStreamFilterContext
 
 NUM_FRAMES = 60
 X264, X265 = "x264-params", "x265-params"
@@ -140,3 +141,35 @@ KINDS = {
     "mpeg2_b2": Kind("mpeg2video", ("mkv", "avi"), {"bf": "2", "g": "12"}),
     "mjpeg": Kind("mjpeg", ("avi", "mkv"), {"color_range": "pc"}),
 }
+
+
+def size_changes(codec: str) -> Kind:
+    """A video whose second half is twice as high and wide as its first."""
+    options = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0", "auto-alt-ref": "0"}
+
+    def enlarged(packets: list[av.Packet]) -> Iterable[av.Packet]:
+        encoder = av.CodecContext.create(codec, "w")
+        encoder.height, encoder.width, encoder.pix_fmt = 160, 192, "yuv420p"
+        encoder.time_base, encoder.options = Fraction(1, 25), options
+        pictures = [av.VideoFrame.from_ndarray(image, format="rgb24") for image in counted_frames(160, 192)]
+        larger = [bytes(packet) for picture in pictures for packet in encoder.encode(picture)]
+        for index, packet in enumerate(packets):
+            half = len(packets) // 2
+            other = packet if index < half else _with(packet, larger[index - half])
+            other.is_keyframe = packet.is_keyframe or index == half
+            yield other
+
+    return Kind(codec, ("mkv",), options, change=enlarged)
+
+
+def cropped(source: Path, target: Path, crop: str) -> Path:
+    """An H.264 video whose header cuts off part of every picture; the coded pictures stay as they are."""
+    with av.open(str(source)) as before, av.open(str(target), "w") as after:
+        stream = before.streams.video[0]
+        copy = after.add_stream_from_template(stream)
+        changed = BitStreamFilterContext(f"h264_metadata={crop}", stream, copy)
+        for packet in before.demux(stream):
+            for other in changed.filter(packet if packet.size else None):
+                other.stream = copy
+                after.mux(other)
+    return target

@@ -40,14 +40,10 @@ def read_csv(path: Path) -> Manifest:
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(bounded_lines(stream, path), strict=True)
-            absent = [name for name in _REQUIRED if name not in (reader.fieldnames or [])]
-            if absent:
-                raise ValueError(
-                    f"{path}: line 1: the header lacks {', '.join(absent)}; expected path,label,split[,group]"
-                )
+            reader.fieldnames = _header(path, reader.fieldnames or ())
             rows = [_checked(path, reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path}: not a CSV text file ({error})") from error
+        raise ValueError(f"{path}: not a CSV text file in UTF-8 ({error})") from error
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
     return _manifest(path.stem, path.parent, rows, path, path.with_name(f"{path.name}.ledger.jsonl"))
@@ -74,6 +70,8 @@ def read_class_folders(root: Path) -> Manifest:
         parts = file.relative_to(root).parts
         if len(parts) != 2 + has_splits:
             raise ValueError(f"{file}: expected <class>/<file>{' below train or test' if has_splits else ''}")
+        if not _is_text(file):
+            raise ValueError(f"{str(file)!r}: this name is not text in UTF-8; rename it")
         if has_splits and parts[0] not in ("train", "test"):
             raise ValueError(f"{file}: lies in neither train nor test; move it into one of them, or out of {root}")
         rows.append(("/".join(parts), parts[-2], parts[0] if has_splits else "all", ""))
@@ -91,6 +89,18 @@ def _require_no_empty_class(root: Path, rows: list[_Row], splits: tuple[str, ...
     empty = [folder for split in splits for folder in subfolders(root / split) if folder not in filled]
     if empty:
         raise ValueError(f"{empty[0]}: this class folder holds no video or image; add some, or move it out of {root}")
+
+
+def _header(path: Path, names: Iterable[str]) -> list[str]:
+    """Column names without blanks around them; ValueError where one is missing or stands twice."""
+    stripped = [name.strip() for name in names]
+    absent = [name for name in _REQUIRED if name not in stripped]
+    if absent:
+        raise ValueError(f"{path}: line 1: the header lacks {', '.join(absent)}; expected path,label,split[,group]")
+    twice = [name for name in (*_REQUIRED, "group") if stripped.count(name) > 1]
+    if twice:
+        raise ValueError(f"{path}: line 1: the header names {twice[0]} twice; keep one column of that name")
+    return stripped
 
 
 def _checked(path: Path, number: int, row: dict[str, str | None]) -> _Row:
@@ -116,7 +126,8 @@ def _checked(path: Path, number: int, row: dict[str, str | None]) -> _Row:
 
 
 def _manifest(name: str, base: Path, rows: Iterable[_Row], where: Path, ledger: Path) -> Manifest:
-    rows = list(rows)
+    # One name may be written in two ways that look the same, with composed and with separate accents.
+    rows = [(relative, unicodedata.normalize("NFC", label), split, group) for relative, label, split, group in rows]
     classes = tuple(sorted({label for _, label, _, _ in rows}))
     index = {label: position for position, label in enumerate(classes)}
     splits: dict[SplitName, Split] = {}
@@ -155,6 +166,14 @@ def _require_one_name(rows: list[_Row], base: Path, where: Path) -> None:
 
 def _is_medium(path: Path | str) -> bool:
     return is_video(path) or is_image(path)
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _media(relative: str) -> Media:

@@ -54,6 +54,7 @@ def test_commands_parse(command: str) -> None:
     assert context.params.get("suite") in (None, *suite_names())
 
 
+@pytest.mark.slow
 def test_commands_run(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the README's order, from a folder with two models' records."""
     store = Store(tmp_path / "results" / "runs")

@@ -12,6 +12,7 @@ from sigma_bench.cli.main import app
 from tests.bench.tiny import tiny_content
 
 
+@pytest.mark.slow
 def test_a_run_leaves_json_and_markdown(tmp_path, monkeypatch):
     monkeypatch.setitem(PEAK_SIZES, "cpu", 64)
     recipes = []

@@ -130,6 +130,7 @@ def test_tasks_answers_without_torch() -> None:
     assert "davis2017/overclustering" in done.stdout
 
 
+@pytest.mark.slow
 def test_sigkill_in_the_middle_of_pretraining_loses_nothing(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

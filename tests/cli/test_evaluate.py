@@ -203,6 +203,7 @@ def test_any_exception_of_a_task_is_one_sentence_and_the_others_run(
     assert len(list((fails_on_stills / "logs").iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_an_exception_of_one_process_in_the_middle_of_training_ends_the_run_of_both(
     fails_on_stills: Path, world: Path, tmp_path: Path
 ) -> None:

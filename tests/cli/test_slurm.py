@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from sigma_bench.models.checkpoints import read_checkpoint
@@ -24,6 +25,7 @@ def submit(folder: Path, *arguments: str, tasks: int = 1) -> subprocess.Complete
     )
 
 
+@pytest.mark.slow
 def test_two_tasks_train_one_model(world: Path, tmp_path: Path) -> None:
     content = tiny_recipe().model_dump(mode="json") | {"recipe": "tiny"}
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content))

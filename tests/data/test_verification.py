@@ -68,6 +68,7 @@ def truncate(path: Path, share: float) -> None:
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
 
 
+@pytest.mark.slow
 def test_a_clean_world_is_clean(world: Path, tmp_path: Path) -> None:
     code, output = verify(world, "--ledger", str(tmp_path))
     assert code == 0, output

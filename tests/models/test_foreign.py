@@ -289,7 +289,7 @@ def test_several_sets_of_weights_are_named_and_none_is_chosen(tmp_path):
         read_foreign(tmp_path / "vit.pt")
     torch.save({"network": weights, "epoch": 3}, tmp_path / "vit.pt")
     with pytest.raises(
-        ValueError, match=r"'network' is a dict, not a tensor; found 'network', 'epoch'; weights are looked"
+        ValueError, match=r"'network' is of type dict, not a tensor; found 'network', 'epoch'; weights are looked"
     ):
         read_foreign(tmp_path / "vit.pt")
 

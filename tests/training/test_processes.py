@@ -117,6 +117,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     assert path.exists(), process.communicate()[1]
 
 
+@pytest.mark.slow
 def test_twenty_steps_of_two_processes_are_those_of_one_and_survive_sigterm(
     recipe_file: Path, world: Path, tmp_path: Path
 ) -> None:
@@ -153,6 +154,7 @@ def test_twenty_steps_of_two_processes_are_those_of_one_and_survive_sigterm(
     assert len(digests) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_worker_ends_the_run_with_one_sentence(recipe_file: Path, world: Path, tmp_path: Path) -> None:
     with subprocess.Popen(
         command(recipe_file, world, tmp_path / "run", "--nproc", "2"),
@@ -177,6 +179,7 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_ranks_and_their_workers_end_when_torchrun_is_killed_and_the_run_resumes(
     recipe_file: Path, world: Path, tmp_path: Path
 ) -> None:

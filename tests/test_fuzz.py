@@ -30,6 +30,7 @@ from rich.console import Console
 
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.decoding import open_media
+from sigma_bench.data.identity import identified
 from sigma_bench.data.ledger import Entry, Ledger
 from sigma_bench.data.readers.user_files import read_csv
 from sigma_bench.leaderboard import comparison
@@ -267,6 +268,7 @@ def fuzz_csv(folder: Path, rng: np.random.Generator) -> None:
             spliced(b"path,label,split,group\na.mp4,x,train,g\nb.mp4,y,train,h\nc.mp4,x,test,i\n", rng)
         )
         manifest = read_csv(folder / "x.csv")
+        manifest = identified(manifest, manifest.splits.values())
         assert manifest.splits and [split.sha256 for split in manifest.splits.values()]
     else:
         content = (declarations("results") / "published" / "sigma_eccv2024.csv").read_bytes()

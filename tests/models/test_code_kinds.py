@@ -97,6 +97,7 @@ VALUES: dict[str, Callable[[int], Any]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # TorchScript is what many have
 @pytest.mark.parametrize("kind", VALUES)
 def test_a_value_that_differs_is_seen_and_an_equal_one_is_not(kind: str) -> None:
     make = VALUES[kind]

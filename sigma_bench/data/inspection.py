@@ -93,12 +93,12 @@ def _require_whole(facts: VideoFacts) -> None:
 
 def _exact_decoder(path: Path, facts: VideoFacts, digests: list[int]) -> DecoderName:
     """The decoder chosen by the packets where it passes every comparison, otherwise the next one."""
-    if facts.decoder == "pyav_sequential" or not _is_exact(PyAvDecoder, path, facts, digests):
+    if facts.decoder == "pyav_sequential" or not is_exact(PyAvDecoder, path, facts, digests):
         return "pyav_sequential"  # exact by definition: the digests come from it
-    return "decord" if facts.decoder == "decord" and _is_exact(DecordDecoder, path, facts, digests) else "pyav"
+    return "decord" if facts.decoder == "decord" and is_exact(DecordDecoder, path, facts, digests) else "pyav"
 
 
-def _is_exact(reader: Callable[[Path], Decoder], path: Path, facts: VideoFacts, digests: list[int]) -> bool:
+def is_exact(reader: Callable[[Path], Decoder], path: Path, facts: VideoFacts, digests: list[int]) -> bool:
     """Whether a reader returns, for every pattern, exactly the frames that decoding from the start yields."""
     at_once = max(8, BYTES_AT_ONCE // (3 * facts.height * facts.width + 1))
     try:

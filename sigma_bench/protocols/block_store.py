@@ -174,7 +174,7 @@ class BlockStore:
             return _Marker({}, {})
 
     def _place(self, items: range) -> str:
-        """What tells a block from every other, wherever the cache lies."""
+        """A name of the block that no other block has; it does not depend on where the cache lies."""
         return f"{self.folder.name}/{items.start}-{items.stop}"
 
     def _marker_path(self, items: range) -> Path:
@@ -195,11 +195,15 @@ class _Marker(NamedTuple):
 
     @classmethod
     def unpacked(cls, content: bytes, place: str) -> Self:
-        """The marker in a file; an exception of some kind where ``packed`` did not write it for this place."""
+        """The marker in a file.
+
+        Raises:
+            ValueError: ``packed`` did not write this content for this place; parsing it may raise other exceptions.
+        """
         said = json.loads(content)
         marker = cls(said["digests"], {int(item): reason for item, reason in said["failures"].items()})
         if content != marker.packed(place):
-            raise ValueError("the marker is damaged, or that of another block")
+            raise ValueError("the marker is damaged or belongs to another block")
         return marker
 
 

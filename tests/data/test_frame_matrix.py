@@ -12,7 +12,7 @@ import pytest
 from sigma_bench.data.decoder import DecodeError, Decoder
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.examples import StreamedVideos
-from sigma_bench.data.inspection import Medium, _is_exact, inspect
+from sigma_bench.data.inspection import Medium, inspect, is_exact
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.video import DecordDecoder, PyAvDecoder, open_video
 from sigma_bench.data.video_facts import video_facts
@@ -89,8 +89,8 @@ def test_every_frame_in_every_pattern_before_and_after_verification(tmp_path: Pa
 def test_verification_sees_that_decord_trusts_the_container(tmp_path: Path, name: str) -> None:
     path = write(KINDS[name.split(".")[0]], tmp_path / name)
     digests = sequential(path)[0]
-    assert not _is_exact(DecordDecoder, path, video_facts(path), digests)
-    assert _is_exact(PyAvDecoder, path, video_facts(path), digests)
+    assert not is_exact(DecordDecoder, path, video_facts(path), digests)
+    assert is_exact(PyAvDecoder, path, video_facts(path), digests)
     assert isinstance(open_video(path, "decord"), PyAvDecoder), "whatever a ledger names"
 
 
@@ -101,8 +101,8 @@ def test_verification_sees_two_frames_exchanged(tmp_path: Path) -> None:
     times = list(facts.pts)
     times[6], times[7] = times[7], times[6]
     wrong = replace(facts, pts=times)
-    assert _is_exact(lambda path: PyAvDecoder(path, facts), path, facts, digests)
-    assert not _is_exact(lambda path: PyAvDecoder(path, wrong), path, facts, digests)
+    assert is_exact(lambda path: PyAvDecoder(path, facts), path, facts, digests)
+    assert not is_exact(lambda path: PyAvDecoder(path, wrong), path, facts, digests)
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "mp4", "webm"])

@@ -21,9 +21,10 @@ from sigma_bench.specs.task import ResolvedTask
 
 if TYPE_CHECKING:
     from sigma_bench.data.manifest import Manifest
+    from sigma_bench.evaluation.plan import Planned
+    from sigma_bench.evaluation.run import Found
     from sigma_bench.models.encoder import Encoder
     from sigma_bench.protocols.features import FeatureCache
-    from sigma_bench.runs.plan import Found, Planned
     from sigma_bench.training.distribution import World
 
 Jobs = Sequence[tuple[ResolvedTask, "Path | Manifest"]]
@@ -111,7 +112,7 @@ def _catalogue_jobs(tasks: list[str], suite: str | None, data: Path | None, over
 
 def _planned(encoder: "Encoder", jobs: Jobs, output: Path, cache: "FeatureCache", *, seed: int) -> "Sequence[Planned]":
     """The plan; shows a progress bar while files are read whose content is not known yet."""
-    from sigma_bench.runs.plan import plan_tasks
+    from sigma_bench.evaluation.plan import plan_tasks
 
     with progress(disable=not speaks()) as display:
         bars: dict[str, TaskID] = {}
@@ -148,7 +149,7 @@ def show_plan(encoder: "Encoder", plan: "Sequence[Planned]") -> None:
 
 def _seconds_per_clip(encoder: "Encoder") -> float:
     """The measured time; NaN for an encoder that fails, since running its tasks reports the error."""
-    from sigma_bench.runs.cost import seconds_per_clip
+    from sigma_bench.evaluation.plan import seconds_per_clip
 
     try:
         return seconds_per_clip(encoder)
@@ -175,7 +176,8 @@ def evaluate_with_progress(
         LoggedError: the only task failed with any other exception.
         OneSidedError: only this one of several processes failed, which ends the run of all.
     """
-    from sigma_bench.runs.plan import ALONE, run_planned
+    from sigma_bench.evaluation.plan import run_planned
+    from sigma_bench.evaluation.session import SINGLE_PROCESS
     from sigma_bench.training.distribution import LostPeerError, OneSidedError, lost_peers_named
 
     failed: dict[str, str] = {}
@@ -189,8 +191,10 @@ def evaluate_with_progress(
                 display.update(bar, description=f"{name}  {phase}", completed=done, total=total)
 
             try:
-                with lost_peers_named(world or ALONE):
-                    found = run_planned(encoder, planned, output, cache, seed=seed, world=world or ALONE, report=report)
+                with lost_peers_named(world or SINGLE_PROCESS):
+                    found = run_planned(
+                        encoder, planned, output, cache, seed=seed, world=world or SINGLE_PROCESS, report=report
+                    )
             except LostPeerError:
                 raise
             except OneSidedError as error:

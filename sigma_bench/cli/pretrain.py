@@ -63,7 +63,7 @@ def pretrain_with_progress(
     options: "RunOptions | None" = None,
 ) -> Path:
     """Run a recipe showing loss, speed, time left, the share of time spent waiting for data, and the monitors."""
-    from sigma_bench.runs.pretrain import pretrain as run
+    from sigma_bench.evaluation.pretrain import pretrain as run
     from sigma_bench.training.batches import RunOptions
 
     with progress(TextColumn("{task.fields[numbers]}"), disable=not speaks()) as display:

@@ -7,9 +7,9 @@ from typing import Any
 
 from sigma_bench.resources import declarations
 from sigma_bench.specs.dataset import DatasetCard
-from sigma_bench.specs.protocol import ProtocolFile
+from sigma_bench.specs.protocol import parse_protocol
 from sigma_bench.specs.recipe import Recipe, parse_recipe
-from sigma_bench.specs.strict import S, is_yaml_file, load_spec, nearest, parse_spec, read_yaml
+from sigma_bench.specs.strict import S, is_yaml_file, load_spec, nearest, read_yaml
 from sigma_bench.specs.task import ResolvedTask, Suite, Task, Variants, require_folds_used
 
 _NOT_TASKS = ("datasets", "protocols", "suites", "variants")
@@ -118,7 +118,7 @@ def resolve_with_card(task: Task, card: DatasetCard, overrides: dict[str, Any] |
     declared = read_yaml(path)
     content = _merged(_merged(declared, task.overrides), overrides or {})
     where = f"task '{task.task}' (protocol {path.name} with overrides)"
-    protocol = parse_spec(ProtocolFile, {"content": content}, where=where).content
+    protocol = parse_protocol(content, where=where)
     _require_same_name("protocol", protocol.protocol, task.protocol, path)
     resolved = ResolvedTask(task=task.task, dataset=card, protocol=protocol, asks=task.asks, folds=task.folds)
     require_folds_used(resolved)

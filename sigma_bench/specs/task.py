@@ -1,11 +1,11 @@
 """Tasks (dataset x protocol, with overrides), variants of them, and suites (lists of tasks)."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from sigma_bench.specs.dataset import DatasetCard
-from sigma_bench.specs.protocol import Protocol
+from sigma_bench.specs.protocol import Folds, Protocol
 from sigma_bench.specs.strict import Label, PlainName, Spec
 
 Asks = Literal["motion", "appearance", "segmentation", "unspecified"]
@@ -18,7 +18,7 @@ class Task(Spec):
     dataset: Label
     protocol: PlainName
     asks: Asks
-    folds: Literal["official", "leave_one_group_out"]
+    folds: Folds
     overrides: dict[str, Any]
     note: str
 
@@ -28,9 +28,9 @@ class ResolvedTask(Spec):
 
     task: Label
     dataset: DatasetCard
-    protocol: Annotated[Protocol, Field(discriminator="kind")]
+    protocol: Protocol
     asks: Asks
-    folds: Literal["official", "leave_one_group_out"]
+    folds: Folds
 
 
 def require_folds_used(task: ResolvedTask) -> None:

@@ -7,12 +7,12 @@ import pytest
 
 from sigma_bench.cli.own_files import own_jobs
 from sigma_bench.data.manifest import Manifest
-from sigma_bench.protocols.job import runner
+from sigma_bench.data.subsets import draw_subset
+from sigma_bench.protocols.finetune.spec import FinetuneProtocol
+from sigma_bench.protocols.knn.spec import KnnProtocol
 from sigma_bench.specs.catalogue import load_task, resolve
-from sigma_bench.specs.finetune import FinetuneProtocol
 from sigma_bench.specs.fingerprint import task_fingerprint
-from sigma_bench.specs.frozen import KnnProtocol
-from sigma_bench.specs.task import ResolvedTask
+from sigma_bench.specs.task import ResolvedTask, require_folds_used
 from tests.cli.test_cli import run
 
 TASK = """
@@ -58,9 +58,9 @@ def test_a_task_file_trains_on_few_of_a_users_videos(files: tuple[Path, Path], t
     taught = []
     for task, manifest in jobs:
         assert isinstance(task.protocol, FinetuneProtocol) and isinstance(manifest, Manifest)
-        train, test = runner(task).splits(manifest, task)
-        taught.append({sample.id for sample in train.samples})
-        assert len(test.samples) == 12
+        train, test = task.protocol.splits(manifest.splits.keys(), task.folds)
+        taught.append({sample.id for sample in draw_subset(manifest.splits["train"].samples, train.per_class)})
+        assert (test.name, test.per_class) == ("test", None)
     assert [len(ids) for ids in taught] == [15, 6, 24]
     assert taught[1] < taught[0] < taught[2]  # a larger set holds the smaller ones
     assert len({task_fingerprint(task) for task, _ in jobs}) == 3
@@ -75,7 +75,7 @@ def test_folds_that_a_protocol_does_not_use_are_refused(files: tuple[Path, Path]
         jobs_of(csv, protocols=[protocol], folds="leave_one_group_out")
     ((task, _),) = jobs_of(csv, protocols=[protocol], folds="official")
     with pytest.raises(ValueError, match=sentence):
-        runner(task.model_copy(update={"folds": "leave_one_group_out"}))
+        require_folds_used(task.model_copy(update={"folds": "leave_one_group_out"}))
     assert len(jobs_of(csv, protocols=["knn@1", "linear@1", "finetune@1"], folds="leave_one_group_out")) == 3
 
 

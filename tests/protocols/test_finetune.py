@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 import torch
 
+from sigma_bench.evaluation.plan import find_or_evaluate
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.protocols.features import FeatureCache
-from sigma_bench.protocols.finetune import best_on_test
-from sigma_bench.protocols.finetune import run as finetune
-from sigma_bench.protocols.job import Job
-from sigma_bench.protocols.supervised import require_readable, video_score
-from sigma_bench.runs.plan import ALONE, find_or_evaluate
+from sigma_bench.protocols.contract import require_readable
+from sigma_bench.protocols.finetune.run import best_on_test
+from sigma_bench.protocols.finetune.run import run as finetune
+from sigma_bench.protocols.finetune.spec import FinetuneProtocol
+from sigma_bench.protocols.supervised import video_score
 from sigma_bench.specs.catalogue import load_task, resolve
-from sigma_bench.specs.finetune import FinetuneProtocol
 from sigma_bench.training.distribution import joined_world
 from sigma_bench.training.supervised import SupervisedMethod, pieces_of
 from sigma_bench.training.targets import OneClass
 from tests.models.strangers import FeaturesOnly
+from tests.protocols.opened import opened
 from tests.protocols.tiny_training import (
     OPTIM,
     PLAIN,
@@ -165,18 +165,18 @@ def test_what_was_mended_is_trained_and_tested_from_the_start_where_it_must_be(
     path.write_bytes(bytes(len(content)))
     task = tiny_task(name, PLAIN | {"optim": OPTIM | {"epochs": 2}, **more})
     torn = small_manifest(world, **{which: (replace(samples[0], path=path), *samples[1:])})
-    job = Job(tiny_encoder(), task, torn, FeatureCache(tmp_path / "features"), 0, ALONE, tmp_path / "torn")
+    evaluation = opened(tiny_encoder(), task, torn, tmp_path / "features", tmp_path / "torn")
     states = []
     for _ in range(2):
         with pytest.raises(ValueError, match=r"1 samples cannot be decoded"):
-            finetune(job)
+            finetune(evaluation)
         states.append((tmp_path / "torn" / "part-0" / "resume.pt").stat().st_mtime_ns)
     assert states[0] == states[1], "what is still broken does not start the training again"
     path.write_bytes(content)
-    outcome = finetune(job)
+    outcome = finetune(evaluation)
     assert outcome is not None and outcome.failures == {}
     assert (tmp_path / "torn" / "part-0" / "resume.pt").stat().st_mtime_ns > states[1]
-    whole = finetune(replace(job, manifest=small_manifest(world), folder=tmp_path / "whole"))
+    whole = finetune(opened(tiny_encoder(), task, small_manifest(world), tmp_path / "features", tmp_path / "whole"))
     assert whole is not None
     assert_same(dict(outcome.arrays), dict(whole.arrays))
 

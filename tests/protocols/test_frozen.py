@@ -12,12 +12,13 @@ import torch
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.clips import EvaluationClips
 from sigma_bench.data.manifest import Manifest
+from sigma_bench.evaluation.run import find_or_evaluate
 from sigma_bench.metrics.accuracy import top1
 from sigma_bench.models.encoder import Encoder, Features
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.protocols import attentive, linear
+from sigma_bench.protocols.attentive import run as attentive
+from sigma_bench.protocols.linear import run as linear
 from sigma_bench.records.store import Store
-from sigma_bench.runs.plan import find_or_evaluate
 from sigma_bench.specs.catalogue import load_task, resolve, task_names
 from sigma_bench.specs.task import ResolvedTask, Task
 from sigma_bench.training.distribution import World, joined_world

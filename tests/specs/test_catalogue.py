@@ -7,8 +7,8 @@ import pytest
 from sigma_bench.resources import declarations
 from sigma_bench.specs import catalogue
 from sigma_bench.specs.fingerprint import FINGERPRINT_LENGTH, recipe_fingerprint, task_fingerprint
-from sigma_bench.specs.protocol import ProtocolFile
-from sigma_bench.specs.strict import parse_spec, read_yaml
+from sigma_bench.specs.protocol import parse_protocol
+from sigma_bench.specs.strict import read_yaml
 
 
 @pytest.mark.parametrize("name", catalogue.recipe_names())
@@ -27,7 +27,7 @@ def test_dataset(name):
 @pytest.mark.parametrize("name", catalogue.protocol_names())
 def test_protocol(name):
     path = declarations("tasks") / "protocols" / f"{name}.yaml"
-    protocol = parse_spec(ProtocolFile, {"content": read_yaml(path)}, where=str(path)).content
+    protocol = parse_protocol(read_yaml(path), where=str(path))
     assert protocol.protocol == name
     assert name.partition("@")[2].isdigit(), "a protocol's name ends in @ and its version"
 

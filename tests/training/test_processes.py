@@ -16,9 +16,9 @@ import pytest
 import torch
 import yaml
 
+from sigma_bench.evaluation.lock import exclusive
+from sigma_bench.evaluation.pretrain import pretrain
 from sigma_bench.models.checkpoints import read_checkpoint
-from sigma_bench.runs.lock import exclusive
-from sigma_bench.runs.pretrain import pretrain
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.training.accumulation import accumulate_gradients
 from sigma_bench.training.batches import Share

@@ -1,0 +1,182 @@
+"""A pretraining run: killed and continued it ends bit for bit where an undisturbed one ends."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from sigma_bench.data.examples import BatchSampler
+from sigma_bench.evaluation.lock import exclusive
+from sigma_bench.evaluation.pretrain import pretrain, training_samples
+from sigma_bench.models.checkpoints import load_strictly, read_checkpoint
+from sigma_bench.models.encoder import pretrained_encoder
+from sigma_bench.sigma.model import build_model
+from sigma_bench.specs.recipe import Recipe
+from sigma_bench.training.batches import RunOptions
+from sigma_bench.training.monitoring import Progress
+from tests.conftest import tiny_recipe
+
+
+class _Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("name", ["mini_sigma_mlp", "mini_videomae"])
+def test_a_killed_run_ends_like_an_undisturbed_one(world: Path, tmp_path: Path, name: str) -> None:
+    recipe = tiny_recipe(name).model_copy(update={"optim": tiny_recipe(name).optim.model_copy(update={"epochs": 4})})
+    whole = read_checkpoint(pretrain(recipe, world, tmp_path / "whole", seed=3))
+
+    def kill(progress: Progress) -> None:
+        raise _Killed
+
+    with pytest.raises(_Killed):
+        pretrain(recipe, world, tmp_path / "cut", seed=3, report=kill)
+    assert (tmp_path / "cut" / "resume.pt").exists()
+    assert not (tmp_path / "cut" / "model.safetensors").exists()
+    cut = read_checkpoint(pretrain(recipe, world, tmp_path / "cut", seed=3))
+    assert cut.sha256 == whole.sha256
+    assert (tmp_path / "cut" / "history.json").read_text() == (tmp_path / "whole" / "history.json").read_text()
+    fresh = build_model(recipe)
+    assert any(not torch.equal(whole.tensors[key], value) for key, value in fresh.state_dict().items())
+
+
+@pytest.mark.parametrize("loader", ["memory", "stream"])
+def test_broken_videos_are_left_out_counted_and_limited(world: Path, tmp_path: Path, loader: str) -> None:
+    shutil.copytree(world / "ssv2", tmp_path / "ssv2")
+    recipe = tiny_recipe()
+    samples, _ = training_samples(recipe, tmp_path)
+    samples[3].path.unlink()
+    samples[5].path.write_bytes(samples[5].path.read_bytes()[:300])
+    reasons = {
+        samples[3].id: f"{samples[3].path}: not found",
+        samples[5].id: f"{samples[5].path}: not a video that can be decoded",
+    }
+
+    def allowing(share: float) -> Recipe:
+        data = recipe.data.model_copy(update={"max_broken_share": share, "loader": loader})
+        return recipe.model_copy(update={"data": data})
+
+    exact = 2 / len(samples)
+    history = json.loads(
+        (pretrain(allowing(exact), tmp_path, tmp_path / "run", seed=0).parent / "history.json").read_text()
+    )
+    assert history[-1]["broken_videos"] == 2
+    assert json.loads((tmp_path / "run" / "broken_videos.json").read_text()) == reasons
+
+    def kill(progress: Progress) -> None:
+        raise _Killed
+
+    with pytest.raises(_Killed):
+        pretrain(allowing(exact), tmp_path, tmp_path / "cut", seed=0, report=kill)
+    checkpoints = [
+        read_checkpoint(pretrain(allowing(exact), tmp_path, tmp_path / name, seed=0)) for name in ("run", "cut")
+    ]
+    assert checkpoints[0].sha256 == checkpoints[1].sha256
+
+    with pytest.raises(ValueError, match=r"2 of the \d+ training videos cannot be read, more than the \d\.\d% that"):
+        pretrain(allowing(1.5 / len(samples)), tmp_path, tmp_path / "strict", seed=0)
+
+
+def test_a_finished_run_is_found_and_another_one_refused(world: Path, tmp_path: Path) -> None:
+    path = pretrain(tiny_recipe(), world, tmp_path, seed=0)
+    written = path.stat().st_mtime_ns
+    assert pretrain(tiny_recipe(), world, tmp_path, seed=0).stat().st_mtime_ns == written
+    with pytest.raises(ValueError, match="another recipe, seed, data or teacher"):
+        pretrain(tiny_recipe(), world, tmp_path, seed=1)
+
+
+def test_a_state_of_another_run_is_refused(world: Path, tmp_path: Path) -> None:
+    def kill(progress: Progress) -> None:
+        raise _Killed
+
+    with pytest.raises(_Killed):
+        pretrain(tiny_recipe(), world, tmp_path, seed=0, report=kill)
+    with pytest.raises(ValueError, match=r"resume.pt: belongs to a run with another recipe, seed, data or teacher"):
+        pretrain(tiny_recipe(), world, tmp_path, seed=1)
+
+
+def test_two_commands_do_not_write_one_run(world: Path, tmp_path: Path) -> None:
+    with exclusive(tmp_path), pytest.raises(ValueError, match="another process is writing this run"):
+        pretrain(tiny_recipe(), world, tmp_path, seed=0)
+    assert pretrain(tiny_recipe(), world, tmp_path, seed=0).exists()
+
+
+def test_a_batch_that_does_not_divide_is_refused(world: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a global batch of 16 does not divide into 1 processes x 3 pieces"):
+        pretrain(tiny_recipe(), world, tmp_path, seed=0, options=RunOptions(num_pieces=3))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(world: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe("mini_videomae")
+    optim = recipe.optim.model_copy(update={"lr_per_256": 1e30, "warmup_epochs": 0.0})
+    recipe = recipe.model_copy(update={"optim": optim})
+    with pytest.raises(
+        ValueError, match=r"the loss of step \d+ is (nan|inf); the run stops here .* look at this batch"
+    ):
+        pretrain(recipe, world, tmp_path, seed=0)
+    saved = json.loads((tmp_path / "diverged_batch.json").read_text())
+    samples, _ = training_samples(recipe, world)
+    sampler = BatchSampler(num_videos=len(samples), global_batch=16, num_steps=10, seed=0)
+    assert saved["ids"] == [samples[index].id for index in sampler.videos_of(saved["step"] - 1)]
+    assert not (tmp_path / "model.safetensors").exists()
+    assert not (tmp_path / "resume.pt").exists()  # checkpoints are due every third step, and none of them was sound
+
+
+def test_videos_held_and_videos_streamed_by_workers_train_the_same_model(world: Path, tmp_path: Path) -> None:
+    held = tiny_recipe()
+    data = held.data.model_copy(update={"crop": "multi_scale"})
+    held = held.model_copy(update={"data": data})
+    streamed = held.model_copy(update={"data": data.model_copy(update={"loader": "stream"})})
+    first = read_checkpoint(pretrain(held, world, tmp_path / "held", seed=0))
+    options = RunOptions(num_workers=2)
+    second = read_checkpoint(pretrain(streamed, world, tmp_path / "streamed", seed=0, options=options))
+    assert all(torch.equal(second.tensors[key], value) for key, value in first.tensors.items())
+
+
+def test_sigma_dino_needs_its_teacher_and_remembers_it(world: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe("mini_sigma_dino")
+    with pytest.raises(ValueError, match=r"needs the teacher of recipe 'mini_dino' .* with the same --seed first"):
+        pretrain(recipe, world, tmp_path / "mini_sigma_dino-seed0", seed=0)
+    with pytest.raises(ValueError, match="has no teacher; leave --teacher out"):
+        pretrain(tiny_recipe(), world, tmp_path / "mlp", seed=0, teacher="random:mini_dino")
+    with pytest.raises(ValueError, match="is a video model; SIGMA-DINO takes an image model"):
+        pretrain(recipe, world, tmp_path / "video", seed=0, teacher="random:mini_videomae")
+    folder = tmp_path / "random_teacher"
+    path = pretrain(recipe, world, folder, seed=0, teacher="random:mini_dino")
+    assert pretrained_encoder(path).card.family == "SIGMA-DINO"
+    assert not any(key.startswith("teacher") for key in read_checkpoint(path).tensors)
+
+
+def test_every_video_is_seen_once_an_epoch() -> None:
+    sampler = BatchSampler(num_videos=83, global_batch=16, num_steps=20, seed=0)
+    seen = [i for step in range(10, 15) for i in sampler.videos_of(step)]
+    assert len(set(seen)) == 80  # and the incomplete last batch is dropped
+    assert sampler.videos_of(10) != sampler.videos_of(15)
+
+
+def test_processes_share_every_batch_and_a_continued_run_sees_the_same() -> None:
+    whole = list(BatchSampler(num_videos=83, global_batch=16, num_steps=8, seed=0))
+    halves = [BatchSampler(83, 16, 8, seed=0, first=3, rank=rank, num_processes=2) for rank in (0, 1)]
+    assert [a + b for a, b in zip(*halves, strict=True)] == whole[3:]
+
+
+def test_weights_load_completely_or_not_at_all(world: Path, tmp_path: Path) -> None:
+    checkpoint = read_checkpoint(pretrain(tiny_recipe(), world, tmp_path, seed=0))
+    model = build_model(tiny_recipe())
+    before = model.encoder.norm.weight.clone()
+    for change, sentence in (
+        (lambda t: t.pop("mask_token"), "1 keys missing .'mask_token'"),
+        (lambda t: t.update(extra=torch.ones(1)), "1 unexpected .'extra'"),
+        (lambda t: t.update(mask_token=torch.ones(1)), "'mask_token' has shape"),
+        (lambda t: t.update(mask_token=t["mask_token"] * float("nan")), "not finite"),
+    ):
+        tensors = dict(checkpoint.tensors)
+        change(tensors)
+        with pytest.raises(ValueError, match=sentence):
+            load_strictly(model, tensors, where="file")
+        assert torch.equal(model.encoder.norm.weight, before)
+    report = load_strictly(model, dict(checkpoint.tensors), where="file")
+    assert len(report.matched) == len(model.state_dict())
+    assert pretrained_encoder(checkpoint.path).card.pretraining_data == ("ssv2",)

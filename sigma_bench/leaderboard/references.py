@@ -26,7 +26,8 @@ def references(in_column: Sequence[pd.DataFrame]) -> tuple[Reference, ...]:
     for rows in in_column:
         stated.append({})
         for model, of_row in zip(rows["model"], rows["controls"], strict=True):
-            for name, control in of_row.items():
+            for name, fields in of_row.items():
+                control = ControlValue(**fields)
                 stated[-1].setdefault(name, []).append(control.value)
                 models.setdefault(name, {})[str(model)] = None
                 controls[name] = control

@@ -26,7 +26,7 @@ LONG_COLUMNS = (
     *("manifest", "controls", "record_id", "path", "started_utc"),
 )
 """``value``, ``low`` and ``high`` are fractions; the counts are samples of the scored split, and groups
-that train shares with it; ``controls`` is a dict of ``ControlValue`` by name."""
+that train shares with it; ``controls`` holds the fields of ``ControlValue`` by name."""
 
 
 _OF_ALL_SEEDS = ("family", "num_parameters", "feature_width", "pretraining_data", "pretraining_epochs")
@@ -177,7 +177,10 @@ def _rows(path: Path, record: Record) -> list[dict[str, Any]]:
             "high": score.interval.high,
             "level": score.interval.level,
             "spread": score.spread,
-            "controls": controls_of(record.task.protocol, record.controls, score.metric),
+            "controls": {
+                name: control._asdict()
+                for name, control in controls_of(record.task.protocol, record.controls, score.metric).items()
+            },
             "num_units": score.interval.num_units,
         }
         for score in record.scores

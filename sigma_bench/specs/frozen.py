@@ -14,7 +14,14 @@ Accuracy = Literal["top1", "top5", "mean_class_accuracy"]
 CLASSIFICATION_SCORING = "sigma_bench.protocols.classification_scores"
 
 
-def train_and_test(names: Collection[str], folds: Folds, per_class: int | None) -> tuple[SplitUse, ...]:
+def train_and_test(names: Collection[str]) -> tuple[SplitUse, ...]:
+    """The splits train and test; ValueError where the dataset does not have both."""
+    if not {"train", "test"} <= set(names):
+        raise ValueError("the protocol needs train and test")
+    return SplitUse("train"), SplitUse("test")
+
+
+def train_and_test_or_folds(names: Collection[str], folds: Folds, per_class: int | None) -> tuple[SplitUse, ...]:
     """The splits of a protocol that trains on one split and tests on another, or on folds of one.
 
     Args:
@@ -54,7 +61,7 @@ class ClassificationProtocol(ReadFailures):
 
     def splits(self, names: Collection[str], folds: Folds) -> tuple[SplitUse, ...]:
         """Train and test, or one split with folds."""
-        return train_and_test(names, folds, self.train_per_class)
+        return train_and_test_or_folds(names, folds, self.train_per_class)
 
     def passes(self, splits: tuple[SplitUse, ...], card: EncoderCard, seed: int) -> tuple[Pass, ...]:
         """One over the training clips and one over the test clips; one for both where they are the same."""

@@ -227,7 +227,7 @@ def test_the_earliest_of_the_best_epochs_is_chosen(world: Path) -> None:
 
 def test_tests_in_between_follow_the_protocol() -> None:
     def earlier(**select: object) -> tuple[int, ...]:
-        changed = PLAIN | {"optim": OPTIM | {"epochs": 6}, "select_on_test": {"best": "top1", **select}}
+        changed = PLAIN | {"optim": OPTIM | {"epochs": 6}, "select_on_test": dict(select)}
         return tiny_task(SELECTED_TASK, changed).protocol.earlier_tests  # type: ignore[union-attr]
 
     assert earlier(every_epochs=2) == (2, 4)
@@ -235,7 +235,7 @@ def test_tests_in_between_follow_the_protocol() -> None:
     assert earlier(every_epochs=9) == ()
     assert tiny_task().protocol.earlier_tests == ()  # type: ignore[union-attr]
     with pytest.raises(ValueError, match=r"and only with it, protocol and metrics are called '..._selec"):
-        tiny_task(overrides={"select_on_test": {"every_epochs": 1, "best": "top1"}})
+        tiny_task(overrides={"select_on_test": {"every_epochs": 1}})
     with pytest.raises(ValueError, match=r"_on_test', not finetune_selected_on_test, top1"):
         tiny_task(SELECTED_TASK, {"metrics": ["top1"]})
 
@@ -266,16 +266,18 @@ def test_the_score_of_equal_views_is_that_of_one(world: Path) -> None:
     with torch.no_grad():
         model.head.weight.mul_(1e4)
     view_VCTHW = torch.rand(3, 3, 4, 24, 24)
-    one = video_score(model, view_VCTHW[:1], protocol)
-    np.testing.assert_allclose(video_score(model, view_VCTHW[:1].expand(6, -1, -1, -1, -1), protocol), one, atol=1e-6)
-    each = [video_score(model, view[None], protocol) for view in view_VCTHW]
-    np.testing.assert_allclose(video_score(model, view_VCTHW, protocol), np.mean(each, 0), atol=1e-6)
+    one = video_score(model, view_VCTHW[:1], protocol, labels)
+    np.testing.assert_allclose(
+        video_score(model, view_VCTHW[:1].expand(6, -1, -1, -1, -1), protocol, labels), one, atol=1e-6
+    )
+    each = [video_score(model, view[None], protocol, labels) for view in view_VCTHW]
+    np.testing.assert_allclose(video_score(model, view_VCTHW, protocol, labels), np.mean(each, 0), atol=1e-6)
     assert one.sum() == pytest.approx(1)
     assert np.ptp(one) > 0.01
     with torch.no_grad():
         model.head.weight.mul_(float("inf"))
     with pytest.raises(ValueError, match="the trained network gives scores that are not finite"):
-        video_score(model, view_VCTHW, protocol)
+        video_score(model, view_VCTHW, protocol, labels)
 
 
 def test_a_batch_is_cut_into_pieces_of_whole_pairs() -> None:

@@ -63,7 +63,7 @@ def test_the_highest_view_counts() -> None:
         model.head.weight.mul_(1e4)
     view_VCTHW = torch.rand(5, 3, 4, 24, 24)
     logit_VL = model(view_VCTHW).detach()
-    np.testing.assert_allclose(video_score(model, view_VCTHW, protocol), logit_VL.sigmoid().amax(0), atol=1e-5)
+    np.testing.assert_allclose(video_score(model, view_VCTHW, protocol, labels), logit_VL.sigmoid().amax(0), atol=1e-5)
 
 
 def test_a_video_that_does_not_decode_is_wrong_in_every_class() -> None:

@@ -93,7 +93,7 @@ def slow_propagate(target, context, label, rows, columns, settings):  # type: ig
 
 @pytest.mark.parametrize(("radius", "top_k"), [(1, 3), (2, 5), (12, 5), (1, 40)])
 def test_propagation_equals_a_loop_over_patches(radius: int, top_k: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sigma_bench.protocols.propagation.PATCHES_AT_ONCE", 7)  # of 20: three parts
+    monkeypatch.setattr("sigma_bench.protocols.propagation.run.PATCHES_AT_ONCE", 7)  # of 20: three parts
     rng = np.random.default_rng(0)
     rows, columns, settings = 4, 5, protocol(radius_patches=radius, top_k=top_k)
     feature = rng.normal(size=(4, rows * columns, 6))
@@ -248,7 +248,7 @@ def test_a_first_frame_without_objects_is_refused(davis: Manifest, tmp_path: Pat
     assert sample.mask_folder is not None
     for path in sample.mask_folder.iterdir():
         Image.fromarray(np.zeros((96, 96), np.uint8)).save(tmp_path / path.name)
-    empty = replace(split, samples=(replace(sample, mask_folder=tmp_path),))
+    empty = replace(split, samples=(replace(sample, mask_folder=tmp_path), *split.samples[1:]))
     with pytest.raises(ValueError, match="sequence 'shapes-val-00': the first frame shows no object"):
         run(make_evaluation(replace(davis, splits={"test": empty}), tmp_path))
 

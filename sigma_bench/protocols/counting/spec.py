@@ -98,7 +98,7 @@ class CountingProtocol(ReadFailures):
 
     def splits(self, names: Collection[str], folds: Folds) -> tuple[SplitUse, ...]:
         """Train and test."""
-        return train_and_test(names, "official", None)
+        return train_and_test(names)
 
     def passes(self, splits: tuple[SplitUse, ...], card: EncoderCard, seed: int) -> tuple[Pass, ...]:
         """Training on clips of the segments, then the clips that counting shows the network."""

@@ -32,4 +32,4 @@ class MultilabelProtocol(SupervisedProtocol):
 
     def splits(self, names: Collection[str], folds: Folds) -> tuple[SplitUse, ...]:
         """Train and test."""
-        return train_and_test(names, "official", None)
+        return train_and_test(names)

@@ -204,7 +204,7 @@ def test_what_does_not_fit_is_said(world: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="takes 8 frames; frozen, it cannot be shown 16"):
         counting.run(evaluation(manifest, tmp_path, statistics, backbone="frozen", frames_per_half=8))
     other = open_dataset(load_dataset("ucf101"), world)
-    with pytest.raises(ValueError, match="where cycles begin and end; the test split does not say"):
+    with pytest.raises(ValueError, match="ucf101 does not list the repetitions of every video"):
         counting.run(evaluation(other, tmp_path, statistics, backbone="frozen"))
     whole = Manifest("mine", "user", None, {"all": Split("all", manifest.splits["train"].samples, 16)})
     folds = quick_task().model_copy(update={"folds": "leave_one_group_out"})

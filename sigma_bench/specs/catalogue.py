@@ -155,9 +155,7 @@ def resolve_with_card(
     where = f"task '{task.task}' (protocol {path.name} with overrides)"
     protocol = parse_spec(ProtocolFile, {"content": keys}, where=where).content
     _require_same_name("protocol", protocol.protocol, task.protocol, path)
-    resolved = ResolvedTask(
-        task=task.task, dataset=card, protocol=protocol, asks=task.asks or asks, folds=task.folds
-    )
+    resolved = ResolvedTask(task=task.task, dataset=card, protocol=protocol, asks=task.asks or asks, folds=task.folds)
     require_folds_used(resolved)
     for key in protocol.unused_keys:
         if keys[key] != declared_keys[key]:
@@ -190,7 +188,8 @@ def described(name: str) -> list[dict[str, Any]]:
     found = [load(name) for concept, load in loads.items() if name in known[concept]]
     if not found:
         names = [*task_names(), *(each for names in known.values() for each in names)]
-        raise ValueError(f"there is no task, {', '.join([*known][:-1])} or {[*known][-1]} '{name}'.{nearest(name, names)}")
+        concepts = "task, dataset, protocol, suite, file of variants or recipe"
+        raise ValueError(f"there is no {concepts} '{name}'.{nearest(name, names)}")
     return [_described(each) for each in found]
 
 

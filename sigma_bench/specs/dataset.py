@@ -57,7 +57,7 @@ class DatasetTask(Spec):
 
     protocol: PlainName
     folds: Folds = "official"
-    overrides: dict[str, Any] = {}
+    overrides: dict[str, Any] = Field(default_factory=dict)
     """Keys of the protocol that are replaced, nested as there."""
     note: str = ""
 
@@ -72,9 +72,9 @@ class DatasetFile(DatasetCard):
     """One file in ``tasks/``: a card, what the dataset asks of a representation, and its tasks."""
 
     asks: Asks
-    sampling: dict[str, dict[str, Any]] = {}
+    sampling: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Sampler of a protocol -> what replaces it on this dataset, before the overrides of a task."""
-    tasks: dict[TaskName, DatasetTask] = {}
+    tasks: dict[TaskName, DatasetTask] = Field(default_factory=dict)
     """By name, as in ``ssv2/knn``."""
     note: str = ""
     """Note of the tasks that have none."""

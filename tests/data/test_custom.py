@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sigma_bench.cli.own_files import own_jobs
+from sigma_bench.data.custom import custom_tasks, open_custom
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.protocols.job import runner
 from sigma_bench.specs.catalogue import load_task, resolve
@@ -20,7 +20,6 @@ task: diving48/finetune_few
 dataset: diving48
 protocol: finetune_mini@1
 asks: motion
-folds: official
 overrides: {train_per_class: 5}
 note: "five dives of every class"
 """
@@ -40,9 +39,9 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "diving48.csv", tmp_path / "few.yaml"
 
 
-def jobs_of(csv: Path, **chosen: Any) -> list[tuple[ResolvedTask, Path | Manifest]]:
-    nothing = {"tasks": [], "protocols": [], "variants": None, "folds": None, "overrides": {}}
-    return own_jobs(csv, None, **{**nothing, **chosen})
+def jobs_of(csv: Path, **chosen: Any) -> list[tuple[ResolvedTask, Manifest]]:
+    manifest = open_custom(csv)
+    return [(task, manifest) for task in custom_tasks(manifest, **chosen)]
 
 
 def test_a_task_file_trains_on_few_of_a_users_videos(files: tuple[Path, Path], tmp_path: Path) -> None:
@@ -57,7 +56,7 @@ def test_a_task_file_trains_on_few_of_a_users_videos(files: tuple[Path, Path], t
     ]
     taught = []
     for task, manifest in jobs:
-        assert isinstance(task.protocol, FinetuneProtocol) and isinstance(manifest, Manifest)
+        assert isinstance(task.protocol, FinetuneProtocol)
         train, test = runner(task).splits(manifest, task)
         taught.append({sample.id for sample in train.samples})
         assert len(test.samples) == 12

@@ -29,10 +29,10 @@ from pebble import ProcessPool
 from rich.console import Console
 
 from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.custom_files import read_csv
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.identity import identified
 from sigma_bench.data.ledger import Entry, Ledger
-from sigma_bench.data.readers.user_files import read_csv
 from sigma_bench.leaderboard import comparison
 from sigma_bench.leaderboard.exports import jsonl, table_files
 from sigma_bench.leaderboard.figures import score_dots

@@ -46,15 +46,20 @@ class _Verbs(TyperGroup):
 
 
 def _shared_first(arguments: list[str]) -> list[str]:
-    """The arguments with every ``--include DIR`` that comes before ``--`` in front."""
+    """The arguments with every ``--include DIR`` that comes before ``--`` in front.
+
+    Raises:
+        ValueError: the last argument is ``--include``.
+    """
     shared: list[str] = []
     others: list[str] = []
     rest = list(arguments)
     while rest and rest[0] != "--":
         word = rest.pop(0)
         if word == INCLUDE:
-            shared += [word, *rest[:1]]
-            rest = rest[1:]
+            if not rest:
+                raise ValueError(f"{INCLUDE}: the folder is missing")
+            shared += [word, rest.pop(0)]
         else:
             (shared if word.startswith(f"{INCLUDE}=") else others).append(word)
     return [*shared, *others, *rest]

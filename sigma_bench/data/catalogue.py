@@ -4,23 +4,22 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from pkgutil import iter_modules
 
+from sigma_bench.data import readers
 from sigma_bench.data.ledger import ledger_path
 from sigma_bench.data.manifest import MINIWORLD_MARKER, LedgerPlace, Manifest
-from sigma_bench.data.readers.media import forget_folders
+from sigma_bench.data.media import forget_folders
 from sigma_bench.specs.dataset import DatasetCard
 from sigma_bench.specs.registry import Registry
 
-_OWN_READERS = (
-    *("charades", "cifar100", "davis2016", "davis2017", "finegym", "hmdb51"),
-    *("imagenet1k", "kinetics400", "ssv2", "ucf101", "ucfrep", "youtube_vos"),
-)
 READERS = Registry(
     concept="dataset reader",
     group="sigma_bench.datasets",
-    built_in={name: f"sigma_bench.data.readers.{name}:read" for name in _OWN_READERS},
+    built_in={name: f"{readers.__name__}.{name}:read" for _, name, _ in iter_modules(readers.__path__)},
 )
-"""Functions ``read(folder, card)`` that find the official files of a dataset in its folder and return its manifest."""
+"""Functions ``read(folder, card)`` that find the official files of a dataset in its folder and return its manifest; of
+this package those of the modules in ``data/readers``."""
 
 
 def open_dataset(card: DatasetCard, root: Path) -> Manifest:

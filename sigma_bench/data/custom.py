@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from sigma_bench.data.custom_files import read_class_folders, read_csv
 from sigma_bench.data.manifest import Manifest
-from sigma_bench.data.readers.user_files import read_class_folders, read_csv
 from sigma_bench.specs import catalogue
 from sigma_bench.specs.dataset import DatasetCard, Folds, SplitSpec
 from sigma_bench.specs.task import ResolvedTask, Task

@@ -103,8 +103,8 @@ def load_task(name: str) -> Task:
     """A task by name, ``dataset/task`` or ``dataset/task+variant``, or from a path that ends in .yaml or .yml."""
     if is_yaml_file(name):
         return load_spec(Task, Path(name))
-    plain, plus, variant = name.partition("+")
-    if plus:
+    plain, variant = _without_variant(name)
+    if plain != name:
         known = _all_variants()
         _require_known("variant", variant, known)
         task = load_task(plain)
@@ -175,7 +175,7 @@ def described(name: str) -> list[dict[str, Any]]:
     Raises:
         ValueError: nothing has this name, or what has it is declared wrongly.
     """
-    if is_yaml_file(name.partition("+")[0]) or "/" in name:
+    if "/" in name or is_yaml_file(_without_variant(name)[0]):
         return [_described_task(load_task(name))]
     loads: dict[str, Callable[[str], Any]] = {
         "dataset": load_dataset_file,
@@ -191,6 +191,13 @@ def described(name: str) -> list[dict[str, Any]]:
         concepts = "task, dataset, protocol, suite, file of variants or recipe"
         raise ValueError(f"there is no {concepts} '{name}'.{nearest(name, names)}")
     return [_described(each) for each in found]
+
+
+def _without_variant(name: str) -> tuple[str, str]:
+    """Name of a task, or path of its file, and the variant after the '+'."""
+    folder, slash, last = name.rpartition("/")
+    last, _, variant = last.partition("+")
+    return f"{folder}{slash}{last}", variant
 
 
 def _described(spec: Any) -> dict[str, Any]:

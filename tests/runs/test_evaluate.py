@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sigma_bench.data.catalogue import open_dataset
-from sigma_bench.data.readers.user_files import read_csv
+from sigma_bench.data.custom_files import read_csv
 from sigma_bench.metrics.accuracy import top1
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.classification import require_disjoint

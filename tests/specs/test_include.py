@@ -178,6 +178,11 @@ def assert_refused(
     assert (code, " ".join(err.split())) == (2, f"error: {caught.value}")
 
 
+def test_the_option_needs_a_folder(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(monkeypatch, capsys, "tasks", "--include")
+    assert (code, err.strip()) == (2, "error: --include: the folder is missing")
+
+
 def test_a_variant_belongs_to_one_file(lab: Path) -> None:
     write(lab / "tasks/variants/rates.yaml", FILES["tasks/variants/rates.yaml"].replace("cold", "blur-3"))  # type: ignore[union-attr]
     include(lab)

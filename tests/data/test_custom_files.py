@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sigma_bench.data.readers.user_files import read_class_folders, read_csv
+from sigma_bench.data.custom_files import read_class_folders, read_csv
 
 
 def write(folder: Path, text: str) -> Path:

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from sigma_bench.data.files import is_video
 from sigma_bench.data.manifest import Sample
-from sigma_bench.data.readers.media import find_video
-from sigma_bench.data.readers.text_lists import lines
+from sigma_bench.data.media import find_video
+from sigma_bench.data.text_lists import lines
 from sigma_bench.specs.dataset import SplitName
 
 _LINE = re.compile(r"(.+?)[\s,]+(\d+)")

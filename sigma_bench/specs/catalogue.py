@@ -1,54 +1,42 @@
 """The catalogue: everything declared, found by name, with near matches for a mistyped one."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sigma_bench.resources import declared
 from sigma_bench.specs.dataset import Asks, DatasetCard, DatasetFile
+from sigma_bench.specs.declared import content_of, files_of, require_known, require_same_name
 from sigma_bench.specs.fingerprint import recipe_fingerprint, task_fingerprint
-from sigma_bench.specs.overrides import merged, with_base, with_sampling
+from sigma_bench.specs.overrides import merged, with_sampling
 from sigma_bench.specs.protocol import Protocol, ProtocolFile
 from sigma_bench.specs.recipe import Recipe, parse_recipe
 from sigma_bench.specs.strict import is_yaml_file, load_spec, nearest, parse_spec, read_yaml
 from sigma_bench.specs.task import ResolvedTask, Suite, Task, Variants, require_folds_used
 
-_FOLDERS = {
-    "dataset": "tasks",
-    "protocol": "tasks/protocols",
-    "suite": "tasks/suites",
-    "variants": "tasks/variants",
-    "recipe": "pretrain",
-}
-"""Concept -> where its files are."""
-_BASED = ("dataset", "protocol")
-"""Concepts whose files may name a base."""
-
 
 def recipe_names() -> list[str]:
     """Names of all pretraining recipes."""
-    return sorted(declared(_FOLDERS["recipe"]))
+    return sorted(files_of("recipe"))
 
 
 def dataset_names() -> list[str]:
     """Names of all datasets."""
-    return sorted(declared(_FOLDERS["dataset"]))
+    return sorted(files_of("dataset"))
 
 
 def protocol_names() -> list[str]:
     """Names of all protocols, with their version."""
-    return sorted(declared(_FOLDERS["protocol"]))
+    return sorted(files_of("protocol"))
 
 
 def suite_names() -> list[str]:
     """Names of all suites."""
-    return sorted(declared(_FOLDERS["suite"]))
+    return sorted(files_of("suite"))
 
 
 def variants_names() -> list[str]:
     """Names of all files of variants."""
-    return sorted(declared(_FOLDERS["variants"]))
+    return sorted(files_of("variants"))
 
 
 def task_names() -> list[str]:
@@ -60,13 +48,13 @@ def load_recipe(name: str) -> Recipe:
     """A recipe by name, or from a file: a name that ends in .yaml or .yml or contains a slash."""
     if is_yaml_file(name) or "/" in name:
         return parse_recipe(read_yaml(Path(name)), where=name)
-    content, path = _content("recipe", name)
+    content, path = content_of("recipe", name)
     return parse_recipe(content, where=str(path))
 
 
 def load_dataset_file(name: str) -> DatasetFile:
     """All that is declared of a dataset, with what it has from its base."""
-    content, path = _content("dataset", name)
+    content, path = content_of("dataset", name)
     return parse_spec(DatasetFile, content, where=str(path))
 
 
@@ -77,13 +65,13 @@ def load_dataset(name: str) -> DatasetCard:
 
 def load_protocol(name: str) -> Protocol:
     """A protocol by name and version, with what it has from its base."""
-    content, path = _content("protocol", name)
+    content, path = content_of("protocol", name)
     return parse_spec(ProtocolFile, {"content": content}, where=str(path)).content
 
 
 def load_suite(name: str) -> Suite:
     """A suite by name, with the variants of its tasks where it asks for them."""
-    content, path = _content("suite", name)
+    content, path = content_of("suite", name)
     suite = parse_spec(Suite, content, where=str(path))
     if suite.variants is None:
         return suite
@@ -95,7 +83,7 @@ def load_variants(name: str) -> Variants:
     """A file of variants by its name, or from a path that ends in .yaml or .yml or contains a slash."""
     if is_yaml_file(name) or "/" in name:
         return load_spec(Variants, Path(name))
-    content, path = _content("variants", name)
+    content, path = content_of("variants", name)
     return parse_spec(Variants, content, where=str(path))
 
 
@@ -106,12 +94,12 @@ def load_task(name: str) -> Task:
     plain, variant = _without_variant(name)
     if plain != name:
         known = _all_variants()
-        _require_known("variant", variant, known)
+        require_known("variant", variant, known)
         task = load_task(plain)
         overrides = merged(task.overrides, known[variant])
         return task.model_copy(update={"task": f"{task.task}+{variant}", "overrides": overrides})
     dataset, _, of_dataset = name.partition("/")
-    file = load_dataset_file(dataset) if dataset in declared(_FOLDERS["dataset"]) else None
+    file = load_dataset_file(dataset) if dataset in files_of("dataset") else None
     if file is None or of_dataset not in file.tasks:
         raise ValueError(f"there is no task '{name}'.{nearest(name, task_names())}")
     found = file.tasks[of_dataset]
@@ -149,12 +137,12 @@ def resolve_with_card(
     asks: Asks = "unspecified",
 ) -> ResolvedTask:
     """As ``resolve``, for a dataset whose card is not in the catalogue (a user's own files)."""
-    content, path = _content("protocol", task.protocol)
+    content, path = content_of("protocol", task.protocol)
     declared_keys = with_sampling(content, sampling or {})
     keys = merged(merged(declared_keys, task.overrides), overrides or {})
     where = f"task '{task.task}' (protocol {path.name} with overrides)"
     protocol = parse_spec(ProtocolFile, {"content": keys}, where=where).content
-    _require_same_name("protocol", protocol.protocol, task.protocol, path)
+    require_same_name("protocol", protocol.protocol, task.protocol, path)
     resolved = ResolvedTask(task=task.task, dataset=card, protocol=protocol, asks=task.asks or asks, folds=task.folds)
     require_folds_used(resolved)
     for key in protocol.unused_keys:
@@ -184,7 +172,7 @@ def described(name: str) -> list[dict[str, Any]]:
         "variants": load_variants,
         "recipe": load_recipe,
     }
-    known = {concept: declared(folder) for concept, folder in _FOLDERS.items()}
+    known = {concept: files_of(concept) for concept in loads}
     found = [load(name) for concept, load in loads.items() if name in known[concept]]
     if not found:
         names = [*task_names(), *(each for names in known.values() for each in names)]
@@ -219,50 +207,3 @@ def _all_variants() -> dict[str, dict[str, Any]]:
                 raise ValueError(f"the variant '{name}' of '{file}' has the name of another file's variant; rename it")
             found[name] = more
     return found
-
-
-def _content(concept: str, name: str) -> tuple[dict[str, Any], Path]:
-    """The mapping that a declaration's file holds, with what it has from its base, and the file."""
-    files = declared(_FOLDERS[concept])
-    _require_known(concept, name, files)
-    path = files[name]
-    content = _read(path)
-    if "base" in content and concept in _BASED:
-        content = with_base(_base(concept, str(content["base"]), path), content)
-    if concept in content:
-        _require_same_name(concept, str(content[concept]), name, path)
-    return content, path
-
-
-def _base(concept: str, name: str, path: Path) -> dict[str, Any]:
-    """The mapping that a declaration starts from, which is written out itself."""
-    files = declared(_FOLDERS[concept])
-    if name not in files:
-        raise ValueError(f"{path}: key 'base': there is no {concept} '{name}'.{nearest(name, files)}")
-    content = _read(files[name])
-    if "base" in content:
-        raise ValueError(
-            f"{path}: key 'base': '{name}' has a base itself, '{content['base']}'; name a {concept} that has none"
-        )
-    return content
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """The mapping of a file, read again only where the file has changed; it must not be modified."""
-    state = path.stat()
-    return _read_version(path, state.st_mtime_ns, state.st_size)
-
-
-@lru_cache(maxsize=512)
-def _read_version(path: Path, mtime_ns: int, size: int) -> dict[str, Any]:
-    return read_yaml(path)
-
-
-def _require_same_name(kind: str, declared_name: str, name: str, path: Path) -> None:
-    if declared_name != name:
-        raise ValueError(f"{path}: key '{kind}' says '{declared_name}', but the file's name says '{name}'")
-
-
-def _require_known(kind: str, name: str, known: Mapping[str, Any]) -> None:
-    if name not in known:
-        raise ValueError(f"there is no {kind} '{name}'.{nearest(name, known)}")

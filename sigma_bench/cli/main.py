@@ -106,6 +106,7 @@ def _options(
     include: list[Path] = typer.Option(
         [],
         INCLUDE,
+        metavar="DIR",
         help="Folder with your own tasks/, pretrain/ or boards/, before or after the verb; may be given several times. "
         f"The environment variable {resources.INCLUDE_VARIABLE} does the same.",
     ),

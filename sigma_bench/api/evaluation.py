@@ -13,9 +13,9 @@ from warnings import warn
 from rich.progress import Progress
 from rich.text import Text
 from sigma_bench.api.records import Records
-from sigma_bench.data.custom import custom_tasks, open_custom
 
 from sigma_bench.api.progress import is_main_process, progress_bars
+from sigma_bench.data.custom import custom_tasks, open_custom
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.evaluation.plan import Planned, plan_tasks, run_planned
 from sigma_bench.evaluation.run import Found

@@ -13,8 +13,8 @@ from rich.table import Table
 from sigma_bench.cli.console import err, out, progress
 from sigma_bench.cli.folders import RUNS
 from sigma_bench.cli.options import finite, seed_option
-from sigma_bench.cli.own_files import own_jobs
 from sigma_bench.cli.processes import is_launched, run_on_processes, speaks
+from sigma_bench.data.custom import custom_tasks, open_custom
 from sigma_bench.failures import LoggedError, reason, unexpected_errors_logged, write_traceback
 from sigma_bench.specs import catalogue
 from sigma_bench.specs.task import ResolvedTask
@@ -63,9 +63,11 @@ def evaluate(
     if csv is not None or folders is not None:
         _refuse("has datasets of its own; for your own files give --task or --protocol", suite=suite)
         _refuse("is for tasks of the catalogue; your own files are named by --csv or --folders", data=data)
-        jobs: Jobs = own_jobs(
-            csv, folders, tasks=task, protocols=protocol, variants=variants, folds=folds, overrides=overrides
+        manifest = open_custom(csv, folders)
+        custom = custom_tasks(
+            manifest, tasks=task, protocols=protocol, variants=variants, folds=folds, overrides=overrides
         )
+        jobs: Jobs = [(resolved, manifest) for resolved in custom]
     else:
         _refuse("is for your own files; a task of the catalogue is varied by --task name+variant", variants=variants)
         _refuse("is for your own files; a task of the catalogue says its own", protocol=protocol, folds=folds)

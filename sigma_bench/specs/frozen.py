@@ -5,9 +5,10 @@ from typing import ClassVar, Literal
 
 from sigma_bench.specs.clip import ClipSpec
 from sigma_bench.specs.condition import Condition
+from sigma_bench.specs.dataset import Folds
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
-from sigma_bench.specs.protocol import Folds, ReadFailures
+from sigma_bench.specs.protocol import ReadFailures
 from sigma_bench.specs.recipe import Count, Fraction, Positive
 
 Accuracy = Literal["top1", "top5", "mean_class_accuracy"]

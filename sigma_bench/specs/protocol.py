@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError
 
+from sigma_bench.specs.dataset import Folds
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
 from sigma_bench.specs.recipe import Fraction
@@ -40,8 +41,6 @@ KINDS = Registry(
 Replicates = Annotated[int, Field(gt=0, le=20_000)]
 """Number of replicates of a bootstrap; more than 20,000 change an interval by less than its printed digits."""
 Failure = Literal["fail", "count_as_wrong"]
-Folds = Literal["official", "leave_one_group_out"]
-"""The official splits, or every group in turn as the test samples of a model that is fitted on all other groups."""
 
 
 class Uncertainty(Spec):

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from sigma_bench.data.custom import custom_tasks, open_custom
 from sigma_bench.evaluation.plan import plan_tasks
 from sigma_bench.evaluation.run import Found, find_or_evaluate
 from sigma_bench.models.encoder import Encoder, Features
@@ -78,9 +79,8 @@ def knn(photos: Path, output: Path, encoder: Encoder, **overrides: object) -> Fo
 
 
 def _jobs(photos: Path, protocol: str, overrides: dict[str, object]) -> list[tuple[ResolvedTask, object]]:
-    from sigma_bench.cli.own_files import own_jobs
-
-    return own_jobs(None, photos, tasks=[], protocols=[protocol], variants=None, folds=None, overrides=overrides)
+    manifest = open_custom(folders=photos)
+    return [(task, manifest) for task in custom_tasks(manifest, protocols=[protocol], overrides=overrides)]
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from sigma_bench.specs.dataset import Folds
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.frozen import train_and_test
 from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
-from sigma_bench.specs.protocol import Folds, ReadFailures
+from sigma_bench.specs.protocol import ReadFailures
 from sigma_bench.specs.recipe import Count, Fraction, NonNegative, Positive
 from sigma_bench.specs.strict import Spec
 

@@ -3,9 +3,10 @@
 from collections.abc import Collection
 from typing import ClassVar, Literal
 
+from sigma_bench.specs.dataset import Folds
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
-from sigma_bench.specs.protocol import BaseProtocol, Folds
+from sigma_bench.specs.protocol import BaseProtocol
 from sigma_bench.specs.recipe import Count, Positive
 
 DavisMetric = Literal["jf_mean", "j_mean", "j_recall", "j_decay", "f_mean", "f_recall", "f_decay"]

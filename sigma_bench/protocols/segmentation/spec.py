@@ -6,9 +6,10 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from sigma_bench.specs.clip import FrameDraw, SequenceClip
+from sigma_bench.specs.dataset import Folds
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
-from sigma_bench.specs.protocol import BaseProtocol, Folds
+from sigma_bench.specs.protocol import BaseProtocol
 from sigma_bench.specs.recipe import Count
 
 

@@ -58,5 +58,5 @@ def demo(
             evaluate_with_progress(encoder, plan_tasks(encoder, jobs, output, cache, seed=0), output, cache, seed=0)
         if seed == 0:
             write_gallery(trained, PICTURED, world, output, kinds=["prototypes", "features"])
-    show_boards([BOARD], output, world=world)
+    show_boards([BOARD], output, data=world)
     out.print(f"report: {output / 'report.html'}", soft_wrap=True, markup=False)

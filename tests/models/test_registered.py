@@ -47,7 +47,7 @@ def test_a_name_of_a_package_is_a_model(
     code, out, _ = run(monkeypatch, capsys, "check", "tubes_of_a_package")
     assert code == 0 and "fails" not in out
     assert "encoders of other packages: tubes_of_a_package" in run(monkeypatch, capsys, "models", str(tmp_path))[1]
-    with pytest.raises(ValueError, match="no model 'tubes_of_a_packag': .* Did you mean 'tubes_of_a_package'"):
+    with pytest.raises(ValueError, match=r"no model 'tubes_of_a_packag': .* Did you mean 'tubes_of_a_package'"):
         load_encoder("tubes_of_a_packag")
 
 
@@ -81,7 +81,7 @@ def test_a_package_that_does_not_work_is_one_sentence(
 def test_two_packages_with_one_name_are_both_named(install: Install) -> None:
     install("first", BUILD, tubes="first_code:build")
     install("second", BUILD, tubes="second_code:build")
-    with pytest.raises(ValueError, match="'tubes' is registered by the package .* and by the package"):
+    with pytest.raises(ValueError, match=r"'tubes' is registered by the package .* and by the package"):
         load_encoder("tubes")
 
 

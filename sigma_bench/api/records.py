@@ -133,7 +133,13 @@ class Records(Sequence[Record]):
 
 
 def opened(records: Records | str | Path) -> Records:
-    """Records as they are, or those of a folder."""
+    """Records as they are, or those of a folder.
+
+    Raises:
+        ValueError: neither, or as ``Records``.
+    """
+    if not isinstance(records, Records | str | Path):
+        raise ValueError(f"the records are an object of type {type(records).__name__}; give Records or their folder")
     return records if isinstance(records, Records) else Records(records)
 
 

@@ -141,14 +141,13 @@ def _watched(backbone: CustomBackbone) -> list[tuple[str, nn.Module]]:
 def _likeliest(backbone: CustomBackbone) -> str:
     """The first module that may be the reason, in brackets; empty if no module of torch is."""
     for name, module in backbone.network.named_modules():
-        drops = isinstance(module, _DROPOUTS) and module.p > 0
-        if drops or isinstance(module, _BATCH_NORMS) or _dropout_of(module) > 0:
-            kind = type(module).__name__
-            return f" ('{name}' is a {kind}{f' of {module.p:g}' if drops else ''})"
+        rate = _dropout_of(module)
+        if rate > 0 or isinstance(module, _BATCH_NORMS):
+            return f" ('{name}' is a {type(module).__name__}{f' with a dropout of {rate:g}' if rate else ''})"
     return ""
 
 
 def _dropout_of(module: nn.Module) -> float:
-    """The rate that a module such as ``nn.MultiheadAttention`` hands to a function."""
-    rate = getattr(module, "dropout", 0.0)
+    """The rate of a dropout, also of a module such as ``nn.MultiheadAttention`` that hands it to a function."""
+    rate = module.p if isinstance(module, _DROPOUTS) else getattr(module, "dropout", 0.0)
     return rate if isinstance(rate, float) else 0.0

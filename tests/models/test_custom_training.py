@@ -15,9 +15,12 @@ from sigma_bench.records.store import Store
 from sigma_bench.runs.plan import find_or_evaluate
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.training.classifier import Classifier, layer_decay_optimiser
+from sigma_bench.training.distribution import joined_world
+from tests.cli.test_cli import run as command
 from tests.models.custom_vit import CLIP, PARTS, WIDTH, CustomViT, custom_vit
 from tests.models.tubes import SHAPE, Tubes
-from tests.protocols.tiny_training import SMALL, quiet, tiny_task
+from tests.protocols.tiny_training import OPTIM, SMALL, quiet, tiny_task
+from tests.two_processes import in_two_processes
 
 
 def test_backbone_and_final_norm_are_the_encoder() -> None:
@@ -62,17 +65,47 @@ def test_drop_path_grows_block_by_block_and_takes_the_place_of_the_identity() ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["ssv2/finetune", "ssv2/linear_online"])
-def test_a_custom_encoder_is_trained_on_the_mini_world(task: str, world: Path, tmp_path: Path) -> None:
-    """With augmentation, drop path and layer decay of the protocol; a second run of another folder is the same."""
-    overrides = SMALL | ({"drop_path": 0.1} if task.endswith("finetune") else {})
+@pytest.mark.parametrize(
+    ("task", "overrides", "num_scored"),
+    [
+        ("ssv2/finetune", SMALL | {"drop_path": 0.1}, 40),  # with augmentation and layer decay
+        ("ssv2/linear_online", SMALL, 40),
+        ("charades/multilabel_mini", {"optim": OPTIM, "uncertainty": {"replicates": 2}}, 4),
+    ],
+)
+def test_a_custom_encoder_is_trained_on_the_mini_world(
+    task: str, overrides: dict[str, Any], num_scored: int, world: Path, tmp_path: Path
+) -> None:
+    """A second run in another folder gives the same predictions."""
     records = [
         find_or_evaluate(custom_vit(), tiny_task(task, overrides), world, tmp_path / name, seed=0, report=quiet).record
         for name in ("one", "two")
     ]
-    assert records[0].model.model == "custom_vit" and records[0].data.splits["test"].scored == 40
+    assert records[0].model.model == "custom_vit" and records[0].data.splits["test"].scored == num_scored
     assert records[0].predictions.sha256 == records[1].predictions.sha256
     assert len(Store(tmp_path / "one").paths()) == 1
+
+
+def shared_run(data: str, output: str) -> None:
+    """What each of several processes does."""
+    task = tiny_task("ssv2/finetune", SMALL | {"drop_path": 0.1})
+    with joined_world("cpu") as processes:
+        find_or_evaluate(custom_vit(), task, Path(data), Path(output), seed=0, report=quiet, world=processes)
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_custom_encoder_like_one(world: Path, tmp_path: Path) -> None:
+    shared_run(str(world), str(tmp_path / "one"))
+    in_two_processes(shared_run, str(world), str(tmp_path / "two"))
+    (one, two) = (dict(Store(tmp_path / name).records()).popitem()[1] for name in ("one", "two"))
+    assert one.key() == two.key()
+    scores = [Store(tmp_path / name).load_predictions(r.predictions) for name, r in (("one", one), ("two", two))]
+    assert (scores[0]["predicted"] == scores[1]["predicted"]).all()
+
+
+def test_check_tries_the_training(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = command(monkeypatch, capsys, "check", "tests.models.custom_vit:custom_vit")
+    assert code == 0 and "the network can be fine-tuned: embedding and 3 blocks" in out
 
 
 class Plain(nn.Module):
@@ -147,7 +180,7 @@ REFUSED_TRAINING: dict[str, tuple[Callable[[], nn.Module], float, str]] = {
         lambda: CustomViT(block=Plain, dropout=0.1),
         0.0,
         "in training mode, the tokens of a clip depend on random numbers or on the other clips of the batch "
-        "('encoder.layers.0.dropout' is a Dropout of 0.1)",
+        "('encoder.layers.0.dropout' is a Dropout with a dropout of 0.1)",
     ),
     "batch statistics": (lambda: CustomViT(block=Normalised), 0.0, "'encoder.layers.0.batch_norm' is a BatchNorm1d"),
     "order": (

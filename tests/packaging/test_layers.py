@@ -1,7 +1,8 @@
 """Imports flow one way: a package sees what lies below it, and what does without torch stays without torch.
 
-The order, lowest first: specs, records, metrics < data, models < sigma, dino, training < protocols, bench < runs < cli;
-leaderboard sees specs, records and metrics only, and runs and cli may show it.
+The order, lowest first: specs, records, metrics < data, models < sigma, dino, training < protocols, bench < runs < api
+< cli; leaderboard sees specs, records and metrics only, and runs, api and cli may show it.  ``sigma_bench`` itself
+names what is public for type checkers, and imports nothing.
 """
 
 import ast
@@ -20,6 +21,7 @@ LAYERS = (
     ("sigma", "dino", "training"),
     ("protocols", "bench"),
     ("runs",),
+    ("api",),
     ("cli",),
 )
 BESIDE = {
@@ -45,10 +47,10 @@ def allowed_imports() -> dict[str, set[str]]:
             allowed[package] = {package} | ROOT_MODULES | below | {b for a, b in BESIDE if a == package}
         below |= set(layer)
     allowed["leaderboard"] = {"leaderboard", *LAYERS[0], *ROOT_MODULES}
-    for package in ("runs", "cli"):
+    for package in ("runs", "api", "cli"):
         allowed[package].add("leaderboard")
     allowed["__main__"] = {"cli"}
-    return allowed | {module: {"__init__"} for module in ROOT_MODULES}
+    return allowed | {module: {"__init__"} for module in ROOT_MODULES} | {"__init__": below - {"cli"}}
 
 
 def owner(path: Path) -> str:

@@ -21,7 +21,7 @@ class NearestMeanProtocol(ClassificationProtocol):
     centred: bool
     metrics: tuple[Literal["top1", "rank_of_truth"], ...]
 '''
-RUN = '''
+RUN = """
 import numpy as np
 
 from sigma_bench.protocols.classification import classify
@@ -35,8 +35,8 @@ def run(evaluation):
         return -np.linalg.norm((query - centre)[:, None] - (means - centre)[None], axis=2), None
 
     return classify(evaluation, classifier)
-'''
-SCORES = '''
+"""
+SCORES = """
 import numpy as np
 
 from sigma_bench.protocols.classification_scores import METRICS as CLASSIFICATION
@@ -50,7 +50,7 @@ def _rank(stored):
 
 METRICS = {"top1": CLASSIFICATION["top1"], "rank_of_truth": mean_of(_rank, higher_is_better=False)}
 CONTROLS = {"chance": Control("always the commonest class", metrics=("top1",))}
-'''
+"""
 PROTOCOL = """
 protocol: nearest_mean@1
 kind: nearest_mean

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sigma_bench.runs.pretrain import training_samples
 
 from sigma_bench.data.decoder import DecodeError, Decoder
 from sigma_bench.data.examples import DecodedVideos, Origin
 from sigma_bench.data.manifest import Sample
+from sigma_bench.evaluation.pretrain import training_samples
 from sigma_bench.specs.recipe import MaskedVideoRecipe
 from sigma_bench.training.batches import Batches, RunOptions
 from sigma_bench.training.distribution import World

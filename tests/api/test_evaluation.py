@@ -1,0 +1,134 @@
+"""``sb.evaluate``: what the command line does, as a function that returns records and raises the same sentences."""
+
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import sigma_bench as sb
+from tests.cli.test_cli import run
+
+
+class MeanColour(nn.Module):
+    """The mean colour of every frame pair, as one token."""
+
+    def forward(self, clip_BCTHW: torch.Tensor) -> torch.Tensor:
+        return clip_BCTHW.unflatten(2, (-1, 2)).mean((3, 4, 5)).transpose(1, 2)
+
+
+def colours(**changes: object) -> sb.Encoder:
+    about = {
+        "name": "colours",
+        "num_frames": 8,
+        "image_size": 16,
+        "tubelet_frames": 2,
+        "grid": (4, 1, 1),
+        "mean": (0.5, 0.5, 0.5),
+        "std": (0.5, 0.5, 0.5),
+    }
+    return sb.as_encoder(MeanColour(), **(about | changes))  # type: ignore[arg-type]
+
+
+QUICK = {"neighbours": 3, "uncertainty": {"replicates": 20}}
+
+
+def test_records_come_back_in_order_and_are_found_again(world: Path, tmp_path: Path) -> None:
+    names = ["ssv2/knn", "cifar100/knn"]
+    more = {"data": world, "output": tmp_path / "runs", "overrides": QUICK, "progress": False}
+    records = sb.evaluate(colours(), names, **more)
+    assert [record.task.task for record in records] == names
+    assert {record.model.model for record in records} == {"colours"}
+    frame = records.frame()
+    assert set(frame["task"]) == set(names) and {"value", "low", "high", "seed"} <= set(frame.columns)
+    again = sb.evaluate(colours(), names, **more)
+    assert [record.provenance.started_utc for record in again] == [r.provenance.started_utc for r in records]
+    assert len(sb.Records(tmp_path / "runs")) == 2
+
+
+def test_a_name_is_a_model_and_a_task_may_be_one_string(world: Path, tmp_path: Path) -> None:
+    (record,) = sb.evaluate("statistics:mini_videomae", "ssv2/knn", data=str(world), output=tmp_path, overrides=QUICK)
+    assert record.task.protocol.model_dump()["neighbours"] == 3
+
+
+def test_custom_data_are_evaluated_too(world: Path, tmp_path: Path) -> None:
+    videos = sorted((world / "ssv2").rglob("*.webm"))[:24]
+    rows = [f"{path},class{number % 2},{'train' if number < 16 else 'test'}" for number, path in enumerate(videos)]
+    (tmp_path / "mine.csv").write_text("\n".join(["path,label,split", *rows]))
+    more = {"protocols": ["knn@1"], "overrides": QUICK, "progress": False}
+    (record,) = sb.evaluate(colours(), csv=tmp_path / "mine.csv", output=tmp_path / "runs", **more)
+    assert (record.task.task, record.data.world, record.data.num_classes) == ("mine/knn", "user", 2)
+
+
+def test_one_failing_task_of_several_is_a_warning_and_stops_no_other(world: Path, tmp_path: Path) -> None:
+    names = ["ssv2/finetune_mini", "ssv2/knn"]
+    with pytest.warns(sb.FailedTaskWarning, match="ssv2/finetune_mini: model 'colours' has no network"):
+        records = sb.evaluate(colours(), names, data=world, output=tmp_path, progress=False)
+    assert [record.task.task for record in records] == ["ssv2/knn"]
+    with pytest.raises(ValueError, match=r"all 2 tasks failed: ssv2/finetune_mini: .*; ssv2/linear_online_mini: "):
+        sb.evaluate(
+            colours(), ["ssv2/finetune_mini", "ssv2/linear_online_mini"], data=world, output=tmp_path, progress=False
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        (["ssv2/kn"], {"data": "WORLD"}),
+        (["ssv2/knn"], {}),
+        ([], {"data": "WORLD"}),
+        (["ssv2/knn"], {"data": "NOWHERE"}),
+        ([], {"suite": "mimi", "data": "WORLD"}),
+        (["ssv2/knn"], {"data": "WORLD", "folds": "official"}),
+        ([], {"csv": "x.csv", "folders": "x"}),
+    ],
+)
+def test_a_mistake_is_the_same_sentence_from_python_and_from_the_shell(
+    world: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    options: dict[str, str],
+) -> None:
+    places = {"WORLD": str(world), "NOWHERE": str(tmp_path / "nowhere")}
+    given = {name: places.get(value, value) for name, value in options.items()}
+    with pytest.raises(ValueError) as caught:
+        sb.evaluate("statistics:mini_videomae", arguments, output=tmp_path / "runs", progress=False, **given)
+    tasks = [word for name in arguments for word in ("--task", name)]
+    rest = [word for name, value in given.items() for word in (f"--{name}", value)]
+    command = ["evaluate", "statistics:mini_videomae", *tasks, *rest, "--output", str(tmp_path / "runs")]
+    code, _, err = run(monkeypatch, capsys, *command)
+    assert code == 2
+    assert " ".join(str(caught.value).split()) in " ".join(err.split())
+
+
+@pytest.mark.parametrize("thing", [MeanColour(), None, 3, "no_such_model"])
+def test_what_is_no_encoder_is_one_sentence(world: Path, tmp_path: Path, thing: object) -> None:
+    with pytest.raises(ValueError, match=r"sigma_bench\.as_encoder|there is no model 'no_such_model'"):
+        sb.evaluate(thing, "ssv2/knn", data=world, output=tmp_path, progress=False)  # type: ignore[arg-type]
+
+
+def test_an_unexpected_error_is_one_sentence_with_its_traceback_in_a_file(world: Path, tmp_path: Path) -> None:
+    class Broken(MeanColour):
+        def forward(self, clip_BCTHW: torch.Tensor) -> torch.Tensor:
+            if len(clip_BCTHW) > 1:
+                raise RuntimeError("out of luck")
+            return super().forward(clip_BCTHW)
+
+    about = {"num_frames": 8, "image_size": 16, "tubelet_frames": 2, "grid": (4, 1, 1)}
+    encoder = sb.as_encoder(Broken(), name="broken", mean=(0.5,) * 3, std=(0.5,) * 3, **about)  # type: ignore[arg-type]
+    with pytest.raises(Exception, match=r"RuntimeError: out of luck .*traceback in .*\.log") as caught:
+        sb.evaluate(encoder, "ssv2/knn", data=world, output=tmp_path, progress=False)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_progress_is_shown_only_where_it_is_wanted(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sb.evaluate(colours(), "ssv2/knn", data=world, output=tmp_path, overrides=QUICK, progress=False)
+    quiet = capsys.readouterr()
+    assert (quiet.out, quiet.err) == ("", "")

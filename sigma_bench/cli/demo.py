@@ -6,9 +6,9 @@ import typer
 
 from sigma_bench.cli.console import out
 from sigma_bench.cli.data import write_with_progress
-from sigma_bench.cli.evaluate import run_and_show
 from sigma_bench.cli.gallery import write_gallery
 from sigma_bench.cli.pretrain import pretrain_with_progress
+from sigma_bench.cli.suite_lines import run_and_show
 from sigma_bench.cli.table import show_boards
 from sigma_bench.specs import catalogue
 

@@ -1,10 +1,12 @@
 """Options that several commands have, with the values they accept."""
 
 import math
+from typing import Any
 
 import typer
 
 from sigma_bench.specs.recipe import MOST_SEED
+from sigma_bench.specs.strict import read_scalar
 
 
 def seed_option(words: str) -> int:
@@ -18,3 +20,20 @@ def finite(option: typer.CallbackParam, value: float) -> float:
     if not math.isfinite(value) or value < 0:
         raise ValueError(f"--{(option.name or '').replace('_', '-')} {value}: expected a number from 0 upwards")
     return value
+
+
+def nested_overrides(pairs: list[str]) -> dict[str, Any]:
+    """``a.b=c`` pairs as nested keys; values are read like YAML scalars."""
+    nested: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise ValueError(f"--set {pair}: expected key=value, such as neighbours=5")
+        place = nested
+        *outer, last = key.split(".")
+        for part in outer:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise ValueError(f"--set {pair}: '{part}' was set to a value before, so no key inside it can be set")
+        place[last] = read_scalar(value)
+    return nested

@@ -67,9 +67,10 @@ def show_boards(names: list[str], output: Path, *, data: Path | None) -> None:
     from sigma_bench.api.records import Records, fill_boards
     from sigma_bench.specs.board import load_board
 
+    boards = [load_board(name) for name in names]
     with left_out_named(output):
         records = Records(output)
-        found = fill_boards([load_board(name) for name in names], records)
+        found = fill_boards(boards, records)
         for one in found:
             _print(one)
             if not one.table.record_ids:

@@ -33,8 +33,11 @@ BAD = {
         ["evaluate", "random:mini_videomae", "--task", "ucf101/knn", "--data", "{tmp}"],
         "UCF101 is not here",
     ),
-    "no --data": (["evaluate", "random:mini_videomae", "--task", "ucf101/knn"], "--data is missing"),
-    "nothing to do": (["evaluate", "random:mini_videomae"], "say what to evaluate on"),
+    "no --data": (
+        ["evaluate", "random:mini_videomae", "--task", "ucf101/knn"],
+        "data is missing: give the root folder",
+    ),
+    "nothing to do": (["evaluate", "random:mini_videomae"], "no task is named"),
     "task": (
         ["evaluate", "random:mini_videomae", "--task", "ucf11/knn", "--data", "{world}"],
         "Did you mean 'ucf101/knn'",

@@ -223,7 +223,7 @@ def test_an_exception_of_one_process_in_the_middle_of_training_ends_the_run_of_b
                 return self.tubes(clip)
 
         def build():
-            encoder = as_encoder(Tubes(), model="trainable", **SHAPE)
+            encoder = as_encoder(Tubes(), name="trainable", **SHAPE)
             encoder.backbone = lambda drop_path: Failing(Tubes())
             return encoder
     """

@@ -102,10 +102,10 @@ def test_options_of_own_files_are_not_ignored_elsewhere(files, monkeypatch, caps
     catalogue = ["--task", "ssv2/knn", "--data", "nowhere"]
     for option in (["--protocol", "linear@1"], ["--folds", "leave_one_group_out"], ["--variants", "conditions"]):
         code, _, err = run(monkeypatch, capsys, "evaluate", "statistics:mini_videomae", *catalogue, *option)
-        assert code == 2 and f"{' '.join(option)} is for your own files" in " ".join(err.split())
+        assert code == 2 and f"{' '.join(option).removeprefix('--')} is for custom data" in " ".join(err.split())
     own = ["--csv", files[0], "--data", "nowhere"]
     code, _, err = run(monkeypatch, capsys, "evaluate", "statistics:mini_videomae", *own)
-    assert code == 2 and "--data nowhere is for tasks of the catalogue" in " ".join(err.split())
+    assert code == 2 and "data nowhere is for tasks of the catalogue" in " ".join(err.split())
 
 
 @pytest.mark.parametrize("name", ["hmdb51/linear+10-per-class", "ucf101_1k/finetune_mini+10-per-class"])

@@ -73,13 +73,13 @@ def evaluate(
         raise typer.Exit(run_on_processes(nproc))
     from sigma_bench.models.zoo import load_encoder
     from sigma_bench.protocols.features import FeatureCache
-    from sigma_bench.protocols.sharing import by_main
     from sigma_bench.training.distribution import joined_world
+    from sigma_bench.training.processes import on_main
 
     cache = FeatureCache(output / "features", num_workers=workers, limit_bytes=round(cache_limit * 2**30))
     with unexpected_errors_logged(output, model), joined_world(device) as world:
         encoder = load_encoder(model, seed=seed, device=world.device)
-        plan = by_main(world, lambda: _planned(encoder, jobs, output, cache, seed=seed))
+        plan = on_main(world, lambda: _planned(encoder, jobs, output, cache, seed=seed))
         if speaks() and (dry_run or len(jobs) > 1):
             show_plan(encoder, plan)
         if dry_run:

@@ -41,7 +41,7 @@ def slurm(
     nodes: int = typer.Option(1, min=1, help="Machines."),
     tasks: int = typer.Option(1, min=1, help="Processes per machine, one per GPU."),
     gpus: int = typer.Option(1, min=0, help="GPUs per machine."),
-    cpus: int = typer.Option(8, min=1, help="Processors per process, for --workers."),
+    cpus: int = typer.Option(8, min=1, help="Processors per process, for --num-workers."),
     hours: float = typer.Option(
         24, callback=finite, help="Time limit; a job that reaches it is queued again and continues."
     ),

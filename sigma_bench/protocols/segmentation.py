@@ -23,11 +23,11 @@ from sigma_bench.data.sequences import MaskedSequence
 from sigma_bench.metrics.segmentation import VOID, LabelCounts, all_background, label_counts, mean_iou, oracle_tubes
 from sigma_bench.protocols.job import Job, Outcome, masked_split
 from sigma_bench.protocols.pixel_clusters import cluster_maps, position_clusters, reduce_maps, standardised
-from sigma_bench.protocols.sharing import shared
 from sigma_bench.protocols.token_maps import frame_indices, token_maps, window_slots
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.segmentation import SegmentationProtocol
 from sigma_bench.specs.task import ResolvedTask
+from sigma_bench.training.processes import shared
 
 
 class Piece(NamedTuple):

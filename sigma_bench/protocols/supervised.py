@@ -24,7 +24,6 @@ from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.models.encoder import require_trainable
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore
 from sigma_bench.protocols.job import Job
-from sigma_bench.protocols.sharing import by_all, by_main
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
 from sigma_bench.specs.supervised import SupervisedProtocol
 from sigma_bench.training.batches import RunOptions
@@ -32,7 +31,8 @@ from sigma_bench.training.broken import BROKEN_NAME
 from sigma_bench.training.classifier import Classifier
 from sigma_bench.training.loop import train
 from sigma_bench.training.orphans import end_with_parent
-from sigma_bench.training.supervised import SupervisedMethod, pieces_of, supervised_plan
+from sigma_bench.training.processes import on_all, on_main
+from sigma_bench.training.supervised import SupervisedMethod, num_micro_batches_of, supervised_plan
 from sigma_bench.training.targets import Labels
 
 logger = logging.getLogger(__name__)
@@ -92,12 +92,12 @@ def train_and_test_epochs(
     card = job.encoder.card
     clips = EvaluationClips(ask, protocol.views, num_frames=card.num_frames, image_size=card.image_size)
     # The main process looks for everybody: who looks later would find blocks that others have written meanwhile.
-    missing = by_main(job.world, lambda: _untested(stores, clips, teach, folder, job.task.task))
+    missing = on_main(job.world, lambda: _untested(stores, clips, teach, folder, job.task.task))
 
     def test(epoch: int, classifier: Classifier) -> None:
         if missing.get(epoch):
             # Together: no state is saved that is later than a test that is not whole.
-            by_all(job.world, lambda: _test(job, protocol, classifier, clips, stores[epoch], missing[epoch]))
+            on_all(job.world, lambda: _test(job, protocol, classifier, clips, stores[epoch], missing[epoch]))
 
     if any(missing.values()):
         test(protocol.optim.epochs, _trained(job, protocol, labels, teach, folder, frozen=frozen, after_epoch=test))
@@ -160,7 +160,7 @@ def _trained(
         seed=job.seed,
         folder=folder,
         world=job.world,
-        options=RunOptions(pieces_of(name, protocol, job.world.size), job.cache.num_workers),
+        options=RunOptions(num_micro_batches_of(name, protocol, job.world.size), job.cache.num_workers),
         report=lambda progress: job.report("training", progress.step, progress.num_steps),
     )
     return method.tested

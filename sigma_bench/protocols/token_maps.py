@@ -20,10 +20,10 @@ from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore
 from sigma_bench.protocols.features import PRECISION, FeatureCache
 from sigma_bench.protocols.job import Job
-from sigma_bench.protocols.sharing import by_main, shared
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.segmentation import SegmentationProtocol
+from sigma_bench.training.processes import on_main, shared
 
 
 def token_maps(job: Job, split: Split, protocol: SegmentationProtocol, draw: int) -> np.ndarray:
@@ -41,7 +41,7 @@ def token_maps(job: Job, split: Split, protocol: SegmentationProtocol, draw: int
             f"'{card.model}' makes of them"
         )
     store = _store(job.cache, card, split, protocol, draw=draw, seed=job.seed, grid=grid)
-    missing = by_main(job.world, partial(_missing, job.cache, store))
+    missing = on_main(job.world, partial(_missing, job.cache, store))
 
     def fill(block: range) -> None:
         (index,) = block

@@ -27,7 +27,7 @@ from sigma_bench.protocols.job import Job
 from sigma_bench.runs.feature_maps import ClipMap, feature_map, map_rows
 from sigma_bench.runs.neighbour_sheets import neighbour_rows
 from sigma_bench.runs.plan import ALONE, identified_for
-from sigma_bench.runs.prototypes import load_sigma, nearest_tubes, prototype_rows
+from sigma_bench.runs.prototypes import load_prototypes, nearest_tubes, prototype_rows
 from sigma_bench.specs.clip import ClipSpec, DenseSampling, UniformSampling
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.frozen import KnnProtocol
@@ -120,15 +120,14 @@ def draw_gallery(
 
 def _prototypes(name: str, encoder: Encoder, drawing: Drawing, teacher: str | None) -> Drawn | None:
     path = checkpoint_in(Path(name)) if Path(name).exists() else None
-    loaded = load_sigma(read_checkpoint(path), teacher=teacher, device=drawing.device) if path else None
-    if loaded is None:
+    method = load_prototypes(read_checkpoint(path), teacher=teacher, device=drawing.device) if path else None
+    if method is None:
         return None
-    model, recipe = loaded
-    spec, stride = recipe.encoder, recipe.data.stride_frames
+    spec, stride = method.recipe.encoder, method.recipe.data.stride_frames
     sampling = DenseSampling(sampler="dense", stride_frames=stride, num_clips=1, short_video="shrink_stride")
     clips, unread = _clips(drawing, sampling, spec.num_frames, spec.image_size, PROTOTYPE_CLIPS)
     frames = list(clips.values())
-    found = nearest_tubes(model, frames)
+    found = nearest_tubes(method, frames)
     rows = prototype_rows(found, frames, spec, num_prototypes=NUM_PROTOTYPES, num_tubes=NUM_TUBES)
     most = np.sort(found.usage_K)[::-1][: len(rows)].sum() / found.usage_K.sum()
     caption = (

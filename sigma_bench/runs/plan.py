@@ -17,15 +17,15 @@ from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.classification import require_present
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.protocols.job import Job, Report, runner
-from sigma_bench.protocols.sharing import by_all, by_main
+from sigma_bench.records.lock import exclusive
 from sigma_bench.records.record import Record, resume_key
 from sigma_bench.records.store import Store
 from sigma_bench.runs.cost import Passes, passes_of
 from sigma_bench.runs.evaluate import data_identity, evaluate, require_units
-from sigma_bench.runs.lock import exclusive
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
 from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import World
+from sigma_bench.training.processes import on_all, on_main
 
 WANT_TOKENS = ("attentive",)
 """Kinds of protocols that read every token."""
@@ -191,16 +191,16 @@ def find_or_evaluate(
     """
     manifest = source if isinstance(source, Manifest) else open_dataset(task.dataset, source)
     if not all(split.is_identified for split in runner(task).splits(manifest, task)):
-        manifest = by_main(world, lambda: identified_for(task, manifest, report))
+        manifest = on_main(world, lambda: identified_for(task, manifest, report))
     store = Store(output)
     key = resume_key(encoder.card, task_fingerprint(task), seed, data_identity(manifest, task))
-    found = by_main(world, lambda: store.find(key))
+    found = on_main(world, lambda: store.find(key))
     if found is not None:
         return Found(found[0], found[1], was_there=True)
     folder = output / "unfinished" / digest(key)[:32]
     job = Job(encoder, task, manifest, cache or FeatureCache(output / "features"), seed, world, folder, report)
     with ExitStack() as held:
-        by_main(world, lambda: held.enter_context(exclusive(folder)))
+        on_main(world, lambda: held.enter_context(exclusive(folder)))
         record, path = _recorded(job, store)
     return Found(record, path, was_there=False)
 
@@ -218,6 +218,6 @@ def _recorded(job: Job, store: Store) -> tuple[Record, Path]:
         shutil.rmtree(job.folder, ignore_errors=True)
         return record, path
 
-    done = by_all(job.world, evaluate_and_store)[0]
+    done = on_all(job.world, evaluate_and_store)[0]
     assert done is not None  # the main process has a record
     return done

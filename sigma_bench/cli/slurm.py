@@ -1,5 +1,6 @@
 """``sigma-bench slurm``: hand a pretraining command to SLURM, one task per GPU, requeued when it is preempted."""
 
+import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,12 +20,10 @@ class Command:
     def __call__(self) -> None:
         from submitit.helpers import TorchDistributedEnvironment
 
-        from sigma_bench.cli.main import app_main
-
         TorchDistributedEnvironment().export()
         sys.argv = ["sigma-bench", *self.arguments]
         try:
-            app_main()
+            runpy.run_module("sigma_bench", run_name="__main__")
         except SystemExit as leave:
             if leave.code:  # submitit calls a task that only leaves a success
                 raise RuntimeError(f"{' '.join(sys.argv)}: ended with exit code {leave.code}") from leave

@@ -9,7 +9,7 @@ from sigma_bench.specs.recipe import Count, NumClusters, Objective, Positive, Wi
 from sigma_bench.specs.strict import Spec
 
 
-class ClusterObjective(Objective):
+class ClusterObjective(Spec):
     """Swapped prediction of Sinkhorn-balanced assignments (SIGMA equations 3-6)."""
 
     num_prototypes: NumClusters
@@ -19,7 +19,7 @@ class ClusterObjective(Objective):
     codes: Literal["hard", "soft"]
 
 
-class SigmaMlpObjective(ClusterObjective):
+class SigmaMlpObjective(Objective, ClusterObjective):
     """Targets from a jointly learned MLP on the masked pixels (SIGMA-MLP)."""
 
     kind: Literal["sigma_mlp"]
@@ -37,7 +37,7 @@ class TeacherSpec(Spec):
     """What happens where the teacher's token map is not the video's: an error, or a bilinear resize (DINOv2)."""
 
 
-class SigmaDinoObjective(ClusterObjective):
+class SigmaDinoObjective(Objective, ClusterObjective):
     """Targets from a frozen image model, one frame per time slot, standardised per clip and channel (SIGMA-DINO)."""
 
     kind: Literal["sigma_dino"]

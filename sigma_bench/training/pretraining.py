@@ -59,9 +59,10 @@ def pretrain(
             another process, or training diverges.
         Preempted: asked to stop; the state is saved.
     """
+    trained_by = method_class(recipe)
     with joined_world(device) as world, exclusive(folder, active=world.is_main):
         samples, data_sha256 = on_main(world, lambda: training_samples(recipe, data_root))
-        frozen = method_class(recipe).open_teacher(recipe, folder, seed=seed, name=teacher)
+        frozen = trained_by.open_teacher(recipe, folder, seed=seed, name=teacher)
         identity = digest([recipe_fingerprint(recipe), seed, data_sha256, *([frozen.sha256] if frozen else [])])
         path = folder / CHECKPOINT_NAME
         if _is_finished(path, identity):

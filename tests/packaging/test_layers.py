@@ -1,7 +1,8 @@
 """Imports flow one way: a package sees what lies below it, and what does without torch stays without torch.
 
-The order, lowest first: specs, records, metrics < data, models < sigma, dino, training < protocols, bench < runs < cli;
-leaderboard sees specs, records and metrics only, and runs and cli may show it.
+The order, lowest first: specs, records, metrics < data, models < training < methods (sigma, videomae, dino) and
+protocols, which do not see each other < bench < runs < cli; leaderboard sees specs, records and metrics only, and runs
+and cli may show it.  No files import each other in a circle.
 """
 
 import ast
@@ -17,18 +18,15 @@ PACKAGE = Path(__file__).resolve().parents[2] / "sigma_bench"
 LAYERS = (
     ("specs", "records", "metrics"),
     ("data", "models"),
-    ("sigma", "dino", "training"),
-    ("protocols", "bench"),
+    ("training",),
+    ("sigma", "videomae", "dino", "protocols"),
+    ("bench",),
     ("runs",),
     ("cli",),
 )
 BESIDE = {
     ("records", "specs"),
     ("records", "metrics"),
-    ("training", "sigma"),
-    ("training", "dino"),
-    ("dino", "sigma"),
-    ("bench", "protocols"),
 }
 """Pairs within one layer of which the first may import the second."""
 ROOT_MODULES = {"__init__", "failures", "palette", "resources"}
@@ -102,13 +100,37 @@ def test_the_walk_sees_imports_in_every_form(tmp_path):
     assert sorted(imported_packages(path)) == [(1, "cli"), (2, "__init__"), (2, "runs"), (4, "protocols")]
 
 
-@pytest.mark.parametrize("package", WITHOUT_TORCH)
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Modules of our own that a file imports, whether at the top or inside a function."""
+    ours = {module_name(source) for source in SOURCES}
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            names |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return names & ours
+
+
+def test_no_files_import_each_other_in_a_circle():
+    left = {module_name(path): imported_modules(path) - {module_name(path)} for path in SOURCES}
+    while leaves := {name for name, imports in left.items() if not imports & left.keys()}:
+        left = {name: imports for name, imports in left.items() if name not in leaves}
+    assert {name: sorted(imports & left.keys()) for name, imports in left.items()} == {}
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.name == "spec.py"], ids=module_name)
+def test_a_spec_of_a_method_imports_specs_alone(path):
+    assert {package for _, package in imported_packages(path)} == {"specs"}
+
+
+@pytest.mark.parametrize("package", [*WITHOUT_TORCH, "spec"])
 def test_does_without_torch(package):
-    modules = [
-        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
-        for path in SOURCES
-        if owner(path) == package
-    ]
+    modules = [module_name(path) for path in SOURCES if package in (owner(path), path.stem)]
     heavy = f"import sys, {', '.join(modules)}; print(sorted({{'torch', 'torchvision', 'timm'}} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", heavy], cwd=PACKAGE.parent, capture_output=True, text=True, check=False

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from sigma_bench.sigma.sinkhorn import SLICE_ELEMENTS, sinkhorn
-from sigma_bench.sigma.swapped import balance, swapped_prediction, usage_entropy
 from sigma_bench.sigma.spec import ClusterObjective
+from sigma_bench.sigma.swapped import balance, swapped_prediction, usage_entropy
 from sigma_bench.training.step import unit_features
 
 SAMPLES, WIDTH, PROTOTYPES = 37, 8, 12

@@ -13,13 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from sigma_bench.specs.recipe import METHODS
+
 PACKAGE = Path(__file__).resolve().parents[2] / "sigma_bench"
+METHOD_PACKAGES = sorted({target.split(".")[1] for target in METHODS.built_in.values()})
 
 LAYERS = (
     ("specs", "records", "metrics"),
     ("data", "models"),
     ("training",),
-    ("sigma", "videomae", "dino", "protocols"),
+    (*METHOD_PACKAGES, "protocols"),
     ("bench",),
     ("runs",),
     ("cli",),

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from sigma_bench.data.decoder import Decoder
@@ -27,15 +26,12 @@ from sigma_bench.training.step import StepOutput
 class DinoMethod(PretrainingMethod):
     """DINO on single frames."""
 
+    recipe: DinoRecipe
     model: DinoModel
     collapsed_below: ClassVar[Mapping[str, float]] = {**PretrainingMethod.collapsed_below, "teacher_entropy": 0.02}
 
-    def __init__(
-        self, recipe: DinoRecipe, *, teacher: FrozenTeacher | None = None, group: dist.ProcessGroup | None = None
-    ) -> None:
-        super().__init__(recipe, teacher=teacher, group=group)
-        self.recipe = recipe
-        self.model = DinoModel(recipe)
+    def build_model(self, teacher: FrozenTeacher | None) -> DinoModel:
+        return DinoModel(self.recipe)
 
     def draw(self, video: Decoder, rng: np.random.Generator, origin: Origin) -> Example:
         """Global crops (2, C, H, W) and local crops (L, C, h, w), uint8, of one random frame."""

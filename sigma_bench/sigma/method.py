@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -31,16 +30,9 @@ PROJECTOR = ("projector.", "prototypes.")
 class SigmaMethod(MaskedVideoMethod):
     """SIGMA-MLP or SIGMA-DINO; the second needs its teacher."""
 
+    recipe: SigmaRecipe
     model: SigmaModel
     collapsed_below: ClassVar[Mapping[str, float]] = {**MaskedVideoMethod.collapsed_below, "usage_entropy": 0.5}
-
-    def __init__(
-        self, recipe: SigmaRecipe, *, teacher: FrozenTeacher | None = None, group: dist.ProcessGroup | None = None
-    ) -> None:
-        super().__init__(recipe, teacher=teacher, group=group)
-        assert teacher is None or isinstance(teacher, Teacher)
-        self.model = build_model(recipe, teacher)
-        self.objective = recipe.objective
 
     @classmethod
     def open_teacher(cls, recipe: Recipe, folder: Path, *, seed: int, name: str | None) -> FrozenTeacher | None:
@@ -49,11 +41,15 @@ class SigmaMethod(MaskedVideoMethod):
             return open_teacher(recipe, recipe.objective, folder, seed=seed, name=name)
         return super().open_teacher(recipe, folder, seed=seed, name=name)
 
+    def build_model(self, teacher: FrozenTeacher | None) -> SigmaModel:
+        assert teacher is None or isinstance(teacher, Teacher)
+        return build_model(self.recipe, teacher)
+
     def forward(self, frame_BTCHW: Tensor, mask_BN: Tensor, potentials: Potentials | None = None) -> StepOutput:
         return self.step(normalised(frame_BTCHW), mask_BN, potentials)
 
     def step(self, clip_BCTHW: Tensor, mask_BN: Tensor, potentials: Potentials | None = None) -> StepOutput:
-        return sigma_step(self.model, clip_BCTHW, mask_BN, self.objective, self.group, potentials)
+        return sigma_step(self.model, clip_BCTHW, mask_BN, self.recipe.objective, self.group, potentials)
 
     def micro_batches(self, batch: Example, number: int) -> list[tuple[Any, ...]]:
         """Equipartition is over the global batch, so a first pass without gradient finds the potentials of all parts
@@ -63,7 +59,7 @@ class SigmaMethod(MaskedVideoMethod):
         if number == 1:
             return parts
         clips = [(normalised(frame_BTCHW), mask_BN) for frame_BTCHW, mask_BN in parts]
-        potentials = balance_micro_batches(self.model, clips, self.objective, self.group)
+        potentials = balance_micro_batches(self.model, clips, self.recipe.objective, self.group)
         return [(*part, potentials) for part in parts]
 
     def build_optimiser(self) -> torch.optim.AdamW:

@@ -7,7 +7,6 @@ from abc import abstractmethod
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from sigma_bench.data.crops import multi_scale_crop
@@ -16,7 +15,7 @@ from sigma_bench.data.examples import Example, Origin, torch_generator
 from sigma_bench.data.sampling import random_start_indices
 from sigma_bench.data.transforms import centre_crop, channels_first, normalised_clip
 from sigma_bench.data.tube_masking import draw_mask
-from sigma_bench.models.masked_autoencoder import MaskedAutoencoder
+from sigma_bench.models.masked_autoencoder import MaskedAutoencoder, tube_width
 from sigma_bench.specs.masked_video import MaskedVideoRecipe
 from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD
 from sigma_bench.training.method import FrozenTeacher, PretrainingMethod
@@ -27,19 +26,14 @@ NEVER_DECAYED = ("mask_token",)
 
 
 class MaskedVideoMethod(PretrainingMethod):
-    """A method on clips and masks; a subclass builds the model and defines ``step``."""
+    """A method on clips and masks; a subclass defines ``step``, and ``build_model`` where its network is another."""
 
+    recipe: MaskedVideoRecipe
     model: MaskedAutoencoder
 
-    def __init__(
-        self,
-        recipe: MaskedVideoRecipe,
-        *,
-        teacher: FrozenTeacher | None = None,
-        group: dist.ProcessGroup | None = None,
-    ) -> None:
-        super().__init__(recipe, teacher=teacher, group=group)
-        self.recipe = recipe
+    def build_model(self, teacher: FrozenTeacher | None) -> MaskedAutoencoder:
+        """A masked autoencoder that predicts pixels."""
+        return MaskedAutoencoder(self.recipe.encoder, self.recipe.decoder, tube_width(self.recipe.encoder))
 
     def prepare(self, frame_THWC: np.ndarray) -> np.ndarray:
         if self.recipe.data.crop == "multi_scale":

@@ -82,19 +82,26 @@ class FrozenTeacher(Protocol):
 class PretrainingMethod(Method):
     """A method that a recipe names, with initial weights from torch's current random state.
 
-    A subclass is the ``METHOD`` of the module ``method`` of its package (see ``specs.recipe.METHODS``).  It builds
-    ``model`` in its constructor, which takes the arguments of this one, and may redefine ``open_teacher``.
+    A subclass is the ``METHOD`` of the module ``method`` of its package (see ``specs.recipe.METHODS``).  It defines
+    ``build_model`` and what the loop needs, and may redefine ``open_teacher``.
 
     Args:
         teacher: what ``open_teacher`` has returned, on the device.
         group: processes that share the batch; None means one process.
     """
 
+    recipe: Recipe
+
     def __init__(
         self, recipe: Recipe, *, teacher: FrozenTeacher | None = None, group: dist.ProcessGroup | None = None
     ) -> None:
         super().__init__()
-        self.group = group
+        self.recipe, self.group = recipe, group
+        self.model = self.build_model(teacher)
+
+    @abstractmethod
+    def build_model(self, teacher: FrozenTeacher | None) -> nn.Module:
+        """The network, with initial weights from torch's current random state."""
 
     @classmethod
     def open_teacher(cls, recipe: Recipe, folder: Path, *, seed: int, name: str | None) -> FrozenTeacher | None:

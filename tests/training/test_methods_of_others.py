@@ -34,16 +34,11 @@ RECIPE = L1Recipe
 METHOD = """
 import torch.nn.functional as F
 
-from sigma_bench.models.masked_autoencoder import MaskedAutoencoder, tube_width
 from sigma_bench.training.masked_video import MaskedVideoMethod
 from sigma_bench.training.step import StepOutput, feature_std
 
 
 class L1Method(MaskedVideoMethod):
-    def __init__(self, recipe, *, teacher=None, group=None):
-        super().__init__(recipe, teacher=teacher, group=group)
-        self.model = MaskedAutoencoder(recipe.encoder, recipe.decoder, tube_width(recipe.encoder))
-
     def step(self, clip_BCTHW, mask_BN):
         target = self.model.masked_pixels(clip_BCTHW, mask_BN)
         visible = self.model.encode(clip_BCTHW, ~mask_BN)

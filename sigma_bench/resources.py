@@ -1,12 +1,30 @@
-"""Where the declarations are: ``pretrain/``, ``tasks/``, ``results/`` of a checkout, or their copies in the wheel."""
+"""Where the declarations are: those of this package, and those of the folders that a user includes.
 
+This package's are ``pretrain/``, ``tasks/`` and ``results/`` of a checkout, or their copies in the wheel.  An included
+folder holds ``tasks/``, ``pretrain/`` or ``boards/`` with the same layout inside.  Included folders are listed in the
+environment variable ``SIGMA_BENCH_INCLUDE``, so that every process that is started from this one has them as well.
+"""
+
+import os
 from pathlib import Path
 
+INCLUDE_VARIABLE = "SIGMA_BENCH_INCLUDE"
+"""Environment variable that holds the included folders, separated as in PATH."""
 _PACKAGE = Path(__file__).resolve().parent
+_CONCEPTS = {
+    "tasks": "dataset",
+    "tasks/protocols": "protocol",
+    "tasks/suites": "suite",
+    "tasks/variants": "file of variants",
+    "pretrain": "recipe",
+    "boards": "board",
+}
+"""Folder of declarations, as it is called in an included folder -> what one file in it declares."""
+_INCLUDABLE = ("tasks", "pretrain", "boards")
 
 
 def declarations(folder: str) -> Path:
-    """Path of a declaration folder (``pretrain``, ``tasks`` or ``results``).
+    """Path of a declaration folder of this package (``pretrain``, ``tasks`` or ``results``).
 
     Raises:
         FileNotFoundError: neither a wheel's copy nor our own checkout is there; another project's
@@ -22,3 +40,85 @@ def declarations(folder: str) -> Path:
     if is_ours and (checkout / folder).is_dir():
         return checkout / folder
     raise FileNotFoundError(f"the folder '{folder}' of sigma-bench is missing; reinstall the package")
+
+
+def include(folder: Path | str) -> None:
+    """Add the declarations of a folder, in this process and in those that it starts.
+
+    Args:
+        folder: holds ``tasks/``, ``pretrain/`` or ``boards/``; including it twice is the same as including it once.
+
+    Raises:
+        ValueError: the folder does not exist, has none of the three, or declares a name that is already declared.
+    """
+    place = Path(folder).expanduser().resolve()
+    if os.pathsep in str(place):
+        raise ValueError(f"{place}: a folder with '{os.pathsep}' in its path cannot be included; rename it")
+    folders = tuple(dict.fromkeys((*included(), place)))
+    _check(folders)
+    os.environ[INCLUDE_VARIABLE] = os.pathsep.join(str(each) for each in folders)
+
+
+def included() -> tuple[Path, ...]:
+    """The included folders, in the order in which they were included."""
+    listed = os.environ.get(INCLUDE_VARIABLE, "").split(os.pathsep)
+    return tuple(dict.fromkeys(Path(each).expanduser().resolve() for each in listed if each))
+
+
+def check_included() -> None:
+    """ValueError for an included folder that ``include`` would refuse."""
+    _check(included())
+
+
+def declared(folder: str) -> dict[str, Path]:
+    """Files of one kind of declaration by name, this package's first.
+
+    Args:
+        folder: ``tasks``, ``tasks/protocols``, ``tasks/suites``, ``tasks/variants``, ``pretrain`` or ``boards``.
+
+    Raises:
+        ValueError: an included folder is not there, or a name is declared twice.
+    """
+    folders = included()
+    for each in folders:
+        _require_declarations(each)
+    return _declared(folder, folders)
+
+
+def _check(folders: tuple[Path, ...]) -> None:
+    for each in folders:
+        _require_declarations(each)
+    for folder in _CONCEPTS:
+        _declared(folder, folders)
+
+
+def _declared(folder: str, included_folders: tuple[Path, ...]) -> dict[str, Path]:
+    top, _, inner = folder.partition("/")
+    ours = declarations("results") / "boards" if top == "boards" else declarations(top) / inner
+    found: dict[str, Path] = {}
+    for place in (ours, *(each / folder for each in included_folders)):
+        for path in sorted((*place.glob("*.yaml"), *place.glob("*.yml"))):
+            if path.stem in found:
+                raise ValueError(
+                    f"{path}: the {_CONCEPTS[folder]} '{path.stem}' is already declared in {found[path.stem]}; "
+                    "rename one of them"
+                )
+            found[path.stem] = path
+    return found
+
+
+def _require_declarations(folder: Path) -> None:
+    """ValueError for an included folder that is not there or in which nothing would be looked for."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: there is no such folder to include")
+    if not any((folder / name).is_dir() for name in _INCLUDABLE):
+        raise ValueError(
+            f"{folder}: an included folder holds {', '.join(f'{name}/' for name in _INCLUDABLE[:-1])} or "
+            f"{_INCLUDABLE[-1]}/, and here is none of them"
+        )
+    for unread in (folder / "tasks").glob("*/*.y*ml"):
+        if f"tasks/{unread.parent.name}" not in _CONCEPTS:
+            raise ValueError(
+                f"{unread}: declarations are read from tasks/ and its folders protocols, suites and variants only; "
+                "move the file, or give it another ending"
+            )

@@ -17,8 +17,7 @@ from sigma_bench.records.record import (
 from sigma_bench.specs.dataset import DatasetCard, SplitSpec
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
-from sigma_bench.specs.protocol import Protocol, ProtocolFile
-from sigma_bench.specs.strict import parse_spec
+from sigma_bench.specs.protocol import BaseProtocol, parse_protocol
 from sigma_bench.specs.task import ResolvedTask
 
 _UNCERTAINTY = {"method": "bootstrap", "unit": "sample", "level": 0.95, "replicates": 1000}
@@ -29,7 +28,6 @@ _PROTOCOLS: dict[str, dict[str, Any]] = {
         "kind": "knn",
         "summary": "Nearest neighbours.",
         "clip": _CLIP,
-        "pooling": "mean",
         "neighbours": 10,
         "temperature": 0.07,
         "on_decode_failure": "fail",
@@ -41,17 +39,13 @@ _PROTOCOLS: dict[str, dict[str, Any]] = {
         "kind": "linear",
         "summary": "A linear layer.",
         "clip": _CLIP,
-        "pooling": "mean",
-        "standardise": "train_statistics",
         "learning_rates": [0.1],
         "weight_decays": [0.1, 0.01],
         "held_out_fraction": 0.2,
-        "optimiser": "sgd_nesterov",
         "momentum": 0.9,
         "batch_size": 256,
         "epochs": 10,
         "least_steps": 100,
-        "schedule": "cosine",
         "on_decode_failure": "fail",
         "metrics": ["top1", "mean_class_accuracy"],
         "uncertainty": _UNCERTAINTY,
@@ -64,14 +58,12 @@ _PROTOCOLS: dict[str, dict[str, Any]] = {
         "num_frames": 16,
         "frame_draw": "random_sorted",
         "num_draws": 1,
-        "crop": "squash",
         "window_statistics": "shared",
         "feature_scope": "clip",
         "batch_clips": 16,
         "pca_dimensions": 10,
         "upsampling": "bilinear_features",
         "evaluation_size": "encoder",
-        "tubelet_to_frames": "repeat",
         "pool": "clip",
         "clusters": "labels_present",
         "kmeans_iterations": 10,
@@ -79,8 +71,6 @@ _PROTOCOLS: dict[str, dict[str, Any]] = {
         "kmeans_max_points_per_centroid": 256,
         "matching": "hungarian_iou",
         "background_counts": True,
-        "void_label": "ignored",
-        "on_decode_failure": "fail",
         "metrics": ["miou"],
         "uncertainty": _UNCERTAINTY,
     },
@@ -88,12 +78,12 @@ _PROTOCOLS: dict[str, dict[str, Any]] = {
 _ASKS = {"ucf101": "appearance", "ssv2": "motion", "cifar100": "appearance", "davis2017": "segmentation"}
 
 
-def make_protocol(kind: str, **overrides: Any) -> Protocol:
+def make_protocol(kind: str, **overrides: Any) -> BaseProtocol:
     """The protocol ``knn``, ``linear``, ``clustering`` or ``overclustering``, with keys replaced."""
     base = dict(_PROTOCOLS["clustering" if kind == "overclustering" else kind])
     if kind == "overclustering":
         base |= {"clusters": 10, "matching": "majority_precision"}
-    return parse_spec(ProtocolFile, {"content": base | overrides}, where="test").content
+    return parse_protocol(base | overrides, where="test")
 
 
 def make_task(task: str = "ucf101/knn", **overrides: Any) -> ResolvedTask:

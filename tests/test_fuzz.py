@@ -29,10 +29,10 @@ from pebble import ProcessPool
 from rich.console import Console
 
 from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.custom_files import read_csv
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.identity import identified
 from sigma_bench.data.ledger import Entry, Ledger
-from sigma_bench.data.readers.user_files import read_csv
 from sigma_bench.leaderboard import comparison
 from sigma_bench.leaderboard.exports import jsonl, table_files
 from sigma_bench.leaderboard.figures import score_dots
@@ -48,9 +48,16 @@ from sigma_bench.records.published import read_published
 from sigma_bench.records.record import PredictionsRef
 from sigma_bench.records.store import Store, reduced_file
 from sigma_bench.records.verification import verify_store
-from sigma_bench.resources import declarations
+from sigma_bench.resources import INCLUDE_VARIABLE, declarations
 from sigma_bench.specs.board import load_board
-from sigma_bench.specs.catalogue import load_dataset, load_recipe, load_task, load_variants
+from sigma_bench.specs.catalogue import (
+    load_dataset,
+    load_dataset_file,
+    load_recipe,
+    load_task,
+    load_variants,
+    resolve,
+)
 from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.recipe import EncoderSpec
 from tests.conftest import tiny_recipe
@@ -251,15 +258,31 @@ def fuzz_predictions(folder: Path, rng: np.random.Generator) -> None:
 
 
 def fuzz_yaml(folder: Path, rng: np.random.Generator) -> None:
-    kinds: list[tuple[Path, Callable[[str], Any]]] = [
-        *((path, load_board) for path in sorted((declarations("results") / "boards").glob("*.yaml"))),
-        *((path, load_recipe) for path in sorted(declarations("pretrain").glob("*.yaml"))),
-        *((path, load_task) for path in sorted(declarations("tasks").glob("*/knn.yaml"))),
-        *((path, load_variants) for path in sorted((declarations("tasks") / "variants").glob("*.yaml"))),
+    kinds: list[tuple[bytes, Callable[[str], Any]]] = [
+        *((path.read_bytes(), load_board) for path in sorted((declarations("results") / "boards").glob("*.yaml"))),
+        *((path.read_bytes(), load_recipe) for path in sorted(declarations("pretrain").glob("*.yaml"))),
+        *((path.read_bytes(), load_included) for path in sorted(declarations("tasks").glob("*.yaml"))),
+        (
+            b"task: x/y\ndataset: ssv2\nprotocol: knn@1\nasks: motion\noverrides: {neighbours: 5}\nnote: five\n",
+            load_task,
+        ),
+        *((path.read_bytes(), load_variants) for path in sorted((declarations("tasks") / "variants").glob("*.yaml"))),
     ]
-    path, load = kinds[int(rng.integers(len(kinds)))]
-    (folder / "x.yaml").write_bytes(spliced(path.read_bytes(), rng))
+    content, load = kinds[int(rng.integers(len(kinds)))]
+    (folder / "x.yaml").write_bytes(spliced(content, rng))
     load(str(folder / "x.yaml"))
+
+
+def load_included(path: str) -> None:
+    """Resolve all tasks of a dataset's file in an included folder, under the name of the file."""
+    included = Path(path).with_name("included")
+    (included / "tasks").mkdir(parents=True)
+    content = re.sub(rb"^dataset: \w+", b"dataset: x", Path(path).read_bytes())
+    (included / "tasks" / "x.yaml").write_bytes(content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(INCLUDE_VARIABLE, str(included))
+        for name in load_dataset_file("x").tasks:
+            resolve(load_task(f"x/{name}"))
 
 
 def fuzz_csv(folder: Path, rng: np.random.Generator) -> None:

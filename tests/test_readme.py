@@ -10,12 +10,22 @@ from typer.testing import CliRunner
 
 from sigma_bench.cli.main import app
 from sigma_bench.records.store import Store
+from sigma_bench.resources import INCLUDE_VARIABLE
 from sigma_bench.specs.catalogue import recipe_names, suite_names
 from tests.cli.test_records import HEADER, ROW
 from tests.records.filled import filed
 
 RUN = (
-    *("tasks", "doctor", "cache ls", "data prepare", "data verify", "data show", "table frozen severe"),
+    *(
+        "tasks",
+        "--include FOLDER tasks",
+        "doctor",
+        "cache ls",
+        "data prepare",
+        "data verify",
+        "data show",
+        "table frozen severe",
+    ),
     *("compare MODEL_A", "verify results/runs", "import numbers.csv", "export paper", "curves robustness"),
 )
 """Beginnings of those that a test runs as they stand, with its own folders and names; other tests train."""
@@ -42,7 +52,7 @@ def test_make_targets_exist(command: str) -> None:
 def test_commands_parse(command: str) -> None:
     """Arguments are parsed by the real command line, down to the verb, without running it."""
     group = typer.main.get_command(app)
-    name, *arguments = shlex.split(command)[1:]
+    name, *arguments = shlex.split(command.replace("--include FOLDER ", ""))[1:]
     verb = group.commands[name]  # type: ignore[attr-defined]
     if hasattr(verb, "commands"):
         name, *arguments = arguments
@@ -62,11 +72,18 @@ def test_commands_run(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         filed(store, "ssv2/knn", num_right, model=model)
         filed(store, "ssv2/knn+reversal", num_right // 2, model=model, test_condition={"kind": "reversal"})
     (tmp_path / "numbers.csv").write_text(f"{HEADER}{ROW}")
+    lab = tmp_path / "lab"
+    (lab / "tasks" / "suites").mkdir(parents=True)
+    (lab / "tasks" / "suites" / "mine.yaml").write_text("suite: mine\nsummary: one\ntasks: [ssv2/knn]\n")
+    monkeypatch.setenv(INCLUDE_VARIABLE, "")
     monkeypatch.chdir(tmp_path)
     chosen = [c for c in COMMANDS if c.removeprefix("sigma-bench ").startswith(RUN) and "clips/knn" not in c]
-    assert len(chosen) == len(RUN)
+    assert len(chosen) == len(RUN) + 1  # two of them begin with 'tasks'
     for command in chosen:
-        words = shlex.split(command.replace("DATA", str(world)).replace("MODEL_A", "good").replace("MODEL_B", "bad"))
+        named = {"DATA": world, "MODEL_A": "good", "MODEL_B": "bad", "FOLDER": lab}
+        for placeholder, name in named.items():
+            command = command.replace(placeholder, str(name))
+        words = shlex.split(command)
         done = CliRunner().invoke(app, words[1:])
         assert done.exit_code == 0, (command, done.output, done.exception)
     assert (tmp_path / "paper" / "manifest.json").is_file()

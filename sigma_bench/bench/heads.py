@@ -19,15 +19,16 @@ import torch
 
 from sigma_bench.bench.timing import status_bytes
 from sigma_bench.metrics.accuracy import top1
-from sigma_bench.protocols.classification import Teaching
+from sigma_bench.protocols.classification import TrainFeatures
 from sigma_bench.protocols.features import SplitFeatures
 from sigma_bench.protocols.head_grid import answers
-from sigma_bench.protocols.knn import knn_votes
-from sigma_bench.protocols.linear import fit_heads
+from sigma_bench.protocols.knn.spec import KnnProtocol
+from sigma_bench.protocols.linear.run import fit_heads
+from sigma_bench.protocols.linear.spec import LinearProtocol
+from sigma_bench.protocols.neighbours import knn_votes
 from sigma_bench.records.provenance import capture, now
 from sigma_bench.records.record import Provenance
 from sigma_bench.specs.catalogue import load_task, resolve
-from sigma_bench.specs.frozen import KnnProtocol, LinearProtocol
 from sigma_bench.specs.strict import Spec
 
 NOISE = 4.0
@@ -140,7 +141,7 @@ def _cost(task: str, size: BankSize, threads: int, folder: Path) -> Cost:
     faiss.omp_set_num_threads(threads)
     train, test = (SplitFeatures(np.load(folder / f"{name}.npy", mmap_mode="r"), {}) for name in ("train", "test"))
     everything, asked = np.arange(size.samples), np.arange(size.queries)
-    teaching = Teaching(train, everything, everything % size.classes, everything, size.classes)
+    teaching = TrainFeatures(train, everything, everything % size.classes, everything, size.classes)
     before, clock, cpu = status_bytes("VmHWM"), time.monotonic(), time.process_time()
     protocol = resolve(load_task(task)).protocol
     if isinstance(protocol, KnnProtocol):

@@ -45,8 +45,9 @@ def _check_task(target: str, data: Path | None) -> None:
     if data is None:
         return
     from sigma_bench.data.catalogue import open_dataset
-    from sigma_bench.protocols.job import runner
 
-    for split in runner(task).splits(open_dataset(task.dataset, data), task):
+    manifest = open_dataset(task.dataset, data)
+    for use in task.protocol.splits(manifest.splits.keys(), task.folds):
+        split = manifest.splits[use.name]
         found = len(split.samples) - len(split.missing)
         out.print(f"[green]ok[/]    {split.name}: expected {split.expected}, found {found}")

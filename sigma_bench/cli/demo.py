@@ -36,9 +36,9 @@ def demo(
     """
     from sigma_bench.data.clips import ClipMemory
     from sigma_bench.data.examples import DecodedVideos
+    from sigma_bench.evaluation.plan import plan_tasks
     from sigma_bench.models.zoo import load_encoder
     from sigma_bench.protocols.features import FeatureCache
-    from sigma_bench.runs.plan import plan_tasks
     from sigma_bench.training.batches import RunOptions
 
     cache = FeatureCache(output / "features", ClipMemory(CLIP_BYTES))

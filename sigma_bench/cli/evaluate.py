@@ -13,17 +13,18 @@ from rich.table import Table
 from sigma_bench.cli.console import err, out, progress
 from sigma_bench.cli.folders import RUNS
 from sigma_bench.cli.options import finite, seed_option
-from sigma_bench.cli.own_files import own_jobs
 from sigma_bench.cli.processes import is_launched, run_on_processes, speaks
+from sigma_bench.data.custom import custom_tasks, open_custom
 from sigma_bench.failures import LoggedError, reason, unexpected_errors_logged, write_traceback
 from sigma_bench.specs import catalogue
 from sigma_bench.specs.task import ResolvedTask
 
 if TYPE_CHECKING:
     from sigma_bench.data.manifest import Manifest
+    from sigma_bench.evaluation.plan import Planned
+    from sigma_bench.evaluation.run import Found
     from sigma_bench.models.encoder import Encoder
     from sigma_bench.protocols.features import FeatureCache
-    from sigma_bench.runs.plan import Found, Planned
     from sigma_bench.training.distribution import World
 
 Jobs = Sequence[tuple[ResolvedTask, "Path | Manifest"]]
@@ -62,9 +63,11 @@ def evaluate(
     if csv is not None or folders is not None:
         _refuse("has datasets of its own; for your own files give --task or --protocol", suite=suite)
         _refuse("is for tasks of the catalogue; your own files are named by --csv or --folders", data=data)
-        jobs: Jobs = own_jobs(
-            csv, folders, tasks=task, protocols=protocol, variants=variants, folds=folds, overrides=overrides
+        manifest = open_custom(csv, folders)
+        custom = custom_tasks(
+            manifest, tasks=task, protocols=protocol, variants=variants, folds=folds, overrides=overrides
         )
+        jobs: Jobs = [(resolved, manifest) for resolved in custom]
     else:
         _refuse("is for your own files; a task of the catalogue is varied by --task name+variant", variants=variants)
         _refuse("is for your own files; a task of the catalogue says its own", protocol=protocol, folds=folds)
@@ -111,7 +114,7 @@ def _catalogue_jobs(tasks: list[str], suite: str | None, data: Path | None, over
 
 def _planned(encoder: "Encoder", jobs: Jobs, output: Path, cache: "FeatureCache", *, seed: int) -> "Sequence[Planned]":
     """The plan; shows a progress bar while files are read whose content is not known yet."""
-    from sigma_bench.runs.plan import plan_tasks
+    from sigma_bench.evaluation.plan import plan_tasks
 
     with progress(disable=not speaks()) as display:
         bars: dict[str, TaskID] = {}
@@ -148,7 +151,7 @@ def show_plan(encoder: "Encoder", plan: "Sequence[Planned]") -> None:
 
 def _seconds_per_clip(encoder: "Encoder") -> float:
     """The measured time; NaN for an encoder that fails, since running its tasks reports the error."""
-    from sigma_bench.runs.cost import seconds_per_clip
+    from sigma_bench.evaluation.plan import seconds_per_clip
 
     try:
         return seconds_per_clip(encoder)
@@ -175,7 +178,8 @@ def evaluate_with_progress(
         LoggedError: the only task failed with any other exception.
         OneSidedError: only this one of several processes failed, which ends the run of all.
     """
-    from sigma_bench.runs.plan import ALONE, run_planned
+    from sigma_bench.evaluation.plan import run_planned
+    from sigma_bench.evaluation.session import SINGLE_PROCESS
     from sigma_bench.training.distribution import LostPeerError, OneSidedError, lost_peers_named
 
     failed: dict[str, str] = {}
@@ -189,8 +193,10 @@ def evaluate_with_progress(
                 display.update(bar, description=f"{name}  {phase}", completed=done, total=total)
 
             try:
-                with lost_peers_named(world or ALONE):
-                    found = run_planned(encoder, planned, output, cache, seed=seed, world=world or ALONE, report=report)
+                with lost_peers_named(world or SINGLE_PROCESS):
+                    found = run_planned(
+                        encoder, planned, output, cache, seed=seed, world=world or SINGLE_PROCESS, report=report
+                    )
             except LostPeerError:
                 raise
             except OneSidedError as error:

@@ -42,9 +42,9 @@ def write_gallery(
     device: str = "cpu",
 ) -> None:
     """Draw pictures and name every file that was written."""
+    from sigma_bench.evaluation.gallery import draw_gallery
     from sigma_bench.leaderboard.picture_folder import FOLDER, save_picture
     from sigma_bench.protocols.features import FeatureCache
-    from sigma_bench.runs.gallery import draw_gallery
 
     resolved, cache = catalogue.resolve(catalogue.load_task(task)), FeatureCache(output / "features")
     drawn = draw_gallery(

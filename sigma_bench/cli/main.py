@@ -1,11 +1,13 @@
 """The ``sigma-bench`` command: one Typer file per verb, heavy imports inside the verbs."""
 
 import sys
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
-from sigma_bench import __version__
+from sigma_bench import __version__, resources
 from sigma_bench.cli import (
     bench,
     bench_heads,
@@ -33,8 +35,39 @@ from sigma_bench.failures import LoggedError
 from sigma_bench.training.orphans import end_with_launcher
 from sigma_bench.training.preemption import Preempted
 
+INCLUDE = "--include"
+
+
+class _Verbs(TyperGroup):
+    """All verbs; an option that they share may stand before or after the verb."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _shared_first(args))
+
+
+def _shared_first(arguments: list[str]) -> list[str]:
+    """The arguments with every ``--include DIR`` that comes before ``--`` in front.
+
+    Raises:
+        ValueError: the last argument is ``--include``.
+    """
+    shared: list[str] = []
+    others: list[str] = []
+    rest = list(arguments)
+    while rest and rest[0] != "--":
+        word = rest.pop(0)
+        if word == INCLUDE:
+            if not rest:
+                raise ValueError(f"{INCLUDE}: the folder is missing")
+            shared += [word, rest.pop(0)]
+        else:
+            (shared if word.startswith(f"{INCLUDE}=") else others).append(word)
+    return [*shared, *others, *rest]
+
+
 app = typer.Typer(
     name="sigma-bench",
+    cls=_Verbs,
     help="Evaluation-first benchmark for self-supervised video models, built round SIGMA (ECCV 2024).",
     no_args_is_help=True,
     add_completion=False,
@@ -70,8 +103,17 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    include: list[Path] = typer.Option(
+        [],
+        INCLUDE,
+        metavar="DIR",
+        help="Folder with your own tasks/, pretrain/ or boards/, before or after the verb; may be given several times. "
+        f"The environment variable {resources.INCLUDE_VARIABLE} does the same.",
+    ),
 ) -> None:
-    pass
+    resources.check_included()
+    for folder in include:
+        resources.include(folder)
 
 
 def app_main() -> None:

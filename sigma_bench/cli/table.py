@@ -203,16 +203,14 @@ def _compare(folder: Path, files: dict[str, str]) -> list[Path]:
 
 def _overlays(store: "Store", records: "list[tuple[Path, Record]]", world: Path | None) -> list[tuple[str, bytes]]:
     """Pictures of segmentation and propagation by the first pretraining seed's models; one seed's frames are shared."""
-    from sigma_bench.runs.overlays import segmentation_overlays
-    from sigma_bench.specs.propagation import PropagationProtocol
-    from sigma_bench.specs.segmentation import SegmentationProtocol
+    from sigma_bench.evaluation.overlays import PICTURES, segmentation_overlays
 
     if world is None:
         err.print("no --data, so the report has no segmentation pictures")
         return []
     by_task: dict[tuple[str, str, int], dict[str, Record]] = {}
     for _, record in records:
-        has_masks = isinstance(record.task.protocol, SegmentationProtocol | PropagationProtocol)
+        has_masks = record.task.protocol.kind in PICTURES
         if has_masks and record.model.pretraining_seed in (0, None):
             key = (record.task.task, record.fingerprint, record.seed)
             by_task.setdefault(key, {})[record.model.model] = record

@@ -1,5 +1,7 @@
 """``sigma-bench tasks``: everything declared, without importing torch."""
 
+import json
+
 import typer
 from rich.table import Table
 
@@ -9,11 +11,14 @@ from sigma_bench.specs.fingerprint import task_fingerprint
 
 
 def tasks(
-    name: str = typer.Argument(None, help="A task to show in full, resolved: card, protocol, overrides."),
+    name: str = typer.Argument(
+        None, help="A task (also one with a variant, or a file), dataset, protocol, suite, file of variants or recipe."
+    ),
 ) -> None:
-    """List tasks, suites and recipes, or show one task in full."""
+    """List tasks, suites, variants and recipes, or print all that a name stands for, resolved, as JSON."""
     if name is not None:
-        out.print_json(catalogue.resolve(catalogue.load_task(name)).model_dump_json())
+        for content in catalogue.described(name):
+            out.print_json(json.dumps(content))
         return
     listing = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("task", "protocol", "asks", "fingerprint", "dataset"):

@@ -3,36 +3,31 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
+from sigma_bench.data import readers
 from sigma_bench.data.ledger import ledger_path
 from sigma_bench.data.manifest import MINIWORLD_MARKER, LedgerPlace, Manifest
-from sigma_bench.data.readers.media import forget_folders
+from sigma_bench.data.media import forget_folders
 from sigma_bench.specs.dataset import DatasetCard
+from sigma_bench.specs.registry import Registry
 
-READERS = {
-    "ucf101": "sigma_bench.data.readers.ucf101:read",
-    "ssv2": "sigma_bench.data.readers.ssv2:read",
-    "kinetics400": "sigma_bench.data.readers.kinetics400:read",
-    "cifar100": "sigma_bench.data.readers.cifar100:read",
-    "davis2016": "sigma_bench.data.readers.davis2016:read",
-    "davis2017": "sigma_bench.data.readers.davis2017:read",
-    "youtube_vos": "sigma_bench.data.readers.youtube_vos:read",
-    "hmdb51": "sigma_bench.data.readers.hmdb51:read",
-    "imagenet1k": "sigma_bench.data.readers.imagenet1k:read",
-    "finegym": "sigma_bench.data.readers.finegym:read",
-    "charades": "sigma_bench.data.readers.charades:read",
-    "ucfrep": "sigma_bench.data.readers.ucfrep:read",
-}
+READERS = Registry(
+    concept="dataset reader",
+    group="sigma_bench.datasets",
+    built_in={name: f"{readers.__name__}.{name}:read" for _, name, _ in iter_modules(readers.__path__)},
+)
+"""Functions ``read(folder, card)`` that find the official files of a dataset in its folder and return its manifest; of
+this package those of the modules in ``data/readers``."""
 
 
 def open_dataset(card: DatasetCard, root: Path) -> Manifest:
     """The manifest of one dataset below a data root (``<root>/<folder of the card>/...``).
 
     Raises:
-        ValueError: the root or the dataset's folder is missing or empty, or an official file is wrong;
-            one sentence that says what was looked for.
+        ValueError: the root or the dataset's folder is missing or empty, the reader of the card is not installed, or an
+            official file is wrong; one sentence that says what was looked for.
     """
     if not root.is_dir():
         raise ValueError(
@@ -43,8 +38,7 @@ def open_dataset(card: DatasetCard, root: Path) -> Manifest:
         raise ValueError(
             f"{folder}: {card.title} is not here; its official layout is {', '.join(card.layout)} (from {card.source})"
         )
-    module, attribute = READERS[card.reader].split(":")
-    read: Callable[[Path, DatasetCard], Manifest] = getattr(import_module(module), attribute)
+    read: Callable[[Path, DatasetCard], Manifest] = READERS.load(card.reader)
     try:
         manifest = read(folder, card)
     finally:

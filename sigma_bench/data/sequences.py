@@ -17,7 +17,7 @@ from sigma_bench.data.masks import MaskFolder
 from sigma_bench.data.sampling import random_sorted_indices
 from sigma_bench.data.transforms import squash, squash_masks
 from sigma_bench.metrics.segmentation import VOID
-from sigma_bench.specs.segmentation import FrameDraw
+from sigma_bench.specs.clip import FrameDraw
 
 
 class MaskedSequence:
@@ -86,7 +86,7 @@ class MaskedSequence:
 
 
 def drawn_indices(draw: FrameDraw, sequence_frames: int, num_frames: int, rng: np.random.Generator) -> np.ndarray:
-    """Frames of a clip in order, (T,); ``specs/segmentation.py`` says what each draw means."""
+    """Frames of a clip in order, (T,); ``specs/clip.py`` says what each draw means."""
     if draw == "random_sorted":
         return random_sorted_indices(sequence_frames, num_frames, rng)
     last = sequence_frames - 1

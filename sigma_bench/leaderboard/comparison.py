@@ -21,7 +21,7 @@ from sigma_bench.leaderboard.matching import Conditions, Filed, condition_name, 
 from sigma_bench.leaderboard.select import record_id, reported_split, require_one_checkpoint, select
 from sigma_bench.metrics.uncertainty import Resampling, interval_ends, lower_tail
 from sigma_bench.records.record import Record
-from sigma_bench.records.scoring import METRICS, Arrays, units_of
+from sigma_bench.records.scoring import Arrays, metrics_of, units_of
 from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.strict import nearest
 
@@ -165,13 +165,13 @@ def resample(records: Sequence[Record], metric: str, load: Load, draws: Draws) -
     """
     stored = [load(record) for record in records]
     known = [_by_id(arrays) for arrays in stored if arrays is not None]
-    if len(known) < len(records) or metric not in METRICS:
+    entry = metrics_of(records[0].task.protocol).get(metric)
+    if len(known) < len(records) or entry is None:
         return None
     names = {_samples(arrays) for arrays in known}
     units = units_of(records[0].task.protocol, known[0])
     if len(names) > 1 or len(np.unique(units)) < 2:
         return None
-    entry = METRICS[metric]
     resampling = draws.of(records[0], known[0])
     prepared, everything = [entry.prepare(arrays) for arrays in known], np.arange(len(units))
     own_S = [np.asarray(own, np.float64) for arrays in known if (own := entry.of_sample(arrays)) is not None]

@@ -16,13 +16,12 @@ from sigma_bench.leaderboard.comparison import Difference, Draws, Load, are_pair
 from sigma_bench.leaderboard.escaping import csv_cell, markdown_text
 from sigma_bench.leaderboard.fill import fill, predictions_of
 from sigma_bench.leaderboard.numbers import MINUS, MISSING, percent, signed
-from sigma_bench.leaderboard.references import about
 from sigma_bench.leaderboard.select import record_id, reported_split
 from sigma_bench.records.record import Record
+from sigma_bench.records.scoring import controls_of
 from sigma_bench.records.store import Store
 from sigma_bench.specs.board import Board, BoardColumn
 from sigma_bench.specs.condition import Condition, Disturbance, Reversal, Shuffle
-from sigma_bench.specs.frozen import TaughtProtocol
 from sigma_bench.specs.task import Suite
 
 NUM_SEVERITIES = 5
@@ -227,14 +226,15 @@ def _point(model: str, cell: Cell, records: list[Record]) -> Point:
     first = records[0]
     plain, _, variant = first.task.task.partition("+")
     protocol = first.task.protocol
+    chance = controls_of(protocol, first.controls, protocol.metrics[0]).get("chance")
     return Point(
         task=plain,
         variant=variant,
         model=model,
         metric=protocol.metrics[0],
-        condition=protocol.test_condition if isinstance(protocol, TaughtProtocol) else None,
+        condition=getattr(protocol, "test_condition", None),
         num_taught=first.data.splits.get("train", reported_split(first.data)).found,
-        chance=about(first.controls, protocol.metrics[0]).get("chance"),
+        chance=chance.value if chance else None,
         cell=cell,
     )
 

@@ -19,7 +19,7 @@ from sigma_bench.leaderboard.numbers import (
     seeds,
     signed,
 )
-from sigma_bench.records.scoring import METRICS
+from sigma_bench.records.published import is_higher_better as is_published_higher_better
 from sigma_bench.specs.text import harmless
 
 _ABOUT = {
@@ -129,7 +129,7 @@ def is_higher_better(column: Column) -> bool:
     """Which way is up in a column, also where no record says so."""
     if column.higher_is_better is not None:
         return column.higher_is_better
-    return column.metric not in METRICS or METRICS[column.metric].higher_is_better
+    return is_published_higher_better(column.metric)
 
 
 def _sections(table: BoardTable, about: list[str]) -> list[Section]:

@@ -10,9 +10,11 @@ import json
 import re
 import shlex
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from sigma_bench.records.record import Record
+from sigma_bench.resources import included
 from sigma_bench.specs.catalogue import load_task, resolve, resolve_with_card
 from sigma_bench.specs.fingerprint import task_fingerprint
 from sigma_bench.specs.strict import read_scalar
@@ -37,7 +39,7 @@ def rerun_command(record: Record) -> str | None:
 
 def settings_of(record: Record) -> tuple[str, ...] | None:
     """``--set`` and a value for every protocol key that is not the catalogue's; None as for ``rerun_command``."""
-    return _settings(record.task.model_dump_json(), record.fingerprint, record.data.world)
+    return _settings(record.task.model_dump_json(), record.fingerprint, record.data.world, included())
 
 
 def _model(record: Record) -> str:
@@ -51,8 +53,12 @@ def _model(record: Record) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _settings(task_json: str, fingerprint: str, world: str) -> tuple[str, ...] | None:
-    """``--set`` and its values; None where no settings lead to the fingerprint."""
+def _settings(task_json: str, fingerprint: str, world: str, folders: tuple[Path, ...]) -> tuple[str, ...] | None:
+    """``--set`` and its values; None where no settings lead to the fingerprint.
+
+    Args:
+        folders: included in the catalogue, since the result depends on them.
+    """
     own = ResolvedTask.model_validate_json(task_json)
     try:
         task = _as_user_files(own) if world == "user" else load_task(own.task)
@@ -77,8 +83,6 @@ def _as_user_files(own: ResolvedTask) -> Task:
         protocol=own.protocol.protocol,
         asks=own.asks,
         folds=own.folds,
-        overrides={},
-        note="files of the user",
     )
 
 

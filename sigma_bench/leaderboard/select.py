@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from sigma_bench.records.record import DataIdentity, Record, SplitIdentity
+from sigma_bench.records.scoring import controls_of
 from sigma_bench.records.store import ID_LENGTH
 from sigma_bench.specs.board import Board
 from sigma_bench.specs.catalogue import load_task, resolve
@@ -25,7 +26,7 @@ LONG_COLUMNS = (
     *("manifest", "controls", "record_id", "path", "started_utc"),
 )
 """``value``, ``low`` and ``high`` are fractions; the counts are samples of the scored split, and groups
-that train shares with it; ``controls`` is a dict."""
+that train shares with it; ``controls`` holds the fields of ``ControlValue`` by name."""
 
 
 _OF_ALL_SEEDS = ("family", "num_parameters", "feature_width", "pretraining_data", "pretraining_epochs")
@@ -162,7 +163,6 @@ def _rows(path: Path, record: Record) -> list[dict[str, Any]]:
         "num_official": split.expected if split.official is None else split.official,
         "num_shared_groups": record.data.shared_groups,
         "manifest": split.manifest_sha256,
-        "controls": dict(record.controls),
         "record_id": record_id(record),
         "path": str(path),
         "started_utc": record.provenance.started_utc,
@@ -177,6 +177,10 @@ def _rows(path: Path, record: Record) -> list[dict[str, Any]]:
             "high": score.interval.high,
             "level": score.interval.level,
             "spread": score.spread,
+            "controls": {
+                name: control._asdict()
+                for name, control in controls_of(record.task.protocol, record.controls, score.metric).items()
+            },
             "num_units": score.interval.num_units,
         }
         for score in record.scores

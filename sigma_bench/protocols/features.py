@@ -24,6 +24,7 @@ from sigma_bench.protocols.block_store import ArrayLayout, BlockStore, cache_ent
 from sigma_bench.specs.clip import ClipSpec
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest
+from sigma_bench.specs.passes import Pass
 from sigma_bench.training.distribution import World
 from sigma_bench.training.orphans import end_with_parent
 from sigma_bench.training.processes import on_all, on_main
@@ -65,8 +66,6 @@ class FeatureCache:
 
     Args:
         clips: decoded clips that several encoders of one process share.
-        keeps_tokens: whether a pass also keeps every token, for protocols of the same suite that will want them; not
-            where only they would not fit: that fails the protocol that wants them, and no other.
         num_workers: processes that decode.
         limit_bytes: of everything in the folder; an entry that does not fit is refused before anything is computed.
     """
@@ -76,27 +75,41 @@ class FeatureCache:
         root: Path,
         clips: ClipMemory | None = None,
         *,
-        keeps_tokens: bool = False,
         num_workers: int = 0,
         limit_bytes: int = LIMIT_BYTES,
     ) -> None:
-        self.root, self.clips, self.keeps_tokens = root, clips or ClipMemory(0), keeps_tokens
+        self.root, self.clips = root, clips or ClipMemory(0)
         self.num_workers, self.limit_bytes = num_workers, limit_bytes
 
     def features(
-        self, encoder: Encoder, split: Split, clip: ClipSpec, world: World, *, tokens: bool = False, report: Count
+        self,
+        encoder: Encoder,
+        split: Split,
+        one: Pass,
+        world: World,
+        *,
+        kept_tokens: frozenset[str] = frozenset(),
+        report: Count,
     ) -> SplitFeatures:
-        """Features of a split, from the cache or by one pass of the encoder; every process takes its share of blocks.
+        """Features of a pass, from the cache or by the encoder; every process takes its share of blocks.
+
+        Args:
+            split: the samples of the pass.
+            kept_tokens: keys of passes whose tokens are kept for other evaluations, even if this pass does not need
+                them; not if they do not fit, so that only an evaluation that needs them fails.
 
         Raises:
             ValueError: the encoder does not keep its contract, or there is no room.
         """
-        grid = token_grid(encoder) if tokens or self.keeps_tokens else None
-        store, dataset = self._store(encoder.card, split, clip, grid), _dataset(split, clip, encoder.card)
+        clip = one.clip
+        assert isinstance(clip, ClipSpec)
+        is_kept = one.tokens or self.key(encoder.card, split, one) in kept_tokens
+        grid = token_grid(encoder) if is_kept else None
+        store, dataset = self._store(encoder.card, split, one, grid), _dataset(split, clip, encoder.card)
         # The main process looks for everybody: who looks later would find blocks that others have written meanwhile.
-        if grid and not tokens and not on_main(world, lambda: self._fits(store)):
+        if grid and not one.tokens and not on_main(world, lambda: self._fits(store)):
             grid = None
-            store = self._store(encoder.card, split, clip, grid)
+            store = self._store(encoder.card, split, one, grid)
         missing = on_main(world, lambda: store.missing(dataset.readable(store.failures())))
 
         def fill() -> None:
@@ -114,10 +127,10 @@ class FeatureCache:
         found = store.read("token") if grid else None
         return SplitFeatures(store.read("feature"), store.failures(), found, grid)
 
-    def is_complete(self, encoder: Encoder, split: Split, clip: ClipSpec, *, tokens: bool) -> bool:
-        """Whether features, or every token too, are all here."""
-        grid = token_grid(encoder) if tokens else None
-        return not self._store(encoder.card, split, clip, grid).unwritten()
+    def num_missing(self, encoder: Encoder, split: Split, one: Pass) -> int:
+        """Number of samples whose features, or tokens where the pass needs them, are not here."""
+        grid = token_grid(encoder) if one.tokens else None
+        return sum(map(len, self._store(encoder.card, split, one, grid).unwritten()))
 
     def require_room(self, store: BlockStore) -> None:
         """ValueError when a new entry does not fit below the limit."""
@@ -135,8 +148,9 @@ class FeatureCache:
         """Bytes of all other entries."""
         return sum(entry.num_bytes for entry in cache_entries(self.root) if entry.folder != store.folder)
 
-    def _store(self, card: EncoderCard, split: Split, clip: ClipSpec, grid: tuple[int, int, int] | None) -> BlockStore:
-        views = clip.num_views
+    def _store(self, card: EncoderCard, split: Split, one: Pass, grid: tuple[int, int, int] | None) -> BlockStore:
+        assert isinstance(one.clip, ClipSpec)
+        views = one.clip.num_views
         layout = {"feature": ArrayLayout((card.feature_width,), "float32")}
         if grid:
             layout["token"] = ArrayLayout((views, int(np.prod(grid)), card.feature_width), "float16")
@@ -147,12 +161,13 @@ class FeatureCache:
             "from": str(split.samples[0].path.parent),
         }
         block = max(1, BATCH_CLIPS // views)
-        return BlockStore(self.root / self.key(card, split, clip), len(split.samples), block, layout, description)
+        return BlockStore(self.root / self.key(card, split, one), len(split.samples), block, layout, description)
 
     @staticmethod
-    def key(card: EncoderCard, split: Split, clip: ClipSpec) -> str:
-        """Name of a cache entry."""
-        return digest([card.identity, split.sha256, clip.model_dump(mode="json"), PRECISION])[:32]
+    def key(card: EncoderCard, split: Split, one: Pass) -> str:
+        """Name of the cache entry of a pass: everything that changes a feature."""
+        assert one.clip is not None, "only passes with clips are cached"
+        return digest([card.identity, split.sha256, one.clip.model_dump(mode="json"), PRECISION])[:32]
 
     def _decoded(self, dataset: EvaluationClips, blocks: Sequence[range]) -> Iterator[tuple[range, list[Tensor | str]]]:
         if self.num_workers == 0:

@@ -15,7 +15,7 @@ import torch
 from sklearn.model_selection import GroupShuffleSplit
 from torch import Tensor
 
-from sigma_bench.protocols.classification import Teaching
+from sigma_bench.protocols.classification import TrainFeatures
 from sigma_bench.protocols.features import SplitFeatures
 from sigma_bench.records.record import Candidate, Selection
 from sigma_bench.specs.frozen import HeadGridProtocol
@@ -40,20 +40,20 @@ class Heads(Protocol):
 
 
 Fit = Callable[[np.ndarray, Sequence[Setting]], Heads]
-"""Train a head per setting on the samples at these places of what teaches."""
+"""Train a head per setting on the training samples at these places."""
 
 
 def answers(
-    fit: Fit, teaching: Teaching, asked: SplitFeatures, index_Q: np.ndarray, protocol: HeadGridProtocol, seed: int
+    fit: Fit, train: TrainFeatures, test: SplitFeatures, index_Q: np.ndarray, protocol: HeadGridProtocol, seed: int
 ) -> tuple[np.ndarray, Selection]:
-    """Class scores (Q, L) of the chosen head, and how it was chosen; what is asked plays no part in the choice.
+    """Class scores (Q, L) of the chosen head, and how it was chosen; the test samples play no part in the choice.
 
     Raises:
         ValueError: nothing can be held out, or no head of the grid stayed finite.
     """
-    fit_F, held_out = held_out_split(teaching.group_S, protocol.held_out_fraction, seed)
+    fit_F, held_out = held_out_split(train.group_S, protocol.held_out_fraction, seed)
     settings = grid(protocol)
-    hit_H, finite_H = _hits(fit(fit_F, settings), teaching, held_out)
+    hit_H, finite_H = _hits(fit(fit_F, settings), train, held_out)
     candidates = [
         Candidate(setting=setting._asdict(), held_out_top1=float(hit))
         for setting, hit in zip(settings, hit_H, strict=True)
@@ -61,8 +61,8 @@ def answers(
     if not finite_H.any():
         raise ValueError(f"{protocol.protocol}: every head diverges; lower learning_rates")
     chosen = max(np.flatnonzero(finite_H).tolist(), key=lambda head: candidates[head].top1)
-    heads = fit(np.arange(len(teaching.label_S)), [settings[chosen]])
-    score_QL = np.concatenate([part[:, 0].cpu().numpy() for part in _chunks(heads, asked, index_Q)])
+    heads = fit(np.arange(len(train.label_S)), [settings[chosen]])
+    score_QL = np.concatenate([part[:, 0].cpu().numpy() for part in _chunks(heads, test, index_Q)])
     if not np.isfinite(score_QL).all():
         raise ValueError(f"{protocol.protocol}: the chosen head diverges on all of train; lower learning_rates")
     diverged = tuple(
@@ -101,6 +101,26 @@ def num_steps(num_samples: int, protocol: HeadGridProtocol) -> int:
     return max(protocol.least_steps, math.ceil(protocol.epochs * num_samples / protocol.batch_size))
 
 
+def train_heads(
+    num_samples: int,
+    protocol: HeadGridProtocol,
+    seed: int,
+    step: Callable[[np.ndarray, float], None],
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Train all heads of a grid on the same batches.
+
+    Args:
+        num_samples: to fit on.
+        step: one step of all heads, given the places of the samples of a batch, and the share of their learning rates.
+        report: is called with the number of steps done and of all.
+    """
+    total = num_steps(num_samples, protocol)
+    for number, batch in enumerate(batches(num_samples, protocol, seed)):
+        step(batch, 0.5 * (1 + math.cos(math.pi * number / total)))
+        report(number + 1, total)
+
+
 def batches(num_samples: int, protocol: HeadGridProtocol, seed: int) -> Iterator[np.ndarray]:
     """Places of the samples of every batch: in a new order each time through, batches running on over its end."""
     rng, size = np.random.default_rng(seed), min(protocol.batch_size, num_samples)
@@ -112,16 +132,11 @@ def batches(num_samples: int, protocol: HeadGridProtocol, seed: int) -> Iterator
         waiting = waiting[size:]
 
 
-def cosine(step: int, total: int) -> float:
-    """Share of the learning rate at a step: 1 at the first, towards 0 at the end."""
-    return 0.5 * (1 + math.cos(math.pi * step / total))
-
-
-def _hits(heads: Heads, teaching: Teaching, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Top-1 of every head on some of what teaches, and whether all of its scores are finite, each (H,)."""
-    label_S = torch.from_numpy(teaching.label_S[places])
+def _hits(heads: Heads, train: TrainFeatures, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Top-1 of every head on some of the training samples, and whether all of its scores are finite, each (H,)."""
+    label_S = torch.from_numpy(train.label_S[places])
     hits, finite, done = [], [], 0
-    for score_BHL in _chunks(heads, teaching.features, teaching.index_S[places]):
+    for score_BHL in _chunks(heads, train.features, train.index_S[places]):
         label_B = label_S[done : done + len(score_BHL)].to(score_BHL.device)
         hits.append((score_BHL.argmax(-1) == label_B[:, None]).sum(0))
         finite.append(score_BHL.isfinite().all(-1).all(0))

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 import faiss
 import numpy as np
 
+from sigma_bench.specs.frozen import NeighbourVotes
+
 SHARD_BYTES = 256 * 2**20
 """Of float32 rows taken from the bank at once; FAISS holds a second copy.  A third of Kinetics-400 at width 768."""
 QUERY_BYTES = 64 * 2**20
@@ -132,3 +134,29 @@ def _best(
     index = np.concatenate([index_QK, index_QC], axis=1)
     order = np.lexsort((index, -cosine), axis=1)[:, : cosine_QK.shape[1]]
     return np.take_along_axis(cosine, order, 1), np.take_along_axis(index, order, 1)
+
+
+def knn_votes(
+    bank_SD: np.ndarray,
+    label_S: np.ndarray,
+    query_QD: np.ndarray,
+    num_classes: int,
+    protocol: NeighbourVotes,
+    groups: tuple[np.ndarray, np.ndarray] | None = None,
+) -> np.ndarray:
+    """Votes for the classes, (Q, L): a neighbour gives exp(cosine / temperature); a class without any has -inf.
+
+    Args:
+        groups: of bank and queries; neighbours of a query's own group have no vote.
+
+    Raises:
+        ValueError: the bank is smaller than K.
+    """
+    cosine_QK, neighbour_QK = nearest(bank_SD, query_QD, protocol.neighbours, groups=groups)
+    # Votes only matter relative to each other, so the largest exponent is taken out first.
+    weight_QK = np.exp((cosine_QK - cosine_QK.max(1, keepdims=True)) / protocol.temperature)
+    vote_QL, is_voted_QL = np.zeros((2, len(query_QD), num_classes))
+    place = np.arange(len(query_QD))[:, None], label_S[neighbour_QK]
+    np.add.at(vote_QL, place, weight_QK)
+    is_voted_QL[place] = 1
+    return np.where(is_voted_QL, vote_QL, -np.inf)

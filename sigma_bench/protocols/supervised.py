@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from sigma_bench.data.manifest import Sample
 from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.models.encoder import require_trainable
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore
-from sigma_bench.protocols.job import Job
+from sigma_bench.protocols.contract import Evaluation
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
 from sigma_bench.specs.supervised import SupervisedProtocol
 from sigma_bench.training.batches import RunOptions
@@ -48,7 +49,7 @@ class Tested:
 
 
 def train_and_test(
-    job: Job,
+    evaluation: Evaluation[Any],
     protocol: SupervisedProtocol,
     labels: Labels,
     teach: Sequence[Sample],
@@ -58,11 +59,11 @@ def train_and_test(
     frozen: bool,
 ) -> Tested:
     """Train on some samples, score others after the last epoch; as ``train_and_test_epochs``."""
-    return train_and_test_epochs(job, protocol, labels, teach, ask, (), part=part, frozen=frozen)[-1]
+    return train_and_test_epochs(evaluation, protocol, labels, teach, ask, (), part=part, frozen=frozen)[-1]
 
 
 def train_and_test_epochs(
-    job: Job,
+    evaluation: Evaluation[Any],
     protocol: SupervisedProtocol,
     labels: Labels,
     teach: Sequence[Sample],
@@ -83,24 +84,30 @@ def train_and_test_epochs(
             training videos do not decode.
         Preempted: asked to stop; the state is saved.
     """
-    folder = job.folder / part
+    folder = evaluation.folder / part
     block = max(1, protocol.clips_at_once // protocol.views.num_views)
     layout = {"score": ArrayLayout((labels.num_classes,), "float32")}
-    description = {"task": job.task.task, "part": part}
+    description = {"task": evaluation.task.task, "part": part}
     places = {epoch: folder / f"test-{epoch}" for epoch in earlier} | {protocol.optim.epochs: folder / "test"}
     stores = {epoch: BlockStore(place, len(ask), block, layout, description) for epoch, place in places.items()}
-    card = job.encoder.card
+    card = evaluation.encoder.card
     clips = EvaluationClips(ask, protocol.views, num_frames=card.num_frames, image_size=card.image_size)
     # The main process looks for everybody: who looks later would find blocks that others have written meanwhile.
-    missing = on_main(job.world, lambda: _untested(stores, clips, teach, folder, job.task.task))
+    missing = on_main(evaluation.world, lambda: _untested(stores, clips, teach, folder, evaluation.task.task))
 
     def test(epoch: int, classifier: Classifier) -> None:
         if missing.get(epoch):
             # Together: no state is saved that is later than a test that is not whole.
-            on_all(job.world, lambda: _test(job, protocol, classifier, clips, stores[epoch], missing[epoch]))
+            on_all(
+                evaluation.world,
+                lambda: _test(evaluation, protocol, labels, classifier, clips, stores[epoch], missing[epoch]),
+            )
 
     if any(missing.values()):
-        test(protocol.optim.epochs, _trained(job, protocol, labels, teach, folder, frozen=frozen, after_epoch=test))
+        test(
+            protocol.optim.epochs,
+            _trained(evaluation, protocol, labels, teach, folder, frozen=frozen, after_epoch=test),
+        )
     return [_tested(store, ask, folder) for store in stores.values()]
 
 
@@ -139,7 +146,7 @@ def _untested(
 
 
 def _trained(
-    job: Job,
+    evaluation: Evaluation[Any],
     protocol: SupervisedProtocol,
     labels: Labels,
     teach: Sequence[Sample],
@@ -149,39 +156,40 @@ def _trained(
     after_epoch: Callable[[int, Classifier], None],
 ) -> Classifier:
     """The classifier after its last epoch, on the device."""
-    name, encoder = f"task '{job.task.task}'", require_trainable(job.encoder)
-    method = SupervisedMethod(encoder, protocol, labels, frozen=frozen, seed=job.seed, after_epoch=after_epoch)
+    name, encoder = f"task '{evaluation.task.task}'", require_trainable(evaluation.encoder)
+    method = SupervisedMethod(encoder, protocol, labels, frozen=frozen, seed=evaluation.seed, after_epoch=after_epoch)
     ids = digest([(sample.id, sample.label, sample.content) for sample in teach])
     train(
         supervised_plan(name, protocol),
         method,
         teach,
-        identity=digest([job.encoder.card.identity, task_fingerprint(job.task), job.seed, ids]),
-        seed=job.seed,
+        identity=digest([evaluation.encoder.card.identity, task_fingerprint(evaluation.task), evaluation.seed, ids]),
+        seed=evaluation.seed,
         folder=folder,
-        world=job.world,
-        options=RunOptions(num_micro_batches_of(name, protocol, job.world.size), job.cache.num_workers),
-        report=lambda progress: job.report("training", progress.step, progress.num_steps),
+        world=evaluation.world,
+        options=RunOptions(num_micro_batches_of(name, protocol, evaluation.world.size), evaluation.cache.num_workers),
+        report=lambda progress: evaluation.report("training", progress.step, progress.num_steps),
     )
     return method.tested
 
 
 def _test(
-    job: Job,
+    evaluation: Evaluation[Any],
     protocol: SupervisedProtocol,
+    labels: Labels,
     classifier: Classifier,
     clips: EvaluationClips,
     store: BlockStore,
     missing: Sequence[range],
 ) -> None:
     """Fill this process's share of the missing blocks."""
-    card = job.encoder.card
-    mine = missing[job.world.rank :: job.world.size]
+    card = evaluation.encoder.card
+    mine = missing[evaluation.world.rank :: evaluation.world.size]
     loader = DataLoader(
         clips,
         batch_sampler=[list(block) for block in mine],
         collate_fn=list,
-        num_workers=job.cache.num_workers,
+        num_workers=evaluation.cache.num_workers,
         worker_init_fn=end_with_parent,
     )
     before = len(clips) - sum(map(len, missing))
@@ -193,15 +201,15 @@ def _test(
         for row, found in enumerate(decoded):
             if isinstance(found, Tensor):
                 clip_VCTHW = normalised_clip(found, card.mean, card.std)
-                score_SL[row] = video_score(classifier, clip_VCTHW.to(job.world.device), protocol)
+                score_SL[row] = video_score(classifier, clip_VCTHW.to(evaluation.world.device), protocol, labels)
         store.write(block, {"score": score_SL}, failures)
-        before += len(block) * job.world.size
-        job.report("test", min(before, len(clips)), len(clips))
+        before += len(block) * evaluation.world.size
+        evaluation.report("test", min(before, len(clips)), len(clips))
     classifier.train(was_training)
 
 
 @torch.inference_mode()
-def video_score(classifier: Classifier, clip_VCTHW: Tensor, protocol: SupervisedProtocol) -> np.ndarray:
+def video_score(classifier: Classifier, clip_VCTHW: Tensor, protocol: SupervisedProtocol, labels: Labels) -> np.ndarray:
     """Class scores of one video, (L,), pooled over its views as the protocol says.
 
     Raises:
@@ -210,19 +218,10 @@ def video_score(classifier: Classifier, clip_VCTHW: Tensor, protocol: Supervised
     parts = clip_VCTHW.split(protocol.clips_at_once)
     with torch.autocast(clip_VCTHW.device.type, torch.bfloat16, enabled=protocol.optim.precision == "bfloat16"):
         logit_VL = torch.cat([classifier(part) for part in parts]).float()
-    score_VL = logit_VL.softmax(1) if protocol.view_score == "softmax" else logit_VL.sigmoid()
-    score_L = score_VL.mean(0) if protocol.view_pooling == "mean" else score_VL.amax(0)
+    score_VL = labels.scores(logit_VL)
+    score_L = score_VL.amax(0) if protocol.pools_by_maximum else score_VL.mean(0)
     if not bool(score_L.isfinite().all()):
         raise ValueError(
             f"{protocol.protocol}: the trained network gives scores that are not finite; lower optim.lr_per_256"
         )
     return score_L.cpu().numpy()
-
-
-def require_readable(failures: Mapping[str, str], protocol: SupervisedProtocol) -> None:
-    """ValueError when a video could not be read and the protocol says ``fail``."""
-    if failures and protocol.on_decode_failure == "fail":
-        first, reason = next(iter(failures.items()))
-        raise ValueError(
-            f"{len(failures)} samples cannot be decoded and {protocol.protocol} says 'fail'; first '{first}': {reason}"
-        )

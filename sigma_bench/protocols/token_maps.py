@@ -8,6 +8,7 @@ Shapes: S sequences, T frames, T' tubelets, h w token rows and columns, D width.
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,60 +19,58 @@ from sigma_bench.data.sequences import MaskedSequence, drawn_indices
 from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore
-from sigma_bench.protocols.features import PRECISION, FeatureCache
-from sigma_bench.protocols.job import Job
+from sigma_bench.protocols.contract import Evaluation
+from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.specs.clip import SequenceClip
 from sigma_bench.specs.encoder_card import EncoderCard
-from sigma_bench.specs.fingerprint import digest
-from sigma_bench.specs.segmentation import SegmentationProtocol
+from sigma_bench.specs.passes import Pass
 from sigma_bench.training.processes import on_main, shared
 
 
-def token_maps(job: Job, split: Split, protocol: SegmentationProtocol, draw: int) -> np.ndarray:
-    """Maps of one draw of every sequence, (S, T', h, w, D) float16, mapped into memory.
+def token_maps(evaluation: Evaluation[Any], one: Pass) -> np.ndarray:
+    """Maps of one pass over every sequence, (S, T', h, w, D) float16, mapped into memory.
 
     Raises:
         ValueError: frames that do not divide into tubelets, features that are no finite maps, a sequence that cannot be
             read, or no room in the cache.
     """
-    card = job.encoder.card
-    grid = _grid(job.encoder, protocol.num_frames)
-    if protocol.num_frames % grid[0]:
+    encoder, clip, split = evaluation.encoder, one.clip, evaluation.split(one)
+    assert isinstance(clip, SequenceClip)
+    card = encoder.card
+    grid = _grid(encoder, clip.num_frames)
+    if clip.num_frames % grid[0]:
         raise ValueError(
-            f"task '{job.task.task}': {protocol.num_frames} frames do not divide into the {grid[0]} maps that model "
+            f"task '{evaluation.task.task}': {clip.num_frames} frames do not divide into the {grid[0]} maps that model "
             f"'{card.model}' makes of them"
         )
-    store = _store(job.cache, card, split, protocol, draw=draw, seed=job.seed, grid=grid)
-    missing = on_main(job.world, partial(_missing, job.cache, store))
+    store = _store(evaluation.cache, card, split, one, grid)
+    missing = on_main(evaluation.world, partial(_missing, evaluation.cache, store))
 
     def fill(block: range) -> None:
         (index,) = block
         sample = split.samples[index]
         sequence = MaskedSequence(sample)
-        index_T = frame_indices(sample, len(sequence), protocol, draw=draw, seed=job.seed)
+        index_T = frame_indices(sample, len(sequence), clip)
         frame_TCHW = sequence.squashed_frames(index_T.tolist(), card.image_size)
-        map_ThwD = encode_windows(job.encoder, frame_TCHW, what=f"sequence '{sample.id}'")
+        map_ThwD = encode_windows(encoder, frame_TCHW, what=f"sequence '{sample.id}'")
         store.write(block, {"token": map_ThwD[None]}, {})
 
     name = f"token maps of {split.name}"
-    shared(job.world, missing, fill, lambda done, total: job.report(name, done, total))
+    shared(evaluation.world, missing, fill, lambda done, total: evaluation.report(name, done, total))
     return store.read("token")
 
 
-def missing_maps(
-    cache: FeatureCache, encoder: Encoder, split: Split, protocol: SegmentationProtocol, *, draw: int, seed: int
-) -> tuple[str, int]:
-    """Name of a draw's cache entry, and how many of its sequences are not there; ValueError as ``token_maps``."""
-    grid = _grid(encoder, protocol.num_frames)
-    store = _store(cache, encoder.card, split, protocol, draw=draw, seed=seed, grid=grid)
-    return store.folder.name, sum(map(len, store.unwritten()))
+def num_missing_maps(cache: FeatureCache, encoder: Encoder, split: Split, one: Pass) -> int:
+    """Number of sequences of a pass whose maps are not in the cache; ValueError as ``token_maps``."""
+    assert isinstance(one.clip, SequenceClip)
+    store = _store(cache, encoder.card, split, one, _grid(encoder, one.clip.num_frames))
+    return sum(map(len, store.unwritten()))
 
 
-def frame_indices(
-    sample: Sample, sequence_frames: int, protocol: SegmentationProtocol, *, draw: int, seed: int
-) -> np.ndarray:
+def frame_indices(sample: Sample, sequence_frames: int, clip: SequenceClip) -> np.ndarray:
     """Frames of one draw, (T,); they depend on seed, sequence and its number, not on order or processes."""
-    rng = np.random.default_rng([seed, draw, *sample.id.encode()])
-    return drawn_indices(protocol.frame_draw, sequence_frames, protocol.num_frames, rng)
+    rng = np.random.default_rng([clip.seed or 0, clip.draw, *sample.id.encode()])
+    return drawn_indices(clip.frame_draw, sequence_frames, clip.num_frames, rng)
 
 
 def encode_windows(encoder: Encoder, frame_TCHW: Tensor, *, what: str) -> np.ndarray:
@@ -139,35 +138,16 @@ def _grid(encoder: Encoder, num_frames: int) -> tuple[int, int, int]:
     return slots, rows, columns
 
 
-def _store(
-    cache: FeatureCache,
-    card: EncoderCard,
-    split: Split,
-    protocol: SegmentationProtocol,
-    *,
-    draw: int,
-    seed: int,
-    grid: Sequence[int],
-) -> BlockStore:
-    is_random = protocol.frame_draw == "random_sorted"
-    key = digest(
-        [
-            "token_maps",
-            card.identity,
-            split.sha256,
-            protocol.num_frames,
-            protocol.frame_draw,
-            [seed, draw] if is_random else [],
-            protocol.crop,
-            PRECISION,
-        ]
-    )
+def _store(cache: FeatureCache, card: EncoderCard, split: Split, one: Pass, grid: Sequence[int]) -> BlockStore:
+    clip = one.clip
+    assert isinstance(clip, SequenceClip)
+    draw = "" if clip.seed is None else f", draw {clip.draw}"
     description = {
         "model": card.model,
         "split": split.name,
         "samples": len(split.samples),
         "from": str(split.samples[0].path.parent),
-        "maps": f"{protocol.num_frames} frames, {protocol.frame_draw}" + (f", draw {draw}" if is_random else ""),
+        "maps": f"{clip.num_frames} frames, {clip.frame_draw}{draw}",
     }
     layout = {"token": ArrayLayout((*grid, card.feature_width), "float16")}
-    return BlockStore(cache.root / key[:32], len(split.samples), 1, layout, description)
+    return BlockStore(cache.root / cache.key(card, split, one), len(split.samples), 1, layout, description)

@@ -43,8 +43,13 @@ class PublishedScore(Spec):
 
     @property
     def higher_is_better(self) -> bool:
-        """False for ``counting_error`` only."""
-        return self.metric != "counting_error"
+        """Whether a larger value is a better one."""
+        return is_higher_better(self.metric)
+
+
+def is_higher_better(metric: str) -> bool:
+    """Whether larger values of a published metric are better: of all but ``counting_error``."""
+    return metric != "counting_error"
 
 
 def is_printed_in_percent(metric: str) -> bool:

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from sigma_bench.records.upgrade import SCHEMA_VERSION
-from sigma_bench.specs.base_protocol import Replicates
 from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.protocol import Replicates
 from sigma_bench.specs.recipe import MOST_SEED, Count, Fraction
 from sigma_bench.specs.strict import LeanSpec, Spec
 from sigma_bench.specs.task import ResolvedTask
@@ -152,7 +152,7 @@ class PredictionsRef(Spec):
 class Record(Spec):
     """One evaluation, complete and self-contained."""
 
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
     origin: Literal["measured"] = "measured"
     task: ResolvedTask
     fingerprint: str

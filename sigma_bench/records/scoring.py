@@ -1,38 +1,25 @@
-"""Scores from stored predictions: a pure function of the arrays beside a record, so that anybody can do it again.
+"""Scores from stored predictions: a pure function of the arrays beside a record, which can be computed again.
 
-A protocol stores what it predicted under fixed names; a metric reads those it needs and nothing else::
+The class of a protocol names its scoring module, which holds two tables:
 
-    ids_S, groups_S               always: what was scored, and what is resampled together
-    truth_S, predicted_S          classification; ``ranked_SK`` the best classes in order, the first is ``predicted``;
-                                  counting as well, whole numbers of repetitions; ``predicted_of_epoch_SE`` where
-                                  the best of E epochs was selected on the test
-    truth_SL, score_SL            several labels per sample
-    truth_S, cluster_SR           clustering; ``matched_SR`` the class that a sample's cluster is matched to,
-                                  ``majority_SR`` the class that fills most of it, ``overcluster_majority_SR`` the
-                                  same of a finer clustering
-    miou_S                        segmentation, one number per clip; where all clips share one matching instead:
-    hit_SG, true_SG, claimed_SG   pixels of each label in common with its clusters, true, and claimed by them;
-                                  ``repetition_S`` the draw of frames that a clip belongs to
-    j_mean_S, j_recall_S, ...     propagation, the statistics of one object each
+- ``METRICS``, name -> ``Metric``: how a number is computed from the arrays that the protocol stores.  Every protocol
+  stores ``ids`` (what was scored) and ``groups`` (what is resampled together); its module documents the other arrays.
+- ``CONTROLS``, name -> ``Control``: what the reference values of the task are called in tables.
 
-Shapes: S samples (or clips, or objects), K best classes, L classes, G labels, R repetitions with other starts.
+Shapes: S samples (or clips, or objects), R repetitions with other starts.
 """
 
+import importlib
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sigma_bench.metrics.accuracy import mean_class_accuracy, top1, topk
-from sigma_bench.metrics.average_precision import mean_average_precision, rank
-from sigma_bench.metrics.clustering import ari, nmi
-from sigma_bench.metrics.counting import are_off_by_one, counting_error, off_by_one, relative_errors
-from sigma_bench.metrics.segmentation import LabelCounts, mean_iou
 from sigma_bench.metrics.uncertainty import SampleIndex, bootstrap_interval
 from sigma_bench.records.record import Interval, Score
-from sigma_bench.specs.base_protocol import BaseProtocol
+from sigma_bench.specs.protocol import BaseProtocol, UnknownProtocol
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -62,13 +49,61 @@ class Metric(NamedTuple):
     """The same number of every repetition, where ``statistic`` is their mean."""
 
 
-def _of_two(score: Callable[[NDArray[Any], NDArray[Any]], float], **more: Any) -> Metric:
-    """A score of true and predicted labels."""
+class Control(NamedTuple):
+    """A reference value of the task itself: a floor that needs no model, a ceiling of the features, or a note."""
+
+    label: str
+    """Name in tables."""
+    kind: Literal["floor", "ceiling", "note"] = "floor"
+    metrics: tuple[str, ...] = ()
+    """Metrics of which it is a value; all where empty."""
+    is_per_grid: bool = False
+    """Whether the name of its value ends in a token grid, such as ``_8x6x6``: models with other grids have others."""
+
+
+def metrics_of(protocol: BaseProtocol) -> Mapping[str, Metric]:
+    """The metrics of a protocol by name; none where its package is not installed."""
+    found: Mapping[str, Metric] = _scoring(protocol, "METRICS")
+    return found
+
+
+class ControlValue(NamedTuple):
+    """A control with its value, as a fraction."""
+
+    value: float
+    label: str
+    kind: Literal["floor", "ceiling", "note"]
+    grid: str
+    """Token grid that the value belongs to, such as ``8x6x6``; empty where it belongs to none."""
+
+
+def controls_of(protocol: BaseProtocol, values: Mapping[str, float], metric: str) -> dict[str, ControlValue]:
+    """The controls of a record that are values of a metric, by the names that the record gives them.
+
+    A control that the protocol does not describe is a floor of all metrics.
+    """
+    known: Mapping[str, Control] = _scoring(protocol, "CONTROLS")
+    found = {}
+    for name, value in values.items():
+        stem, _, grid = name.rpartition("_")
+        is_per_grid = name not in known and stem in known and known[stem].is_per_grid
+        control = known[stem] if is_per_grid else known.get(name, Control(name.replace("_", " ")))
+        if not control.metrics or metric in control.metrics:
+            found[name] = ControlValue(float(value), control.label, control.kind, grid if is_per_grid else "")
+    return found
+
+
+def _scoring(protocol: BaseProtocol, table: str) -> Any:
+    return {} if isinstance(protocol, UnknownProtocol) else getattr(importlib.import_module(protocol.scoring), table)
+
+
+def of_truth_and_prediction(score: Callable[[NDArray[Any], NDArray[Any]], float], **more: Any) -> Metric:
+    """A metric that is a score of the arrays ``truth`` and ``predicted``."""
     return Metric(lambda stored, index: score(stored["truth"][index], stored["predicted"][index]), **more)
 
 
-def _of_columns(name: str, score: Callable[[NDArray[Any], NDArray[Any]], float], **more: Any) -> Metric:
-    """The mean of a score of ``truth`` and each column of another array."""
+def of_columns(name: str, score: Callable[[NDArray[Any], NDArray[Any]], float], **more: Any) -> Metric:
+    """A metric that is the mean of a score of ``truth`` and each column of another array."""
 
     def values(stored: Arrays, index: SampleIndex) -> NDArray[np.float64]:
         return np.array([score(stored["truth"][index], column_S[index]) for column_S in stored[name].T])
@@ -80,13 +115,8 @@ def _of_columns(name: str, score: Callable[[NDArray[Any], NDArray[Any]], float],
     )
 
 
-def _share_of_columns(name: str) -> Metric:
-    """The mean of the top-1 accuracies of an array's columns."""
-    return _of_columns(name, top1, of_sample=lambda stored: (stored[name] == stored["truth"][:, None]).mean(1))
-
-
-def _mean_of(of_sample: Callable[[Arrays], NDArray[Any]], *, higher_is_better: bool = True) -> Metric:
-    """The mean over rows of each one's own number."""
+def mean_of(of_sample: Callable[[Arrays], NDArray[Any]], *, higher_is_better: bool = True) -> Metric:
+    """A metric that is the mean over samples of each sample's own number."""
     return Metric(
         lambda value_S, index: float(value_S[index].mean()),
         higher_is_better=higher_is_better,
@@ -95,59 +125,9 @@ def _mean_of(of_sample: Callable[[Arrays], NDArray[Any]], *, higher_is_better: b
     )
 
 
-def _stored(name: str, *, higher_is_better: bool = True) -> Metric:
-    return _mean_of(lambda stored: stored[name], higher_is_better=higher_is_better)
-
-
-def _miou_of_draws(stored: Arrays, index: SampleIndex) -> NDArray[np.float64]:
-    draw_S = stored["repetition"][index] if "repetition" in stored else np.zeros(len(index), int)
-    return np.array([_miou_of_clips(stored, index[draw_S == draw]) for draw in np.unique(draw_S)])
-
-
-def _miou_of_clips(stored: Arrays, index: SampleIndex) -> float:
-    if "miou" in stored:
-        return float(stored["miou"][index].mean())
-    return mean_iou(LabelCounts(*(stored[name][index] for name in ("hit", "true", "claimed"))))
-
-
-_TOP1 = Metric(
-    lambda stored, index: top1(stored["truth"][index], stored["predicted"][index]),
-    of_sample=lambda stored: stored["truth"] == stored["predicted"],
-)
-METRICS: dict[str, Metric] = {
-    "top1": _TOP1,
-    "top5": Metric(
-        lambda stored, index: topk(stored["truth"][index], stored["ranked"][index], 5),
-        of_sample=lambda stored: (stored["ranked"][:, :5] == stored["truth"][:, None]).any(1),
-    ),
-    "mean_class_accuracy": _of_two(mean_class_accuracy),
-    "top1_selected_on_test": _TOP1,
-    "mean_class_accuracy_selected_on_test": _of_two(mean_class_accuracy),
-    "map": Metric(mean_average_precision, prepare=lambda stored: rank(stored["truth"], stored["score"])),
-    "counting_error": _of_two(
-        counting_error,
-        higher_is_better=False,
-        of_sample=lambda stored: relative_errors(stored["truth"], stored["predicted"]),
-    ),
-    "off_by_one": _of_two(off_by_one, of_sample=lambda stored: are_off_by_one(stored["truth"], stored["predicted"])),
-    "hungarian_accuracy": _share_of_columns("matched"),
-    "nmi": _of_columns("cluster", nmi),
-    "ari": _of_columns("cluster", ari),
-    "purity": _share_of_columns("majority"),
-    "overclustering_accuracy": _share_of_columns("overcluster_majority"),
-    "miou": Metric(
-        lambda stored, index: float(_miou_of_draws(stored, index).mean()),
-        of_sample=lambda stored: stored.get("miou"),
-        of_repetition=lambda stored: _miou_of_draws(stored, np.arange(len(stored["groups"]))),
-    ),
-    "jf_mean": _mean_of(lambda stored: (stored["j_mean"] + stored["f_mean"]) / 2),
-    "j_mean": _stored("j_mean"),
-    "j_recall": _stored("j_recall"),
-    "j_decay": _stored("j_decay", higher_is_better=False),
-    "f_mean": _stored("f_mean"),
-    "f_recall": _stored("f_recall"),
-    "f_decay": _stored("f_decay", higher_is_better=False),
-}
+def stored_mean(name: str, *, higher_is_better: bool = True) -> Metric:
+    """A metric that is the mean of a stored array."""
+    return mean_of(lambda stored: stored[name], higher_is_better=higher_is_better)
 
 
 def score_all(protocol: BaseProtocol, stored: Arrays, seed: int) -> tuple[Score, ...]:
@@ -162,7 +142,7 @@ def arrays_read(protocol: BaseProtocol, stored: Arrays) -> dict[str, NDArray[Any
     """
     watched = _Watched(stored)
     for name in protocol.metrics:
-        metric = METRICS[name]
+        metric = metrics_of(protocol)[name]
         metric.statistic(metric.prepare(watched), np.arange(len(stored["groups"])))
         metric.of_sample(watched)
         if metric.of_repetition:
@@ -195,7 +175,7 @@ def units_of(protocol: BaseProtocol, stored: Arrays) -> NDArray[Any]:
 
 def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int) -> Score:
     """One metric on all samples, with its bootstrap interval over the units the protocol names."""
-    metric, uncertainty = METRICS[name], protocol.uncertainty
+    metric, uncertainty = metrics_of(protocol)[name], protocol.uncertainty
     prepared, everything = metric.prepare(stored), np.arange(len(stored["groups"]))
     low, high, num_units = bootstrap_interval(
         lambda index: metric.statistic(prepared, index),

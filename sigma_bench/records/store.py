@@ -75,12 +75,6 @@ def write_atomically(path: Path, content: bytes) -> None:
         ) from error
 
 
-def predictions_reference(arrays: Mapping[str, np.ndarray]) -> PredictionsRef:
-    """Where predictions with this content are stored, and under which hash."""
-    sha256 = hashlib.sha256(_npz(arrays)).hexdigest()
-    return PredictionsRef(sha256=sha256, file=f"predictions/{sha256}.npz")
-
-
 def folder_name(name: str) -> str:
     """A model's or dataset's name as the name of one folder, different for different names.
 
@@ -103,8 +97,10 @@ class Store:
 
     def add_predictions(self, arrays: Mapping[str, np.ndarray]) -> PredictionsRef:
         """Store per-sample predictions under the hash of their content."""
-        reference = predictions_reference(arrays)
-        write_atomically(self.root / reference.file, _npz(arrays))
+        content = _npz(arrays)
+        sha256 = hashlib.sha256(content).hexdigest()
+        reference = PredictionsRef(sha256=sha256, file=f"predictions/{sha256}.npz")
+        write_atomically(self.root / reference.file, content)
         return reference
 
     def load_predictions(self, reference: PredictionsRef) -> dict[str, np.ndarray]:

@@ -5,16 +5,27 @@ written.  Every step has a fixture in ``tests/records/fixtures``.
 
 | version | what changed |
 |---|---|
-| 2 | the oldest version that is read |
-| 3 | Records name the decoders of a split, the digest of the encoder's code and, in every split, the groups that the |
-|   | scored split shares with the train split.  Version 2 did not know them: such a record is shown, but it is never |
-|   | taken for the result of a new evaluation, because its key lacks the digest of the code. |
+| 3 | the oldest version that is read |
+| 4 | Protocols no longer state keys that have one possible value, so their fingerprints are other ones. |
 """
 
 from collections.abc import Callable
 from typing import Any, Final
 
-SCHEMA_VERSION: Final = 3
+from sigma_bench.specs.fingerprint import task_fingerprint
+from sigma_bench.specs.protocol import protocol_class
+from sigma_bench.specs.strict import parse_spec
+from sigma_bench.specs.task import ResolvedTask
+
+SCHEMA_VERSION: Final = 4
+
+_CONSTANT_INNER_KEYS = (
+    ("clip", "sampling", "short_video"),
+    ("mixing", "pairs"),
+    ("select_on_test", "best"),
+    ("training", "segment_draw"),
+    ("training", "optimiser"),
+)
 
 
 def upgraded(content: dict[str, Any]) -> dict[str, Any]:
@@ -34,13 +45,27 @@ def upgraded(content: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def _to_3(content: dict[str, Any]) -> dict[str, Any]:
-    """Fill in the fields that version 2 did not have with empty values."""
-    splits = {name: {**split, "decoders": {}} for name, split in content["data"]["splits"].items()}
-    return content | {
-        "model": content["model"] | {"code_sha256": ""},
-        "data": content["data"] | {"splits": splits},
-    }
+def _to_4(content: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the keys that the class of the protocol no longer has, and compute the fingerprint again."""
+    before = content["task"]["protocol"]
+    fields = protocol_class(before["kind"]).model_fields
+    protocol = {key: value for key, value in before.items() if key in fields}
+    for path in _CONSTANT_INNER_KEYS:
+        protocol = _without(protocol, path)
+    task = content["task"] | {"protocol": protocol}
+    fingerprint = task_fingerprint(parse_spec(ResolvedTask, task, where="its task"))
+    return content | {"task": task, "fingerprint": fingerprint}
 
 
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {2: _to_3}
+def _without(content: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    """The mapping without one nested key, if it is there."""
+    key, *rest = path
+    inner = content.get(key)
+    if not rest:
+        return {name: value for name, value in content.items() if name != key}
+    if not isinstance(inner, dict) or (key == "sampling" and inner.get("sampler") != "dense"):
+        return content
+    return content | {key: _without(inner, tuple(rest))}
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {3: _to_4}

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from sigma_bench.records.record import Record, Score
-from sigma_bench.records.scoring import METRICS, NOT_COMPUTABLE, Arrays, require_samples, score
+from sigma_bench.records.scoring import NOT_COMPUTABLE, Arrays, metrics_of, require_samples, score
 from sigma_bench.records.store import Store, read_record, reduced_file
 from sigma_bench.specs.bounded import parse_json, read_bounded
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
@@ -91,8 +91,10 @@ def _of_scores(store: Store, record: Record) -> tuple[list[str], int, list[str]]
     wrong, right = _of_samples(stored), 0
     missed = ["its predictions are reduced to what its scores need, so their digest was not compared"] * is_reduced
     for said in record.scores:
-        if said.metric not in METRICS:
-            missed.append(f"this sigma-bench does not know the metric {said.metric}")
+        if said.metric not in metrics_of(record.task.protocol):
+            missed.append(
+                f"the metric {said.metric} of {record.task.protocol.protocol} is not known to this installation"
+            )
             continue
         try:
             again = score(said.metric, record.task.protocol, stored, record.seed)

@@ -9,8 +9,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sigma_bench.resources import declarations
-from sigma_bench.specs.catalogue import load_task, resolve, task_names
+from sigma_bench.resources import declared
+from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.specs.strict import PlainName, Spec, is_yaml_file, load_spec, nearest
 
 Condition = Literal["method", "backbone", "pretrain_data", "pretrain_epochs", "extra_data", "motion_guided"]
@@ -79,7 +79,7 @@ class PublishedRows(Spec):
 
 
 class Board(Spec):
-    """One file in ``results/boards/``."""
+    """One file in ``results/boards/``, or in ``boards/`` of an included folder."""
 
     name: PlainName
     """Name of the board and of its files."""
@@ -120,7 +120,7 @@ def _require_once(what: str, names: list[str]) -> None:
 
 def board_names() -> list[str]:
     """Names of all boards."""
-    return sorted(path.stem for path in (declarations("results") / "boards").glob("*.yaml"))
+    return sorted(declared("boards"))
 
 
 def load_board(name: str) -> Board:
@@ -131,9 +131,10 @@ def load_board(name: str) -> Board:
     """
     if is_yaml_file(name) or "/" in name:
         return load_spec(Board, Path(name))
-    if name not in board_names():
-        raise ValueError(f"there is no board '{name}'.{nearest(name, board_names())}")
-    path = declarations("results") / "boards" / f"{name}.yaml"
+    boards = declared("boards")
+    if name not in boards:
+        raise ValueError(f"there is no board '{name}'.{nearest(name, boards)}")
+    path = boards[name]
     board = load_spec(Board, path)
     if board.name != name:
         raise ValueError(f"{path}: key 'name' says '{board.name}', but the file's name says '{name}'")
@@ -144,8 +145,9 @@ def load_board(name: str) -> Board:
 
 
 def _require_measurable(path: Path, task: str, metric: str) -> None:
-    if task not in task_names():
-        raise ValueError(f"{path}: there is no task '{task}'.{nearest(task, task_names())}")
-    metrics = resolve(load_task(task)).protocol.metrics
+    try:
+        metrics = resolve(load_task(task)).protocol.metrics
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     if metric not in metrics:
         raise ValueError(f"{path}: task '{task}' has no '{metric}'.{nearest(metric, metrics)}")

@@ -26,13 +26,14 @@ class UniformSampling(Spec):
 
 
 class DenseSampling(Spec):
-    """Windows of consecutive strides, their centres spread evenly over the video."""
+    """Windows of consecutive strides, their centres spread evenly over the video.
+
+    In a video shorter than one window the stride shrinks until it fits, at least 1; then the last frame repeats.
+    """
 
     sampler: Literal["dense"]
     stride_frames: Count
     num_clips: Count
-    short_video: Literal["shrink_stride"]
-    """A video shorter than one window: the stride shrinks until it fits, at least 1; then the last frame repeats."""
 
     @property
     def num_views(self) -> int:
@@ -94,6 +95,28 @@ class ClipSpec(LeanSpec):
     def num_views(self) -> int:
         """Clips of one video: crops of every temporal view, the crops of one view beside each other."""
         return self.sampling.num_views * (1 if self.crop == "centre" else 3)
+
+
+FrameDraw = Literal["random_sorted", "consecutive_first", "consecutive_centre", "linspace"]
+"""``random_sorted``: distinct random frames in order, with replacement where the sequence has too few;
+``consecutive_first`` and ``consecutive_centre``: a window, whose last frame repeats where the sequence has too few;
+``linspace``: evenly spread, both ends included."""
+
+
+class SequenceClip(Spec):
+    """One draw of whole frames from a sequence with masks, resized to the encoder's square."""
+
+    num_frames: Count
+    frame_draw: FrameDraw
+    draw: int
+    """Number of the draw, from 0; 0 where the draw is not random."""
+    seed: int | None
+    """Of the evaluation; None where the draw is not random."""
+
+    @property
+    def num_views(self) -> int:
+        """Clips of one sequence."""
+        return 1
 
 
 class RandomSegments(Spec):

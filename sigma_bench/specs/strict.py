@@ -161,9 +161,9 @@ def load_spec(spec_type: type[S], path: Path) -> S:
 def parse_spec(spec_type: type[S], content: dict[str, Any], *, where: str) -> S:
     """Validate a mapping as a declaration; ``where`` opens the error sentence."""
     try:
-        return spec_type.model_validate(_tuples_for_lists(content))
+        return spec_type.model_validate(tuples_for_lists(content))
     except ValidationError as error:
-        raise ValueError(f"{where}: {_first_problem(spec_type, error)}") from error
+        raise ValueError(f"{where}: {first_problem(spec_type, error)}") from error
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -175,16 +175,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" Known: {', '.join(names)}." if names else ""
 
 
-def _tuples_for_lists(value: Any) -> Any:
+def tuples_for_lists(value: Any) -> Any:
     """YAML lists become tuples, since strict frozen models hold tuples."""
     if isinstance(value, list):
-        return tuple(_tuples_for_lists(item) for item in value)
+        return tuple(tuples_for_lists(item) for item in value)
     if isinstance(value, dict):
-        return {key: _tuples_for_lists(item) for key, item in value.items()}
+        return {key: tuples_for_lists(item) for key, item in value.items()}
     return value
 
 
-def _first_problem(spec_type: type[Spec], error: ValidationError) -> str:
+def first_problem(spec_type: type[Spec], error: ValidationError) -> str:
+    """The most helpful of the problems that pydantic found, in words."""
     # A mistyped key is both unknown and missing: the unknown one can be mended by a suggestion.
     problem = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     location = tuple(problem["loc"])

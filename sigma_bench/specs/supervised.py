@@ -7,8 +7,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from sigma_bench.specs.base_protocol import BaseProtocol
 from sigma_bench.specs.clip import ClipSpec, TrainingSampling
+from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.passes import Pass, SplitUse
+from sigma_bench.specs.protocol import ReadFailures
 from sigma_bench.specs.recipe import Count, Fraction, NonNegative, Positive
 from sigma_bench.specs.strict import Spec
 
@@ -70,14 +72,13 @@ class Mixing(Spec):
     matter how the batch is spread over processes.  The release mixes the mirrored batch of each GPU with one share.
     """
 
-    pairs: Literal["neighbours"]
     mixup_alpha: Positive
     cutmix_alpha: Positive
     cutmix_probability: Share
     """That a pair is cut and not blended."""
 
 
-class SupervisedProtocol(BaseProtocol):
+class SupervisedProtocol(ReadFailures):
     """Trains a network with a new head on the train split, and reports its last epoch."""
 
     run_options: ClassVar[frozenset[str]] = frozenset({"loader", "clips_at_once", "checkpoint_every_steps"})
@@ -92,10 +93,7 @@ class SupervisedProtocol(BaseProtocol):
     """Of a running mean of the weights, which is then what is tested; none where absent."""
     optim: SupervisedOptim
     views: ClipSpec
-    """Clips of a test video."""
-    view_score: Literal["softmax", "sigmoid"]
-    view_pooling: Literal["mean", "max"]
-    """Of the scores of a video's views."""
+    """Clips of a test video, whose scores are pooled."""
     loader: Literal["memory", "stream"]
     """``memory``: videos decoded once and held; ``stream``: decoded by workers whenever a clip is drawn."""
     clips_at_once: Count
@@ -105,6 +103,20 @@ class SupervisedProtocol(BaseProtocol):
     checkpoint_every_steps: Count
 
     @property
+    def pools_by_maximum(self) -> bool:
+        """Whether the score of a video is the greatest of its views' scores; otherwise it is their mean."""
+        return False
+
+    @property
     def earlier_tests(self) -> tuple[int, ...]:
         """Numbers of epochs after which there is a test, beside the one after the last."""
         return ()
+
+    def passes(self, splits: tuple[SplitUse, ...], card: EncoderCard, seed: int) -> tuple[Pass, ...]:
+        """Training on the first split, then the test of the last one."""
+        examples = self.optim.epochs * self.augmentation.repeats
+        tests = 1 + len(self.earlier_tests)
+        return (
+            Pass(splits[0].name, None, network="training", clips_per_sample=examples),
+            Pass(splits[-1].name, self.views, network="trained", clips_per_sample=self.views.num_views * tests),
+        )

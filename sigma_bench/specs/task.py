@@ -1,26 +1,21 @@
 """Tasks (dataset x protocol, with overrides), variants of them, and suites (lists of tasks)."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from sigma_bench.specs.dataset import DatasetCard
+from sigma_bench.specs.dataset import Asks, DatasetCard, DatasetTask, Folds
 from sigma_bench.specs.protocol import Protocol
 from sigma_bench.specs.strict import Label, PlainName, Spec
 
-Asks = Literal["motion", "appearance", "segmentation", "unspecified"]
 
-
-class Task(Spec):
-    """One file in ``tasks/<dataset>/``; ``overrides`` replaces keys of the protocol, nested as there."""
+class Task(DatasetTask):
+    """A task with its names, as a file of its own states it; ``overrides`` replaces keys of the protocol."""
 
     task: Label
     dataset: Label
-    protocol: PlainName
-    asks: Asks
-    folds: Literal["official", "leave_one_group_out"]
-    overrides: dict[str, Any]
-    note: str
+    asks: Asks | None = None
+    """What the dataset asks for where absent."""
 
 
 class ResolvedTask(Spec):
@@ -28,9 +23,9 @@ class ResolvedTask(Spec):
 
     task: Label
     dataset: DatasetCard
-    protocol: Annotated[Protocol, Field(discriminator="kind")]
+    protocol: Protocol
     asks: Asks
-    folds: Literal["official", "leave_one_group_out"]
+    folds: Folds
 
 
 def require_folds_used(task: ResolvedTask) -> None:

@@ -30,6 +30,10 @@ class Labels(Protocol):
         """Mean over the clips."""
         ...
 
+    def scores(self, logit_BL: Tensor) -> Tensor:
+        """Probabilities of the classes, (B, L)."""
+        ...
+
 
 @dataclass(frozen=True)
 class OneClass:
@@ -46,6 +50,9 @@ class OneClass:
 
     def loss(self, logit_BL: Tensor, target_BL: Tensor) -> Tensor:
         return -(target_BL * F.log_softmax(logit_BL.float(), 1)).sum(1).mean()
+
+    def scores(self, logit_BL: Tensor) -> Tensor:
+        return logit_BL.softmax(1)
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,9 @@ class ManyActions:
 
     def loss(self, logit_BL: Tensor, target_BL: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(logit_BL.float(), target_BL)
+
+    def scores(self, logit_BL: Tensor) -> Tensor:
+        return logit_BL.sigmoid()
 
     def frame_rate(self, sample: Sample) -> float:
         """Frames per second."""

@@ -92,7 +92,7 @@ def test_a_dry_run_says_why_a_task_cannot_be_run(world, tmp_path, monkeypatch, c
 
 
 def test_a_task_file_in_the_current_folder_needs_no_path(world, tmp_path, monkeypatch, capsys) -> None:
-    text = "task: mine/knn5\ndataset: ssv2\nprotocol: knn@1\nasks: motion\nfolds: official\noverrides: {}\nnote: mine\n"
+    text = "task: mine/knn5\ndataset: ssv2\nprotocol: knn@1\n"
     monkeypatch.chdir(tmp_path)
     for name in ("mine.yaml", "mine.yml"):
         (tmp_path / name).write_text(text)
@@ -103,10 +103,7 @@ def test_a_task_file_in_the_current_folder_needs_no_path(world, tmp_path, monkey
 
 def test_check_of_a_task_file(world, tmp_path, monkeypatch, capsys) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text(
-        "task: mine/knn5\ndataset: ssv2\nprotocol: knn@1\nasks: motion\nfolds: official\n"
-        "overrides: {neighbours: 5}\nnote: five\n"
-    )
+    path.write_text("task: mine/knn5\ndataset: ssv2\nprotocol: knn@1\noverrides: {neighbours: 5}\n")
     code, out, _ = run(monkeypatch, capsys, "check", path, "--data", world)
     assert code == 0
     assert "test: expected 40, found 40" in out

@@ -10,9 +10,9 @@ import torch
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.clips import EvaluationClips
 from sigma_bench.data.conditions import lower_rate, shuffled, under_condition, with_drops
+from sigma_bench.protocols.knn.spec import KnnProtocol
 from sigma_bench.specs.catalogue import load_dataset, load_task, load_variants, resolve
 from sigma_bench.specs.condition import Reversal
-from sigma_bench.specs.frozen import KnnProtocol
 
 KINDS = ("frame_rate", "shuffle", "frame_drops", "blur", "noise", "compression", "occlusion")
 PICTURES = KINDS[3:]

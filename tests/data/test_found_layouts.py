@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
+from sigma_bench.evaluation.evaluate import data_identity
 
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.decoder import DecodeError
@@ -18,7 +19,6 @@ from sigma_bench.data.identity import identified
 from sigma_bench.data.inventory import take_inventory
 from sigma_bench.data.manifest import Manifest, Split
 from sigma_bench.data.sequences import MaskedSequence
-from sigma_bench.runs.evaluate import data_identity
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
 
 

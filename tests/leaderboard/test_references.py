@@ -11,7 +11,9 @@ from sigma_bench.leaderboard.notes import footnotes
 from sigma_bench.leaderboard.references import references
 from sigma_bench.leaderboard.render import markdown
 from sigma_bench.leaderboard.select import select
+from sigma_bench.records.scoring import controls_of
 from sigma_bench.specs.board import Board
+from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.specs.strict import parse_spec
 from tests.factories import make_record
 
@@ -49,10 +51,16 @@ def test_the_void_share_is_a_note_and_no_row() -> None:
 
 def test_a_control_stands_only_where_it_is_a_value_of_the_metric() -> None:
     """The share of the commonest class is no chance for mean class accuracy, nor an error of counts a share."""
-    rows = [("top1", {"chance": 0.3}), ("mean_class_accuracy", {"chance": 0.3})]
-    rows += [(metric, {"error_of_mean_cycle_of_train": 0.4}) for metric in ("counting_error", "off_by_one")]
-    rows += [(metric, {"oracle_patches_3x3": 0.9, "first_mask_stays": 0.2}) for metric in ("jf_mean", "j_mean")]
-    columns = [pd.DataFrame([{"model": "m", "metric": metric, "controls": stated}]) for metric, stated in rows]
+    rows = [("ucf101/knn", metric, {"chance": 0.3}) for metric in ("top1", "mean_class_accuracy")]
+    errors = {"error_of_mean_cycle_of_train": 0.4}
+    rows += [("ucfrep/counting", metric, errors) for metric in ("counting_error", "off_by_one")]
+    masks = {"oracle_patches_3x3": 0.9, "first_mask_stays": 0.2}
+    rows += [("davis2017/propagation", metric, masks) for metric in ("jf_mean", "j_mean")]
+    columns = [
+        pd.DataFrame([{"model": "m", "controls": {name: value._asdict() for name, value in found.items()}}])
+        for task, metric, stated in rows
+        if (found := controls_of(resolve(load_task(task)).protocol, stated, metric)) is not None
+    ]
     assert {(one.name, one.values) for one in references(columns)} == {
         ("chance", (0.3, *[None] * 5)),
         ("one cycle length, the mean of train", (None, None, 0.4, *[None] * 3)),

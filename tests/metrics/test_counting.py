@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sigma_bench.metrics.counting import NO_COUNT, best_constant, counting_error, off_by_one
-from sigma_bench.records.scoring import METRICS
+from sigma_bench.protocols.counting.scores import METRICS
 
 
 def test_by_hand() -> None:

@@ -1,8 +1,8 @@
 """Imports flow one way: a package sees what lies below it, and what does without torch stays without torch.
 
 The order, lowest first: specs, records, metrics < data, models < training < methods (sigma, videomae, dino) and
-protocols, which do not see each other < bench < runs < cli; leaderboard sees specs, records and metrics only, and runs
-and cli may show it.  No files import each other in a circle.
+protocols, which do not see each other < bench < evaluation < api < cli; leaderboard sees specs, records and metrics
+only, and evaluation, api and cli may show it.  No files import each other in a circle.
 """
 
 import ast
@@ -24,7 +24,8 @@ LAYERS = (
     ("training",),
     (*METHOD_PACKAGES, "protocols"),
     ("bench",),
-    ("runs",),
+    ("evaluation",),
+    ("api",),
     ("cli",),
 )
 BESIDE = {
@@ -46,7 +47,7 @@ def allowed_imports() -> dict[str, set[str]]:
             allowed[package] = {package} | ROOT_MODULES | below | {b for a, b in BESIDE if a == package}
         below |= set(layer)
     allowed["leaderboard"] = {"leaderboard", *LAYERS[0], *ROOT_MODULES}
-    for package in ("runs", "cli"):
+    for package in ("evaluation", "api", "cli"):
         allowed[package].add("leaderboard")
     allowed["__main__"] = {"cli"}
     return allowed | {module: {"__init__"} for module in ROOT_MODULES}
@@ -96,11 +97,11 @@ def test_the_walk_sees_imports_in_every_form(tmp_path):
     path = tmp_path / "module.py"
     path.write_text(
         "import sigma_bench.cli.main\n"
-        "from sigma_bench import runs, __version__\n"
+        "from sigma_bench import evaluation, __version__\n"
         "def f():\n    from sigma_bench.protocols.knn import classify\n"
         "import torch\n"
     )
-    assert sorted(imported_packages(path)) == [(1, "cli"), (2, "__init__"), (2, "runs"), (4, "protocols")]
+    assert sorted(imported_packages(path)) == [(1, "cli"), (2, "__init__"), (2, "evaluation"), (4, "protocols")]
 
 
 def module_name(path: Path) -> str:

@@ -4,12 +4,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from sigma_bench.protocols.attentive import Probe, Probes, fit_probes
-from sigma_bench.protocols.classification import Teaching
+from sigma_bench.protocols.attentive.run import Probe, Probes, fit_probes
+from sigma_bench.protocols.attentive.spec import AttentiveProtocol
+from sigma_bench.protocols.classification import TrainFeatures
 from sigma_bench.protocols.features import SplitFeatures
 from sigma_bench.protocols.head_grid import Setting
 from sigma_bench.specs.catalogue import load_task, resolve
-from sigma_bench.specs.frozen import AttentiveProtocol
 
 
 def written_out(probe: Probe, token_BND: torch.Tensor) -> torch.Tensor:
@@ -58,7 +58,7 @@ def needle(num: int, seed: int) -> tuple[SplitFeatures, np.ndarray]:
 def trained(settings: list[Setting], **changes: object):
     features, label = needle(256, 0)
     everything = np.arange(256)
-    teaching = Teaching(features, everything, label, everything, 2)
+    teaching = TrainFeatures(features, everything, label, everything, 2)
     return fit_probes(teaching, everything, settings, protocol(**changes), 0, torch.device("cpu"))
 
 

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 import torch
 
+from sigma_bench.evaluation.plan import find_or_evaluate
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.protocols.features import FeatureCache
-from sigma_bench.protocols.finetune import best_on_test
-from sigma_bench.protocols.finetune import run as finetune
-from sigma_bench.protocols.job import Job
-from sigma_bench.protocols.supervised import require_readable, video_score
-from sigma_bench.runs.plan import ALONE, find_or_evaluate
+from sigma_bench.protocols.contract import require_readable
+from sigma_bench.protocols.finetune.run import best_on_test
+from sigma_bench.protocols.finetune.run import run as finetune
+from sigma_bench.protocols.finetune.spec import FinetuneProtocol
+from sigma_bench.protocols.supervised import video_score
 from sigma_bench.specs.catalogue import load_task, resolve
-from sigma_bench.specs.finetune import FinetuneProtocol
 from sigma_bench.training.distribution import joined_world
 from sigma_bench.training.supervised import SupervisedMethod, num_micro_batches_of
 from sigma_bench.training.targets import OneClass
 from tests.models.strangers import FeaturesOnly
+from tests.protocols.opened import opened
 from tests.protocols.tiny_training import (
     OPTIM,
     PLAIN,
@@ -165,18 +165,18 @@ def test_what_was_mended_is_trained_and_tested_from_the_start_where_it_must_be(
     path.write_bytes(bytes(len(content)))
     task = tiny_task(name, PLAIN | {"optim": OPTIM | {"epochs": 2}, **more})
     torn = small_manifest(world, **{which: (replace(samples[0], path=path), *samples[1:])})
-    job = Job(tiny_encoder(), task, torn, FeatureCache(tmp_path / "features"), 0, ALONE, tmp_path / "torn")
+    evaluation = opened(tiny_encoder(), task, torn, tmp_path / "features", tmp_path / "torn")
     states = []
     for _ in range(2):
         with pytest.raises(ValueError, match=r"1 samples cannot be decoded"):
-            finetune(job)
+            finetune(evaluation)
         states.append((tmp_path / "torn" / "part-0" / "resume.pt").stat().st_mtime_ns)
     assert states[0] == states[1], "what is still broken does not start the training again"
     path.write_bytes(content)
-    outcome = finetune(job)
+    outcome = finetune(evaluation)
     assert outcome is not None and outcome.failures == {}
     assert (tmp_path / "torn" / "part-0" / "resume.pt").stat().st_mtime_ns > states[1]
-    whole = finetune(replace(job, manifest=small_manifest(world), folder=tmp_path / "whole"))
+    whole = finetune(opened(tiny_encoder(), task, small_manifest(world), tmp_path / "features", tmp_path / "whole"))
     assert whole is not None
     assert_same(dict(outcome.arrays), dict(whole.arrays))
 
@@ -227,7 +227,7 @@ def test_the_earliest_of_the_best_epochs_is_chosen(world: Path) -> None:
 
 def test_tests_in_between_follow_the_protocol() -> None:
     def earlier(**select: object) -> tuple[int, ...]:
-        changed = PLAIN | {"optim": OPTIM | {"epochs": 6}, "select_on_test": {"best": "top1", **select}}
+        changed = PLAIN | {"optim": OPTIM | {"epochs": 6}, "select_on_test": dict(select)}
         return tiny_task(SELECTED_TASK, changed).protocol.earlier_tests  # type: ignore[union-attr]
 
     assert earlier(every_epochs=2) == (2, 4)
@@ -235,7 +235,7 @@ def test_tests_in_between_follow_the_protocol() -> None:
     assert earlier(every_epochs=9) == ()
     assert tiny_task().protocol.earlier_tests == ()  # type: ignore[union-attr]
     with pytest.raises(ValueError, match=r"and only with it, protocol and metrics are called '..._selec"):
-        tiny_task(overrides={"select_on_test": {"every_epochs": 1, "best": "top1"}})
+        tiny_task(overrides={"select_on_test": {"every_epochs": 1}})
     with pytest.raises(ValueError, match=r"_on_test', not finetune_selected_on_test, top1"):
         tiny_task(SELECTED_TASK, {"metrics": ["top1"]})
 
@@ -266,16 +266,18 @@ def test_the_score_of_equal_views_is_that_of_one(world: Path) -> None:
     with torch.no_grad():
         model.head.weight.mul_(1e4)
     view_VCTHW = torch.rand(3, 3, 4, 24, 24)
-    one = video_score(model, view_VCTHW[:1], protocol)
-    np.testing.assert_allclose(video_score(model, view_VCTHW[:1].expand(6, -1, -1, -1, -1), protocol), one, atol=1e-6)
-    each = [video_score(model, view[None], protocol) for view in view_VCTHW]
-    np.testing.assert_allclose(video_score(model, view_VCTHW, protocol), np.mean(each, 0), atol=1e-6)
+    one = video_score(model, view_VCTHW[:1], protocol, labels)
+    np.testing.assert_allclose(
+        video_score(model, view_VCTHW[:1].expand(6, -1, -1, -1, -1), protocol, labels), one, atol=1e-6
+    )
+    each = [video_score(model, view[None], protocol, labels) for view in view_VCTHW]
+    np.testing.assert_allclose(video_score(model, view_VCTHW, protocol, labels), np.mean(each, 0), atol=1e-6)
     assert one.sum() == pytest.approx(1)
     assert np.ptp(one) > 0.01
     with torch.no_grad():
         model.head.weight.mul_(float("inf"))
     with pytest.raises(ValueError, match="the trained network gives scores that are not finite"):
-        video_score(model, view_VCTHW, protocol)
+        video_score(model, view_VCTHW, protocol, labels)
 
 
 def test_a_batch_is_divided_into_micro_batches_of_whole_pairs() -> None:

@@ -12,12 +12,13 @@ import torch
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.clips import EvaluationClips
 from sigma_bench.data.manifest import Manifest
+from sigma_bench.evaluation.run import find_or_evaluate
 from sigma_bench.metrics.accuracy import top1
 from sigma_bench.models.encoder import Encoder, Features
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.protocols import attentive, linear
+from sigma_bench.protocols.attentive import run as attentive
+from sigma_bench.protocols.linear import run as linear
 from sigma_bench.records.store import Store
-from sigma_bench.runs.plan import find_or_evaluate
 from sigma_bench.specs.catalogue import load_task, resolve, task_names
 from sigma_bench.specs.task import ResolvedTask, Task
 from sigma_bench.training.distribution import World, joined_world
@@ -117,14 +118,14 @@ def test_leave_one_out_asks_everybody_and_no_group_helps_itself(world: Path, tmp
 @pytest.mark.parametrize(
     ("kind", "splits", "sentence"),
     [
-        ("knn", ("test",), "ssv2 has no train split; use knn_loo@1"),
-        ("linear", ("train",), "ssv2 has no test split; use knn_loo@1"),
-        ("knn_loo", ("train", "test"), "knn_loo is for one split 'all'; ssv2 has train and test, use knn"),
+        ("knn", ("test",), "ssv2 has test, but the protocol needs train and test; use knn_loo@1"),
+        ("linear", ("train",), "ssv2 has train, but the protocol needs train and test; use knn_loo@1"),
+        ("knn_loo", ("train", "test"), "ssv2 has train and test, but knn_loo is for one split 'all'; use knn"),
         ("clustering", ("train",), "ssv2 has train, but clustering scores the split test or all"),
-        ("segmentation", ("train",), "segmentation@1 needs the split test; ssv2 has train"),
-        ("propagation", ("train",), "propagation@1 needs the split test; ssv2 has train"),
-        ("propagation", ("test",), "propagation@1 needs masks, and ssv2 has none"),
-        ("multilabel", ("test",), "multilabel@1 needs the split train; ssv2 has test"),
+        ("segmentation", ("train",), "ssv2 has train, but segmentation scores the split test"),
+        ("propagation", ("train",), "ssv2 has train, but propagation scores the split test"),
+        ("propagation", ("test",), "ssv2 does not have masks for every sample"),
+        ("multilabel", ("test",), "ssv2 has test, but the protocol needs train and test$"),
     ],
 )
 def test_a_missing_split_is_one_sentence(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from sigma_bench.protocols.classification import ranked
-from sigma_bench.protocols.knn import knn_votes
+from sigma_bench.protocols.knn.spec import KnnProtocol
+from sigma_bench.protocols.neighbours import knn_votes
 from sigma_bench.specs.catalogue import load_task, resolve
-from sigma_bench.specs.frozen import KnnProtocol
 
 
 def protocol(neighbours: int, temperature: float = 0.07) -> KnnProtocol:

@@ -5,12 +5,12 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from sigma_bench.protocols.classification import Teaching
+from sigma_bench.protocols.classification import TrainFeatures
 from sigma_bench.protocols.features import SplitFeatures
 from sigma_bench.protocols.head_grid import Setting, answers, batches, held_out_split
-from sigma_bench.protocols.linear import fit_heads
+from sigma_bench.protocols.linear.run import fit_heads
+from sigma_bench.protocols.linear.spec import LinearProtocol
 from sigma_bench.specs.catalogue import load_task, resolve
-from sigma_bench.specs.frozen import LinearProtocol
 
 CPU = torch.device("cpu")
 
@@ -21,9 +21,9 @@ def protocol(**changes: object) -> LinearProtocol:
     return base.model_copy(update={"least_steps": 100, **changes})
 
 
-def teaching_of(feature: np.ndarray, label: np.ndarray) -> Teaching:
+def teaching_of(feature: np.ndarray, label: np.ndarray) -> TrainFeatures:
     everything = np.arange(len(label))
-    return Teaching(SplitFeatures(feature, {}), everything, label, everything, int(label.max()) + 1)
+    return TrainFeatures(SplitFeatures(feature, {}), everything, label, everything, int(label.max()) + 1)
 
 
 def fitted(feature: np.ndarray, label: np.ndarray, query: np.ndarray, seed: int = 0):

@@ -11,11 +11,11 @@ from sklearn.metrics import average_precision_score
 
 from sigma_bench.data.annotations import ActionIntervals
 from sigma_bench.data.catalogue import open_dataset
-from sigma_bench.protocols.multilabel import wrong_where_lost
+from sigma_bench.protocols.multilabel.run import wrong_where_lost
+from sigma_bench.protocols.multilabel.scores import METRICS
+from sigma_bench.protocols.multilabel.spec import MultilabelProtocol
 from sigma_bench.protocols.supervised import video_score
-from sigma_bench.records.scoring import METRICS
 from sigma_bench.specs.catalogue import load_dataset
-from sigma_bench.specs.multilabel import MultilabelProtocol
 from sigma_bench.training.supervised import SupervisedMethod
 from sigma_bench.training.targets import ManyActions
 from tests.protocols.tiny_training import arrays_of, run, tiny_encoder, tiny_task
@@ -63,7 +63,7 @@ def test_the_highest_view_counts() -> None:
         model.head.weight.mul_(1e4)
     view_VCTHW = torch.rand(5, 3, 4, 24, 24)
     logit_VL = model(view_VCTHW).detach()
-    np.testing.assert_allclose(video_score(model, view_VCTHW, protocol), logit_VL.sigmoid().amax(0), atol=1e-5)
+    np.testing.assert_allclose(video_score(model, view_VCTHW, protocol, labels), logit_VL.sigmoid().amax(0), atol=1e-5)
 
 
 def test_a_video_that_does_not_decode_is_wrong_in_every_class() -> None:

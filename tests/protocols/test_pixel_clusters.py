@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sigma_bench.protocols.pixel_clusters import (
+from sigma_bench.protocols.segmentation.pixel_clusters import (
     cluster_maps,
     nearest,
     points,
@@ -13,8 +13,8 @@ from sigma_bench.protocols.pixel_clusters import (
     reduce_maps,
     standardised,
 )
+from sigma_bench.protocols.segmentation.spec import SegmentationProtocol
 from sigma_bench.specs.catalogue import load_task, resolve
-from sigma_bench.specs.segmentation import SegmentationProtocol
 
 
 def protocol(**changes: object) -> SegmentationProtocol:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +11,11 @@ from PIL import Image
 
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.manifest import Manifest
+from sigma_bench.evaluation.run import find_or_evaluate
 from sigma_bench.models.encoder import Encoder, Features
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.protocols.features import FeatureCache
-from sigma_bench.protocols.job import Job
-from sigma_bench.protocols.propagation import (
+from sigma_bench.protocols.contract import Evaluation
+from sigma_bench.protocols.propagation.run import (
     FrameMap,
     hard_mask,
     neighbourhood,
@@ -24,12 +25,11 @@ from sigma_bench.protocols.propagation import (
     run,
     seen_size,
 )
+from sigma_bench.protocols.propagation.spec import PropagationProtocol
 from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import score
-from sigma_bench.runs.plan import find_or_evaluate
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
-from sigma_bench.specs.propagation import PropagationProtocol
-from sigma_bench.training.distribution import World
+from tests.protocols.opened import opened
 from tests.protocols.twins import run_by_two
 
 
@@ -93,7 +93,7 @@ def slow_propagate(target, context, label, rows, columns, settings):  # type: ig
 
 @pytest.mark.parametrize(("radius", "top_k"), [(1, 3), (2, 5), (12, 5), (1, 40)])
 def test_propagation_equals_a_loop_over_patches(radius: int, top_k: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sigma_bench.protocols.propagation.PATCHES_AT_ONCE", 7)  # of 20: three parts
+    monkeypatch.setattr("sigma_bench.protocols.propagation.run.PATCHES_AT_ONCE", 7)  # of 20: three parts
     rng = np.random.default_rng(0)
     rows, columns, settings = 4, 5, protocol(radius_patches=radius, top_k=top_k)
     feature = rng.normal(size=(4, rows * columns, 6))
@@ -161,31 +161,23 @@ def davis(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return replace(manifest, splits={"test": replace(split, samples=tuple(samples))})
 
 
-def make_job(manifest: Manifest, folder: Path, encoder: object = None, **changes: object) -> Job:
-    return Job(
-        encoder=encoder or Colours(),  # type: ignore[arg-type]
-        task=resolve(load_task("davis2017/propagation"), changes),
-        manifest=manifest,
-        cache=FeatureCache(folder),
-        seed=0,
-        world=World(torch.device("cpu")),
-        folder=folder,
-    )
+def make_evaluation(manifest: Manifest, folder: Path, encoder: object = None, **changes: object) -> Evaluation[Any]:
+    return opened(encoder or Colours(), resolve(load_task("davis2017/propagation"), changes), manifest, folder)  # type: ignore[arg-type]
 
 
 def test_solid_shapes_are_followed_by_their_colour_and_two_processes_agree(davis: Manifest, tmp_path: Path) -> None:
-    job = make_job(davis, tmp_path)
-    outcome = run(job)
+    evaluation = make_evaluation(davis, tmp_path)
+    outcome = run(evaluation)
     assert outcome is not None
     stored, controls = outcome.arrays, outcome.controls
-    values = {name: score(name, job.task.protocol, stored, 0).value for name in job.task.protocol.metrics}
+    values = {name: score(name, evaluation.task.protocol, stored, 0).value for name in evaluation.task.protocol.metrics}
     assert controls["nothing_found"] < controls["first_mask_stays"] < values["jf_mean"] < 1
     assert values["jf_mean"] == pytest.approx((values["j_mean"] + values["f_mean"]) / 2)
-    assert not score("j_decay", job.task.protocol, stored, 0).higher_is_better
+    assert not score("j_decay", evaluation.task.protocol, stored, 0).higher_is_better
     np.testing.assert_allclose(np.nanmean(stored["j_frames"], axis=1), stored["j_mean"])
     assert stored["j_frames"].shape[1] == 5  # of 7 frames the first and the last are not scored
     assert len(set(stored["groups"])) == outcome.num_scored == 2
-    together, nothing = run_by_two(run, make_job(davis, tmp_path / "two"))
+    together, nothing = run_by_two(run, make_evaluation(davis, tmp_path / "two"))
     assert nothing is None
     assert together is not None
     assert together.controls == controls
@@ -256,9 +248,9 @@ def test_a_first_frame_without_objects_is_refused(davis: Manifest, tmp_path: Pat
     assert sample.mask_folder is not None
     for path in sample.mask_folder.iterdir():
         Image.fromarray(np.zeros((96, 96), np.uint8)).save(tmp_path / path.name)
-    empty = replace(split, samples=(replace(sample, mask_folder=tmp_path),))
+    empty = replace(split, samples=(replace(sample, mask_folder=tmp_path), *split.samples[1:]))
     with pytest.raises(ValueError, match="sequence 'shapes-val-00': the first frame shows no object"):
-        run(make_job(replace(davis, splits={"test": empty}), tmp_path))
+        run(make_evaluation(replace(davis, splits={"test": empty}), tmp_path))
 
 
 class TwoMaps(Colours):
@@ -281,4 +273,4 @@ class OneSizeOnly(Colours):
 )
 def test_encoders_that_do_not_fit_are_named(davis: Manifest, tmp_path: Path, encoder: object, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        run(make_job(davis, tmp_path, encoder))
+        run(make_evaluation(davis, tmp_path, encoder))

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,17 +10,15 @@ import torch
 from PIL import Image
 
 from sigma_bench.data.catalogue import open_dataset
-from sigma_bench.data.identity import identified
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.metrics.segmentation import miou
 from sigma_bench.models.encoder import Features
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.protocols.features import FeatureCache
-from sigma_bench.protocols.job import Job, Outcome
-from sigma_bench.protocols.segmentation import reduced_clips, run
+from sigma_bench.protocols.contract import Evaluation, Predictions
+from sigma_bench.protocols.segmentation.run import reduced_clips, run
 from sigma_bench.records.scoring import score
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
-from sigma_bench.training.distribution import World
+from tests.protocols.opened import opened
 from tests.protocols.twins import run_by_two
 
 QUICK = {"kmeans_restarts": 1, "kmeans_iterations": 10}
@@ -37,22 +36,14 @@ class Counting:
         return self._spoil(self._inner.encode(clip_BCTHW))
 
 
-def make_job(
+def make_evaluation(
     manifest: Manifest, folder: Path, encoder: object = None, task: str = "davis2017/clustering", **changes: object
-) -> Job:
-    return Job(
-        encoder=encoder or Counting(),  # type: ignore[arg-type]
-        task=resolve(load_task(task), QUICK | changes),
-        manifest=identified(manifest, manifest.splits.values()),
-        cache=FeatureCache(folder),
-        seed=0,
-        world=World(torch.device("cpu")),
-        folder=folder,
-    )
+) -> Evaluation[Any]:
+    return opened(encoder or Counting(), resolve(load_task(task), QUICK | changes), manifest, folder)  # type: ignore[arg-type]
 
 
-def outcome_of(*args: object, **changes: object) -> Outcome:
-    outcome = run(make_job(*args, **changes))  # type: ignore[arg-type]
+def outcome_of(*args: object, **changes: object) -> Predictions:
+    outcome = run(make_evaluation(*args, **changes))  # type: ignore[arg-type]
     assert outcome is not None
     return outcome
 
@@ -76,7 +67,7 @@ def test_rows_are_all_draws_of_all_sequences_and_scores_are_those_of_the_stored_
     controls = outcome.controls
     assert controls["all_background"] < controls["oracle_tubes_16x3x3"] < 1
     assert controls["void_share"] == 0
-    measured = score("miou", make_job(davis, tmp_path).task.protocol, stored, 0)
+    measured = score("miou", make_evaluation(davis, tmp_path).task.protocol, stored, 0)
     by_draw = stored["miou"].reshape(-1, 3).mean(0)
     assert measured.value == pytest.approx(by_draw.mean())
     assert measured.spread == pytest.approx(by_draw.std(ddof=1))
@@ -110,13 +101,13 @@ def test_the_frame_pool_matches_frame_by_frame(davis: Manifest, tmp_path: Path) 
 
 def test_the_dataset_pool_matches_once_and_adds_pixels_up(davis: Manifest, tmp_path: Path) -> None:
     changes = {"pool": "dataset", "feature_scope": "dataset", "num_draws": 2, "clusters": 4}
-    job = make_job(davis, tmp_path, **changes)
+    evaluation = make_evaluation(davis, tmp_path, **changes)
     stored = outcome_of(davis, tmp_path, **changes).arrays
     expected = [
         miou(stored["truth"][stored["repetition"] == draw], stored["clusters"][stored["repetition"] == draw])
         for draw in (0, 1)
     ]
-    measured = score("miou", job.task.protocol, stored, 0)
+    measured = score("miou", evaluation.task.protocol, stored, 0)
     assert measured.value == pytest.approx(np.mean(expected), abs=1e-12)
     assert measured.spread == pytest.approx(np.std(expected, ddof=1), abs=1e-12)
 
@@ -128,7 +119,7 @@ def test_the_dataset_pool_matches_once_and_adds_pixels_up(davis: Manifest, tmp_p
 )
 def test_two_processes_give_the_arrays_of_one(davis: Manifest, tmp_path: Path, changes: dict[str, object]) -> None:
     alone = outcome_of(davis, tmp_path / "one", num_draws=2, **changes)
-    together, nothing = run_by_two(run, make_job(davis, tmp_path / "two", num_draws=2, **changes))
+    together, nothing = run_by_two(run, make_evaluation(davis, tmp_path / "two", num_draws=2, **changes))
     assert nothing is None
     assert together is not None
     assert together.controls == alone.controls
@@ -181,12 +172,14 @@ SPOILT = {
 @pytest.mark.parametrize("sentence", SPOILT)
 def test_features_that_break_the_contract_are_refused(davis: Manifest, tmp_path: Path, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        run(make_job(davis, tmp_path, Counting(SPOILT[sentence])))
+        run(make_evaluation(davis, tmp_path, Counting(SPOILT[sentence])))
 
 
 def test_more_clusters_than_points_are_refused(davis: Manifest, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"shapes-val-00', frames \[\d+\]: .* 10 clusters asked of 9 points"):
-        run(make_job(davis, tmp_path, task="davis2017/overclustering", pool="frame", upsampling="tokens_nearest"))
+        run(
+            make_evaluation(davis, tmp_path, task="davis2017/overclustering", pool="frame", upsampling="tokens_nearest")
+        )
 
 
 @pytest.mark.parametrize(
@@ -221,11 +214,13 @@ def test_a_sequence_without_objects_is_one_cluster_of_background(davis: Manifest
 
 def test_a_clip_of_void_cannot_be_scored(davis: Manifest, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"sequence 'shapes-val-00', frames .* every pixel of this unit is void"):
-        run(make_job(rewritten(davis, tmp_path / "masks", 255), tmp_path))
+        run(make_evaluation(rewritten(davis, tmp_path / "masks", 255), tmp_path))
 
 
 def test_a_missing_mask_is_named(davis: Manifest, tmp_path: Path) -> None:
     manifest = rewritten(davis, tmp_path / "masks", 0)
     (tmp_path / "masks" / "shapes-val-01" / "00003.png").unlink()
     with pytest.raises(ValueError, match=r"every one must count: .*shapes-val-01/00003.png: the mask of this frame"):
-        run_by_two(run, make_job(manifest, tmp_path))  # the process that reads the other sequence says so as well
+        run_by_two(
+            run, make_evaluation(manifest, tmp_path)
+        )  # the process that reads the other sequence says so as well

@@ -7,12 +7,12 @@ import pytest
 
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.identity import identified
+from sigma_bench.evaluation.run import find_or_evaluate
+from sigma_bench.evaluation.session import open_session
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.records.record import Record
-from sigma_bench.runs.cost import passes_of
-from sigma_bench.runs.plan import find_or_evaluate
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.specs.task import ResolvedTask
 from tests.protocols.test_frozen import quiet, whole
@@ -65,9 +65,10 @@ def test_folds_teach_with_clean_clips_too(world: Path, tmp_path: Path) -> None:
     encoder = load_encoder("statistics:mini_videomae")
     folded = task("ssv2/knn+occlusion-5").model_copy(update={"folds": "leave_one_group_out"})
     manifest = identified(manifest, manifest.splits.values())
-    passes = passes_of(folded, manifest, encoder, FeatureCache(tmp_path / "features"), seed=0)
+    session = open_session(encoder.card, folded, manifest, seed=0)
+    keys = {FeatureCache.key(encoder.card, session.split(one), one) for one in session.passes}
     find_or_evaluate(encoder, folded, manifest, tmp_path, seed=0, report=quiet)
-    assert passes.keys() == entries(tmp_path).keys()
+    assert keys == entries(tmp_path).keys()
     clean = folded.model_copy(update={"protocol": task("ssv2/knn").protocol})
     find_or_evaluate(encoder, clean, manifest, tmp_path / "clean", seed=0, report=quiet)
     (bank,) = entries(tmp_path / "clean").items()
@@ -83,5 +84,5 @@ def test_few_of_every_class_teach_and_all_of_the_test_is_asked(world: Path, tmp_
 def test_few_of_every_class_need_a_split_that_only_teaches(world: Path, tmp_path: Path) -> None:
     manifest = whole(open_dataset(task("ssv2/knn").dataset, world))
     folded = task("ssv2/knn+5-per-class").model_copy(update={"folds": "leave_one_group_out"})
-    with pytest.raises(ValueError, match=r"train_per_class needs a split that only teaches, not folds"):
+    with pytest.raises(ValueError, match=r"train_per_class needs a train split, not folds"):
         find_or_evaluate(load_encoder("statistics:mini_videomae"), folded, manifest, tmp_path, seed=0, report=quiet)

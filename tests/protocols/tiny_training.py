@@ -7,11 +7,12 @@ from typing import Any
 
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.manifest import Manifest, Sample
+from sigma_bench.evaluation.run import Found, find_or_evaluate
+from sigma_bench.evaluation.session import SINGLE_PROCESS
 from sigma_bench.models.controls import random_encoder
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.protocols.job import Report
+from sigma_bench.protocols.contract import Report
 from sigma_bench.records.store import Store
-from sigma_bench.runs.plan import ALONE, Found, find_or_evaluate
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
 from sigma_bench.specs.recipe import EncoderSpec
 from sigma_bench.specs.task import ResolvedTask
@@ -59,7 +60,7 @@ def small_manifest(world: Path, **changes: Any) -> Manifest:
 
 
 def run(
-    task: ResolvedTask, source: Path | Manifest, output: Path, *, world: World = ALONE, report: Report = quiet
+    task: ResolvedTask, source: Path | Manifest, output: Path, *, world: World = SINGLE_PROCESS, report: Report = quiet
 ) -> Found:
     return find_or_evaluate(tiny_encoder(), task, source, output, seed=0, report=report, world=world)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from sigma_bench.protocols.job import Job, Outcome
+from sigma_bench.protocols.contract import Evaluation, Predictions
 from sigma_bench.training.distribution import World
 
 
@@ -33,12 +33,14 @@ class TwinWorld(World):
         self.barrier.wait(timeout=30)
 
 
-def run_by_two(run: Callable[[Job], Outcome | None], job: Job) -> tuple[Outcome | None, Outcome | None]:
+def run_by_two(
+    run: Callable[[Evaluation[Any]], Predictions | None], evaluation: Evaluation[Any]
+) -> tuple[Predictions | None, Predictions | None]:
     """What each of two processes gets; an error of the first comes first."""
     barrier, said = Barrier(2), [None, None]
     worlds = [TwinWorld(torch.device("cpu"), rank, 2, barrier=barrier, said=said) for rank in range(2)]
     with ThreadPoolExecutor(2) as pool:
-        futures = [pool.submit(run, replace(job, world=world)) for world in worlds]
+        futures = [pool.submit(run, replace(evaluation, world=world)) for world in worlds]
         errors = [future.exception() for future in futures]
         for error in errors:
             if error is not None:

@@ -5,15 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store
 from sigma_bench.records.upgrade import SCHEMA_VERSION, UPGRADES, upgraded
+from sigma_bench.specs.fingerprint import task_fingerprint
 from tests.factories import make_record
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
 
 def test_every_older_version_has_a_step_and_a_fixture() -> None:
-    assert sorted(UPGRADES) == list(range(2, SCHEMA_VERSION))
+    assert sorted(UPGRADES) == list(range(3, SCHEMA_VERSION))
     assert {path.name for path in FIXTURES.iterdir()} == {f"schema_{version}" for version in UPGRADES}
 
 
@@ -28,9 +30,14 @@ def test_fixtures_load_as_todays_records(version: int) -> None:
     assert {path: path.read_bytes() for path in store.paths()} == before
 
 
-def test_a_record_of_schema_2_is_never_taken_for_a_new_evaluation() -> None:
-    ((_, record),) = Store(FIXTURES / "schema_2").records()
-    assert record.key()["encoder"]["code_sha256"] == "" and record.data.splits["test"].decoders == {}
+def test_keys_with_one_value_leave_records_of_schema_3() -> None:
+    before = {path: json.loads(path.read_bytes()) for path in Store(FIXTURES / "schema_3").paths()}
+    gone = {"knn": {"pooling"}, "propagation": {"frame_to_clip", "scored_frames", "void_label", "on_decode_failure"}}
+    for path, record in Store(FIXTURES / "schema_3").records():
+        protocol, was = record.task.protocol.model_dump(mode="json"), before[path]["task"]["protocol"]
+        assert was.keys() - protocol.keys() == gone[record.task.protocol.kind]
+        assert record.fingerprint == task_fingerprint(record.task) != before[path]["fingerprint"]
+        assert record.scores == Record.model_validate_json(json.dumps(upgraded(before[path]))).scores
 
 
 def test_todays_content_is_left_alone() -> None:
@@ -40,5 +47,5 @@ def test_todays_content_is_left_alone() -> None:
 
 @pytest.mark.parametrize("version", [None, 1, SCHEMA_VERSION + 1, "1", True])
 def test_an_unknown_version_is_refused(version: object) -> None:
-    with pytest.raises(ValueError, match=r"schema version .* is unknown to this sigma-bench, which reads 2 to"):
+    with pytest.raises(ValueError, match=r"schema version .* is unknown to this sigma-bench, which reads 3 to"):
         upgraded({"schema_version": version})

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from sigma_bench.resources import INCLUDE_VARIABLE
 from sigma_bench.specs.board import Board, board_names, load_board
 from sigma_bench.specs.strict import load_spec, parse_spec
 
 BOARDS = Path(__file__).resolve().parents[2] / "results" / "boards"
+MINI = (BOARDS / "mini.yaml").read_text(encoding="utf-8")
 
 
 def content(**changes: Any) -> dict[str, Any]:
@@ -36,12 +38,10 @@ def refuse(**changes: Any) -> str:
 
 @pytest.fixture
 def house(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A house with the shipped boards and the tasks they name."""
+    """An included folder with one board, a copy of the shipped one under the name 'mine'."""
     (tmp_path / "boards").mkdir()
-    (tmp_path / "boards" / "mini.yaml").write_bytes((BOARDS / "mini.yaml").read_bytes())
-    tasks = [column.task for column in load_spec(Board, BOARDS / "mini.yaml").columns]
-    monkeypatch.setattr("sigma_bench.specs.board.declarations", lambda folder: tmp_path)
-    monkeypatch.setattr("sigma_bench.specs.board.task_names", lambda: tasks)
+    (tmp_path / "boards" / "mine.yaml").write_text(MINI.replace("name: mini", "name: mine"), encoding="utf-8")
+    monkeypatch.setenv(INCLUDE_VARIABLE, str(tmp_path))
     return tmp_path
 
 
@@ -64,15 +64,15 @@ def test_every_shipped_board_loads() -> None:
 
 
 def test_boards_are_found_by_name(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert board_names() == ["mini"]
-    assert load_board("mini").name == "mini"
+    assert {"mini", "mine"} <= set(board_names())
+    assert load_board("mine").name == "mine"
     assert load_board(str(BOARDS / "mini.yaml")).name == "mini"
-    for name in ("mine.yaml", "mine.yml"):
+    for name in ("here.yaml", "here.yml"):
         (house / name).write_bytes((BOARDS / "mini.yaml").read_bytes())
         monkeypatch.chdir(house)
         assert load_board(name).name == "mini"
-    with pytest.raises(ValueError, match=r"there is no board 'minni'\. Did you mean 'mini'"):
-        load_board("minni")
+    with pytest.raises(ValueError, match=r"there is no board 'minee'\. Did you mean 'mine' or 'mini'"):
+        load_board("minee")
 
 
 def test_a_board_must_carry_its_files_name(house: Path) -> None:
@@ -82,17 +82,17 @@ def test_a_board_must_carry_its_files_name(house: Path) -> None:
 
 
 def test_a_column_must_be_a_task_of_the_catalogue(house: Path) -> None:
-    path = house / "boards" / "mini.yaml"
+    path = house / "boards" / "mine.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace("ssv2/knn", "ssv2/kn"), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"there is no task 'ssv2/kn'\. Did you mean 'ssv2/knn'"):
-        load_board("mini")
+    with pytest.raises(ValueError, match=r"mine.yaml: there is no task 'ssv2/kn'\. Did you mean 'ssv2/knn'"):
+        load_board("mine")
 
 
 def test_a_metric_must_be_one_of_the_tasks_protocol(house: Path) -> None:
-    path = house / "boards" / "mini.yaml"
+    path = house / "boards" / "mine.yaml"
     path.write_text(path.read_text(encoding="utf-8").replace("ssv2/knn, metric: top1", "ssv2/knn, metric: top-1"))
     with pytest.raises(ValueError, match=r"task 'ssv2/knn' has no 'top-1'\. Did you mean 'top1'"):
-        load_board("mini")
+        load_board("mine")
 
 
 def test_typos_and_doubles_are_named() -> None:

@@ -1,5 +1,6 @@
 """Everything that ships under pretrain/ and tasks/ loads, resolves and refers to things that exist."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,6 @@ import pytest
 from sigma_bench.resources import declarations
 from sigma_bench.specs import catalogue
 from sigma_bench.specs.fingerprint import FINGERPRINT_LENGTH, recipe_fingerprint, task_fingerprint
-from sigma_bench.specs.protocol import ProtocolFile
-from sigma_bench.specs.strict import parse_spec, read_yaml
 
 
 @pytest.mark.parametrize("name", catalogue.recipe_names())
@@ -26,9 +25,7 @@ def test_dataset(name):
 
 @pytest.mark.parametrize("name", catalogue.protocol_names())
 def test_protocol(name):
-    path = declarations("tasks") / "protocols" / f"{name}.yaml"
-    protocol = parse_spec(ProtocolFile, {"content": read_yaml(path)}, where=str(path)).content
-    assert protocol.protocol == name
+    assert catalogue.load_protocol(name).protocol == name
     assert name.partition("@")[2].isdigit(), "a protocol's name ends in @ and its version"
 
 
@@ -49,16 +46,24 @@ def test_suite(name):
     assert {name.partition("+")[0] for name in suite.tasks} <= set(catalogue.task_names())
 
 
+def fingerprints() -> dict[str, str]:
+    return {name: task_fingerprint(catalogue.resolve(catalogue.load_task(name))) for name in catalogue.task_names()}
+
+
+def test_the_fingerprint_of_every_task_is_the_recorded_one():
+    """A declaration that is written in another way must not become another evaluation."""
+    lines = Path(__file__).with_name("task_fingerprints.txt").read_text().splitlines()
+    assert [f"{name} {fingerprint}" for name, fingerprint in fingerprints().items()] == lines
+
+
 def test_different_tasks_have_different_fingerprints():
-    resolved = [catalogue.resolve(catalogue.load_task(name)) for name in catalogue.task_names()]
-    assert len({task_fingerprint(task) for task in resolved}) == len(resolved)
+    assert len(set(fingerprints().values())) == len(catalogue.task_names())
 
 
 def test_no_yaml_file_escapes_the_catalogue():
     found = {path.relative_to(declarations("tasks")).as_posix() for path in declarations("tasks").rglob("*.yaml")}
-    known = {f"{name}.yaml" for name in catalogue.task_names()}
+    known = {f"{name}.yaml" for name in catalogue.dataset_names()}
     for folder, names in (
-        ("datasets", catalogue.dataset_names()),
         ("protocols", catalogue.protocol_names()),
         ("suites", catalogue.suite_names()),
         ("variants", catalogue.variants_names()),
@@ -104,9 +109,7 @@ def test_a_mistyped_task_is_answered_with_the_right_one():
 
 def test_a_variant_of_a_task_file_is_named_after_the_task(tmp_path):
     path = tmp_path / "mine.yaml"
-    path.write_text(
-        "task: ssv2/mine\ndataset: ssv2\nprotocol: knn@1\nasks: motion\nfolds: official\noverrides: {}\nnote: mine\n"
-    )
+    path.write_text("task: ssv2/mine\ndataset: ssv2\nprotocol: knn@1\n")
     assert catalogue.load_task(f"{path}+reversal").task == "ssv2/mine+reversal"
 
 
@@ -145,3 +148,41 @@ def test_prose_is_not_part_of_a_fingerprint():
     task = catalogue.load_task("ucf101/knn")
     reworded = catalogue.resolve(task, {"summary": "the same, in other words"})
     assert task_fingerprint(reworded) == task_fingerprint(catalogue.resolve(task))
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("ssv2/linear_online_mini", "fingerprint", None),
+        ("ssv2/knn+blur-3", "task", "ssv2/knn+blur-3"),
+        ("finegym_fx_s1", "folder", "finegym"),
+        ("finetune_mini_selected_on_test@1", "select_on_test", {"every_epochs": 1, "best": "top1"}),
+        ("severe_mini", "suite", "severe_mini"),
+        ("sample_sizes", "variants", "sample_sizes"),
+        ("mini_videomae", "fingerprint", None),
+    ],
+)
+def test_what_a_name_stands_for_is_shown_resolved(name, key, value):
+    (content,) = catalogue.described(name)
+    assert "base" not in content
+    assert json.loads(json.dumps(content)) == content
+    assert content[key] == value or (key == "fingerprint" and len(content[key]) == FINGERPRINT_LENGTH)
+
+
+def test_a_name_of_nothing_is_refused_with_near_names_of_all_concepts():
+    with pytest.raises(ValueError, match=r"no task, dataset, .* 'finetun@1'\. Did you mean .*'finetune@1'"):
+        catalogue.described("finetun@1")
+
+
+def test_the_sampling_of_a_dataset_leaves_other_samplers_alone():
+    """Protocols that draw frames as the release does keep drawing them so on Something-Something v2."""
+    sampled = {
+        name: catalogue.resolve(catalogue.load_task(f"ssv2/{name}")).protocol.model_dump()["sampling"]["sampler"]
+        for name in ("finetune", "finetune_mini", "finetune_released_sampling")
+    }
+    assert sampled == {
+        "finetune": "random_segments",
+        "finetune_mini": "random_segments",
+        "finetune_released_sampling": "released_segments",
+    }
+    assert catalogue.load_protocol("finetune@1").model_dump()["sampling"]["sampler"] == "random_window"

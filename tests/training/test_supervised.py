@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sigma_bench.models.encoder import require_trainable
-from sigma_bench.specs.finetune import FinetuneProtocol
+from sigma_bench.protocols.finetune.spec import FinetuneProtocol
 from sigma_bench.training.accumulation import accumulate_gradients
 from sigma_bench.training.mixing import draw_mix
 from sigma_bench.training.supervised import SupervisedMethod

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sigma_bench.data.files import contents
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
-from sigma_bench.data.readers.media import davis_home, davis_size
-from sigma_bench.data.readers.text_lists import lines
+from sigma_bench.data.media import davis_home, davis_size
+from sigma_bench.data.text_lists import lines
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _LIST: dict[SplitName, str] = {"train": "train", "test": "val"}

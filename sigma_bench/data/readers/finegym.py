@@ -12,9 +12,9 @@ from pathlib import Path
 
 from sigma_bench.data.files import visible
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
-from sigma_bench.data.readers.media import find_video, first_file
-from sigma_bench.data.readers.text_lists import lines
+from sigma_bench.data.media import find_video, first_file
 from sigma_bench.data.subsets import draw_subset
+from sigma_bench.data.text_lists import lines
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _OFFICIAL_NAME: dict[SplitName, str] = {"train": "train", "test": "val"}

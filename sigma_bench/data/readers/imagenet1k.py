@@ -13,7 +13,7 @@ from scipy.io import loadmat
 
 from sigma_bench.data.files import contents, is_image, subfolders, visible, walk
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
-from sigma_bench.data.readers.text_lists import lines, table
+from sigma_bench.data.text_lists import lines, table
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _NAMES: dict[SplitName, tuple[str, ...]] = {"train": ("train",), "test": ("val", "validation")}

@@ -11,11 +11,11 @@ from typing import Any
 
 from sigma_bench.data.annotations import ObjectCategories
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
-from sigma_bench.data.readers.text_lists import lines, read_object
+from sigma_bench.data.text_lists import lines, read_object
 from sigma_bench.resources import declarations
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
-HELD_OUT = "datasets/youtube_vos_held_out.txt"
+HELD_OUT = "youtube_vos_held_out.txt"
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:

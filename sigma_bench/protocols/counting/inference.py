@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sigma_bench.protocols.counting.slots import half_lengths
-from sigma_bench.specs.counting import ANCHOR_OF_NO_CHANGE, CountingProtocol
+from sigma_bench.protocols.counting.spec import ANCHOR_OF_NO_CHANGE, CountingProtocol
 
 LEFT, RIGHT = 0, 1
 FULL_LEVELS = 2

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sigma_bench.models.encoder import Encoder, require_trainable
-from sigma_bench.specs.counting import CountingProtocol
+from sigma_bench.protocols.counting.spec import CountingProtocol
 from sigma_bench.specs.encoder_card import EncoderCard
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from sigma_bench.protocols.counting.inference import scale_lengths
 from sigma_bench.protocols.counting.segments import Segment
 from sigma_bench.protocols.counting.slots import half_lengths
-from sigma_bench.specs.counting import CountingProtocol
+from sigma_bench.protocols.counting.spec import CountingProtocol
 
 STEPS_PER_SEGMENT = (5, 20)
 """Least and most moves that lead through a whole segment."""

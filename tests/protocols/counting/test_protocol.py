@@ -9,28 +9,27 @@ import pytest
 import torch
 
 from sigma_bench.data.catalogue import open_dataset
-from sigma_bench.data.identity import identified
 from sigma_bench.data.manifest import Manifest, Split
+from sigma_bench.evaluation.run import find_or_evaluate
 from sigma_bench.metrics.counting import NO_COUNT, counting_error
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.protocols.counting import protocol as counting
+from sigma_bench.protocols.contract import Evaluation, Predictions
+from sigma_bench.protocols.counting import run as counting
 from sigma_bench.protocols.counting.frames import AnnotatedFrames
 from sigma_bench.protocols.counting.inference import count_repetitions
 from sigma_bench.protocols.counting.network import frames_per_half, make_detector
-from sigma_bench.protocols.counting.protocol import counts_of, lengths_of
+from sigma_bench.protocols.counting.run import counts_of, lengths_of
 from sigma_bench.protocols.counting.segments import draw_segments
+from sigma_bench.protocols.counting.spec import CountingProtocol
 from sigma_bench.protocols.counting.training import DetectorTraining
-from sigma_bench.protocols.features import FeatureCache
-from sigma_bench.protocols.job import Job, Outcome
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store
-from sigma_bench.runs.plan import find_or_evaluate
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
-from sigma_bench.specs.counting import CountingProtocol
 from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import World, joined_world
 from tests.models.strangers import FeaturesOnly
+from tests.protocols.opened import opened
 from tests.two_processes import in_two_processes
 
 QUICK = {"segments_per_video": 1, "epochs": 1, "batch": 4, "rollout_steps": 2, "learning_rate": 0.01}
@@ -71,7 +70,8 @@ def test_every_video_is_counted_once_and_found_again(world: Path, tmp_path: Path
 
 def test_controls_look_at_no_frame(world: Path) -> None:
     task = quick_task()
-    train, test = counting.splits(open_dataset(task.dataset, world), task)
+    manifest = open_dataset(task.dataset, world)
+    train, test = manifest.splits["train"], manifest.splits["test"]
     controls = counting.constant_controls(train, test)
     truth = counts_of(test)
     always = {count: float(np.mean(np.abs(count - truth) / truth)) for count in range(1, 10)}
@@ -161,9 +161,8 @@ def test_two_processes_give_the_record_of_one(world: Path, tmp_path: Path, monke
     assert two.provenance.num_processes in (1, 2)
 
 
-def job(manifest: Manifest, folder: Path, encoder: Encoder, **changes: Any) -> Job:
-    known = identified(manifest, manifest.splits.values())
-    return Job(encoder, quick_task(**changes), known, FeatureCache(folder), 0, ALONE, folder / "unfinished")
+def evaluation(manifest: Manifest, folder: Path, encoder: Encoder, **changes: Any) -> Evaluation[Any]:
+    return opened(encoder, quick_task(**changes), manifest, folder, folder / "unfinished")
 
 
 def copied(world: Path, folder: Path) -> Path:
@@ -181,32 +180,32 @@ def test_a_broken_video_fails_or_counts_as_wrong(world: Path, tmp_path: Path) ->
     broken.path.write_bytes(b"not a video")
     manifest, encoder = open_dataset(task.dataset, root), load_encoder("statistics:mini_videomae")
     with pytest.raises(ValueError, match=f"1 videos of test cannot be decoded .* first '{broken.id}'"):
-        counting.run(job(manifest, tmp_path, encoder, backbone="frozen"))
+        counting.run(evaluation(manifest, tmp_path, encoder, backbone="frozen"))
     forgiving = {"backbone": "frozen", "pooling": "halves", "on_decode_failure": "count_as_wrong"}
-    outcome = counting.run(job(manifest, tmp_path, encoder, **forgiving))
-    assert isinstance(outcome, Outcome)
+    outcome = counting.run(evaluation(manifest, tmp_path, encoder, **forgiving))
+    assert isinstance(outcome, Predictions)
     assert list(outcome.failures) == [broken.id]
     assert outcome.num_scored == len(test.samples)
     assert outcome.arrays["predicted"][1] == NO_COUNT and (np.delete(outcome.arrays["predicted"], 1) > 0).all()
     broken.path.unlink()
     with pytest.raises(ValueError, match="1 of the 8 files that the test list names are missing"):
-        counting.run(job(open_dataset(task.dataset, root), tmp_path, encoder))
+        counting.run(evaluation(open_dataset(task.dataset, root), tmp_path, encoder))
 
 
 def test_what_does_not_fit_is_said(world: Path, tmp_path: Path) -> None:
     manifest = open_dataset(quick_task().dataset, world)
     statistics = FeaturesOnly(load_encoder("statistics:mini_videomae"))
     with pytest.raises(ValueError, match="'image_statistics' has no network that can be trained"):
-        counting.run(job(manifest, tmp_path, statistics))
+        counting.run(evaluation(manifest, tmp_path, statistics))
     card = load_encoder("random:mini_videomae").card
     with pytest.raises(ValueError, match="two halves of 3 frames, which must be two or more and whole tubelets"):
         frames_per_half(card, protocol_of(quick_task(frames_per_half=3)))
     assert frames_per_half(card, protocol_of(quick_task())) == 4
     with pytest.raises(ValueError, match="takes 8 frames; frozen, it cannot be shown 16"):
-        counting.run(job(manifest, tmp_path, statistics, backbone="frozen", frames_per_half=8))
+        counting.run(evaluation(manifest, tmp_path, statistics, backbone="frozen", frames_per_half=8))
     other = open_dataset(load_dataset("ucf101"), world)
-    with pytest.raises(ValueError, match="where cycles begin and end; the test split does not say"):
-        counting.run(job(other, tmp_path, statistics, backbone="frozen"))
+    with pytest.raises(ValueError, match="ucf101 does not list the repetitions of every video"):
+        counting.run(evaluation(other, tmp_path, statistics, backbone="frozen"))
     whole = Manifest("mine", "user", None, {"all": Split("all", manifest.splits["train"].samples, 16)})
     folds = quick_task().model_copy(update={"folds": "leave_one_group_out"})
     with pytest.raises(ValueError, match="counting@1 does not use folds"):

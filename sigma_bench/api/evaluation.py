@@ -1,0 +1,306 @@
+"""Evaluating an encoder: tasks are resolved, planned and run, and their records returned.
+
+The command line is a layer over ``open_suite``; a script or notebook calls ``evaluate``.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from warnings import warn
+
+from rich.progress import Progress
+from rich.text import Text
+from sigma_bench.api.records import Records
+
+from sigma_bench.api.progress import is_main_process, progress_bars
+from sigma_bench.data.custom import custom_tasks, open_custom
+from sigma_bench.data.manifest import Manifest
+from sigma_bench.evaluation.plan import Planned, plan_tasks, run_planned
+from sigma_bench.evaluation.run import Found
+from sigma_bench.failures import LoggedError, reason, unexpected_errors_logged, write_traceback
+from sigma_bench.models.encoder import Encoder
+from sigma_bench.models.zoo import load_encoder
+from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.specs import catalogue
+from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.task import ResolvedTask
+from sigma_bench.training.distribution import LostPeerError, OneSidedError, World, joined_world, lost_peers_named
+from sigma_bench.training.processes import on_main
+
+RUNS = Path("results/runs")
+"""Where runs, records and what is made of them lie, unless the user says otherwise."""
+CACHE_LIMIT_GIB = 200.0
+Jobs = Sequence[tuple[ResolvedTask, Path | Manifest]]
+"""Tasks, each with its data root or open manifest."""
+
+
+class FailedTaskWarning(UserWarning):
+    """A task of several that failed; the others were run."""
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What came of one task: its record, or why there is none."""
+
+    planned: Planned
+    found: Found | None = None
+    failure: str = ""
+    """One sentence, which names the file of the traceback if the error was unexpected."""
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class OpenSuite:
+    """An encoder and the plan of its tasks."""
+
+    encoder: Encoder
+    plan: Sequence[Planned]
+    output: Path
+    cache: FeatureCache
+    seed: int
+    world: World
+
+    def run(self, bars: Progress) -> Iterator[TaskResult]:
+        """Run each task or find its record; a task that fails does not stop the others.
+
+        Raises:
+            LostPeerError: another process of the run has ended.
+            OneSidedError: only this one of several processes failed, which ends the run of all.
+        """
+        for planned in self.plan:
+            name = f"{self.encoder.card.model}  {planned.task.task}"
+            bar = bars.add_task(Text(name).markup, total=None)
+
+            def report(phase: str, done: int, total: int, bar: Any = bar, name: str = name) -> None:
+                bars.update(bar, description=Text(f"{name}  {phase}").markup, completed=done, total=total)
+
+            try:
+                with lost_peers_named(self.world):
+                    found = run_planned(
+                        self.encoder,
+                        planned,
+                        self.output,
+                        self.cache,
+                        seed=self.seed,
+                        world=self.world,
+                        report=report,
+                    )
+                result = TaskResult(planned, found)
+            except LostPeerError:
+                raise
+            except OneSidedError as error:
+                error.add_note(f"in task '{planned.task.task}'")
+                raise
+            except Exception as error:
+                result = TaskResult(planned, failure=self._explained(error, planned), error=error)
+            finally:
+                bars.remove_task(bar)
+            yield result
+
+    def _explained(self, error: Exception, planned: Planned) -> str:
+        """Why a task failed, in one sentence; the main process writes an unexpected traceback to a file."""
+        sentence = reason(error)
+        if isinstance(error, ValueError) or not is_main_process():
+            return sentence
+        return f"{sentence}; {write_traceback(error, self.output, planned.task.task)}"
+
+
+def evaluate(
+    encoder: str | Encoder,
+    tasks: str | Sequence[str] = (),
+    *,
+    suite: str | None = None,
+    data: str | Path | None = None,
+    csv: str | Path | None = None,
+    folders: str | Path | None = None,
+    protocols: Sequence[str] = (),
+    variants: str | None = None,
+    folds: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    output: str | Path = RUNS,
+    seed: int = 0,
+    device: str = "auto",
+    num_workers: int = 0,
+    cache_limit: float = CACHE_LIMIT_GIB,
+    progress: bool = True,
+) -> Records:
+    """Evaluate an encoder and return the records of its tasks.
+
+    A task that is already recorded in ``output`` for the same encoder, data, protocol and seed is not computed again.
+    Tasks that want the same clips of a dataset share one pass of the encoder.
+
+    Args:
+        encoder: what ``load_encoder`` or ``as_encoder`` returns, or a name that ``load_encoder`` takes.
+        tasks: names such as ``ucf101/knn`` or ``ssv2/knn+reversal``, or task files that end in .yaml.
+        suite: name of a suite, whose tasks are added.
+        data: root folder that holds the datasets of the tasks.
+        csv, folders: custom data instead: a CSV of ``path,label,split[,group]``, or a folder per class.
+        protocols, variants, folds: of custom data; by default ``knn@1`` and ``linear@1`` on the splits as given.
+        overrides: keys of the protocols to change, nested as in their files, such as ``{"neighbours": 5}``.
+        output: folder for records, predictions and cached features.
+        seed: draws held-out parts, frames, starts of k-means and bootstrap samples.
+        device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
+        num_workers: processes that decode videos.
+        cache_limit: GiB that the cached features may take.
+        progress: whether to show a progress bar.
+
+    Returns:
+        The records, in the order in which the tasks ran.  If some of several tasks fail, each is named in a
+        ``FailedTaskWarning`` and the records of the others are returned.
+
+    Raises:
+        ValueError: a name does not exist, the data are missing, or all tasks failed; says what to do.
+        LoggedError: the only task failed with an unexpected error; names the file of its traceback.
+    """
+    jobs = jobs_of(
+        [tasks] if isinstance(tasks, str) else list(tasks),
+        suite=suite,
+        data=data,
+        csv=csv,
+        folders=folders,
+        protocols=list(protocols),
+        variants=variants,
+        folds=folds,
+        overrides=overrides,
+    )
+    results: list[TaskResult] = []
+    with (
+        open_suite(
+            encoder,
+            jobs,
+            output=Path(output),
+            seed=seed,
+            device=device,
+            num_workers=num_workers,
+            cache_limit=cache_limit,
+            progress=progress,
+        ) as opened,
+        progress_bars(disable=not progress) as bars,
+    ):
+        results += opened.run(bars)
+    raise_failures(results)
+    for result in results:
+        if result.found is None:
+            warn(f"{result.planned.task.task}: {result.failure}", FailedTaskWarning, stacklevel=2)
+    return Records(output, files=[result.found.path for result in results if result.found is not None])
+
+
+def raise_failures(results: Sequence[TaskResult]) -> None:
+    """Raise if no task has a record: the error of the only task, or one that names the failures of all.
+
+    Raises:
+        ValueError: mistakes of the user, or several tasks.
+        LoggedError: an unexpected error of the only task.
+    """
+    failed = [result for result in results if result.error is not None]
+    if len(results) == 1 and failed:
+        error = failed[0].error
+        assert error is not None
+        raise error if isinstance(error, ValueError) else LoggedError(failed[0].failure) from error
+    if failed and len(failed) == len(results):
+        reasons = "; ".join(f"{result.planned.task.task}: {result.failure}" for result in failed)
+        raise ValueError(f"all {len(failed)} tasks failed: {reasons}")
+
+
+def jobs_of(
+    tasks: Sequence[str],
+    *,
+    suite: str | None = None,
+    data: str | Path | None = None,
+    csv: str | Path | None = None,
+    folders: str | Path | None = None,
+    protocols: Sequence[str] = (),
+    variants: str | None = None,
+    folds: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Jobs:
+    """Resolved tasks with their data; the arguments are those of ``evaluate``.
+
+    Raises:
+        ValueError: no task or no data is named, options exclude each other, or a name does not exist.
+    """
+    changed = dict(overrides or {})
+    if csv is not None or folders is not None:
+        _refuse("has datasets of its own; for custom data give tasks or protocols", suite=suite)
+        _refuse("is for tasks of the catalogue; custom data are named by csv or folders", data=data)
+        manifest = open_custom(_path(csv), _path(folders))
+        custom = custom_tasks(
+            manifest, tasks=tasks, protocols=protocols, variants=variants, folds=folds, overrides=changed
+        )
+        return [(task, manifest) for task in custom]
+    _refuse("is for custom data; a task of the catalogue is varied by name, as in ssv2/knn+reversal", variants=variants)
+    _refuse("is for custom data; a task of the catalogue states its own", protocol=protocols, folds=folds)
+    names = [*tasks, *(catalogue.load_suite(suite).tasks if suite else ())]
+    if not names:
+        raise ValueError("no task is named: give tasks or a suite with data, or custom data as csv or folders")
+    if data is None:
+        raise ValueError("data is missing: give the root folder that holds the datasets")
+    return [(catalogue.resolve(catalogue.load_task(name), changed), Path(data)) for name in names]
+
+
+@contextmanager
+def open_suite(
+    encoder: str | Encoder,
+    jobs: Jobs,
+    *,
+    output: Path,
+    seed: int = 0,
+    device: str = "auto",
+    num_workers: int = 0,
+    cache_limit: float = CACHE_LIMIT_GIB,
+    cache: FeatureCache | None = None,
+    progress: bool = True,
+) -> Iterator[OpenSuite]:
+    """An encoder with the plan of its tasks; leaves the process group when the block ends.
+
+    Args:
+        cache: of features, instead of one below ``output`` with this number of workers and limit.
+
+    Raises:
+        ValueError: no such encoder, or an object that is none.
+        LoggedError: an unexpected error inside the block; its traceback is in a file below ``output``.
+    """
+    name = encoder if isinstance(encoder, str) else require_encoder(encoder).card.model
+    cache = cache or FeatureCache(output / "features", num_workers=num_workers, limit_bytes=round(cache_limit * 2**30))
+    with unexpected_errors_logged(output, name), joined_world(device) as world:
+        loaded = load_encoder(encoder, seed=seed) if isinstance(encoder, str) else encoder
+        loaded = loaded.to(world.device) if hasattr(loaded, "to") else loaded
+        with progress_bars(disable=not progress) as bars:
+            plan = on_main(world, lambda: plan_tasks(loaded, jobs, output, cache, seed=seed, report=_reading(bars)))
+        yield OpenSuite(loaded, plan, output, cache, seed, world)
+
+
+def require_encoder(encoder: object) -> Encoder:
+    """The object as an encoder; ValueError if it has no card or no ``encode``."""
+    if not (hasattr(encoder, "encode") and isinstance(getattr(encoder, "card", None), EncoderCard)):
+        raise ValueError(
+            f"the encoder is an object of type {type(encoder).__name__} without 'card' and 'encode'; make one of a "
+            "torch module with sigma_bench.as_encoder, or give a name"
+        )
+    return encoder  # type: ignore[return-value]
+
+
+def _reading(bars: Progress) -> Any:
+    """A report that shows one bar per phase, for the files that are read for their identity."""
+    known: dict[str, Any] = {}
+
+    def report(phase: str, done: int, total: int) -> None:
+        if phase not in known:
+            known[phase] = bars.add_task(Text(phase).markup, total=total)
+        bars.update(known[phase], completed=done, total=total)
+
+    return report
+
+
+def _path(value: str | Path | None) -> Path | None:
+    return None if value is None else Path(value)
+
+
+def _refuse(why: str, **options: object) -> None:
+    """ValueError for an option that would be ignored."""
+    for name, given in options.items():
+        if given:
+            value = " ".join(map(str, given)) if isinstance(given, list | tuple) else given
+            raise ValueError(f"{name} {value} {why}")

@@ -1,0 +1,58 @@
+"""Progress bars of long work, in a terminal, a notebook or a file."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.segment import Segment
+
+from sigma_bench.specs.text import harmless
+
+PLAIN_WIDTH = 110
+"""Columns of text that goes to a file or a pipe."""
+
+
+class HarmlessConsole(Console):
+    """Shows control characters by number, so that a name or path from a file cannot control the terminal.
+
+    Colours and other escape codes of rich come from styles, which are not part of the text.
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            is_plain = segment.control is not None or segment.text.isprintable()
+            yield segment if is_plain else segment._replace(text=harmless(segment.text))
+
+
+err = HarmlessConsole(stderr=True, highlight=False, width=None if sys.stderr.isatty() else PLAIN_WIDTH)
+
+
+def is_main_process() -> bool:
+    """Whether this process is the one of a run that shows progress and errors."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def progress_bars(*columns: ProgressColumn, disable: bool = False) -> Iterator[Progress]:
+    """A display of one bar per task, shown by the main process; plain lines where there is no terminal."""
+    shown = (
+        SpinnerColumn(finished_text=" "),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=16),
+        TaskProgressColumn(),
+        *columns,
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*shown, console=err, disable=disable or not is_main_process()) as display:
+        yield display

@@ -1,0 +1,74 @@
+"""Which training clips a kNN vote listens to: the nearest neighbours of some right and some wrong queries.
+
+Features come from the cache of the runs where they are there, as in the protocol itself.
+
+Shapes: S bank samples, Q queries, K neighbours.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sigma_bench.data.decoding import open_media
+from sigma_bench.data.manifest import Sample
+from sigma_bench.data.transforms import centre_crop
+from sigma_bench.leaderboard.sheets import Cell, Row
+from sigma_bench.protocols.classification import groups_of, labels_of, ranked, readable_features
+from sigma_bench.protocols.contract import Evaluation
+from sigma_bench.protocols.knn.spec import KnnProtocol
+from sigma_bench.protocols.neighbours import knn_votes, nearest
+
+SIDE = 96
+"""Of the pictures, pixels."""
+
+
+class Votes(NamedTuple):
+    """Rows of neighbours, and how many of all queries the votes of this model get right."""
+
+    rows: list[Row]
+    num_right: int
+    num_asked: int
+
+
+def neighbour_rows(evaluation: Evaluation[KnnProtocol], *, number: int, num_shown: int) -> Votes:
+    """So many right and so many wrong queries (fewer where there are fewer) with the nearest of their neighbours.
+
+    The queries are the first of an order that the seed of the evaluation draws, the same for every model.
+
+    Raises:
+        ValueError: as the kNN protocol itself.
+    """
+    bank, scored = evaluation.splits[0], evaluation.splits[-1]
+    features, _ = readable_features(evaluation)
+    teach, ask = features[0].usable, features[-1].usable
+    bank_SD, query_QD = features[0].rows(teach), features[-1].rows(ask)
+    label_S, truth_Q = labels_of(bank)[teach], labels_of(scored)[ask]
+    group_S, group_Q = groups_of(bank)[teach], groups_of(scored)[ask]
+    names = evaluation.manifest.classes or ()
+    groups = (group_S, group_Q) if bank is scored else None
+    voted_Q = ranked(knn_votes(bank_SD, label_S, query_QD, len(names), evaluation.protocol, groups))[:, 0]
+    chosen = right_and_wrong(voted_Q == truth_Q, number, evaluation.seed)
+    groups = (group_S, group_Q[chosen]) if bank is scored else None
+    cosine_QK, index_QK = nearest(bank_SD, query_QD[chosen], num_shown, groups=groups)
+    rows = []
+    for query, cosine_K, index_K in zip(chosen, cosine_QK, index_QK, strict=True):
+        truth, voted = names[truth_Q[query]], names[voted_Q[query]]
+        cells = [Cell(middle_frame(scored.samples[ask[query]]), (truth,))]
+        for cosine, index in zip(cosine_K, index_K, strict=True):
+            words = (names[label_S[index]], f"{cosine:.2f}")
+            is_same = bool(label_S[index] == truth_Q[query])
+            cells.append(Cell(middle_frame(bank.samples[teach[index]]), words, is_same=is_same))
+        rows.append(Row(("vote right",) if truth == voted else ("vote wrong:", voted), tuple(cells)))
+    return Votes(rows, int((voted_Q == truth_Q).sum()), len(ask))
+
+
+def right_and_wrong(is_right_Q: np.ndarray, number: int, seed: int) -> np.ndarray:
+    """Indices of so many right and then so many wrong queries, the first of an order drawn from the seed."""
+    order_Q = np.random.default_rng(seed).permutation(len(is_right_Q))
+    return np.concatenate([order_Q[is_right_Q[order_Q] == wanted][:number] for wanted in (True, False)])
+
+
+def middle_frame(sample: Sample) -> np.ndarray:
+    """The centre of the frame in the middle of a video, (H, W, 3) uint8."""
+    decoder = open_media(sample)
+    return centre_crop(decoder.frames([len(decoder) // 2]), SIDE)[0].permute(1, 2, 0).numpy()

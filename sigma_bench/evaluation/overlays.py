@@ -1,0 +1,122 @@
+"""Pictures of masks for the report: frames, ground truth, and what every model found, from stored predictions.
+
+Shapes: S sequences, T frames, H W pixels.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.identity import identified
+from sigma_bench.data.manifest import Sample
+from sigma_bench.data.sequences import MaskedSequence
+from sigma_bench.leaderboard.figures import segmentation_overlay
+from sigma_bench.metrics.segmentation import matched_labels
+from sigma_bench.protocols.segmentation.spec import SegmentationProtocol
+from sigma_bench.records.record import Record
+from sigma_bench.records.scoring import Arrays, metrics_of
+from sigma_bench.records.store import Store
+from sigma_bench.specs.task import ResolvedTask
+
+FRAMES_SHOWN = 8
+PROPAGATION_SIDE = 160
+"""Of the square that propagated masks are drawn on, pixels."""
+
+
+def segmentation_overlays(
+    store: Store, records: Mapping[str, Record], data_root: Path, *, num_sequences: int
+) -> list[tuple[str, bytes]]:
+    """Captions and PNG pictures of the first sequences (the first draw of each, where there are several).
+
+    ``records`` are segmentation or propagation records of one task and seed, one per row label.  Every cluster wears
+    the colour of the object it was matched to.
+
+    Raises:
+        ValueError: a record of other data than what lies below ``data_root``.
+    """
+    task = next(iter(records.values())).task
+    manifest = open_dataset(task.dataset, data_root)
+    split = identified(manifest, [manifest.splits["test"]]).splits["test"]
+    for label, record in records.items():
+        if record.data.splits["test"].manifest_sha256 != split.sha256:
+            raise ValueError(
+                f"{data_root}: {label} was not measured on the {task.dataset.dataset} that is here; name its data "
+                "root, or leave --data out"
+            )
+    arrays = {label: store.load_predictions(record.predictions) for label, record in records.items()}
+    samples = {sample.id: sample for sample in split.samples}
+    first = next(iter(arrays.values()))
+    names = [str(name) for name in dict.fromkeys(first["groups"].tolist())][:num_sequences]
+    draw = PICTURES[task.protocol.kind]
+    return [draw(task, samples[name], arrays) for name in names]
+
+
+def matched_clip(stored: Arrays, position: int, protocol: SegmentationProtocol) -> np.ndarray:
+    """The object every pixel's cluster was matched to in one stored clip, (T, H, W) uint8, by the protocol's own rule.
+
+    A cluster that was matched to nothing is void.
+    """
+    truth_THW, cluster_THW = stored["truth"][position], stored["clusters"][position]
+    if protocol.pool == "clip":
+        return matched_labels(truth_THW, cluster_THW, protocol.matching)
+    if protocol.pool == "frame":
+        pairs = zip(truth_THW, cluster_THW, strict=True)
+        return np.stack([matched_labels(truth, cluster, protocol.matching) for truth, cluster in pairs])
+    of_draw = stored["repetition"] == stored["repetition"][position]
+    matched_STHW = matched_labels(stored["truth"][of_draw], stored["clusters"][of_draw], protocol.matching)
+    return np.asarray(matched_STHW[of_draw[:position].sum()])
+
+
+def _clustered(task: ResolvedTask, sample: Sample, arrays: Mapping[str, Arrays]) -> tuple[str, bytes]:
+    protocol: Any = task.protocol
+    first = next(iter(arrays.values()))
+    position = int(np.flatnonzero(first["groups"] == sample.id)[0])
+    index_T, truth_THW = first["frame_index"][position], first["truth"][position]
+    shown = _spread(len(index_T))
+    frame_TCHW = MaskedSequence(sample).squashed_frames(index_T[shown].tolist(), truth_THW.shape[-1])
+    matched = {
+        _labelled(label, task, "miou", content, np.array([position])): matched_clip(content, position, protocol)[shown]
+        for label, content in arrays.items()
+    }
+    caption = f"{task.task}, sequence {sample.id}: mIoU of this clip behind each model's name"
+    return caption, segmentation_overlay(frame_TCHW.permute(0, 2, 3, 1).numpy(), truth_THW[shown], matched)
+
+
+def _propagated(task: ResolvedTask, sample: Sample, arrays: Mapping[str, Arrays]) -> tuple[str, bytes]:
+    sequence = MaskedSequence(sample)
+    shown = 1 + _spread(len(sequence) - 1)
+    frame_TCHW = sequence.squashed_frames(shown.tolist(), PROPAGATION_SIDE)
+    found = {
+        _labelled(label, task, "jf_mean", content, np.flatnonzero(content["groups"] == sample.id)): np.stack(
+            [_squashed(mask_HW) for mask_HW in content[f"masks/{sample.id}"][shown - 1]]
+        )
+        for label, content in arrays.items()
+    }
+    caption = (
+        f"{task.task}, sequence {sample.id}: J&F of this sequence behind each model's name; the first frame was given"
+    )
+    truth_THW = sequence.squashed_masks(shown.tolist(), PROPAGATION_SIDE)
+    return caption, segmentation_overlay(frame_TCHW.permute(0, 2, 3, 1).numpy(), truth_THW, found)
+
+
+def _spread(num_frames: int) -> np.ndarray:
+    """At most so many frames as are shown, evenly spread."""
+    return np.unique(np.linspace(0, num_frames - 1, FRAMES_SHOWN).astype(int))
+
+
+def _labelled(label: str, task: ResolvedTask, metric: str, stored: Arrays, rows: np.ndarray) -> str:
+    of = metrics_of(task.protocol)[metric]
+    return f"{label} {100 * of.statistic(of.prepare(stored), rows):.0f}"
+
+
+def _squashed(mask_HW: np.ndarray) -> np.ndarray:
+    square = (PROPAGATION_SIDE, PROPAGATION_SIDE)
+    return np.asarray(Image.fromarray(mask_HW).resize(square, Image.Resampling.NEAREST))
+
+
+PICTURES = {"segmentation": _clustered, "propagation": _propagated}
+"""Kinds of protocols whose predictions are drawn over frames."""

@@ -1,0 +1,136 @@
+"""From a session to its record: a finished evaluation is found by its key and never computed again."""
+
+import shutil
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sigma_bench.data.manifest import Manifest
+from sigma_bench.evaluation.session import SINGLE_PROCESS, Session, open_session
+from sigma_bench.models.encoder import Encoder
+from sigma_bench.protocols.contract import Evaluation, Predictions, Report, silent
+from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.records.lock import exclusive
+from sigma_bench.records.provenance import capture, now
+from sigma_bench.records.record import Record
+from sigma_bench.records.scoring import score_all
+from sigma_bench.records.store import Store
+from sigma_bench.specs.fingerprint import digest
+from sigma_bench.specs.protocol import KINDS, BaseProtocol
+from sigma_bench.specs.task import ResolvedTask
+from sigma_bench.training.distribution import World
+from sigma_bench.training.processes import on_all, on_main
+
+
+@dataclass(frozen=True)
+class Found:
+    """The record of an evaluation and its file."""
+
+    record: Record
+    path: Path
+    was_there: bool
+    """Recorded before; nothing was computed."""
+
+
+def find_or_evaluate(
+    encoder: Encoder,
+    task: ResolvedTask,
+    source: Path | Manifest,
+    output: Path,
+    *,
+    seed: int,
+    report: Report = silent,
+    cache: FeatureCache | None = None,
+    world: World = SINGLE_PROCESS,
+) -> Found:
+    """The record of a task, from ``output`` or by running it, on every process of the run.
+
+    Args:
+        source: a data root or an open manifest.
+        cache: of features; by default the one in ``output``.
+
+    Raises:
+        ValueError: as ``open_session`` and ``find_or_run``.
+    """
+    session = on_main(world, lambda: open_session(encoder.card, task, source, seed=seed, report=report))
+    return find_or_run(encoder, session, output, cache or FeatureCache(output / "features"), world=world, report=report)
+
+
+def find_or_run(
+    encoder: Encoder,
+    session: Session,
+    output: Path,
+    cache: FeatureCache,
+    *,
+    kept_tokens: frozenset[str] = frozenset(),
+    world: World = SINGLE_PROCESS,
+    report: Report = silent,
+) -> Found:
+    """The record of a session, from ``output`` or by running it, on every process of the run.
+
+    Args:
+        kept_tokens: keys of cache entries whose tokens another evaluation of the same suite reads.
+
+    Raises:
+        ValueError: samples fail that may not, the task does not fit the encoder, the output folder cannot be written,
+            or another process is running this very evaluation.
+    """
+    store = Store(output)
+    found = on_main(world, lambda: store.find(session.key))
+    if found is not None:
+        return Found(found[0], found[1], was_there=True)
+    folder = output / "unfinished" / digest(session.key)[:32]
+    evaluation = session.evaluation(encoder, cache, folder=folder, world=world, kept_tokens=kept_tokens, report=report)
+    with ExitStack() as held:
+        on_main(world, lambda: held.enter_context(exclusive(folder)))
+        record, path = _recorded(evaluation, session, store)
+    return Found(record, path, was_there=False)
+
+
+def _recorded(evaluation: Evaluation[BaseProtocol], session: Session, store: Store) -> tuple[Record, Path]:
+    """Run, score and store; all processes raise an exception of any one of them."""
+
+    def run_and_store() -> tuple[Record, Path] | None:
+        started, clock = now(), time.monotonic()
+        predictions = run_protocol(evaluation)
+        if predictions is None:
+            return None
+        record = _record(evaluation, session, predictions, store, started, time.monotonic() - clock)
+        path = store.add(record)
+        shutil.rmtree(evaluation.folder, ignore_errors=True)
+        return record, path
+
+    done = on_all(evaluation.world, run_and_store)[0]
+    assert done is not None  # the main process has a record
+    return done
+
+
+def run_protocol(evaluation: Evaluation[BaseProtocol]) -> Predictions | None:
+    """Call the ``run`` of the protocol's package; None on all but the main process."""
+    predictions: Predictions | None = KINDS.load(evaluation.protocol.kind, "run").run(evaluation)
+    return predictions
+
+
+def _record(
+    evaluation: Evaluation[BaseProtocol],
+    session: Session,
+    predictions: Predictions,
+    store: Store,
+    started: datetime,
+    seconds: float,
+) -> Record:
+    scores = score_all(evaluation.protocol, predictions.arrays, evaluation.seed)
+    return Record(
+        task=evaluation.task,
+        fingerprint=session.fingerprint,
+        model=evaluation.encoder.card,
+        seed=evaluation.seed,
+        data=session.data_identity(scored=predictions.num_scored, failures=predictions.failures),
+        scores=scores,
+        controls=dict(predictions.controls),
+        selections=predictions.selections,
+        predictions=store.add_predictions(predictions.arrays),
+        provenance=capture(started=started, seconds={"evaluate": seconds}, num_processes=evaluation.world.size),
+    )

@@ -1,0 +1,150 @@
+"""One evaluation, resolved: which samples, which passes over the encoder, and the key of its record.
+
+Everything is resolved once, when a session is opened; running it is then a straight line to the record
+(``evaluation/run.py``).  A session holds no encoder, so it can be sent to the other processes of a run.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.identity import identified
+from sigma_bench.data.manifest import Manifest, Split, shared_groups
+from sigma_bench.data.subsets import draw_subset
+from sigma_bench.evaluation.requirements import require_runnable
+from sigma_bench.models.encoder import Encoder
+from sigma_bench.protocols.contract import Evaluation, Report, silent
+from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.records.record import DataIdentity, SplitIdentity, resume_key
+from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.fingerprint import task_fingerprint
+from sigma_bench.specs.passes import Pass, SplitUse
+from sigma_bench.specs.task import ResolvedTask, require_folds_used
+from sigma_bench.training.distribution import World
+
+SINGLE_PROCESS = World(torch.device("cpu"))
+
+
+@dataclass(frozen=True)
+class Session:
+    """One task for one encoder card, with the samples that it uses."""
+
+    task: ResolvedTask
+    manifest: Manifest
+    splits: tuple[Split, ...]
+    """As the protocol uses them, with the identity of their samples, the scored split last."""
+    passes: tuple[Pass, ...]
+    seed: int
+    fingerprint: str
+    key: Mapping[str, Any]
+    """Of the record, see ``records/record.py``."""
+
+    def split(self, one: Pass) -> Split:
+        """The samples of a pass."""
+        return next(split for split in self.splits if split.name == one.split)
+
+    def evaluation(
+        self,
+        encoder: Encoder,
+        cache: FeatureCache,
+        *,
+        folder: Path,
+        world: World = SINGLE_PROCESS,
+        kept_tokens: frozenset[str] = frozenset(),
+        report: Report = silent,
+    ) -> Evaluation[Any]:
+        """What the protocol receives; see ``Evaluation`` for the arguments."""
+        return Evaluation(
+            encoder=encoder,
+            task=self.task,
+            protocol=self.task.protocol,
+            manifest=self.manifest,
+            splits=self.splits,
+            passes=self.passes,
+            seed=self.seed,
+            cache=cache,
+            world=world,
+            folder=folder,
+            kept_tokens=kept_tokens,
+            report=report,
+        )
+
+    def data_identity(self, *, scored: int = 0, failures: Mapping[str, str] | None = None) -> DataIdentity:
+        """Which samples are used, and how many of them were scored."""
+        return _data_identity(self.manifest, self.splits, scored, failures or {})
+
+
+def open_session(
+    card: EncoderCard, task: ResolvedTask, source: Path | Manifest, *, seed: int, report: Report = silent
+) -> Session:
+    """Resolve a task for an encoder.
+
+    Args:
+        source: a data root, or an open manifest, whose identified splits are used as they are.
+        report: is called with the number of files read for the identity of the samples, and the number to read.
+
+    Raises:
+        ValueError: the dataset is not there, or does not have what the protocol uses; or as ``require_runnable``.
+    """
+    manifest = source if isinstance(source, Manifest) else open_dataset(task.dataset, source)
+    require_folds_used(task)
+    uses = _split_uses(task, manifest)
+    used = [manifest.splits[use.name] for use in uses]
+    manifest = identified(manifest, used, lambda done, total: report(f"reading {manifest.dataset}", done, total))
+    splits = tuple(_drawn(manifest.splits[use.name], use.per_class) for use in uses)
+    require_runnable(task, manifest, splits)
+    fingerprint, data = task_fingerprint(task), _data_identity(manifest, splits, 0, {})
+    return Session(
+        task=task,
+        manifest=manifest,
+        splits=splits,
+        passes=task.protocol.passes(uses, card, seed),
+        seed=seed,
+        fingerprint=fingerprint,
+        key=resume_key(card, fingerprint, seed, data),
+    )
+
+
+def _split_uses(task: ResolvedTask, manifest: Manifest) -> tuple[SplitUse, ...]:
+    try:
+        return task.protocol.splits(manifest.splits.keys(), task.folds)
+    except ValueError as error:
+        raise ValueError(
+            f"task '{task.task}': {manifest.dataset} has {' and '.join(manifest.splits)}, but {error}"
+        ) from error
+
+
+def _drawn(split: Split, per_class: int | None) -> Split:
+    """The split, or so many samples of every class (all of a class that has fewer)."""
+    if per_class is None:
+        return split
+    drawn = tuple(draw_subset(split.samples, per_class))
+    return replace(split, samples=drawn, expected=len(drawn))
+
+
+def _data_identity(
+    manifest: Manifest, splits: tuple[Split, ...], scored: int, failures: Mapping[str, str]
+) -> DataIdentity:
+    shared = shared_groups(splits[0], splits[-1]) if len(splits) > 1 else ()
+    return DataIdentity(
+        world=manifest.world,
+        num_classes=len(manifest.classes) if manifest.classes else None,
+        splits={
+            split.name: SplitIdentity(
+                manifest_sha256=split.sha256,
+                expected=split.expected,
+                found=len(split.samples) - len(split.missing),
+                scored=scored if split is splits[-1] else 0,
+                failed_ids=tuple(i for i in split.ids if i in failures),
+                decoders=dict(Counter(sample.decoder for sample in split.samples if sample.decoder)),
+                official=split.official,
+            )
+            for split in splits
+        },
+        shared_groups=len(shared),
+    )

@@ -1,0 +1,78 @@
+"""clustering: k-means on pooled frozen features of clips, clusters matched to classes (Hungarian-matched evaluation).
+
+Nothing is learned from labels but which cluster stands for which class, and that on the scored samples themselves, as
+always where clusters are judged.  A second, finer clustering is matched many-to-one.  Every repetition starts k-means
+elsewhere.  A cluster may end up empty and a class may have no sample: neither is matched to anything.
+
+Shapes: S samples, D width, R repetitions.
+"""
+
+import faiss
+import numpy as np
+
+from sigma_bench.metrics.clustering import hungarian_labels, majority_labels
+from sigma_bench.protocols.classification import NO_PREDICTION, groups_of, labels_of, readable_features
+from sigma_bench.protocols.clustering.spec import ClusteringProtocol
+from sigma_bench.protocols.contract import Evaluation, Predictions
+from sigma_bench.protocols.neighbours import unit_rows
+
+
+def run(evaluation: Evaluation[ClusteringProtocol]) -> Predictions | None:
+    """Cluster the scored split several times; None on the processes that only helped with the features.
+
+    Raises:
+        ValueError: more clusters than samples, or files do not decode and the protocol says ``fail``.
+    """
+    protocol, (split,) = evaluation.protocol, evaluation.splits
+    (features,), failures = readable_features(evaluation)
+    if not evaluation.world.is_main:
+        return None
+    num_classes = evaluation.num_classes
+    feature_SD = unit_rows(features.feature_SD[features.usable])
+    found = {}
+    for name, num_clusters in (("cluster", num_classes), ("overcluster", num_classes * protocol.overclustering_factor)):
+        found[name] = np.full((len(split.samples), protocol.num_seeds), NO_PREDICTION)
+        for repetition in range(protocol.num_seeds):
+            seed = np.random.SeedSequence([evaluation.seed, repetition]).generate_state(1)[0] % 2**31
+            found[name][features.usable, repetition] = clusters(feature_SD, num_clusters, protocol, seed=int(seed))
+            evaluation.report(name, repetition + 1, protocol.num_seeds)
+    truth_S = labels_of(split)
+    arrays = {
+        "ids": np.array(split.ids),
+        "groups": groups_of(split),
+        "truth": truth_S,
+        **found,
+        "matched": _labelled(hungarian_labels, truth_S, found["cluster"], features.usable),
+        "majority": _labelled(majority_labels, truth_S, found["cluster"], features.usable),
+        "overcluster_majority": _labelled(majority_labels, truth_S, found["overcluster"], features.usable),
+    }
+    share = np.bincount(truth_S) / len(truth_S)
+    return Predictions(arrays, len(truth_S), failures, controls={"chance": float(share.max())})
+
+
+def clusters(feature_SD: np.ndarray, num_clusters: int, protocol: ClusteringProtocol, *, seed: int) -> np.ndarray:
+    """Cluster of every row, (S,), by FAISS's k-means; ValueError when there are more clusters than rows."""
+    if num_clusters > len(feature_SD):
+        raise ValueError(
+            f"{protocol.protocol}: {num_clusters} clusters asked of {len(feature_SD)} samples; score more samples, or "
+            "lower overclustering_factor"
+        )
+    kmeans = faiss.Kmeans(
+        feature_SD.shape[1],
+        num_clusters,
+        niter=protocol.kmeans_iterations,
+        nredo=protocol.kmeans_restarts,
+        seed=seed,
+        max_points_per_centroid=protocol.kmeans_max_points_per_centroid,
+        min_points_per_centroid=1,
+    )
+    kmeans.train(feature_SD)
+    return kmeans.index.search(feature_SD, 1)[1][:, 0]
+
+
+def _labelled(rule, truth_S: np.ndarray, cluster_SR: np.ndarray, usable: np.ndarray) -> np.ndarray:
+    """Class of every sample by a rule that reads one clustering; samples without a cluster get none."""
+    label_SR = np.full_like(cluster_SR, NO_PREDICTION)
+    for column, cluster_S in enumerate(cluster_SR.T):
+        label_SR[usable, column] = rule(truth_S[usable], cluster_S[usable])
+    return label_SR

@@ -1,0 +1,182 @@
+"""Counting repetitions: a detector is trained on train and applied to every test video in 74 passes.
+
+The main process trains while the others wait.  All processes count, each for a share of the blocks of videos.  Blocks
+do not depend on the number of processes, so neither does the result.  Counts of finished blocks are kept in the folder
+of the evaluation, so an interrupted evaluation continues after them.
+
+Shapes: S videos of the test split.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sigma_bench.data.manifest import Split
+from sigma_bench.metrics.counting import NO_COUNT, best_constant, counting_error
+from sigma_bench.protocols.classification import groups_of
+from sigma_bench.protocols.contract import Evaluation, Predictions
+from sigma_bench.protocols.counting.frames import AnnotatedFrames, clips_of
+from sigma_bench.protocols.counting.inference import Predict, Prediction, count_repetitions
+from sigma_bench.protocols.counting.network import CycleDetector, frames_per_half, image_size, make_detector
+from sigma_bench.protocols.counting.segments import cycles_of, draw_segments
+from sigma_bench.protocols.counting.slots import frame_slots
+from sigma_bench.protocols.counting.spec import CountingProtocol
+from sigma_bench.protocols.counting.training import DetectorTraining, probabilities
+from sigma_bench.protocols.kept_arrays import KeptArrays
+from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.fingerprint import digest, task_fingerprint
+from sigma_bench.training.distribution import World
+from sigma_bench.training.processes import on_all, on_main, shared
+from sigma_bench.training.resume import STATE_NAME
+
+BLOCK_VIDEOS = 16
+"""Videos that are counted together."""
+BATCH_CLIPS = 64
+"""Clips that are encoded together."""
+
+
+def run(evaluation: Evaluation[CountingProtocol]) -> Predictions | None:
+    """Train a detector and count.
+
+    Raises:
+        ValueError: an encoder that does not fit or cannot be trained, or broken videos that the protocol does not count
+            as wrong.
+    """
+    protocol, (train, test) = evaluation.protocol, evaluation.splits
+    controls, length_S = constant_controls(train, test), lengths_of(test)
+    detector = make_detector(evaluation.encoder, protocol, evaluation.seed, evaluation.world.device)
+    size = image_size(evaluation.encoder.card, protocol)
+    train_frames, test_frames = (AnnotatedFrames(split.samples, size) for split in (train, test))
+    train_failures = _failures(train, train_frames, protocol, evaluation.world)
+    test_failures = _failures(test, test_frames, protocol, evaluation.world)
+    videos = [video for video in range(len(train.samples)) if video not in train_failures]
+    folder = evaluation.folder / digest(videos)[:16]  # training starts again if other videos decode than before
+    _train(evaluation, detector, protocol, train, videos, train_frames, folder)
+    predicted_S = _count(evaluation, detector, protocol, test_frames, length_S, test_failures, folder)
+    if not evaluation.world.is_main:
+        return None
+    named = [(split, found) for split, found in ((train, train_failures), (test, test_failures))]
+    failures = {split.samples[video].id: reason for split, found in named for video, reason in found.items()}
+    arrays = {"ids": np.array(test.ids), "groups": groups_of(test), "truth": counts_of(test), "predicted": predicted_S}
+    return Predictions(arrays, len(test.samples), failures, controls=controls)
+
+
+def counts_of(split: Split) -> np.ndarray:
+    """Repetitions of every sample, (S,)."""
+    return np.array([cycles.count for cycles in cycles_of(split)])
+
+
+def lengths_of(split: Split) -> np.ndarray:
+    """Annotated frames of every sample, (S,)."""
+    return np.array([cycles.bounds[-1] - cycles.bounds[0] + 1 for cycles in cycles_of(split)])
+
+
+def constant_controls(train: Split, test: Split) -> dict[str, float]:
+    """Errors on test of answers that look at no frame.
+
+    One count for every video, chosen on train, and (which nobody could choose) on test; and one cycle length for every
+    video, the mean of train, by which its length is divided.
+    """
+    truth_S, train_count = counts_of(test), counts_of(train)
+    mean_cycle = (lengths_of(train) - 1).sum() / train_count.sum()
+    return {
+        "error_of_count_chosen_on_train": counting_error(truth_S, np.full_like(truth_S, best_constant(train_count))),
+        "error_of_count_chosen_on_test": counting_error(truth_S, np.full_like(truth_S, best_constant(truth_S))),
+        "error_of_mean_cycle_of_train": counting_error(truth_S, np.round((lengths_of(test) - 1) / mean_cycle)),
+    }
+
+
+def _failures(split: Split, frames: AnnotatedFrames, protocol: CountingProtocol, world: World) -> dict[int, str]:
+    """Videos of a split that cannot be read, found by the main process; ValueError where there must be none."""
+    found: dict[int, str] = on_main(world, frames.failures)
+    if found and not protocol.counts_failures_as_wrong:
+        first, reason = next(iter(found.items()))
+        raise ValueError(
+            f"{len(found)} videos of {split.name} cannot be decoded and {protocol.protocol} says 'fail'; first "
+            f"'{split.samples[first].id}': {reason}"
+        )
+    return found
+
+
+def _train(
+    evaluation: Evaluation[CountingProtocol],
+    detector: CycleDetector,
+    protocol: CountingProtocol,
+    train: Split,
+    videos: list[int],
+    frames: AnnotatedFrames,
+    folder: Path,
+) -> None:
+    """The main process trains or finds what it has trained; then everybody has its weights."""
+    how, world = protocol.training, evaluation.world
+    segments = draw_segments(train, videos, how.segments_per_video, how.max_segment_frames, evaluation.seed)
+    card, seed = evaluation.encoder.card, evaluation.seed
+    identity = digest([task_fingerprint(evaluation.task), card.identity, train.sha256, seed])
+    path = folder / STATE_NAME
+    training = DetectorTraining(detector, card, protocol, path, identity=identity, seed=seed)
+
+    def train_or_wait() -> None:
+        if not world.is_main:
+            while not world.any(False):
+                pass
+            return
+        try:
+            for done, total in training.run(segments, frames, num_workers=evaluation.cache.num_workers):
+                evaluation.report("training", done, total)
+                world.any(False)  # the others wait for a sign now and then, not for hours
+        finally:
+            world.any(True)
+
+    on_all(world, train_or_wait)
+    training.load()
+
+
+def _count(
+    evaluation: Evaluation[CountingProtocol],
+    detector: CycleDetector,
+    protocol: CountingProtocol,
+    frames: AnnotatedFrames,
+    length_S: np.ndarray,
+    failures: Mapping[int, str],
+    folder: Path,
+) -> np.ndarray:
+    """Counts of all videos, (S,), ``NO_COUNT`` for those that do not decode; each block is counted by one process."""
+    detector.eval()
+    kept = KeptArrays(folder / "counts")
+    usable = [video for video in range(len(frames)) if video not in failures]
+    blocks = [usable[start : start + BLOCK_VIDEOS] for start in range(0, len(usable), BLOCK_VIDEOS)]
+
+    def computed(block: list[int]) -> dict[str, np.ndarray]:
+        shown = [frames[video].to(evaluation.world.device) for video in block]
+        predict = _predictor(detector, shown, protocol, evaluation.encoder.card)
+        return {"count": count_repetitions(length_S[block], predict, protocol)}
+
+    def counts(block: list[int]) -> list[int]:
+        return kept.get(block, lambda: computed(block))["count"].tolist()
+
+    counted = shared(evaluation.world, blocks, counts, lambda done, total: evaluation.report("counting", done, total))
+    count_S = np.full(len(frames), NO_COUNT)
+    count_S[usable] = [count for block in counted for count in block]
+    return count_S
+
+
+def _predictor(
+    detector: CycleDetector, shown: Sequence[Tensor], protocol: CountingProtocol, card: EncoderCard
+) -> Predict:
+    """What the trained heads say about states of these videos."""
+    half = frames_per_half(card, protocol)
+
+    @torch.inference_mode()
+    def predict(video_S: np.ndarray, state_S3: np.ndarray) -> Prediction:
+        slot_SF = frame_slots(state_S3, half, protocol.context_cycles)
+        parts = []
+        for start in range(0, len(video_S), BATCH_CLIPS):
+            rows = slice(start, start + BATCH_CLIPS)
+            clip = clips_of([shown[video] for video in video_S[rows]], slot_SF[rows], card, protocol.padding)
+            parts.append(probabilities(*detector(clip)))
+        return Prediction(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+    return predict

@@ -1,0 +1,20 @@
+"""knn: cosine-weighted nearest-neighbour votes on frozen features (DINO's evaluation; Wu et al., arXiv 1805.01978)."""
+
+import numpy as np
+
+from sigma_bench.protocols.classification import TrainFeatures, classify
+from sigma_bench.protocols.contract import Evaluation, Predictions
+from sigma_bench.protocols.features import SplitFeatures
+from sigma_bench.protocols.knn.spec import KnnProtocol
+from sigma_bench.protocols.neighbours import knn_votes
+
+
+def run(evaluation: Evaluation[KnnProtocol]) -> Predictions | None:
+    """Vote for every sample of the test split."""
+    protocol = evaluation.protocol
+
+    def vote(train: TrainFeatures, test: SplitFeatures, index: np.ndarray) -> tuple[np.ndarray, None]:
+        bank_SD, query_QD = train.features.rows(train.index_S), test.rows(index)
+        return knn_votes(bank_SD, train.label_S, query_QD, train.num_classes, protocol), None
+
+    return classify(evaluation, vote)

@@ -1,0 +1,11 @@
+"""knn: the nearest neighbours of a test sample in the train split vote for its class (DINO's evaluation)."""
+
+from typing import Literal
+
+from sigma_bench.specs.frozen import ClassificationProtocol, NeighbourVotes
+
+
+class KnnProtocol(NeighbourVotes, ClassificationProtocol):
+    """The bank is the train split, the queries are the test split."""
+
+    kind: Literal["knn"]

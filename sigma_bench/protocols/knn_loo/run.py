@@ -1,0 +1,32 @@
+"""knn_loo: the votes of ``knn`` within one split; the group of a query never votes.
+
+A sample belongs to its own group, so it cannot vote for itself, nor can another clip of its source.
+
+Shapes: S samples.
+"""
+
+from sigma_bench.protocols.classification import classified, groups_of, labels_of, no_ranks, ranked, readable_features
+from sigma_bench.protocols.contract import Evaluation, Predictions
+from sigma_bench.protocols.knn_loo.spec import KnnLooProtocol
+from sigma_bench.protocols.neighbours import knn_votes
+
+
+def run(evaluation: Evaluation[KnnLooProtocol]) -> Predictions | None:
+    """Vote for every sample; None on the processes that only helped with the features."""
+    (split,) = evaluation.splits
+    (features,), failures = readable_features(evaluation)
+    if not evaluation.world.is_main:
+        return None
+    index = features.usable
+    feature_SD, group_S = features.rows(index), groups_of(split)[index]
+    vote_SL = knn_votes(
+        feature_SD,
+        labels_of(split)[index],
+        feature_SD,
+        evaluation.num_classes,
+        evaluation.protocol,
+        groups=(group_S, group_S),
+    )
+    ranked_SK = no_ranks(split, evaluation.num_classes)
+    ranked_SK[index] = ranked(vote_SL)
+    return classified(split, ranked_SK, failures)

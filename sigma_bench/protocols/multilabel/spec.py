@@ -1,0 +1,35 @@
+"""multilabel: several actions per video (Charades, as SEVERE's experiment 8 trains and tests it)."""
+
+from collections.abc import Collection
+from typing import ClassVar, Literal
+
+from sigma_bench.specs.dataset import Folds
+from sigma_bench.specs.frozen import train_and_test
+from sigma_bench.specs.passes import SampleLabels, SplitUse
+from sigma_bench.specs.recipe import Positive
+from sigma_bench.specs.supervised import SupervisedProtocol
+
+
+class MultilabelProtocol(SupervisedProtocol):
+    """Binary cross-entropy per class, then mean average precision over the classes with a positive test video."""
+
+    sample_labels: ClassVar[SampleLabels] = "actions"
+    scoring: ClassVar[str] = "sigma_bench.protocols.multilabel.scores"
+    kind: Literal["multilabel"]
+    train_target: Literal["sampled_span", "whole_video"]
+    """Classes active in any frame from the first to the last one sampled; or anywhere in the video."""
+    frame_folder_rate: Positive
+    """Frames per second of videos that are folders of frames; video files say theirs."""
+    view_pooling: Literal["mean", "max"]
+    """How the scores of a video's views become one."""
+    unlabelled_videos: Literal["negatives", "left_out"]
+    """Test videos without any action: as negatives of every class, or not scored."""
+    metrics: tuple[Literal["map"], ...]
+
+    @property
+    def pools_by_maximum(self) -> bool:
+        return self.view_pooling == "max"
+
+    def splits(self, names: Collection[str], folds: Folds) -> tuple[SplitUse, ...]:
+        """Train and test."""
+        return train_and_test(names)

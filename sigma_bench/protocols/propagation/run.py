@@ -1,0 +1,270 @@
+"""propagation: the masks of a first frame carried through a sequence by similar patches (DINO, arXiv 2104.14294).
+
+Every frame is encoded by itself.  A patch takes the labels of the most similar patches among the first frame and the
+last few, within a neighbourhood; soft maps are remembered, hard masks at the original size are scored (J and F of
+DAVIS-2017, semi-supervised track).  Nothing is trained.  Results of finished sequences are kept in the folder of the
+evaluation, so an interrupted evaluation continues after them.
+
+Differs from DINO's script: its frames have a short side of 480 px, here that is a key and the default is a square of
+twice the encoder's size.  A tubelet encoder, of which that paper has none, gets each frame as a still as long as its
+tubelet.
+
+Shapes: T frames, F context frames, h w token rows and columns, N = h x w patches, D width, O labels, H W pixels.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from sigma_bench.data.decoder import DecodeError
+from sigma_bench.data.manifest import Sample
+from sigma_bench.data.sequences import MaskedSequence
+from sigma_bench.data.transforms import channels_first, normalised_clip, resize
+from sigma_bench.metrics.davis import FrameScores, count_objects, semi_supervised, statistics
+from sigma_bench.metrics.segmentation import VOID
+from sigma_bench.models.encoder import Encoder
+from sigma_bench.protocols.contract import Evaluation, Predictions
+from sigma_bench.protocols.kept_arrays import KeptArrays
+from sigma_bench.protocols.propagation.spec import PropagationProtocol
+from sigma_bench.protocols.token_maps import checked_maps
+from sigma_bench.training.processes import shared
+
+PATCHES_AT_ONCE = 512
+"""Patches whose weights are computed together: those of a whole frame of 480 px at patch 8 would take gigabytes."""
+
+_MEASURES = ((0, "j"), (1, "f"))
+"""Index in ``FrameScores`` and name of the two measures."""
+
+
+class FrameMap(NamedTuple):
+    """What a frame looks like to the encoder: patches in order row, column, scaled to length 1."""
+
+    unit_ND: Tensor
+    grid: tuple[int, int]
+    """Rows and columns."""
+    size_HW: tuple[int, int]
+    """Of the frame as the encoder saw it, pixels."""
+
+
+class PropagatedSequence(NamedTuple):
+    """One sequence: its scores and its masks."""
+
+    sequence: str
+    scores: FrameScores
+    controls: dict[str, FrameScores]
+    """Of finding nothing, of leaving the first masks where they are, and of knowing the true label of every patch."""
+    found_THW: np.ndarray
+    """Masks of all frames but the first, at the size the encoder saw."""
+
+
+def run(evaluation: Evaluation[PropagationProtocol]) -> Predictions | None:
+    """Carry the masks through every sequence; each process takes its share of them.
+
+    Raises:
+        ValueError: a sequence that cannot be read or shows nothing in its first frame, or features that are no finite
+            map of one frame.
+    """
+    protocol, (split,), world = evaluation.protocol, evaluation.splits, evaluation.world
+    kept = KeptArrays(evaluation.folder / "sequences")
+
+    def work(sample: Sample) -> PropagatedSequence:
+        arrays = kept.get(sample.id, lambda: _packed(propagate_sequence(evaluation.encoder, protocol, sample)))
+        return _unpacked(sample.id, arrays)
+
+    try:
+        evaluation.report("propagation", 0, len(split.samples))
+        done = shared(world, split.samples, work, lambda at, total: evaluation.report("propagation", at, total))
+    except DecodeError as error:
+        raise ValueError(
+            f"task '{evaluation.task.task}': a sequence cannot be read and every one must count: {error}"
+        ) from error
+    return _predictions(done) if world.is_main else None
+
+
+def propagate_sequence(encoder: Encoder, protocol: PropagationProtocol, sample: Sample) -> PropagatedSequence:
+    """Masks and scores of one sequence; its first mask is all that is known of it."""
+    sequence = MaskedSequence(sample)
+    truth_THW = sequence.masks(range(len(sequence)))
+    try:
+        num_objects = count_objects(truth_THW[0])
+        first_HW = np.where(truth_THW[0] == VOID, 0, truth_THW[0])
+        maps = (_frame_map(encoder, sequence, index, protocol) for index in range(len(sequence)))
+        first = next(maps)
+        small_THW = np.stack(list(propagated(first, maps, first_HW, num_objects, protocol)))
+        oracle_THW = np.stack([_oracle(mask_HW, num_objects, first) for mask_HW in truth_THW[1:]])
+        scores = semi_supervised(truth_THW, _at_size(first_HW, small_THW))
+        controls = {
+            "nothing_found": semi_supervised(truth_THW, np.zeros_like(truth_THW)),
+            "first_mask_stays": semi_supervised(truth_THW, np.broadcast_to(first_HW, truth_THW.shape)),
+            f"oracle_patches_{first.grid[0]}x{first.grid[1]}": semi_supervised(
+                truth_THW, _at_size(first_HW, oracle_THW)
+            ),
+        }
+    except DecodeError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"sequence '{sample.id}': {error}") from error
+    return PropagatedSequence(sample.id, scores, controls, small_THW)
+
+
+def propagated(
+    first: FrameMap,
+    others: Iterable[FrameMap],
+    first_HW: np.ndarray,
+    num_objects: int,
+    protocol: PropagationProtocol,
+) -> Iterator[np.ndarray]:
+    """Masks of all other frames in order, uint8 at the size the encoder sees, from the first frame's."""
+    rows, columns = first.grid
+    known = [(first.unit_ND, patch_labels(first_HW, num_objects, first.grid).flatten(1).to(first.unit_ND.device))]
+    recent: deque[tuple[Tensor, Tensor]] = deque(maxlen=protocol.context_frames)
+    near_NN = neighbourhood(rows, columns, protocol.radius_patches).to(first.unit_ND.device)
+    for frame in others:
+        context = [*known, *recent]
+        label_ON = propagate(
+            frame.unit_ND,
+            torch.stack([unit_ND for unit_ND, _ in context]),
+            torch.stack([soft_ON for _, soft_ON in context]),
+            near_NN,
+            protocol,
+        )
+        recent.append((frame.unit_ND, label_ON))
+        yield hard_mask(label_ON.reshape(-1, rows, columns), frame.size_HW)
+
+
+def patch_labels(mask_HW: np.ndarray, num_objects: int, grid: tuple[int, int]) -> Tensor:
+    """The label of the pixel in the middle of every patch, one-hot (O, h, w); what is no object is background."""
+    label_hw = torch.from_numpy(_nearest(mask_HW, (grid[1], grid[0]))).long()
+    return F.one_hot(label_hw.where(label_hw <= num_objects, 0), num_objects + 1).permute(2, 0, 1).float()
+
+
+def propagate(
+    target_ND: Tensor, context_FND: Tensor, label_FON: Tensor, near_NN: Tensor, protocol: PropagationProtocol
+) -> Tensor:
+    """Soft labels of a frame's patches, (O, N), from those of its context frames.
+
+    Weights are exp(cosine / temperature); of each patch only the ``top_k`` largest over all context frames count (more
+    where they tie), and they are made to sum to one.
+    """
+    label_OM = label_FON.transpose(0, 1).flatten(1)
+    parts = zip(target_ND.split(PATCHES_AT_ONCE), near_NN.split(PATCHES_AT_ONCE), strict=True)
+    return torch.cat([label_OM @ _weights(part_ND, context_FND, near, protocol).T for part_ND, near in parts], dim=1)
+
+
+def _weights(target_ND: Tensor, context_FND: Tensor, near_NN: Tensor, protocol: PropagationProtocol) -> Tensor:
+    """How much each patch of all context frames counts for these patches, (N, M), M = F x N; rows sum to one."""
+    weight_NFN = (torch.einsum("nd,fmd->nfm", target_ND, context_FND) / protocol.temperature).exp()
+    weight_NM = (weight_NFN * near_NN[:, None]).flatten(1)
+    weakest_N1 = weight_NM.topk(min(protocol.top_k, weight_NM.shape[1]), dim=1).values[:, -1:]
+    weight_NM = torch.where(weight_NM >= weakest_N1, weight_NM, 0)
+    return weight_NM / weight_NM.sum(1, keepdim=True)
+
+
+def neighbourhood(rows: int, columns: int, radius: int) -> Tensor:
+    """Which patches may look at which, (N, N) bool: those at most ``radius`` rows and columns away."""
+    row_N, column_N = torch.arange(rows).repeat_interleave(columns), torch.arange(columns).repeat(rows)
+    return ((row_N[:, None] - row_N).abs() <= radius) & ((column_N[:, None] - column_N).abs() <= radius)
+
+
+def hard_mask(soft_Ohw: Tensor, size_HW: tuple[int, int]) -> np.ndarray:
+    """The likeliest label of every pixel, (H, W) uint8: upsampled bilinearly, every label's map stretched to 0..1."""
+    soft_OHW = F.interpolate(soft_Ohw[None], size=size_HW, mode="bilinear", align_corners=False)[0]
+    low_O11, high_O11 = soft_OHW.amin((1, 2), keepdim=True), soft_OHW.amax((1, 2), keepdim=True)
+    spread_O11 = high_O11 - low_O11
+    stretched_OHW = torch.where(spread_O11 > 0, (soft_OHW - low_O11) / spread_O11.clamp(min=1e-12), soft_OHW)
+    return np.asarray(stretched_OHW.argmax(0).to(torch.uint8).cpu().numpy())
+
+
+def _oracle(mask_HW: np.ndarray, num_objects: int, like: FrameMap) -> np.ndarray:
+    """The mask that a frame's true patch labels give, (H, W) uint8 at the size the encoder sees."""
+    return hard_mask(patch_labels(mask_HW, num_objects, like.grid), like.size_HW)
+
+
+def _at_size(first_HW: np.ndarray, other_THW: np.ndarray) -> np.ndarray:
+    """A first mask and the others, brought to its size, (T, H, W)."""
+    height, width = first_HW.shape
+    return np.stack([first_HW, *(_nearest(mask_HW, (width, height)) for mask_HW in other_THW)])
+
+
+def seen_size(size_HW: tuple[int, int], protocol: PropagationProtocol, encoder_size: int) -> tuple[int, int]:
+    """Height and width at which the encoder sees frames of this size; ValueError where no multiple fits."""
+    height, width = size_HW
+    relative = {"encoder": encoder_size, "twice_encoder": 2 * encoder_size}
+    short = relative[protocol.short_side] if isinstance(protocol.short_side, str) else protocol.short_side
+    if protocol.aspect == "squash":
+        return short, short
+    step = protocol.long_side_multiple_px
+    long = int(short * max(height, width) / min(height, width)) // step * step
+    if long < short:
+        raise ValueError(f"no multiple of {step} px lies between a short side of {short} px and its long side")
+    return (short, long) if width >= height else (long, short)
+
+
+def _frame_map(encoder: Encoder, sequence: MaskedSequence, index: int, protocol: PropagationProtocol) -> FrameMap:
+    card, what = encoder.card, f"frame {index}"
+    frame_TCHW = channels_first(sequence.frames([index]))
+    size_HW = seen_size((frame_TCHW.shape[2], frame_TCHW.shape[3]), protocol, card.image_size)
+    still_TCHW = resize(frame_TCHW, list(size_HW)).expand(card.tubelet_frames, -1, -1, -1)
+    try:
+        map_BThwD = checked_maps(encoder, normalised_clip(still_TCHW[None], card.mean, card.std), what=what)
+    except AssertionError as error:  # timm's way of saying that a model takes images of one size only
+        raise ValueError(
+            f"model '{card.model}' takes no frames of {size_HW[0]} x {size_HW[1]} px ({error}); load it for the size "
+            "you want and set short_side to 'encoder' and aspect to 'squash'"
+        ) from error
+    if map_BThwD.shape[1] != 1:
+        raise ValueError(f"model '{card.model}' gives {map_BThwD.shape[1]} maps for one tubelet; propagation needs one")
+    map_hwD = map_BThwD[0, 0]
+    return FrameMap(F.normalize(map_hwD.flatten(0, 1).float(), dim=1), (map_hwD.shape[0], map_hwD.shape[1]), size_HW)
+
+
+def _nearest(label_HW: np.ndarray, width_height: tuple[int, int]) -> np.ndarray:
+    return np.array(Image.fromarray(label_HW.astype(np.uint8)).resize(width_height, Image.Resampling.NEAREST))
+
+
+def _packed(one: PropagatedSequence) -> dict[str, np.ndarray]:
+    """The result of a sequence, except its id, as named arrays."""
+    scores = {"scores": one.scores, **{f"control/{name}": scores for name, scores in one.controls.items()}}
+    arrays = {f"{measure}/{name}": found[number] for name, found in scores.items() for number, measure in _MEASURES}
+    return {**arrays, "masks": one.found_THW}
+
+
+def _unpacked(sequence: str, arrays: Mapping[str, np.ndarray]) -> PropagatedSequence:
+    names = [name.removeprefix("j/") for name in arrays if name.startswith("j/")]
+    scores = {name: FrameScores(arrays[f"j/{name}"], arrays[f"f/{name}"]) for name in names}
+    own = scores.pop("scores")
+    controls = {name.removeprefix("control/"): found for name, found in scores.items()}
+    return PropagatedSequence(sequence, own, controls, arrays["masks"])
+
+
+def _predictions(done: list[PropagatedSequence]) -> Predictions:
+    longest = max(one.scores.j_OT.shape[1] for one in done)
+    arrays = {
+        "ids": np.array([f"{one.sequence}/{o}" for one in done for o in range(1, len(one.scores.j_OT) + 1)]),
+        "groups": np.array([one.sequence for one in done for _ in one.scores.j_OT]),
+    }
+    for measure, name in _MEASURES:
+        per_sequence = [statistics(one.scores[measure]) for one in done]
+        for number, statistic in enumerate(("mean", "recall", "decay")):
+            arrays[f"{name}_{statistic}"] = np.concatenate([found[number] for found in per_sequence])
+        arrays[f"{name}_frames"] = np.concatenate([_padded(one.scores[measure], longest) for one in done])
+    for one in done:
+        arrays[f"masks/{one.sequence}"] = one.found_THW
+    controls = {name: _j_and_f([one.controls[name] for one in done]) for name in done[0].controls}
+    return Predictions(arrays, len(done), controls=controls)
+
+
+def _padded(score_OT: np.ndarray, num_frames: int) -> np.ndarray:
+    """Scores of scored frames, then NaN up to the longest sequence's."""
+    return np.pad(score_OT, ((0, 0), (0, num_frames - score_OT.shape[1])), constant_values=np.nan)
+
+
+def _j_and_f(scores: list[FrameScores]) -> float:
+    means = [(statistics(one.j_OT).mean_O + statistics(one.f_OT).mean_O) / 2 for one in scores]
+    return float(np.concatenate(means).mean())

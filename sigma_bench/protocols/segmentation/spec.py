@@ -1,0 +1,88 @@
+"""segmentation: token maps of a frozen encoder are clustered, and the clusters are compared with masks."""
+
+from collections.abc import Collection
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from sigma_bench.specs.clip import FrameDraw, SequenceClip
+from sigma_bench.specs.dataset import Folds
+from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
+from sigma_bench.specs.protocol import BaseProtocol
+from sigma_bench.specs.recipe import Count
+
+
+class SegmentationProtocol(BaseProtocol):
+    """Unsupervised video object segmentation by clustering frozen tube features (SIGMA table 5; TimeTuning).
+
+    The whole frame is resized to the encoder's square, the map of a tubelet serves each of its frames, and void pixels
+    are not scored, as published.
+    """
+
+    sample_labels: ClassVar[SampleLabels] = "masks"
+    scoring: ClassVar[str] = "sigma_bench.protocols.segmentation.scores"
+    kind: Literal["segmentation"]
+    labels: Literal["dataset", "instances"]
+    """What counts as one thing: as the dataset's card says (in YouTube-VOS a category), or every object by itself."""
+    num_frames: Count
+    frame_draw: FrameDraw
+    """As ``specs/clip.py`` describes; random frames follow from the seed and the name of the sequence."""
+    num_draws: Count
+    """Clips of one sequence, each scored; more than one only where the draw is random."""
+    window_statistics: Literal["shared", "own"]
+    """A clip longer than the encoder's is encoded in windows; ``own`` standardises the features of each by itself, so
+    that clusters cannot follow what only tells the windows apart.  Without effect on a clip of one window."""
+    feature_scope: Literal["clip", "batch", "dataset"]
+    """Over which tokens features are standardised and PCA is fitted."""
+    batch_clips: Count
+    """Clips in a batch, sequences in the order of the list, for the scope ``batch``."""
+    pca_dimensions: Count
+    upsampling: Literal["bilinear_features", "tokens_nearest"]
+    """k-means on features upsampled to pixels, or on tokens, whose clusters are then resized."""
+    evaluation_size: Count | Literal["encoder"]
+    """Side of the square on which clusters and masks are compared, pixels; ``encoder``: that of its clips."""
+    pool: Literal["frame", "clip", "dataset"]
+    """Which frames share one k-means, one matching and one score."""
+    clusters: Annotated[int, Field(gt=0, le=255)] | Literal["labels_present"]
+    """``labels_present``: as many as the masks of the pool have labels, background included."""
+    kmeans_iterations: Count
+    kmeans_restarts: Count
+    kmeans_max_points_per_centroid: Count
+    """k-means learns from a random sample of so many points per cluster, then assigns every point."""
+    matching: Literal["hungarian_iou", "majority_precision"]
+    background_counts: bool
+    metrics: tuple[Literal["miou"], ...]
+
+    @property
+    def unused_keys(self) -> tuple[str, ...]:
+        return () if self.feature_scope == "batch" else ("batch_clips",)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.frame_draw != "random_sorted" and self.num_draws > 1:
+            raise ValueError(f"frame_draw '{self.frame_draw}' draws the same frames every time; set num_draws to 1")
+        if self.pool == "dataset" and self.feature_scope != "dataset":
+            raise ValueError("pool 'dataset' compares features of all clips; set feature_scope to 'dataset' as well")
+        return self
+
+    def splits(self, names: Collection[str], folds: Folds) -> tuple[SplitUse, ...]:
+        """The scored split alone, since nothing is trained."""
+        if "test" not in names:
+            raise ValueError("segmentation scores the split test")
+        return (SplitUse("test"),)
+
+    def passes(self, splits: tuple[SplitUse, ...], card: EncoderCard, seed: int) -> tuple[Pass, ...]:
+        """One per draw of frames; a clip longer than the encoder's is encoded in windows."""
+        windows = -(-self.num_frames // card.num_frames)
+        is_random = self.frame_draw == "random_sorted"
+        clips = (
+            SequenceClip(
+                num_frames=self.num_frames,
+                frame_draw=self.frame_draw,
+                draw=draw,
+                seed=seed if is_random else None,
+            )
+            for draw in range(self.num_draws)
+        )
+        return tuple(Pass(splits[0].name, clip, tokens=True, clips_per_sample=windows) for clip in clips)

@@ -1,3 +1,80 @@
-"""sigma-bench: an evaluation-first benchmark for self-supervised video models, built round SIGMA (ECCV 2024)."""
+"""sigma-bench: an evaluation-first benchmark for self-supervised video models, built around SIGMA (ECCV 2024).
+
+    import sigma_bench as sb
+
+    encoder = sb.load_encoder("results/runs/mini_sigma_mlp-seed0")
+    records = sb.evaluate(encoder, ["ucf101/knn", "ssv2/linear"], data="/data")
+    sb.board("mini", records).save("board.html")
+    sb.compare(records, "mini_sigma_mlp", "mini_videomae")
+
+Everything public is a name of this module; everything else may change.  A name is imported when it is first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sigma_bench.api.boards import Leaderboard
+    from sigma_bench.api.comparison import ModelComparison
+    from sigma_bench.api.encoders import load_encoder
+    from sigma_bench.api.evaluation import FailedTaskWarning, evaluate
+    from sigma_bench.api.records import LeftOutWarning, Records, board, compare
+    from sigma_bench.api.tasks import tasks
+    from sigma_bench.models.custom import CustomEncoder, as_encoder
+    from sigma_bench.models.encoder import Encoder, Features
+    from sigma_bench.records.record import Record, Score
+    from sigma_bench.records.verification import Verification
+    from sigma_bench.resources import include
+    from sigma_bench.specs.encoder_card import EncoderCard
 
 __version__ = "0.1.0"
+__all__ = [
+    "CustomEncoder",
+    "Encoder",
+    "EncoderCard",
+    "FailedTaskWarning",
+    "Features",
+    "Leaderboard",
+    "LeftOutWarning",
+    "ModelComparison",
+    "Record",
+    "Records",
+    "Score",
+    "Verification",
+    "__version__",
+    "as_encoder",
+    "board",
+    "compare",
+    "evaluate",
+    "include",
+    "load_encoder",
+    "tasks",
+]
+_MODULES = {
+    "sigma_bench.api.boards": ("Leaderboard",),
+    "sigma_bench.api.comparison": ("ModelComparison",),
+    "sigma_bench.api.encoders": ("load_encoder",),
+    "sigma_bench.api.evaluation": ("FailedTaskWarning", "evaluate"),
+    "sigma_bench.api.records": ("LeftOutWarning", "Records", "board", "compare"),
+    "sigma_bench.api.tasks": ("tasks",),
+    "sigma_bench.models.custom": ("CustomEncoder", "as_encoder"),
+    "sigma_bench.models.encoder": ("Encoder", "Features"),
+    "sigma_bench.records.record": ("Record", "Score"),
+    "sigma_bench.records.verification": ("Verification",),
+    "sigma_bench.resources": ("include",),
+    "sigma_bench.specs.encoder_card": ("EncoderCard",),
+}
+"""Where the public names are defined."""
+
+if not TYPE_CHECKING:  # a type checker would take every other name for one of this module, too
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name."""
+        for module, names in _MODULES.items():
+            if name in names:
+                value = globals()[name] = getattr(importlib.import_module(module), name)
+                return value
+        raise AttributeError(f"module 'sigma_bench' has no attribute '{name}'", name=name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

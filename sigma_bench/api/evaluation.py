@@ -12,28 +12,21 @@ from warnings import warn
 
 from rich.progress import Progress
 from rich.text import Text
-from sigma_bench.api.records import Records
 
+from sigma_bench.api.jobs import RUNS, Jobs, jobs_of
 from sigma_bench.api.progress import is_main_process, progress_bars
-from sigma_bench.data.custom import custom_tasks, open_custom
-from sigma_bench.data.manifest import Manifest
+from sigma_bench.api.records import Records
 from sigma_bench.evaluation.plan import Planned, plan_tasks, run_planned
 from sigma_bench.evaluation.run import Found
 from sigma_bench.failures import LoggedError, reason, unexpected_errors_logged, write_traceback
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.features import FeatureCache
-from sigma_bench.specs import catalogue
 from sigma_bench.specs.encoder_card import EncoderCard
-from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import LostPeerError, OneSidedError, World, joined_world, lost_peers_named
 from sigma_bench.training.processes import on_main
 
-RUNS = Path("results/runs")
-"""Where runs, records and what is made of them lie, unless the user says otherwise."""
 CACHE_LIMIT_GIB = 200.0
-Jobs = Sequence[tuple[ResolvedTask, Path | Manifest]]
-"""Tasks, each with its data root or open manifest."""
 
 
 class FailedTaskWarning(UserWarning):
@@ -180,64 +173,26 @@ def evaluate(
         progress_bars(disable=not progress) as bars,
     ):
         results += opened.run(bars)
-    raise_failures(results)
-    for result in results:
-        if result.found is None:
-            warn(f"{result.planned.task.task}: {result.failure}", FailedTaskWarning, stacklevel=2)
+    failed = [result for result in results if result.found is None]
+    if len(results) == 1 and failed:
+        raise_failure(failed[0])
+    reasons = [f"{result.planned.task.task}: {result.failure}" for result in failed]
+    if failed and len(failed) == len(results):
+        raise ValueError(f"all {len(failed)} tasks failed: {'; '.join(reasons)}")
+    for reason_of_task in reasons:
+        warn(reason_of_task, FailedTaskWarning, stacklevel=2)
     return Records(output, files=[result.found.path for result in results if result.found is not None])
 
 
-def raise_failures(results: Sequence[TaskResult]) -> None:
-    """Raise if no task has a record: the error of the only task, or one that names the failures of all.
+def raise_failure(result: TaskResult) -> None:
+    """Raise the error of a task that failed.
 
     Raises:
-        ValueError: mistakes of the user, or several tasks.
-        LoggedError: an unexpected error of the only task.
+        ValueError: a mistake of the user.
+        LoggedError: an unexpected error, in one sentence.
     """
-    failed = [result for result in results if result.error is not None]
-    if len(results) == 1 and failed:
-        error = failed[0].error
-        assert error is not None
-        raise error if isinstance(error, ValueError) else LoggedError(failed[0].failure) from error
-    if failed and len(failed) == len(results):
-        reasons = "; ".join(f"{result.planned.task.task}: {result.failure}" for result in failed)
-        raise ValueError(f"all {len(failed)} tasks failed: {reasons}")
-
-
-def jobs_of(
-    tasks: Sequence[str],
-    *,
-    suite: str | None = None,
-    data: str | Path | None = None,
-    csv: str | Path | None = None,
-    folders: str | Path | None = None,
-    protocols: Sequence[str] = (),
-    variants: str | None = None,
-    folds: str | None = None,
-    overrides: Mapping[str, Any] | None = None,
-) -> Jobs:
-    """Resolved tasks with their data; the arguments are those of ``evaluate``.
-
-    Raises:
-        ValueError: no task or no data is named, options exclude each other, or a name does not exist.
-    """
-    changed = dict(overrides or {})
-    if csv is not None or folders is not None:
-        _refuse("has datasets of its own; for custom data give tasks or protocols", suite=suite)
-        _refuse("is for tasks of the catalogue; custom data are named by csv or folders", data=data)
-        manifest = open_custom(_path(csv), _path(folders))
-        custom = custom_tasks(
-            manifest, tasks=tasks, protocols=protocols, variants=variants, folds=folds, overrides=changed
-        )
-        return [(task, manifest) for task in custom]
-    _refuse("is for custom data; a task of the catalogue is varied by name, as in ssv2/knn+reversal", variants=variants)
-    _refuse("is for custom data; a task of the catalogue states its own", protocol=protocols, folds=folds)
-    names = [*tasks, *(catalogue.load_suite(suite).tasks if suite else ())]
-    if not names:
-        raise ValueError("no task is named: give tasks or a suite with data, or custom data as csv or folders")
-    if data is None:
-        raise ValueError("data is missing: give the root folder that holds the datasets")
-    return [(catalogue.resolve(catalogue.load_task(name), changed), Path(data)) for name in names]
+    assert result.error is not None
+    raise result.error if isinstance(result.error, ValueError) else LoggedError(result.failure) from result.error
 
 
 @contextmanager
@@ -292,15 +247,3 @@ def _reading(bars: Progress) -> Any:
         bars.update(known[phase], completed=done, total=total)
 
     return report
-
-
-def _path(value: str | Path | None) -> Path | None:
-    return None if value is None else Path(value)
-
-
-def _refuse(why: str, **options: object) -> None:
-    """ValueError for an option that would be ignored."""
-    for name, given in options.items():
-        if given:
-            value = " ".join(map(str, given)) if isinstance(given, list | tuple) else given
-            raise ValueError(f"{name} {value} {why}")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import typer
 from rich.table import Table
 
-from sigma_bench.cli.console import out, progress
+from sigma_bench.api.progress import progress_bars
+from sigma_bench.cli.console import out
 from sigma_bench.specs.catalogue import load_recipe
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def measure_with_progress(
     from sigma_bench.bench.step import measure_step
 
     title = f"bench {recipe.recipe} ({precision})"
-    with progress() as display:
+    with progress_bars() as display:
         bar = display.add_task(title, total=None)
 
         def report(name: str, done: int, total: int) -> None:

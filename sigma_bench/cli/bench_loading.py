@@ -6,7 +6,8 @@ from pathlib import Path
 import typer
 from rich.table import Table
 
-from sigma_bench.cli.console import out, progress
+from sigma_bench.api.progress import progress_bars
+from sigma_bench.cli.console import out
 from sigma_bench.cli.folders import made
 from sigma_bench.specs import catalogue
 
@@ -35,7 +36,7 @@ def bench_loading(
     if not present:
         raise ValueError(f"{root}: {dataset} has no video files of its {train.name} split here; nothing to measure")
     made(output)
-    with progress() as display:
+    with progress_bars() as display:
         bar = display.add_task(f"reading {dataset}", total=rounds)
         result = measure_loading(
             manifest,

@@ -7,12 +7,14 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from sigma_bench.api.jobs import RUNS
 from sigma_bench.cli.console import out
-from sigma_bench.cli.folders import RUNS
+from sigma_bench.cli.left_out import left_out_named
 from sigma_bench.leaderboard.numbers import number
 
 if TYPE_CHECKING:
-    from sigma_bench.leaderboard.comparison import Comparison, Difference
+    from sigma_bench.api.comparison import ModelComparison
+    from sigma_bench.leaderboard.comparison import Difference
 
 
 def compare(
@@ -25,30 +27,26 @@ def compare(
 
     Evaluations that both models have under the same protocol, data and evaluation seed are compared; others are listed.
     """
-    from sigma_bench.cli.left_out import LeftOut
-    from sigma_bench.leaderboard.comparison import compare as run
-    from sigma_bench.leaderboard.fill import predictions_of
-    from sigma_bench.records.store import Store
+    from sigma_bench.api.records import Records
 
-    store, left_out = Store(output), LeftOut()
-    result = run(left_out.records(store), first, second, predictions_of(store), num_samples=samples)
-    out.print(_listing(result))
-    out.print(
-        f"differences in percentage points; + means that {result.first} is better, also where lower is better",
-        markup=False,
-    )
-    for line in result.left_out:
-        out.print(f"not compared: {line}", soft_wrap=True, markup=False)
-    for task in result.tasks:
-        if task.differing:
-            words = f"{task.metric} of {result.first} and {result.second}"
-            out.print(f"\n[bold]{escape(task.task)}[/]  {escape(words)}")
-        for name, a, b in task.differing:
-            out.print(f"  {name}  {a:.3g}  {b:.3g}", markup=False)
-    left_out.end()
+    with left_out_named(output):
+        result = Records(output).compare(first, second, samples=samples)
+        out.print(_listing(result))
+        out.print(
+            f"differences in percentage points; + means that {result.first} is better, also where lower is better",
+            markup=False,
+        )
+        for line in result.left_out:
+            out.print(f"not compared: {line}", soft_wrap=True, markup=False)
+        for task in result.tasks:
+            if task.differing:
+                words = f"{task.metric} of {result.first} and {result.second}"
+                out.print(f"\n[bold]{escape(task.task)}[/]  {escape(words)}")
+            for name, a, b in task.differing:
+                out.print(f"  {name}  {a:.3g}  {b:.3g}", markup=False)
 
 
-def _listing(result: "Comparison") -> Table:
+def _listing(result: "ModelComparison") -> Table:
     listing = Table(box=None, header_style="bold", pad_edge=False)
     models = (escape(result.first), escape(result.second))  # a name in brackets is a name, not a style
     for column in ("task", "metric", *models, "difference", "95 % interval", "units", "better"):
@@ -63,8 +61,6 @@ def _listing(result: "Comparison") -> Table:
     return listing
 
 
-def _words(difference: "Difference", result: "Comparison") -> tuple[str, ...]:
-    better = result.first if difference.value > 0 else result.second
-    verdict = "neither" if difference.is_tie else escape(better)
+def _words(difference: "Difference", result: "ModelComparison") -> tuple[str, ...]:
     ends = f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}"
-    return f"{100 * difference.value:+.1f}", ends, f"{difference.num_units}", verdict
+    return f"{100 * difference.value:+.1f}", ends, f"{difference.num_units}", escape(result.better(difference))

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import typer
 
+from sigma_bench.api.jobs import RUNS
 from sigma_bench.cli.console import out
-from sigma_bench.cli.folders import RUNS
+from sigma_bench.cli.left_out import left_out_named
 from sigma_bench.specs.catalogue import load_suite
 
 FIGURES = {"conditions": "draw_robustness", "sample_sizes": "draw_efficiency"}
@@ -14,7 +15,9 @@ FIGURES = {"conditions": "draw_robustness", "sample_sizes": "draw_efficiency"}
 
 def curves(
     suite: str = typer.Argument(..., help="A suite with variants: robustness or efficiency."),
-    task: list[str] = typer.Option([], help="Recorded tasks to draw in the place of the suite's, such as your own."),
+    task: list[str] = typer.Option(
+        [], help="Recorded tasks to draw in the place of the suite's, such as those of custom data."
+    ),
     output: Path = typer.Option(RUNS, help="Folder that holds the records; the files go there too."),
 ) -> None:
     """Print accuracy under every variant of a suite's tasks, and write it as Markdown, CSV and a figure."""
@@ -22,26 +25,25 @@ def curves(
     if spec.variants not in FIGURES:
         raise ValueError(f"the suite '{suite}' has no variants to draw; see 'sigma-bench tasks'")
     drawn_by = FIGURES[spec.variants]
-    from sigma_bench.cli.left_out import LeftOut
+    from sigma_bench.api.records import Records
     from sigma_bench.leaderboard import curve_figures
     from sigma_bench.leaderboard.curves import csv_text, markdown, with_tasks
     from sigma_bench.leaderboard.curves import curves as curves_of
     from sigma_bench.leaderboard.figures import saved
-    from sigma_bench.records.store import Store, folder_name, write_atomically
+    from sigma_bench.records.store import folder_name, write_atomically
 
-    left_out = LeftOut()
-    records = left_out.records(Store(output))
-    if task:
-        spec = with_tasks(spec, task, records)
-        suite = f"{suite}-{folder_name(task[0].partition('/')[0])}"
-    found = curves_of(spec, Store(output), records)
-    text = markdown(found)
-    draw = getattr(curve_figures, drawn_by)
-    files = {f"{suite}.md": text.encode(), f"{suite}.csv": csv_text(found).encode()}
-    for kind in ("svg", "png"):
-        files[f"figures/{suite}.{kind}"] = saved(lambda: draw(found), kind)
-    for name, content in files.items():
-        write_atomically(output / name, content)
-    out.print(text, markup=False, soft_wrap=True)
-    out.print(f"{', '.join(files)} in {output}", soft_wrap=True, markup=False)
-    left_out.end()
+    with left_out_named(output):
+        records = Records(output)
+        if task:
+            spec = with_tasks(spec, task, records.filed)
+            suite = f"{suite}-{folder_name(task[0].partition('/')[0])}"
+        found = curves_of(spec, records.store, records.filed)
+        text = markdown(found)
+        draw = getattr(curve_figures, drawn_by)
+        files = {f"{suite}.md": text.encode(), f"{suite}.csv": csv_text(found).encode()}
+        for kind in ("svg", "png"):
+            files[f"figures/{suite}.{kind}"] = saved(lambda: draw(found), kind)
+        for name, content in files.items():
+            write_atomically(output / name, content)
+        out.print(text, markup=False, soft_wrap=True)
+        out.print(f"{', '.join(files)} in {output}", soft_wrap=True, markup=False)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import typer
 
+from sigma_bench.api.progress import progress_bars
 from sigma_bench.cli.bench_loading import bench_loading
-from sigma_bench.cli.console import out, progress
+from sigma_bench.cli.console import out
 from sigma_bench.cli.folders import made
 from sigma_bench.cli.options import seed_option
 from sigma_bench.cli.prepare import prepare
@@ -38,7 +39,7 @@ def write_with_progress(root: Path, seed: int, folders: Sequence[str]) -> None:
     """Write or complete the mini world or some folders of it, showing how far it is."""
     from sigma_bench.data.miniworld.world import write_miniworld
 
-    with progress() as display:
+    with progress_bars() as display:
         bar = display.add_task("mini world", total=1.0)
         for share in write_miniworld(made(root), seed, folders=folders):
             display.update(bar, completed=share)

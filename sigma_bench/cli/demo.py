@@ -6,7 +6,7 @@ import typer
 
 from sigma_bench.cli.console import out
 from sigma_bench.cli.data import write_with_progress
-from sigma_bench.cli.evaluate import evaluate_with_progress
+from sigma_bench.cli.evaluate import run_and_show
 from sigma_bench.cli.gallery import write_gallery
 from sigma_bench.cli.pretrain import pretrain_with_progress
 from sigma_bench.cli.table import show_boards
@@ -34,9 +34,9 @@ def demo(
 
     Everything is kept: a killed call continues, and a second one only draws tables and pictures again.
     """
+    from sigma_bench.api.evaluation import open_suite
     from sigma_bench.data.clips import ClipMemory
     from sigma_bench.data.examples import DecodedVideos
-    from sigma_bench.evaluation.plan import plan_tasks
     from sigma_bench.models.zoo import load_encoder
     from sigma_bench.protocols.features import FeatureCache
     from sigma_bench.training.batches import RunOptions
@@ -54,9 +54,9 @@ def demo(
         statistics = [f"statistics:{CONTROLS}"] if seed == 0 else []
         trained = list(map(str, folders))
         for name in (*trained, f"random:{CONTROLS}", *statistics):
-            encoder = load_encoder(name, seed=seed)
-            evaluate_with_progress(encoder, plan_tasks(encoder, jobs, output, cache, seed=0), output, cache, seed=0)
+            with open_suite(load_encoder(name, seed=seed), jobs, output=output, device="cpu", cache=cache) as suite:
+                run_and_show(suite)
         if seed == 0:
             write_gallery(trained, PICTURED, world, output, kinds=["prototypes", "features"])
-    show_boards([BOARD], output, world=world)
+    show_boards([BOARD], output, data=world)
     out.print(f"report: {output / 'report.html'}", soft_wrap=True, markup=False)

@@ -1,33 +1,24 @@
-"""``sigma-bench evaluate``: judge a model on a task, a suite, or files of your own."""
+"""``sigma-bench evaluate``: evaluate a model on a task, a suite, or custom data."""
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import TaskID
 from rich.table import Table
 
-from sigma_bench.cli.console import err, out, progress
-from sigma_bench.cli.folders import RUNS
+from sigma_bench.api.jobs import RUNS, jobs_of
+from sigma_bench.api.progress import err, is_main_process, progress_bars
+from sigma_bench.cli.console import out
 from sigma_bench.cli.options import finite, seed_option
-from sigma_bench.cli.processes import is_launched, run_on_processes, speaks
-from sigma_bench.data.custom import custom_tasks, open_custom
-from sigma_bench.failures import LoggedError, reason, unexpected_errors_logged, write_traceback
-from sigma_bench.specs import catalogue
-from sigma_bench.specs.task import ResolvedTask
+from sigma_bench.cli.processes import is_launched, run_on_processes
 
 if TYPE_CHECKING:
-    from sigma_bench.data.manifest import Manifest
-    from sigma_bench.evaluation.plan import Planned
-    from sigma_bench.evaluation.run import Found
-    from sigma_bench.models.encoder import Encoder
-    from sigma_bench.protocols.features import FeatureCache
-    from sigma_bench.training.distribution import World
+    from rich.progress import Progress
 
-Jobs = Sequence[tuple[ResolvedTask, "Path | Manifest"]]
+    from sigma_bench.api.evaluation import OpenSuite, TaskResult
+    from sigma_bench.models.encoder import Encoder
 
 
 def evaluate(
@@ -39,11 +30,11 @@ def evaluate(
     task: list[str] = typer.Option([], help="Task name, see 'sigma-bench tasks', or a task file such as mine.yaml."),
     suite: str = typer.Option(None, help="Suite name: all of its tasks."),
     data: Path = typer.Option(None, help="Data root that holds the tasks' datasets."),
-    csv: Path = typer.Option(None, help="Your own files: a CSV with path,label,split[,group]."),
-    folders: Path = typer.Option(None, help="Your own files: a class-per-folder tree."),
-    protocol: list[str] = typer.Option([], help="For your own files, without --task; default: knn@1 and linear@1."),
-    variants: str = typer.Option(None, help="For your own files: also under each of these, such as conditions."),
-    folds: str = typer.Option(None, help="For your own files: official (the default), or leave_one_group_out."),
+    csv: Path = typer.Option(None, help="Custom data: a CSV with path,label,split[,group]."),
+    folders: Path = typer.Option(None, help="Custom data: a class-per-folder tree."),
+    protocol: list[str] = typer.Option([], help="For custom data, without --task; default: knn@1 and linear@1."),
+    variants: str = typer.Option(None, help="For custom data: also under each of these, such as conditions."),
+    folds: str = typer.Option(None, help="For custom data: official (the default), or leave_one_group_out."),
     set_: list[str] = typer.Option([], "--set", help="Protocol key to change, such as clip.sampling.stride_frames=2."),
     output: Path = typer.Option(RUNS, help="Folder for records, predictions and cached features."),
     seed: int = seed_option("Draws held-out parts, frame draws, k-means starts and bootstrap samples."),
@@ -59,78 +50,83 @@ def evaluate(
 
     A task that fails does not stop the others.  It is named at the end, and the exit code is 1.
     """
-    overrides = _overrides(set_)
-    if csv is not None or folders is not None:
-        _refuse("has datasets of its own; for your own files give --task or --protocol", suite=suite)
-        _refuse("is for tasks of the catalogue; your own files are named by --csv or --folders", data=data)
-        manifest = open_custom(csv, folders)
-        custom = custom_tasks(
-            manifest, tasks=task, protocols=protocol, variants=variants, folds=folds, overrides=overrides
-        )
-        jobs: Jobs = [(resolved, manifest) for resolved in custom]
-    else:
-        _refuse("is for your own files; a task of the catalogue is varied by --task name+variant", variants=variants)
-        _refuse("is for your own files; a task of the catalogue says its own", protocol=protocol, folds=folds)
-        jobs = _catalogue_jobs(task, suite, data, overrides)
+    jobs = jobs_of(
+        task,
+        suite=suite,
+        data=data,
+        csv=csv,
+        folders=folders,
+        protocols=protocol,
+        variants=variants,
+        folds=folds,
+        overrides=_overrides(set_),
+    )
     if nproc > 1 and not is_launched():
         raise typer.Exit(run_on_processes(nproc))
-    from sigma_bench.models.zoo import load_encoder
-    from sigma_bench.protocols.features import FeatureCache
-    from sigma_bench.training.distribution import joined_world
-    from sigma_bench.training.processes import on_main
+    from sigma_bench.api.evaluation import open_suite
 
-    cache = FeatureCache(output / "features", num_workers=workers, limit_bytes=round(cache_limit * 2**30))
-    with unexpected_errors_logged(output, model), joined_world(device) as world:
-        encoder = load_encoder(model, seed=seed, device=world.device)
-        plan = on_main(world, lambda: _planned(encoder, jobs, output, cache, seed=seed))
-        if speaks() and (dry_run or len(jobs) > 1):
-            show_plan(encoder, plan)
-        if dry_run:
-            failed = [planned.task.task for planned in plan if planned.state == "cannot be run"]
-        else:
-            failed = evaluate_with_progress(encoder, plan, output, cache, seed=seed, world=world)
-    if speaks() and not dry_run:
+    with open_suite(
+        model, jobs, output=output, seed=seed, device=device, num_workers=workers, cache_limit=cache_limit
+    ) as opened:
+        if is_main_process() and (dry_run or len(jobs) > 1):
+            show_plan(opened)
+        cannot_run = [planned for planned in opened.plan if planned.state == "cannot be run"]
+        failed = bool(cannot_run) if dry_run else run_and_show(opened)
+    if is_main_process() and not dry_run:
         out.print(f"records in {output / 'records'}", soft_wrap=True, markup=False)
     if failed:
         raise typer.Exit(1)
 
 
-def _refuse(why: str, **options: object) -> None:
-    """ValueError for an option that would be ignored."""
-    for name, given in options.items():
-        if given:
-            value = " ".join(given) if isinstance(given, list) else given
-            raise ValueError(f"--{name} {value} {why}")
+def run_and_show(suite: "OpenSuite") -> bool:
+    """Run the tasks and print one line per task; failures are explained at the end.
+
+    Returns:
+        Whether a task failed.
+
+    Raises:
+        ValueError, LoggedError: the only task failed.
+    """
+    from sigma_bench.api.evaluation import raise_failure
+
+    failed: list[TaskResult] = []
+    with progress_bars() as bars:
+        for result in suite.run(bars):
+            if result.found is None:
+                failed.append(result)
+            _show_line(bars, suite, result)
+    if len(suite.plan) == 1 and failed:
+        raise_failure(failed[0])
+    if failed and is_main_process():
+        names = ", ".join(result.planned.task.task for result in failed)
+        err.print(f"[bold red]{len(failed)} of {len(suite.plan)} tasks failed:[/] {escape(names)}")
+        for result in failed:
+            err.print(escape(f"{result.planned.task.task}: {result.failure}"), soft_wrap=True)
+    return bool(failed)
 
 
-def _catalogue_jobs(tasks: list[str], suite: str | None, data: Path | None, overrides: dict[str, Any]) -> Jobs:
-    names = [*tasks, *(catalogue.load_suite(suite).tasks if suite else ())]
-    if not names:
-        raise ValueError("say what to evaluate on: --task or --suite with --data, or one of --csv and --folders")
-    if data is None:
-        raise ValueError("--data is missing: the root folder that holds the datasets")
-    return [(catalogue.resolve(catalogue.load_task(name), overrides), data) for name in names]
+def _show_line(bars: "Progress", suite: "OpenSuite", result: "TaskResult") -> None:
+    """Print the first score of a task above the progress bar, or that it failed; one of several processes does."""
+    from sigma_bench.leaderboard.numbers import number
+
+    if not is_main_process():
+        return
+    name = f"{suite.encoder.card.model:24} {result.planned.task.task:28}"
+    if result.found is None:
+        if len(suite.plan) > 1:
+            bars.console.print(f"{escape(name)} [red]failed[/]", soft_wrap=True)
+        return
+    score = result.found.record.scores[0]
+    value, low, high = (number(one, score.metric) for one in (score.value, score.interval.low, score.interval.high))
+    where = "recorded before" if result.found.was_there else result.found.path.name
+    bars.console.print(f"{name} {score.metric} {value:>5} ({low} to {high})  {where}", markup=False)
 
 
-def _planned(encoder: "Encoder", jobs: Jobs, output: Path, cache: "FeatureCache", *, seed: int) -> "Sequence[Planned]":
-    """The plan; shows a progress bar while files are read whose content is not known yet."""
-    from sigma_bench.evaluation.plan import plan_tasks
-
-    with progress(disable=not speaks()) as display:
-        bars: dict[str, TaskID] = {}
-
-        def report(phase: str, done: int, total: int) -> None:
-            if phase not in bars:
-                bars[phase] = display.add_task(escape(phase), total=total)
-            display.update(bars[phase], completed=done, total=total)
-
-        return plan_tasks(encoder, jobs, output, cache, seed=seed, report=report)
-
-
-def show_plan(encoder: "Encoder", plan: "Sequence[Planned]") -> None:
-    """One line per task: what is there already, and what the rest will ask of the encoder."""
+def show_plan(suite: "OpenSuite") -> None:
+    """Print one line per task: what is there already, and how many clips the rest will send through the encoder."""
+    plan = suite.plan
     to_do = sum(planned.clips for planned in plan)
-    each = _seconds_per_clip(encoder) if to_do else 0.0
+    each = _seconds_per_clip(suite.encoder) if to_do else 0.0
     listing = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("task", "protocol", "state", "clips through the encoder", "about"):
         listing.add_column(column, justify="right" if column in ("clips through the encoder", "about") else "left")
@@ -143,8 +139,8 @@ def show_plan(encoder: "Encoder", plan: "Sequence[Planned]") -> None:
         names = ", ".join(planned.task.task for planned in plan if planned.note == note)
         out.print(f"{names}: {note}", soft_wrap=True, markup=False)
     out.print(
-        f"{encoder.card.model}: {len(plan)} tasks, {to_do:,} clips, about {_duration(to_do * each)} of encoding and "
-        "training, decoding not counted",
+        f"{suite.encoder.card.model}: {len(plan)} tasks, {to_do:,} clips, about {_duration(to_do * each)} of encoding "
+        "and training, decoding not counted",
         markup=False,
     )
 
@@ -157,96 +153,6 @@ def _seconds_per_clip(encoder: "Encoder") -> float:
         return seconds_per_clip(encoder)
     except Exception:
         return math.nan
-
-
-def evaluate_with_progress(
-    encoder: "Encoder",
-    plan: "Sequence[Planned]",
-    output: Path,
-    cache: "FeatureCache",
-    *,
-    seed: int,
-    world: "World | None" = None,
-) -> list[str]:
-    """Run each task or find its record, and print one line per task; failures are explained at the end.
-
-    Returns:
-        The names of the failed tasks.
-
-    Raises:
-        ValueError: the only task failed through a mistake of the user, or another process has ended.
-        LoggedError: the only task failed with any other exception.
-        OneSidedError: only this one of several processes failed, which ends the run of all.
-    """
-    from sigma_bench.evaluation.plan import run_planned
-    from sigma_bench.evaluation.session import SINGLE_PROCESS
-    from sigma_bench.training.distribution import LostPeerError, OneSidedError, lost_peers_named
-
-    failed: dict[str, str] = {}
-    with progress(disable=not speaks()) as display:
-        show = display.console.print if speaks() else _show_nothing
-        for planned in plan:
-            name = escape(f"{encoder.card.model}  {planned.task.task}")
-            bar = display.add_task(name, total=None)
-
-            def report(phase: str, done: int, total: int, bar: Any = bar, name: str = name) -> None:
-                display.update(bar, description=f"{name}  {phase}", completed=done, total=total)
-
-            try:
-                with lost_peers_named(world or SINGLE_PROCESS):
-                    found = run_planned(
-                        encoder, planned, output, cache, seed=seed, world=world or SINGLE_PROCESS, report=report
-                    )
-            except LostPeerError:
-                raise
-            except OneSidedError as error:
-                error.add_note(f"in task '{planned.task.task}'")
-                raise
-            except Exception as error:
-                if len(plan) == 1 and isinstance(error, ValueError):
-                    raise
-                failed[planned.task.task] = _explained(error, planned, output)
-                if len(plan) == 1:
-                    raise LoggedError(failed[planned.task.task]) from error
-                name = escape(f"{encoder.card.model:24} {planned.task.task:28}")
-                show(f"{name} [red]failed[/]", soft_wrap=True)
-                continue
-            finally:
-                display.remove_task(bar)
-            show(_score_line(encoder, planned, found), markup=False)
-    if failed and speaks():
-        _print_failed(failed, len(plan))
-    return list(failed)
-
-
-def _print_failed(failed: dict[str, str], num_tasks: int) -> None:
-    """Print the number and the names of the failed tasks, and the reason of each."""
-    err.print(f"[bold red]{len(failed)} of {num_tasks} tasks failed:[/] {escape(', '.join(failed))}")
-    for name, why in failed.items():
-        err.print(escape(f"{name}: {why}"), soft_wrap=True)
-
-
-def _score_line(encoder: "Encoder", planned: "Planned", found: "Found") -> str:
-    from sigma_bench.leaderboard.numbers import number
-
-    score = found.record.scores[0]
-    value, low, high = (number(one, score.metric) for one in (score.value, score.interval.low, score.interval.high))
-    return (
-        f"{encoder.card.model:24} {planned.task.task:28} {score.metric} {value:>5} ({low} to {high})  "
-        f"{'recorded before' if found.was_there else found.path.name}"
-    )
-
-
-def _show_nothing(*_: Any, **__: Any) -> None:
-    pass
-
-
-def _explained(error: Exception, planned: "Planned", output: Path) -> str:
-    """Why a task failed, in one sentence; the traceback of an unexpected error is written to a file."""
-    sentence = reason(error)
-    if isinstance(error, ValueError) or not speaks():  # the main process keeps the traceback
-        return sentence
-    return f"{sentence}; {write_traceback(error, output, planned.task.task)}"
 
 
 def _duration(seconds: float) -> str:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import typer
 
+from sigma_bench.api.jobs import RUNS
 from sigma_bench.cli.console import out
-from sigma_bench.cli.folders import RUNS
+from sigma_bench.cli.left_out import left_out_named
 
 
 def export(
@@ -18,22 +19,13 @@ def export(
 
     A damaged record is named and left out; the others are written, and the exit code is 1.
     """
-    from sigma_bench.cli.left_out import LeftOut
-    from sigma_bench.cli.table import boards_for, training_histories
-    from sigma_bench.leaderboard.bundle import write_bundle
-    from sigma_bench.records.store import Store
-    from sigma_bench.specs.board import load_board
+    from sigma_bench.api.export import export as write
+    from sigma_bench.api.records import Records
 
-    store, left_out = Store(output), LeftOut()
-    records = left_out.records(store)
-    fitting = [load_board(name) for name in board] or boards_for(records)
-    if not fitting:
-        raise ValueError(f"{output}: no board has a column for these records; see results/boards")
-    filled = left_out.fill(fitting, store, records)
-    files = write_bundle(folder, filled, store, training_histories(output), with_predictions=predictions)
-    out.print(
-        f"{len(files)} files of the boards {', '.join(b.name for b in fitting)} in {folder}",
-        soft_wrap=True,
-        markup=False,
-    )
-    left_out.end()
+    with left_out_named(output):
+        names, files = write(Records(output), folder, board, with_predictions=predictions)
+        out.print(
+            f"{len(files)} files of the boards {', '.join(names)} in {folder}",
+            soft_wrap=True,
+            markup=False,
+        )

@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-RUNS = Path("results/runs")
-"""Where runs, records and what is made of them lie, unless the user says otherwise."""
-
 
 def made(folder: Path) -> Path:
     """The folder, made if it is not there yet: now, not after an hour of work.

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import typer
 
+from sigma_bench.api.jobs import RUNS
 from sigma_bench.cli.console import out
-from sigma_bench.cli.folders import RUNS
 from sigma_bench.cli.options import seed_option
 from sigma_bench.specs import catalogue
 

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from sigma_bench import __version__, resources
+from sigma_bench.api.progress import is_main_process
 from sigma_bench.cli import (
     bench,
     bench_heads,
@@ -30,7 +31,6 @@ from sigma_bench.cli import (
     verify_records,
 )
 from sigma_bench.cli.console import err, out
-from sigma_bench.cli.processes import speaks
 from sigma_bench.failures import LoggedError
 from sigma_bench.training.orphans import end_with_launcher
 from sigma_bench.training.preemption import Preempted
@@ -126,15 +126,15 @@ def app_main() -> None:
     try:
         app()
     except ValueError as error:
-        _end_with(str(error), 2, shows=speaks())
+        _end_with(str(error), 2, shows=is_main_process())
     except LoggedError as error:
-        _end_with(str(error), 1, shows=speaks() or error.everywhere)
+        _end_with(str(error), 1, shows=is_main_process() or error.everywhere)
     except OSError as error:
         if error.filename is None:
             raise
-        _end_with(f"{str(error.filename)[:200]}: {error.strerror}", 2, shows=speaks())
+        _end_with(f"{str(error.filename)[:200]}: {error.strerror}", 2, shows=is_main_process())
     except Preempted as stop:
-        if speaks():
+        if is_main_process():
             err.print(str(stop), soft_wrap=True, markup=False)
         sys.exit(stop.exit_code)
     except KeyboardInterrupt:

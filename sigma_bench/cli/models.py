@@ -48,6 +48,7 @@ def models(
 
     A checkpoint that cannot be read does not stop the listing.  It is named at the end, and the exit code is 1.
     """
+    from sigma_bench.models.imported import ENCODERS
     from sigma_bench.models.zoo import CHECKPOINT_NAME, load_encoder
 
     if not folder.exists():
@@ -80,6 +81,8 @@ def models(
     else:
         out.print(f"no checkpoints below {folder}; make one with 'sigma-bench pretrain <recipe>'", markup=False)
     out.print("controls: random:<recipe>, statistics:<recipe>")
+    if registered := ENCODERS.names():
+        out.print(f"encoders of other packages: {', '.join(registered)}", soft_wrap=True, markup=False)
     for reason in broken:
         err.print(f"[bold red]error:[/] {escape(reason)}", soft_wrap=True)
     if broken:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import typer
 from rich.progress import TextColumn
 
-from sigma_bench.cli.console import out, progress
-from sigma_bench.cli.folders import RUNS
+from sigma_bench.api.jobs import RUNS
+from sigma_bench.api.progress import is_main_process, progress_bars
+from sigma_bench.cli.console import out
 from sigma_bench.cli.options import seed_option
-from sigma_bench.cli.processes import is_launched, run_on_processes, speaks
+from sigma_bench.cli.processes import is_launched, run_on_processes
 from sigma_bench.failures import unexpected_errors_logged
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.recipe import Recipe
@@ -48,7 +49,7 @@ def pretrain(
         num_micro_batches=accumulate, num_workers=num_workers, activation_checkpointing=activation_checkpointing
     )
     path = pretrain_with_progress(spec, data, folder, seed=seed, teacher=teacher, device=device, options=options)
-    if speaks():
+    if is_main_process():
         out.print(f"checkpoint: {path}", soft_wrap=True, markup=False)
         if (broken := folder / BROKEN_NAME).exists():
             out.print(f"videos left out because they cannot be read: {broken}", soft_wrap=True, markup=False)
@@ -68,7 +69,7 @@ def pretrain_with_progress(
     from sigma_bench.training.batches import RunOptions
     from sigma_bench.training.pretraining import pretrain as run
 
-    with progress(TextColumn("{task.fields[numbers]}"), disable=not speaks()) as display:
+    with progress_bars(TextColumn("{task.fields[numbers]}"), disable=not is_main_process()) as display:
         bar = display.add_task(f"{recipe.recipe}, seed {seed}", total=None, numbers="reading videos")
 
         def report(state: "Progress") -> None:

@@ -13,11 +13,6 @@ def is_launched() -> bool:
     return "WORLD_SIZE" in os.environ
 
 
-def speaks() -> bool:
-    """Whether this process is the one that shows progress and errors."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 def run_on_processes(num_processes: int) -> int:
     """Run this process's own command line on ``num_processes`` processes; the exit code that tells how it ended."""
     from torch.distributed.elastic.multiprocessing.api import SignalException

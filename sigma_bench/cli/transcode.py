@@ -6,7 +6,8 @@ from pathlib import Path
 import typer
 from rich.progress import TextColumn
 
-from sigma_bench.cli.console import out, progress
+from sigma_bench.api.progress import progress_bars
+from sigma_bench.cli.console import out
 from sigma_bench.cli.folders import made
 from sigma_bench.specs import catalogue
 
@@ -33,7 +34,7 @@ def transcode(
     manifest = open_dataset(card, root)
     how = Transcoding(short_side, keyframe_every, crf)
     failed = 0
-    with progress(TextColumn("{task.completed} of {task.total} videos")) as display:
+    with progress_bars(TextColumn("{task.completed} of {task.total} videos")) as display:
         bar = display.add_task(f"transcoding {card.title}", total=sum(len(s.samples) for s in manifest.splits.values()))
         for name, reason in transcode(manifest, root / card.home, made(output) / card.home, how, num_workers=workers):
             display.advance(bar)

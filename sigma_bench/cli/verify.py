@@ -7,7 +7,8 @@ import typer
 from rich.progress import TextColumn
 from rich.table import Table
 
-from sigma_bench.cli.console import out, progress
+from sigma_bench.api.progress import progress_bars
+from sigma_bench.cli.console import out
 from sigma_bench.specs import catalogue
 
 SHOWN = 20
@@ -41,7 +42,7 @@ def verify(
     lines, is_clean = [], True
     for card in cards:
         manifest, place = open_dataset(card, root), ledger_path(ledger or root, card.home)
-        with progress(TextColumn("{task.completed} of {task.total} files")) as display:
+        with progress_bars(TextColumn("{task.completed} of {task.total} files")) as display:
             bar = display.add_task(f"reading {card.title}", total=None)
             for done, total in run(manifest, root / card.home, place, num_workers=workers):
                 display.update(bar, completed=done, total=total)

@@ -5,7 +5,8 @@ from pathlib import Path
 import typer
 from rich.progress import TextColumn
 
-from sigma_bench.cli.console import out, progress
+from sigma_bench.api.progress import progress_bars
+from sigma_bench.cli.console import out
 
 SHOWN = 50
 
@@ -14,15 +15,11 @@ def verify(
     folder: Path = typer.Argument(..., help="Folder that holds records and predictions."),
 ) -> None:
     """Compute every score again from its predictions and compare every digest; exit code 1 when something is wrong."""
-    from sigma_bench.records.store import Store
-    from sigma_bench.records.verification import verify_store
+    from sigma_bench.api.records import verify_folder
 
-    store = Store(folder)
-    if not store.paths():
-        raise ValueError(f"{folder}: no records here yet; run 'sigma-bench evaluate' or 'sigma-bench demo' first")
-    with progress(TextColumn("{task.completed} of {task.total} records")) as display:
+    with progress_bars(TextColumn("{task.completed} of {task.total} records")) as display:
         bar = display.add_task("verifying", total=None)
-        result = verify_store(store, lambda done, total: display.update(bar, completed=done, total=total))
+        result = verify_folder(folder, lambda done, total: display.update(bar, completed=done, total=total))
     out.print(f"{result.num_records} records, {result.num_scores} scores computed again and found as they stand")
     _list("wrong", result.problems, "red")
     _list("not checked", result.unchecked, "yellow")

@@ -3,7 +3,7 @@
 Shapes: S sequences, T frames, H W pixels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,27 @@ from sigma_bench.specs.task import ResolvedTask
 FRAMES_SHOWN = 8
 PROPAGATION_SIDE = 160
 """Of the square that propagated masks are drawn on, pixels."""
+
+
+def overlays_of(store: Store, records: Iterable[Record], data_root: Path) -> list[tuple[str, bytes]]:
+    """Captions and PNG pictures of segmentation and propagation, two sequences a task.
+
+    Models of the first pretraining seed stand beside each other if they were measured under one protocol and seed.
+
+    Raises:
+        ValueError: as ``segmentation_overlays``.
+    """
+    by_task: dict[tuple[str, str, int], dict[str, Record]] = {}
+    for record in records:
+        has_masks = record.task.protocol.kind in PICTURES
+        if has_masks and record.model.pretraining_seed in (0, None):
+            key = (record.task.task, record.fingerprint, record.seed)
+            by_task.setdefault(key, {})[record.model.model] = record
+    return [
+        picture
+        for of_task in by_task.values()
+        for picture in segmentation_overlays(store, of_task, data_root, num_sequences=2)
+    ]
 
 
 def segmentation_overlays(

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Iterator
 
 import pandas as pd
 
@@ -27,25 +28,35 @@ def csv_text(table: BoardTable) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(_CSV_COLUMNS)
+    writer.writerows(map(csv_cell, line) for line in _lines(table))
+    return stream.getvalue()
+
+
+def board_frame(table: BoardTable) -> pd.DataFrame:
+    """The lines of ``csv_text`` as a frame."""
+    return pd.DataFrame(list(_lines(table)), columns=list(_CSV_COLUMNS))
+
+
+def _lines(table: BoardTable) -> Iterator[tuple[object, ...]]:
+    """Filled cells, measured ones first."""
     for row in table.rows:
         for column, cell in zip(table.columns, row.cells, strict=True):
             if cell is not None:
                 about = (table.name, "measured", row.model, column.task, column.metric)
-                writer.writerow(map(csv_cell, (*about, *_csv_cell(cell), None)))
+                yield (*about, *_csv_cell(cell), None)
         for axis, mean in _means(table, row):
-            writer.writerow(map(csv_cell, (table.name, "measured", row.model, *axis, mean, *(None,) * 8)))
+            yield (table.name, "measured", row.model, *axis, mean, *(None,) * 8)
     for published in table.published:
         quantities = [(c.task or f"{c.group} {c.label}", c.published_metric) for c in table.columns]
         quantities.append(("mean", "mean"))
         for (task, metric), value in zip(quantities, (*published.values, published.mean), strict=True):
             if value is not None:
                 place = (table.name, published.origin, _full_label(published), task, metric)
-                writer.writerow(map(csv_cell, (*place, value, *(None,) * 7, published.source)))
+                yield (*place, value, *(None,) * 7, published.source)
         for axis, mean in _axis_means(table, published):
             said = (table.name, "computed", _full_label(published), *axis, mean)
             printed_in = f"mean of numbers printed in {published.source}"
-            writer.writerow(map(csv_cell, (*said, *(None,) * 7, printed_in)))
-    return stream.getvalue()
+            yield (*said, *(None,) * 7, printed_in)
 
 
 def jsonl(table: pd.DataFrame) -> str:

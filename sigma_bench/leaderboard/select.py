@@ -13,7 +13,7 @@ import pandas as pd
 from sigma_bench.records.record import DataIdentity, Record, SplitIdentity
 from sigma_bench.records.scoring import controls_of
 from sigma_bench.records.store import ID_LENGTH
-from sigma_bench.specs.board import Board
+from sigma_bench.specs.board import Board, board_names, load_board
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
 
@@ -67,9 +67,20 @@ def select(records: Iterable[tuple[Path, Record]], board: Board | None = None) -
     return _latest(table)
 
 
+def scores_of(records: Iterable[tuple[Path, Record]]) -> pd.DataFrame:
+    """One row per score of every record (``LONG_COLUMNS``), whatever belongs together or does not."""
+    return _table([row for path, record in records for row in _rows(path, record)])
+
+
+def boards_for(records: Iterable[tuple[Path, Record]]) -> list[Board]:
+    """Every board of the catalogue that one of these records fits."""
+    filed = list(records)
+    return [board for board in map(load_board, board_names()) if any(fits(record, board) for _, record in filed)]
+
+
 def require_one_checkpoint(records: Iterable[tuple[Path, Record]]) -> None:
     """ValueError for two encoders under one label and pretraining seed; names both record files."""
-    _require_one_checkpoint(_table([row for path, record in records for row in _rows(path, record)]))
+    _require_one_checkpoint(scores_of(records))
 
 
 def fits(record: Record, board: Board) -> bool:

@@ -32,7 +32,7 @@ class Check(NamedTuple):
 def check_encoder(encoder: Encoder) -> Iterator[Check]:
     """The checks of the contract in order; an exception of the encoder fails its check."""
     card = encoder.card
-    clip_BCTHW = _noise(_CLIPS, card.num_frames, card.image_size)
+    clip_BCTHW = noise_clips(_CLIPS, card.num_frames, card.image_size)
     shown_BCTHW = clip_BCTHW.clone()
     started = time.monotonic()
     question = "float32 tokens (B, N, D) with N = T' x H' x W' and the card's width"
@@ -69,7 +69,7 @@ def token_mistake(found: object, num_clips: int, grid: tuple[int, int, int], wid
         width: features of a token, D.
     """
     if not isinstance(found, Tensor):
-        return _no_tensor(found)
+        return no_tensor(found)
     shape, expected = tuple(found.shape), (num_clips, math.prod(grid), width)
     if shape != expected:
         said = f"a tensor of shape {shape}, not (B, N, D) = {expected} for the grid {tuple(grid)} and the width {width}"
@@ -85,7 +85,8 @@ def typed(found: object) -> str:
     return "None" if found is None else f"an object of type {type(found).__name__}"
 
 
-def _no_tensor(found: object) -> str:
+def no_tensor(found: object) -> str:
+    """What an output that is no tensor is, and what to return instead."""
     advice = "return the tensor of tokens (B, N, D)"
     if found is None:
         return f"None; {advice} at the end of forward"
@@ -206,15 +207,15 @@ def _shorter_clip(encoder: Encoder) -> Check:
         return Check("a clip of one tubelet", True, "nothing shorter to ask")
 
     def answer() -> tuple[bool, str]:
-        features = encoder.encode(_noise(1, frames, card.image_size))
+        features = encoder.encode(noise_clips(1, frames, card.image_size))
         mistake = _features_mistake(features, card, 1, frames)
         return mistake is None, mistake or f"grid {features.grid}, tokens {features.token_BND.shape[1]}"
 
     return _asked(f"a clip of {frames} frames is allowed (unsupervised segmentation asks for it)", answer)
 
 
-def _noise(batch: int, frames: int, size: int) -> Tensor:
-    """Smooth noise of the size of normalised colours; drawn from a stream of its own."""
+def noise_clips(batch: int, frames: int, size: int) -> Tensor:
+    """Smooth noise of the size of normalised colours, (B, C, T, H, W); drawn from a stream of its own."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.randn(batch, 3, frames, max(1, size // 8), max(1, size // 8), generator=generator)
     return torch.nn.functional.interpolate(coarse, size=(frames, size, size), mode="trilinear", align_corners=False)

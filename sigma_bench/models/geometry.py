@@ -1,4 +1,4 @@
-"""The geometry of a stranger's video ViT: shapes speak for themselves, the rest is what the file states.
+"""The geometry of the video ViT in an external checkpoint: shapes give most of it, the file has to state the rest.
 
 Width, depth, patch and tubelet are read off the tensors.  The number of heads leaves no trace in any shape:
 it must be stated, or be the standard one of a standard width (SIGMA and VideoMAE: S 6, B 12, L 16, H 16).

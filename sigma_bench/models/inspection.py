@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sigma_bench.models.checkpoints import FORMAT, LoadReport, read_checkpoint
 from sigma_bench.models.encoder import VideoViTEncoder
-from sigma_bench.models.foreign import encoder_of, foreign_in
+from sigma_bench.models.external import encoder_of, external_in
 from sigma_bench.models.image_weights import image_tensors_in
 from sigma_bench.models.weights_file import WeightsFile, read_weights
 from sigma_bench.models.zoo import checkpoint_in, load_encoder, split_name
@@ -42,10 +42,10 @@ def inspect_file(name: str) -> Inspection:
     file = read_weights(path)
     if (image := _image_facts(file)) is not None:
         return Inspection(image, None)
-    foreign = foreign_in(file, path)
-    encoder = encoder_of(foreign, num_frames=frames, image_size=size, num_heads=heads)
-    facts = {"file": str(path), "format": foreign.layout, **_encoder_facts(encoder)}
-    return Inspection(facts, encoder.report, foreign.doubts, foreign.metadata)
+    external = external_in(file, path)
+    encoder = encoder_of(external, num_frames=frames, image_size=size, num_heads=heads)
+    facts = {"file": str(path), "format": external.layout, **_encoder_facts(encoder)}
+    return Inspection(facts, encoder.report, external.doubts, external.metadata)
 
 
 def _encoder_facts(encoder: Any) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Weight files of strangers are data: their tensors are read, and nothing they bring is run (promise 6).
+"""External weight files are data: their tensors are read, and nothing in them is run (promise 6).
 
 Pickles go through ``torch.load(weights_only=True)``; beyond tensors and plain containers only
 ``argparse.Namespace`` is let in, because released SIGMA and VideoMAE files carry their arguments in one.

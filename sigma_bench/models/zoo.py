@@ -3,10 +3,11 @@
 ``path/to/model.safetensors`` or the run folder that holds it; a released SIGMA or VideoMAE file (``.pth``, ``.pt``,
 ``.bin``, ``.safetensors``) or a Hugging Face folder; ``timm:<name>`` for a published image model, or
 ``timm:<name>:<file>`` for its weights on this disk; ``random:<recipe>`` and ``statistics:<recipe>`` for the controls
-with that recipe's geometry; ``module:function`` for an encoder of your own (``models/own.py``).  A file or ``timm:``
-name may be followed by ``@<frames>x<size>`` for other clips than its own, as in ``vit.pth@8x112``, and a file by
-``@<heads>heads`` where its number of heads cannot be known.  The weights of ``random:<recipe>`` are drawn from the seed
-of the evaluation, those of ``random:<recipe>@seed<seed>`` from a seed of their own.
+with that recipe's geometry; ``module:function`` for a custom encoder, or the name that a package gave it
+(``models/imported.py``).  A file or ``timm:`` name may be followed by ``@<frames>x<size>`` for other clips than its
+own, as in ``vit.pth@8x112``, and a file by ``@<heads>heads`` where its number of heads cannot be known.  The weights of
+``random:<recipe>`` are drawn from the seed of the evaluation, those of ``random:<recipe>@seed<seed>`` from a seed of
+their own.
 """
 
 import re
@@ -17,9 +18,9 @@ import torch
 from sigma_bench.models.checkpoints import is_checkpoint
 from sigma_bench.models.controls import ImageStatistics, random_encoder
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.models.foreign import foreign_encoder
+from sigma_bench.models.external import external_encoder
 from sigma_bench.models.frame_encoder import timm_encoder
-from sigma_bench.models.own import imported_encoder, is_importable
+from sigma_bench.models.imported import ENCODERS, imported_encoder, is_importable, registered_encoder
 from sigma_bench.models.pretrained import pretrained_encoder
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.strict import nearest
@@ -52,13 +53,20 @@ def _named(name: str, seed: int) -> Encoder:
     if colon and kind == PUBLISHED:
         return _published(recipe)
     path, frames, size, heads = split_name(name)
-    own = _FUNCTION.fullmatch(name)
-    if own and not path.exists() and is_importable(own["module"]):
-        return imported_encoder(own["module"], own["function"])
+    if name in ENCODERS.names():
+        if path.exists():
+            raise ValueError(
+                f"'{name}' is a file or folder here and an encoder of a package ({ENCODERS.target(name)}); write "
+                f"./{name} for the file, or {ENCODERS.target(name)} for the encoder"
+            )
+        return registered_encoder(name)
+    custom = _FUNCTION.fullmatch(name)
+    if custom and not path.exists() and is_importable(custom["module"]):
+        return imported_encoder(custom["module"], custom["function"])
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         raise ValueError(f"there is no model '{name}': no such checkpoint file or run folder.{_hint(name)}")
     if (ours := checkpoint_in(path)) is None:
-        return foreign_encoder(path, num_frames=frames, image_size=size, num_heads=heads)
+        return external_encoder(path, num_frames=frames, image_size=size, num_heads=heads)
     if heads is not None:
         raise ValueError(f"{ours}: its recipe says how many heads it has; leave '@{heads}heads' out")
     return pretrained_encoder(ours, num_frames=frames, image_size=size)
@@ -111,4 +119,4 @@ def _hint(name: str) -> str:
         return f" No module '{kind}' can be imported from here either.{nearest(kind, (*CONTROLS, PUBLISHED))}"
     controls = " and ".join(f"{control}:<recipe>" for control in CONTROLS)
     suffix = " Other clips are asked for by @<frames>x<size>, as in vit.pth@8x112." if "@" in name else ""
-    return f" Controls are {controls}.{suffix}"
+    return f"{nearest(name, ENCODERS.names())} Controls are {controls}.{suffix}"

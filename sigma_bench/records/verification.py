@@ -92,9 +92,7 @@ def _of_scores(store: Store, record: Record) -> tuple[list[str], int, list[str]]
     missed = ["its predictions are reduced to what its scores need, so their digest was not compared"] * is_reduced
     for said in record.scores:
         if said.metric not in metrics_of(record.task.protocol):
-            missed.append(
-                f"the metric {said.metric} of {record.task.protocol.protocol} is not known to this installation"
-            )
+            missed.append(f"the metric {said.metric} of {record.task.protocol.protocol} is not known here")
             continue
         try:
             again = score(said.metric, record.task.protocol, stored, record.seed)

@@ -8,11 +8,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from tests.models.test_own import MODULE
 
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store
 from tests.cli.test_cli import run
-from tests.models.test_own import MODULE
 
 MODEL = "statistics:mini_videomae"
 
@@ -35,7 +35,7 @@ def test_a_failed_task_does_not_stop_the_others(world, tmp_path, monkeypatch, ca
 
 def test_names_in_brackets_are_shown_as_they_are(world, tmp_path, monkeypatch, capsys) -> None:
     """A name is no style of rich's: '[/v2]' was an error of its markup, '[v2]' was not shown."""
-    module = textwrap.dedent(MODULE).replace('model="mine"', 'model="mine[/v2]"')
+    module = textwrap.dedent(MODULE).replace('name="mine"', 'name="mine[/v2]"')
     (tmp_path / "mine_in_brackets.py").write_text(module)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -210,7 +210,7 @@ def test_an_exception_of_one_process_in_the_middle_of_training_ends_the_run_of_b
         import torch
         from tests.models.tubes import SHAPE, Tubes
         from sigma_bench.models.encoder import Backbone
-        from sigma_bench.models.own import own_encoder
+        from sigma_bench.models.custom import as_encoder
 
         class Failing(Backbone):
             def __init__(self, tubes):
@@ -223,7 +223,7 @@ def test_an_exception_of_one_process_in_the_middle_of_training_ends_the_run_of_b
                 return self.tubes(clip)
 
         def build():
-            encoder = own_encoder(Tubes(), model="trainable", **SHAPE)
+            encoder = as_encoder(Tubes(), model="trainable", **SHAPE)
             encoder.backbone = lambda drop_path: Failing(Tubes())
             return encoder
     """

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from sigma_bench.cli.console import HarmlessConsole
+from sigma_bench.api.progress import HarmlessConsole
 from sigma_bench.cli.main import app_main
 
 EVALUATE = ("evaluate", "random:mini_sigma_mlp", "--task", "ucf101/knn", "--data", "nowhere")

@@ -13,8 +13,8 @@ from torch import nn
 from sigma_bench.data.custom import custom_tasks, open_custom
 from sigma_bench.evaluation.plan import plan_tasks
 from sigma_bench.evaluation.run import Found, find_or_evaluate
+from sigma_bench.models.custom import as_encoder
 from sigma_bench.models.encoder import Encoder, Features
-from sigma_bench.models.own import own_encoder
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.specs.catalogue import load_task, resolve
@@ -56,8 +56,8 @@ class Colour(nn.Module):
 
 
 def colour_encoder(change: Callable[[torch.Tensor], torch.Tensor] = lambda x: x) -> Encoder:
-    return own_encoder(
-        Colour(change), model="mine", num_frames=1, image_size=8, tubelet_frames=1, grid=(1, 1, 1), feature_width=3,
+    return as_encoder(
+        Colour(change), name="mine", num_frames=1, image_size=8, tubelet_frames=1, grid=(1, 1, 1), feature_width=3,
         mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5),
     )  # fmt: skip
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from sigma_bench.models.contract import check_encoder
+from sigma_bench.models.custom import as_encoder
 from sigma_bench.models.frame_encoder import weights_sha256
-from sigma_bench.models.own import own_encoder
 from sigma_bench.models.zoo import load_encoder
 from tests.cli.test_cli import run
 from tests.models.tubes import SHAPE, Tubes, tubes_encoder
@@ -80,7 +80,7 @@ def test_a_batch_norm_in_training_mode_is_found() -> None:
 def test_bfloat16_weights_have_a_digest_and_the_clash_with_float32_clips_is_explained() -> None:
     half = Tubes().to(torch.bfloat16)
     assert weights_sha256(half) == weights_sha256(Tubes().to(torch.bfloat16)) != weights_sha256(Tubes())
-    (failed,) = [check for check in check_encoder(own_encoder(half, model="half", **SHAPE)) if not check.passed]
+    (failed,) = [check for check in check_encoder(as_encoder(half, name="half", **SHAPE)) if not check.passed]
     assert "its weights are torch.bfloat16 and clips float32: call network.float()" in failed.found
 
 
@@ -132,13 +132,13 @@ MODULES = {
         "returns an object of type Identity, which has no 'card' and 'encode'",
     ),
     "no_network": (
-        "from tests.models.tubes import SHAPE\nfrom sigma_bench.models.own import own_encoder\n"
-        "def build():\n    return own_encoder(lambda clip: clip, model='x', **SHAPE)\n",
-        "own_encoder 'x': the network is an object of type function, not a torch.nn.Module",
+        "from tests.models.tubes import SHAPE\nfrom sigma_bench.models.custom import as_encoder\n"
+        "def build():\n    return as_encoder(lambda clip: clip, name='x', **SHAPE)\n",
+        "as_encoder 'x': the network is an object of type function, not a torch.nn.Module",
     ),
     "meta": (
-        "import torch\nfrom tests.models.tubes import SHAPE, Tubes\nfrom sigma_bench.models.own import own_encoder\n"
-        "def build():\n    return own_encoder(Tubes().to('meta'), model='x', **SHAPE)\n",
+        "import torch\nfrom tests.models.tubes import SHAPE, Tubes\nfrom sigma_bench.models.custom import as_encoder\n"
+        "def build():\n    return as_encoder(Tubes().to('meta'), name='x', **SHAPE)\n",
         "the weight 'embed.bias' has no values yet",
     ),
 }

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from sigma_bench.models.foreign import foreign_encoder, read_foreign, to_our_names
+from sigma_bench.models.external import external_encoder, read_external, to_our_names
 from sigma_bench.models.video_vit import sinusoid_table
 from tests.models.strangers import HF_CONFIG, SMALL, huggingface_file, pretraining_model
 
@@ -87,7 +87,7 @@ def test_tokens_are_those_of_their_network(tmp_path, model, clip, kind, name):
         family = "VideoMAE or SIGMA, fine-tuned"
     elif kind == "bare without norm":
         weights, changes = trunk(whole, norm=False), {"use_mean_pooling": True}
-    encoder = foreign_encoder(folder(tmp_path / "theirs", weights, name, **changes))
+    encoder = external_encoder(folder(tmp_path / "theirs", weights, name, **changes))
     expected = forward_by_their_names(weights, clip, 3)
     torch.testing.assert_close(encoder.encode(clip).token_BND, expected, rtol=0, atol=1e-5)
     if kind in ("pretraining", "bare"):
@@ -116,7 +116,7 @@ def test_biases_under_the_names_of_version_5_and_key_biases_that_change_nothing(
     }
     for layer in range(2):
         weights[f"videomae.encoder.layer.{layer}.attention.attention.key.bias"] = torch.randn(24)
-    encoder = foreign_encoder(folder(tmp_path / "v5", weights, qkv_bias=None, qv_bias=True))
+    encoder = external_encoder(folder(tmp_path / "v5", weights, qkv_bias=None, qv_bias=True))
     assert torch.equal(encoder.encode(clip).token_BND, model.encoder(clip))
 
 
@@ -130,7 +130,7 @@ def test_a_missing_bias_is_an_error_and_never_zero(tmp_path, model, bias, change
     }
     assert len(weights) == len(huggingface_file(model)) - 1
     with pytest.raises(ValueError, match=f"the {bias} of 'encoder.blocks.1' is missing"):
-        read_foreign(folder(tmp_path / "theirs", weights, **changes))
+        read_external(folder(tmp_path / "theirs", weights, **changes))
 
 
 @pytest.mark.parametrize("key", ["qkv_bias", "qv_bias"])
@@ -142,12 +142,12 @@ def test_a_model_without_biases_has_none(tmp_path, model, clip, key):
     whole = huggingface_file(model)
     weights = {name: value for name, value in whole.items() if not name.endswith(("q_bias", "v_bias"))}
     settings = {"qkv_bias": None, key: False}
-    encoder = foreign_encoder(folder(tmp_path / "none", weights, **settings))
+    encoder = external_encoder(folder(tmp_path / "none", weights, **settings))
     assert torch.equal(encoder.encode(clip).token_BND, model.encoder(clip))
     with pytest.raises(ValueError, match=r"config.json says qkv_bias false"):
-        read_foreign(folder(tmp_path / "some", whole, **settings))
-    assert read_foreign(tmp_path / "none").doubts == ()
-    assert "biases are zero" in read_foreign(folder(tmp_path / "zero", whole)).doubts[0]
+        read_external(folder(tmp_path / "some", whole, **settings))
+    assert read_external(tmp_path / "none").doubts == ()
+    assert "biases are zero" in read_external(folder(tmp_path / "zero", whole)).doubts[0]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_a_model_without_biases_has_none(tmp_path, model, clip, key):
 )
 def test_a_config_of_another_model_is_refused(tmp_path, model, changes, sentence):
     with pytest.raises(ValueError, match=sentence):
-        foreign_encoder(folder(tmp_path / "theirs", huggingface_file(model), **changes))
+        external_encoder(folder(tmp_path / "theirs", huggingface_file(model), **changes))
 
 
 @pytest.mark.parametrize("kind", ["query", "key", "value"])
@@ -175,30 +175,30 @@ def test_a_missing_or_misshaped_matrix_is_refused(tmp_path, model, kind):
     name = f"videomae.encoder.layer.0.attention.attention.{kind}.weight"
     misshaped = weights | {name: weights[name][:12]}
     with pytest.raises(ValueError, match="different shapes"):
-        read_foreign(folder(tmp_path / "misshaped", misshaped))
+        read_external(folder(tmp_path / "misshaped", misshaped))
     del weights[name]
     with pytest.raises(ValueError, match=f"'encoder.blocks.0' lacks 'attention.attention.{kind}.weight'"):
-        read_foreign(folder(tmp_path / "missing", weights))
+        read_external(folder(tmp_path / "missing", weights))
 
 
 def test_a_norm_that_no_config_excuses_is_missing(tmp_path, model):
     path = folder(tmp_path / "theirs", trunk(huggingface_file(model), norm=False), use_mean_pooling=None)
     with pytest.raises(ValueError, match=r"2 keys missing \('encoder.norm.bias'"):
-        foreign_encoder(path)
+        external_encoder(path)
 
 
 def test_normalisation_comes_from_the_preprocessor(tmp_path, model):
     path = folder(tmp_path / "theirs", huggingface_file(model))
-    assert foreign_encoder(path).card.mean == (0.485, 0.456, 0.406)
+    assert external_encoder(path).card.mean == (0.485, 0.456, 0.406)
     (path / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0.5, 0.4, 0.3], "image_std": [1, 1, 1]}))
-    card = foreign_encoder(path).card
+    card = external_encoder(path).card
     assert (card.mean, card.std) == ((0.5, 0.4, 0.3), (1.0, 1.0, 1.0))
 
 
 def test_unusual_heads_are_doubted(tmp_path):
     weights = huggingface_file(pretraining_model(SMALL.model_copy(update={"width": 384, "depth": 2, "num_heads": 16})))
     path = folder(tmp_path / "small", weights, hidden_size=384, num_attention_heads=16)
-    assert "released models of width 384 have 6" in read_foreign(path).doubts[0]
+    assert "released models of width 384 have 6" in read_external(path).doubts[0]
 
 
 def test_positions_in_the_file_must_be_the_sinusoid(tmp_path, model):
@@ -207,15 +207,15 @@ def test_positions_in_the_file_must_be_the_sinusoid(tmp_path, model):
         name: sinusoid_table(64, 24)[None],
         "position_embeddings": sinusoid_table(64, 12)[None],
     }
-    assert foreign_encoder(folder(tmp_path / "good", good)).report.missing == ()
+    assert external_encoder(folder(tmp_path / "good", good)).report.missing == ()
     bad = good | {name: good[name] + 0.01}
     with pytest.raises(ValueError, match="not the fixed sinusoid"):
-        foreign_encoder(folder(tmp_path / "bad", bad))
+        external_encoder(folder(tmp_path / "bad", bad))
 
 
 def test_shards_and_empty_folders_say_what_to_do(tmp_path):
     with pytest.raises(ValueError, match=r"a folder without model.safetensors or pytorch_model.bin"):
-        read_foreign(tmp_path)
+        read_external(tmp_path)
     (tmp_path / "model.safetensors.index.json").write_text("{}")
     with pytest.raises(ValueError, match="cut into shards"):
-        read_foreign(tmp_path)
+        read_external(tmp_path)

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sigma_bench.models.custom import as_encoder
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.models.own import own_encoder
 
 SHAPE: dict[str, Any] = {
     **{"num_frames": 8, "image_size": 32, "tubelet_frames": 2, "grid": (4, 4, 4), "feature_width": 16},
@@ -31,4 +31,4 @@ class Tubes(nn.Module):
 
 def tubes_encoder(change: Callable[[Tensor, Tensor], Any] = lambda token, clip: token, **changed: Any) -> Encoder:
     """The encoder of ``Tubes``; ``change`` maps tokens and clip to what forward returns."""
-    return own_encoder(Tubes(change), model="tubes", **(SHAPE | changed))
+    return as_encoder(Tubes(change), name="tubes", **(SHAPE | changed))

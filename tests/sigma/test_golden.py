@@ -16,7 +16,7 @@ import torch
 from timm.models import VisionTransformer
 
 from sigma_bench.models.checkpoints import load_strictly
-from sigma_bench.models.foreign import read_foreign, to_our_names
+from sigma_bench.models.external import read_external, to_our_names
 from sigma_bench.models.frame_encoder import FrameEncoder, random_frame_encoder
 from sigma_bench.models.masked_autoencoder import MaskedAutoencoder, tube_width
 from sigma_bench.sigma.model import SigmaDinoModel, SigmaMlpModel
@@ -53,7 +53,7 @@ def weights(golden, tmp_path_factory):
     """The parameters by rule, saved under their released names and read back by the reader of released files."""
     path = tmp_path_factory.mktemp("released") / "checkpoint.pth"
     torch.save({"model": fill(golden["shapes"])}, path)
-    return read_foreign(path).tensors
+    return read_external(path).tensors
 
 
 def objective_of(golden):

@@ -8,19 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from sigma_bench.models.contract import check_encoder
-from sigma_bench.models.own import own_encoder
+from sigma_bench.models.custom import as_encoder
 from sigma_bench.models.zoo import load_encoder
 from tests.models.tubes import SHAPE, Tubes, tubes_encoder
 
 MODULE = """
     import torch
-    from sigma_bench.models.own import own_encoder
+    from sigma_bench.models.custom import as_encoder
 
     def build():
         torch.manual_seed(0)
         tubes = torch.nn.Conv3d(3, 5, (2, 8, 8), stride=(2, 8, 8))
         network = torch.nn.Sequential(tubes, torch.nn.Flatten(2), Swapped())
-        return own_encoder(network, model="mine", num_frames=4, image_size=16, tubelet_frames=2, grid=(2, 2, 2),
+        return as_encoder(network, name="mine", num_frames=4, image_size=16, tubelet_frames=2, grid=(2, 2, 2),
                            feature_width=5, mean=(.5, .5, .5), std=(.5, .5, .5))
 
     class Swapped(torch.nn.Module):
@@ -95,9 +95,9 @@ class Faulty(nn.Module):
     ],
 )
 def test_every_fault_is_found(fault: str, question: str) -> None:
-    encoder = own_encoder(
+    encoder = as_encoder(
         Faulty(fault),
-        model="faulty",
+        name="faulty",
         num_frames=4,
         image_size=16,
         tubelet_frames=2,
@@ -111,10 +111,10 @@ def test_every_fault_is_found(fault: str, question: str) -> None:
 
 
 def test_a_card_that_cannot_be_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"own_encoder 'odd'.*num_frames"):
-        own_encoder(
+    with pytest.raises(ValueError, match=r"as_encoder 'odd'.*num_frames"):
+        as_encoder(
             nn.Identity(),
-            model="odd",
+            name="odd",
             num_frames=0,
             image_size=16,
             tubelet_frames=2,
@@ -139,7 +139,7 @@ class Scaled(torch.nn.Module):
 def identity_of(network: torch.nn.Module) -> dict[str, object]:
     geometry = {"num_frames": 4, "image_size": 16, "tubelet_frames": 1, "grid": (4, 1, 1), "feature_width": 3}
     colours = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
-    return own_encoder(network, model="mine", **geometry, **colours).card.identity  # type: ignore[arg-type]
+    return as_encoder(network, name="mine", **geometry, **colours).card.identity  # type: ignore[arg-type]
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # TorchScript is what many have
@@ -158,10 +158,10 @@ def test_another_grid_of_as_many_tokens_is_another_encoder() -> None:
     assert tubes_encoder(grid=(4, 4, 4)).card.identity != tubes_encoder(grid=(4, 2, 8)).card.identity
 
 
-def test_what_is_changed_after_own_encoder_counts(here: Path) -> None:
+def test_what_is_changed_after_as_encoder_counts(here: Path) -> None:
     (here / "late.py").write_text(
-        "import torch\nfrom tests.models.tubes import Tubes, SHAPE\nfrom sigma_bench.models.own import own_encoder\n"
-        "def built(late):\n    network = Tubes()\n    encoder = own_encoder(network, model='late', **SHAPE)\n"
+        "import torch\nfrom tests.models.tubes import Tubes, SHAPE\nfrom sigma_bench.models.custom import as_encoder\n"
+        "def built(late):\n    network = Tubes()\n    encoder = as_encoder(network, name='late', **SHAPE)\n"
         "    late(network, encoder)\n    return encoder\n"
         "def plain():\n    return built(lambda network, encoder: None)\n"
         "def weights():\n    return built(lambda network, encoder: torch.nn.init.zeros_(network.embed.bias))\n"
@@ -171,4 +171,4 @@ def test_what_is_changed_after_own_encoder_counts(here: Path) -> None:
     names = ["plain", "weights", "attribute", "method"]
     identities = [str(load_encoder(f"late:{name}").card.identity) for name in names]
     assert len(set(identities)) == len(names)
-    assert identities[0] == str(own_encoder(Tubes(), model="late", **SHAPE).card.identity)
+    assert identities[0] == str(as_encoder(Tubes(), name="late", **SHAPE).card.identity)

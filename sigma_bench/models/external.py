@@ -1,4 +1,4 @@
-"""Checkpoints of strangers as encoders, strictly: every tensor is accounted for, or nothing is loaded.
+"""External checkpoints as encoders, strictly: every tensor is accounted for, or nothing is loaded.
 
 Released SIGMA and VideoMAE files (pretraining and fine-tuned, see released.py) and VideoMAE folders of Hugging
 Face (huggingface.py).  Our own files stay with checkpoints.py, image models with image_weights.py.
@@ -38,8 +38,8 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ForeignCheckpoint:
-    """A stranger's file: tensors in our names, and what it says about itself."""
+class ExternalCheckpoint:
+    """A file that another project wrote: its tensors under the names of this project, and its own metadata."""
 
     path: Path
     layout: Layout
@@ -78,7 +78,7 @@ def to_our_names(tensors: Mapping[str, Tensor], *, where: str = "these tensors")
 
 
 def recognise(tensors: Mapping[str, Tensor], *, where: str) -> Layout:
-    """Whose names these are; ValueError shows some of them when they are nobody's known."""
+    """The layout that uses these names; ValueError shows some of the names if no known layout does."""
     if huggingface.is_huggingface(tensors):
         return "Hugging Face VideoMAE"
     if released.is_pretraining(tensors):
@@ -91,17 +91,17 @@ def recognise(tensors: Mapping[str, Tensor], *, where: str) -> Layout:
     )
 
 
-def read_foreign(path: Path) -> ForeignCheckpoint:
+def read_external(path: Path) -> ExternalCheckpoint:
     """Read a released file or a Hugging Face folder; nothing in it is run.
 
     Raises:
         ValueError: not readable, of unknown layout, or at odds with its own configuration.
     """
-    return foreign_in(read_weights(path), path)
+    return external_in(read_weights(path), path)
 
 
-def foreign_in(file: WeightsFile, path: Path) -> ForeignCheckpoint:
-    """As ``read_foreign``, for a file that has been read; ``path`` is what the user calls it."""
+def external_in(file: WeightsFile, path: Path) -> ExternalCheckpoint:
+    """As ``read_external``, for a file that has been read; ``path`` is what the user calls it."""
     where = str(path)
     plain = state_dict_in(file, released.CONTAINERS, beside=CLASSIFIER_ONLY)
     layout = recognise(plain, where=where)
@@ -118,15 +118,15 @@ def foreign_in(file: WeightsFile, path: Path) -> ForeignCheckpoint:
         config, doubts = None, ()
         stated = released.stated_by_arguments(file.content, pretraining=layout == "released pretraining")
         metadata = released.arguments_in(file.content) or file.metadata
-    checkpoint = ForeignCheckpoint(path, layout, tensors, stated, doubts, metadata, file.sha256)
+    checkpoint = ExternalCheckpoint(path, layout, tensors, stated, doubts, metadata, file.sha256)
     _require_consistent(checkpoint, config)
     return checkpoint
 
 
-def foreign_encoder(
+def external_encoder(
     path: Path, *, num_frames: int | None = None, image_size: int | None = None, num_heads: int | None = None
 ) -> VideoViTEncoder:
-    """The encoder of a stranger's file.
+    """The encoder of an external checkpoint.
 
     Args:
         num_frames, image_size: clips other than the file's own; positions are recomputed for them.
@@ -135,17 +135,17 @@ def foreign_encoder(
     Raises:
         ValueError: the file is unreadable or incomplete, its geometry unknown, or the clips do not divide into tubes.
     """
-    return encoder_of(read_foreign(path), num_frames=num_frames, image_size=image_size, num_heads=num_heads)
+    return encoder_of(read_external(path), num_frames=num_frames, image_size=image_size, num_heads=num_heads)
 
 
 def encoder_of(
-    checkpoint: ForeignCheckpoint,
+    checkpoint: ExternalCheckpoint,
     *,
     num_frames: int | None = None,
     image_size: int | None = None,
     num_heads: int | None = None,
 ) -> VideoViTEncoder:
-    """The encoder of a checkpoint that has been read; arguments and errors as in ``foreign_encoder``."""
+    """The encoder of a checkpoint that has been read; arguments and errors as in ``external_encoder``."""
     where, stated = str(checkpoint.path), checkpoint.stated
     if num_heads is not None:
         stated = replace(stated, num_heads=num_heads)
@@ -167,7 +167,7 @@ def encoder_of(
     return VideoViTEncoder(vit, card.model_copy(update={"mean": stated.mean, "std": stated.std}), report)
 
 
-def family_of(checkpoint: ForeignCheckpoint) -> str:
+def family_of(checkpoint: ExternalCheckpoint) -> str:
     """The row's family: told by the parts that only one method leaves in its checkpoints."""
     names = checkpoint.tensors
     if checkpoint.is_classifier:
@@ -179,7 +179,7 @@ def family_of(checkpoint: ForeignCheckpoint) -> str:
     return "VideoMAE"
 
 
-def _load(vit: VideoViT, checkpoint: ForeignCheckpoint) -> LoadReport:
+def _load(vit: VideoViT, checkpoint: ExternalCheckpoint) -> LoadReport:
     report = load_strictly(
         nn.ModuleDict({"encoder": vit}),
         checkpoint.tensors,
@@ -192,13 +192,13 @@ def _load(vit: VideoViT, checkpoint: ForeignCheckpoint) -> LoadReport:
     return report
 
 
-def _needs_norm(checkpoint: ForeignCheckpoint) -> bool:
+def _needs_norm(checkpoint: ExternalCheckpoint) -> bool:
     """A trunk without final norm is right where the mean is normed instead, or where the configuration says so."""
     pools_by_mean = checkpoint.metadata.get("use_mean_pooling") is True
     return checkpoint.has_norm or not (pools_by_mean or "fc_norm.weight" in checkpoint.tensors)
 
 
-def _require_consistent(checkpoint: ForeignCheckpoint, config: Mapping[str, Any] | None) -> None:
+def _require_consistent(checkpoint: ExternalCheckpoint, config: Mapping[str, Any] | None) -> None:
     where, names = str(checkpoint.path), checkpoint.tensors
     if checkpoint.has_norm and "fc_norm.weight" in names:
         raise ValueError(f"{where}: holds both a final norm and fc_norm, so its features are ambiguous")

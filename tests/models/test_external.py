@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from sigma_bench.models.checkpoints import load_strictly
-from sigma_bench.models.foreign import foreign_encoder, read_foreign, to_our_names
+from sigma_bench.models.external import external_encoder, read_external, to_our_names
 from sigma_bench.models.video_vit import VideoViT, sinusoid_table
 from tests.models.strangers import SMALL, SPEC, finetuned_file, pretraining_file, pretraining_model, randomised
 
@@ -42,7 +42,7 @@ def without_norm(vit):
 def test_a_pretraining_file_gives_the_tokens_of_its_encoder(tmp_path, clip, parts, family):
     model = pretraining_model()
     path = saved(tmp_path / "vit_x.pth", pretraining_file(model, **parts), epoch=799, optimizer={"state": {}})
-    encoder = foreign_encoder(path)
+    encoder = external_encoder(path)
     features = encoder.encode(clip)
     torch.testing.assert_close(features.token_BND, model.encoder(clip), rtol=0, atol=0)
     assert features.grid == (4, 4, 4)
@@ -59,7 +59,7 @@ def test_a_pretraining_file_gives_the_tokens_of_its_encoder(tmp_path, clip, part
 @pytest.mark.parametrize("prefix", ["", "backbone.", "module.", "module.backbone."])
 def test_a_classifier_gives_tokens_without_final_norm(tmp_path, clip, key, prefix):
     vit = randomised(VideoViT(SMALL))
-    encoder = foreign_encoder(saved(tmp_path / "ft.pt", finetuned_file(vit, prefix), key=key, epoch=99))
+    encoder = external_encoder(saved(tmp_path / "ft.pt", finetuned_file(vit, prefix), key=key, epoch=99))
     with_norm = vit(clip)
     expected = without_norm(vit)(clip)
     torch.testing.assert_close(encoder.encode(clip).token_BND, expected, rtol=0, atol=0)
@@ -76,7 +76,7 @@ def test_a_classifier_with_a_prefix_on_the_trunk_only(tmp_path, clip):
         name if name.startswith(("head", "fc_norm")) else f"backbone.{name}": value
         for name, value in finetuned_file(vit).items()
     }
-    found = foreign_encoder(saved(tmp_path / "ft.pth", weights)).encode(clip).token_BND
+    found = external_encoder(saved(tmp_path / "ft.pth", weights)).encode(clip).token_BND
     assert torch.equal(found, without_norm(vit)(clip))
 
 
@@ -87,7 +87,7 @@ def test_plain_safetensors_and_bare_dictionaries_are_read(tmp_path):
     torch.save(weights, tmp_path / "b.bin")
     clip = torch.randn(1, 3, 2, 32, 32)
     for name in ("a.safetensors", "b.bin"):
-        encoder = foreign_encoder(tmp_path / name)
+        encoder = external_encoder(tmp_path / name)
         assert torch.equal(encoder.encode(clip).token_BND, model(clip))
         assert (encoder.card.num_frames, encoder.card.image_size) == (16, 224)  # as released, where nothing is said
         assert (encoder.card.family, encoder.card.pretraining_seed) == ("VideoMAE or SIGMA", None)
@@ -96,7 +96,7 @@ def test_plain_safetensors_and_bare_dictionaries_are_read(tmp_path):
 def test_layer_scale_is_read(tmp_path, clip):
     spec = SMALL.model_copy(update={"layer_scale": 0.1})
     model = pretraining_model(spec)
-    encoder = foreign_encoder(saved(tmp_path / "vit.pth", pretraining_file(model)))
+    encoder = external_encoder(saved(tmp_path / "vit.pth", pretraining_file(model)))
     assert torch.equal(encoder.encode(clip).token_BND, model.encoder(clip))
 
 
@@ -104,7 +104,7 @@ def test_layer_scale_is_read(tmp_path, clip):
 def test_other_frames_and_sizes(tmp_path, frames, size):
     model = pretraining_model()
     path = saved(tmp_path / "vit.pth", pretraining_file(model))
-    encoder = foreign_encoder(path, num_frames=frames, image_size=size)
+    encoder = external_encoder(path, num_frames=frames, image_size=size)
     clip = torch.randn(1, 3, frames, size, size)
     assert (encoder.card.num_frames, encoder.card.image_size) == (frames, size)
     assert encoder.card.model == f"vit@{frames}x{size}"
@@ -115,7 +115,7 @@ def test_other_frames_and_sizes(tmp_path, frames, size):
 def test_clips_that_do_not_divide_are_refused(tmp_path, frames, size):
     path = saved(tmp_path / "vit.pth", pretraining_file(pretraining_model()))
     with pytest.raises(ValueError, match=r"vit.pth: cannot take .* use multiples of both"):
-        foreign_encoder(path, num_frames=frames, image_size=size)
+        external_encoder(path, num_frames=frames, image_size=size)
 
 
 def test_unknown_heads_must_be_stated(tmp_path, clip):
@@ -123,13 +123,13 @@ def test_unknown_heads_must_be_stated(tmp_path, clip):
     path = tmp_path / "vit.pth"
     torch.save({"model": pretraining_file(model)}, path)
     with pytest.raises(ValueError, match=r"heads is not in the file and cannot be told from width 24 .*num_heads=6"):
-        foreign_encoder(path)
+        external_encoder(path)
     with pytest.raises(ValueError, match="do not divide into 5 heads"):
-        foreign_encoder(path, num_heads=5)
-    encoder = foreign_encoder(path, num_heads=3)
+        external_encoder(path, num_heads=5)
+    encoder = external_encoder(path, num_heads=3)
     assert torch.equal(encoder.encode(clip).token_BND, model.encoder(clip))
     assert encoder.card.model == "vit@3heads"
-    assert not torch.allclose(foreign_encoder(path, num_heads=2).encode(clip).token_BND, model.encoder(clip))
+    assert not torch.allclose(external_encoder(path, num_heads=2).encode(clip).token_BND, model.encoder(clip))
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_model_name_at_odds_with_the_tensors_is_refused(tmp_path, name, senten
     weights = {f"encoder.{name}": value for name, value in VideoViT(SPEC).state_dict().items()}
     torch.save({"model": weights, "args": argparse.Namespace(model=name)}, tmp_path / "vit.pth")
     with pytest.raises(ValueError, match=sentence):
-        foreign_encoder(tmp_path / "vit.pth")
+        external_encoder(tmp_path / "vit.pth")
 
 
 def damaged(weights, change):
@@ -187,7 +187,7 @@ def damaged(weights, change):
 def test_a_file_that_is_not_complete_and_sound_is_refused(tmp_path, change, sentence):
     weights = damaged(pretraining_file(pretraining_model()), change)
     with pytest.raises(ValueError, match=r"vit.pth: .*" + sentence):
-        foreign_encoder(saved(tmp_path / "vit.pth", weights))
+        external_encoder(saved(tmp_path / "vit.pth", weights))
 
 
 def test_nothing_is_loaded_when_the_last_tensor_is_wrong():
@@ -215,13 +215,13 @@ def test_a_classifier_with_both_norms_is_ambiguous(tmp_path):
     vit = VideoViT(SMALL)
     weights = finetuned_file(vit) | {f"norm.{kind}": torch.ones(24) for kind in ("weight", "bias")}
     with pytest.raises(ValueError, match="both a final norm and fc_norm"):
-        foreign_encoder(saved(tmp_path / "ft.pth", weights))
+        external_encoder(saved(tmp_path / "ft.pth", weights))
 
 
 def test_a_projection_without_prototypes_is_incomplete(tmp_path):
     path = saved(tmp_path / "vit.pth", pretraining_file(pretraining_model(), projection=True))
     with pytest.raises(ValueError, match="no prototypes"):
-        foreign_encoder(path)
+        external_encoder(path)
 
 
 @pytest.mark.parametrize(("error", "accepted"), [(0.0, True), (5e-5, True), (1e-3, False)])
@@ -230,10 +230,10 @@ def test_stored_positions_must_be_the_sinusoid(tmp_path, error, accepted):
     table[0, 40, 3] += error
     path = saved(tmp_path / "vit.pth", pretraining_file(pretraining_model()) | {"encoder.pos_embed": table})
     if accepted:
-        assert "encoder.pos_embed" not in read_foreign(path).tensors
+        assert "encoder.pos_embed" not in read_external(path).tensors
     else:
         with pytest.raises(ValueError, match=r"'encoder.pos_embed' is not the fixed sinusoid"):
-            read_foreign(path)
+            read_external(path)
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
@@ -247,11 +247,11 @@ def test_positions_saved_in_half_precision_are_the_sinusoid(tmp_path, clip, kind
     path = saved(tmp_path / "vit.pth", weights)
     rounded = VideoViT(SMALL)
     rounded.load_state_dict({name: value.to(kind) for name, value in model.encoder.state_dict().items()})
-    assert torch.equal(foreign_encoder(path).encode(clip).token_BND, rounded.eval()(clip))
+    assert torch.equal(external_encoder(path).encode(clip).token_BND, rounded.eval()(clip))
     weights["encoder.pos_embed"] = weights["encoder.pos_embed"].clone()
     weights["encoder.pos_embed"][0, 40, 3] += 4 * torch.finfo(kind).eps
     with pytest.raises(ValueError, match=r"'encoder.pos_embed' is not the fixed sinusoid"):
-        read_foreign(saved(tmp_path / "vit.pth", weights))
+        read_external(saved(tmp_path / "vit.pth", weights))
 
 
 @pytest.mark.parametrize("prefix", ["model.", "module.model.", "_orig_mod.model.backbone."])
@@ -264,7 +264,7 @@ def test_wrapped_weights_are_those_inside(tmp_path, clip, prefix, keys):
     for key in reversed(keys):
         content = {key: content, "epoch": 3, "pytorch-lightning_version": "2.2"}
     torch.save(content, tmp_path / "vit.ckpt")
-    encoder = foreign_encoder(
+    encoder = external_encoder(
         tmp_path / "vit.ckpt", num_frames=SMALL.num_frames, image_size=SMALL.image_size, num_heads=SMALL.num_heads
     )
     assert torch.equal(encoder.encode(clip).token_BND, model.encoder(clip))
@@ -279,19 +279,19 @@ def test_a_prefix_before_some_of_the_names_is_named(tmp_path):
         ValueError,
         match=rf"'model.' stands before {number} of {number + 1} names and not before 'criterion.weight'; save",
     ):
-        read_foreign(tmp_path / "vit.ckpt")
+        read_external(tmp_path / "vit.ckpt")
 
 
 def test_several_sets_of_weights_are_named_and_none_is_chosen(tmp_path):
     weights = pretraining_file(pretraining_model())
     torch.save({"encoder": weights, "target_encoder": weights, "predictor": {"a": torch.zeros(2)}}, tmp_path / "vit.pt")
     with pytest.raises(ValueError, match=r"vit.pt: holds several sets of weights \(encoder, target_encoder\); save"):
-        read_foreign(tmp_path / "vit.pt")
+        read_external(tmp_path / "vit.pt")
     torch.save({"network": weights, "epoch": 3}, tmp_path / "vit.pt")
     with pytest.raises(
         ValueError, match=r"'network' is of type dict, not a tensor; found 'network', 'epoch'; weights are looked"
     ):
-        read_foreign(tmp_path / "vit.pt")
+        read_external(tmp_path / "vit.pt")
 
 
 def test_two_names_that_become_one_are_refused(tmp_path):
@@ -301,7 +301,7 @@ def test_two_names_that_become_one_are_refused(tmp_path):
     }
     weights["module.head.bias"] = weights["head.bias"] + 1
     with pytest.raises(ValueError, match=r"two tensors are called 'head.bias'"):
-        read_foreign(saved(tmp_path / "ft.pth", weights))
+        read_external(saved(tmp_path / "ft.pth", weights))
 
 
 def test_renaming_changes_names_only():
@@ -317,4 +317,4 @@ def test_renaming_changes_names_only():
 
 def test_unknown_names_are_shown(tmp_path):
     with pytest.raises(ValueError, match=r"not a video ViT of .*; holds 'conv1.weight'"):
-        read_foreign(saved(tmp_path / "resnet.pth", {"conv1.weight": torch.zeros(3)}))
+        read_external(saved(tmp_path / "resnet.pth", {"conv1.weight": torch.zeros(3)}))

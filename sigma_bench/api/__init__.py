@@ -1,0 +1,1 @@
+"""The Python API; ``sigma_bench`` exports what is public."""

@@ -1,0 +1,220 @@
+"""``Records``: the records of a folder as a sequence, a frame, tables and comparisons."""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import overload
+
+import pandas as pd
+
+from sigma_bench.api.boards import Leaderboard
+from sigma_bench.api.comparison import ModelComparison
+from sigma_bench.leaderboard.comparison import compare as compare_models
+from sigma_bench.leaderboard.fill import fill_published, predictions_of
+from sigma_bench.leaderboard.html_table import frame_html
+from sigma_bench.leaderboard.select import scores_of
+from sigma_bench.leaderboard.usable import NO_RECORDS, fill_usable, require_records
+from sigma_bench.records.record import Record
+from sigma_bench.records.store import Store, read_record
+from sigma_bench.records.verification import Verification, verify_store
+from sigma_bench.specs.board import Board, BoardColumn, load_board
+
+FRAME_COLUMNS = (
+    *("model", "task", "metric", "value", "low", "high", "seed", "pretraining_seed"),
+    *("spread", "level", "num_units", "higher_is_better"),
+    *("dataset", "protocol", "asks", "data_source", "num_scored", "num_failed"),
+    *("family", "num_parameters", "pretraining_data", "pretraining_epochs"),
+    *("record_id", "path", "fingerprint", "manifest", "started_utc"),
+)
+"""Columns of ``Records.frame``."""
+_SHOWN = ("model", "task", "metric", "value", "low", "high", "seed")
+
+
+class LeftOutWarning(UserWarning):
+    """A record that cannot be used; tables and comparisons are made without it."""
+
+
+class Records(Sequence[Record]):
+    """The records of a folder, oldest first.
+
+    A file that is no record, or was changed, is named in a ``LeftOutWarning`` and in ``left_out``, and so is a record
+    whose predictions are damaged or contradict it, as soon as a table needs them.
+
+    Args:
+        folder: holds records and predictions, as ``evaluate`` and ``sigma-bench evaluate`` write them.
+        files: files of records below it to open; all of them if not given.
+
+    Raises:
+        ValueError: the folder holds no record, or none that can be used; or one of ``files`` is not a record.
+    """
+
+    def __init__(self, folder: str | Path, *, files: Iterable[Path] | None = None) -> None:
+        self.folder = Path(folder)
+        self.store = Store(self.folder)
+        self.left_out: dict[Path, str] = {}
+        """The reason for each file that is not used."""
+        if files is not None:
+            self._filed = [(path, read_record(path)) for path in files]
+            return
+        self._filed = list(self.store.records(on_problem=lambda path, error: self.leave_out(path, str(error))))
+        require_records(self.folder, len(self._filed), len(self.left_out))
+
+    @property
+    def filed(self) -> list[tuple[Path, Record]]:
+        """File and record of every record that can be used."""
+        return [(path, record) for path, record in self._filed if path not in self.left_out]
+
+    def leave_out(self, path: Path, reason: str) -> None:
+        """Warn of a record and use it no more; a second time, nothing happens."""
+        if path not in self.left_out:
+            self.left_out[path] = reason
+            warnings.warn(reason, LeftOutWarning, stacklevel=3)
+
+    def __len__(self) -> int:
+        return len(self.filed)
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Record]: ...
+    def __getitem__(self, index: int | slice) -> Record | list[Record]:
+        return [record for _, record in self.filed][index]
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter([record for _, record in self.filed])
+
+    def frame(self) -> pd.DataFrame:
+        """One row per score, in the order of the records.
+
+        Columns: ``model``, ``task``, ``metric``; ``value`` with the ends ``low`` and ``high`` of its bootstrap
+        interval, as fractions; ``seed`` of the evaluation and ``pretraining_seed``; ``spread`` (standard deviation over
+        the protocol's own repetitions), ``level`` of the interval, ``num_units`` (test units that are resampled) and
+        ``higher_is_better``; ``dataset``, ``protocol``, what the task ``asks`` for, ``data_source`` (official, mini,
+        user or transcoded), ``num_scored`` and ``num_failed`` samples; ``family``, ``num_parameters``,
+        ``pretraining_data`` and ``pretraining_epochs`` of the model; ``record_id``, ``path``, ``fingerprint`` of the
+        task, ``manifest`` (digest of the scored split) and ``started_utc``.
+        """
+        return scores_of(self.filed).rename(columns={"world": "data_source"})[list(FRAME_COLUMNS)]
+
+    def table(self, board: str | Path | None = None) -> Leaderboard:
+        """A board filled with these records.
+
+        Args:
+            board: name of a board or its file; None for a column per task, with the first metric of each.
+
+        Raises:
+            ValueError: no such board, or records that do not belong into one table; names their files.
+        """
+        return fill_boards([_board_of_all(self) if board is None else load_board(str(board))], self)[0]
+
+    def compare(self, first: str, second: str, *, samples: int = 5) -> ModelComparison:
+        """Two models on every evaluation that both have, by paired bootstrap over test units.
+
+        Args:
+            first, second: names of models, as in ``frame``.
+            samples: number of samples to list per task, those on which the two differ most.
+
+        Raises:
+            ValueError: a model without records, or nothing that can be compared.
+        """
+        found = compare_models(self.filed, first, second, predictions_of(self.store), num_samples=samples)
+        return ModelComparison(**vars(found))
+
+    def verify(self) -> Verification:
+        """As ``verify_folder`` for the whole folder of the records."""
+        return verify_folder(self.folder)
+
+    def __repr__(self) -> str:
+        models, tasks = ({getter(record) for record in self} for getter in (_model, _task))
+        return f"<{len(self)} records of {len(models)} models on {len(tasks)} tasks in {self.folder}>"
+
+    def _repr_html_(self) -> str:
+        return frame_html(self.frame()[list(_SHOWN)], repr(self).strip("<>"))
+
+
+def opened(records: Records | str | Path) -> Records:
+    """Records as they are, or those of a folder.
+
+    Raises:
+        ValueError: neither, or as ``Records``.
+    """
+    if not isinstance(records, Records | str | Path):
+        raise ValueError(f"the records are an object of type {type(records).__name__}; give Records or their folder")
+    return records if isinstance(records, Records) else Records(records)
+
+
+def compare(records: Records | str | Path, first: str, second: str, *, samples: int = 5) -> ModelComparison:
+    """As ``Records.compare``, for records or the folder that holds them."""
+    return opened(records).compare(first, second, samples=samples)
+
+
+def board(name: str | Path, records: Records | str | Path | None = None) -> Leaderboard:
+    """A board filled with records, or with published numbers alone.
+
+    Args:
+        name: name of a board, or a file that ends in .yaml.
+        records: records, or the folder that holds them.
+
+    Raises:
+        ValueError: no such board, no records, or records that do not belong into one table.
+    """
+    if records is None:
+        return Leaderboard(fill_published(load_board(str(name))), None, None)
+    return opened(records).table(name)
+
+
+def fill_boards(boards: Sequence[Board], records: Records) -> list[Leaderboard]:
+    """Several boards from the same records; a record that one of them cannot use is left out of all.
+
+    Raises:
+        ValueError: as ``board``.
+    """
+    filled, reasons = fill_usable(boards, records.store, records.filed)
+    for path, reason in reasons.items():
+        records.leave_out(path, reason)
+    return [Leaderboard(one.table, one, records.store) for one in filled]
+
+
+def verify_folder(folder: str | Path, report: Callable[[int, int], None] = lambda done, total: None) -> Verification:
+    """Compute every score of a folder again from its predictions, and compare every digest.
+
+    Args:
+        report: is called with the number of files that are done, and of all.
+
+    Raises:
+        ValueError: there is no record.
+    """
+    store = Store(Path(folder))
+    if not store.paths():
+        raise ValueError(f"{folder}: {NO_RECORDS}")
+    return verify_store(store, report)
+
+
+def _board_of_all(records: Records) -> Board:
+    """A board with one column per task of the records, in the order of their names.
+
+    Raises:
+        ValueError: there is no record.
+    """
+    tasks = {record.task.task: record.task for record in records}
+    if not tasks:
+        raise ValueError(f"{records.folder}: there are no records to make a table of")
+    columns = tuple(
+        BoardColumn(
+            group=task.dataset.title,
+            label=name.partition("/")[2] or name,
+            task=name,
+            metric=task.protocol.metrics[0],
+        )
+        for name, task in sorted(tasks.items())
+    )
+    note = "Every task with a record, in its first metric."
+    return Board(name="records", title="All records", rows=(), columns=columns, published=None, note=note)
+
+
+def _model(record: Record) -> str:
+    return record.model.model
+
+
+def _task(record: Record) -> str:
+    return record.task.task

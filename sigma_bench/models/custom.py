@@ -1,0 +1,205 @@
+"""Custom encoders: ``as_encoder`` makes one from a torch module.
+
+Shapes: B clips, C colours, T frames, H W pixels, N = T' x H' x W' tokens, D width.
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sigma_bench.failures import reason
+from sigma_bench.models.code_digest import code_digest
+from sigma_bench.models.contract import Check, token_mistake, typed
+from sigma_bench.models.custom_backbone import CustomBackbone, Parts, set_drop_path, trainable_parts
+from sigma_bench.models.custom_checks import (
+    require_call_order,
+    require_drop_paths,
+    require_gradients,
+    require_same_training,
+    trace,
+    two_batches,
+)
+from sigma_bench.models.custom_geometry import measured_geometry, require_colours, require_geometry
+from sigma_bench.models.encoder import Features
+from sigma_bench.models.frame_encoder import weights_sha256
+from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.strict import parse_spec
+
+
+class CustomEncoder:
+    """A torch module of the user as an encoder, in evaluation mode and without gradients."""
+
+    def __init__(self, network: nn.Module, card: EncoderCard, grid: tuple[int, int, int]) -> None:
+        self._network, self._grid = network.eval(), grid
+        for parameter in network.parameters():  # TorchScript knows no requires_grad_ of a whole module
+            parameter.requires_grad_(False)
+        self._device = torch.device("cpu")
+        self.card = card
+
+    def to(self, device: torch.device | str) -> "CustomEncoder":
+        """The same encoder, its weights on ``device``."""
+        self._network.to(device)
+        self._device = torch.device(device)
+        return self
+
+    @torch.inference_mode()
+    def encode(self, clip_BCTHW: Tensor) -> Features:
+        """Tokens of clips.
+
+        Raises:
+            ValueError: the network does not return float32 tokens (B, N, D) with the card's width and the grid's number
+                of tokens on the encoder's device.  Exceptions of the network itself are passed on.
+        """
+        try:
+            token_BND = self._network(clip_BCTHW.to(self._device))
+        except Exception as error:
+            self._add_circumstances(error, clip_BCTHW)
+            raise
+        slots = clip_BCTHW.shape[2] * self._grid[0] // self.card.num_frames
+        grid = (slots, *self._grid[1:])
+        mistake = token_mistake(token_BND, len(clip_BCTHW), grid, self.card.feature_width)
+        if mistake is None and not _same_device(token_BND.device, self._device):
+            mistake = (
+                f"tokens on {token_BND.device} while the encoder is on {self._device}; do not move them in forward"
+            )
+        if mistake is not None:
+            raise ValueError(f"model '{self.card.model}': the network returns {mistake}")
+        return Features(token_BND, grid)
+
+    def _add_circumstances(self, error: Exception, clip_BCTHW: Tensor) -> None:
+        """Add notes to an exception of the network; ``failure_sentence`` shows them."""
+        error.add_note(f"for clips (B, C, T, H, W) of shape {tuple(clip_BCTHW.shape)}")
+        others = {str(p.dtype) for p in self._network.parameters() if p.is_floating_point()} - {str(torch.float32)}
+        if others:
+            error.add_note(f"its weights are {', '.join(sorted(others))} and clips float32: call network.float()")
+
+
+class TrainableCustomEncoder(CustomEncoder):
+    """A custom encoder whose embedding, blocks and final norm are known, so that it can be fine-tuned."""
+
+    def __init__(self, network: nn.Module, card: EncoderCard, grid: tuple[int, int, int], parts: Parts) -> None:
+        super().__init__(network, card, grid)
+        self._parts = parts
+
+    def backbone(self, drop_path: float) -> CustomBackbone:
+        """A copy of the network to train, without its final norm, tried on a few clips first.
+
+        Raises:
+            ValueError: forward does not call each block once, in order, and then the norm; in training mode the tokens
+                of a clip are not a function of that clip; a parameter has no influence on the tokens; or a drop path is
+                asked for that the blocks cannot apply.
+        """
+        where = f"model '{self.card.model}'"
+        backbone = CustomBackbone(copy.deepcopy(self._network), self._parts)
+        drop_paths = set_drop_path(backbone, drop_path, where=where)
+        batches = [clip_BCTHW.to(self._device) for clip_BCTHW in two_batches(self.card)]
+        first, second = (trace(backbone, batch, drop_paths, seed=seed) for seed, batch in enumerate(batches))
+        require_call_order(backbone, first, where=where)
+        require_same_training(backbone, first, second, self.card.feature_width, where=where)
+        require_drop_paths(drop_paths, first, second, where=where)
+        require_gradients(backbone, batches[0], where=where)
+        return backbone
+
+
+def check_training(encoder: TrainableCustomEncoder) -> Check:
+    """Whether the named parts of a custom network can be trained; found out as fine-tuning would."""
+    question = "the network can be fine-tuned"
+    try:
+        backbone = encoder.backbone(0.0)
+    except Exception as error:
+        return Check(question, False, reason(error))
+    return Check(question, True, f"embedding and {len(backbone.blocks)} blocks")
+
+
+def _same_device(one: torch.device, other: torch.device) -> bool:
+    return one.type == other.type and (other.index is None or one.index == other.index)
+
+
+def as_encoder(
+    network: nn.Module,
+    *,
+    name: str,
+    num_frames: int,
+    image_size: int,
+    tubelet_frames: int,
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+    grid: tuple[int, int, int] | None = None,
+    feature_width: int | None = None,
+    blocks: str | None = None,
+    embed: str | Sequence[str] = (),
+    norm: str | None = None,
+    family: str = "custom",
+    pretraining_data: tuple[str, ...] = (),
+    pretraining_epochs: int = 0,
+    pretraining_seed: int | None = None,
+) -> CustomEncoder:
+    """An encoder from a module that maps clips (B, C, T, H, W) to tokens (B, N, D) in order time, row, column.
+
+    With ``blocks`` the encoder can be fine-tuned.  Its network is then a copy that runs the module's own ``forward``
+    with the final norm replaced by the identity.  Parameters of the i-th block (from 1) learn at the rate of layer i,
+    those of ``embed`` at the rate of layer 0.  Every parameter has to belong to one of the three parts.
+
+    Args:
+        name: name of the row in tables.  Records and cached features are found by weights, code and configuration of
+            the module as well, so that a module that computes something else under the same name is evaluated anew.
+        mean, std: normalisation of colours from 0 to 1 that the weights were trained with.
+        grid: time slots, rows and columns of the tokens of a clip of ``num_frames``.  Without it, the number of tokens
+            is measured on one clip, and rows and columns have to be equal.
+        feature_width: D; measured on one clip unless given.
+        blocks: the ``nn.ModuleList`` or ``nn.Sequential`` of blocks, by its name in the network: ``encoder.layers``.
+        embed: names of the modules and parameters before the blocks: ``("patch_embed", "pos_embed")``.
+        norm: name of the final norm; None for a network without one.
+        pretraining_data: shown in tables only, like epochs and seed.
+
+    Raises:
+        ValueError: a number is impossible for an encoder or cannot be measured, weights have no values, or the network
+            does not have these parts.
+    """
+    where = f"as_encoder '{name}'"
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"{where}: the network is {typed(network)}, not a torch.nn.Module; wrap it in one")
+    require_geometry(where, num_frames, image_size, tubelet_frames, grid)
+    require_colours(where, mean, std)
+    parts = trainable_parts(network, blocks, embed, norm, where=where)
+    if grid is None or feature_width is None:
+        clip_shape = (3, num_frames, image_size, image_size)
+        grid, feature_width = measured_geometry(where, network, clip_shape, tubelet_frames, grid, feature_width)
+    fields = {
+        "model": name,
+        "family": family,
+        "num_frames": num_frames,
+        "image_size": image_size,
+        "tubelet_frames": tubelet_frames,
+        "mean": mean,
+        "std": std,
+        "feature_width": feature_width,
+        "num_parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "pretraining_data": pretraining_data,
+        "pretraining_epochs": pretraining_epochs,
+        "checkpoint_sha256": "",
+        "code_sha256": "",
+        "pretraining_seed": pretraining_seed,
+        "recipe_fingerprint": None,
+    }
+    card, place = parse_spec(EncoderCard, fields, where=where), (grid[0], grid[1], grid[2])
+    if parts is None:
+        return with_digests(CustomEncoder(network, card, place))
+    return with_digests(TrainableCustomEncoder(network, card, place, parts))
+
+
+def with_digests(encoder: CustomEncoder) -> CustomEncoder:
+    """The encoder, its card with the digests of what it computes now."""
+    network = encoder._network
+    rest: dict[str, Any] = {
+        name: value for name, value in vars(encoder).items() if name not in ("card", "_device", "_network")
+    }
+    digests = {
+        "checkpoint_sha256": weights_sha256(network),
+        "code_sha256": code_digest(network, type(encoder), rest),
+    }
+    encoder.card = encoder.card.model_copy(update=digests)
+    return encoder

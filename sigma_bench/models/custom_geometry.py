@@ -1,0 +1,119 @@
+"""The numbers of a custom encoder: what is given is checked, and what is not given is measured on one grey clip.
+
+Shapes: N = T' x H' x W' tokens, D width.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sigma_bench.failures import failure_sentence
+from sigma_bench.models.contract import no_tensor, token_mistake
+
+Grid = tuple[int, int, int]
+"""Time slots, rows and columns of tokens."""
+
+
+def require_geometry(
+    where: str, num_frames: int, image_size: int, tubelet_frames: int, grid: tuple[int, int, int] | None
+) -> None:
+    """ValueError unless counts are whole numbers above 0 and the grid's time slots fit frames and tubelets."""
+    counts = {"num_frames": num_frames, "image_size": image_size, "tubelet_frames": tubelet_frames}
+    for name, count in counts.items():
+        if type(count) is not int or count < 1:
+            raise ValueError(f"{where}: {name} is {count!r}; give a whole number above 0")
+    if grid is None:
+        if num_frames % tubelet_frames:
+            raise ValueError(f"{where}: {num_frames} frames are not whole tubelets of {tubelet_frames} frames")
+        return
+    if not (
+        isinstance(grid, tuple | list) and len(grid) == 3 and all(type(cells) is int and cells > 0 for cells in grid)
+    ):
+        raise ValueError(f"{where}: the grid is {grid!r}; give three whole numbers: time slots, rows and columns")
+    if grid[0] * tubelet_frames != num_frames:
+        raise ValueError(
+            f"{where}: the grid {tuple(grid)} has {grid[0]} time slots, but {num_frames} frames in tubelets of "
+            f"{tubelet_frames} make {num_frames / tubelet_frames:g}; its order is time slots, rows, columns"
+        )
+
+
+def require_colours(where: str, mean: object, std: object) -> None:
+    """ValueError unless the values are three numbers for colours from 0 to 1."""
+    for name, values in (("mean", mean), ("std", std)):
+        if not (isinstance(values, tuple | list) and len(values) == 3):
+            raise ValueError(f"{where}: {name} is {values!r}; give three numbers, one each for red, green and blue")
+        numbers = [value for value in values if isinstance(value, int | float)]
+        least = 0 if name == "mean" else math.ulp(0)
+        if len(numbers) < 3 or not all(least <= value <= 1 for value in numbers):
+            raise ValueError(
+                f"{where}: {name} is {values!r}; give values for colours from 0 to 1 "
+                "(divide values for 0 to 255 by 255)"
+            )
+
+
+def measured_geometry(
+    where: str,
+    network: nn.Module,
+    clip_shape: tuple[int, int, int, int],
+    tubelet_frames: int,
+    grid: Grid | None,
+    width: int | None,
+) -> tuple[Grid, int]:
+    """Grid and feature width of a network, measured where they are None.
+
+    Args:
+        clip_shape: C, T, H, W.
+
+    Raises:
+        ValueError: the network fails, does not return tokens (B, N, D), or its number of tokens does not determine the
+            grid.
+    """
+    found = _grey_tokens(where, network, clip_shape)
+    num_tokens, measured_width = found.shape[1:]
+    slots, image_size = clip_shape[1] // tubelet_frames, clip_shape[2]
+    if grid is None:
+        side = _side(num_tokens, slots, image_size)
+        is_open = width is None and _side(measured_width, slots, image_size) is not None
+        if side is None or is_open:
+            which = (
+                "and N or D may be the number of tokens" if side is not None else "and N is no square grid of tokens"
+            )
+            raise ValueError(
+                f"{where}: the network returns (B, N, D) = {tuple(found.shape)} for {slots} time slots of {image_size} "
+                f"px, {which}; give grid=(time slots, rows, columns), without class and register tokens"
+            )
+        grid = (slots, side, side)
+    width = measured_width if width is None else width
+    mistake = token_mistake(found, 1, (grid[0], grid[1], grid[2]), width)
+    if mistake is not None:
+        raise ValueError(f"{where}: the network returns {mistake}")
+    return grid, width
+
+
+def _side(num_tokens: int, slots: int, image_size: int) -> int | None:
+    """Rows, and columns, of a square grid of so many tokens whose cells divide the image; None if there is none."""
+    side = math.isqrt(num_tokens // slots)
+    return side if side and slots * side**2 == num_tokens and image_size % side == 0 else None
+
+
+@torch.no_grad()
+def _grey_tokens(where: str, network: nn.Module, clip_shape: tuple[int, int, int, int]) -> Tensor:
+    """What the network returns for a clip of zeros, if it has the form (1, N, D)."""
+    parameter = next(network.parameters(), None)
+    clip_BCTHW = torch.zeros(1, *clip_shape, device=None if parameter is None else parameter.device)
+    try:
+        found: Any = network.eval()(clip_BCTHW)
+    except Exception as error:
+        raise ValueError(
+            f"{where}: the network fails for clips (B, C, T, H, W) of shape {(1, *clip_shape)}: "
+            f"{failure_sentence(error)}"
+        ) from error
+    if not isinstance(found, Tensor):
+        raise ValueError(f"{where}: the network returns {no_tensor(found)}")
+    if found.ndim != 3 or len(found) != 1:
+        raise ValueError(
+            f"{where}: the network returns a tensor of shape {tuple(found.shape)} for one clip, not tokens (1, N, D)"
+        )
+    return found

@@ -1,0 +1,41 @@
+"""Packages that other people would install, written into a folder as ``pip install --target`` leaves them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def install(site: Path, package: str, modules: Mapping[str, str], group: str, names: Mapping[str, str]) -> None:
+    """A package with its modules and entry points.
+
+    Args:
+        site: folder of installed packages.
+        modules: source by name; ``__init__`` is empty unless given.
+        group: of the entry points, such as ``sigma_bench.protocols``.
+        names: entry points of this group.
+    """
+    folder, about = site / package, site / f"{package}-1.0.dist-info"
+    for each in (folder, about):
+        each.mkdir(parents=True)
+    for name, text in {"__init__": "", **modules}.items():
+        (folder / f"{name}.py").write_text(text)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    lines = [f"[{group}]", *(f"{name} = {target}" for name, target in names.items())]
+    (about / "entry_points.txt").write_text("\n".join(lines) + "\n")
+
+
+def sigma_bench(site: Path | None, *arguments: object) -> tuple[int, str, str]:
+    """Exit code and both outputs of the command line in a process of its own, which sees the packages in ``site``."""
+    path = os.pathsep.join(str(folder) for folder in (ROOT, site) if folder is not None)
+    done = subprocess.run(
+        [sys.executable, "-m", "sigma_bench", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr

@@ -22,9 +22,9 @@ from sigma_bench.failures import LoggedError, reason, unexpected_errors_logged, 
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.features import FeatureCache
-from sigma_bench.protocols.sharing import by_main
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.training.distribution import LostPeerError, OneSidedError, World, joined_world, lost_peers_named
+from sigma_bench.training.processes import on_main
 
 CACHE_LIMIT_GIB = 200.0
 
@@ -223,7 +223,7 @@ def open_suite(
         loaded = load_encoder(encoder, seed=seed) if isinstance(encoder, str) else encoder
         loaded = loaded.to(world.device) if hasattr(loaded, "to") else loaded
         with progress_bars(disable=not progress) as bars:
-            plan = by_main(world, lambda: plan_tasks(loaded, jobs, output, cache, seed=seed, report=_reading(bars)))
+            plan = on_main(world, lambda: plan_tasks(loaded, jobs, output, cache, seed=seed, report=_reading(bars)))
         yield OpenSuite(loaded, plan, output, cache, seed, world)
 
 

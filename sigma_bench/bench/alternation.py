@@ -13,12 +13,11 @@ from typing import NamedTuple
 import torch
 
 from sigma_bench.bench.plain import PlainFormulation, plain_optimiser
-from sigma_bench.bench.sides import autocast, make_batch, our_loss, plain_loss
+from sigma_bench.bench.sides import comparable_method, make_batch, our_loss, plain_loss
 from sigma_bench.bench.timing import WARM_UP_ROUNDS, Marks
-from sigma_bench.sigma.model import build_model
-from sigma_bench.specs.recipe import MaskedVideoRecipe
+from sigma_bench.specs.masked_video import MaskedVideoRecipe
+from sigma_bench.training.accumulation import autocast
 from sigma_bench.training.memory import keep_freed_memory
-from sigma_bench.training.optimiser import build_optimiser
 
 Seconds = dict[str, float]
 """By phase."""
@@ -98,18 +97,17 @@ def _serve(connection: Connection, side: Side, setting: Setting) -> None:
     if side.keeps_memory:
         keep_freed_memory()
     recipe, device = setting.recipe, setting.device
-    torch.manual_seed(0)
-    model = build_model(recipe).to(device)
+    method = comparable_method(recipe).to(device)
     batch = make_batch(recipe, setting.batch_size, device)
-    formulation = PlainFormulation(model, recipe.objective)
-    optimiser = build_optimiser(model, recipe.optim)
+    formulation = PlainFormulation(method.model, recipe.objective)
+    optimiser = method.build_optimiser()
     if not side.is_ours:
         optimiser = plain_optimiser(optimiser)
     while _is_asked(connection):
-        model.zero_grad(set_to_none=True)
+        method.zero_grad(set_to_none=True)
         marks = Marks(device)
-        with autocast(device, side.dtype):
-            loss = our_loss(model, recipe, batch, marks) if side.is_ours else plain_loss(formulation, batch, marks)
+        with autocast(device, side.dtype == torch.bfloat16):
+            loss = our_loss(method, batch, marks) if side.is_ours else plain_loss(formulation, batch, marks)
         marks("loss")
         loss.backward()
         marks("backward")

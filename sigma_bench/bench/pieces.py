@@ -21,12 +21,14 @@ from sigma_bench.bench.plain import (
 )
 from sigma_bench.bench.sides import Batch
 from sigma_bench.bench.timing import Run
+from sigma_bench.models.masked_autoencoder import MaskedAutoencoder
 from sigma_bench.models.video_vit import Attention, Block
-from sigma_bench.sigma.model import MaskedVideoModel, SigmaModel
+from sigma_bench.sigma.model import SigmaModel
 from sigma_bench.sigma.sinkhorn import balance_prototypes
-from sigma_bench.sigma.swapped import swapped_prediction, unit_features
-from sigma_bench.specs.recipe import ClusterObjective, MaskedVideoRecipe
-from sigma_bench.training.optimiser import build_optimiser
+from sigma_bench.sigma.spec import ClusterObjective
+from sigma_bench.sigma.swapped import swapped_prediction
+from sigma_bench.training.masked_video import MaskedVideoMethod
+from sigma_bench.training.step import unit_features
 
 
 class Piece(NamedTuple):
@@ -38,8 +40,9 @@ class Piece(NamedTuple):
     ours: Run
 
 
-def pieces(model: MaskedVideoModel, recipe: MaskedVideoRecipe, batch: Batch, dtype: torch.dtype) -> Iterator[Piece]:
-    """All parts of the recipe's step; to be run under the autocast of ``dtype``."""
+def pieces(method: MaskedVideoMethod, batch: Batch, dtype: torch.dtype) -> Iterator[Piece]:
+    """All parts of the method's step; to be run under the autocast of ``dtype``."""
+    model, objective = method.model, method.recipe.objective
     batch_size, num_tubes = batch.mask_BN.shape
     num_visible = int((~batch.mask_BN[0]).sum())
     yield _embedding(model, batch)
@@ -51,11 +54,11 @@ def pieces(model: MaskedVideoModel, recipe: MaskedVideoRecipe, batch: Batch, dty
         assert isinstance(blocks[0], Block)
         yield _attention(name, blocks[0].attn, batch_size, tokens, batch.clip_BCTHW.device)
     if isinstance(model, SigmaModel):
-        assert isinstance(recipe.objective, ClusterObjective)
+        assert isinstance(objective, ClusterObjective)
         target_MW, guess_MW = loss_head_inputs(model, batch.mask_BN)
-        yield _sinkhorn(model, target_MW, recipe.objective, dtype)
-        yield loss_head(model, target_MW, guess_MW, recipe.objective)
-    yield _optimiser(model, recipe)
+        yield _sinkhorn(model, target_MW, objective, dtype)
+        yield loss_head(model, target_MW, guess_MW, objective)
+    yield _optimiser(method)
 
 
 def loss_head_inputs(model: SigmaModel, mask_BN: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,7 +88,7 @@ def loss_head(model: SigmaModel, target_MW: Tensor, guess_MW: Tensor, objective:
     return Piece("loss head", _matrix(target_MW, model), plain, ours)
 
 
-def _embedding(model: MaskedVideoModel, batch: Batch) -> Piece:
+def _embedding(model: MaskedAutoencoder, batch: Batch) -> Piece:
     embedding, (clip_BCTHW, mask_BN) = model.encoder.patch_embed, batch
 
     def ours() -> tuple[Tensor, ...]:
@@ -98,7 +101,7 @@ def _embedding(model: MaskedVideoModel, batch: Batch) -> Piece:
     return Piece("tube embedding", f"{len(mask_BN)} x {int((~mask_BN[0]).sum())} tubes", plain, ours)
 
 
-def _pixels(model: MaskedVideoModel, batch: Batch) -> Piece:
+def _pixels(model: MaskedAutoencoder, batch: Batch) -> Piece:
     clip_BCTHW, mask_BN = batch
     return Piece(
         "pixel targets",
@@ -133,13 +136,13 @@ def _sinkhorn(model: SigmaModel, target_MW: Tensor, objective: ClusterObjective,
     )
 
 
-def _optimiser(model: MaskedVideoModel, recipe: MaskedVideoRecipe) -> Piece:
+def _optimiser(method: MaskedVideoMethod) -> Piece:
     """Both at rate 0, so that the parameters stay what they are; gradients are there from a step before."""
-    ours = build_optimiser(model, recipe.optim)
+    ours = method.build_optimiser()
     plain = plain_optimiser(ours)
-    for parameter in model.parameters():
+    for parameter in method.parameters():
         parameter.grad = torch.ones_like(parameter)
-    count = sum(parameter.numel() for parameter in model.parameters())
+    count = sum(parameter.numel() for parameter in method.parameters())
     return Piece("AdamW", f"{count / 1e6:.1f} M parameters", plain.step, ours.step)
 
 

@@ -16,16 +16,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sigma_bench.models.masked_autoencoder import NORMALISATION_EPS, MaskedAutoencoder
 from sigma_bench.models.video_vit import Attention, Block, sinusoid_table
-from sigma_bench.sigma.model import MaskedVideoModel, SigmaMlpModel, SigmaModel
-from sigma_bench.sigma.targets import NORMALISATION_EPS
-from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, ClusterObjective, EncoderSpec, VideoMaeObjective
+from sigma_bench.sigma.model import SigmaMlpModel, SigmaModel
+from sigma_bench.sigma.spec import ClusterObjective
+from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, EncoderSpec
+from sigma_bench.specs.strict import Spec
+
+COMPARABLE = ("sigma_mlp", "videomae")
+"""Methods that are written out here."""
 
 
 class PlainFormulation:
     """Forward pass and loss of a recipe, on the parameters of ``model``; position codes are made once."""
 
-    def __init__(self, model: MaskedVideoModel, objective: ClusterObjective | VideoMaeObjective) -> None:
+    def __init__(self, model: MaskedAutoencoder, objective: Spec) -> None:
         self.model, self.objective = model, objective
         num_tubes = math.prod(model.encoder.spec.grid())
         self.encoder_position_ND, self.decoder_position_ND = (

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from sigma_bench.bench.plain import PlainFormulation
-from sigma_bench.sigma.masking import draw_mask
-from sigma_bench.sigma.model import MaskedVideoModel
-from sigma_bench.sigma.objective import pretraining_step
-from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, MaskedVideoRecipe
+from sigma_bench.data.tube_masking import draw_mask
+from sigma_bench.specs.masked_video import MaskedVideoRecipe
+from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD
+from sigma_bench.training.masked_video import MaskedVideoMethod
+from sigma_bench.training.method import build_method
 
 Mark = Callable[[str], None]
 """Called with the name of the phase that ends."""
@@ -24,6 +25,13 @@ class Batch(NamedTuple):
 
     clip_BCTHW: Tensor
     mask_BN: Tensor
+
+
+def comparable_method(recipe: MaskedVideoRecipe) -> MaskedVideoMethod:
+    """The method of a comparable recipe, its weights drawn from seed 0."""
+    method = build_method(recipe, seed=0)
+    assert isinstance(method, MaskedVideoMethod)
+    return method
 
 
 def make_batch(recipe: MaskedVideoRecipe, batch_size: int, device: torch.device) -> Batch:
@@ -37,16 +45,11 @@ def make_batch(recipe: MaskedVideoRecipe, batch_size: int, device: torch.device)
     return Batch(clip_BCTHW.to(device), torch.stack(masks).to(device))
 
 
-def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
-    """What the training loop wraps a forward pass in; float32 means none."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16)
-
-
-def our_loss(model: MaskedVideoModel, recipe: MaskedVideoRecipe, batch: Batch, mark: Mark) -> Tensor:
+def our_loss(method: MaskedVideoMethod, batch: Batch, mark: Mark) -> Tensor:
     """Loss of the step that training takes; ``forward`` ends with the decoder."""
-    hook = model.decoder.register_forward_hook(lambda *unused: mark("forward"))
+    hook = method.model.decoder.register_forward_hook(lambda *unused: mark("forward"))
     try:
-        return pretraining_step(model, batch.clip_BCTHW, batch.mask_BN, recipe.objective).loss
+        return method.step(batch.clip_BCTHW, batch.mask_BN).loss
     finally:
         hook.remove()
 

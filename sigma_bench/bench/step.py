@@ -8,6 +8,7 @@ import torch
 from sigma_bench.bench.alternation import Seconds, Setting, Side, time_steps
 from sigma_bench.bench.compute import count_flops, matmul_peak
 from sigma_bench.bench.pieces import Piece, loss_head, loss_head_inputs, pieces
+from sigma_bench.bench.plain import COMPARABLE
 from sigma_bench.bench.result import (
     PHASES,
     Comparison,
@@ -17,10 +18,14 @@ from sigma_bench.bench.result import (
     StepBenchmark,
     circumstances,
 )
-from sigma_bench.bench.sides import Batch, autocast, make_batch, our_loss
+from sigma_bench.bench.sides import Batch, comparable_method, make_batch, our_loss
 from sigma_bench.bench.timing import Run, alternate, extra_bytes
-from sigma_bench.sigma.model import MaskedVideoModel, SigmaModel, build_model
-from sigma_bench.specs.recipe import ClusterObjective, MaskedVideoRecipe, Recipe, SigmaDinoObjective
+from sigma_bench.sigma.model import SigmaModel
+from sigma_bench.sigma.spec import ClusterObjective
+from sigma_bench.specs.masked_video import MaskedVideoRecipe
+from sigma_bench.specs.recipe import Recipe
+from sigma_bench.training.accumulation import autocast
+from sigma_bench.training.masked_video import MaskedVideoMethod
 
 FLOAT32_BYTES = 4
 MEMORY_ROUNDS = 4
@@ -42,21 +47,21 @@ def measure_step(
     """Measure a recipe's step, its parts, its loss head's memory and its distance from the matrix-product floor.
 
     Raises:
-        ValueError: a recipe whose targets come from an image model, or one that trains an image model.
+        ValueError: a recipe of a method without a plain formulation.
     """
     before = circumstances()
     recipe = require_comparable(recipe)
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = build_model(recipe).to(device)
+        method = comparable_method(recipe).to(device)
         batch = make_batch(recipe, batch_size, device)
-        memory = loss_head_memory(model, recipe, batch)  # first: what else runs leaves memory in the heap
+        memory = loss_head_memory(method, batch)  # first: what else runs leaves memory in the heap
         setting = Setting(recipe, batch_size, device, torch.get_num_threads())
         times = time_steps(_sides(dtype, device), setting, rounds, lambda done, total: report("step", done, total))
-        parts = tuple(_compare(piece, rounds, device, dtype, report) for piece in pieces(model, recipe, batch, dtype))
+        parts = tuple(_compare(piece, rounds, device, dtype, report) for piece in pieces(method, batch, dtype))
         report("floor", 0, 1)
-        compute = _compute(step_flops(model, recipe, batch), matmul_peak(device, dtype), times)
+        compute = _compute(step_flops(method, batch), matmul_peak(device, dtype), times)
     report("floor", 1, 1)
     return StepBenchmark(
         recipe=recipe.recipe,
@@ -82,7 +87,7 @@ def require_comparable(recipe: Recipe) -> MaskedVideoRecipe:
     Raises:
         ValueError: there is none.
     """
-    if not isinstance(recipe, MaskedVideoRecipe) or isinstance(recipe.objective, SigmaDinoObjective):
+    if not isinstance(recipe, MaskedVideoRecipe) or recipe.objective.kind not in COMPARABLE:
         raise ValueError(
             f"recipe '{recipe.recipe}' ({recipe.objective.kind}) has no plain formulation to be compared with; "
             "choose a SIGMA-MLP or VideoMAE recipe"
@@ -90,26 +95,27 @@ def require_comparable(recipe: Recipe) -> MaskedVideoRecipe:
     return recipe
 
 
-def step_flops(model: MaskedVideoModel, recipe: MaskedVideoRecipe, batch: Batch) -> int:
+def step_flops(method: MaskedVideoMethod, batch: Batch) -> int:
     """Matrix-product operations of one of our steps, forward and backward."""
-    model.zero_grad(set_to_none=True)
-    flops = count_flops(lambda: our_loss(model, recipe, batch, lambda name: None).backward())
-    model.zero_grad(set_to_none=True)
+    method.zero_grad(set_to_none=True)
+    flops = count_flops(lambda: our_loss(method, batch, lambda name: None).backward())
+    method.zero_grad(set_to_none=True)
     return flops
 
 
-def loss_head_memory(model: MaskedVideoModel, recipe: MaskedVideoRecipe, batch: Batch) -> LossHeadMemory | None:
+def loss_head_memory(method: MaskedVideoMethod, batch: Batch) -> LossHeadMemory | None:
     """Peak extra memory of the loss head on fixed features, both ways, in float32."""
+    model, objective = method.model, method.recipe.objective
     if not isinstance(model, SigmaModel):
         return None
-    assert isinstance(recipe.objective, ClusterObjective)
+    assert isinstance(objective, ClusterObjective)
     target_MW, guess_MW = loss_head_inputs(model, batch.mask_BN)
-    head = loss_head(model, target_MW, guess_MW, recipe.objective)
+    head = loss_head(model, target_MW, guess_MW, objective)
     measured = [[extra_bytes(run, target_MW.device) for _ in range(MEMORY_ROUNDS)] for run in (head.plain, head.ours)]
     plain, ours = (min(size for size in sizes if size is not None) if all(sizes) else None for sizes in measured)
     if plain is None or ours is None:
         return None
-    unit = FLOAT32_BYTES * len(target_MW) * recipe.objective.num_prototypes
+    unit = FLOAT32_BYTES * len(target_MW) * objective.num_prototypes
     return LossHeadMemory(unit_bytes=unit, plain_units=plain / unit, ours_units=ours / unit)
 
 
@@ -118,7 +124,7 @@ def _compare(piece: Piece, rounds: int, device: torch.device, dtype: torch.dtype
 
     def cast(run: Run) -> Run:
         def run_cast() -> None:
-            with autocast(device, dtype):
+            with autocast(device, dtype == torch.bfloat16):
                 run()
 
         return run_cast

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from sigma_bench.training.batches import RunOptions
     from sigma_bench.training.monitoring import Progress
 
-SHOWN_MONITORS = {"usage_entropy": "usage", "code_agreement": "agree", "feature_std": "spread"}
-
 
 def pretrain(
     recipe: str = typer.Argument(..., help="Name of a recipe in pretrain/, or a file such as mine.yaml."),
@@ -30,9 +28,11 @@ def pretrain(
     teacher: str = typer.Option(None, help="SIGMA-DINO: model name or file in place of the recipe's teacher."),
     device: str = typer.Option("auto", help="auto, cpu or cuda."),
     nproc: int = typer.Option(1, min=1, help="Processes on this machine, one per GPU; the global batch stays."),
-    pieces: int = typer.Option(1, min=1, help="Compute each process's batch in so many pieces, to save memory."),
-    workers: int = typer.Option(0, min=0, help="Processes that decode videos, per training process."),
-    recompute: bool = typer.Option(False, help="Activation checkpointing: less memory, a third more computing."),
+    accumulate: int = typer.Option(1, min=1, help="Micro-batches per step and process, to save memory."),
+    num_workers: int = typer.Option(0, min=0, help="Processes that decode videos, per training process."),
+    activation_checkpointing: bool = typer.Option(
+        False, "--activation-checkpointing", help="Less memory, a third more computation."
+    ),
 ) -> None:
     """Pretrain a model; a run that was stopped continues, a finished one is left alone.
 
@@ -45,7 +45,9 @@ def pretrain(
     from sigma_bench.training.broken import BROKEN_NAME
 
     folder = output or RUNS / f"{spec.recipe}-seed{seed}"
-    options = RunOptions(num_pieces=pieces, num_workers=workers, recompute=recompute)
+    options = RunOptions(
+        num_micro_batches=accumulate, num_workers=num_workers, activation_checkpointing=activation_checkpointing
+    )
     path = pretrain_with_progress(spec, data, folder, seed=seed, teacher=teacher, device=device, options=options)
     if is_main_process():
         out.print(f"checkpoint: {path}", soft_wrap=True, markup=False)
@@ -64,8 +66,8 @@ def pretrain_with_progress(
     options: "RunOptions | None" = None,
 ) -> Path:
     """Run a recipe showing loss, speed, time left, the share of time spent waiting for data, and the monitors."""
-    from sigma_bench.evaluation.pretrain import pretrain as run
     from sigma_bench.training.batches import RunOptions
+    from sigma_bench.training.pretraining import pretrain as run
 
     with progress_bars(TextColumn("{task.fields[numbers]}"), disable=not is_main_process()) as display:
         bar = display.add_task(f"{recipe.recipe}, seed {seed}", total=None, numbers="reading videos")
@@ -81,8 +83,8 @@ def pretrain_with_progress(
 
 
 def _numbers(state: "Progress") -> str:
-    monitors = [f"{short} {state.monitors[key]:.2f}" for key, short in SHOWN_MONITORS.items() if key in state.monitors]
+    monitors = [f"{name.replace('_', ' ')} {value:.2f}" for name, value in state.monitors.items()]
     if state.num_broken:
-        monitors.append(f"{state.num_broken} broken videos left out")
+        monitors.append(f"{state.num_broken} videos left out")
     speed = f"{state.clips_per_second:.0f} clips/s  wait {state.waiting_share:.0%}"
     return "  ".join([f"loss {state.loss:.2f}", speed, *monitors])

@@ -1,5 +1,6 @@
 """``sigma-bench slurm``: hand a pretraining command to SLURM, one task per GPU, requeued when it is preempted."""
 
+import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,12 +20,10 @@ class Command:
     def __call__(self) -> None:
         from submitit.helpers import TorchDistributedEnvironment
 
-        from sigma_bench.cli.main import app_main
-
         TorchDistributedEnvironment().export()
         sys.argv = ["sigma-bench", *self.arguments]
         try:
-            app_main()
+            runpy.run_module("sigma_bench", run_name="__main__")
         except SystemExit as leave:
             if leave.code:  # submitit calls a task that only leaves a success
                 raise RuntimeError(f"{' '.join(sys.argv)}: ended with exit code {leave.code}") from leave
@@ -41,7 +40,7 @@ def slurm(
     nodes: int = typer.Option(1, min=1, help="Machines."),
     tasks: int = typer.Option(1, min=1, help="Processes per machine, one per GPU."),
     gpus: int = typer.Option(1, min=0, help="GPUs per machine."),
-    cpus: int = typer.Option(8, min=1, help="Processors per process, for --workers."),
+    cpus: int = typer.Option(8, min=1, help="Processors per process, for --num-workers."),
     hours: float = typer.Option(
         24, callback=finite, help="Time limit; a job that reaches it is queued again and continues."
     ),

@@ -1,31 +1,23 @@
-"""Random crops for pretraining; everything random comes from the generator given.
-
-``multi_crop`` is DINO's (arXiv 2104.14294, after SwAV): Inception-style crops of random area and aspect, flip,
-colour jitter and grey.  Differs: the jitter is applied to every crop, and there is no blur and no solarisation.
+"""Random crops for training; everything random comes from the generator given.
 
 ``multi_scale_crop`` is that of SIGMA and VideoMAE, which they have from TSN (arXiv 1608.00859): one of four sizes and
 one of 13 fixed places.  Differs: TSN rounds a size within 3 px of the target to the target.
 
-Shapes: T frames, C colours, H W pixels, L local crops; uint8.
+Shapes: T frames, C colours, H W pixels; uint8.
 """
 
 import math
 
 import numpy as np
-import torch
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from sigma_bench.specs.recipe import MultiCropSpec
-
 Box = tuple[int, int, int, int]
 """Top, left, height, width."""
 
-NUM_GLOBAL = 2
 MAX_ASPECT = 4 / 3
 ATTEMPTS = 10
-GREY_PROBABILITY = 0.2
 SCALES = (1.0, 0.875, 0.75, 0.66)
 SCALE_PAIRS = tuple((y, x) for i, y in enumerate(SCALES) for j, x in enumerate(SCALES) if abs(i - j) <= 1)
 """Scales of height and width, at most one step apart."""
@@ -34,15 +26,6 @@ EDGE_MIDDLES = ((0, 2), (2, 0), (2, 4), (4, 2))
 QUARTER_POINTS = ((1, 1), (1, 3), (3, 1), (3, 3))
 QUARTERS = (*CORNERS_AND_CENTRE, *EDGE_MIDDLES, *QUARTER_POINTS)
 """Places of a crop, in quarters of the room above it and to its left."""
-
-
-def multi_crop(
-    frame_CHW: Tensor, spec: MultiCropSpec, image_size: int, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """Global crops (2, C, size, size) and local crops (L, C, local size, local size) of one frame."""
-    wide = [_view(frame_CHW, spec.global_area, image_size, spec.jitter, rng) for _ in range(NUM_GLOBAL)]
-    small = [_view(frame_CHW, spec.local_area, spec.local_size, spec.jitter, rng) for _ in range(spec.num_local)]
-    return torch.stack(wide), torch.stack(small)
 
 
 def random_area_box(height: int, width: int, area: tuple[float, float], rng: np.random.Generator) -> Box:
@@ -66,7 +49,7 @@ def multi_scale_crop(frame_TCHW: Tensor, size: int, rng: np.random.Generator) ->
     height, width = frame_TCHW.shape[-2:]
     rows, columns = (int(min(height, width) * scale) for scale in SCALE_PAIRS[rng.integers(len(SCALE_PAIRS))])
     top, left = fixed_places(height - rows, width - columns)[rng.integers(len(QUARTERS))]
-    return _cut(frame_TCHW, (top, left, rows, columns), size, InterpolationMode.BILINEAR)
+    return resized_box(frame_TCHW, (top, left, rows, columns), size, InterpolationMode.BILINEAR)
 
 
 def fixed_places(free_rows: int, free_columns: int) -> list[tuple[int, int]]:
@@ -74,22 +57,6 @@ def fixed_places(free_rows: int, free_columns: int) -> list[tuple[int, int]]:
     return [(y * (free_rows // 4), x * (free_columns // 4)) for y, x in QUARTERS]
 
 
-def _view(frame_CHW: Tensor, area: tuple[float, float], size: int, jitter: float, rng: np.random.Generator) -> Tensor:
-    height, width = frame_CHW.shape[-2:]
-    view = _cut(frame_CHW, random_area_box(height, width, area, rng), size, InterpolationMode.BICUBIC)
-    if rng.random() < 0.5:
-        view = F.horizontal_flip(view)
-    return _jittered(view, jitter, rng) if jitter > 0 else view
-
-
-def _jittered(image_CHW: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
-    """Brightness, contrast, saturation and hue in this order, then perhaps grey."""
-    for adjust in (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation):
-        image_CHW = adjust(image_CHW, rng.uniform(max(0.0, 1 - strength), 1 + strength))
-    hue = min(0.5, strength / 4)
-    image_CHW = F.adjust_hue(image_CHW, rng.uniform(-hue, hue))
-    return F.rgb_to_grayscale(image_CHW, num_output_channels=3) if rng.random() < GREY_PROBABILITY else image_CHW
-
-
-def _cut(frame: Tensor, box: Box, size: int, interpolation: InterpolationMode) -> Tensor:
+def resized_box(frame: Tensor, box: Box, size: int, interpolation: InterpolationMode) -> Tensor:
+    """A box of one or more frames (..., H, W), resized with antialiasing: (..., size, size)."""
     return F.resized_crop(frame, *box, [size, size], interpolation=interpolation, antialias=True)

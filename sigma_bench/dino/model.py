@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sigma_bench.dino.spec import DinoObjective, DinoRecipe
 from sigma_bench.models.frame_encoder import image_vit
-from sigma_bench.sigma.swapped import unit_features
-from sigma_bench.specs.recipe import DinoObjective, DinoRecipe
+from sigma_bench.training.step import unit_features
 
 
 class ProjectionHead(nn.Module):
@@ -57,7 +57,10 @@ class Branch(nn.Module):
 
 
 class DinoModel(nn.Module):
-    """Student, teacher (at first its copy, never given a gradient) and the centre of the teacher's scores."""
+    """Student, teacher (at first its copy, never given a gradient) and the centre of the teacher's scores.
+
+    Initial weights come from torch's random state.
+    """
 
     centre: Tensor
 
@@ -66,11 +69,6 @@ class DinoModel(nn.Module):
         self.student = Branch(recipe)
         self.teacher = deepcopy(self.student).requires_grad_(False)
         self.register_buffer("centre", torch.zeros(recipe.objective.num_outputs))
-
-
-def build_dino(recipe: DinoRecipe) -> DinoModel:
-    """The model of a recipe, with fresh weights from torch's random state."""
-    return DinoModel(recipe)
 
 
 @torch.no_grad()

@@ -13,9 +13,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from sigma_bench.dino.model import DinoModel
-from sigma_bench.sigma.objective import feature_std
-from sigma_bench.sigma.step import StepOutput
-from sigma_bench.specs.recipe import DinoObjective
+from sigma_bench.dino.spec import DinoObjective
+from sigma_bench.training.step import StepOutput, feature_std
 
 
 def dino_step(

@@ -20,7 +20,7 @@ from sigma_bench.data.identity import identified
 from sigma_bench.data.manifest import Manifest, Sample, Split
 from sigma_bench.evaluation.feature_maps import ClipMap, feature_map, map_rows
 from sigma_bench.evaluation.neighbour_sheets import neighbour_rows
-from sigma_bench.evaluation.prototypes import load_sigma, nearest_tubes, prototype_rows
+from sigma_bench.evaluation.prototypes import load_prototypes, nearest_tubes, prototype_rows
 from sigma_bench.evaluation.session import open_session
 from sigma_bench.leaderboard.sheets import sheet
 from sigma_bench.models.checkpoints import read_checkpoint
@@ -121,15 +121,14 @@ def draw_gallery(
 
 def _prototypes(name: str, encoder: Encoder, drawing: Drawing, teacher: str | None) -> Drawn | None:
     path = checkpoint_in(Path(name)) if Path(name).exists() else None
-    loaded = load_sigma(read_checkpoint(path), teacher=teacher, device=drawing.device) if path else None
-    if loaded is None:
+    method = load_prototypes(read_checkpoint(path), teacher=teacher, device=drawing.device) if path else None
+    if method is None:
         return None
-    model, recipe = loaded
-    spec, stride = recipe.encoder, recipe.data.stride_frames
+    spec, stride = method.recipe.encoder, method.recipe.data.stride_frames
     sampling = DenseSampling(sampler="dense", stride_frames=stride, num_clips=1)
     clips, unread = _clips(drawing, sampling, spec.num_frames, spec.image_size, PROTOTYPE_CLIPS)
     frames = list(clips.values())
-    found = nearest_tubes(model, frames)
+    found = nearest_tubes(method, frames)
     rows = prototype_rows(found, frames, spec, num_prototypes=NUM_PROTOTYPES, num_tubes=NUM_TUBES)
     most = np.sort(found.usage_K)[::-1][: len(rows)].sum() / found.usage_K.sum()
     caption = (

@@ -15,20 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sigma_bench.data.transforms import normalised_clip
-from sigma_bench.evaluation.pretrain import open_teacher
 from sigma_bench.leaderboard.sheets import Box, Cell, Row
-from sigma_bench.models.checkpoints import Checkpoint, load_strictly, require_shapes
-from sigma_bench.sigma.model import SigmaModel, build_model
-from sigma_bench.sigma.swapped import unit_features
-from sigma_bench.specs.recipe import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    ClusterObjective,
-    DinoRecipe,
-    EncoderSpec,
-    MaskedVideoRecipe,
-)
+from sigma_bench.models.checkpoints import Checkpoint
+from sigma_bench.specs.masked_video import MaskedVideoRecipe
+from sigma_bench.specs.recipe import EncoderSpec
+from sigma_bench.training.masked_video import MaskedVideoMethod
+from sigma_bench.training.method import restored_method
 
 BATCH_CLIPS = 8
 SEAM = 1
@@ -49,44 +41,34 @@ class NearestTubes:
         return [(int(s), int(self.tube_SK[s, prototype]), float(self.cosine_SK[s, prototype])) for s in order]
 
 
-def load_sigma(
+def load_prototypes(
     checkpoint: Checkpoint, *, teacher: str | None, device: torch.device | str
-) -> tuple[SigmaModel, MaskedVideoRecipe] | None:
-    """Projection and prototypes of a checkpoint, complete and in evaluation mode; None for one that has none.
+) -> MaskedVideoMethod | None:
+    """The method of a checkpoint, complete and in evaluation mode; None for a method without prototypes.
 
     Raises:
-        ValueError: the teacher of a SIGMA-DINO checkpoint is not there, or the file does not fit its recipe.
+        ValueError: the teacher of the checkpoint's recipe cannot be found, or the file does not fit its recipe.
     """
     recipe = checkpoint.recipe
-    if isinstance(recipe, DinoRecipe) or not isinstance(recipe.objective, ClusterObjective):
+    if not (isinstance(recipe, MaskedVideoRecipe) and recipe.has_prototypes):
         return None
-    frozen = open_teacher(recipe, checkpoint.path.parent, seed=checkpoint.seed, name=teacher)
-    require_shapes(lambda: build_model(recipe, frozen), checkpoint.tensors, where=str(checkpoint.path))
-    model = build_model(recipe, frozen.to(device) if frozen else None)
-    assert isinstance(model, SigmaModel)
-    load_strictly(model, checkpoint.tensors, where=str(checkpoint.path))
-    return model.to(device).eval(), recipe
+    method = restored_method(checkpoint, teacher=teacher, device=device)
+    assert isinstance(method, MaskedVideoMethod)
+    return method
 
 
-@torch.no_grad()
-def nearest_tubes(model: SigmaModel, frame_STCHW: Sequence[Tensor]) -> NearestTubes:
+def nearest_tubes(method: MaskedVideoMethod, frame_STCHW: Sequence[Tensor]) -> NearestTubes:
     """Compare every tube of uint8 clips (T, C, H, W) of the model's geometry with every prototype."""
-    prototype_KD = F.normalize(model.prototypes.weight, dim=1)
-    usage_K = torch.zeros(len(prototype_KD), dtype=torch.long)
-    cosines, places = [], []
+    device = next(method.parameters()).device
+    usage, cosines, places = [], [], []
     for start in range(0, len(frame_STCHW), BATCH_CLIPS):
-        frame_BTCHW = torch.stack(list(frame_STCHW[start : start + BATCH_CLIPS])).to(prototype_KD.device)
-        clip_BCTHW = normalised_clip(frame_BTCHW, IMAGENET_MEAN, IMAGENET_STD)
-        everywhere_BN = torch.ones(
-            len(clip_BCTHW), int(np.prod(model.encoder.spec.grid())), dtype=torch.bool, device=clip_BCTHW.device
-        )
-        target_BND = unit_features(model.project(clip_BCTHW, everywhere_BN)).unflatten(0, everywhere_BN.shape)
-        cosine_BNK = target_BND @ prototype_KD.T
-        usage_K += torch.bincount(cosine_BNK.argmax(2).flatten(), minlength=len(usage_K)).cpu()
+        frame_BTCHW = torch.stack(list(frame_STCHW[start : start + BATCH_CLIPS])).to(device)
+        cosine_BNK = method.prototype_cosines(frame_BTCHW)
+        usage.append(torch.bincount(cosine_BNK.argmax(2).flatten(), minlength=cosine_BNK.shape[2]).cpu())
         best = cosine_BNK.max(1)
         cosines.append(best.values.cpu())
         places.append(best.indices.cpu())
-    return NearestTubes(usage_K.numpy(), torch.cat(cosines).numpy(), torch.cat(places).numpy())
+    return NearestTubes(torch.stack(usage).sum(0).numpy(), torch.cat(cosines).numpy(), torch.cat(places).numpy())
 
 
 def prototype_rows(

@@ -8,12 +8,11 @@ from datetime import datetime
 from pathlib import Path
 
 from sigma_bench.data.manifest import Manifest
-from sigma_bench.evaluation.lock import exclusive
 from sigma_bench.evaluation.session import SINGLE_PROCESS, Session, open_session
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.contract import Evaluation, Predictions, Report, silent
 from sigma_bench.protocols.features import FeatureCache
-from sigma_bench.protocols.sharing import by_all, by_main
+from sigma_bench.records.lock import exclusive
 from sigma_bench.records.provenance import capture, now
 from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import score_all
@@ -22,6 +21,7 @@ from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.protocol import KINDS, BaseProtocol
 from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import World
+from sigma_bench.training.processes import on_all, on_main
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def find_or_evaluate(
     Raises:
         ValueError: as ``open_session`` and ``find_or_run``.
     """
-    session = by_main(world, lambda: open_session(encoder.card, task, source, seed=seed, report=report))
+    session = on_main(world, lambda: open_session(encoder.card, task, source, seed=seed, report=report))
     return find_or_run(encoder, session, output, cache or FeatureCache(output / "features"), world=world, report=report)
 
 
@@ -78,13 +78,13 @@ def find_or_run(
             or another process is running this very evaluation.
     """
     store = Store(output)
-    found = by_main(world, lambda: store.find(session.key))
+    found = on_main(world, lambda: store.find(session.key))
     if found is not None:
         return Found(found[0], found[1], was_there=True)
     folder = output / "unfinished" / digest(session.key)[:32]
     evaluation = session.evaluation(encoder, cache, folder=folder, world=world, kept_tokens=kept_tokens, report=report)
     with ExitStack() as held:
-        by_main(world, lambda: held.enter_context(exclusive(folder)))
+        on_main(world, lambda: held.enter_context(exclusive(folder)))
         record, path = _recorded(evaluation, session, store)
     return Found(record, path, was_there=False)
 
@@ -102,7 +102,7 @@ def _recorded(evaluation: Evaluation[BaseProtocol], session: Session, store: Sto
         shutil.rmtree(evaluation.folder, ignore_errors=True)
         return record, path
 
-    done = by_all(evaluation.world, run_and_store)[0]
+    done = on_all(evaluation.world, run_and_store)[0]
     assert done is not None  # the main process has a record
     return done
 

@@ -7,22 +7,17 @@ import copy
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
 from timm.layers import DropPath
 from torch import Tensor, nn
 
-from sigma_bench.models.checkpoints import LoadReport, load_strictly, read_checkpoint, require_shapes
-from sigma_bench.models.geometry import geometry_suffix, resized
+from sigma_bench.models.checkpoints import LoadReport
 from sigma_bench.models.video_vit import VideoViT, drop_path_rates
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest, recipe_fingerprint
-from sigma_bench.specs.recipe import FAMILY_NAMES, IMAGENET_MEAN, IMAGENET_STD, DinoRecipe, EncoderSpec, Recipe
-
-PRETRAINING_ONLY = ("decoder.", "encoder_to_decoder.", "mask_token", "projector.", "prototypes.")
-"""Parts of a pretraining checkpoint that an encoder does not need."""
+from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, EncoderSpec, Recipe
 
 
 @dataclass(frozen=True)
@@ -120,38 +115,6 @@ class VideoBackbone(Backbone):
 
     def forward(self, clip_BCTHW: Tensor) -> Tensor:
         return self.vit(clip_BCTHW)
-
-
-def pretrained_encoder(
-    path: Path, name: str | None = None, *, num_frames: int | None = None, image_size: int | None = None
-) -> Encoder:
-    """The encoder of a checkpoint written by ``sigma-bench pretrain``; ValueError says what does not fit.
-
-    A video model takes clips of other than the recipe's frames or size: their positions are recomputed.
-    """
-    checkpoint = read_checkpoint(path)
-    recipe = checkpoint.recipe
-    if isinstance(recipe, DinoRecipe):
-        if num_frames is not None or image_size is not None:
-            raise ValueError(f"{path}: an image model; other frames and sizes are for video models only")
-        from sigma_bench.models.frame_encoder import dino_encoder  # it needs Features from here
-
-        return dino_encoder(checkpoint, name or recipe.recipe)
-    spec = resized(recipe.encoder, num_frames, image_size, where=str(path))
-    inner = {key.removeprefix("encoder."): value for key, value in checkpoint.tensors.items()}
-    require_shapes(lambda: VideoViT(spec), inner, may_be_unexpected=PRETRAINING_ONLY, where=str(path))
-    vit = VideoViT(spec)
-    report = load_strictly(vit, inner, may_be_unexpected=PRETRAINING_ONLY, where=str(path))
-    card = vit_card(
-        vit,
-        model=(name or recipe.recipe) + geometry_suffix(vit.spec, recipe.encoder),
-        family=FAMILY_NAMES[recipe.objective.kind],
-        checkpoint_sha256=checkpoint.sha256,
-        recipe=recipe,
-        epochs=checkpoint.epochs,
-        seed=checkpoint.seed,
-    )
-    return VideoViTEncoder(vit, card, report)
 
 
 def vit_card(

@@ -19,12 +19,14 @@ from torch import Tensor, nn
 
 from sigma_bench.models import huggingface, released
 from sigma_bench.models.checkpoints import LoadReport, load_strictly
-from sigma_bench.models.encoder import PRETRAINING_ONLY, VideoViTEncoder, vit_card
+from sigma_bench.models.encoder import VideoViTEncoder, vit_card
 from sigma_bench.models.geometry import Stated, geometry_suffix, read_geometry, resized
 from sigma_bench.models.video_vit import VideoViT, sinusoid_table
 from sigma_bench.models.weights_file import WEIGHT_NAMES, WeightsFile, read_weights, state_dict_in
 
 Layout = Literal["released pretraining", "released fine-tuned", "Hugging Face VideoMAE"]
+PRETRAINING_ONLY = ("decoder.", "encoder_to_decoder.", "mask_token", "projector.", "prototypes.")
+"""Parts of a pretraining checkpoint, in our names, that an encoder does not need."""
 CLASSIFIER_ONLY = ("fc_norm.", "head.")
 """Parts of a fine-tuned checkpoint that an encoder does not need."""
 NO_NAMES = {"checkpoint", *(Path(name).stem for name in WEIGHT_NAMES)}

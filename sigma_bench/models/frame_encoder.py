@@ -1,6 +1,6 @@
 """Image models as encoders of clips: every frame is read on its own, and its tokens keep their frame.
 
-Published models come through timm, from its hub or from a local file; our own image ViT is what ``dino/`` trains.
+Published models come through timm, from its hub or from a local file; our own image ViT is what DINO trains.
 
 timm's ``forward_features`` has three forms, told apart by rank and by the attribute ``output_fmt``: tokens (B, N, C)
 after ``num_prefix_tokens`` class and register tokens, maps (B, C, h, w), and maps (B, h, w, C) of models that say
@@ -25,7 +25,7 @@ from timm.models import VisionTransformer
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from sigma_bench.models.checkpoints import Checkpoint, LoadReport, load_strictly, require_shapes
+from sigma_bench.models.checkpoints import LoadReport, load_strictly
 from sigma_bench.models.code_digest import code_digest
 from sigma_bench.models.encoder import Backbone, Features
 from sigma_bench.models.image_weights import image_tensors_in, resized_positions
@@ -33,14 +33,12 @@ from sigma_bench.models.object_content import tensor_bytes
 from sigma_bench.models.video_vit import drop_path_rates
 from sigma_bench.models.weights_file import read_weights
 from sigma_bench.specs.encoder_card import EncoderCard
-from sigma_bench.specs.fingerprint import digest, recipe_fingerprint
-from sigma_bench.specs.recipe import FAMILY_NAMES, IMAGENET_MEAN, IMAGENET_STD, DinoRecipe, ImageEncoderSpec
+from sigma_bench.specs.fingerprint import digest
+from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, ImageEncoderSpec
 from sigma_bench.specs.strict import nearest
 
 IMAGES_AT_ONCE = 128
 """Frames of one forward pass: 64 clips of 16 frames in one pass would take tens of gigabytes."""
-PRETRAINING_ONLY = ("student.", "teacher.head.", "centre")
-"""Parts of a DINO checkpoint that an encoder does not need; the encoder itself is the teacher's backbone."""
 DEFAULT_FRAMES = 16
 """Number of frames of a clip for a published image model, which does not define one."""
 TIMM_FAMILIES = {"dino": "DINO", "dinov2": "DINOv2"}
@@ -223,31 +221,6 @@ def image_vit(spec: ImageEncoderSpec) -> VisionTransformer:
     )
 
 
-def dino_encoder(checkpoint: Checkpoint, name: str) -> FrameEncoder:
-    """The teacher's backbone of a DINO run of ours, which is the one the paper evaluates.
-
-    Raises:
-        ValueError: the checkpoint does not fit its recipe.
-    """
-    recipe = checkpoint.recipe
-    assert isinstance(recipe, DinoRecipe)
-    inner = {key.removeprefix("teacher.backbone."): value for key, value in checkpoint.tensors.items()}
-    where = str(checkpoint.path)
-    require_shapes(lambda: image_vit(recipe.encoder), inner, may_be_unexpected=PRETRAINING_ONLY, where=where)
-    vit = image_vit(recipe.encoder)
-    report = load_strictly(vit, inner, may_be_unexpected=PRETRAINING_ONLY, where=where)
-    trained: dict[str, Any] = {
-        "model": name,
-        "family": FAMILY_NAMES[recipe.objective.kind],
-        "pretraining_data": recipe.data.datasets,
-        "pretraining_epochs": checkpoint.epochs,
-        "pretraining_seed": checkpoint.seed,
-        "checkpoint_sha256": checkpoint.sha256,
-        "recipe_fingerprint": recipe_fingerprint(recipe),
-    }
-    return FrameEncoder(vit, _image_vit_card(vit, recipe.encoder, **trained), report)
-
-
 def random_frame_encoder(spec: ImageEncoderSpec, seed: int) -> FrameEncoder:
     """The initial weights of an image ViT for a seed, untrained."""
     with torch.random.fork_rng(devices=[]):
@@ -262,7 +235,7 @@ def random_frame_encoder(spec: ImageEncoderSpec, seed: int) -> FrameEncoder:
         "checkpoint_sha256": weights_sha256(vit),
         "recipe_fingerprint": None,
     }
-    return FrameEncoder(vit, _image_vit_card(vit, spec, **untrained))
+    return FrameEncoder(vit, image_vit_card(vit, spec, **untrained))
 
 
 def weights_sha256(module: nn.Module) -> str:
@@ -280,7 +253,8 @@ def weights_sha256(module: nn.Module) -> str:
     return weights.hexdigest()
 
 
-def _image_vit_card(vit: nn.Module, spec: ImageEncoderSpec, **origin: Any) -> EncoderCard:
+def image_vit_card(vit: nn.Module, spec: ImageEncoderSpec, **origin: Any) -> EncoderCard:
+    """The card of our own image ViT; ``origin`` has the fields about its pretraining."""
     return EncoderCard(
         num_frames=spec.num_frames,
         image_size=spec.image_size,

@@ -131,9 +131,9 @@ class Block(nn.Module):
 
 
 class Blocks(nn.ModuleList):
-    """Blocks one after the other; with ``recompute`` only their inputs are kept for the backward pass."""
+    """Blocks one after the other; with ``checkpoints_activations`` only their inputs are kept for the backward pass."""
 
-    recompute = False
+    checkpoints_activations = False
 
     def forward(self, token_BND: Tensor, num_asking: int | None = None) -> Tensor:
         """Refined tokens, of which the last block makes only the last ``num_asking``: (B, num_asking, D)."""
@@ -141,17 +141,18 @@ class Blocks(nn.ModuleList):
             wanted = num_asking if depth == len(self) else None
             token_BND = (
                 checkpoint(block, token_BND, wanted, use_reentrant=False)
-                if self.recompute and self.training
+                if self.checkpoints_activations and self.training
                 else block(token_BND, wanted)
             )
         return token_BND
 
 
-def recompute_blocks(model: nn.Module) -> None:
-    """Switch on activation checkpointing in every stack of blocks of a model."""
-    for module in model.modules():
-        if isinstance(module, Blocks):
-            module.recompute = True
+def checkpoint_activations(model: nn.Module) -> bool:
+    """Switch on activation checkpointing in every stack of blocks of a model; whether it has any."""
+    stacks = [module for module in model.modules() if isinstance(module, Blocks)]
+    for stack in stacks:
+        stack.checkpoints_activations = True
+    return bool(stacks)
 
 
 class VideoViT(nn.Module):

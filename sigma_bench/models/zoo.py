@@ -17,10 +17,11 @@ import torch
 
 from sigma_bench.models.checkpoints import is_checkpoint
 from sigma_bench.models.controls import ImageStatistics, random_encoder
-from sigma_bench.models.encoder import Encoder, pretrained_encoder
+from sigma_bench.models.encoder import Encoder
 from sigma_bench.models.external import external_encoder
 from sigma_bench.models.frame_encoder import timm_encoder
 from sigma_bench.models.imported import ENCODERS, imported_encoder, is_importable, registered_encoder
+from sigma_bench.models.pretrained import pretrained_encoder
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.strict import nearest
 

@@ -21,13 +21,13 @@ from sigma_bench.data.manifest import Split
 from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.models.encoder import Encoder, Features
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore, cache_entries
-from sigma_bench.protocols.sharing import by_all, by_main
 from sigma_bench.specs.clip import ClipSpec
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.passes import Pass
 from sigma_bench.training.distribution import World
 from sigma_bench.training.orphans import end_with_parent
+from sigma_bench.training.processes import on_all, on_main
 
 BATCH_CLIPS = 64
 PRECISION = "float32"
@@ -107,10 +107,10 @@ class FeatureCache:
         grid = token_grid(encoder) if is_kept else None
         store, dataset = self._store(encoder.card, split, one, grid), _dataset(split, clip, encoder.card)
         # The main process looks for everybody: who looks later would find blocks that others have written meanwhile.
-        if grid and not one.tokens and not by_main(world, lambda: self._fits(store)):
+        if grid and not one.tokens and not on_main(world, lambda: self._fits(store)):
             grid = None
             store = self._store(encoder.card, split, one, grid)
-        missing = by_main(world, lambda: store.missing(dataset.readable(store.failures())))
+        missing = on_main(world, lambda: store.missing(dataset.readable(store.failures())))
 
         def fill() -> None:
             if missing:
@@ -123,7 +123,7 @@ class FeatureCache:
                 before += len(block) * world.size
                 report(min(before, len(split.samples)), len(split.samples))
 
-        by_all(world, fill)
+        on_all(world, fill)
         found = store.read("token") if grid else None
         return SplitFeatures(store.read("feature"), store.failures(), found, grid)
 

@@ -25,7 +25,6 @@ from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.models.encoder import require_trainable
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore
 from sigma_bench.protocols.contract import Evaluation
-from sigma_bench.protocols.sharing import by_all, by_main
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
 from sigma_bench.specs.supervised import SupervisedProtocol
 from sigma_bench.training.batches import RunOptions
@@ -33,7 +32,8 @@ from sigma_bench.training.broken import BROKEN_NAME
 from sigma_bench.training.classifier import Classifier
 from sigma_bench.training.loop import train
 from sigma_bench.training.orphans import end_with_parent
-from sigma_bench.training.supervised import SupervisedMethod, pieces_of, supervised_plan
+from sigma_bench.training.processes import on_all, on_main
+from sigma_bench.training.supervised import SupervisedMethod, num_micro_batches_of, supervised_plan
 from sigma_bench.training.targets import Labels
 
 logger = logging.getLogger(__name__)
@@ -93,12 +93,12 @@ def train_and_test_epochs(
     card = evaluation.encoder.card
     clips = EvaluationClips(ask, protocol.views, num_frames=card.num_frames, image_size=card.image_size)
     # The main process looks for everybody: who looks later would find blocks that others have written meanwhile.
-    missing = by_main(evaluation.world, lambda: _untested(stores, clips, teach, folder, evaluation.task.task))
+    missing = on_main(evaluation.world, lambda: _untested(stores, clips, teach, folder, evaluation.task.task))
 
     def test(epoch: int, classifier: Classifier) -> None:
         if missing.get(epoch):
             # Together: no state is saved that is later than a test that is not whole.
-            by_all(
+            on_all(
                 evaluation.world,
                 lambda: _test(evaluation, protocol, labels, classifier, clips, stores[epoch], missing[epoch]),
             )
@@ -167,7 +167,7 @@ def _trained(
         seed=evaluation.seed,
         folder=folder,
         world=evaluation.world,
-        options=RunOptions(pieces_of(name, protocol, evaluation.world.size), evaluation.cache.num_workers),
+        options=RunOptions(num_micro_batches_of(name, protocol, evaluation.world.size), evaluation.cache.num_workers),
         report=lambda progress: evaluation.report("training", progress.step, progress.num_steps),
     )
     return method.tested

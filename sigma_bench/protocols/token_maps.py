@@ -21,10 +21,10 @@ from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore
 from sigma_bench.protocols.contract import Evaluation
 from sigma_bench.protocols.features import FeatureCache
-from sigma_bench.protocols.sharing import by_main, shared
 from sigma_bench.specs.clip import SequenceClip
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.passes import Pass
+from sigma_bench.training.processes import on_main, shared
 
 
 def token_maps(evaluation: Evaluation[Any], one: Pass) -> np.ndarray:
@@ -44,7 +44,7 @@ def token_maps(evaluation: Evaluation[Any], one: Pass) -> np.ndarray:
             f"'{card.model}' makes of them"
         )
     store = _store(evaluation.cache, card, split, one, grid)
-    missing = by_main(evaluation.world, partial(_missing, evaluation.cache, store))
+    missing = on_main(evaluation.world, partial(_missing, evaluation.cache, store))
 
     def fill(block: range) -> None:
         (index,) = block

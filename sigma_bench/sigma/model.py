@@ -1,90 +1,50 @@
-"""The networks trained together: encoder and decoder (VideoMAE), plus projector and prototypes (SIGMA).
+"""What SIGMA trains: a masked autoencoder with prototypes, and in SIGMA-MLP a projector of the masked pixels.
 
-Shapes: B clips, N tubes, V visible, M masked, D encoder width, E decoder width, W target width.
+SIGMA section 3.  Shapes: B clips, N tubes, M masked tubes of a clip, W target width, K prototypes.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sigma_bench.models.video_vit import (
-    LAYER_NORM_EPS,
-    Block,
-    Blocks,
-    VideoViT,
-    initialise_linears,
-    position_codes,
-    take,
-)
-from sigma_bench.sigma.projector import MlpProjector
-from sigma_bench.sigma.prototypes import Prototypes
-from sigma_bench.sigma.targets import normalised_tubes
+from sigma_bench.models.masked_autoencoder import MaskedAutoencoder, tube_width
+from sigma_bench.models.video_vit import take
+from sigma_bench.sigma.spec import SigmaDinoObjective, SigmaMlpObjective, SigmaRecipe
 from sigma_bench.sigma.teacher import Teacher
-from sigma_bench.specs.recipe import (
-    IMAGENET_STD,
-    DecoderSpec,
-    EncoderSpec,
-    MaskedVideoRecipe,
-    SigmaDinoObjective,
-    SigmaMlpObjective,
-)
+from sigma_bench.specs.masked_video import DecoderSpec
+from sigma_bench.specs.recipe import EncoderSpec
 
 
-class Decoder(nn.Module):
-    """Transformer over visible and mask tokens; keeps the guesses for the masked ones, (B, M, W)."""
+class MlpProjector(nn.Sequential):
+    """Linear layers with GELU between them; released widths 1024, 1024, 512, 256, default initialisation."""
 
-    def __init__(self, spec: DecoderSpec, target_width: int) -> None:
+    def __init__(self, input_width: int, widths: Sequence[int]) -> None:
+        layers: list[nn.Module] = []
+        for index, width in enumerate(widths):
+            layers += [nn.GELU()] if index else []
+            layers.append(nn.Linear(input_width, width))
+            input_width = width
+        super().__init__(*layers)
+
+
+class Prototypes(nn.Module):
+    """K unit vectors; the target branch trains them, the video model's branch sees them as constants."""
+
+    def __init__(self, num_prototypes: int, width: int) -> None:
         super().__init__()
-        self.blocks = Blocks(Block(spec.width, spec.num_heads) for _ in range(spec.depth))
-        self.norm = nn.LayerNorm(spec.width, eps=LAYER_NORM_EPS)
-        self.head = nn.Linear(spec.width, target_width)
-        initialise_linears(self)
+        self.weight = nn.Parameter(torch.randn(num_prototypes, width))
 
-    def forward(self, token_BNE: Tensor, num_masked: int) -> Tensor:
-        return self.head(self.norm(self.blocks(token_BNE, num_masked)))
-
-
-class MaskedVideoModel(nn.Module):
-    """Asymmetric masked autoencoder: the encoder sees visible tubes, the decoder guesses the masked ones."""
-
-    pixel_std: Tensor
-
-    def __init__(self, encoder: EncoderSpec, decoder: DecoderSpec, target_width: int) -> None:
-        super().__init__()
-        self.encoder = VideoViT(encoder)
-        self.encoder_to_decoder = nn.Linear(encoder.width, decoder.width, bias=False)
-        self.mask_token = nn.Parameter(torch.empty(1, 1, decoder.width))
-        nn.init.trunc_normal_(self.mask_token, std=0.02, a=-0.02, b=0.02)
-        self.decoder = Decoder(decoder, target_width)
-        self.register_buffer("pixel_std", torch.tensor(IMAGENET_STD), persistent=False)
-
-    def encode(self, clip_BCTHW: Tensor, visible_BN: Tensor) -> Tensor:
-        """Features of the visible tubes, (B, V, D)."""
-        return self.encoder(clip_BCTHW, visible_BN)
-
-    def decode(self, visible_BVD: Tensor, mask_BN: Tensor) -> Tensor:
-        """Guesses for the masked tubes, (B, M, W), in token order."""
-        seen_BVE = self.encoder_to_decoder(visible_BVD)
-        batch, num = mask_BN.shape
-        position = position_codes(num, seen_BVE.shape[-1], (seen_BVE.device, seen_BVE.dtype)).expand(batch, -1, -1)
-        hidden_BME = self.mask_token + take(position, mask_BN)
-        token_BNE = torch.cat([seen_BVE + take(position, ~mask_BN), hidden_BME.to(seen_BVE)], dim=1)
-        return self.decoder(token_BNE, hidden_BME.shape[1])
-
-    def masked_pixels(self, clip_BCTHW: Tensor, mask_BN: Tensor) -> Tensor:
-        """Normalised pixels of the masked tubes, (B, M, P * C)."""
-        spec = self.encoder.spec
-        return normalised_tubes(
-            clip_BCTHW,
-            mask_BN,
-            tubelet_frames=spec.tubelet_frames,
-            patch_size=spec.patch_size,
-            std=self.pixel_std,
-        )
+    def unit(self) -> Tensor:
+        """The prototypes (K, W), set to unit length in place first, as released."""
+        with torch.no_grad():
+            self.weight.copy_(F.normalize(self.weight, dim=1))
+        return self.weight
 
 
-class SigmaModel(MaskedVideoModel, ABC):
+class SigmaModel(MaskedAutoencoder, ABC):
     """Guesses live in the space of projected targets and are compared with them through prototypes."""
 
     def __init__(self, encoder: EncoderSpec, decoder: DecoderSpec, num_prototypes: int, target_width: int) -> None:
@@ -121,17 +81,10 @@ class SigmaDinoModel(SigmaModel):
         return take(self.teacher.tokens(clip_BCTHW), mask_BN)
 
 
-def tube_width(encoder: EncoderSpec) -> int:
-    """Numbers in one tube: frames x patch x patch x 3 colours."""
-    return encoder.tubelet_frames * encoder.patch_size**2 * 3
-
-
-def build_model(recipe: MaskedVideoRecipe, teacher: Teacher | None = None) -> MaskedVideoModel:
-    """The freshly initialised model of a recipe, from torch's current random state; SIGMA-DINO needs its teacher."""
+def build_model(recipe: SigmaRecipe, teacher: Teacher | None) -> SigmaModel:
+    """The initialised model of a recipe, from torch's current random state; SIGMA-DINO needs its teacher."""
     objective = recipe.objective
     if isinstance(objective, SigmaMlpObjective):
         return SigmaMlpModel(recipe.encoder, recipe.decoder, objective)
-    if isinstance(objective, SigmaDinoObjective):
-        assert teacher is not None
-        return SigmaDinoModel(recipe.encoder, recipe.decoder, objective, teacher)
-    return MaskedVideoModel(recipe.encoder, recipe.decoder, tube_width(recipe.encoder))
+    assert teacher is not None
+    return SigmaDinoModel(recipe.encoder, recipe.decoder, objective, teacher)

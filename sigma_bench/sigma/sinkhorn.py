@@ -7,7 +7,7 @@ whole matrix 2 x iterations times at half the cost.
 
 All that the iteration leaves behind is one number per prototype, its potential (the logarithm of its
 scale): the code of any sample is ``softmax(score / epsilon + potential)``.  So codes need not be
-stored, and a batch computed in pieces or on many processes shares K numbers, not M x K.
+stored, and a batch computed in micro-batches or on many processes shares K numbers, not M x K.
 
 Range: scores are shifted by their maximum before the exponential unless they are known to be small.  Where they
 spread over more than float32 can hold, they are shifted by their per-prototype maxima and then their per-sample
@@ -24,14 +24,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from sigma_bench.training.step import DivergedError
+
 SAFE_SPREAD = 60.0
 """Logits that spread less have exponentials, and products of them with scales, well inside float32's range."""
 SLICE_ELEMENTS = {"cpu": 2**19, "cuda": 2**26}
 """Numbers of one slice: 2 MiB, 256 MiB."""
-
-
-class DivergedError(ValueError):
-    """The numbers of a model are not finite any more."""
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sigma_bench.sigma.sinkhorn import Balance, balance_prototypes, row_slices
-from sigma_bench.specs.recipe import ClusterObjective
+from sigma_bench.sigma.spec import ClusterObjective
 
 
 class Potentials(NamedTuple):
@@ -36,13 +36,6 @@ class SwappedLoss(NamedTuple):
     """How many targets chose each prototype."""
     agreement: Tensor
     """Share of samples whose two hard codes are the same."""
-
-
-def unit_features(feature: Tensor) -> Tensor:
-    """Rows of unit length, (B, M, D) -> (B * M, D), in float32 or wider whatever the autocast says."""
-    with torch.autocast(feature.device.type, enabled=False):
-        wide = feature if feature.dtype == torch.float64 else feature.float()
-        return F.normalize(wide.flatten(0, -2), dim=1)
 
 
 @torch.no_grad()
@@ -77,7 +70,7 @@ def swapped_prediction(
 
     Args:
         target_MD: unit rows, and so are the guesses and the prototypes.
-        potentials: given where this is a piece of a larger batch over which they were balanced.
+        potentials: given where this is a micro-batch; they were balanced over the whole batch.
 
     Under autocast the products that carry slopes back are in its type, as in every other layer's backward pass;
     scores, Sinkhorn and slopes themselves are not.

@@ -3,13 +3,17 @@
 Shapes: B clips, C colours, T frames, H W pixels, S = T' time slots, N = T' x H' x W' tubes, D teacher width.
 """
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from sigma_bench.models.frame_encoder import FrameEncoder
+from sigma_bench.models.zoo import CHECKPOINT_NAME, load_encoder
+from sigma_bench.sigma.spec import SigmaDinoObjective, SigmaRecipe, TeacherSpec
 from sigma_bench.specs.fingerprint import digest
-from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, EncoderSpec, TeacherSpec
+from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, EncoderSpec
 
 STANDARD_EPS = 1e-6
 
@@ -69,3 +73,30 @@ class Teacher:
         map_SDHW = token_BND.reshape(batch * grid[0], grid[1], grid[2], width).permute(0, 3, 1, 2)
         resized = F.interpolate(map_SDHW, size=wanted[1:], mode="bilinear", align_corners=False)
         return resized.flatten(2).transpose(1, 2).reshape(batch, -1, width)
+
+
+def open_teacher(
+    recipe: SigmaRecipe, objective: SigmaDinoObjective, folder: Path, *, seed: int, name: str | None
+) -> Teacher:
+    """The teacher of a SIGMA-DINO recipe; ``run:<recipe>`` is that recipe's run with the same seed, beside ``folder``.
+
+    Args:
+        name: a model to use instead of the recipe's.
+
+    Raises:
+        ValueError: no such model or run, a video model, or one that does not fit the recipe.
+    """
+    name = name or objective.teacher.model
+    kind, _, other = name.partition(":")
+    if kind == "run":
+        beside = folder.parent / f"{other}-seed{seed}"
+        if not (beside / CHECKPOINT_NAME).exists():
+            raise ValueError(
+                f"recipe '{recipe.recipe}' needs the teacher of recipe '{other}' in {beside}: run 'sigma-bench "
+                f"pretrain {other}' with the same --seed first, or name another with --teacher"
+            )
+        name = str(beside)
+    encoder = load_encoder(name)
+    if not isinstance(encoder, FrameEncoder):
+        raise ValueError(f"teacher '{name}' is a video model; SIGMA-DINO takes an image model")
+    return Teacher(encoder, objective.teacher, recipe.encoder)

@@ -1,14 +1,16 @@
-"""A pretraining recipe: one YAML file in ``pretrain/`` is one run (SIGMA section 4, appendix; VideoMAE table 9).
+"""A pretraining recipe: one YAML file in ``pretrain/`` is one run.
 
-Every knob is written out in the file; nothing here has a default that could move a loss.  How a run is spread
-over processes, pieces and workers is no part of it: those are options of the command, and cannot change the method.
+Here is what recipes of all methods have in common; the keys of one method are in its own ``spec.py``.  Every
+hyperparameter is written out in the file, and nothing here has a default that could change a loss.  Processes,
+micro-batches and workers are options of the command, not part of a recipe, because they do not change the method.
 """
 
 import math
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from sigma_bench.specs.registry import Registry
 from sigma_bench.specs.strict import PlainName, Spec, parse_spec
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -27,8 +29,22 @@ MOST_POSITION_VALUES = 2**28
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-FAMILY_NAMES = {"videomae": "VideoMAE", "sigma_mlp": "SIGMA-MLP", "sigma_dino": "SIGMA-DINO", "dino": "DINO"}
-"""Objective kinds by the names of the paper's tables."""
+
+METHODS = Registry(
+    concept="pretraining method",
+    group="sigma_bench.methods",
+    built_in={
+        "sigma_mlp": "sigma_bench.sigma",
+        "sigma_dino": "sigma_bench.sigma",
+        "videomae": "sigma_bench.videomae",
+        "dino": "sigma_bench.dino",
+    },
+)
+"""Pretraining methods by the ``objective.kind`` of their recipes.
+
+Each is a package with two modules: ``spec``, whose ``RECIPE`` is a subclass of ``Recipe`` and which imports no torch,
+and ``method``, whose ``METHOD`` is a subclass of ``training.method.PretrainingMethod``.
+"""
 
 
 class EncoderSpec(Spec):
@@ -63,137 +79,6 @@ class EncoderSpec(Spec):
         return frames // self.tubelet_frames, size // self.patch_size, size // self.patch_size
 
 
-class DecoderSpec(Spec):
-    """The light transformer that guesses the masked tubes."""
-
-    width: Width
-    depth: Depth
-    num_heads: Width
-
-    @model_validator(mode="after")
-    def _divides(self) -> Self:
-        if self.width % self.num_heads:
-            raise ValueError(f"width {self.width} does not divide into {self.num_heads} heads")
-        return self
-
-
-class TubeMask(Spec):
-    """The same random places hidden in every time slot (VideoMAE)."""
-
-    kind: Literal["tube"]
-    ratio: Fraction
-
-
-class RandomMask(Spec):
-    """Random tubes hidden, each time slot drawn on its own, equally many in each (VideoMAE's ablation)."""
-
-    kind: Literal["random"]
-    ratio: Fraction
-
-
-class MotionMask(Spec):
-    """Hidden places follow what moves, measured by frame differences (after MGM and MGMAE)."""
-
-    kind: Literal["motion"]
-    ratio: Fraction
-    strength: NonNegative
-    """Weight of one standard deviation of motion against the random part; 0 is tube masking."""
-
-
-MaskSpec = TubeMask | RandomMask | MotionMask
-
-
-class VideoMaeObjective(Spec):
-    """Mean squared error against the normalised pixels of the masked tubes (VideoMAE)."""
-
-    kind: Literal["videomae"]
-
-
-class ClusterObjective(Spec):
-    """Swapped prediction of Sinkhorn-balanced assignments (SIGMA equations 3-6)."""
-
-    num_prototypes: NumClusters
-    epsilon: Positive
-    sinkhorn_iterations: Count
-    temperature: Positive
-    codes: Literal["hard", "soft"]
-
-
-class SigmaMlpObjective(ClusterObjective):
-    """Targets from a jointly learned MLP on the masked pixels (SIGMA-MLP)."""
-
-    kind: Literal["sigma_mlp"]
-    projector_widths: Annotated[tuple[Width, ...], Field(max_length=16)]
-
-
-class TeacherSpec(Spec):
-    """The frozen image model whose patch tokens are the targets of SIGMA-DINO."""
-
-    model: str
-    """``timm:<name>`` for a published model; ``run:<recipe>`` for a run of that recipe with the same seed."""
-    width: Width
-    resize: Literal["none", "bilinear"]
-    """What happens where the teacher's token map is not the video's: an error, or a bilinear resize (DINOv2)."""
-
-
-class SigmaDinoObjective(ClusterObjective):
-    """Targets from a frozen image model, one frame per time slot, standardised per clip and channel (SIGMA-DINO)."""
-
-    kind: Literal["sigma_dino"]
-    teacher: TeacherSpec
-
-
-SigmaObjective = SigmaMlpObjective | SigmaDinoObjective
-
-
-class SourceSpec(Spec):
-    """Where unlabelled videos come from."""
-
-    datasets: tuple[str, ...]
-    """Dataset cards whose train split is used."""
-    loader: Literal["memory", "stream"]
-    """``memory``: videos decoded once and held; ``stream``: decoded by workers whenever a clip is drawn."""
-    max_broken_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
-    """A run goes on without videos that are missing or do not decode, up to this share of those listed."""
-
-
-class DataSpec(SourceSpec):
-    """How clips are cut."""
-
-    stride_frames: Count
-    crop: Literal["centre", "multi_scale"]
-    """``centre``: short side to the encoder's size, centre crop; ``multi_scale``: as released, see data/crops.py."""
-
-
-class OptimSpec(Spec):
-    """AdamW with linear warm-up from 0 and a cosine per step; rates are per 256 clips of global batch."""
-
-    global_batch: Count
-    epochs: Count
-    warmup_epochs: NonNegative
-    lr_per_256: Positive
-    final_lr_per_256: NonNegative
-    projector_lr_scale: Positive
-    """Factor on the rate of projector and prototypes; 1 in the paper."""
-    betas: tuple[Fraction, Fraction]
-    weight_decay: NonNegative
-    precision: Literal["float32", "bfloat16"]
-
-
-class MaskedVideoRecipe(Spec):
-    """One pretraining run of SIGMA or VideoMAE."""
-
-    recipe: PlainName
-    summary: str
-    encoder: EncoderSpec
-    decoder: DecoderSpec
-    mask: Annotated[MaskSpec, Field(discriminator="kind")]
-    objective: Annotated[VideoMaeObjective | SigmaMlpObjective | SigmaDinoObjective, Field(discriminator="kind")]
-    data: DataSpec
-    optim: OptimSpec
-    checkpoint_every_steps: Count
-
-
 class ImageEncoderSpec(Spec):
     """Geometry of an image ViT that reads a clip frame by frame."""
 
@@ -215,44 +100,66 @@ class ImageEncoderSpec(Spec):
         return self
 
 
-class DinoObjective(Spec):
-    """Self-distillation with no labels over several crops of a frame (DINO, arXiv 2104.14294)."""
+class SourceSpec(Spec):
+    """Where unlabelled videos come from."""
 
-    kind: Literal["dino"]
-    head_widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=16)]
-    """Widths of the projection head; the last one is the bottleneck."""
-    num_outputs: NumClusters
-    student_temperature: Positive
-    teacher_temperature: Positive
-    teacher_momentum: Fraction
-    """At the first step; a cosine takes it to 1 at the last."""
-    centre_momentum: Fraction
+    datasets: tuple[str, ...]
+    """Dataset cards whose train split is used."""
+    loader: Literal["memory", "stream"]
+    """``memory``: videos decoded once and held; ``stream``: decoded by workers whenever a clip is drawn."""
+    max_broken_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    """A run goes on without videos that are missing or do not decode, up to this share of those listed."""
 
 
-class MultiCropSpec(SourceSpec):
-    """Two large crops for student and teacher, small ones for the student alone (SwAV, DINO)."""
+class OptimSpec(Spec):
+    """AdamW with linear warm-up from 0 and a cosine per step; rates are per 256 clips of global batch."""
 
-    global_area: tuple[Fraction, Annotated[float, Field(gt=0, le=1)]]
-    local_area: tuple[Fraction, Annotated[float, Field(gt=0, le=1)]]
-    num_local: Frames
-    local_size: Pixels
-    jitter: NonNegative
-    """Strength of the colour jitter (brightness, contrast, saturation); hue gets a quarter of it."""
+    global_batch: Count
+    epochs: Count
+    warmup_epochs: NonNegative
+    lr_per_256: Positive
+    final_lr_per_256: NonNegative
+    projector_lr_scale: Positive
+    """Factor on the learning rate of what SIGMA trains beside the network, its projector and prototypes; 1 in the paper
+    and in methods that train nothing of this kind."""
+    betas: tuple[Fraction, Fraction]
+    weight_decay: NonNegative
+    precision: Literal["float32", "bfloat16"]
 
 
-class DinoRecipe(Spec):
-    """One pretraining run of DINO on single frames."""
+class Objective(Spec):
+    """What a recipe minimises; a method adds its keys."""
+
+    kind: str
+    """Name of the method, a key of ``METHODS``."""
+    family: ClassVar[str]
+    """Name of the method in tables."""
+
+
+class Recipe(Spec):
+    """One pretraining run: what recipes of all methods have in common."""
 
     recipe: PlainName
     summary: str
-    encoder: ImageEncoderSpec
-    objective: DinoObjective
-    data: MultiCropSpec
+    encoder: EncoderSpec | ImageEncoderSpec
+    objective: Objective
+    data: SourceSpec
     optim: OptimSpec
     checkpoint_every_steps: Count
 
+    encoder_prefix: ClassVar[str] = "encoder."
+    """Where the encoder's tensors are in a checkpoint."""
+    pretraining_only: ClassVar[tuple[str, ...]] = ()
+    """Prefixes of the tensors of a checkpoint that an encoder does not need."""
 
-Recipe = MaskedVideoRecipe | DinoRecipe
+    @model_serializer(mode="wrap")
+    def _in_reading_order(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The keys in the order of a recipe file, where a method's own keys follow the encoder.
+
+        Checkpoints contain their recipe, so this order is part of their digest.
+        """
+        place = dict.fromkeys(Recipe.model_fields, 2) | dict.fromkeys(("recipe", "summary", "encoder"), 0)
+        return dict(sorted(dump(self).items(), key=lambda item: place.get(item[0], 1)))
 
 
 def _require_room_for_positions(num_tokens: int, width: int) -> None:
@@ -262,11 +169,36 @@ def _require_room_for_positions(num_tokens: int, width: int) -> None:
 
 
 def parse_recipe(content: object, *, where: str) -> Recipe:
-    """Validate a mapping as the kind of recipe its objective asks for; ``where`` opens the error sentence."""
+    """Validate a mapping as a recipe of the method that its objective names.
+
+    Args:
+        where: opens the error sentence.
+
+    Raises:
+        ValueError: the method is unknown or cannot be imported, or a key is unknown, missing or wrong.
+    """
     if not isinstance(content, dict):
         raise ValueError(f"{where}: expected a mapping of keys to values")
     objective = content.get("objective")
-    is_dino = isinstance(objective, dict) and objective.get("kind") == "dino"
-    if is_dino:
-        return parse_spec(DinoRecipe, content, where=where)
-    return parse_spec(MaskedVideoRecipe, content, where=where)
+    kind = objective.get("kind") if isinstance(objective, dict) else None
+    if not isinstance(kind, str):
+        raise ValueError(f"{where}: the key 'objective.kind' is missing; it names the method, one of {_known()}")
+    try:
+        recipe_class = _recipe_class(kind)
+    except ValueError as error:
+        raise ValueError(f"{where}: key 'objective.kind': {error}") from error
+    return parse_spec(recipe_class, content, where=where)
+
+
+def _recipe_class(kind: str) -> type[Recipe]:
+    found = getattr(METHODS.load(kind, "spec"), "RECIPE", None)
+    if not (isinstance(found, type) and issubclass(found, Recipe)):
+        raise ValueError(
+            f"the package of the pretraining method '{kind}' has no recipes; its module 'spec' must define RECIPE, a "
+            "subclass of sigma_bench.specs.recipe.Recipe"
+        )
+    return found
+
+
+def _known() -> str:
+    return ", ".join(METHODS.names())

@@ -1,4 +1,4 @@
-"""The gradients of one batch, whole or in pieces, on one process or many."""
+"""Gradients of a batch that is computed in micro-batches, on one process or several."""
 
 from contextlib import AbstractContextManager, nullcontext
 from inspect import signature
@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sigma_bench.data.examples import Example
-from sigma_bench.sigma.step import StepOutput
 from sigma_bench.training.distribution import World
-from sigma_bench.training.methods import Method
+from sigma_bench.training.method import Method
+from sigma_bench.training.step import StepOutput
 
 _NAMES = signature(DistributedDataParallel).parameters
 _UNSHARED_BUFFERS: dict[str, Any] = {
     "forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers": False
 }
-"""Buffers need no exchange before a forward pass; how older versions of torch call that is the second name."""
+"""Buffers need no exchange before a forward pass; older versions of torch use the second name."""
 
 
 def accumulate_gradients(
@@ -25,34 +25,36 @@ def accumulate_gradients(
     method: Method,
     batch: Example,
     *,
-    num_pieces: int = 1,
+    num_micro_batches: int = 1,
     weight: float = 1.0,
     bfloat16: bool = False,
 ) -> StepOutput:
-    """Add the gradients of one batch, computed in pieces so that it need not fit into memory at once.
+    """Add the gradients of one batch, computed in micro-batches so that it need not fit into memory at once.
 
-    Equipartition is over the global batch, so for SIGMA the potentials of all pieces are found together in a first
-    pass without gradient; the result is that of one piece up to rounding, for a third more work.
+    The result is that of the whole batch up to rounding.
 
     Args:
-        module: ``method``, or the same wrapped for several processes; gradients are exchanged in the last piece.
-        weight: of this process's examples in the mean over processes; 1 where all have equally many.
+        module: ``method``, or the same wrapped for several processes; gradients are exchanged in the last micro-batch.
+        weight: of this process's examples in the mean over processes; 1 where all have the same number.
+        bfloat16: run the forward passes under autocast.
     """
-    split = zip(*(part.tensor_split(method.cuts(batch, num_pieces)) for part in batch), strict=True)
-    pieces: list[Example] = [piece for piece in split if len(piece[0])]
-    precision = torch.autocast(batch[0].device.type, torch.bfloat16, enabled=bfloat16)
-    with precision:
-        shared = method.share(pieces) if num_pieces > 1 else None
+    with autocast(batch[0].device, bfloat16):
+        micro_batches = method.micro_batches(batch, num_micro_batches)
     outputs = []
-    for number, piece in enumerate(pieces, start=1):
-        with _unsynchronised(module) if number < len(pieces) else nullcontext():
-            with precision:
-                output = module(*piece, potentials=shared)
-            portion = weight * len(piece[0]) / len(batch[0])
+    for number, micro_batch in enumerate(micro_batches, start=1):
+        with _unsynchronised(module) if number < len(micro_batches) else nullcontext():
+            with autocast(batch[0].device, bfloat16):
+                output = module(*micro_batch)
+            portion = weight * len(micro_batch[0]) / len(batch[0])
             (output.loss * portion).backward()
         outputs.append((portion, output))
     monitors = {name: _sum([p * o.monitors[name] for p, o in outputs]) for name in outputs[0][1].monitors}
     return StepOutput(_sum([portion * output.loss.detach() for portion, output in outputs]), monitors)
+
+
+def autocast(device: torch.device, bfloat16: bool) -> torch.autocast:
+    """The precision of a forward pass: bfloat16 where it is enabled, otherwise that of the weights."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16)
 
 
 def distributed(method: Method, world: World) -> nn.Module:

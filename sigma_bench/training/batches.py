@@ -20,7 +20,7 @@ from sigma_bench.data.examples import (
 )
 from sigma_bench.data.manifest import Sample
 from sigma_bench.training.distribution import World
-from sigma_bench.training.methods import Method
+from sigma_bench.training.method import Method
 from sigma_bench.training.plan import Plan
 from sigma_bench.training.preemption import leave_stopping_to_the_loop
 
@@ -32,12 +32,12 @@ PREFETCHED_PER_WORKER = 4
 class RunOptions:
     """How a run is computed; none of it changes the method, only rounding, memory and speed."""
 
-    num_pieces: int = 1
-    """Pieces in which each process computes its share of the batch."""
+    num_micro_batches: int = 1
+    """Micro-batches in which each process computes its share of the batch (gradient accumulation)."""
     num_workers: int = 0
     """Processes that make examples; 0 makes them in the loop."""
-    recompute: bool = False
-    """Activation checkpointing: keep only the inputs of the blocks."""
+    activation_checkpointing: bool = False
+    """Keep only the inputs of the blocks for the backward pass, and compute the rest again."""
     decoded: DecodedVideos = field(default_factory=lambda: DecodedVideos(0))
     """Videos that several runs of one process share."""
 
@@ -57,7 +57,7 @@ class Batches:
     """The run's share of every global batch, of the videos that are on the disk.
 
     Raises:
-        ValueError: fewer videos than one batch, or a batch that does not divide into processes and pieces.
+        ValueError: fewer videos than one batch, or a batch that does not divide into processes and micro-batches.
     """
 
     def __init__(
@@ -72,14 +72,15 @@ class Batches:
         self._plan, self._world = plan, world
         self._seed, self._options = seed, options
         self._samples = samples
-        num_pieces = options.num_pieces
+        num_micro_batches = options.num_micro_batches
         batch = plan.optim.global_batch
         if len(samples) < batch:
             raise ValueError(f"{plan.name}: {len(samples)} videos do not fill one batch of {batch}")
-        if batch % (world.size * num_pieces):
+        if batch % (world.size * num_micro_batches):
             raise ValueError(
                 f"{plan.name}: a global batch of {batch} does not divide into {world.size} processes x "
-                f"{num_pieces} pieces; choose numbers that do (the global batch is part of the method and stays)"
+                f"{num_micro_batches} micro-batches; choose numbers that do, because the global batch is part of the "
+                "method"
             )
         self.steps_per_epoch = len(samples) // batch
         self.num_steps = self.steps_per_epoch * plan.optim.epochs
@@ -138,6 +139,6 @@ def killed_workers_named() -> Iterator[None]:
         if "DataLoader worker" not in str(error):
             raise
         raise ValueError(
-            f"a worker that reads videos was killed ({error}); it may have run out of memory: use fewer --workers; "
+            f"a worker that reads videos was killed ({error}); it may have run out of memory: use fewer --num-workers; "
             "the same command continues from the last checkpoint"
         ) from error

@@ -13,14 +13,12 @@ from torch import nn
 
 from sigma_bench.data.manifest import Sample
 from sigma_bench.records.store import write_atomically
-from sigma_bench.sigma.sinkhorn import DivergedError
-from sigma_bench.sigma.step import StepOutput
 from sigma_bench.training.accumulation import accumulate_gradients, distributed
 from sigma_bench.training.batches import Batches, RunOptions, Share, killed_workers_named
 from sigma_bench.training.broken import BrokenVideos
 from sigma_bench.training.distribution import World, lost_peers_named, one_sided_errors_named
 from sigma_bench.training.memory import keep_freed_memory
-from sigma_bench.training.methods import Method
+from sigma_bench.training.method import Method
 from sigma_bench.training.monitoring import (
     LOG_EVERY_STEPS,
     EventWriter,
@@ -34,6 +32,7 @@ from sigma_bench.training.plan import Plan
 from sigma_bench.training.preemption import Preempted, stop_flag
 from sigma_bench.training.resume import STATE_NAME, Done, load_state, save_state
 from sigma_bench.training.schedule import learning_rate
+from sigma_bench.training.step import DivergedError, StepOutput
 
 DIVERGED_NAME = "diverged_batch.json"
 Report = Callable[[Progress], None]
@@ -122,7 +121,7 @@ def _all_steps(run: Run, report: Report) -> None:
                 progress = _progress(run, window, done, time.monotonic() - started, waited)
                 run.history.append(progress.as_row())
                 if run.world.is_main:
-                    warn_of_collapse(progress)
+                    warn_of_collapse(progress, run.method.collapsed_below)
                     events.write(progress)
                     report(progress)
             if asked or done % run.plan.checkpoint_every_steps == 0 or done == last:
@@ -143,7 +142,7 @@ def _one_step(run: Run, module: nn.Module, share: Share) -> StepOutput:
         module,
         run.method,
         share.example,
-        num_pieces=run.options.num_pieces,
+        num_micro_batches=run.options.num_micro_batches,
         weight=weight,
         bfloat16=optim.precision == "bfloat16",
     )

@@ -2,19 +2,18 @@
 
 import logging
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 import torch
 
-from sigma_bench.sigma.step import StepOutput
 from sigma_bench.training.distribution import World
+from sigma_bench.training.step import StepOutput
 
 LOG_EVERY_STEPS = 10
 EVENTS_FOLDER = "tensorboard"
-COLLAPSED_BELOW = {"feature_std": 0.1, "usage_entropy": 0.5, "teacher_entropy": 0.02}
-"""A healthy run's numbers lie near 1 (features, usage) or well above 0 (teacher)."""
 
 log = logging.getLogger(__name__)
 
@@ -101,12 +100,16 @@ class EventWriter:
                 self._writer.add_scalar(f"pretraining/{name}", value, step)
 
 
-def warn_of_collapse(progress: Progress) -> list[str]:
-    """One sentence per number that says the features have collapsed, logged as a warning."""
+def warn_of_collapse(progress: Progress, collapsed_below: Mapping[str, float]) -> list[str]:
+    """One sentence per monitor that shows a collapse of the features, logged as a warning.
+
+    Args:
+        collapsed_below: monitors and their limits, ``Method.collapsed_below``.
+    """
     sentences = [
         f"step {progress.step}: {name.replace('_', ' ')} is {progress.monitors[name]:.3f}, below {limit}: the "
-        "features are collapsing; lower the learning rate (or projector_lr_scale), or lengthen the warm-up"
-        for name, limit in COLLAPSED_BELOW.items()
+        "features are collapsing; lower the learning rate (of SIGMA also projector_lr_scale), or lengthen the warm-up"
+        for name, limit in collapsed_below.items()
         if progress.monitors.get(name, math.inf) < limit
     ]
     for sentence in sentences:

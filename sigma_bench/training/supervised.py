@@ -6,7 +6,7 @@ Shapes: B videos, R repeats of each, C colours, T frames, H W pixels, K branches
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -17,13 +17,13 @@ from sigma_bench.data.decoder import Decoder
 from sigma_bench.data.examples import Example, Origin
 from sigma_bench.data.sampling import training_indices
 from sigma_bench.models.encoder import TrainableEncoder
-from sigma_bench.sigma.step import StepOutput
 from sigma_bench.specs.supervised import SupervisedProtocol
 from sigma_bench.training.classifier import Classifier, layer_decay_optimiser
 from sigma_bench.training.drop_path import use_chances
-from sigma_bench.training.methods import Method
+from sigma_bench.training.method import Method
 from sigma_bench.training.mixing import draw_mix, mixed
 from sigma_bench.training.plan import Plan
+from sigma_bench.training.step import StepOutput
 from sigma_bench.training.targets import Labels
 
 
@@ -90,7 +90,6 @@ class SupervisedMethod(Method):
         position_B: Tensor,
         chance_BRK: Tensor,
         mix_BR4: Tensor,
-        potentials: None = None,
     ) -> StepOutput:
         parts = []
         for clip_BCTHW, mix_B4 in zip(clip_BRCTHW.unbind(1), mix_BR4.unbind(1), strict=True):
@@ -101,16 +100,13 @@ class SupervisedMethod(Method):
         self._chances.start(chance_BRK.transpose(0, 1).flatten(0, 1))
         return StepOutput(self.labels.loss(self.classifier(torch.cat(clips)), torch.cat(targets)), {})
 
-    def cuts(self, batch: Example, num_pieces: int) -> list[int]:
+    def cuts(self, batch: Example, num_micro_batches: int) -> list[int]:
         """One that would part two clips to be mixed, where broken videos have moved it, is made before them."""
-        cuts = super().cuts(batch, num_pieces)
+        cuts = super().cuts(batch, num_micro_batches)
         if self.protocol.mixing is None or not cuts:
             return cuts
         position = batch[2].tolist()
         return [row - (position[row - 1] ^ 1 == position[row]) for row in cuts]
-
-    def share(self, pieces: Sequence[Example]) -> None:
-        return None
 
     def build_optimiser(self) -> torch.optim.Optimizer:
         return layer_decay_optimiser(self.classifier, self.protocol.optim)
@@ -138,8 +134,8 @@ def supervised_plan(name: str, protocol: SupervisedProtocol) -> Plan:
     )
 
 
-def pieces_of(name: str, protocol: SupervisedProtocol, num_processes: int) -> int:
-    """In how many pieces each process computes its share of a batch, so that mixed neighbours stay together.
+def num_micro_batches_of(name: str, protocol: SupervisedProtocol, num_processes: int) -> int:
+    """How many micro-batches each process divides its share of a batch into, so that mixed neighbours stay together.
 
     Raises:
         ValueError: the batch does not divide into processes, or not into pairs.

@@ -4,22 +4,21 @@ import pytest
 import torch
 
 from sigma_bench.bench.plain import PlainFormulation, plain_optimiser, plain_sinkhorn
-from sigma_bench.bench.sides import Batch, make_batch, our_loss, plain_loss
-from sigma_bench.sigma.model import build_model
+from sigma_bench.bench.sides import Batch, comparable_method, make_batch, our_loss, plain_loss
 from sigma_bench.sigma.sinkhorn import sinkhorn
-from sigma_bench.training.optimiser import build_optimiser, set_learning_rate
+from sigma_bench.training.optimiser import set_learning_rate
 from tests.bench.tiny import tiny_recipe
 
 TOLERANCE = 1e-9
 
 
-def double_model_and_batch(recipe):
+def double_method_and_batch(recipe):
+    method = comparable_method(recipe).double()
     torch.manual_seed(3)
-    model = build_model(recipe).double()
-    for parameter in model.parameters():  # biases and layer scales away from where they start
+    for parameter in method.parameters():  # biases and layer scales away from where they start
         parameter.data += 0.02 * torch.randn_like(parameter)
     clip_BCTHW, mask_BN = make_batch(recipe, 2, torch.device("cpu"))
-    return model, Batch(clip_BCTHW.double(), mask_BN)
+    return method, Batch(clip_BCTHW.double(), mask_BN)
 
 
 def gradients(model, loss):
@@ -32,10 +31,11 @@ def gradients(model, loss):
 @pytest.mark.parametrize("kind", ["sigma_mlp", "sigma_mlp_soft", "videomae"])
 def test_loss_and_every_gradient_agree(kind, layer_scale):
     recipe = tiny_recipe(kind, layer_scale=layer_scale)
-    model, batch = double_model_and_batch(recipe)
+    method, batch = double_method_and_batch(recipe)
+    model = method.model
     plain = plain_loss(PlainFormulation(model, recipe.objective), batch, lambda name: None)
     plain_gradients = gradients(model, plain)
-    ours = our_loss(model, recipe, batch, lambda name: None)
+    ours = our_loss(method, batch, lambda name: None)
     our_gradients = gradients(model, ours)
     assert abs(plain - ours) < TOLERANCE
     assert plain_gradients.keys() == our_gradients.keys()
@@ -54,8 +54,8 @@ def test_optimisers_take_the_same_step():
     recipe = tiny_recipe("sigma_mlp")
     moved = []
     for make in (lambda ours: ours, plain_optimiser):
-        model, _ = double_model_and_batch(recipe)
-        ours = build_optimiser(model, recipe.optim)
+        method, _ = double_method_and_batch(recipe)
+        model, ours = method.model, method.build_optimiser()
         set_learning_rate(ours, 1e-3)
         optimiser = make(ours)
         for step in range(3):
@@ -71,10 +71,10 @@ def test_optimisers_take_the_same_step():
 @pytest.mark.parametrize("kind", ["sigma_mlp", "videomae"])
 def test_half_precision_runs_both_ways(kind):
     recipe = tiny_recipe(kind)
-    torch.manual_seed(0)
-    model = build_model(recipe)
+    method = comparable_method(recipe)
+    model = method.model
     batch = make_batch(recipe, 2, torch.device("cpu"))
     with torch.autocast("cpu", torch.bfloat16):
         plain = plain_loss(PlainFormulation(model, recipe.objective), batch, lambda name: None)
-        ours = our_loss(model, recipe, batch, lambda name: None)
+        ours = our_loss(method, batch, lambda name: None)
     assert abs(plain.item() - ours.item()) < 0.05 * abs(ours.item())

@@ -7,10 +7,9 @@ from sigma_bench.bench.alternation import Setting, Side, time_steps
 from sigma_bench.bench.compute import PEAK_SIZES
 from sigma_bench.bench.report import markdown
 from sigma_bench.bench.result import PHASES, StepBenchmark
-from sigma_bench.bench.sides import make_batch
+from sigma_bench.bench.sides import comparable_method, make_batch
 from sigma_bench.bench.step import loss_head_memory, measure_step, step_flops
 from sigma_bench.bench.timing import Marks, alternate, extra_bytes
-from sigma_bench.sigma.model import build_model
 from sigma_bench.specs.recipe import parse_recipe
 from sigma_bench.training.distribution import choose_device
 from tests.bench.tiny import tiny_content, tiny_recipe
@@ -52,8 +51,7 @@ def test_flops_are_those_of_a_hand_count(kind):
         expected += 2 * batch * masked * 16 * 6 * (2 + 3)
         # Matrix times vector: 2 branches, 4 iterations with 2 scales each; the first is a sum, the last in the softmax.
         expected += 2 * batch * masked * 6 * 2 * (2 * 4 - 2)
-    torch.manual_seed(0)
-    assert step_flops(build_model(recipe), recipe, make_batch(recipe, batch, CPU)) == expected
+    assert step_flops(comparable_method(recipe), make_batch(recipe, batch, CPU)) == expected
 
 
 def test_extra_bytes_sees_a_matrix():
@@ -70,7 +68,7 @@ def test_loss_head_takes_at_most_half_the_plain_memory():
     content["encoder"] |= {"num_frames": 8, "image_size": 64}
     recipe = parse_recipe(content, where="test")
     batch = make_batch(recipe, 8, CPU)
-    found = loss_head_memory(build_model(recipe), recipe, batch)
+    found = loss_head_memory(comparable_method(recipe), batch)
     if found is None:
         pytest.skip("this system does not tell a process's peak memory")
     assert found.unit_bytes == 4 * int(batch.mask_BN.sum()) * 2048
@@ -80,7 +78,7 @@ def test_loss_head_takes_at_most_half_the_plain_memory():
 
 def test_videomae_has_no_loss_head():
     recipe = tiny_recipe("videomae")
-    assert loss_head_memory(build_model(recipe), recipe, make_batch(recipe, 1, CPU)) is None
+    assert loss_head_memory(comparable_method(recipe), make_batch(recipe, 1, CPU)) is None
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -1,6 +1,7 @@
 """A recipe small enough to be measured in a blink."""
 
-from sigma_bench.specs.recipe import MaskedVideoRecipe, parse_recipe
+from sigma_bench.specs.masked_video import MaskedVideoRecipe
+from sigma_bench.specs.recipe import parse_recipe
 
 SIGMA = {"num_prototypes": 6, "epsilon": 0.05, "sinkhorn_iterations": 4, "temperature": 0.1}
 

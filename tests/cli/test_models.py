@@ -8,8 +8,8 @@ import torch
 
 from sigma_bench.cli.main import app_main
 from sigma_bench.models.checkpoints import save_checkpoint
-from sigma_bench.sigma.model import build_model
 from sigma_bench.specs.catalogue import load_recipe
+from sigma_bench.training.method import build_method
 from tests.models.strangers import pretraining_file, pretraining_model
 
 
@@ -28,9 +28,8 @@ def run(monkeypatch, capsys):
 @pytest.fixture
 def files(tmp_path):
     recipe = load_recipe("mini_videomae")
-    save_checkpoint(
-        tmp_path / "run" / "model.safetensors", build_model(recipe).state_dict(), recipe, seed=2, identity="x"
-    )
+    model = build_method(recipe, seed=0).model
+    save_checkpoint(tmp_path / "run" / "model.safetensors", model.state_dict(), recipe, seed=2, identity="x")
     weights = pretraining_file(pretraining_model(), prototypes=True, projection=True)
     arguments = argparse.Namespace(num_heads=3, num_frames=8, input_size=32, seed=5, notes="[red]x[/red]")
     torch.save({"model": weights, "args": arguments, "epoch": 11}, tmp_path / "vit.pth")

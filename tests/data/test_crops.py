@@ -9,12 +9,12 @@ import torch
 from sigma_bench.data.crops import (
     SCALE_PAIRS,
     fixed_places,
-    multi_crop,
     multi_scale_crop,
     random_area_box,
 )
 from sigma_bench.data.transforms import centre_crop, three_crops
-from sigma_bench.specs.recipe import MultiCropSpec
+from sigma_bench.dino.crops import multi_crop
+from sigma_bench.dino.spec import MultiCropSpec
 
 
 def spec(**changes):

@@ -1,6 +1,7 @@
 """A DINO recipe of a few thousand parameters."""
 
-from sigma_bench.specs.recipe import DinoRecipe, parse_recipe
+from sigma_bench.dino.spec import DinoRecipe
+from sigma_bench.specs.recipe import parse_recipe
 
 
 def tiny_dino(**objective) -> DinoRecipe:

@@ -5,14 +5,14 @@ import math
 import pytest
 import torch
 
-from sigma_bench.dino.model import build_dino, teacher_momentum, update_teacher
+from sigma_bench.dino.model import DinoModel, teacher_momentum, update_teacher
 from tests.dino.recipes import tiny_dino
 
 
 @pytest.fixture
 def model():
     torch.manual_seed(0)
-    return build_dino(tiny_dino())
+    return DinoModel(tiny_dino())
 
 
 def test_the_teacher_starts_as_a_copy_of_the_student(model):

@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from sigma_bench.dino.model import build_dino
+from sigma_bench.dino.model import DinoModel
 from sigma_bench.dino.objective import cross_view_entropy, dino_step, move_centre
 from tests.dino.recipes import tiny_dino
 
@@ -15,7 +15,7 @@ from tests.dino.recipes import tiny_dino
 @pytest.fixture
 def model():
     torch.manual_seed(0)
-    built = build_dino(tiny_dino()).double()
+    built = DinoModel(tiny_dino()).double()
     built.centre.copy_(torch.randn(10).double() * 0.1)
     with torch.no_grad():  # a teacher that is not the student
         for weight in built.teacher.parameters():
@@ -117,7 +117,7 @@ def test_entropy_is_one_where_the_teacher_says_nothing(model, crops):
 
 def test_half_precision_autocast_leaves_the_loss_in_float32(crops):
     torch.manual_seed(0)
-    model = build_dino(tiny_dino())
+    model = DinoModel(tiny_dino())
     with torch.autocast("cpu", torch.bfloat16):
         loss = dino_step(model, *(crop.float() for crop in crops), tiny_dino().objective).loss
     assert loss.dtype == torch.float32

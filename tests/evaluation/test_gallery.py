@@ -10,14 +10,17 @@ from sklearn.decomposition import PCA
 from sigma_bench.evaluation.feature_maps import moments, principal_components
 from sigma_bench.evaluation.gallery import draw_gallery
 from sigma_bench.evaluation.neighbour_sheets import right_and_wrong
-from sigma_bench.evaluation.prototypes import SEAM, load_sigma, nearest_tubes, tube_in_context
+from sigma_bench.evaluation.prototypes import SEAM, load_prototypes, nearest_tubes, tube_in_context
 from sigma_bench.evaluation.run import find_or_evaluate
 from sigma_bench.models.checkpoints import read_checkpoint, save_checkpoint
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.features import FeatureCache
-from sigma_bench.sigma.model import SigmaMlpModel, build_model
+from sigma_bench.sigma.method import SigmaMethod
+from sigma_bench.sigma.model import SigmaMlpModel
 from sigma_bench.specs.catalogue import load_task, resolve
-from sigma_bench.specs.recipe import EncoderSpec, MaskedVideoRecipe
+from sigma_bench.specs.masked_video import MaskedVideoRecipe
+from sigma_bench.specs.recipe import EncoderSpec
+from sigma_bench.training.method import build_method
 from tests.conftest import tiny_recipe
 
 TASK = "ucf101/knn"
@@ -29,12 +32,10 @@ def tiny(name: str = "mini_sigma_mlp") -> MaskedVideoRecipe:
     return recipe
 
 
-def sigma_model() -> SigmaMlpModel:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = build_model(tiny()).eval()
-    assert isinstance(model, SigmaMlpModel)
-    return model
+def sigma_method() -> SigmaMethod:
+    method = build_method(tiny(), seed=0).eval()
+    assert isinstance(method, SigmaMethod)
+    return method
 
 
 def clips(number: int, spec: EncoderSpec) -> list[torch.Tensor]:
@@ -45,8 +46,9 @@ def clips(number: int, spec: EncoderSpec) -> list[torch.Tensor]:
 
 def test_nearest_tubes_agree_with_the_projection_of_every_tube_alone() -> None:
     """Pixels cut out and standardised by hand; a prototype that is planted on a tube finds it."""
-    model = sigma_model()
-    spec = model.encoder.spec
+    method = sigma_method()
+    model, spec = method.model, tiny().encoder
+    assert isinstance(model, SigmaMlpModel)
     frames = clips(9, spec)
     t, p, (_, rows, columns) = spec.tubelet_frames, spec.patch_size, spec.grid()
     targets = []
@@ -63,7 +65,7 @@ def test_nearest_tubes_agree_with_the_projection_of_every_tube_alone() -> None:
         model.prototypes.weight[5] = 3 * target_MD[2 * rows * columns * spec.grid()[0] + 7]
         prototype_KD = torch.nn.functional.normalize(model.prototypes.weight, dim=1)
     cosine_SNK = (target_MD @ prototype_KD.T).reshape(len(frames), -1, len(prototype_KD)).numpy()
-    found = nearest_tubes(model, frames)
+    found = nearest_tubes(method, frames)
     assert found.ranked(5, 1)[0][:2] == (2, 7) and found.ranked(5, 1)[0][2] == pytest.approx(1, abs=1e-4)
     np.testing.assert_allclose(found.cosine_SK, cosine_SNK.max(1), atol=1e-4)
     np.testing.assert_array_equal(found.usage_K, np.bincount(cosine_SNK.argmax(2).ravel(), minlength=len(prototype_KD)))
@@ -86,14 +88,14 @@ def test_a_tube_is_boxed_where_it_is(row: int, column: int, top: int, left: int)
 
 
 def test_only_sigma_has_prototypes_and_they_load_completely(tmp_path: Path) -> None:
-    model, other = sigma_model(), build_model(tiny("mini_videomae"))
+    model, other = sigma_method().model, build_method(tiny("mini_videomae"), seed=0).model
     for name, network, recipe in (("a", model, tiny()), ("b", other, tiny("mini_videomae"))):
         save_checkpoint(tmp_path / f"{name}.safetensors", network.state_dict(), recipe, seed=0, identity="x")
-    loaded = load_sigma(read_checkpoint(tmp_path / "a.safetensors"), teacher=None, device="cpu")
+    loaded = load_prototypes(read_checkpoint(tmp_path / "a.safetensors"), teacher=None, device="cpu")
     assert loaded is not None
     for key, value in model.state_dict().items():
-        torch.testing.assert_close(loaded[0].state_dict()[key], value, rtol=0, atol=0)
-    assert load_sigma(read_checkpoint(tmp_path / "b.safetensors"), teacher=None, device="cpu") is None
+        torch.testing.assert_close(loaded.model.state_dict()[key], value, rtol=0, atol=0)
+    assert load_prototypes(read_checkpoint(tmp_path / "b.safetensors"), teacher=None, device="cpu") is None
 
 
 def test_components_are_those_of_scikit_learn_and_grow_with_brightness() -> None:
@@ -124,7 +126,7 @@ def test_right_queries_come_before_wrong_ones_in_one_order_for_all_models() -> N
 
 
 def test_the_gallery_says_what_the_protocol_scores(world: Path, tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "model.safetensors", sigma_model().state_dict(), tiny(), seed=4, identity="x")
+    save_checkpoint(tmp_path / "model.safetensors", sigma_method().model.state_dict(), tiny(), seed=4, identity="x")
     name, task, cache = (
         str(tmp_path / "model.safetensors"),
         resolve(load_task(TASK)),

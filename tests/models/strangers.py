@@ -4,9 +4,10 @@ import torch
 from torch import nn
 
 from sigma_bench.models.encoder import Encoder, Features
+from sigma_bench.models.masked_autoencoder import MaskedAutoencoder, tube_width
 from sigma_bench.models.video_vit import VideoViT
-from sigma_bench.sigma.model import MaskedVideoModel, tube_width
-from sigma_bench.specs.recipe import DecoderSpec, EncoderSpec
+from sigma_bench.specs.masked_video import DecoderSpec
+from sigma_bench.specs.recipe import EncoderSpec
 
 SPEC = EncoderSpec(
     num_frames=16, image_size=224, patch_size=16, tubelet_frames=2, width=384, depth=1, num_heads=6, drop_path=0.0,
@@ -31,11 +32,11 @@ def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
     return module.eval()
 
 
-def pretraining_model(spec: EncoderSpec = SMALL) -> MaskedVideoModel:
-    return randomised(MaskedVideoModel(spec, DecoderSpec(width=12, depth=1, num_heads=2), tube_width(spec)))
+def pretraining_model(spec: EncoderSpec = SMALL) -> MaskedAutoencoder:
+    return randomised(MaskedAutoencoder(spec, DecoderSpec(width=12, depth=1, num_heads=2), tube_width(spec)))
 
 
-def pretraining_file(model: MaskedVideoModel, *, prototypes: bool = False, projection: bool = False) -> dict:
+def pretraining_file(model: MaskedAutoencoder, *, prototypes: bool = False, projection: bool = False) -> dict:
     """The weights under the names of a released pretraining checkpoint."""
     weights = dict(model.state_dict())
     if prototypes:
@@ -74,7 +75,7 @@ def huggingface_block(weights: dict, ours: str, theirs: str) -> dict:
     return named
 
 
-def huggingface_file(model: MaskedVideoModel) -> dict:
+def huggingface_file(model: MaskedAutoencoder) -> dict:
     """The weights under the names of VideoMAEForPreTraining."""
     weights = model.state_dict()
     named = {name: weights[name] for name in ("mask_token", "encoder_to_decoder.weight")}

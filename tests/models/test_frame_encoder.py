@@ -8,11 +8,11 @@ import timm
 import torch
 from timm.layers import resample_abs_pos_embed
 
-from sigma_bench.dino.model import build_dino
+from sigma_bench.dino.model import DinoModel
 from sigma_bench.models.checkpoints import save_checkpoint
 from sigma_bench.models.controls import ImageStatistics, random_encoder
-from sigma_bench.models.encoder import pretrained_encoder
 from sigma_bench.models.frame_encoder import IMAGES_AT_ONCE, frame_tokens, image_vit, timm_encoder
+from sigma_bench.models.pretrained import pretrained_encoder
 from sigma_bench.specs.recipe import IMAGENET_MEAN
 from tests.dino.recipes import tiny_dino
 
@@ -255,7 +255,7 @@ def save(path, tensors):
 
 def test_our_own_checkpoint_gives_the_teachers_backbone(tmp_path, clip):
     torch.manual_seed(1)
-    model = build_dino(tiny_dino())
+    model = DinoModel(tiny_dino())
     with torch.no_grad():
         for weight in model.student.parameters():
             weight.add_(1.0)
@@ -271,7 +271,7 @@ def test_our_own_checkpoint_gives_the_teachers_backbone(tmp_path, clip):
 
 @pytest.mark.parametrize("change", ["teacher.backbone.extra", "blocks.9", None])
 def test_our_own_checkpoint_is_loaded_strictly(tmp_path, change):
-    tensors = dict(build_dino(tiny_dino()).state_dict())
+    tensors = dict(DinoModel(tiny_dino()).state_dict())
     if change:
         tensors[change] = torch.zeros(2)
     else:

@@ -5,9 +5,12 @@ import math
 import pytest
 import torch
 
+from sigma_bench.models.masked_autoencoder import MaskedAutoencoder
 from sigma_bench.models.video_vit import TubeEmbedding, VideoViT, sinusoid_table, take, tubes
-from sigma_bench.sigma.model import MaskedVideoModel, SigmaMlpModel
-from sigma_bench.specs.recipe import DecoderSpec, EncoderSpec, SigmaMlpObjective
+from sigma_bench.sigma.model import SigmaMlpModel
+from sigma_bench.sigma.spec import SigmaMlpObjective
+from sigma_bench.specs.masked_video import DecoderSpec
+from sigma_bench.specs.recipe import EncoderSpec
 
 
 def spec(**changes):
@@ -143,7 +146,7 @@ def test_parameter_names_are_the_released_ones(layer_scale):
         kind="sigma_mlp", num_prototypes=5, epsilon=0.05, sinkhorn_iterations=10, temperature=0.1, codes="hard",
         projector_widths=(16, 16, 8, 4),
     )  # fmt: skip
-    sigma, videomae = SigmaMlpModel(encoder, decoder, objective), MaskedVideoModel(encoder, decoder, 384)
+    sigma, videomae = SigmaMlpModel(encoder, decoder, objective), MaskedAutoencoder(encoder, decoder, 384)
     for model, is_sigma in ((sigma, True), (videomae, False)):
         found = {to_released(name) for name in model.state_dict()}
         assert found == released_names(2, 3, sigma=is_sigma, layer_scale=layer_scale > 0)

@@ -7,8 +7,8 @@ import torch
 
 from sigma_bench.models.checkpoints import save_checkpoint
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.sigma.model import build_model
 from sigma_bench.specs.catalogue import load_recipe
+from sigma_bench.training.method import build_method
 from tests.models.strangers import pretraining_file, pretraining_model
 
 ARGUMENTS = argparse.Namespace(num_heads=3, num_frames=8, input_size=32)
@@ -50,8 +50,7 @@ def test_a_name_with_an_at_sign_that_exists_is_a_name(released):
 @pytest.mark.parametrize("name", ["folder", "file"])
 def test_our_own_checkpoints_take_other_clips_too(tmp_path, name):
     recipe = load_recipe("mini_videomae")
-    torch.manual_seed(0)
-    model = build_model(recipe).eval()
+    model = build_method(recipe, seed=0).model.eval()
     save_checkpoint(tmp_path / "model.safetensors", model.state_dict(), recipe, seed=2, identity="x")
     path = tmp_path if name == "folder" else tmp_path / "model.safetensors"
     spec = recipe.encoder

@@ -1,8 +1,9 @@
 """Imports flow one way: a package sees what lies below it, and what does without torch stays without torch.
 
-The order, lowest first: specs, records, metrics < data, models < sigma, dino, training < protocols, bench < runs < api
-< cli; leaderboard sees specs, records and metrics only, and runs, api and cli may show it.  ``sigma_bench`` itself
-names what is public for type checkers, and imports nothing.
+The order, lowest first: specs, records, metrics < data, models < training < methods (sigma, videomae, dino) and
+protocols, which do not see each other < bench < evaluation < api < cli; leaderboard sees specs, records and metrics
+only, and evaluation, api and cli may show it.  ``sigma_bench`` itself names what is public for type checkers, and
+imports nothing.  No files import each other in a circle.
 """
 
 import ast
@@ -13,24 +14,24 @@ from pathlib import Path
 
 import pytest
 
+from sigma_bench.specs.recipe import METHODS
+
 PACKAGE = Path(__file__).resolve().parents[2] / "sigma_bench"
+METHOD_PACKAGES = sorted({target.split(".")[1] for target in METHODS.built_in.values()})
 
 LAYERS = (
     ("specs", "records", "metrics"),
     ("data", "models"),
-    ("sigma", "dino", "training"),
-    ("protocols", "bench"),
-    ("runs",),
+    ("training",),
+    (*METHOD_PACKAGES, "protocols"),
+    ("bench",),
+    ("evaluation",),
     ("api",),
     ("cli",),
 )
 BESIDE = {
     ("records", "specs"),
     ("records", "metrics"),
-    ("training", "sigma"),
-    ("training", "dino"),
-    ("dino", "sigma"),
-    ("bench", "protocols"),
 }
 """Pairs within one layer of which the first may import the second."""
 ROOT_MODULES = {"__init__", "failures", "palette", "resources"}
@@ -47,10 +48,10 @@ def allowed_imports() -> dict[str, set[str]]:
             allowed[package] = {package} | ROOT_MODULES | below | {b for a, b in BESIDE if a == package}
         below |= set(layer)
     allowed["leaderboard"] = {"leaderboard", *LAYERS[0], *ROOT_MODULES}
-    for package in ("runs", "api", "cli"):
+    for package in ("evaluation", "api", "cli"):
         allowed[package].add("leaderboard")
     allowed["__main__"] = {"cli"}
-    return allowed | {module: {"__init__"} for module in ROOT_MODULES} | {"__init__": below - {"cli"}}
+    return allowed | {module: {"__init__"} for module in ROOT_MODULES} | {"__init__": ROOT_MODULES | below - {"cli"}}
 
 
 def owner(path: Path) -> str:
@@ -97,20 +98,47 @@ def test_the_walk_sees_imports_in_every_form(tmp_path):
     path = tmp_path / "module.py"
     path.write_text(
         "import sigma_bench.cli.main\n"
-        "from sigma_bench import runs, __version__\n"
+        "from sigma_bench import evaluation, __version__\n"
         "def f():\n    from sigma_bench.protocols.knn import classify\n"
         "import torch\n"
     )
-    assert sorted(imported_packages(path)) == [(1, "cli"), (2, "__init__"), (2, "runs"), (4, "protocols")]
+    assert sorted(imported_packages(path)) == [(1, "cli"), (2, "__init__"), (2, "evaluation"), (4, "protocols")]
 
 
-@pytest.mark.parametrize("package", WITHOUT_TORCH)
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Modules of our own that a file imports at the top or inside a function; not what only type checkers see."""
+    ours = {module_name(source) for source in SOURCES}
+    names: set[str] = set()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_checkers = [node for node in tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
+    tree.body = [node for node in tree.body if node not in for_checkers]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            names |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return names & ours
+
+
+def test_no_files_import_each_other_in_a_circle():
+    left = {module_name(path): imported_modules(path) - {module_name(path)} for path in SOURCES}
+    while leaves := {name for name, imports in left.items() if not imports & left.keys()}:
+        left = {name: imports for name, imports in left.items() if name not in leaves}
+    assert {name: sorted(imports & left.keys()) for name, imports in left.items()} == {}
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.name == "spec.py"], ids=module_name)
+def test_a_spec_of_a_method_imports_specs_alone(path):
+    assert {package for _, package in imported_packages(path)} == {"specs"}
+
+
+@pytest.mark.parametrize("package", [*WITHOUT_TORCH, "spec"])
 def test_does_without_torch(package):
-    modules = [
-        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
-        for path in SOURCES
-        if owner(path) == package
-    ]
+    modules = [module_name(path) for path in SOURCES if package in (owner(path), path.stem)]
     heavy = f"import sys, {', '.join(modules)}; print(sorted({{'torch', 'torchvision', 'timm'}} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", heavy], cwd=PACKAGE.parent, capture_output=True, text=True, check=False

@@ -17,7 +17,7 @@ from sigma_bench.protocols.finetune.spec import FinetuneProtocol
 from sigma_bench.protocols.supervised import video_score
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.training.distribution import joined_world
-from sigma_bench.training.supervised import SupervisedMethod, pieces_of
+from sigma_bench.training.supervised import SupervisedMethod, num_micro_batches_of
 from sigma_bench.training.targets import OneClass
 from tests.models.strangers import FeaturesOnly
 from tests.protocols.opened import opened
@@ -280,16 +280,17 @@ def test_the_score_of_equal_views_is_that_of_one(world: Path) -> None:
         video_score(model, view_VCTHW, protocol, labels)
 
 
-def test_a_batch_is_cut_into_pieces_of_whole_pairs() -> None:
+def test_a_batch_is_divided_into_micro_batches_of_whole_pairs() -> None:
     protocol = tiny_task().protocol
     assert isinstance(protocol, FinetuneProtocol)
     protocol = protocol.model_copy(update={"optim": protocol.optim.model_copy(update={"global_batch": 24})})
-    assert pieces_of("task", protocol, 1) == 4  # 24 clips, at most 6 at once
-    assert pieces_of("task", protocol, 2) == 2
-    assert pieces_of("task", protocol.model_copy(update={"clips_at_once": 1}), 1) == 12  # pairs stay together
-    assert pieces_of("task", protocol.model_copy(update={"clips_at_once": 1, "mixing": None}), 1) == 24
+    assert num_micro_batches_of("task", protocol, 1) == 4  # 24 clips, at most 6 at once
+    assert num_micro_batches_of("task", protocol, 2) == 2
+    single = protocol.model_copy(update={"clips_at_once": 1})
+    assert num_micro_batches_of("task", single, 1) == 12  # pairs stay together
+    assert num_micro_batches_of("task", single.model_copy(update={"mixing": None}), 1) == 24
     with pytest.raises(ValueError, match="a global batch of 24 does not divide into 8 processes of whole pairs"):
-        pieces_of("task", protocol, 8)
+        num_micro_batches_of("task", protocol, 8)
 
 
 def test_an_encoder_that_cannot_be_trained_is_refused(world: Path, tmp_path: Path) -> None:

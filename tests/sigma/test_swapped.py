@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 
 from sigma_bench.sigma.sinkhorn import SLICE_ELEMENTS, sinkhorn
-from sigma_bench.sigma.swapped import balance, swapped_prediction, unit_features, usage_entropy
-from sigma_bench.specs.recipe import ClusterObjective
+from sigma_bench.sigma.spec import ClusterObjective
+from sigma_bench.sigma.swapped import balance, swapped_prediction, usage_entropy
+from sigma_bench.training.step import unit_features
 
 SAMPLES, WIDTH, PROTOTYPES = 37, 8, 12
 
@@ -60,7 +61,7 @@ def test_loss_and_gradients_are_those_of_the_whole_matrices(codes, slice_element
 
 
 @pytest.mark.parametrize("codes", ["hard", "soft"])
-def test_pieces_with_the_potentials_of_the_whole_are_the_whole(codes):
+def test_micro_batches_with_the_potentials_of_the_whole_are_the_whole(codes):
     target, guess, prototype = branches()
     units = [unit_features(value[None]) for value in (target, guess)]
     potentials = balance(*(unit.detach() for unit in units), prototype.detach(), objective(codes))

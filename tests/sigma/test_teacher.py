@@ -8,9 +8,12 @@ import torch
 
 from sigma_bench.models.frame_encoder import random_frame_encoder
 from sigma_bench.sigma.model import SigmaDinoModel
-from sigma_bench.sigma.swapped import balance, unit_features
+from sigma_bench.sigma.spec import SigmaDinoObjective, TeacherSpec
+from sigma_bench.sigma.swapped import balance
 from sigma_bench.sigma.teacher import Teacher
-from sigma_bench.specs.recipe import DecoderSpec, EncoderSpec, ImageEncoderSpec, SigmaDinoObjective, TeacherSpec
+from sigma_bench.specs.masked_video import DecoderSpec
+from sigma_bench.specs.recipe import EncoderSpec, ImageEncoderSpec
+from sigma_bench.training.step import unit_features
 
 VIDEO = EncoderSpec(
     num_frames=4, image_size=32, patch_size=8, tubelet_frames=2, width=16, depth=1, num_heads=1, drop_path=0.0,

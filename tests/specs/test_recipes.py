@@ -5,8 +5,8 @@ import re
 import pytest
 
 from sigma_bench.resources import declarations
+from sigma_bench.sigma.spec import SigmaDinoObjective
 from sigma_bench.specs.catalogue import load_dataset, load_recipe, recipe_names
-from sigma_bench.specs.recipe import SigmaDinoObjective
 
 PAPER = [name for name in recipe_names() if "vit_" in name]
 

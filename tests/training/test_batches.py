@@ -12,24 +12,26 @@ import torch
 from sigma_bench.data.decoder import DecodeError, Decoder
 from sigma_bench.data.examples import DecodedVideos, Origin
 from sigma_bench.data.manifest import Sample
-from sigma_bench.evaluation.pretrain import training_samples
-from sigma_bench.specs.recipe import MaskedVideoRecipe
+from sigma_bench.sigma.method import SigmaMethod
+from sigma_bench.sigma.spec import SigmaRecipe
 from sigma_bench.training.batches import Batches, RunOptions
 from sigma_bench.training.distribution import World
 from sigma_bench.training.loop import train
-from sigma_bench.training.methods import MaskedVideoMethod, build_method
+from sigma_bench.training.method import build_method
 from sigma_bench.training.plan import plan_of
+from sigma_bench.training.pretraining import training_samples
 from tests.conftest import tiny_recipe
 
 ALONE = World(torch.device("cpu"))
 
 
-def streamed() -> MaskedVideoRecipe:
+def streamed() -> SigmaRecipe:
     recipe = tiny_recipe()
+    assert isinstance(recipe, SigmaRecipe)
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"loader": "stream"})})
 
 
-class Killed(MaskedVideoMethod):
+class Killed(SigmaMethod):
     """Its examples end the process that makes them, as the system does when memory runs out."""
 
     def draw(self, video: Decoder, rng: np.random.Generator, origin: Origin) -> tuple[torch.Tensor, ...]:
@@ -54,8 +56,8 @@ def test_a_broken_video_is_named_and_nothing_takes_its_place(world: Path, tmp_pa
 def test_a_killed_worker_is_named(world: Path, tmp_path: Path) -> None:
     recipe = streamed()
     samples, _ = training_samples(recipe, world)
-    method, options = Killed(recipe, None, None, recompute=False), RunOptions(num_workers=1)
-    with pytest.raises(ValueError, match=r"a worker that reads videos was killed .* use fewer --workers"):
+    method, options = Killed(recipe), RunOptions(num_workers=1)
+    with pytest.raises(ValueError, match=r"a worker that reads videos was killed .* use fewer --num-workers"):
         train(plan_of(recipe), method, samples, identity="x", seed=0, folder=tmp_path, world=ALONE, options=options)
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sigma_bench.sigma.objective import feature_std
-from sigma_bench.sigma.step import StepOutput
+from sigma_bench.sigma.method import SigmaMethod
 from sigma_bench.training.distribution import World
 from sigma_bench.training.monitoring import EventWriter, LossWindow, NotFiniteError, Progress, warn_of_collapse
+from sigma_bench.training.step import StepOutput, feature_std
 
 ALONE = World(torch.device("cpu"))
 
@@ -41,7 +41,7 @@ def test_a_window_gives_the_last_step_and_names_the_first_loss_that_is_not_finit
 )
 def test_collapse_is_warned_of_and_health_is_not(monitors, named, caplog):
     with caplog.at_level(logging.WARNING):
-        sentences = warn_of_collapse(progress(**monitors))
+        sentences = warn_of_collapse(progress(**monitors), SigmaMethod.collapsed_below)
     assert [any(name in sentence for sentence in sentences) for name in named] == [True] * len(named)
     assert [record.message for record in caplog.records] == sentences
     assert len(sentences) == len(named)

@@ -1,14 +1,17 @@
 """Parameter groups: who decays, who learns at the projector's rate."""
 
-from sigma_bench.sigma.model import build_model
-from sigma_bench.training.optimiser import build_optimiser, set_learning_rate
+import pytest
+
+from sigma_bench.specs.catalogue import load_recipe
+from sigma_bench.training.method import build_method
+from sigma_bench.training.optimiser import set_learning_rate
 from tests.conftest import tiny_recipe
 
 
 def test_decay_and_rates_per_parameter() -> None:
     recipe = tiny_recipe()
-    model = build_model(recipe)
-    optimiser = build_optimiser(model, recipe.optim)
+    method = build_method(recipe, seed=0)
+    model, optimiser = method.model, method.build_optimiser()
     set_learning_rate(optimiser, 1.0)
     group = {id(p): g for g in optimiser.param_groups for p in g["params"]}
     of = {name: group[id(parameter)] for name, parameter in model.named_parameters()}
@@ -19,3 +22,12 @@ def test_decay_and_rates_per_parameter() -> None:
         assert of[name]["weight_decay"] == 0, name
     assert of["projector.0.weight"]["lr"] == of["prototypes.weight"]["lr"] == recipe.optim.projector_lr_scale
     assert of["decoder.head.weight"]["lr"] == 1.0
+
+
+@pytest.mark.parametrize("name", ["mini_videomae", "mini_dino"])
+def test_a_scaled_rate_of_a_projector_that_is_not_there_is_refused(name: str) -> None:
+    recipe = load_recipe(name)
+    optim = recipe.optim.model_copy(update={"projector_lr_scale": 0.5})
+    method = build_method(recipe.model_copy(update={"optim": optim}), seed=0)
+    with pytest.raises(ValueError, match=r"projector_lr_scale is 0\.5, but this method trains no projector"):
+        method.build_optimiser()

@@ -16,16 +16,16 @@ import pytest
 import torch
 import yaml
 
-from sigma_bench.evaluation.lock import exclusive
-from sigma_bench.evaluation.pretrain import pretrain
 from sigma_bench.models.checkpoints import read_checkpoint
+from sigma_bench.records.lock import exclusive
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.training.accumulation import accumulate_gradients
 from sigma_bench.training.batches import Share
 from sigma_bench.training.broken import BrokenVideos
 from sigma_bench.training.distribution import World, joined_world
-from sigma_bench.training.methods import build_method
+from sigma_bench.training.method import build_method
 from sigma_bench.training.plan import plan_of
+from sigma_bench.training.pretraining import pretrain
 from tests.conftest import tiny_recipe
 from tests.training.test_orphans import wait_until_gone
 from tests.two_processes import in_two_processes
@@ -38,7 +38,7 @@ def batch_of(recipe, dtype=torch.float64):
     return frames, places.expand(8, 4, 36).flatten(1)
 
 
-def one_step(name: str, world: World, num_pieces: int, num_broken: int, folder: Path):
+def one_step(name: str, world: World, num_micro_batches: int, num_broken: int, folder: Path):
     """Loss and gradients of the global batch as this world computes them, in float64.
 
     With ``num_broken`` the second process has drawn as many videos that do not decode, besides its clips.
@@ -54,21 +54,22 @@ def one_step(name: str, world: World, num_pieces: int, num_broken: int, folder: 
     broken = {f"video {number}": "broken" for number in range(num_broken)} if world.rank == 1 else {}
     weight = videos.weigh(Share(0, mine, broken, 0.0)) if world.size > 1 else 1.0
     assert len(videos) == (num_broken if world.size > 1 else 0)
-    output = accumulate_gradients(distributed(method, world), method, mine, num_pieces=num_pieces, weight=weight)
+    module = distributed(method, world)
+    output = accumulate_gradients(module, method, mine, num_micro_batches=num_micro_batches, weight=weight)
     gradients = {key: p.grad for key, p in method.model.named_parameters() if p.grad is not None}
     return float(world.mean(output.loss)), gradients
 
 
 CASES = (("mini_sigma_mlp", 1, 0), ("mini_sigma_mlp", 2, 0), ("mini_videomae", 1, 0), ("mini_sigma_mlp", 2, 2))
-"""Recipe, the pieces in which each process computes its share, and how many videos of the batch are broken."""
+"""Recipe, the micro-batches of each process, and how many videos of the batch are broken."""
 
 
 def main(folder: str) -> None:
     """What each process of the next test does."""
     with joined_world("cpu") as world:
         for number, case in enumerate(CASES):
-            name, num_pieces, num_broken = case
-            result = one_step(name, world, num_pieces, num_broken, Path(folder))
+            name, num_micro_batches, num_broken = case
+            result = one_step(name, world, num_micro_batches, num_broken, Path(folder))
             if world.is_main:
                 torch.save(result, Path(folder) / f"{number}.pt")
 
@@ -133,7 +134,7 @@ def test_twenty_steps_of_two_processes_are_those_of_one_and_survive_sigterm(
         torch.testing.assert_close(weights[1][key], value, rtol=0, atol=1e-4)
 
     with subprocess.Popen(
-        command(recipe_file, world, cut, "--nproc", "2", "--workers", "1"),
+        command(recipe_file, world, cut, "--nproc", "2", "--num-workers", "1"),
         env=environment(),
         text=True,
         stderr=subprocess.PIPE,
@@ -188,7 +189,7 @@ def test_ranks_and_their_workers_end_when_torchrun_is_killed_and_the_run_resumes
     recipe_file.write_text(yaml.safe_dump(content))
     cut, whole = tmp_path / "cut", tmp_path / "whole"
     torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    sigma_bench = command(recipe_file, world, cut, "--workers", "1", "--device", "cpu")[1:]
+    sigma_bench = command(recipe_file, world, cut, "--num-workers", "1", "--device", "cpu")[1:]
     with subprocess.Popen(
         [sys.executable, *torchrun, *sigma_bench], env=environment(), text=True, stderr=subprocess.PIPE
     ) as process:

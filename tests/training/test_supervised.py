@@ -1,4 +1,4 @@
-"""A batch of labelled clips in pieces: what is mixed stays together, also where a video could not be read."""
+"""A batch of labelled clips in micro-batches: what is mixed stays together, also where a video could not be read."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from tests.protocols.tiny_training import SMALL, tiny_encoder, tiny_task
 
 
 @pytest.mark.parametrize("unread", [0, 1, 3, 4, 7])
-def test_pieces_give_the_gradients_of_the_whole_whichever_clip_is_missing(unread: int) -> None:
+def test_micro_batches_give_the_gradients_of_the_whole_whichever_clip_is_missing(unread: int) -> None:
     protocol = tiny_task(overrides=SMALL).protocol
     assert isinstance(protocol, FinetuneProtocol) and protocol.mixing is not None
     labels = OneClass(8, smoothing=0.1)
@@ -26,12 +26,12 @@ def test_pieces_give_the_gradients_of_the_whole_whichever_clip_is_missing(unread
     arrays = (clip, np.eye(8), np.arange(8), rng.random((8, repeats, 2)), np.array(mix))
     batch = tuple(torch.from_numpy(part[kept]) for part in arrays)
 
-    def gradients(num_pieces: int) -> list[torch.Tensor]:
+    def gradients(num_micro_batches: int) -> list[torch.Tensor]:
         method.zero_grad()
-        accumulate_gradients(method, method, batch, num_pieces=num_pieces)
+        accumulate_gradients(method, method, batch, num_micro_batches=num_micro_batches)
         return [parameter.grad.clone() for parameter in method.parameters() if parameter.grad is not None]
 
     whole = gradients(1)
-    for num_pieces in (2, 4):
-        for gradient, expected in zip(gradients(num_pieces), whole, strict=True):
+    for num_micro_batches in (2, 4):
+        for gradient, expected in zip(gradients(num_micro_batches), whole, strict=True):
             torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-12)

@@ -26,10 +26,10 @@ from sigma_bench.protocols.counting.slots import frame_slots
 from sigma_bench.protocols.counting.spec import CountingProtocol
 from sigma_bench.protocols.counting.training import DetectorTraining, probabilities
 from sigma_bench.protocols.kept_arrays import KeptArrays
-from sigma_bench.protocols.sharing import by_all, by_main, shared
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
 from sigma_bench.training.distribution import World
+from sigma_bench.training.processes import on_all, on_main, shared
 from sigma_bench.training.resume import STATE_NAME
 
 BLOCK_VIDEOS = 16
@@ -91,7 +91,7 @@ def constant_controls(train: Split, test: Split) -> dict[str, float]:
 
 def _failures(split: Split, frames: AnnotatedFrames, protocol: CountingProtocol, world: World) -> dict[int, str]:
     """Videos of a split that cannot be read, found by the main process; ValueError where there must be none."""
-    found: dict[int, str] = by_main(world, frames.failures)
+    found: dict[int, str] = on_main(world, frames.failures)
     if found and not protocol.counts_failures_as_wrong:
         first, reason = next(iter(found.items()))
         raise ValueError(
@@ -130,7 +130,7 @@ def _train(
         finally:
             world.any(True)
 
-    by_all(world, train_or_wait)
+    on_all(world, train_or_wait)
     training.load()
 
 

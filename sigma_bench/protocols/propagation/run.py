@@ -32,8 +32,8 @@ from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.contract import Evaluation, Predictions
 from sigma_bench.protocols.kept_arrays import KeptArrays
 from sigma_bench.protocols.propagation.spec import PropagationProtocol
-from sigma_bench.protocols.sharing import shared
 from sigma_bench.protocols.token_maps import checked_maps
+from sigma_bench.training.processes import shared
 
 PATCHES_AT_ONCE = 512
 """Patches whose weights are computed together: those of a whole frame of 480 px at patch 8 would take gigabytes."""

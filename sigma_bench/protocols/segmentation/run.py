@@ -24,10 +24,10 @@ from sigma_bench.metrics.segmentation import VOID, LabelCounts, all_background, 
 from sigma_bench.protocols.contract import Evaluation, Predictions
 from sigma_bench.protocols.segmentation.pixel_clusters import cluster_maps, position_clusters, reduce_maps, standardised
 from sigma_bench.protocols.segmentation.spec import SegmentationProtocol
-from sigma_bench.protocols.sharing import shared
 from sigma_bench.protocols.token_maps import frame_indices, token_maps, window_slots
 from sigma_bench.specs.clip import SequenceClip
 from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.training.processes import shared
 
 
 class Piece(NamedTuple):

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from sigma_bench.data.examples import BatchSampler
-from sigma_bench.evaluation.lock import exclusive
-from sigma_bench.evaluation.pretrain import pretrain, training_samples
 from sigma_bench.models.checkpoints import load_strictly, read_checkpoint
-from sigma_bench.models.encoder import pretrained_encoder
-from sigma_bench.sigma.model import build_model
+from sigma_bench.models.pretrained import pretrained_encoder
+from sigma_bench.records.lock import exclusive
 from sigma_bench.specs.recipe import Recipe
 from sigma_bench.training.batches import RunOptions
+from sigma_bench.training.method import build_method
 from sigma_bench.training.monitoring import Progress
+from sigma_bench.training.pretraining import pretrain, training_samples
 from tests.conftest import tiny_recipe
 
 
@@ -38,7 +38,7 @@ def test_a_killed_run_ends_like_an_undisturbed_one(world: Path, tmp_path: Path, 
     cut = read_checkpoint(pretrain(recipe, world, tmp_path / "cut", seed=3))
     assert cut.sha256 == whole.sha256
     assert (tmp_path / "cut" / "history.json").read_text() == (tmp_path / "whole" / "history.json").read_text()
-    fresh = build_model(recipe)
+    fresh = build_method(recipe, seed=0).model
     assert any(not torch.equal(whole.tensors[key], value) for key, value in fresh.state_dict().items())
 
 
@@ -104,8 +104,8 @@ def test_two_commands_do_not_write_one_run(world: Path, tmp_path: Path) -> None:
 
 
 def test_a_batch_that_does_not_divide_is_refused(world: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="a global batch of 16 does not divide into 1 processes x 3 pieces"):
-        pretrain(tiny_recipe(), world, tmp_path, seed=0, options=RunOptions(num_pieces=3))
+    with pytest.raises(ValueError, match="a global batch of 16 does not divide into 1 processes x 3 micro-batches"):
+        pretrain(tiny_recipe(), world, tmp_path, seed=0, options=RunOptions(num_micro_batches=3))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(world: Path, tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_processes_share_every_batch_and_a_continued_run_sees_the_same() -> None
 
 def test_weights_load_completely_or_not_at_all(world: Path, tmp_path: Path) -> None:
     checkpoint = read_checkpoint(pretrain(tiny_recipe(), world, tmp_path, seed=0))
-    model = build_model(tiny_recipe())
+    model = build_method(tiny_recipe(), seed=0).model
     before = model.encoder.norm.weight.clone()
     for change, sentence in (
         (lambda t: t.pop("mask_token"), "1 keys missing .'mask_token'"),

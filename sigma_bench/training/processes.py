@@ -37,7 +37,7 @@ class _Failure:
     error: Exception
 
 
-def by_main(world: World, work: Callable[[], Result]) -> Result:
+def on_main(world: World, work: Callable[[], Result]) -> Result:
     """The result of ``work``, or its exception, from the main process on every process.
 
     This serves results that can differ between processes, such as how much of a cache is filled.
@@ -45,7 +45,7 @@ def by_main(world: World, work: Callable[[], Result]) -> Result:
     return _exchanged(world, _attempt(world, work) if world.is_main else None)[0]
 
 
-def by_all(world: World, work: Callable[[], Result]) -> list[Result]:
+def on_all(world: World, work: Callable[[], Result]) -> list[Result]:
     """Run ``work`` on every process and wait for all; the results of all, or an exception raised on all."""
     return _exchanged(world, _attempt(world, work))
 
@@ -69,7 +69,7 @@ def shared(
             report(min(len(mine) * world.size, len(items)), len(items))
         return mine
 
-    parts = by_all(world, my_share)
+    parts = on_all(world, my_share)
     return [parts[number % world.size][number // world.size] for number in range(len(items))]
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sigma_bench.sigma.targets import normalised_tubes
+from sigma_bench.models.masked_autoencoder import normalised_tubes
 
 MEAN = torch.tensor([0.485, 0.456, 0.406])
 STD = torch.tensor([0.229, 0.224, 0.225])

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigma_bench.sigma.masking import draw_mask, standardised_motion
-from sigma_bench.specs.recipe import MotionMask, RandomMask, TubeMask
+from sigma_bench.data.tube_masking import draw_mask, standardised_motion
+from sigma_bench.specs.masked_video import MotionMask, RandomMask, TubeMask
 
 RECIPE_GRID = (8, 14, 14)
 SPECS = {

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sigma_bench.specs.recipe import MaskSpec, MotionMask, TubeMask
+from sigma_bench.specs.masked_video import MaskSpec, MotionMask, TubeMask
 
 
 def draw_mask(spec: MaskSpec, frame_TCHW: Tensor, grid: tuple[int, int, int], generator: torch.Generator) -> Tensor:

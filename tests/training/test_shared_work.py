@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from sigma_bench.protocols.sharing import ProcessError, by_all, by_main, shared
 from sigma_bench.training.distribution import World, joined_world
+from sigma_bench.training.processes import ProcessError, on_all, on_main, shared
 from tests.two_processes import in_two_processes
 
 
@@ -33,15 +33,15 @@ def fail_in_every_way(kind: str, sentence: str) -> None:
         expected = ProcessError if kind == "memory" else ValueError
         for rank in range(2):
             with pytest.raises(expected, match=sentence):
-                by_all(world, lambda rank=rank: on_one(rank))  # type: ignore[misc]
+                on_all(world, lambda rank=rank: on_one(rank))  # type: ignore[misc]
             with pytest.raises(expected, match=sentence):
                 shared(world, [0, 1], lambda item, rank=rank: on_one(rank), lambda done, total: None)  # type: ignore[misc]
         with pytest.raises(expected, match=sentence):
-            by_main(world, lambda: fail(kind))
+            on_main(world, lambda: fail(kind))
         assert world.total(1) == 2  # still in step
         with pytest.raises(expected, match=sentence):  # one gives up outside; the other meets it where it waits
-            by_all(world, lambda: fail(kind) if world.rank == 1 else by_main(world, lambda: None))
-        assert by_all(world, lambda: world.rank) == [0, 1]
+            on_all(world, lambda: fail(kind) if world.rank == 1 else on_main(world, lambda: None))
+        assert on_all(world, lambda: world.rank) == [0, 1]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,60 @@
+"""Recipes of SIGMA-MLP and SIGMA-DINO (arXiv 2407.15447)."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from sigma_bench.specs.masked_video import MaskedVideoRecipe
+from sigma_bench.specs.recipe import Count, NumClusters, Objective, Positive, Width
+from sigma_bench.specs.strict import Spec
+
+
+class ClusterObjective(Spec):
+    """Swapped prediction of Sinkhorn-balanced assignments (SIGMA equations 3-6)."""
+
+    num_prototypes: NumClusters
+    epsilon: Positive
+    sinkhorn_iterations: Count
+    temperature: Positive
+    codes: Literal["hard", "soft"]
+
+
+class SigmaMlpObjective(Objective, ClusterObjective):
+    """Targets from a jointly learned MLP on the masked pixels (SIGMA-MLP)."""
+
+    kind: Literal["sigma_mlp"]
+    projector_widths: Annotated[tuple[Width, ...], Field(max_length=16)]
+    family: ClassVar[str] = "SIGMA-MLP"
+
+
+class TeacherSpec(Spec):
+    """The frozen image model whose patch tokens are the targets of SIGMA-DINO."""
+
+    model: str
+    """``timm:<name>`` for a published model; ``run:<recipe>`` for a run of that recipe with the same seed."""
+    width: Width
+    resize: Literal["none", "bilinear"]
+    """What happens where the teacher's token map is not the video's: an error, or a bilinear resize (DINOv2)."""
+
+
+class SigmaDinoObjective(Objective, ClusterObjective):
+    """Targets from a frozen image model, one frame per time slot, standardised per clip and channel (SIGMA-DINO)."""
+
+    kind: Literal["sigma_dino"]
+    teacher: TeacherSpec
+    family: ClassVar[str] = "SIGMA-DINO"
+
+
+SigmaObjective = SigmaMlpObjective | SigmaDinoObjective
+
+
+class SigmaRecipe(MaskedVideoRecipe):
+    """One pretraining run of SIGMA."""
+
+    objective: Annotated[SigmaObjective, Field(discriminator="kind")]
+
+    pretraining_only: ClassVar[tuple[str, ...]] = (*MaskedVideoRecipe.pretraining_only, "projector.", "prototypes.")
+    has_prototypes: ClassVar[bool] = True
+
+
+RECIPE = SigmaRecipe

@@ -1,0 +1,39 @@
+"""What training steps of all methods have in common: their output, the error of a diverged model, a monitor.
+
+Shapes: B clips, N tokens, M rows, D width.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """The loss to minimise, and scalars without gradient that show how training goes, by name."""
+
+    loss: Tensor
+    monitors: dict[str, Tensor] = field(default_factory=dict)
+
+
+class DivergedError(ValueError):
+    """The numbers of a model are no longer finite."""
+
+
+def unit_features(feature: Tensor) -> Tensor:
+    """Rows of unit length, (..., D) -> (M, D), in float32 or wider, also under autocast."""
+    with torch.autocast(feature.device.type, enabled=False):
+        wide = feature if feature.dtype == torch.float64 else feature.float()
+        return F.normalize(wide.flatten(0, -2), dim=1)
+
+
+@torch.no_grad()
+def feature_std(token_BND: Tensor) -> Tensor:
+    """Spread of the tokens' directions: mean over channels of their standard deviation, times sqrt(D).
+
+    Near 1 when directions fill the space, 0 when all tokens are the same (SimSiam, arXiv 2011.10566, figure 2).
+    """
+    unit_MD = unit_features(token_BND)
+    return unit_MD.std(0).mean() * unit_MD.shape[1] ** 0.5

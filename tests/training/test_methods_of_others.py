@@ -1,0 +1,155 @@
+"""Pretraining methods of other packages: found by entry point, trained, and refused in one sentence."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sigma_bench.specs.catalogue import load_recipe
+from sigma_bench.specs.recipe import parse_recipe
+from tests.conftest import tiny_recipe
+
+SPEC = """
+from typing import ClassVar, Literal
+
+from sigma_bench.specs.masked_video import MaskedVideoRecipe
+from sigma_bench.specs.recipe import Objective, Positive
+
+
+class L1Objective(Objective):
+    kind: Literal["l1_autoencoder"]
+    weight: Positive
+    family: ClassVar[str] = "L1 autoencoder"
+
+
+class L1Recipe(MaskedVideoRecipe):
+    objective: L1Objective
+
+
+RECIPE = L1Recipe
+"""
+METHOD = """
+import torch.nn.functional as F
+
+from sigma_bench.training.masked_video import MaskedVideoMethod
+from sigma_bench.training.step import StepOutput, feature_std
+
+
+class L1Method(MaskedVideoMethod):
+    def step(self, clip_BCTHW, mask_BN):
+        target = self.model.masked_pixels(clip_BCTHW, mask_BN)
+        visible = self.model.encode(clip_BCTHW, ~mask_BN)
+        loss = self.recipe.objective.weight * F.l1_loss(self.model.decode(visible, mask_BN), target)
+        return StepOutput(loss, {"feature_std": feature_std(visible)})
+
+
+METHOD = L1Method
+"""
+
+
+def install(site: Path, package: str, modules: dict[str, str], kind: str = "l1_autoencoder") -> Path:
+    """A package with an entry point, in a folder as ``pip install --target`` leaves it."""
+    folder, about = site / package, site / f"{package}-1.0.dist-info"
+    folder.mkdir(parents=True)
+    about.mkdir()
+    for name, text in {"__init__": "", **modules}.items():
+        (folder / f"{name}.py").write_text(text)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[sigma_bench.methods]\n{kind} = {package}\n")
+    return site
+
+
+def recipe_file(folder: Path, **objective: object) -> Path:
+    content = tiny_recipe("mini_videomae").model_dump(mode="json") | {"recipe": "tiny_l1"}
+    content["objective"] = {"kind": "l1_autoencoder", "weight": 2.0, **objective}
+    content["optim"] |= {"epochs": 1}
+    path = folder / "tiny_l1.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def run(site: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    root = Path(__file__).resolve().parents[2]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{site}{os.pathsep}{root}"}
+    return subprocess.run([sys.executable, *command], env=environment, text=True, capture_output=True, check=False)
+
+
+def pretrain(site: Path, recipe: Path, world: Path, output: Path) -> subprocess.CompletedProcess[str]:
+    arguments = ["pretrain", str(recipe), "--data", str(world), "--output", str(output), "--device", "cpu"]
+    return run(site, "-m", "sigma_bench", *arguments)
+
+
+@pytest.mark.slow
+def test_a_method_of_another_package_pretrains_an_encoder(world: Path, tmp_path: Path) -> None:
+    site = install(tmp_path / "site", "l1_package", {"spec": SPEC, "method": METHOD})
+    done = pretrain(site, recipe_file(tmp_path), world, tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "model.safetensors").exists()
+    look = (
+        "import sys, torch\n"
+        "from sigma_bench.models.zoo import load_encoder\n"
+        f"encoder = load_encoder({str(tmp_path / 'run')!r})\n"
+        "card = encoder.card\n"
+        "clip = torch.zeros(1, 3, card.num_frames, card.image_size, card.image_size)\n"
+        "print(card.model, '|', card.family, '|', tuple(encoder.encode(clip).token_BND.shape))\n"
+    )
+    loaded = run(site, "-c", look)
+    assert loaded.stdout.strip() == "tiny_l1 | L1 autoencoder | (1, 144, 32)", loaded.stderr
+    absent = run(tmp_path, "-c", look)
+    assert "there is no pretraining method 'l1_autoencoder'" in absent.stderr
+
+
+def refused(site: Path, recipe: Path) -> str:
+    """The sentence with which the command ends, before it looks for data."""
+    done = pretrain(site, recipe, site, site / "run")
+    assert done.returncode == 2, done.stderr
+    *progress, sentence = done.stderr.splitlines()
+    assert not any(line.startswith(("error", "Traceback")) for line in progress)
+    return sentence
+
+
+def test_an_unknown_key_of_a_method_of_another_package_is_named(tmp_path: Path) -> None:
+    site = install(tmp_path / "site", "l1_package", {"spec": SPEC, "method": METHOD})
+    sentence = refused(site, recipe_file(tmp_path, weigth=1.0))
+    assert "tiny_l1.yaml: unknown key 'objective.weigth'. Did you mean 'weight'" in sentence
+
+
+def test_two_packages_with_one_name_are_refused(tmp_path: Path) -> None:
+    site = install(tmp_path / "site", "l1_package", {"spec": SPEC, "method": METHOD})
+    install(tmp_path / "site", "other_package", {"spec": SPEC, "method": METHOD})
+    sentence = refused(site, recipe_file(tmp_path))
+    assert "the pretraining method 'l1_autoencoder' is registered by the package " in sentence
+    assert "l1_package" in sentence and "other_package" in sentence
+
+
+@pytest.mark.parametrize(
+    ("modules", "sentence"),
+    [
+        ({"spec": "RECIPE = dict\n"}, "its module 'spec' must define RECIPE, a subclass of"),
+        ({"spec": "import no_such_module\n"}, "cannot be imported from l1_package.spec: ModuleNotFoundError"),
+        ({"spec": SPEC, "method": ""}, "its module 'method' must define METHOD, a subclass of"),
+    ],
+    ids=["no recipe", "no import", "no method"],
+)
+def test_an_incomplete_package_is_named(tmp_path: Path, modules: dict[str, str], sentence: str) -> None:
+    site = install(tmp_path / "site", "l1_package", modules)
+    assert sentence in refused(site, recipe_file(tmp_path))
+
+
+def test_a_mistyped_method_gets_near_names() -> None:
+    content = load_recipe("mini_sigma_mlp").model_dump(mode="json")
+    content["objective"]["kind"] = "sigma_mpl"
+    with pytest.raises(
+        ValueError, match=r"mine: key 'objective.kind': there is no .* 'sigma_mpl'. Did you mean 'sigma_mlp'"
+    ):
+        parse_recipe(content, where="mine")
+
+
+@pytest.mark.parametrize("objective", [None, {}, {"kind": 3}, ["videomae"]])
+def test_a_recipe_without_a_method_is_refused(objective: object) -> None:
+    content = load_recipe("mini_videomae").model_dump(mode="json") | {"objective": objective}
+    with pytest.raises(ValueError, match=r"mine: the key 'objective.kind' is missing; .* dino, .* videomae"):
+        parse_recipe(content, where="mine")

@@ -8,11 +8,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from tests.models.test_custom import MODULE
 
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store
 from tests.cli.test_cli import run
+from tests.models.test_custom import MODULE
 
 MODEL = "statistics:mini_videomae"
 

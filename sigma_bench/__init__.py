@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sigma_bench.api.comparison import ModelComparison
     from sigma_bench.api.encoders import load_encoder
     from sigma_bench.api.evaluation import FailedTaskWarning, evaluate
+    from sigma_bench.api.pretraining import PretrainingRun, pretrain
     from sigma_bench.api.records import LeftOutWarning, Records, board, compare
     from sigma_bench.api.tasks import tasks
     from sigma_bench.models.custom import CustomEncoder, as_encoder
@@ -37,6 +38,7 @@ __all__ = [
     "Leaderboard",
     "LeftOutWarning",
     "ModelComparison",
+    "PretrainingRun",
     "Record",
     "Records",
     "Score",
@@ -48,6 +50,7 @@ __all__ = [
     "evaluate",
     "include",
     "load_encoder",
+    "pretrain",
     "tasks",
 ]
 _MODULES = {
@@ -55,6 +58,7 @@ _MODULES = {
     "sigma_bench.api.comparison": ("ModelComparison",),
     "sigma_bench.api.encoders": ("load_encoder",),
     "sigma_bench.api.evaluation": ("FailedTaskWarning", "evaluate"),
+    "sigma_bench.api.pretraining": ("PretrainingRun", "pretrain"),
     "sigma_bench.api.records": ("LeftOutWarning", "Records", "board", "compare"),
     "sigma_bench.api.tasks": ("tasks",),
     "sigma_bench.models.custom": ("CustomEncoder", "as_encoder"),

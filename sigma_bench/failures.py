@@ -40,7 +40,7 @@ def failure_sentence(error: BaseException) -> str:
     if isinstance(error, RuntimeError) and _KILLED_WORKER in str(error):
         return (
             f"a process that decodes videos was killed ({_message(error)}); it may have run out of memory: use fewer "
-            "--workers; the same command continues"
+            "--num-workers; the same command continues"
         )
     kind = type(error).__name__
     message = _message(error)

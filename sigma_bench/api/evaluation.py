@@ -20,9 +20,9 @@ from sigma_bench.evaluation.plan import Planned, plan_tasks, run_planned
 from sigma_bench.evaluation.run import Found
 from sigma_bench.failures import LoggedError, reason, unexpected_errors_logged, write_traceback
 from sigma_bench.models.encoder import Encoder
+from sigma_bench.models.imported import identified_encoder
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.features import FeatureCache
-from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.training.distribution import LostPeerError, OneSidedError, World, joined_world, lost_peers_named
 from sigma_bench.training.processes import on_main
 
@@ -217,24 +217,15 @@ def open_suite(
         ValueError: no such encoder, or an object that is none.
         LoggedError: an unexpected error inside the block; its traceback is in a file below ``output``.
     """
-    name = encoder if isinstance(encoder, str) else require_encoder(encoder).card.model
+    known = encoder if isinstance(encoder, str) else identified_encoder(encoder)
+    name = known if isinstance(known, str) else known.card.model
     cache = cache or FeatureCache(output / "features", num_workers=num_workers, limit_bytes=round(cache_limit * 2**30))
     with unexpected_errors_logged(output, name), joined_world(device) as world:
-        loaded = load_encoder(encoder, seed=seed) if isinstance(encoder, str) else encoder
+        loaded = load_encoder(known, seed=seed) if isinstance(known, str) else known
         loaded = loaded.to(world.device) if hasattr(loaded, "to") else loaded
         with progress_bars(disable=not progress) as bars:
             plan = on_main(world, lambda: plan_tasks(loaded, jobs, output, cache, seed=seed, report=_reading(bars)))
         yield OpenSuite(loaded, plan, output, cache, seed, world)
-
-
-def require_encoder(encoder: object) -> Encoder:
-    """The object as an encoder; ValueError if it has no card or no ``encode``."""
-    if not (hasattr(encoder, "encode") and isinstance(getattr(encoder, "card", None), EncoderCard)):
-        raise ValueError(
-            f"the encoder is an object of type {type(encoder).__name__} without 'card' and 'encode'; make one of a "
-            "torch module with sigma_bench.as_encoder, or give a name"
-        )
-    return encoder  # type: ignore[return-value]
 
 
 def _reading(bars: Progress) -> Any:

@@ -15,7 +15,7 @@ from sigma_bench.specs import catalogue
 def bench_loading(
     root: Path = typer.Argument(..., help="Data root."),
     dataset: str = typer.Argument(..., help="A dataset card whose samples are video files."),
-    workers: list[int] = typer.Option(None, min=1, help="Numbers of workers; default: one and one per processor."),
+    num_workers: list[int] = typer.Option(None, min=1, help="Numbers of workers; default: one and one per processor."),
     clips: int = typer.Option(32, min=1, help="Of a round; their videos are drawn at random from the train split."),
     rounds: int = typer.Option(3, min=1, help="Each runs every side once."),
     frames: int = typer.Option(16, min=1, help="Of a clip."),
@@ -41,7 +41,7 @@ def bench_loading(
         result = measure_loading(
             manifest,
             draw_samples(present, clips, seed=0),
-            workers=workers or sorted({1, os.cpu_count() or 1}),
+            workers=num_workers or sorted({1, os.cpu_count() or 1}),
             clips=clips,
             rounds=rounds,
             pattern=Pattern(frames, stride, size),

@@ -7,7 +7,6 @@ import typer
 from sigma_bench.cli.console import out
 from sigma_bench.cli.data import write_with_progress
 from sigma_bench.cli.gallery import write_gallery
-from sigma_bench.cli.pretrain import pretrain_with_progress
 from sigma_bench.cli.suite_lines import run_and_show
 from sigma_bench.cli.table import show_boards
 from sigma_bench.specs import catalogue
@@ -35,6 +34,7 @@ def demo(
     Everything is kept: a killed call continues, and a second one only draws tables and pictures again.
     """
     from sigma_bench.api.evaluation import open_suite
+    from sigma_bench.api.pretraining import pretrain
     from sigma_bench.data.clips import ClipMemory
     from sigma_bench.data.examples import DecodedVideos
     from sigma_bench.models.zoo import load_encoder
@@ -50,7 +50,7 @@ def demo(
     for seed in range(seeds):
         folders = [output / "checkpoints" / f"{spec.recipe}-seed{seed}" for spec in recipes]
         for spec, folder in zip(recipes, folders, strict=True):
-            pretrain_with_progress(spec, world, folder, seed=seed, options=RunOptions(decoded=decoded))
+            pretrain(spec, data=world, output=folder, seed=seed, options=RunOptions(decoded=decoded))
         statistics = [f"statistics:{CONTROLS}"] if seed == 0 else []
         trained = list(map(str, folders))
         for name in (*trained, f"random:{CONTROLS}", *statistics):

@@ -31,7 +31,7 @@ def evaluate(
     seed: int = seed_option("Draws held-out parts, frame draws, k-means starts and bootstrap samples."),
     device: str = typer.Option("auto", help="auto, cpu or cuda."),
     nproc: int = typer.Option(1, min=1, help="Processes on this machine, one per GPU; the record is the same."),
-    workers: int = typer.Option(0, min=0, help="Processes that decode videos, per process."),
+    num_workers: int = typer.Option(0, min=0, help="Processes that decode videos, per process."),
     cache_limit: float = typer.Option(
         200.0, callback=finite, help="GiB that cached features may take; see 'sigma-bench cache ls'."
     ),
@@ -57,7 +57,7 @@ def evaluate(
     from sigma_bench.api.evaluation import open_suite
 
     with open_suite(
-        model, jobs, output=output, seed=seed, device=device, num_workers=workers, cache_limit=cache_limit
+        model, jobs, output=output, seed=seed, device=device, num_workers=num_workers, cache_limit=cache_limit
     ) as opened:
         if is_main_process() and (dry_run or len(jobs) > 1):
             show_plan(opened)

@@ -19,7 +19,7 @@ def transcode(
     short_side: int = typer.Option(320, min=16, help="Pixels; smaller videos keep their size."),
     keyframe_every: int = typer.Option(16, min=1, help="Frames between key frames."),
     crf: int = typer.Option(18, min=0, max=51, help="x264's quality: 0 loses nothing, 51 is worst."),
-    workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Processes."),
+    num_workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Processes."),
 ) -> None:
     """Write videos again with small frames and dense key frames, below another root; a stopped run continues.
 
@@ -36,7 +36,9 @@ def transcode(
     failed = 0
     with progress_bars(TextColumn("{task.completed} of {task.total} videos")) as display:
         bar = display.add_task(f"transcoding {card.title}", total=sum(len(s.samples) for s in manifest.splits.values()))
-        for name, reason in transcode(manifest, root / card.home, made(output) / card.home, how, num_workers=workers):
+        for name, reason in transcode(
+            manifest, root / card.home, made(output) / card.home, how, num_workers=num_workers
+        ):
             display.advance(bar)
             if reason is not None:
                 failed += 1

@@ -17,7 +17,7 @@ SHOWN = 20
 def verify(
     root: Path = typer.Argument(..., help="Data root: one folder per dataset below it."),
     dataset: list[str] = typer.Argument(None, help="Dataset cards; all whose folder is there where none is named."),
-    workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Processes."),
+    num_workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Processes."),
     ledger: Path = typer.Option(None, help="Folder for the ledgers; default: the data root, where evaluation looks."),
 ) -> None:
     """Decode every file once: find broken, truncated, missing and duplicate ones, and choose decoders.
@@ -44,7 +44,7 @@ def verify(
         manifest, place = open_dataset(card, root), ledger_path(ledger or root, card.home)
         with progress_bars(TextColumn("{task.completed} of {task.total} files")) as display:
             bar = display.add_task(f"reading {card.title}", total=None)
-            for done, total in run(manifest, root / card.home, place, num_workers=workers):
+            for done, total in run(manifest, root / card.home, place, num_workers=num_workers):
                 display.update(bar, completed=done, total=total)
         for report in reports(manifest, root / card.home, Ledger.read(place)):
             counts = (report.expected, report.listed, report.found, len(report.broken), len(report.duplicates))

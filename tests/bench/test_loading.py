@@ -57,7 +57,7 @@ def test_videos_that_the_plain_loop_cannot_read_are_left_out_and_counted(clips_o
 
 
 def test_the_command_leaves_json_and_markdown_or_says_what_is_missing(world: Path, tmp_path: Path) -> None:
-    options = ["--clips", "2", "--rounds", "1", "--workers", "1", "--size", "32", "--output", str(tmp_path)]
+    options = ["--clips", "2", "--rounds", "1", "--num-workers", "1", "--size", "32", "--output", str(tmp_path)]
     done = CliRunner().invoke(app, ["data", "bench", str(world), "finegym_gym99", *options])
     assert done.exit_code == 0, done.output
     assert sorted(path.name for path in tmp_path.iterdir()) == [

@@ -178,7 +178,7 @@ def fails_on_stills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("function", "options", "sentence"),
     [
         ("memory", [], "OutOfMemoryError: tried to allocate 29.00 GiB (fails_on_stills.py, line 7, in out_of_memory)"),
-        ("worker", ["--workers", "1"], "a process that decodes videos was killed"),
+        ("worker", ["--num-workers", "1"], "a process that decodes videos was killed"),
     ],
 )
 def test_any_exception_of_a_task_is_one_sentence_and_the_others_run(

@@ -28,7 +28,9 @@ def root(world: Path, tmp_path: Path) -> Path:
 
 
 def run(root: Path, target: Path, *options: str) -> tuple[int, str]:
-    done = CliRunner().invoke(app, ["data", "transcode", str(root), "ssv2", str(target), "--workers", "2", *options])
+    done = CliRunner().invoke(
+        app, ["data", "transcode", str(root), "ssv2", str(target), "--num-workers", "2", *options]
+    )
     return done.exit_code, str(done.exception) if isinstance(done.exception, ValueError) else done.output
 
 

@@ -39,7 +39,7 @@ def identified_samples(root: Path, name: str) -> list[Sample]:
 
 
 def verify(root: Path, *options: str) -> tuple[int, str]:
-    done = CliRunner().invoke(app, ["data", "verify", str(root), *options, "--workers", "2"])
+    done = CliRunner().invoke(app, ["data", "verify", str(root), *options, "--num-workers", "2"])
     assert not isinstance(done.exception, Exception) or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.output
 
@@ -167,7 +167,7 @@ def test_masks_must_have_their_frame_and_its_size(world: Path, tmp_path: Path) -
 def test_a_killed_run_continues_and_reads_nothing_twice(world: Path, tmp_path: Path) -> None:
     shutil.copytree(world / "ssv2", tmp_path / "ssv2")
     ledger = tmp_path / "ssv2.ledger.jsonl"
-    command = [sys.executable, "-m", "sigma_bench", "data", "verify", str(tmp_path), "ssv2", "--workers", "1"]
+    command = [sys.executable, "-m", "sigma_bench", "data", "verify", str(tmp_path), "ssv2", "--num-workers", "1"]
     with subprocess.Popen(command, cwd=Path(__file__).resolve().parents[2], stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60
         while not (ledger.exists() and ledger.read_bytes().count(b"\n") > 5) and time.monotonic() < deadline:

@@ -1,0 +1,106 @@
+"""Pretraining a model from a recipe; the command line is a layer over this."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from rich.progress import TextColumn
+
+from sigma_bench.api.encoders import load_encoder
+from sigma_bench.api.jobs import RUNS
+from sigma_bench.api.progress import progress_bars
+from sigma_bench.failures import unexpected_errors_logged
+from sigma_bench.models.encoder import Encoder
+from sigma_bench.specs.catalogue import load_recipe
+from sigma_bench.specs.recipe import Recipe
+from sigma_bench.training.batches import RunOptions
+from sigma_bench.training.broken import BROKEN_NAME
+from sigma_bench.training.monitoring import Progress as TrainingProgress
+from sigma_bench.training.pretraining import HISTORY_NAME
+from sigma_bench.training.pretraining import pretrain as run_recipe
+
+
+@dataclass(frozen=True)
+class PretrainingRun:
+    """A finished pretraining run."""
+
+    folder: Path
+    checkpoint: Path
+
+    @property
+    def broken_videos(self) -> Path | None:
+        """File that names the videos left out because they cannot be read; None if there are none."""
+        path = self.folder / BROKEN_NAME
+        return path if path.exists() else None
+
+    def history(self) -> pd.DataFrame:
+        """Loss, learning rate and monitors of every tenth step."""
+        return pd.DataFrame(json.loads((self.folder / HISTORY_NAME).read_bytes()))
+
+    def load_encoder(self, device: str = "auto") -> Encoder:
+        """The pretrained encoder."""
+        return load_encoder(str(self.folder), device=device)
+
+
+def pretrain(
+    recipe: str | Recipe,
+    *,
+    data: str | Path,
+    output: str | Path | None = None,
+    seed: int = 0,
+    teacher: str | None = None,
+    device: str = "auto",
+    accumulate: int = 1,
+    num_workers: int = 0,
+    activation_checkpointing: bool = False,
+    options: RunOptions | None = None,
+    progress: bool = True,
+) -> PretrainingRun:
+    """Pretrain a model, continue a run that was stopped, or return one that is finished.
+
+    Args:
+        recipe: name of a recipe, or a file that ends in .yaml.
+        data: root folder that holds the datasets of the recipe.
+        output: folder of this run; by default ``results/runs/<recipe>-seed<seed>``.
+        seed: draws weights, batches, clip starts, crops and masks.
+        teacher: SIGMA-DINO: model name or file in place of the recipe's teacher.
+        device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
+        accumulate: micro-batches per step and process, to save memory.
+        num_workers: processes that decode videos.
+        activation_checkpointing: whether to save memory for a third more computation.
+        options: instead of the last three.
+        progress: whether to show a progress bar.
+
+    Raises:
+        ValueError: a name does not exist, data or teacher are not there, the folder belongs to another run, or training
+            diverges; says what to do.
+        LoggedError: an unexpected error; names the file of its traceback.
+        Preempted: the process was asked to stop; the state is saved.
+    """
+    spec = load_recipe(recipe) if isinstance(recipe, str) else recipe
+    folder = RUNS / f"{spec.recipe}-seed{seed}" if output is None else Path(output)
+    how = options or RunOptions(
+        num_micro_batches=accumulate, num_workers=num_workers, activation_checkpointing=activation_checkpointing
+    )
+    with progress_bars(TextColumn("{task.fields[numbers]}"), disable=not progress) as bars:
+        bar = bars.add_task(f"{spec.recipe}, seed {seed}", total=None, numbers="reading videos")
+
+        def report(state: TrainingProgress) -> None:
+            bars.update(bar, total=state.num_steps, completed=state.step, numbers=_numbers(state))
+
+        with unexpected_errors_logged(folder, spec.recipe):
+            path = run_recipe(
+                spec, Path(data), folder, seed=seed, teacher=teacher, device=device, options=how, report=report
+            )
+        if bars.tasks[0].total is None:  # it was finished before
+            bars.update(bar, total=1, completed=1)
+    return PretrainingRun(folder, path)
+
+
+def _numbers(state: TrainingProgress) -> str:
+    monitors = [f"{name.replace('_', ' ')} {value:.2f}" for name, value in state.monitors.items()]
+    if state.num_broken:
+        monitors.append(f"{state.num_broken} videos left out")
+    speed = f"{state.clips_per_second:.0f} clips/s  wait {state.waiting_share:.0%}"
+    return "  ".join([f"loss {state.loss:.2f}", speed, *monitors])

@@ -1,18 +1,23 @@
 """Every command in the README is one that exists, with options that exist; those that need no training are run."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+import sigma_bench as sb
 from sigma_bench.cli.main import app
 from sigma_bench.records.store import Store
 from sigma_bench.resources import INCLUDE_VARIABLE
 from sigma_bench.specs.catalogue import recipe_names, suite_names
 from tests.cli.test_records import HEADER, ROW
+from tests.conftest import tiny_recipe
 from tests.records.filled import filed
 
 RUN = (
@@ -98,3 +103,25 @@ def test_the_table_is_the_committed_one() -> None:
 def test_pictures_exist() -> None:
     for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README):
         assert (ROOT / path).is_file(), path
+
+
+@pytest.mark.slow
+def test_the_python_script_runs_as_it_stands(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a demo whose mini world is the small one and whose checkpoint was trained for ten steps."""
+    demo = tmp_path / "results" / "demo"
+    demo.mkdir(parents=True)
+    (demo / "world").symlink_to(world)
+    recipe = tiny_recipe()
+    sb.pretrain(recipe, data=world, output=demo / "checkpoints" / "mini_sigma_mlp-seed0", device="cpu", progress=False)
+    (script,) = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "sb.evaluate(" in block]
+    assert len([line for line in script.splitlines() if line and not line.startswith(("import", "class", " "))]) <= 10
+    (tmp_path / "script.py").write_text(script)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(sb.Records(tmp_path / "runs")) == 4
+    page = (tmp_path / "board.html").read_text()
+    assert "mean_colour" in page and "mini_sigma_mlp" in page
+    assert "mean_colour" in done.stdout and "ssv2/linear" in done.stdout

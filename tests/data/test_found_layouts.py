@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
-from sigma_bench.evaluation.evaluate import data_identity
 
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.decoder import DecodeError
 from sigma_bench.data.decoding import open_media
-from sigma_bench.data.identity import identified
 from sigma_bench.data.inventory import take_inventory
 from sigma_bench.data.manifest import Manifest, Split
 from sigma_bench.data.sequences import MaskedSequence
+from sigma_bench.evaluation.session import open_session
+from sigma_bench.models.zoo import load_encoder
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
 
 
@@ -336,9 +336,9 @@ def test_a_shortened_list_can_be_declared_complete(copy_of) -> None:
         "train": (32, 32),
         "test": (left, left + 3),
     }
-    manifest = identified(inventory.manifest, inventory.manifest.splits.values())
-    identity = data_identity(manifest, resolve(load_task("kinetics400/knn")))
-    assert identity.splits["test"].official == left + 3
+    card = load_encoder("statistics:mini_videomae").card
+    session = open_session(card, resolve(load_task("kinetics400/knn")), inventory.manifest, seed=0)
+    assert session.data_identity().splits["test"].official == left + 3
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from sigma_bench.cli.evaluate import _overrides
+from sigma_bench.cli.options import nested_overrides
 from sigma_bench.leaderboard.rerun import rerun_command
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.records.record import Record
@@ -14,7 +14,7 @@ from tests.factories import make_record
 
 
 def record_of(task: str, *settings: str, model: str = "mini_sigma_mlp", pretraining_seed: int = 0) -> Record:
-    resolved = resolve(load_task(task), _overrides(list(settings)))
+    resolved = resolve(load_task(task), nested_overrides(list(settings)))
     plain = make_record(model, "ucf101/knn", seed=3, pretraining_seed=pretraining_seed)
     return plain.model_copy(update={"task": resolved, "fingerprint": task_fingerprint(resolved)})
 
@@ -39,7 +39,7 @@ def test_settings_read_by_the_command_line_give_the_same_fingerprint(settings: t
     words = shlex.split(rerun_command(record) or "")
     found = [words[place + 1] for place, word in enumerate(words) if word == "--set"]
     assert len(found) == len(settings)
-    again = resolve(load_task("ucf101/knn"), _overrides(found))
+    again = resolve(load_task("ucf101/knn"), nested_overrides(found))
     assert task_fingerprint(again) == record.fingerprint != task_fingerprint(resolve(load_task("ucf101/knn")))
 
 

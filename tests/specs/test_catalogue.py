@@ -156,7 +156,7 @@ def test_prose_is_not_part_of_a_fingerprint():
         ("ssv2/linear_online_mini", "fingerprint", None),
         ("ssv2/knn+blur-3", "task", "ssv2/knn+blur-3"),
         ("finegym_fx_s1", "folder", "finegym"),
-        ("finetune_mini_selected_on_test@1", "select_on_test", {"every_epochs": 1, "best": "top1"}),
+        ("finetune_mini_selected_on_test@1", "select_on_test", {"every_epochs": 1}),
         ("severe_mini", "suite", "severe_mini"),
         ("sample_sizes", "variants", "sample_sizes"),
         ("mini_videomae", "fingerprint", None),

@@ -8,7 +8,7 @@ from sigma_bench.specs.supervised import Mixing
 from sigma_bench.training.drop_path import Chances, ExampleDropPath
 from sigma_bench.training.mixing import draw_mix, mixed, neighbours
 
-MIXING = Mixing(pairs="neighbours", mixup_alpha=0.8, cutmix_alpha=1.0, cutmix_probability=0.5)
+MIXING = Mixing(mixup_alpha=0.8, cutmix_alpha=1.0, cutmix_probability=0.5)
 
 
 def test_neighbours_are_the_even_place_and_the_odd_one_after_it() -> None:

@@ -19,10 +19,12 @@ from sigma_bench.api.records import Records
 from sigma_bench.evaluation.plan import Planned, plan_tasks, run_planned
 from sigma_bench.evaluation.run import Found
 from sigma_bench.failures import LoggedError, reason, unexpected_errors_logged, write_traceback
+from sigma_bench.leaderboard.numbers import number
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.models.imported import identified_encoder
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.records.record import Record
 from sigma_bench.training.distribution import LostPeerError, OneSidedError, World, joined_world, lost_peers_named
 from sigma_bench.training.processes import on_main
 
@@ -172,7 +174,10 @@ def evaluate(
         ) as opened,
         progress_bars(disable=not progress) as bars,
     ):
-        results += opened.run(bars)
+        for result in opened.run(bars):
+            results.append(result)
+            if result.found is not None:
+                bars.add_task(_finished(result.found.record), total=1, completed=1)
     failed = [result for result in results if result.found is None]
     if len(results) == 1 and failed:
         raise_failure(failed[0])
@@ -182,6 +187,13 @@ def evaluate(
     for reason_of_task in reasons:
         warn(reason_of_task, FailedTaskWarning, stacklevel=2)
     return Records(output, files=[result.found.path for result in results if result.found is not None])
+
+
+def _finished(record: Record) -> str:
+    """Model, task and first score of a record, as the text of a finished bar."""
+    score = record.scores[0]
+    value = number(score.value, score.metric)
+    return Text(f"{record.model.model}  {record.task.task}  {score.metric} {value}").markup
 
 
 def raise_failure(result: TaskResult) -> None:

@@ -1,9 +1,12 @@
 """Progress bars of long work, in a terminal, a notebook or a file."""
 
+import io
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
@@ -21,6 +24,8 @@ from sigma_bench.specs.text import harmless
 
 PLAIN_WIDTH = 110
 """Columns of text that goes to a file or a pipe."""
+SECONDS_BETWEEN_DRAWINGS = 0.5
+"""In a notebook."""
 
 
 class HarmlessConsole(Console):
@@ -43,6 +48,35 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+class NotebookProgress(Progress):
+    """Bars in one output of a notebook cell, redrawn in place; needs no widgets."""
+
+    def start(self) -> None:
+        from IPython.display import display
+
+        self._drawn = time.monotonic()
+        if not self.disable:
+            self._handle = display(self._content(), raw=True, display_id=True)
+
+    def stop(self) -> None:
+        self._draw()
+
+    def update(self, *args: Any, **changes: Any) -> None:
+        super().update(*args, **changes)
+        if time.monotonic() - self._drawn >= SECONDS_BETWEEN_DRAWINGS:
+            self._draw()
+
+    def _draw(self) -> None:
+        if not self.disable:
+            self._handle.update(self._content(), raw=True)
+            self._drawn = time.monotonic()
+
+    def _content(self) -> dict[str, str]:
+        page = HarmlessConsole(file=io.StringIO(), record=True, width=PLAIN_WIDTH, force_jupyter=False)
+        page.print(self.get_renderable())
+        return {"text/plain": page.export_text()}
+
+
 @contextmanager
 def progress_bars(*columns: ProgressColumn, disable: bool = False) -> Iterator[Progress]:
     """A display of one bar per task, shown by the main process; plain lines where there is no terminal."""
@@ -54,5 +88,6 @@ def progress_bars(*columns: ProgressColumn, disable: bool = False) -> Iterator[P
         *columns,
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with Progress(*shown, console=err, disable=disable or not is_main_process()) as display:
+    kind = NotebookProgress if err.is_jupyter else Progress
+    with kind(*shown, console=err, disable=disable or not is_main_process()) as display:
         yield display

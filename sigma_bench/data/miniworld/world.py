@@ -10,19 +10,18 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 from sigma_bench.data.manifest import MINIWORLD_MARKER
+from sigma_bench.data.miniworld import datasets
 from sigma_bench.data.miniworld.job import Counts, Job
 from sigma_bench.data.miniworld.size import WorldSize
 from sigma_bench.records.store import write_atomically
 
 GENERATOR_VERSION = 5
 UNFINISHED_MARKER = ".miniworld-unfinished"
-DATASETS = (
-    *("ucf101", "ssv2", "cifar100", "davis2017"),
-    *("hmdb51", "kinetics400", "imagenet1k", "finegym", "charades", "davis2016", "youtube_vos"),
-)
+DATASETS = tuple(name for _, name, _ in iter_modules(datasets.__path__))
 """Folders below the root; each is drawn by the module of that name in ``datasets/``."""
 
 

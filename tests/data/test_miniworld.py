@@ -82,6 +82,15 @@ def test_another_seed_or_a_real_dataset_in_the_folder_is_refused(tmp_path: Path)
     assert not (tmp_path / "hmdb51").exists(), "nothing is begun where something is refused"
 
 
+def test_two_processes_do_not_write_into_one_root(tmp_path: Path) -> None:
+    begun = write_miniworld(tmp_path, 0, size=TINY, folders=("cifar100",))
+    next(begun)
+    with pytest.raises(ValueError, match="another process is writing"):
+        list(write_miniworld(tmp_path, 0, size=TINY, folders=("cifar100",)))
+    list(begun)
+    assert list(write_miniworld(tmp_path, 0, size=TINY, folders=("cifar100",))) == []
+
+
 EXPECTED = {
     **{"ucf101": (180, 70), "ucf101_1k": (180, 70), "ucfrep": (16, 8), "hmdb51": SMALL.hmdb51, "ssv2": SMALL.ssv2},
     **{name: getattr(SMALL, name) for name in ("cifar100", "kinetics400", "imagenet1k", "charades")},

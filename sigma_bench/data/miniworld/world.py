@@ -17,6 +17,7 @@ from sigma_bench.data.manifest import MINIWORLD_MARKER
 from sigma_bench.data.miniworld import datasets
 from sigma_bench.data.miniworld.job import Counts, Job
 from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.records.lock import exclusive
 from sigma_bench.records.store import write_atomically
 
 GENERATOR_VERSION = 5
@@ -39,9 +40,19 @@ def write_miniworld(
         num_workers: processes; None for one per processor.
 
     Raises:
-        ValueError: a folder of that name holds something else than this mini world, or cannot be written.
+        ValueError: a folder of that name holds something else than this mini world or cannot be written, or another
+            process is writing below ``root``.
     """
     size = size or WorldSize()
+    if not all(_is_complete(root / name, seed, size) for name in folders):
+        with exclusive(root):
+            yield from _write_missing(root, seed, folders, size, num_workers)
+
+
+def _write_missing(
+    root: Path, seed: int, folders: Sequence[str], size: WorldSize, num_workers: int | None
+) -> Iterator[float]:
+    """Write the folders that are not complete, yielding the share done."""
     pending = [name for name in folders if not _is_complete(root / name, seed, size)]
     for name in pending:
         write_atomically(root / name / UNFINISHED_MARKER, b"")

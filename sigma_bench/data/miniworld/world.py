@@ -84,13 +84,23 @@ def _is_complete(folder: Path, seed: int, size: WorldSize) -> bool:
         if folder.is_dir() and any(folder.iterdir()) and not (folder / UNFINISHED_MARKER).exists():
             raise ValueError(f"{folder}: holds a dataset that is not the mini world; choose another folder")
         return False
-    content = json.loads(marker.read_text())
-    if any(content.get(key) != value for key, value in _identity(seed, size).items()):
-        raise ValueError(
-            f"{folder}: holds another mini world (generator {content['generator']}, seed {content['seed']}); "
-            f"wanted generator {GENERATOR_VERSION}, seed {seed}; choose another folder or remove this one"
-        )
+    if difference := _difference(json.loads(marker.read_text()), _identity(seed, size)):
+        raise ValueError(f"{folder}: holds another mini world ({difference}); choose another folder or remove this one")
     return True
+
+
+def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """In what a mini world is another one, in words; empty if in nothing.
+
+    Sizes that the marker does not have were added with later datasets and say nothing about its own.
+    """
+    for key in ("generator", "seed"):
+        if found.get(key) != wanted[key]:
+            return f"{key} {found.get(key)}, wanted {wanted[key]}"
+    for key, number in found.get("size", {}).items():
+        if number != wanted["size"].get(key):
+            return f"{key} has size {number}, wanted {wanted['size'].get(key)}"
+    return ""
 
 
 def _run(job: Job) -> None:

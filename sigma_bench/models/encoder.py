@@ -6,8 +6,9 @@ Shapes: B clips, C colours, T frames, H W pixels, N = T' x H' x W' tokens, D wid
 import copy
 import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from timm.layers import DropPath
@@ -37,6 +38,21 @@ class Encoder(Protocol):
     def encode(self, clip_BCTHW: Tensor) -> Features:
         """Tokens of float32 clips normalised as the card says; fewer frames than the card's are allowed."""
         ...
+
+
+@dataclass(frozen=True)
+class OpenedFile:
+    """The encoder of a weight file that another project wrote, and what is known about the file."""
+
+    encoder: Encoder
+    layout: str
+    """Name of the layout of the file."""
+    report: LoadReport
+    """What happened to every tensor of the file."""
+    doubts: tuple[str, ...] = ()
+    """What is allowed but looks wrong."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What the file says beside its tensors."""
 
 
 class Backbone(nn.Module, ABC):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from sigma_bench.models import huggingface, released
 from sigma_bench.models.checkpoints import LoadReport, load_strictly
-from sigma_bench.models.encoder import VideoViTEncoder, vit_card
+from sigma_bench.models.encoder import OpenedFile, VideoViTEncoder, vit_card
 from sigma_bench.models.geometry import Stated, geometry_suffix, read_geometry, resized
 from sigma_bench.models.video_vit import VideoViT, sinusoid_table
 from sigma_bench.models.weights_file import WEIGHT_NAMES, WeightsFile, read_weights, state_dict_in
@@ -87,7 +87,9 @@ def recognise(tensors: Mapping[str, Tensor], *, where: str) -> Layout:
         return "released fine-tuned"
     some = ", ".join(f"'{name}'" for name in list(tensors)[:3])
     raise ValueError(
-        f"{where}: not a video ViT of SIGMA, VideoMAE or Hugging Face's VideoMAE; holds {some} ({len(tensors)} tensors)"
+        f"{where}: not a video ViT of SIGMA, VideoMAE or Hugging Face's VideoMAE; holds {some} ({len(tensors)} "
+        "tensors); for another network, write a function that returns it by sigma_bench.as_encoder, and name it as "
+        "module:function"
     )
 
 
@@ -121,6 +123,25 @@ def external_in(file: WeightsFile, path: Path) -> ExternalCheckpoint:
     checkpoint = ExternalCheckpoint(path, layout, tensors, stated, doubts, metadata, file.sha256)
     _require_consistent(checkpoint, config)
     return checkpoint
+
+
+def recognises(file: WeightsFile) -> bool:
+    """Whether a file holds a video ViT in one of the layouts."""
+    try:
+        recognise(state_dict_in(file, released.CONTAINERS, beside=CLASSIFIER_ONLY), where=str(file.path))
+    except ValueError:
+        return False
+    return True
+
+
+def open_file(
+    file: WeightsFile, path: Path, *, num_frames: int | None, image_size: int | None, num_heads: int | None
+) -> OpenedFile:
+    """The encoder of a file that has been read; arguments and errors as in ``external_encoder``."""
+    checkpoint = external_in(file, path)
+    encoder = encoder_of(checkpoint, num_frames=num_frames, image_size=image_size, num_heads=num_heads)
+    assert encoder.report is not None
+    return OpenedFile(encoder, checkpoint.layout, encoder.report, checkpoint.doubts, checkpoint.metadata)
 
 
 def external_encoder(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sigma_bench.models.checkpoints import FORMAT, LoadReport, read_checkpoint
 from sigma_bench.models.encoder import VideoViTEncoder
-from sigma_bench.models.external import encoder_of, external_in
+from sigma_bench.models.families import open_weights
 from sigma_bench.models.image_weights import image_tensors_in
 from sigma_bench.models.weights_file import WeightsFile, read_weights
 from sigma_bench.models.zoo import checkpoint_in, load_encoder, split_name
@@ -42,10 +42,9 @@ def inspect_file(name: str) -> Inspection:
     file = read_weights(path)
     if (image := _image_facts(file)) is not None:
         return Inspection(image, None)
-    external = external_in(file, path)
-    encoder = encoder_of(external, num_frames=frames, image_size=size, num_heads=heads)
-    facts = {"file": str(path), "format": external.layout, **_encoder_facts(encoder)}
-    return Inspection(facts, encoder.report, external.doubts, external.metadata)
+    opened = open_weights(file, path, num_frames=frames, image_size=size, num_heads=heads)
+    facts = {"file": str(path), "format": opened.layout, **_encoder_facts(opened.encoder)}
+    return Inspection(facts, opened.report, opened.doubts, opened.metadata)
 
 
 def _encoder_facts(encoder: Any) -> dict[str, str]:

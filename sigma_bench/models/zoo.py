@@ -18,10 +18,11 @@ import torch
 from sigma_bench.models.checkpoints import is_checkpoint
 from sigma_bench.models.controls import ImageStatistics, random_encoder
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.models.external import external_encoder
+from sigma_bench.models.families import open_weights
 from sigma_bench.models.frame_encoder import timm_encoder
 from sigma_bench.models.imported import ENCODERS, imported_encoder, is_importable, registered_encoder
 from sigma_bench.models.pretrained import pretrained_encoder
+from sigma_bench.models.weights_file import read_weights
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.strict import nearest
 
@@ -66,7 +67,7 @@ def _named(name: str, seed: int) -> Encoder:
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         raise ValueError(f"there is no model '{name}': no such checkpoint file or run folder.{_hint(name)}")
     if (ours := checkpoint_in(path)) is None:
-        return external_encoder(path, num_frames=frames, image_size=size, num_heads=heads)
+        return open_weights(read_weights(path), path, num_frames=frames, image_size=size, num_heads=heads).encoder
     if heads is not None:
         raise ValueError(f"{ours}: its recipe says how many heads it has; leave '@{heads}heads' out")
     return pretrained_encoder(ours, num_frames=frames, image_size=size)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -73,13 +74,33 @@ def test_the_same_seed_writes_the_same_bytes_though_interrupted_and_another_does
 def test_another_seed_or_a_real_dataset_in_the_folder_is_refused(tmp_path: Path) -> None:
     folders = ("cifar100", "hmdb51")
     list(write_miniworld(tmp_path, 0, size=TINY, folders=folders))
-    with pytest.raises(ValueError, match="holds another mini world"):
+    with pytest.raises(ValueError, match=r"holds another mini world \(seed 0, wanted 1\)"):
         list(write_miniworld(tmp_path, 1, size=TINY, folders=folders))
+    with pytest.raises(ValueError, match=r"\(hmdb51 has size \[5, 5\], wanted \[10, 5\]\)"):
+        list(write_miniworld(tmp_path, 0, size=replace(TINY, hmdb51=(10, 5)), folders=folders))
     (tmp_path / "cifar100" / "miniworld.json").unlink()
     shutil.rmtree(tmp_path / "hmdb51")
     with pytest.raises(ValueError, match="not the mini world"):
         list(write_miniworld(tmp_path, 0, size=TINY, folders=folders))
     assert not (tmp_path / "hmdb51").exists(), "nothing is begun where something is refused"
+
+
+def test_the_size_of_a_later_dataset_leaves_what_is_there_complete(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class LaterSize(WorldSize):
+        later: tuple[int, int] = (2, 1)
+
+    list(write_miniworld(tmp_path, 0, size=TINY, folders=("cifar100",)))
+    assert list(write_miniworld(tmp_path, 0, size=LaterSize(**asdict(TINY)), folders=("cifar100",))) == []
+
+
+def test_two_processes_do_not_write_into_one_root(tmp_path: Path) -> None:
+    begun = write_miniworld(tmp_path, 0, size=TINY, folders=("cifar100",))
+    next(begun)
+    with pytest.raises(ValueError, match="another process is writing"):
+        list(write_miniworld(tmp_path, 0, size=TINY, folders=("cifar100",)))
+    list(begun)
+    assert list(write_miniworld(tmp_path, 0, size=TINY, folders=("cifar100",))) == []
 
 
 EXPECTED = {

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from sigma_bench.records.store import Store
+from sigma_bench.specs.catalogue import load_dataset_file
 from tests.other_packages import install, sigma_bench
 
 SPEC = '''
@@ -94,6 +96,12 @@ def site(tmp_path: Path) -> Path:
     (tmp_path / "mine" / "tasks" / "protocols" / "nearest_mean@1.yaml").write_text(PROTOCOL)
     (tmp_path / "task.yaml").write_text(TASK)
     (tmp_path / "board.yaml").write_text(BOARD)
+    (tmp_path / "mine" / "boards").mkdir()
+    named = BOARD.replace("name: nearest", "name: named").replace("mine/ssv2_nearest_mean", "mine/nearest")
+    (tmp_path / "mine" / "boards" / "named.yaml").write_text(named)
+    card = load_dataset_file("ssv2").model_dump(mode="json")
+    tasks = {"nearest": {"protocol": "nearest_mean@1"}}
+    (tmp_path / "mine" / "tasks" / "mine.yaml").write_text(yaml.safe_dump(card | {"dataset": "mine", "tasks": tasks}))
     return tmp_path / "site"
 
 
@@ -130,6 +138,12 @@ def test_a_key_that_the_spec_of_a_package_does_not_have_is_one_sentence(site: Pa
     path.write_text(PROTOCOL.replace("centred", "centered"))
     code, out, err = sigma_bench(site, "--include", site.parent / "mine", "check", site.parent / "task.yaml")
     assert code == 2 and "unknown key 'centered'. Did you mean 'centred'?" in " ".join(err.split()), out + err
+
+
+def test_a_board_of_an_absent_package_is_shown(site: Path) -> None:
+    for installed in (site, None):
+        code, out, err = sigma_bench(installed, "--include", site.parent / "mine", "table", "named", "--published-only")
+        assert (code, "Nearest means" in out) == (0, True), out + err
 
 
 def test_a_kind_that_no_package_has_is_one_sentence(site: Path) -> None:

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class WorldSize:
-    """How many samples each dataset gets, (train, test) where there are two numbers."""
+    """How many samples each dataset gets, (train, test) where there are two numbers.
+
+    A field for a new dataset leaves the folders of other datasets valid.  A field that changes what is drawn for a
+    dataset that there is needs another ``GENERATOR_VERSION``.
+    """
 
     ucf_clips_per_group: int = 4
     ssv2: tuple[int, int] = (1000, 400)

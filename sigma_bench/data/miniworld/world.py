@@ -10,19 +10,19 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 from sigma_bench.data.manifest import MINIWORLD_MARKER
+from sigma_bench.data.miniworld import datasets
 from sigma_bench.data.miniworld.job import Counts, Job
 from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.records.lock import exclusive
 from sigma_bench.records.store import write_atomically
 
 GENERATOR_VERSION = 5
 UNFINISHED_MARKER = ".miniworld-unfinished"
-DATASETS = (
-    *("ucf101", "ssv2", "cifar100", "davis2017"),
-    *("hmdb51", "kinetics400", "imagenet1k", "finegym", "charades", "davis2016", "youtube_vos"),
-)
+DATASETS = tuple(name for _, name, _ in iter_modules(datasets.__path__))
 """Folders below the root; each is drawn by the module of that name in ``datasets/``."""
 
 
@@ -40,9 +40,19 @@ def write_miniworld(
         num_workers: processes; None for one per processor.
 
     Raises:
-        ValueError: a folder of that name holds something else than this mini world, or cannot be written.
+        ValueError: a folder of that name holds something else than this mini world or cannot be written, or another
+            process is writing below ``root``.
     """
     size = size or WorldSize()
+    if not all(_is_complete(root / name, seed, size) for name in folders):
+        with exclusive(root):
+            yield from _write_missing(root, seed, folders, size, num_workers)
+
+
+def _write_missing(
+    root: Path, seed: int, folders: Sequence[str], size: WorldSize, num_workers: int | None
+) -> Iterator[float]:
+    """Write the folders that are not complete, yielding the share done."""
     pending = [name for name in folders if not _is_complete(root / name, seed, size)]
     for name in pending:
         write_atomically(root / name / UNFINISHED_MARKER, b"")
@@ -74,13 +84,23 @@ def _is_complete(folder: Path, seed: int, size: WorldSize) -> bool:
         if folder.is_dir() and any(folder.iterdir()) and not (folder / UNFINISHED_MARKER).exists():
             raise ValueError(f"{folder}: holds a dataset that is not the mini world; choose another folder")
         return False
-    content = json.loads(marker.read_text())
-    if any(content.get(key) != value for key, value in _identity(seed, size).items()):
-        raise ValueError(
-            f"{folder}: holds another mini world (generator {content['generator']}, seed {content['seed']}); "
-            f"wanted generator {GENERATOR_VERSION}, seed {seed}; choose another folder or remove this one"
-        )
+    if difference := _difference(json.loads(marker.read_text()), _identity(seed, size)):
+        raise ValueError(f"{folder}: holds another mini world ({difference}); choose another folder or remove this one")
     return True
+
+
+def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """In what a mini world is another one, in words; empty if in nothing.
+
+    Sizes that the marker does not have were added with later datasets and say nothing about its own.
+    """
+    for key in ("generator", "seed"):
+        if found.get(key) != wanted[key]:
+            return f"{key} {found.get(key)}, wanted {wanted[key]}"
+    for key, number in found.get("size", {}).items():
+        if number != wanted["size"].get(key):
+            return f"{key} has size {number}, wanted {wanted['size'].get(key)}"
+    return ""
 
 
 def _run(job: Job) -> None:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from sigma_bench.data.miniworld import ucfrep
 from sigma_bench.data.miniworld.clips import flock_clip, stream
-from sigma_bench.data.miniworld.datasets import ucfrep
 from sigma_bench.data.miniworld.files import write_video
 from sigma_bench.data.miniworld.job import Counts, Job
 from sigma_bench.data.miniworld.scene import DIGITS

@@ -56,7 +56,7 @@ class NotebookProgress(Progress):
 
         self._drawn = time.monotonic()
         if not self.disable:
-            self._handle = display(self._content(), raw=True, display_id=True)
+            self._handle = display(self._content(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
     def stop(self) -> None:
         self._draw()

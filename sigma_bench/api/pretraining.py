@@ -8,10 +8,10 @@ import pandas as pd
 from rich.progress import TextColumn
 
 from sigma_bench.api.encoders import load_encoder
-from sigma_bench.api.jobs import RUNS
 from sigma_bench.api.progress import progress_bars
 from sigma_bench.failures import unexpected_errors_logged
 from sigma_bench.models.encoder import Encoder
+from sigma_bench.resources import RUNS
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.recipe import Recipe
 from sigma_bench.training.batches import RunOptions

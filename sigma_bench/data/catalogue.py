@@ -12,14 +12,17 @@ from sigma_bench.data.manifest import MINIWORLD_MARKER, LedgerPlace, Manifest
 from sigma_bench.data.media import forget_folders
 from sigma_bench.specs.dataset import DatasetCard
 from sigma_bench.specs.registry import Registry
+from sigma_bench.specs.task import ResolvedTask
 
+TaskOnData = tuple[ResolvedTask, Path | Manifest]
+"""A task, and the data root or open manifest with its data."""
 READERS = Registry(
     concept="dataset reader",
     group="sigma_bench.datasets",
     built_in={name: f"{readers.__name__}.{name}:read" for _, name, _ in iter_modules(readers.__path__)},
 )
-"""Functions ``read(folder, card)`` that find the official files of a dataset in its folder and return its manifest; of
-this package those of the modules in ``data/readers``."""
+"""Functions ``read(folder, card)`` that find the official files of a dataset in its folder and return its manifest.
+Those of this package are in the modules of ``data/readers``."""
 
 
 def open_dataset(card: DatasetCard, root: Path) -> Manifest:

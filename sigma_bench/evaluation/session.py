@@ -44,9 +44,9 @@ class Session:
     key: Mapping[str, Any]
     """Of the record, see ``records/record.py``."""
 
-    def split(self, one: Pass) -> Split:
+    def split(self, pass_: Pass) -> Split:
         """The samples of a pass."""
-        return next(split for split in self.splits if split.name == one.split)
+        return next(split for split in self.splits if split.name == pass_.split)
 
     def evaluation(
         self,

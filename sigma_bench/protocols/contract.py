@@ -57,21 +57,21 @@ class Evaluation(Generic[P]):
         """Classes of the dataset; 0 where labels are masks."""
         return len(self.manifest.classes or ())
 
-    def split(self, one: Pass) -> Split:
+    def split(self, pass_: Pass) -> Split:
         """The samples of a pass."""
-        return next(split for split in self.splits if split.name == one.split)
+        return next(split for split in self.splits if split.name == pass_.split)
 
-    def features(self, one: Pass) -> SplitFeatures:
+    def features(self, pass_: Pass) -> SplitFeatures:
         """Features of a pass, from the cache or computed by the encoder; all processes share the work.
 
         Raises:
             ValueError: the encoder does not keep its contract, or the cache has no room.
         """
-        phase = f"features of {one.split}"
+        phase = f"features of {pass_.split}"
         return self.cache.features(
             self.encoder,
-            self.split(one),
-            one,
+            self.split(pass_),
+            pass_,
             self.world,
             kept_tokens=self.kept_tokens,
             report=lambda done, total: self.report(phase, done, total),

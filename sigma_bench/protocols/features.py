@@ -85,7 +85,7 @@ class FeatureCache:
         self,
         encoder: Encoder,
         split: Split,
-        one: Pass,
+        pass_: Pass,
         world: World,
         *,
         kept_tokens: frozenset[str] = frozenset(),
@@ -101,15 +101,15 @@ class FeatureCache:
         Raises:
             ValueError: the encoder does not keep its contract, or there is no room.
         """
-        clip = one.clip
+        clip = pass_.clip
         assert isinstance(clip, ClipSpec)
-        is_kept = one.tokens or self.key(encoder.card, split, one) in kept_tokens
+        is_kept = pass_.tokens or self.key(encoder.card, split, pass_) in kept_tokens
         grid = token_grid(encoder) if is_kept else None
-        store, dataset = self._store(encoder.card, split, one, grid), _dataset(split, clip, encoder.card)
+        store, dataset = self._store(encoder.card, split, pass_, grid), _dataset(split, clip, encoder.card)
         # The main process looks for everybody: who looks later would find blocks that others have written meanwhile.
-        if grid and not one.tokens and not on_main(world, lambda: self._fits(store)):
+        if grid and not pass_.tokens and not on_main(world, lambda: self._fits(store)):
             grid = None
-            store = self._store(encoder.card, split, one, grid)
+            store = self._store(encoder.card, split, pass_, grid)
         missing = on_main(world, lambda: store.missing(dataset.readable(store.failures())))
 
         def fill() -> None:
@@ -127,10 +127,10 @@ class FeatureCache:
         found = store.read("token") if grid else None
         return SplitFeatures(store.read("feature"), store.failures(), found, grid)
 
-    def num_missing(self, encoder: Encoder, split: Split, one: Pass) -> int:
+    def num_missing(self, encoder: Encoder, split: Split, pass_: Pass) -> int:
         """Number of samples whose features, or tokens where the pass needs them, are not here."""
-        grid = token_grid(encoder) if one.tokens else None
-        return sum(map(len, self._store(encoder.card, split, one, grid).unwritten()))
+        grid = token_grid(encoder) if pass_.tokens else None
+        return sum(map(len, self._store(encoder.card, split, pass_, grid).unwritten()))
 
     def require_room(self, store: BlockStore) -> None:
         """ValueError when a new entry does not fit below the limit."""
@@ -148,9 +148,9 @@ class FeatureCache:
         """Bytes of all other entries."""
         return sum(entry.num_bytes for entry in cache_entries(self.root) if entry.folder != store.folder)
 
-    def _store(self, card: EncoderCard, split: Split, one: Pass, grid: tuple[int, int, int] | None) -> BlockStore:
-        assert isinstance(one.clip, ClipSpec)
-        views = one.clip.num_views
+    def _store(self, card: EncoderCard, split: Split, pass_: Pass, grid: tuple[int, int, int] | None) -> BlockStore:
+        assert isinstance(pass_.clip, ClipSpec)
+        views = pass_.clip.num_views
         layout = {"feature": ArrayLayout((card.feature_width,), "float32")}
         if grid:
             layout["token"] = ArrayLayout((views, int(np.prod(grid)), card.feature_width), "float16")
@@ -161,13 +161,13 @@ class FeatureCache:
             "from": str(split.samples[0].path.parent),
         }
         block = max(1, BATCH_CLIPS // views)
-        return BlockStore(self.root / self.key(card, split, one), len(split.samples), block, layout, description)
+        return BlockStore(self.root / self.key(card, split, pass_), len(split.samples), block, layout, description)
 
     @staticmethod
-    def key(card: EncoderCard, split: Split, one: Pass) -> str:
+    def key(card: EncoderCard, split: Split, pass_: Pass) -> str:
         """Name of the cache entry of a pass: everything that changes a feature."""
-        assert one.clip is not None, "only passes with clips are cached"
-        return digest([card.identity, split.sha256, one.clip.model_dump(mode="json"), PRECISION])[:32]
+        assert pass_.clip is not None, "only passes with clips are cached"
+        return digest([card.identity, split.sha256, pass_.clip.model_dump(mode="json"), PRECISION])[:32]
 
     def _decoded(self, dataset: EvaluationClips, blocks: Sequence[range]) -> Iterator[tuple[range, list[Tensor | str]]]:
         if self.num_workers == 0:

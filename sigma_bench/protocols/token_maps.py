@@ -27,14 +27,14 @@ from sigma_bench.specs.passes import Pass
 from sigma_bench.training.processes import on_main, shared
 
 
-def token_maps(evaluation: Evaluation[Any], one: Pass) -> np.ndarray:
+def token_maps(evaluation: Evaluation[Any], pass_: Pass) -> np.ndarray:
     """Maps of one pass over every sequence, (S, T', h, w, D) float16, mapped into memory.
 
     Raises:
         ValueError: frames that do not divide into tubelets, features that are no finite maps, a sequence that cannot be
             read, or no room in the cache.
     """
-    encoder, clip, split = evaluation.encoder, one.clip, evaluation.split(one)
+    encoder, clip, split = evaluation.encoder, pass_.clip, evaluation.split(pass_)
     assert isinstance(clip, SequenceClip)
     card = encoder.card
     grid = _grid(encoder, clip.num_frames)
@@ -43,7 +43,7 @@ def token_maps(evaluation: Evaluation[Any], one: Pass) -> np.ndarray:
             f"task '{evaluation.task.task}': {clip.num_frames} frames do not divide into the {grid[0]} maps that model "
             f"'{card.model}' makes of them"
         )
-    store = _store(evaluation.cache, card, split, one, grid)
+    store = _store(evaluation.cache, card, split, pass_, grid)
     missing = on_main(evaluation.world, partial(_missing, evaluation.cache, store))
 
     def fill(block: range) -> None:
@@ -60,10 +60,10 @@ def token_maps(evaluation: Evaluation[Any], one: Pass) -> np.ndarray:
     return store.read("token")
 
 
-def num_missing_maps(cache: FeatureCache, encoder: Encoder, split: Split, one: Pass) -> int:
+def num_missing_maps(cache: FeatureCache, encoder: Encoder, split: Split, pass_: Pass) -> int:
     """Number of sequences of a pass whose maps are not in the cache; ValueError as ``token_maps``."""
-    assert isinstance(one.clip, SequenceClip)
-    store = _store(cache, encoder.card, split, one, _grid(encoder, one.clip.num_frames))
+    assert isinstance(pass_.clip, SequenceClip)
+    store = _store(cache, encoder.card, split, pass_, _grid(encoder, pass_.clip.num_frames))
     return sum(map(len, store.unwritten()))
 
 
@@ -138,8 +138,8 @@ def _grid(encoder: Encoder, num_frames: int) -> tuple[int, int, int]:
     return slots, rows, columns
 
 
-def _store(cache: FeatureCache, card: EncoderCard, split: Split, one: Pass, grid: Sequence[int]) -> BlockStore:
-    clip = one.clip
+def _store(cache: FeatureCache, card: EncoderCard, split: Split, pass_: Pass, grid: Sequence[int]) -> BlockStore:
+    clip = pass_.clip
     assert isinstance(clip, SequenceClip)
     draw = "" if clip.seed is None else f", draw {clip.draw}"
     description = {
@@ -150,4 +150,4 @@ def _store(cache: FeatureCache, card: EncoderCard, split: Split, one: Pass, grid
         "maps": f"{clip.num_frames} frames, {clip.frame_draw}{draw}",
     }
     layout = {"token": ArrayLayout((*grid, card.feature_width), "float16")}
-    return BlockStore(cache.root / cache.key(card, split, one), len(split.samples), 1, layout, description)
+    return BlockStore(cache.root / cache.key(card, split, pass_), len(split.samples), 1, layout, description)

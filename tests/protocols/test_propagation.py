@@ -167,16 +167,16 @@ def make_evaluation(manifest: Manifest, folder: Path, encoder: object = None, **
 
 def test_solid_shapes_are_followed_by_their_colour_and_two_processes_agree(davis: Manifest, tmp_path: Path) -> None:
     evaluation = make_evaluation(davis, tmp_path)
-    outcome = run(evaluation)
-    assert outcome is not None
-    stored, controls = outcome.arrays, outcome.controls
+    predictions = run(evaluation)
+    assert predictions is not None
+    stored, controls = predictions.arrays, predictions.controls
     values = {name: score(name, evaluation.task.protocol, stored, 0).value for name in evaluation.task.protocol.metrics}
     assert controls["nothing_found"] < controls["first_mask_stays"] < values["jf_mean"] < 1
     assert values["jf_mean"] == pytest.approx((values["j_mean"] + values["f_mean"]) / 2)
     assert not score("j_decay", evaluation.task.protocol, stored, 0).higher_is_better
     np.testing.assert_allclose(np.nanmean(stored["j_frames"], axis=1), stored["j_mean"])
     assert stored["j_frames"].shape[1] == 5  # of 7 frames the first and the last are not scored
-    assert len(set(stored["groups"])) == outcome.num_scored == 2
+    assert len(set(stored["groups"])) == predictions.num_scored == 2
     together, nothing = run_by_two(run, make_evaluation(davis, tmp_path / "two"))
     assert nothing is None
     assert together is not None

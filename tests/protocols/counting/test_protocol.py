@@ -28,7 +28,7 @@ from sigma_bench.records.store import Store
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
 from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import World, joined_world
-from tests.models.strangers import FeaturesOnly
+from tests.models.external_files import FeaturesOnly
 from tests.protocols.opened import opened
 from tests.two_processes import in_two_processes
 
@@ -182,11 +182,11 @@ def test_a_broken_video_fails_or_counts_as_wrong(world: Path, tmp_path: Path) ->
     with pytest.raises(ValueError, match=f"1 videos of test cannot be decoded .* first '{broken.id}'"):
         counting.run(evaluation(manifest, tmp_path, encoder, backbone="frozen"))
     forgiving = {"backbone": "frozen", "pooling": "halves", "on_decode_failure": "count_as_wrong"}
-    outcome = counting.run(evaluation(manifest, tmp_path, encoder, **forgiving))
-    assert isinstance(outcome, Predictions)
-    assert list(outcome.failures) == [broken.id]
-    assert outcome.num_scored == len(test.samples)
-    assert outcome.arrays["predicted"][1] == NO_COUNT and (np.delete(outcome.arrays["predicted"], 1) > 0).all()
+    predictions = counting.run(evaluation(manifest, tmp_path, encoder, **forgiving))
+    assert isinstance(predictions, Predictions)
+    assert list(predictions.failures) == [broken.id]
+    assert predictions.num_scored == len(test.samples)
+    assert predictions.arrays["predicted"][1] == NO_COUNT and (np.delete(predictions.arrays["predicted"], 1) > 0).all()
     broken.path.unlink()
     with pytest.raises(ValueError, match="1 of the 8 files that the test list names are missing"):
         counting.run(evaluation(open_dataset(task.dataset, root), tmp_path, encoder))

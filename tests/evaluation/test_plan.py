@@ -66,7 +66,7 @@ def test_token_maps_are_one_pass_too(world: Path, tmp_path: Path) -> None:
     assert plan_tasks(encoder, tasks, tmp_path, cache, seed=1)[1].state == "to do"
 
 
-def test_tokens_that_do_not_fit_fail_who_wants_them_and_nobody_else(world: Path, tmp_path: Path) -> None:
+def test_tokens_that_do_not_fit_fail_only_the_task_that_needs_them(world: Path, tmp_path: Path) -> None:
     encoder, cache = Counting(), FeatureCache(tmp_path / "features", limit_bytes=500_000)
     tasks = [(resolve(load_task(name)), world) for name in ("ssv2/knn", "ssv2/attentive")]
     knn, attentive = plan_tasks(encoder, tasks, tmp_path, cache, seed=0)

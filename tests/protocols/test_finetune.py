@@ -73,7 +73,7 @@ def no_room(data: str, output: str, phase: str) -> None:
 
 
 @pytest.mark.parametrize("phase", ["state", "test"])
-def test_where_one_process_cannot_write_nobody_waits_for_it(world: Path, tmp_path: Path, phase: str) -> None:
+def test_no_process_waits_for_one_that_cannot_write(world: Path, tmp_path: Path, phase: str) -> None:
     in_two_processes(no_room, str(world), str(tmp_path), phase)
 
 

@@ -95,7 +95,7 @@ def test_a_class_without_samples_is_matched_to_nothing(world: Path, tmp_path: Pa
         assert set(matched) == {-1, *range(8)}  # one cluster is left without a class
 
 
-def test_leave_one_out_asks_everybody_and_no_group_helps_itself(world: Path, tmp_path: Path) -> None:
+def test_leave_one_out_scores_every_sample_without_votes_of_its_group(world: Path, tmp_path: Path) -> None:
     """Groups whose samples are copies of one another, with labels of their own: only chance is left."""
     manifest = whole(open_dataset(small("knn_loo").dataset, world))
     split = manifest.splits["all"]
@@ -236,7 +236,9 @@ def test_test_labels_change_no_feature_no_head_and_no_choice(
 
 
 @pytest.mark.parametrize("kind", ["knn", "linear"])
-def test_a_fold_in_which_nothing_can_be_read_is_wrong_and_stops_nobody(world: Path, tmp_path: Path, kind: str) -> None:
+def test_a_fold_in_which_nothing_can_be_read_is_wrong_and_stops_no_other(
+    world: Path, tmp_path: Path, kind: str
+) -> None:
     task = small(kind, on_decode_failure="count_as_wrong").model_copy(update={"folds": "leave_one_group_out"})
     manifest = whole(open_dataset(task.dataset, world))
     split = manifest.splits["all"]

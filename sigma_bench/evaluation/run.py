@@ -1,4 +1,4 @@
-"""From a session to its record: a finished evaluation is found by its key and never computed again."""
+"""From a session to its record; a finished evaluation is found by its key and not computed again."""
 
 import shutil
 import time
@@ -31,7 +31,7 @@ class Found:
     record: Record
     path: Path
     was_there: bool
-    """Recorded before; nothing was computed."""
+    """Whether the record was found and nothing was computed."""
 
 
 def find_or_evaluate(
@@ -45,11 +45,12 @@ def find_or_evaluate(
     cache: FeatureCache | None = None,
     world: World = SINGLE_PROCESS,
 ) -> Found:
-    """The record of a task, from ``output`` or by running it, on every process of the run.
+    """The record of a task, found in ``output`` or made by running the task; all processes call this.
 
     Args:
         source: a data root or an open manifest.
-        cache: of features; by default the one in ``output``.
+        output: folder of the records.
+        cache: feature cache; by default the one in ``output``.
 
     Raises:
         ValueError: as ``open_session`` and ``find_or_run``.
@@ -68,14 +69,16 @@ def find_or_run(
     world: World = SINGLE_PROCESS,
     report: Report = silent,
 ) -> Found:
-    """The record of a session, from ``output`` or by running it, on every process of the run.
+    """The record of a session, found in ``output`` or made by running the session; all processes call this.
 
     Args:
-        kept_tokens: keys of cache entries whose tokens another evaluation of the same suite reads.
+        output: folder of the records.
+        kept_tokens: keys of cache entries whose tokens are needed by another evaluation of the same plan.
 
     Raises:
-        ValueError: samples fail that may not, the task does not fit the encoder, the output folder cannot be written,
-            or another process is running this very evaluation.
+        ValueError: samples cannot be read and the protocol does not allow it, the task does not fit the encoder, the
+            output
+            folder cannot be written, or another process runs the same evaluation.
     """
     store = Store(output)
     found = on_main(world, lambda: store.find(session.key))
@@ -90,7 +93,7 @@ def find_or_run(
 
 
 def _recorded(evaluation: Evaluation[BaseProtocol], session: Session, store: Store) -> tuple[Record, Path]:
-    """Run, score and store; all processes raise an exception of any one of them."""
+    """Run, score and store an evaluation; an exception of one process is raised by all."""
 
     def run_and_store() -> tuple[Record, Path] | None:
         started, clock = now(), time.monotonic()
@@ -108,7 +111,7 @@ def _recorded(evaluation: Evaluation[BaseProtocol], session: Session, store: Sto
 
 
 def run_protocol(evaluation: Evaluation[BaseProtocol]) -> Predictions | None:
-    """Call the ``run`` of the protocol's package; None on all but the main process."""
+    """Call the function ``run`` of the protocol's package; it returns None on all processes but the main one."""
     predictions: Predictions | None = KINDS.load(evaluation.protocol.kind, "run").run(evaluation)
     return predictions
 

@@ -1,7 +1,7 @@
-"""One evaluation, resolved: which samples, which passes over the encoder, and the key of its record.
+"""Sessions: resolved evaluations, with their samples, their passes over the encoder and the key of their record.
 
-Everything is resolved once, when a session is opened; running it is then a straight line to the record
-(``evaluation/run.py``).  A session holds no encoder, so it can be sent to the other processes of a run.
+Everything is resolved when a session is opened; ``evaluation/run.py`` runs it.  A session does not hold the encoder, so
+it can be sent to the other processes.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ from sigma_bench.data.manifest import Manifest, Split, shared_groups
 from sigma_bench.data.subsets import draw_subset
 from sigma_bench.evaluation.requirements import require_runnable
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.protocols.contract import Evaluation, Report, silent
+from sigma_bench.protocols.contract import Evaluation, Report, silent, split_of
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.records.record import DataIdentity, SplitIdentity, resume_key
 from sigma_bench.specs.encoder_card import EncoderCard
@@ -32,21 +32,21 @@ SINGLE_PROCESS = World(torch.device("cpu"))
 
 @dataclass(frozen=True)
 class Session:
-    """One task for one encoder card, with the samples that it uses."""
+    """One task for one encoder, with the samples that it uses."""
 
     task: ResolvedTask
     manifest: Manifest
     splits: tuple[Split, ...]
-    """As the protocol uses them, with the identity of their samples, the scored split last."""
+    """Splits with the samples that the protocol uses and their identity; the scored split is the last one."""
     passes: tuple[Pass, ...]
     seed: int
     fingerprint: str
     key: Mapping[str, Any]
-    """Of the record, see ``records/record.py``."""
+    """Key of the record, see ``records/record.py``."""
 
     def split(self, pass_: Pass) -> Split:
-        """The samples of a pass."""
-        return next(split for split in self.splits if split.name == pass_.split)
+        """The split of a pass."""
+        return split_of(pass_, self.splits)
 
     def evaluation(
         self,
@@ -75,7 +75,7 @@ class Session:
         )
 
     def data_identity(self, *, scored: int = 0, failures: Mapping[str, str] | None = None) -> DataIdentity:
-        """Which samples are used, and how many of them were scored."""
+        """Identity of the samples, with the number that was scored and those that could not be read."""
         return _data_identity(self.manifest, self.splits, scored, failures or {})
 
 
@@ -85,11 +85,13 @@ def open_session(
     """Resolve a task for an encoder.
 
     Args:
-        source: a data root, or an open manifest, whose identified splits are used as they are.
-        report: is called with the number of files read for the identity of the samples, and the number to read.
+        source: a data root, or an open manifest, in which splits that are already identified are not identified again.
+        seed: seed of the evaluation.
+        report: is called with the number of files read for the identity of the samples, and the number of files to
+            read.
 
     Raises:
-        ValueError: the dataset is not there, or does not have what the protocol uses; or as ``require_runnable``.
+        ValueError: the dataset is not there or lacks splits that the protocol uses; or as ``require_runnable``.
     """
     manifest = source if isinstance(source, Manifest) else open_dataset(task.dataset, source)
     require_folds_used(task)
@@ -120,7 +122,7 @@ def _split_uses(task: ResolvedTask, manifest: Manifest) -> tuple[SplitUse, ...]:
 
 
 def _drawn(split: Split, per_class: int | None) -> Split:
-    """The split, or so many samples of every class (all of a class that has fewer)."""
+    """The split with ``per_class`` samples of every class, or with all samples of a class that has fewer."""
     if per_class is None:
         return split
     drawn = tuple(draw_subset(split.samples, per_class))

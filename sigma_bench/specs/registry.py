@@ -1,4 +1,4 @@
-"""Registries: names that this package defines, and names that other installed packages add through entry points.
+"""Registries of names: those that this package defines, and those that other packages add through entry points.
 
 A package adds a name in its ``pyproject.toml``::
 
@@ -23,7 +23,7 @@ class Registry:
     """Names of one concept and the modules or objects that implement them."""
 
     concept: str
-    """As error messages call it, such as ``protocol kind``."""
+    """What a name stands for, as in error messages: ``protocol kind``."""
     group: str
     """Entry-point group that adds names, such as ``sigma_bench.protocols``."""
     built_in: Mapping[str, str]
@@ -57,7 +57,7 @@ class Registry:
             submodule: of the registered module, such as ``run``.
 
         Raises:
-            ValueError: as ``target``, or another package cannot be imported.
+            ValueError: as ``target``, or the package of another author cannot be imported.
         """
         module, _, attribute = self.target(name).partition(":")
         where = f"{module}.{submodule}" if submodule else module

@@ -236,9 +236,7 @@ def test_test_labels_change_no_feature_no_head_and_no_choice(
 
 
 @pytest.mark.parametrize("kind", ["knn", "linear"])
-def test_a_fold_in_which_nothing_can_be_read_is_wrong_and_stops_no_other(
-    world: Path, tmp_path: Path, kind: str
-) -> None:
+def test_a_fold_in_which_nothing_can_be_read_counts_as_wrong(world: Path, tmp_path: Path, kind: str) -> None:
     task = small(kind, on_decode_failure="count_as_wrong").model_copy(update={"folds": "leave_one_group_out"})
     manifest = whole(open_dataset(task.dataset, world))
     split = manifest.splits["all"]

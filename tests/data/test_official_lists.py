@@ -1,4 +1,4 @@
-"""The official lists, read as they are: counts of SEVERE facts 2 and 8, digests of the subsets, real clips found."""
+"""The official lists, read as they are: the published counts, digests of the subsets, real clips found."""
 
 import csv
 import hashlib

@@ -17,13 +17,13 @@ from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.contract import Evaluation
 from sigma_bench.protocols.propagation.run import (
     FrameMap,
+    encoded_size,
     hard_mask,
     neighbourhood,
     patch_labels,
     propagate,
     propagated,
     run,
-    seen_size,
 )
 from sigma_bench.protocols.propagation.spec import PropagationProtocol
 from sigma_bench.records.record import Record
@@ -126,9 +126,9 @@ def test_patch_labels_are_those_of_the_middle_pixel_and_no_object_is_background(
     [((480, 854), (480, 832)), ((480, 910), (480, 896)), ((480, 1152), (480, 1152)), ((854, 480), (832, 480))],
 )
 def test_frame_sizes_are_those_of_the_published_script(size: tuple[int, int], seen: tuple[int, int]) -> None:
-    assert seen_size(size, protocol(short_side=480, aspect="keep"), 224) == seen
-    assert seen_size(size, protocol(), 224) == (448, 448)
-    assert seen_size(size, protocol(short_side="encoder"), 224) == (224, 224)
+    assert encoded_size(size, protocol(short_side=480, aspect="keep"), 224) == seen
+    assert encoded_size(size, protocol(), 224) == (448, 448)
+    assert encoded_size(size, protocol(short_side="encoder"), 224) == (224, 224)
 
 
 class Colours:

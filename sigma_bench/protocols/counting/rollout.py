@@ -1,4 +1,4 @@
-"""How hypotheses walk through segments while the detector learns (SEVERE facts 3.5).
+"""How hypotheses walk through segments while the detector learns.
 
 A roll-out begins somewhere in the first half of a segment with a length that is right, wrong by a factor of about two,
 or any; after every step the middle moves on and both lengths become what the detector says.

@@ -1,8 +1,8 @@
-"""Counting repetitions: a detector is trained on train and applied to every test video in 74 passes.
+"""Counting repetitions: a detector is trained on train and applied to 74 clips of every test video.
 
-The main process trains while the others wait.  All processes count, each for a share of the blocks of videos.  Blocks
-do not depend on the number of processes, so neither does the result.  Counts of finished blocks are kept in the folder
-of the evaluation, so an interrupted evaluation continues after them.
+The main process trains while the others wait; then all processes count a share of the blocks of videos each.  Blocks do
+not depend on the number of processes, so the result does not either.  Counts of finished blocks are kept in the folder
+of the evaluation, so that an interrupted evaluation continues after them.
 
 Shapes: S videos of the test split.
 """
@@ -33,17 +33,18 @@ from sigma_bench.training.processes import on_all, on_main, shared
 from sigma_bench.training.resume import STATE_NAME
 
 BLOCK_VIDEOS = 16
-"""Videos that are counted together."""
+"""Number of videos that are counted together."""
 BATCH_CLIPS = 64
-"""Clips that are encoded together."""
+"""Number of clips that are encoded together."""
 
 
 def run(evaluation: Evaluation[CountingProtocol]) -> Predictions | None:
     """Train a detector and count.
 
     Raises:
-        ValueError: an encoder that does not fit or cannot be trained, or broken videos that the protocol does not count
-            as wrong.
+        ValueError: the encoder does not fit or cannot be trained, or videos cannot be read and the protocol does not
+            count
+            them as wrong.
     """
     protocol, (train, test) = evaluation.protocol, evaluation.splits
     controls, length_S = constant_controls(train, test), lengths_of(test)
@@ -53,7 +54,7 @@ def run(evaluation: Evaluation[CountingProtocol]) -> Predictions | None:
     train_failures = _failures(train, train_frames, protocol, evaluation.world)
     test_failures = _failures(test, test_frames, protocol, evaluation.world)
     videos = [video for video in range(len(train.samples)) if video not in train_failures]
-    folder = evaluation.folder / digest(videos)[:16]  # training starts again if other videos decode than before
+    folder = evaluation.folder / digest(videos)[:16]  # training starts again if the videos that decode have changed
     _train(evaluation, detector, protocol, train, videos, train_frames, folder)
     predicted_S = _count(evaluation, detector, protocol, test_frames, length_S, test_failures, folder)
     if not evaluation.world.is_main:
@@ -65,20 +66,20 @@ def run(evaluation: Evaluation[CountingProtocol]) -> Predictions | None:
 
 
 def counts_of(split: Split) -> np.ndarray:
-    """Repetitions of every sample, (S,)."""
+    """Number of repetitions of every sample, (S,)."""
     return np.array([cycles.count for cycles in cycles_of(split)])
 
 
 def lengths_of(split: Split) -> np.ndarray:
-    """Annotated frames of every sample, (S,)."""
+    """Number of annotated frames of every sample, (S,)."""
     return np.array([cycles.bounds[-1] - cycles.bounds[0] + 1 for cycles in cycles_of(split)])
 
 
 def constant_controls(train: Split, test: Split) -> dict[str, float]:
-    """Errors on test of answers that look at no frame.
+    """Errors on test of three predictions that use no frame.
 
-    One count for every video, chosen on train, and (which nobody could choose) on test; and one cycle length for every
-    video, the mean of train, by which its length is divided.
+    These are one count for all videos, the best on train or the best on test, and the length of a video divided by the
+    mean cycle length of train.
     """
     truth_S, train_count = counts_of(test), counts_of(train)
     mean_cycle = (lengths_of(train) - 1).sum() / train_count.sum()
@@ -90,7 +91,7 @@ def constant_controls(train: Split, test: Split) -> dict[str, float]:
 
 
 def _failures(split: Split, frames: AnnotatedFrames, protocol: CountingProtocol, world: World) -> dict[int, str]:
-    """Videos of a split that cannot be read, found by the main process; ValueError where there must be none."""
+    """Index -> reason for the videos of a split that cannot be read; ValueError if the protocol allows none."""
     found: dict[int, str] = on_main(world, frames.failures)
     if found and not protocol.counts_failures_as_wrong:
         first, reason = next(iter(found.items()))
@@ -110,7 +111,7 @@ def _train(
     frames: AnnotatedFrames,
     folder: Path,
 ) -> None:
-    """The main process trains or finds what it has trained; then everybody has its weights."""
+    """Train on the main process, or load the weights of a finished training; all processes load the weights."""
     how, world = protocol.training, evaluation.world
     segments = draw_segments(train, videos, how.segments_per_video, how.max_segment_frames, evaluation.seed)
     card, seed = evaluation.encoder.card, evaluation.seed
@@ -126,7 +127,7 @@ def _train(
         try:
             for done, total in training.run(segments, frames, num_workers=evaluation.cache.num_workers):
                 evaluation.report("training", done, total)
-                world.any(False)  # the others wait for a sign now and then, not for hours
+                world.any(False)  # the others wait at this collective, which would time out if it came only at the end
         finally:
             world.any(True)
 
@@ -143,7 +144,7 @@ def _count(
     failures: Mapping[int, str],
     folder: Path,
 ) -> np.ndarray:
-    """Counts of all videos, (S,), ``NO_COUNT`` for those that do not decode; each block is counted by one process."""
+    """Counts of all videos, (S,); ``NO_COUNT`` for videos that do not decode.  The processes share the blocks."""
     detector.eval()
     kept = KeptArrays(folder / "counts")
     usable = [video for video in range(len(frames)) if video not in failures]
@@ -166,7 +167,7 @@ def _count(
 def _predictor(
     detector: CycleDetector, shown: Sequence[Tensor], protocol: CountingProtocol, card: EncoderCard
 ) -> Predict:
-    """What the trained heads say about states of these videos."""
+    """A function from states of these videos to the outputs of the trained heads."""
     half = frames_per_half(card, protocol)
 
     @torch.inference_mode()

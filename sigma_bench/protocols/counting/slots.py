@@ -1,4 +1,4 @@
-"""Which frames a hypothesis of two neighbouring cycles shows to the network (SEVERE facts 3.3).
+"""Which frames a hypothesis of two neighbouring cycles shows to the network.
 
 A state (lp, mp, rp) says: the left cycle is lp..mp, the right one mp+1..rp.  Each half of the clip shows its cycle and
 some context beyond it.

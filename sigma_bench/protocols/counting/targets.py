@@ -1,4 +1,4 @@
-"""What the four heads should say about a state, and the loss (SEVERE facts 3.4).
+"""Targets of the four heads for a state, and the loss.
 
 Differs from the released code: where no anchor of a batch has a label, its share of the loss is 0, not NaN.
 

@@ -1,4 +1,4 @@
-"""Training a cycle detector by roll-outs, from any batch on (SEVERE facts 3.5).
+"""Training a cycle detector by roll-outs; it can continue at any batch.
 
 Order, flips, beginnings and strides of a batch come from a stream named by seed and number of the batch, so weights,
 optimiser and that number are the whole state.

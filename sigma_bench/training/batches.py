@@ -1,4 +1,4 @@
-"""Global batches for one process, on its device, from any step on."""
+"""The share of one process in the global batches, on its device; reading can start at any step."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -30,16 +30,16 @@ PREFETCHED_PER_WORKER = 4
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a run is computed; none of it changes the method, only rounding, memory and speed."""
+    """Options that change rounding, memory and speed of a run, but not the method."""
 
     num_micro_batches: int = 1
     """Micro-batches in which each process computes its share of the batch (gradient accumulation)."""
     num_workers: int = 0
-    """Processes that make examples; 0 makes them in the loop."""
+    """Number of processes that decode and draw examples; 0 means that the loop does."""
     activation_checkpointing: bool = False
-    """Keep only the inputs of the blocks for the backward pass, and compute the rest again."""
+    """Whether only the inputs of blocks are kept for the backward pass and the rest is computed again."""
     decoded: DecodedVideos = field(default_factory=lambda: DecodedVideos(0))
-    """Videos that several runs of one process share."""
+    """Decoded videos in memory, which several runs of one process share."""
 
 
 class Share(NamedTuple):
@@ -48,13 +48,13 @@ class Share(NamedTuple):
     step: int
     example: Example
     broken: dict[str, str]
-    """Why, by id of the videos of this part that gave no example."""
+    """Id of a video of this part that cannot be read -> the reason."""
     waited: float
-    """Seconds spent waiting for it."""
+    """Time spent waiting for this part, seconds."""
 
 
 class Batches:
-    """The run's share of every global batch, of the videos that are on the disk.
+    """The share of one process in every global batch of a run.
 
     Raises:
         ValueError: fewer videos than one batch, or a batch that does not divide into processes and micro-batches.
@@ -90,7 +90,7 @@ class Batches:
         return [self._samples[index].id for index in self._sampler(0).videos_of(step)]
 
     def starting_at(self, first: int, method: Method) -> Iterator[Share]:
-        """This process's parts, from step ``first`` to the end of the run."""
+        """The shares of this process from step ``first`` to the end of the run."""
         if first >= self.num_steps:
             return
         loader = iter(self._loader(first, method))
@@ -107,7 +107,7 @@ class Batches:
             videos = HeldVideos(self._samples, method.prepare, self._options.decoded, limit_bytes=MEMORY_LIMIT_BYTES)
         else:
             videos = StreamedVideos(self._samples)
-        # One iteration over the loader is the whole run, so workers persist without being told to.
+        # One iteration over the loader is the whole run, so persistent_workers is not needed.
         return DataLoader(
             TrainingExamples(self._samples, videos, method.draw, seed=self._seed),
             batch_sampler=self._sampler(first),
@@ -132,7 +132,7 @@ class Batches:
 
 @contextmanager
 def killed_workers_named() -> Iterator[None]:
-    """Turns torch's error about a dead worker, which may come up at any line of the block, into one sentence."""
+    """Context that turns torch's error about a killed worker into one sentence."""
     try:
         yield
     except RuntimeError as error:

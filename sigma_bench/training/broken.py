@@ -1,6 +1,6 @@
-"""Videos that cannot be read: training leaves them out, says how many, and stops above the share its plan declares.
+"""Decoding failures in training: such videos are left out and counted, up to the share that the plan allows.
 
-Nothing takes their place, so a batch has fewer clips; its gradient is the mean over those it has.
+They are not replaced, so a batch may have fewer clips; its gradient is the mean over the clips that it has.
 """
 
 import json
@@ -16,23 +16,24 @@ BROKEN_NAME = "broken_videos.json"
 
 
 class BrokenVideos:
-    """Those that any process has met so far, by id, with the reason; also a file in the run's folder."""
+    """Id -> reason for the videos that any process could not read so far, also as a file in the folder of the run."""
 
     def __init__(self, plan: Plan, world: World, folder: Path, *, num_listed: int) -> None:
         self._plan, self._world, self._path = plan, world, folder / BROKEN_NAME
         self._num_listed = num_listed
         self.reasons: dict[str, str] = {}
-        if world.is_main:  # what an attempt that was given up has met is no news of this one
+        if world.is_main:  # the file may be of an earlier attempt
             self._path.unlink(missing_ok=True)
 
     def __len__(self) -> int:
         return len(self.reasons)
 
     def weigh(self, share: Share) -> float:
-        """Examples of this process over the mean of all processes, so that every clip of the batch counts the same.
+        """Number of examples of this process relative to the mean over processes, which gives all clips the same
+        weight.
 
         Raises:
-            ValueError: all videos of a process's part of the batch are broken, or too many altogether.
+            ValueError: no video of the share of one process can be read, or the allowed share is exceeded.
         """
         expected = self._plan.optim.global_batch
         count = expected // self._world.size - len(share.broken)
@@ -49,7 +50,7 @@ class BrokenVideos:
         return count * self._world.size / total
 
     def add(self, reasons: Mapping[str, str]) -> None:
-        """More of them.
+        """Add videos that cannot be read.
 
         Raises:
             ValueError: there are now more than the plan allows.

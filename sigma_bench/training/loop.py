@@ -1,4 +1,4 @@
-"""The training loop: batches in, weights out; resumable at every checkpoint, on any number of processes."""
+"""The training loop, which can be resumed at every checkpoint and runs on any number of processes."""
 
 import json
 import signal
@@ -40,7 +40,7 @@ Report = Callable[[Progress], None]
 
 @dataclass
 class Run:
-    """A plan being carried out: everything the loop holds."""
+    """State of one run of the loop."""
 
     plan: Plan
     identity: str
@@ -52,7 +52,7 @@ class Run:
     method: Method
     optimiser: torch.optim.Optimizer
     first: int
-    """Steps that an earlier attempt has done."""
+    """First step of this attempt: the number of steps that earlier attempts have finished."""
     history: list[dict[str, float]]
     broken: BrokenVideos
 
@@ -69,16 +69,20 @@ def train(
     options: RunOptions = RunOptions(),
     report: Report = lambda progress: None,
 ) -> tuple[nn.Module, list[dict[str, float]]]:
-    """Carry out a plan to its end, continuing from ``folder`` if a run was stopped there: model and history.
+    """Train a method to the end of a plan, continuing from ``folder`` if a run was stopped there.
 
     Args:
-        method: with its initial weights; what it becomes is also left in it.
-        identity: digest of everything that can change a weight; a state that says otherwise is refused.
-        report: called on the main process only.
+        method: method with initial weights; it is trained in place.
+        identity: digest of everything that can change a weight; a saved state with another identity is refused.
+        folder: folder of the run, for its state and logs.
+        report: is called on the main process with the progress, every ``LOG_EVERY_STEPS`` steps.
+
+    Returns:
+        The trained model and the training history, one row per report.
 
     Raises:
         ValueError: too few videos, a batch that does not divide, a state of another run, or a loss that is not finite.
-        Preempted: asked to stop; the state is saved.
+        Preempted: the process received a signal to stop; the state is saved.
     """
     if world.device.type == "cpu":
         keep_freed_memory()
@@ -102,7 +106,7 @@ def train(
 
 
 def _all_steps(run: Run, report: Report) -> None:
-    """Every step that is left; what is looked at or saved in between is decided by the step's number alone."""
+    """Take all remaining steps; when to log and to save depends on the number of the step only."""
     module, window, last = distributed(run.method, run.world), LossWindow(run.world), run.batches.num_steps
     started, waited = time.monotonic(), 0.0
     with (
@@ -114,9 +118,9 @@ def _all_steps(run: Run, report: Report) -> None:
             try:
                 window.add(step, _one_step(run, module, share))
             except DivergedError as error:
-                window.close()  # an earlier loss of this window may already tell
+                window.close()  # raises for an earlier loss of this window that is not finite
                 raise NotFiniteError(step, float("nan")) from error
-            done, asked = step + 1, run.world.any(stop.received is not None)
+            done, is_stopping = step + 1, run.world.any(stop.received is not None)
             if done % LOG_EVERY_STEPS == 0 or done == last:
                 progress = _progress(run, window, done, time.monotonic() - started, waited)
                 run.history.append(progress.as_row())
@@ -124,15 +128,15 @@ def _all_steps(run: Run, report: Report) -> None:
                     warn_of_collapse(progress, run.method.collapsed_below)
                     events.write(progress)
                     report(progress)
-            if asked or done % run.plan.checkpoint_every_steps == 0 or done == last:
-                window.close()  # nothing is saved before every loss so far was seen to be finite
+            if is_stopping or done % run.plan.checkpoint_every_steps == 0 or done == last:
+                window.close()  # a state is saved only after all losses so far are known to be finite
                 _save(run, done)
-            if asked:
+            if is_stopping:
                 raise Preempted(done, stop.received or signal.SIGTERM)
 
 
 def _one_step(run: Run, module: nn.Module, share: Share) -> StepOutput:
-    """One optimiser step; what is random inside it (drop path) comes from seed, step and rank."""
+    """One optimiser step; torch's random numbers in it depend on seed, step and rank."""
     step, weight = share.step, run.broken.weigh(share)
     torch.manual_seed(int(np.random.SeedSequence([run.seed, step, run.world.rank]).generate_state(1)[0]))
     optim, batches = run.plan.optim, run.batches
@@ -159,7 +163,7 @@ def _progress(run: Run, window: LossWindow, done: int, seconds: float, waited: f
 
 
 def _save(run: Run, done: int) -> None:
-    """The main process writes; all go on together, or raise its ValueError together."""
+    """Save the state on the main process; all processes wait for it and raise its ValueError."""
     problem: ValueError | None = None
     if run.world.is_main:
         path = run.folder / STATE_NAME
@@ -174,7 +178,7 @@ def _save(run: Run, done: int) -> None:
 
 
 def _divergence_sentence(run: Run, error: NotFiniteError) -> str:
-    """Names the step and its videos, and keeps the whole list in the run's folder."""
+    """The error message of a diverged run; the ids of the batch are written to a file in the folder of the run."""
     ids, path = run.batches.ids_of(error.step), run.folder / DIVERGED_NAME
     if run.world.is_main:
         write_atomically(path, json.dumps({"step": error.step + 1, "ids": ids}, indent=1).encode())

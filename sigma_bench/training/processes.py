@@ -1,6 +1,6 @@
-"""Work that the processes of a run divide among themselves.
+"""Work on the main process, on all processes, or divided among the processes of a run.
 
-Any exception of one process is raised by all of them, so that no process waits for one that has stopped.
+An exception of one process is raised by all of them, so that no process waits for one that has stopped.
 """
 
 import pickle
@@ -46,14 +46,14 @@ def on_main(world: World, work: Callable[[], Result]) -> Result:
 
 
 def on_all(world: World, work: Callable[[], Result]) -> list[Result]:
-    """Run ``work`` on every process and wait for all; the results of all, or an exception raised on all."""
+    """The results of ``work`` of all processes, in the order of ranks; an exception of one is raised by all."""
     return _exchanged(world, _attempt(world, work))
 
 
 def shared(
     world: World, items: Sequence[Item], work: Callable[[Item], Result], report: Callable[[int, int], None]
 ) -> list[Result]:
-    """Results of ``work`` for every item, in order, on every process; each process computes its share.
+    """The results of ``work`` for all items, in order, on every process; the processes share the items.
 
     Args:
         report: is called with the number of finished items, estimated by this process, and the number of all.
@@ -74,7 +74,7 @@ def shared(
 
 
 def _attempt(world: World, work: Callable[[], Result]) -> Result | _Failure:
-    """The result, or the exception to send to the others; exceptions that all processes have are raised."""
+    """The result, or an exception that is sent to the others; an exception that all processes have is raised."""
     try:
         return work()
     except (LostPeerError, OneSidedError):  # the other processes have ended or cannot be reached
@@ -86,7 +86,7 @@ def _attempt(world: World, work: Callable[[], Result]) -> Result | _Failure:
 
 
 def _exchanged(world: World, mine: Any) -> list[Any]:
-    """The values of all processes; if some are failures, all processes raise the first one.
+    """The values of all processes, in the order of ranks; if some are failures, all processes raise the first one.
 
     A process that failed in the middle of its work sends its failure to the next exchange of the others.
     """

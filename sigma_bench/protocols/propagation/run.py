@@ -10,7 +10,7 @@ size instead of a short side of 480 px.  For an encoder with tubelets, which the
 repeated to the length of a tubelet.
 
 Shapes: T frames, F context frames, h w token rows and columns, N = h x w patches, M = F x N, D width, O labels, H W
-    pixels.
+pixels.
 """
 
 from collections import deque

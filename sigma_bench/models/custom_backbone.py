@@ -1,4 +1,4 @@
-"""The network of a custom encoder as something to train: its parts by name, layers by position, drop path.
+"""The trainable backbone of a custom encoder: parts by name, layers by position, drop path.
 
 Shapes: B clips, C colours, T frames, H W pixels, N tokens, D width.
 """
@@ -15,8 +15,9 @@ from sigma_bench.models.video_vit import drop_path_rates
 from sigma_bench.specs.strict import nearest
 
 BRANCHES_PER_BLOCK = 2
-"""Most residual branches of a block: attention and MLP."""
+"""Greatest number of residual branches of a block: attention and MLP."""
 SHOWN_NAMES = 4
+"""Greatest number of parameter names in an error message."""
 
 
 class Parts(NamedTuple):
@@ -28,7 +29,7 @@ class Parts(NamedTuple):
 
 
 class CustomBackbone(Backbone):
-    """A custom network without its final norm; embedding and blocks keep their own names."""
+    """A custom network without its final norm; embedding and blocks keep their names."""
 
     def __init__(self, network: nn.Module, parts: Parts) -> None:
         super().__init__()
@@ -46,7 +47,7 @@ class CustomBackbone(Backbone):
 
     @property
     def blocks(self) -> list[nn.Module]:
-        """The blocks in order."""
+        """The blocks, from first to last."""
         return list(self.network.get_submodule(self.parts.blocks).children())
 
 
@@ -83,16 +84,16 @@ def trainable_parts(
 
 
 def set_drop_path(backbone: CustomBackbone, rate: float, *, where: str) -> list[list[nn.Module]]:
-    """Let the rate of the drop path grow linearly from 0 to ``rate`` at the last block.
+    """Set drop paths whose rate grows linearly from 0 at the first block to ``rate`` at the last one.
 
-    A block's residual branches are its modules of a class called ``DropPath`` and those whose name begins with
-    ``drop_path``, as in timm and VideoMAE, where the identity stands in the place of a rate of 0.
+    The drop paths of a block are its modules of a class ``DropPath`` and those whose name begins with ``drop_path``, as
+    in timm and VideoMAE, where an identity with such a name stands for a rate of 0.
 
     Returns:
-        The drop paths of each block; none of a block whose rate is 0.
+        The drop paths of each block; an empty list for a block whose rate is 0.
 
     Raises:
-        ValueError: a block has none although its rate is above 0.
+        ValueError: a block has no drop path although its rate is above 0.
     """
     blocks = backbone.blocks
     branches: list[list[nn.Module]] = []

@@ -33,8 +33,7 @@ def read_csv(path: Path) -> Manifest:
 
     Raises:
         ValueError: the file cannot be read, a column is missing, or a row has an empty field, an unknown split or a
-            file that
-            is neither a video nor an image; the message names the line.
+            file that is neither a video nor an image; the message names the line.
     """
     if not path.is_file():
         raise ValueError(f"{path}: there is no such CSV file")

@@ -24,8 +24,7 @@ def require_runnable(task: ResolvedTask, manifest: Manifest, splits: Sequence[Sp
 
     Raises:
         ValueError: samples lack the labels that the protocol needs, all samples have one class, all scored samples have
-            one
-            group, files are missing, or train and test overlap.
+            one group, files are missing, or train and test overlap.
     """
     require_labels(task, manifest, splits)
     require_units(task, splits[-1])

@@ -77,8 +77,7 @@ def find_or_run(
 
     Raises:
         ValueError: samples cannot be read and the protocol does not allow it, the task does not fit the encoder, the
-            output
-            folder cannot be written, or another process runs the same evaluation.
+            output folder cannot be written, or another process runs the same evaluation.
     """
     store = Store(output)
     found = on_main(world, lambda: store.find(session.key))

@@ -51,8 +51,7 @@ class CustomEncoder:
 
         Raises:
             ValueError: the network does not return float32 tokens (B, N, D) with the width of the card and the number
-                of
-                tokens of the grid, on the device of the encoder.  Exceptions of the network are passed on.
+                of tokens of the grid, on the device of the encoder.  Exceptions of the network are passed on.
         """
         try:
             token_BND = self._network(clip_BCTHW.to(self._device))
@@ -146,8 +145,7 @@ def as_encoder(
 
     Args:
         name: name of the model in tables.  Records and cached features also depend on weights, code and configuration
-            of
-            the module, so a changed module of the same name is evaluated again.
+            of the module, so a changed module of the same name is evaluated again.
         num_frames: frames of a clip.
         image_size: height and width of a clip, pixels.
         tubelet_frames: frames per time slot of the tokens.
@@ -163,8 +161,7 @@ def as_encoder(
 
     Raises:
         ValueError: a number is impossible for an encoder or cannot be determined, weights have no values, or the
-            network
-            does not have these parts.
+            network does not have these parts.
     """
     where = f"as_encoder '{name}'"
     if not isinstance(network, nn.Module):

@@ -27,8 +27,7 @@ def pretrained_encoder(
 
     Args:
         name: name of the model; by default that of the recipe. num_frames, image_size: geometry of clips for a video
-            model, by default that of the recipe; positions are recomputed
-            for it.
+            model, by default that of the recipe; positions are recomputed for it.
 
     Raises:
         ValueError: the file is not a checkpoint or does not fit its recipe, or another geometry is given for an image

@@ -98,8 +98,7 @@ class FeatureCache:
         Args:
             split: the samples of the pass.
             kept_tokens: keys of passes whose tokens other evaluations need.  They are kept, even if this pass does not
-                need
-                them, unless there is no room; then only the evaluations that need them fail.
+                need them, unless there is no room; then only the evaluations that need them fail.
 
         Raises:
             ValueError: the encoder violates its contract, or the cache has no room.

@@ -145,8 +145,7 @@ def train_heads(
     Args:
         num_samples: number of samples to fit on.
         step: takes one step of all heads; its arguments are the positions of the batch among these samples, (B,), and
-            the
-            factor on the learning rates.
+            the factor on the learning rates.
         report: is called with the number of steps done and the total number.
     """
     total = num_steps(num_samples, protocol)

@@ -32,8 +32,7 @@ def token_maps(evaluation: Evaluation[Any], pass_: Pass) -> np.ndarray:
 
     Raises:
         ValueError: frames do not divide into tubelets, features are not finite or do not fill their grid, a sequence
-            cannot
-            be read, or the cache has no room.
+            cannot be read, or the cache has no room.
     """
     encoder, clip, split = evaluation.encoder, pass_.clip, evaluation.split(pass_)
     assert isinstance(clip, SequenceClip)

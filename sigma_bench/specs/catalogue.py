@@ -152,8 +152,7 @@ def described(name: str) -> list[dict[str, Any]]:
 
     Args:
         name: name of a task (with or without a variant), dataset, protocol, suite, file of variants or recipe, or the
-            path
-            of a task file.
+            path of a task file.
 
     Returns:
         One mapping for every concept that has this name; that of a task holds its card, protocol, folds and

@@ -148,8 +148,7 @@ def build_method(
 
     Args:
         activation_checkpointing: whether only the inputs of blocks are kept for the backward pass and the rest is
-            computed
-            again.
+            computed again.
 
     Raises:
         ValueError: as ``method_class``, or the network does not support activation checkpointing.

@@ -43,8 +43,7 @@ def run(evaluation: Evaluation[CountingProtocol]) -> Predictions | None:
 
     Raises:
         ValueError: the encoder does not fit or cannot be trained, or videos cannot be read and the protocol does not
-            count
-            them as wrong.
+            count them as wrong.
     """
     protocol, (train, test) = evaluation.protocol, evaluation.splits
     controls, length_S = constant_controls(train, test), lengths_of(test)

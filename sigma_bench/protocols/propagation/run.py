@@ -70,8 +70,7 @@ def run(evaluation: Evaluation[PropagationProtocol]) -> Predictions | None:
 
     Raises:
         ValueError: a sequence cannot be read or has no object in its first frame, or features are not finite or are not
-            one
-            map per frame.
+            one map per frame.
     """
     protocol, (split,), world = evaluation.protocol, evaluation.splits, evaluation.world
     kept = KeptArrays(evaluation.folder / "sequences")

@@ -1,4 +1,4 @@
-"""``sigma-bench compare``: is one model better than another, on which tasks, and on which samples?"""
+"""``sigma-bench compare``: differences between two models, per task and per sample."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -1,9 +1,9 @@
 """The page: boards, figures and records in one self-contained HTML file.
 
-Nothing is fetched, and the page's own policy forbids it: style, script and pictures are part of the file.  Every number
-opens the record it comes from in a dialog that ``report.js`` fills from JSON when it is asked to, and of a section
-only the first rows are laid out before somebody wants the others, so that a page of thousands of records loads at once.
-This module prepares text, ``report.html.j2`` lays it out, ``report.css`` dresses it.
+Style, script and pictures are part of the file; its content security policy forbids to fetch anything.  Every number
+opens the record it comes from, in a dialog that ``report.js`` fills from JSON.  Only the first rows of a section are
+laid out at first, so that a page of thousands of records loads quickly.  This module prepares the content,
+``report.html.j2`` is the template, and ``report.css`` the style.
 """
 
 import base64

@@ -23,10 +23,10 @@ _PRINTED_IN_PERCENT = {"top1": True, "map": True, "miou": True, "mean": True, "c
 
 
 class PublishedScore(Spec):
-    """One number of one paper: a fraction, without an interval, for nobody printed one."""
+    """One published number, as a fraction and without an interval."""
 
     origin: Literal["published", "imported"] = "published"
-    """``imported``: brought by the user, in the same layout."""
+    """``imported``: from a file of the user in the same layout."""
     source: str
     table: str
     method: str

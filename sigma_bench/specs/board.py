@@ -30,7 +30,8 @@ class BoardColumn(Spec):
     """One quantity: measured where it names a task and a metric, published where it says which numbers."""
 
     group: Annotated[str, Field(max_length=300)]
-    """Neighbouring columns of one group share a header.  What the task asks is added from the records."""
+    """Neighbouring columns of one group share a header.  What the task depends on (its ``asks``) is added from the
+    records."""
     label: str
     """Short header; the group stands above it."""
     task: str | None = None

@@ -20,7 +20,7 @@ _SOURCE = re.compile(r"^(?P<source>.+)_[fulh]_[cn]m_np\d+_(?:fr|ba|le|ri)_(?:goo
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:
-    """Find HMDB51 below ``root``; classes are in alphabetical order, as everybody numbers them."""
+    """Find HMDB51 below ``root``; classes are in alphabetical order, as is usual."""
     lists, number = root / "testTrainMulti_7030_splits", _NUMBER[card.variant]
     ending = f"_test_split{number}.txt"
     classes = tuple(sorted(path.name.removesuffix(ending) for path in visible(lists) if path.name.endswith(ending)))

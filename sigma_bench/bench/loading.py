@@ -133,7 +133,7 @@ def measure_loading(
     spent = _spent(all_sides, drawn, pattern, rounds, report)
     return LoadingBenchmark(
         dataset=manifest.dataset,
-        world=manifest.world,
+        world=manifest.data_source,
         num_videos=len(kept),
         num_left_out=len(samples) - len(kept),
         clips_per_round=clips,

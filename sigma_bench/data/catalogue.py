@@ -54,7 +54,7 @@ def _require_official_classes(manifest: Manifest, card: DatasetCard, folder: Pat
     """Labels in another order, or of other classes, are other labels; lists without names cannot be checked."""
     classes = manifest.classes or ()
     is_named = any(not name.isdecimal() for name in classes)
-    if card.class_map_sha256 is None or manifest.world not in ("official", "transcoded") or not is_named:
+    if card.class_map_sha256 is None or manifest.data_source not in ("official", "transcoded") or not is_named:
         return
     if (folder / MINIWORLD_MARKER).is_file():
         return

@@ -68,8 +68,8 @@ class Drawing:
     @property
     def words(self) -> str:
         """The data as a caption names it."""
-        world = "mini world" if self.manifest.world == "mini" else self.manifest.world
-        return f"{self.task.dataset.title} ({world}), {self.scored.name} split"
+        source = "mini world" if self.manifest.data_source == "mini" else self.manifest.data_source
+        return f"{self.task.dataset.title} ({source}), {self.scored.name} split"
 
 
 def draw_gallery(

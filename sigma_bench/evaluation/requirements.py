@@ -90,7 +90,7 @@ def require_disjoint(manifest: Manifest, train: Split, test: Split) -> None:
     Official splits may share groups; the record states how many.
     """
     overlap = {"sample": set(train.ids) & set(test.ids)}
-    if manifest.world == "user":
+    if manifest.data_source == "user":
         overlap["group"] = shared_groups(train, test)
     for what, both in overlap.items():
         if both:

@@ -134,7 +134,7 @@ def _data_identity(
 ) -> DataIdentity:
     shared = shared_groups(splits[0], splits[-1]) if len(splits) > 1 else ()
     return DataIdentity(
-        world=manifest.world,
+        world=manifest.data_source,
         num_classes=len(manifest.classes) if manifest.classes else None,
         splits={
             split.name: SplitIdentity(

@@ -27,12 +27,12 @@ def read(root: Path, card: DatasetCard) -> Manifest:
     if not classes:
         raise ValueError(f"{lists}: there is no '<class>{ending}' here; {contents(lists)}")
     rows = [(label, row) for label, name in enumerate(classes) for row in _rows(lists / f"{name}{ending}")]
-    world, expected = expected_counts(root, card)
+    data_source, expected = expected_counts(root, card)
     splits = {}
     for split, used in _USED_AS.items():
         samples = [_sample(root, classes[label], label, name) for label, (name, use) in rows if use == used]
         splits[split] = make_split(split, samples, expected[split], lists)
-    return Manifest(card.dataset, world, classes, splits)
+    return Manifest(card.dataset, data_source, classes, splits)
 
 
 def _rows(path: Path) -> list[tuple[str, str]]:

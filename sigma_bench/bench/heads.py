@@ -1,4 +1,4 @@
-"""What judging a large bank of features costs: kNN and a grid of linear heads, by the protocols' own code.
+"""Cost of evaluating a large bank of features by kNN and by a grid of linear heads, with the code of the protocols.
 
 The features are random: a centre per class plus noise, so that there is something to find.  They lie in files and are
 mapped into memory, as the cache's are.  Each protocol runs in a process of its own, so that its peak is its own.

@@ -45,7 +45,7 @@ def check_encoder(encoder: Encoder) -> Iterator[Check]:
     seconds = time.monotonic() - started
     if mistake is not None:
         yield Check(question, False, mistake)
-        return  # nothing else can be asked
+        return  # nothing else can be checked
     token_BND = features.token_BND.clone()  # a network may return the same memory every time
     yield Check(question, True, f"{tuple(token_BND.shape)}, grid {features.grid}, width {card.feature_width}")
     yield _asked("the clips are left as they are", lambda: _unchanged(clip_BCTHW, shown_BCTHW))

@@ -184,7 +184,7 @@ def _of_listed_file(folder: Path, name: str, sha256: str) -> list[str]:
 
 
 def _beyond(store: Store, records: list[Record]) -> list[str]:
-    """What a folder of records cannot show, and files that no record speaks of."""
+    """What cannot be verified with a folder of records alone, and files that belong to no record."""
     missed = []
     for words, digests in (
         ("checkpoint", {record.model.checkpoint_sha256 for record in records}),

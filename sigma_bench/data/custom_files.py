@@ -16,7 +16,7 @@ from sigma_bench.data.ledger import ledger_path
 from sigma_bench.data.manifest import Expected, LedgerPlace, Manifest, Media, Sample, Split, make_split
 from sigma_bench.specs.bounded import bounded_lines
 from sigma_bench.specs.dataset import SplitName
-from sigma_bench.specs.strict import nearest
+from sigma_bench.specs.strict import suggestion
 
 _LONGEST_LABEL, _LONGEST_PATH = 300, 4096
 _REQUIRED = ("path", "label", "split")
@@ -153,7 +153,7 @@ def _require_classes_in_train(rows: list[_Row], where: Path) -> None:
     if unknown := sorted(test - train):
         raise ValueError(
             f"{where}: the class '{unknown[0]}' is in test and not in train, so it could never be predicted."
-            f"{nearest(unknown[0], sorted(train))} Spell it as in train, or remove its rows"
+            f"{suggestion(unknown[0], sorted(train))} Spell it as in train, or remove its rows"
         )
 
 

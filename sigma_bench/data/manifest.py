@@ -13,7 +13,7 @@ from sigma_bench.data.decoder import DECODER_RULE, DecoderName
 from sigma_bench.specs.catalogue import dataset_names
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 from sigma_bench.specs.fingerprint import digest
-from sigma_bench.specs.strict import nearest
+from sigma_bench.specs.strict import suggestion
 
 DataSource = Literal["official", "mini", "user", "transcoded"]
 """``mini``: the mini world; ``user``: custom data; ``transcoded``: official videos that were encoded again."""
@@ -203,7 +203,7 @@ def _declared(path: Path, card: DatasetCard) -> dict[str, int]:
     if not isinstance(content, dict) or not content:
         raise ValueError(f"{path}: expected numbers of samples by dataset and split, such as {example}")
     if unknown := sorted(set(content) - set(dataset_names())):
-        raise ValueError(f"{path}: there is no dataset '{unknown[0]}'.{nearest(unknown[0], dataset_names())}")
+        raise ValueError(f"{path}: there is no dataset '{unknown[0]}'.{suggestion(unknown[0], dataset_names())}")
     counts = content.get(card.dataset, {})
     is_whole = isinstance(counts, dict) and set(counts) in (set(), set(card.splits))
     if not is_whole or not all(type(count) is int and count > 0 for count in counts.values()):

@@ -20,7 +20,7 @@ from markupsafe import Markup
 from sigma_bench.leaderboard.axes_figure import axes_dots, has_axes
 from sigma_bench.leaderboard.board_table import BoardTable, Column
 from sigma_bench.leaderboard.figures import score_dots, training_curves
-from sigma_bench.leaderboard.grid import Entry, Grid, Line, Section, grid, is_higher_better
+from sigma_bench.leaderboard.layout import Entry, Line, Section, TableLayout, is_higher_better, layout
 from sigma_bench.leaderboard.notes import level_words
 from sigma_bench.leaderboard.numbers import MISSING
 from sigma_bench.leaderboard.record_view import Texts, record_view
@@ -72,7 +72,7 @@ class BoardView:
     """One board, ready to be laid out."""
 
     name: str
-    grid: Grid
+    layout: TableLayout
     headers: tuple[Header, ...]
     galleries: tuple[Gallery, ...]
     left_out: str
@@ -131,7 +131,7 @@ def _template() -> Template:
 
 
 def _board_view(table: BoardTable) -> BoardView:
-    laid_out = grid(table)
+    laid_out = layout(table)
     spans = [(heading, first) for heading, width in laid_out.groups for first in (True, *(False,) * (width - 1))]
     headers = [
         Header(
@@ -199,7 +199,7 @@ def _digest(text: str) -> str:
 
 def _origins(boards: Sequence[BoardView]) -> list[str]:
     """The origins that a reader can choose among."""
-    found = {line.origin for board in boards for section in board.grid.sections for line in section.lines}
+    found = {line.origin for board in boards for section in board.layout.sections for line in section.lines}
     return [origin for origin in ("measured", "published", "imported") if origin in found]
 
 

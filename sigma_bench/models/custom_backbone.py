@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sigma_bench.models.encoder import Backbone
 from sigma_bench.models.video_vit import drop_path_rates
-from sigma_bench.specs.strict import nearest
+from sigma_bench.specs.strict import suggestion
 
 BRANCHES_PER_BLOCK = 2
 """Greatest number of residual branches of a block: attention and MLP."""
@@ -69,14 +69,14 @@ def trainable_parts(
     known_parameters = dict(network.named_parameters())
     for option, name in (("blocks", blocks), ("norm", norm), *(("embed", name) for name in names)):
         if name is not None and name not in known and not (option == "embed" and name in known_parameters):
-            raise ValueError(f"{where}: {option}='{name}' is no part of the network.{nearest(str(name), known)}")
+            raise ValueError(f"{where}: {option}='{name}' is no part of the network.{suggestion(str(name), known)}")
     container = known[blocks]
     if not isinstance(container, nn.ModuleList | nn.Sequential) or not len(container):
         lists = [name for name, module in known.items() if isinstance(module, nn.ModuleList | nn.Sequential)]
         raise ValueError(
             f"{where}: blocks='{blocks}' is of type {type(container).__name__}, with {len(list(container.children()))} "
             "children; name an nn.ModuleList or nn.Sequential that holds the blocks in order."
-            f"{nearest(blocks, lists)}"
+            f"{suggestion(blocks, lists)}"
         )
     parts = Parts(blocks, names, norm)
     _require_one_part_each(known_parameters, parts, where)

@@ -10,7 +10,7 @@ from sigma_bench.specs.fingerprint import recipe_fingerprint, task_fingerprint
 from sigma_bench.specs.overrides import merged, with_sampling
 from sigma_bench.specs.protocol import BaseProtocol, parse_protocol
 from sigma_bench.specs.recipe import Recipe, parse_recipe
-from sigma_bench.specs.strict import is_yaml_file, load_spec, nearest, parse_spec, read_yaml
+from sigma_bench.specs.strict import is_yaml_file, load_spec, parse_spec, read_yaml, suggestion
 from sigma_bench.specs.task import ResolvedTask, Suite, Task, Variants, require_folds_used
 
 
@@ -99,7 +99,7 @@ def load_task(name: str) -> Task:
     dataset, _, task_name = name.partition("/")
     file = load_dataset_file(dataset) if dataset in files_of("dataset") else None
     if file is None or task_name not in file.tasks:
-        raise ValueError(f"there is no task '{name}'.{nearest(name, task_names())}")
+        raise ValueError(f"there is no task '{name}'.{suggestion(name, task_names())}")
     task = file.tasks[task_name]
     keys = task.model_dump() | {"task": name, "dataset": dataset, "asks": file.asks, "note": task.note or file.note}
     return Task.model_validate(keys)
@@ -175,7 +175,7 @@ def described(name: str) -> list[dict[str, Any]]:
     if not found:
         names = [*task_names(), *(each for names in known.values() for each in names)]
         concepts = "task, dataset, protocol, suite, file of variants or recipe"
-        raise ValueError(f"there is no {concepts} '{name}'.{nearest(name, names)}")
+        raise ValueError(f"there is no {concepts} '{name}'.{suggestion(name, names)}")
     return [_described(each) for each in found]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, field_validator
 
 from sigma_bench.specs.clip import ClipSpec, TrainingSampling
-from sigma_bench.specs.strict import Label, PlainName, Spec, nearest
+from sigma_bench.specs.strict import Label, PlainName, Spec, suggestion
 
 SplitName = Literal["train", "test", "all"]
 Asks = Literal["motion", "appearance", "segmentation", "unspecified"]
@@ -88,7 +88,7 @@ class DatasetFile(DatasetCard):
     def _of_known_samplers(cls, sampling: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for name in sampling:
             if name not in _samplers():
-                raise ValueError(f"there is no sampler '{name}'.{nearest(name, _samplers())}")
+                raise ValueError(f"there is no sampler '{name}'.{suggestion(name, _samplers())}")
         return sampling
 
     @property

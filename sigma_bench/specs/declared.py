@@ -7,7 +7,7 @@ from typing import Any
 
 from sigma_bench.resources import declared
 from sigma_bench.specs.overrides import with_base
-from sigma_bench.specs.strict import nearest, read_yaml
+from sigma_bench.specs.strict import read_yaml, suggestion
 
 FOLDERS = {
     "dataset": "tasks",
@@ -50,7 +50,7 @@ def _base(concept: str, name: str, path: Path) -> dict[str, Any]:
     """The content of a base; ValueError if it is unknown or has a base itself."""
     files = files_of(concept)
     if name not in files:
-        raise ValueError(f"{path}: key 'base': there is no {concept} '{name}'.{nearest(name, files)}")
+        raise ValueError(f"{path}: key 'base': there is no {concept} '{name}'.{suggestion(name, files)}")
     content = _read(files[name])
     if "base" in content:
         raise ValueError(
@@ -79,4 +79,4 @@ def require_same_name(kind: str, declared_name: str, name: str, path: Path) -> N
 def require_known(kind: str, name: str, known: Mapping[str, Any]) -> None:
     """ValueError for an unknown name, with a suggestion."""
     if name not in known:
-        raise ValueError(f"there is no {kind} '{name}'.{nearest(name, known)}")
+        raise ValueError(f"there is no {kind} '{name}'.{suggestion(name, known)}")

@@ -15,7 +15,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from sigma_bench.specs.strict import nearest
+from sigma_bench.specs.strict import suggestion
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Registry:
         points = [point for point in _entry_points(self.group) if point.name == name]
         sources = ["sigma-bench"] * (name in self.built_in) + [_package(point) for point in points]
         if not sources:
-            raise ValueError(f"there is no {self.concept} '{name}'.{nearest(name, self.names())}")
+            raise ValueError(f"there is no {self.concept} '{name}'.{suggestion(name, self.names())}")
         if len(sources) > 1:
             raise ValueError(
                 f"the {self.concept} '{name}' is registered by {' and by '.join(sources)}; rename one of them or "

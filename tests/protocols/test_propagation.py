@@ -59,7 +59,7 @@ def test_a_moving_block_is_followed_exactly() -> None:
 
 def test_a_block_that_leaves_the_neighbourhood_of_all_context_is_lost() -> None:
     maps, masks = moving_block(8)
-    jump = [maps[0], maps[7]]  # seven patches to the right, but nobody looks further than three
+    jump = [maps[0], maps[7]]  # seven patches to the right, but the radius is three
     (found,) = propagated(jump[0], jump[1:], masks[0], 1, protocol(radius_patches=3, top_k=1))
     assert not found.any()
     (found,) = propagated(jump[0], jump[1:], masks[0], 1, protocol(radius_patches=9, top_k=1))

@@ -12,7 +12,7 @@ from sigma_bench.specs.dataset import SplitName
 Network = Literal["frozen", "training", "trained"]
 """``frozen``: the encoder as loaded; ``training``: forward and backward passes; ``trained``: the trained encoder."""
 SampleLabels = Literal["class", "actions", "cycles", "masks", "any"]
-"""Labels of a sample: one class, actions in time, bounds of repetitions or masks; ``any``: all of these, or none."""
+"""Labels that a sample must have: one class, actions in time, bounds of repetitions, masks; ``any``: none of these."""
 
 
 @dataclass(frozen=True)

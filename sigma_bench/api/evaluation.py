@@ -25,7 +25,13 @@ from sigma_bench.models.imported import identified_encoder
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.resources import RUNS
-from sigma_bench.training.distribution import LostPeerError, OneSidedError, World, joined_world, lost_peers_named
+from sigma_bench.training.distribution import (
+    LostPeerError,
+    OneSidedError,
+    Processes,
+    joined_processes,
+    lost_peers_named,
+)
 from sigma_bench.training.processes import on_main
 
 CACHE_LIMIT_GIB = 200.0
@@ -55,7 +61,7 @@ class OpenSuite:
     output: Path
     cache: FeatureCache
     seed: int
-    world: World
+    processes: Processes
 
     def run(self, bars: Progress) -> Iterator[TaskResult]:
         """Run each task or find its record; a task that fails does not stop the others.
@@ -72,14 +78,14 @@ class OpenSuite:
                 bars.update(bar, description=Text(f"{name}  {phase}").markup, completed=done, total=total)
 
             try:
-                with lost_peers_named(self.world):
+                with lost_peers_named(self.processes):
                     found = run_planned(
                         self.encoder,
                         planned,
                         self.output,
                         self.cache,
                         seed=self.seed,
-                        world=self.world,
+                        processes=self.processes,
                         report=report,
                     )
                 result = TaskResult(planned, found)
@@ -224,12 +230,14 @@ def open_suite(
     known = encoder if isinstance(encoder, str) else identified_encoder(encoder)
     name = known if isinstance(known, str) else known.card.model
     cache = cache or FeatureCache(output / "features", num_workers=num_workers, limit_bytes=round(cache_limit * 2**30))
-    with unexpected_errors_logged(output, name), joined_world(device) as world:
+    with unexpected_errors_logged(output, name), joined_processes(device) as processes:
         loaded = load_encoder(known, seed=seed) if isinstance(known, str) else known
-        loaded = loaded.to(world.device) if hasattr(loaded, "to") else loaded
+        loaded = loaded.to(processes.device) if hasattr(loaded, "to") else loaded
         with progress_bars(disable=not progress) as bars:
-            plan = on_main(world, lambda: plan_tasks(loaded, tasks, output, cache, seed=seed, report=_reading(bars)))
-        yield OpenSuite(loaded, plan, output, cache, seed, world)
+            plan = on_main(
+                processes, lambda: plan_tasks(loaded, tasks, output, cache, seed=seed, report=_reading(bars))
+            )
+        yield OpenSuite(loaded, plan, output, cache, seed, processes)
 
 
 def _reading(bars: Progress) -> Any:

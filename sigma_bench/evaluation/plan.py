@@ -26,7 +26,7 @@ from sigma_bench.records.store import Store
 from sigma_bench.specs.clip import ClipSpec, SequenceClip
 from sigma_bench.specs.passes import Pass
 from sigma_bench.specs.task import ResolvedTask
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import Processes
 
 TRAINING_FACTOR = 3
 """Cost of a training step in forward passes; a backward pass costs about two of them."""
@@ -102,16 +102,16 @@ def run_planned(
     cache: FeatureCache,
     *,
     seed: int,
-    world: World = SINGLE_PROCESS,
+    processes: Processes = SINGLE_PROCESS,
     report: Report = silent,
 ) -> Found:
     """Run one task of a plan or find its record; raises as ``find_or_evaluate``."""
     if planned.session is None:  # opened again, so that the error is raised with its type and traceback
         return find_or_evaluate(
-            encoder, planned.task, planned.source, output, seed=seed, report=report, cache=cache, world=world
+            encoder, planned.task, planned.source, output, seed=seed, report=report, cache=cache, processes=processes
         )
     return find_or_run(
-        encoder, planned.session, output, cache, kept_tokens=planned.kept_tokens, world=world, report=report
+        encoder, planned.session, output, cache, kept_tokens=planned.kept_tokens, processes=processes, report=report
     )
 
 

@@ -20,7 +20,7 @@ from sigma_bench.records.store import Store
 from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.protocol import KINDS, BaseProtocol
 from sigma_bench.specs.task import ResolvedTask
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import Processes
 from sigma_bench.training.processes import on_all, on_main
 
 
@@ -43,7 +43,7 @@ def find_or_evaluate(
     seed: int,
     report: Report = silent,
     cache: FeatureCache | None = None,
-    world: World = SINGLE_PROCESS,
+    processes: Processes = SINGLE_PROCESS,
 ) -> Found:
     """The record of a task, found in ``output`` or made by running the task; all processes call this.
 
@@ -55,8 +55,10 @@ def find_or_evaluate(
     Raises:
         ValueError: as ``open_session`` and ``find_or_run``.
     """
-    session = on_main(world, lambda: open_session(encoder.card, task, source, seed=seed, report=report))
-    return find_or_run(encoder, session, output, cache or FeatureCache(output / "features"), world=world, report=report)
+    session = on_main(processes, lambda: open_session(encoder.card, task, source, seed=seed, report=report))
+    return find_or_run(
+        encoder, session, output, cache or FeatureCache(output / "features"), processes=processes, report=report
+    )
 
 
 def find_or_run(
@@ -66,7 +68,7 @@ def find_or_run(
     cache: FeatureCache,
     *,
     kept_tokens: frozenset[str] = frozenset(),
-    world: World = SINGLE_PROCESS,
+    processes: Processes = SINGLE_PROCESS,
     report: Report = silent,
 ) -> Found:
     """The record of a session, found in ``output`` or made by running the session; all processes call this.
@@ -80,13 +82,15 @@ def find_or_run(
             output folder cannot be written, or another process runs the same evaluation.
     """
     store = Store(output)
-    found = on_main(world, lambda: store.find(session.key))
+    found = on_main(processes, lambda: store.find(session.key))
     if found is not None:
         return Found(found[0], found[1], was_there=True)
     folder = output / "unfinished" / digest(session.key)[:32]
-    evaluation = session.evaluation(encoder, cache, folder=folder, world=world, kept_tokens=kept_tokens, report=report)
+    evaluation = session.evaluation(
+        encoder, cache, folder=folder, processes=processes, kept_tokens=kept_tokens, report=report
+    )
     with ExitStack() as held:
-        on_main(world, lambda: held.enter_context(exclusive(folder)))
+        on_main(processes, lambda: held.enter_context(exclusive(folder)))
         record, path = _recorded(evaluation, session, store)
     return Found(record, path, was_there=False)
 
@@ -104,7 +108,7 @@ def _recorded(evaluation: Evaluation[BaseProtocol], session: Session, store: Sto
         shutil.rmtree(evaluation.folder, ignore_errors=True)
         return record, path
 
-    done = on_all(evaluation.world, run_and_store)[0]
+    done = on_all(evaluation.processes, run_and_store)[0]
     assert done is not None  # the main process has a record
     return done
 
@@ -134,5 +138,5 @@ def _record(
         controls=dict(predictions.controls),
         selections=predictions.selections,
         predictions=store.add_predictions(predictions.arrays),
-        provenance=capture(started=started, seconds={"evaluate": seconds}, num_processes=evaluation.world.size),
+        provenance=capture(started=started, seconds={"evaluate": seconds}, num_processes=evaluation.processes.size),
     )

@@ -25,9 +25,9 @@ from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import task_fingerprint
 from sigma_bench.specs.passes import Pass, SplitUse
 from sigma_bench.specs.task import ResolvedTask, require_folds_used
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import Processes
 
-SINGLE_PROCESS = World(torch.device("cpu"))
+SINGLE_PROCESS = Processes(torch.device("cpu"))
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Session:
         cache: FeatureCache,
         *,
         folder: Path,
-        world: World = SINGLE_PROCESS,
+        processes: Processes = SINGLE_PROCESS,
         kept_tokens: frozenset[str] = frozenset(),
         report: Report = silent,
     ) -> Evaluation[Any]:
@@ -68,7 +68,7 @@ class Session:
             passes=self.passes,
             seed=self.seed,
             cache=cache,
-            world=world,
+            processes=processes,
             folder=folder,
             kept_tokens=kept_tokens,
             report=report,

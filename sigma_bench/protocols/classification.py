@@ -49,7 +49,7 @@ def classify(evaluation: Evaluation[Any], classifier: Classifier) -> Predictions
     """
     train_split, test_split = evaluation.splits[0], evaluation.splits[-1]
     features, failures = readable_features(evaluation)
-    if not evaluation.world.is_main:
+    if not evaluation.processes.is_main:
         return None
     train, test = features[0], features[-1]
     ranked_SK = no_ranks(test_split, evaluation.num_classes)

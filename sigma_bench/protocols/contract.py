@@ -19,7 +19,7 @@ from sigma_bench.records.record import Selection
 from sigma_bench.specs.passes import Pass
 from sigma_bench.specs.protocol import BaseProtocol
 from sigma_bench.specs.task import ResolvedTask
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import Processes
 
 P = TypeVar("P", bound=BaseProtocol)
 Report = Callable[[str, int, int], None]
@@ -45,7 +45,7 @@ class Evaluation(Generic[P]):
     """Result of ``protocol.passes``."""
     seed: int
     cache: FeatureCache
-    world: World
+    processes: Processes
     folder: Path
     """Folder with the state from which an interrupted evaluation continues; it is removed once the record is stored."""
     kept_tokens: frozenset[str] = frozenset()
@@ -72,7 +72,7 @@ class Evaluation(Generic[P]):
             self.encoder,
             self.split(pass_),
             pass_,
-            self.world,
+            self.processes,
             kept_tokens=self.kept_tokens,
             report=lambda done, total: self.report(phase, done, total),
         )

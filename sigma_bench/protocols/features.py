@@ -25,7 +25,7 @@ from sigma_bench.specs.clip import ClipSpec
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.passes import Pass
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import Processes
 from sigma_bench.training.orphans import end_with_parent
 from sigma_bench.training.processes import on_all, on_main
 
@@ -88,7 +88,7 @@ class FeatureCache:
         encoder: Encoder,
         split: Split,
         pass_: Pass,
-        world: World,
+        processes: Processes,
         *,
         kept_tokens: frozenset[str] = frozenset(),
         report: CountReport,
@@ -109,22 +109,22 @@ class FeatureCache:
         grid = token_grid(encoder) if is_kept else None
         store, dataset = self._store(encoder.card, split, pass_, grid), _dataset(split, clip, encoder.card)
         # Only the main process looks: another one could already see blocks that have been written in the meantime.
-        if grid and not pass_.tokens and not on_main(world, lambda: self._fits(store)):
+        if grid and not pass_.tokens and not on_main(processes, lambda: self._fits(store)):
             grid = None
             store = self._store(encoder.card, split, pass_, grid)
-        missing = on_main(world, lambda: store.missing(dataset.readable(store.failures())))
+        missing = on_main(processes, lambda: store.missing(dataset.readable(store.failures())))
 
         def fill() -> None:
             if missing:
                 self.require_room(store)
             done = len(split.samples) - sum(map(len, missing))
-            for block, decoded in self._decoded(dataset, missing[world.rank :: world.size]):
+            for block, decoded in self._decoded(dataset, missing[processes.rank :: processes.size]):
                 arrays, failures = _encoded(encoder, block, decoded, keeps_tokens=grid is not None)
                 store.write(block, arrays, failures)
-                done += len(block) * world.size
+                done += len(block) * processes.size
                 report(min(done, len(split.samples)), len(split.samples))
 
-        on_all(world, fill)
+        on_all(processes, fill)
         token_SVND = store.read("token") if grid else None
         return SplitFeatures(store.read("feature"), store.failures(), token_SVND, grid)
 

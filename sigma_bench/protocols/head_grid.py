@@ -68,7 +68,7 @@ def run_head_grid(evaluation: Evaluation[Any], fit_heads: FitHeads, phase: str) 
             def report(done: int, total: int) -> None:
                 evaluation.report(phase, done, total)
 
-            return fit_heads(train, row_F, settings, protocol, evaluation.seed, evaluation.world.device, report)
+            return fit_heads(train, row_F, settings, protocol, evaluation.seed, evaluation.processes.device, report)
 
         return chosen_scores(fit, train, test, index_Q, protocol, evaluation.seed)
 

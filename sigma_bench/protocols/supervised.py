@@ -104,13 +104,15 @@ def train_and_test_epochs(
     card = evaluation.encoder.card
     clips = EvaluationClips(test_samples, protocol.views, num_frames=card.num_frames, image_size=card.image_size)
     # Only the main process looks: another one could already see blocks that have been written in the meantime.
-    missing = on_main(evaluation.world, lambda: _untested(stores, clips, train_samples, folder, evaluation.task.task))
+    missing = on_main(
+        evaluation.processes, lambda: _untested(stores, clips, train_samples, folder, evaluation.task.task)
+    )
 
     def test(epoch: int, classifier: Classifier) -> None:
         if missing.get(epoch):
             # All processes wait here, so that no training state is saved before this test is complete.
             on_all(
-                evaluation.world,
+                evaluation.processes,
                 lambda: _test(evaluation, protocol, labels, classifier, clips, stores[epoch], missing[epoch]),
             )
 
@@ -178,8 +180,10 @@ def _trained(
         identity=digest([evaluation.encoder.card.identity, task_fingerprint(evaluation.task), evaluation.seed, ids]),
         seed=evaluation.seed,
         folder=folder,
-        world=evaluation.world,
-        options=RunOptions(num_micro_batches_of(name, protocol, evaluation.world.size), evaluation.cache.num_workers),
+        processes=evaluation.processes,
+        options=RunOptions(
+            num_micro_batches_of(name, protocol, evaluation.processes.size), evaluation.cache.num_workers
+        ),
         report=lambda progress: evaluation.report("training", progress.step, progress.num_steps),
     )
     return method.tested
@@ -196,7 +200,7 @@ def _test(
 ) -> None:
     """Fill this process's share of the missing blocks."""
     card = evaluation.encoder.card
-    mine = missing[evaluation.world.rank :: evaluation.world.size]
+    mine = missing[evaluation.processes.rank :: evaluation.processes.size]
     loader = DataLoader(
         clips,
         batch_sampler=[list(block) for block in mine],
@@ -213,9 +217,9 @@ def _test(
         for row, found in enumerate(decoded):
             if isinstance(found, Tensor):
                 clip_VCTHW = normalised_clip(found, card.mean, card.std)
-                score_SL[row] = video_score(classifier, clip_VCTHW.to(evaluation.world.device), protocol, labels)
+                score_SL[row] = video_score(classifier, clip_VCTHW.to(evaluation.processes.device), protocol, labels)
         store.write(block, {"score": score_SL}, failures)
-        before += len(block) * evaluation.world.size
+        before += len(block) * evaluation.processes.size
         evaluation.report("test", min(before, len(clips)), len(clips))
     classifier.train(was_training)
 

@@ -44,7 +44,7 @@ def token_maps(evaluation: Evaluation[Any], pass_: Pass) -> np.ndarray:
             f"'{card.model}' makes of them"
         )
     store = _store(evaluation.cache, card, split, pass_, grid)
-    missing = on_main(evaluation.world, partial(_missing, evaluation.cache, store))
+    missing = on_main(evaluation.processes, partial(_missing, evaluation.cache, store))
 
     def fill(block: range) -> None:
         (index,) = block
@@ -56,7 +56,7 @@ def token_maps(evaluation: Evaluation[Any], pass_: Pass) -> np.ndarray:
         store.write(block, {"token": map_ThwD[None]}, {})
 
     name = f"token maps of {split.name}"
-    shared(evaluation.world, missing, fill, lambda done, total: evaluation.report(name, done, total))
+    shared(evaluation.processes, missing, fill, lambda done, total: evaluation.report(name, done, total))
     return store.read("token")
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sigma_bench.data.examples import Example
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import Processes
 from sigma_bench.training.method import Method
 from sigma_bench.training.step import StepOutput
 
@@ -60,13 +60,13 @@ def autocast(device: torch.device, bfloat16: bool) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16)
 
 
-def distributed(method: Method, world: World) -> nn.Module:
+def distributed(method: Method, processes: Processes) -> nn.Module:
     """The method as a module whose gradients are averaged over the processes; the method itself for one process."""
-    if world.group is None:
+    if processes.group is None:
         return method
-    devices = [world.device] if world.device.type == "cuda" else None
+    devices = [processes.device] if processes.device.type == "cuda" else None
     return DistributedDataParallel(
-        method, device_ids=devices, process_group=world.group, gradient_as_bucket_view=True, **_UNSHARED_BUFFERS
+        method, device_ids=devices, process_group=processes.group, gradient_as_bucket_view=True, **_UNSHARED_BUFFERS
     )
 
 

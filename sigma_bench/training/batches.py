@@ -19,7 +19,7 @@ from sigma_bench.data.examples import (
     collate,
 )
 from sigma_bench.data.manifest import Sample
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import Processes
 from sigma_bench.training.method import Method
 from sigma_bench.training.plan import Plan
 from sigma_bench.training.preemption import leave_stopping_to_the_loop
@@ -64,21 +64,21 @@ class Batches:
         self,
         plan: Plan,
         samples: Sequence[Sample],
-        world: World,
+        processes: Processes,
         options: RunOptions = RunOptions(),
         *,
         seed: int,
     ) -> None:
-        self._plan, self._world = plan, world
+        self._plan, self._processes = plan, processes
         self._seed, self._options = seed, options
         self._samples = samples
         num_micro_batches = options.num_micro_batches
         batch = plan.optim.global_batch
         if len(samples) < batch:
             raise ValueError(f"{plan.name}: {len(samples)} videos do not fill one batch of {batch}")
-        if batch % (world.size * num_micro_batches):
+        if batch % (processes.size * num_micro_batches):
             raise ValueError(
-                f"{plan.name}: a global batch of {batch} does not divide into {world.size} processes x "
+                f"{plan.name}: a global batch of {batch} does not divide into {processes.size} processes x "
                 f"{num_micro_batches} micro-batches; choose numbers that do, because the global batch is part of the "
                 "method"
             )
@@ -97,7 +97,7 @@ class Batches:
         for step in range(first, self.num_steps):
             before = time.monotonic()
             drawn = next(loader)
-            example = tuple(part.to(self._world.device, non_blocking=True) for part in drawn.example)
+            example = tuple(part.to(self._processes.device, non_blocking=True) for part in drawn.example)
             broken = {self._samples[video].id: reason for video, reason in drawn.broken}
             yield Share(step, example, broken, time.monotonic() - before)
 
@@ -114,7 +114,7 @@ class Batches:
             collate_fn=collate,
             worker_init_fn=leave_stopping_to_the_loop,
             num_workers=self._options.num_workers,
-            pin_memory=self._world.device.type == "cuda",
+            pin_memory=self._processes.device.type == "cuda",
             prefetch_factor=PREFETCHED_PER_WORKER if self._options.num_workers else None,
         )
 
@@ -125,8 +125,8 @@ class Batches:
             num_steps=self.num_steps,
             seed=self._seed,
             first=first,
-            rank=self._world.rank,
-            num_processes=self._world.size,
+            rank=self._processes.rank,
+            num_processes=self._processes.size,
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sigma_bench.records.store import write_atomically
 from sigma_bench.training.batches import Share
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import Processes
 from sigma_bench.training.plan import Plan
 
 BROKEN_NAME = "broken_videos.json"
@@ -18,11 +18,11 @@ BROKEN_NAME = "broken_videos.json"
 class BrokenVideos:
     """Id -> reason for the videos that any process could not read so far, also as a file in the folder of the run."""
 
-    def __init__(self, plan: Plan, world: World, folder: Path, *, num_listed: int) -> None:
-        self._plan, self._world, self._path = plan, world, folder / BROKEN_NAME
+    def __init__(self, plan: Plan, processes: Processes, folder: Path, *, num_listed: int) -> None:
+        self._plan, self._processes, self._path = plan, processes, folder / BROKEN_NAME
         self._num_listed = num_listed
         self.reasons: dict[str, str] = {}
-        if world.is_main:  # the file may be of an earlier attempt
+        if processes.is_main:  # the file may be of an earlier attempt
             self._path.unlink(missing_ok=True)
 
     def __len__(self) -> int:
@@ -36,18 +36,18 @@ class BrokenVideos:
             ValueError: no video of the share of one process can be read, or the allowed share is exceeded.
         """
         expected = self._plan.optim.global_batch
-        count = expected // self._world.size - len(share.broken)
-        total = self._world.total(count)
+        count = expected // self._processes.size - len(share.broken)
+        total = self._processes.total(count)
         if total == expected:
             return 1.0
-        for broken in self._world.gathered(share.broken):
+        for broken in self._processes.gathered(share.broken):
             self.add(broken)
-        if self._world.any(count == 0):
+        if self._processes.any(count == 0):
             raise ValueError(
                 f"{self._plan.name}, step {share.step + 1}: no video of one process's part of the batch "
                 f"can be read; all are in {self._path}"
             )
-        return count * self._world.size / total
+        return count * self._processes.size / total
 
     def add(self, reasons: Mapping[str, str]) -> None:
         """Add videos that cannot be read.
@@ -58,7 +58,7 @@ class BrokenVideos:
         if not reasons.keys() - self.reasons.keys():
             return
         self.reasons.update(reasons)
-        if self._world.is_main:
+        if self._processes.is_main:
             write_atomically(self._path, json.dumps(self.reasons, indent=1).encode())
         allowed = self._plan.max_broken_share
         if len(self) > allowed * self._num_listed:

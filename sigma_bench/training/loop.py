@@ -16,7 +16,7 @@ from sigma_bench.records.store import write_atomically
 from sigma_bench.training.accumulation import accumulate_gradients, distributed
 from sigma_bench.training.batches import Batches, RunOptions, Share, killed_workers_named
 from sigma_bench.training.broken import BrokenVideos
-from sigma_bench.training.distribution import World, lost_peers_named, one_sided_errors_named
+from sigma_bench.training.distribution import Processes, lost_peers_named, one_sided_errors_named
 from sigma_bench.training.memory import keep_freed_memory
 from sigma_bench.training.method import Method
 from sigma_bench.training.monitoring import (
@@ -46,7 +46,7 @@ class Run:
     identity: str
     seed: int
     folder: Path
-    world: World
+    processes: Processes
     options: RunOptions
     batches: Batches
     method: Method
@@ -65,7 +65,7 @@ def train(
     identity: str,
     seed: int,
     folder: Path,
-    world: World,
+    processes: Processes,
     options: RunOptions = RunOptions(),
     report: Report = lambda progress: None,
 ) -> tuple[nn.Module, list[dict[str, float]]]:
@@ -84,21 +84,21 @@ def train(
         ValueError: too few videos, a batch that does not divide, a state of another run, or a loss that is not finite.
         Preempted: the process received a signal to stop; the state is saved.
     """
-    if world.device.type == "cpu":
+    if processes.device.type == "cpu":
         keep_freed_memory()
     missing = {sample.id: f"{sample.path}: not found" for sample in samples if not sample.path.exists()}
-    broken = BrokenVideos(plan, world, folder, num_listed=len(samples))
+    broken = BrokenVideos(plan, processes, folder, num_listed=len(samples))
     broken.add(missing)
-    batches = Batches(plan, [sample for sample in samples if sample.id not in missing], world, options, seed=seed)
-    method.to(world.device)
+    batches = Batches(plan, [sample for sample in samples if sample.id not in missing], processes, options, seed=seed)
+    method.to(processes.device)
     optimiser = method.build_optimiser()
     done = load_state(folder / STATE_NAME, method.model, optimiser, identity=identity)
     broken.add(done.broken)
     first, history = done.steps, done.history
-    run = Run(plan, identity, seed, folder, world, options, batches, method, optimiser, first, history, broken)
-    with torch.random.fork_rng(devices=[world.device] if world.device.type == "cuda" else []):
+    run = Run(plan, identity, seed, folder, processes, options, batches, method, optimiser, first, history, broken)
+    with torch.random.fork_rng(devices=[processes.device] if processes.device.type == "cuda" else []):
         try:
-            with killed_workers_named(), one_sided_errors_named(world), lost_peers_named(world):
+            with killed_workers_named(), one_sided_errors_named(processes), lost_peers_named(processes):
                 _all_steps(run, report)
         except NotFiniteError as error:
             raise ValueError(_divergence_sentence(run, error)) from error
@@ -107,10 +107,10 @@ def train(
 
 def _all_steps(run: Run, report: Report) -> None:
     """Take all remaining steps; when to log and to save depends on the number of the step only."""
-    module, window, last = distributed(run.method, run.world), LossWindow(run.world), run.batches.num_steps
+    module, window, last = distributed(run.method, run.processes), LossWindow(run.processes), run.batches.num_steps
     started, waited = time.monotonic(), 0.0
     with (
-        EventWriter(run.folder, first=run.first, active=run.plan.keeps_events and run.world.is_main) as events,
+        EventWriter(run.folder, first=run.first, active=run.plan.keeps_events and run.processes.is_main) as events,
         stop_flag() as stop,
     ):
         for share in run.batches.starting_at(run.first, run.method):
@@ -120,11 +120,11 @@ def _all_steps(run: Run, report: Report) -> None:
             except DivergedError as error:
                 window.close()  # raises for an earlier loss of this window that is not finite
                 raise NotFiniteError(step, float("nan")) from error
-            done, is_stopping = step + 1, run.world.any(stop.received is not None)
+            done, is_stopping = step + 1, run.processes.any(stop.received is not None)
             if done % LOG_EVERY_STEPS == 0 or done == last:
                 progress = _progress(run, window, done, time.monotonic() - started, waited)
                 run.history.append(progress.as_row())
-                if run.world.is_main:
+                if run.processes.is_main:
                     warn_of_collapse(progress, run.method.collapsed_below)
                     events.write(progress)
                     report(progress)
@@ -138,7 +138,7 @@ def _all_steps(run: Run, report: Report) -> None:
 def _one_step(run: Run, module: nn.Module, share: Share) -> StepOutput:
     """One optimiser step; torch's random numbers in it depend on seed, step and rank."""
     step, weight = share.step, run.broken.weigh(share)
-    torch.manual_seed(int(np.random.SeedSequence([run.seed, step, run.world.rank]).generate_state(1)[0]))
+    torch.manual_seed(int(np.random.SeedSequence([run.seed, step, run.processes.rank]).generate_state(1)[0]))
     optim, batches = run.plan.optim, run.batches
     set_learning_rate(run.optimiser, learning_rate(optim, step, batches.num_steps, batches.steps_per_epoch))
     run.optimiser.zero_grad(set_to_none=True)
@@ -165,14 +165,14 @@ def _progress(run: Run, window: LossWindow, done: int, seconds: float, waited: f
 def _save(run: Run, done: int) -> None:
     """Save the state on the main process; all processes wait for it and raise its ValueError."""
     problem: ValueError | None = None
-    if run.world.is_main:
+    if run.processes.is_main:
         path = run.folder / STATE_NAME
         state = Done(done, run.history, run.broken.reasons)
         try:
             save_state(path, run.method.model, run.optimiser, identity=run.identity, done=state)
         except ValueError as error:
             problem = error
-    problem = run.world.gathered(problem)[0]
+    problem = run.processes.gathered(problem)[0]
     if problem is not None:
         raise problem
 
@@ -180,7 +180,7 @@ def _save(run: Run, done: int) -> None:
 def _divergence_sentence(run: Run, error: NotFiniteError) -> str:
     """The error message of a diverged run; the ids of the batch are written to a file in the folder of the run."""
     ids, path = run.batches.ids_of(error.step), run.folder / DIVERGED_NAME
-    if run.world.is_main:
+    if run.processes.is_main:
         write_atomically(path, json.dumps({"step": error.step + 1, "ids": ids}, indent=1).encode())
     return (
         f"{run.plan.name}: {error}; the run stops here and its last checkpoint is kept; lower the "

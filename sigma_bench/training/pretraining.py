@@ -17,7 +17,7 @@ from sigma_bench.specs.catalogue import load_dataset
 from sigma_bench.specs.fingerprint import digest, recipe_fingerprint
 from sigma_bench.specs.recipe import Recipe
 from sigma_bench.training.batches import RunOptions
-from sigma_bench.training.distribution import joined_world
+from sigma_bench.training.distribution import joined_processes
 from sigma_bench.training.loop import train
 from sigma_bench.training.method import build_method, method_class
 from sigma_bench.training.monitoring import Progress
@@ -62,20 +62,20 @@ def pretrain(
         Preempted: the process received a signal to stop; the state is saved.
     """
     method_of_recipe = method_class(recipe)
-    with joined_world(device) as world, exclusive(folder, active=world.is_main):
-        samples, data_sha256 = on_main(world, lambda: training_samples(recipe, data_root))
+    with joined_processes(device) as processes, exclusive(folder, active=processes.is_main):
+        samples, data_sha256 = on_main(processes, lambda: training_samples(recipe, data_root))
         frozen = method_of_recipe.open_teacher(recipe, folder, seed=seed, name=teacher)
         identity = digest([recipe_fingerprint(recipe), seed, data_sha256, *([frozen.sha256] if frozen else [])])
         path = folder / CHECKPOINT_NAME
         if _is_finished(path, identity):
             return path
-        if world.is_main:
+        if processes.is_main:
             write_atomically(folder / "recipe.json", recipe.model_dump_json(indent=1).encode())
         method = build_method(
             recipe,
             seed=seed,
-            teacher=frozen.to(world.device) if frozen else None,
-            group=world.group,
+            teacher=frozen.to(processes.device) if frozen else None,
+            group=processes.group,
             activation_checkpointing=options.activation_checkpointing,
         )
         model, history = train(
@@ -85,13 +85,13 @@ def pretrain(
             identity=identity,
             seed=seed,
             folder=folder,
-            world=world,
+            processes=processes,
             options=options,
             report=report,
         )
-        if world.is_main:
+        if processes.is_main:
             _finish(path, model, history, recipe, seed=seed, identity=identity)
-        world.wait()
+        processes.wait()
         return path
 
 

@@ -35,7 +35,7 @@ def test_one_pass_serves_all_tasks_and_the_plan_knows_it(world: Path, tmp_path: 
     assert [planned.task.task for planned in plan] == ["ssv2/knn", "ssv2/linear", "cifar100/knn"]
     assert [planned.clips for planned in plan] == [80 + 40, 0, 60 + 30]  # the sizes of tests/conftest.py
     for planned in plan:
-        run_planned(encoder, planned, tmp_path, cache, seed=0, world=SINGLE_PROCESS, report=quiet)
+        run_planned(encoder, planned, tmp_path, cache, seed=0, processes=SINGLE_PROCESS, report=quiet)
     assert encoder.clips == sum(planned.clips for planned in plan)
     again = plan_tasks(
         encoder, [*tasks, (resolve(load_task("ssv2/knn"), {"neighbours": 3}), world)], tmp_path, cache, seed=0
@@ -49,7 +49,7 @@ def test_no_tokens_are_kept_for_what_is_recorded(world: Path, tmp_path: Path) ->
     tasks = [(resolve(load_task("ssv2/knn")), world), (resolve(load_task("ssv2/attentive"), one_step), world)]
     knn, attentive = plan_tasks(encoder, tasks, tmp_path, cache, seed=0)
     assert knn.kept_tokens
-    run_planned(encoder, attentive, tmp_path, cache, seed=0, world=SINGLE_PROCESS, report=quiet)
+    run_planned(encoder, attentive, tmp_path, cache, seed=0, processes=SINGLE_PROCESS, report=quiet)
     knn, attentive = plan_tasks(encoder, tasks, tmp_path, cache, seed=0)
     assert (attentive.state, bool(knn.kept_tokens)) == ("recorded", False)
 
@@ -60,7 +60,7 @@ def test_token_maps_are_one_pass_too(world: Path, tmp_path: Path) -> None:
     tasks = [(resolve(load_task(f"davis2017/{name}"), few), world) for name in ("clustering", "overclustering")]
     plan = plan_tasks(encoder, tasks, tmp_path, cache, seed=0)
     assert [planned.clips for planned in plan] == [2 * 2 * 2, 0]  # sequences, draws, windows of 8 frames
-    run_planned(encoder, plan[0], tmp_path, cache, seed=0, world=SINGLE_PROCESS, report=quiet)
+    run_planned(encoder, plan[0], tmp_path, cache, seed=0, processes=SINGLE_PROCESS, report=quiet)
     again = plan_tasks(encoder, tasks, tmp_path, cache, seed=0)
     assert [(planned.state, planned.clips) for planned in again] == [("recorded", 0), ("features cached", 0)]
     assert plan_tasks(encoder, tasks, tmp_path, cache, seed=1)[1].state == "to do"
@@ -71,9 +71,9 @@ def test_tokens_that_do_not_fit_fail_only_the_task_that_needs_them(world: Path, 
     tasks = [(resolve(load_task(name)), world) for name in ("ssv2/knn", "ssv2/attentive")]
     knn, attentive = plan_tasks(encoder, tasks, tmp_path, cache, seed=0)
     assert knn.kept_tokens
-    assert not run_planned(encoder, knn, tmp_path, cache, seed=0, world=SINGLE_PROCESS, report=quiet).was_there
+    assert not run_planned(encoder, knn, tmp_path, cache, seed=0, processes=SINGLE_PROCESS, report=quiet).was_there
     with pytest.raises(ValueError, match=r"of features are here and .* more are needed"):
-        run_planned(encoder, attentive, tmp_path, cache, seed=0, world=SINGLE_PROCESS, report=quiet)
+        run_planned(encoder, attentive, tmp_path, cache, seed=0, processes=SINGLE_PROCESS, report=quiet)
 
 
 def test_an_evaluation_is_done_once_at_a_time(world: Path, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_dataset_that_is_not_there_is_known_before(world: Path, tmp_path: Path
     assert (absent.state, there.state, there.note) == ("cannot be run", "to do", "")
     assert encoder.clips == 0
     with pytest.raises(ValueError, match="Something-Something v2 is not here") as caught:
-        run_planned(encoder, absent, tmp_path, cache, seed=0, world=SINGLE_PROCESS, report=quiet)
+        run_planned(encoder, absent, tmp_path, cache, seed=0, processes=SINGLE_PROCESS, report=quiet)
     assert str(caught.value) == absent.note
 
 
@@ -115,7 +115,7 @@ def test_missing_files_stop_a_task_that_fails_on_them_and_are_counted_elsewhere(
     (stopped,) = plan_tasks(encoder, [(resolve(load_task(name)), holed)], tmp_path, cache, seed=0)
     assert (stopped.state, stopped.clips) == ("cannot be run", 0)
     with pytest.raises(ValueError) as caught:
-        run_planned(encoder, stopped, tmp_path, cache, seed=0, world=SINGLE_PROCESS, report=quiet)
+        run_planned(encoder, stopped, tmp_path, cache, seed=0, processes=SINGLE_PROCESS, report=quiet)
     assert str(caught.value) == stopped.note and "3 of the 40 files that the test list names" in stopped.note
     task = resolve(load_task(name), {"on_decode_failure": "count_as_wrong"})
     (whole,) = plan_tasks(encoder, [(task, world)], tmp_path, cache, seed=0)

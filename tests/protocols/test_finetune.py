@@ -16,7 +16,7 @@ from sigma_bench.protocols.finetune.run import run as finetune
 from sigma_bench.protocols.finetune.spec import FinetuneProtocol
 from sigma_bench.protocols.supervised import video_score
 from sigma_bench.specs.catalogue import load_task, resolve
-from sigma_bench.training.distribution import joined_world
+from sigma_bench.training.distribution import joined_processes
 from sigma_bench.training.supervised import SupervisedMethod, num_micro_batches_of
 from sigma_bench.training.targets import OneClass
 from tests.models.external_files import FeaturesOnly
@@ -68,8 +68,8 @@ def no_room(data: str, output: str, phase: str) -> None:
         if (now, done) == ("training", 10) and phase == "test":
             (part / "test" / "score.npy").mkdir(parents=True)
 
-    with joined_world("cpu") as world, pytest.raises(ValueError, match="cannot be written"):
-        run(tiny_task(overrides=ONE_BLOCK), Path(data), Path(output), world=world, report=report)
+    with joined_processes("cpu") as processes, pytest.raises(ValueError, match="cannot be written"):
+        run(tiny_task(overrides=ONE_BLOCK), Path(data), Path(output), processes=processes, report=report)
 
 
 @pytest.mark.parametrize("phase", ["state", "test"])

@@ -21,7 +21,7 @@ from sigma_bench.protocols.linear import run as linear
 from sigma_bench.records.store import Store
 from sigma_bench.specs.catalogue import load_task, resolve, task_names
 from sigma_bench.specs.task import ResolvedTask, Task
-from sigma_bench.training.distribution import World, joined_world
+from sigma_bench.training.distribution import Processes, joined_processes
 from tests.two_processes import in_two_processes
 
 SMALL = {"uncertainty": {"replicates": 20}}
@@ -33,7 +33,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "knn_loo": SMALL | {"neighbours": 5},
     "clustering": SMALL | {"kmeans_restarts": 1, "num_seeds": 3, "overclustering_factor": 2},
 }
-ALONE = World(torch.device("cpu"))
+ALONE = Processes(torch.device("cpu"))
 
 
 def quiet(phase: str, done: int, total: int) -> None:
@@ -55,13 +55,13 @@ def whole(manifest: Manifest) -> Manifest:
     return dataclasses.replace(manifest, splits={"all": dataclasses.replace(split, name="all", samples=samples)})
 
 
-def evaluated(kind: str, source: Any, output: Path, world: World = ALONE, encoder: Encoder | None = None):
+def evaluated(kind: str, source: Any, output: Path, processes: Processes = ALONE, encoder: Encoder | None = None):
     encoder = encoder or load_encoder("statistics:mini_videomae")
     task = small(kind)
     manifest = source if isinstance(source, Manifest) else open_dataset(task.dataset, source)
     if kind == "knn_loo" and "all" not in manifest.splits:
         manifest = whole(manifest)
-    return find_or_evaluate(encoder, task, manifest, output, seed=0, report=quiet, world=world).record
+    return find_or_evaluate(encoder, task, manifest, output, seed=0, report=quiet, processes=processes).record
 
 
 def test_clustering_scores_what_it_stores(world: Path, tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ def test_a_still_is_a_clip_of_equal_frames(world: Path) -> None:
 
 def main(root: str, output: str) -> None:
     """What each process of the next test does."""
-    with joined_world("cpu") as processes:
+    with joined_processes("cpu") as processes:
         for kind in OVERRIDES:
             evaluated(kind, Path(root), Path(output), processes)
 

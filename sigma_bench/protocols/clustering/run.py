@@ -25,7 +25,7 @@ def run(evaluation: Evaluation[ClusteringProtocol]) -> Predictions | None:
     """
     protocol, (split,) = evaluation.protocol, evaluation.splits
     (features,), failures = readable_features(evaluation)
-    if not evaluation.world.is_main:
+    if not evaluation.processes.is_main:
         return None
     num_classes = evaluation.num_classes
     feature_SD = unit_rows(features.feature_SD[features.usable])

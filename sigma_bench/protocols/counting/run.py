@@ -28,7 +28,7 @@ from sigma_bench.protocols.counting.training import DetectorTraining, probabilit
 from sigma_bench.protocols.kept_arrays import KeptArrays
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import Processes
 from sigma_bench.training.processes import on_all, on_main, shared
 from sigma_bench.training.resume import STATE_NAME
 
@@ -47,16 +47,16 @@ def run(evaluation: Evaluation[CountingProtocol]) -> Predictions | None:
     """
     protocol, (train, test) = evaluation.protocol, evaluation.splits
     controls, length_S = constant_controls(train, test), lengths_of(test)
-    detector = make_detector(evaluation.encoder, protocol, evaluation.seed, evaluation.world.device)
+    detector = make_detector(evaluation.encoder, protocol, evaluation.seed, evaluation.processes.device)
     size = image_size(evaluation.encoder.card, protocol)
     train_frames, test_frames = (AnnotatedFrames(split.samples, size) for split in (train, test))
-    train_failures = _failures(train, train_frames, protocol, evaluation.world)
-    test_failures = _failures(test, test_frames, protocol, evaluation.world)
+    train_failures = _failures(train, train_frames, protocol, evaluation.processes)
+    test_failures = _failures(test, test_frames, protocol, evaluation.processes)
     videos = [video for video in range(len(train.samples)) if video not in train_failures]
     folder = evaluation.folder / digest(videos)[:16]  # training starts again if the videos that decode have changed
     _train(evaluation, detector, protocol, train, videos, train_frames, folder)
     predicted_S = _count(evaluation, detector, protocol, test_frames, length_S, test_failures, folder)
-    if not evaluation.world.is_main:
+    if not evaluation.processes.is_main:
         return None
     named = [(split, found) for split, found in ((train, train_failures), (test, test_failures))]
     failures = {split.samples[video].id: reason for split, found in named for video, reason in found.items()}
@@ -89,9 +89,11 @@ def constant_controls(train: Split, test: Split) -> dict[str, float]:
     }
 
 
-def _failures(split: Split, frames: AnnotatedFrames, protocol: CountingProtocol, world: World) -> dict[int, str]:
+def _failures(
+    split: Split, frames: AnnotatedFrames, protocol: CountingProtocol, processes: Processes
+) -> dict[int, str]:
     """Index -> reason for the videos of a split that cannot be read; ValueError if the protocol allows none."""
-    found: dict[int, str] = on_main(world, frames.failures)
+    found: dict[int, str] = on_main(processes, frames.failures)
     if found and not protocol.counts_failures_as_wrong:
         first, reason = next(iter(found.items()))
         raise ValueError(
@@ -111,7 +113,7 @@ def _train(
     folder: Path,
 ) -> None:
     """Train on the main process, or load the weights of a finished training; all processes load the weights."""
-    how, world = protocol.training, evaluation.world
+    how, processes = protocol.training, evaluation.processes
     segments = draw_segments(train, videos, how.segments_per_video, how.max_segment_frames, evaluation.seed)
     card, seed = evaluation.encoder.card, evaluation.seed
     identity = digest([task_fingerprint(evaluation.task), card.identity, train.sha256, seed])
@@ -119,18 +121,20 @@ def _train(
     training = DetectorTraining(detector, card, protocol, path, identity=identity, seed=seed)
 
     def train_or_wait() -> None:
-        if not world.is_main:
-            while not world.any(False):
+        if not processes.is_main:
+            while not processes.any(False):
                 pass
             return
         try:
             for done, total in training.run(segments, frames, num_workers=evaluation.cache.num_workers):
                 evaluation.report("training", done, total)
-                world.any(False)  # the others wait at this collective, which would time out if it came only at the end
+                processes.any(
+                    False
+                )  # the others wait at this collective, which would time out if it came only at the end
         finally:
-            world.any(True)
+            processes.any(True)
 
-    on_all(world, train_or_wait)
+    on_all(processes, train_or_wait)
     training.load()
 
 
@@ -150,14 +154,16 @@ def _count(
     blocks = [usable[start : start + BLOCK_VIDEOS] for start in range(0, len(usable), BLOCK_VIDEOS)]
 
     def computed(block: list[int]) -> dict[str, np.ndarray]:
-        shown = [frames[video].to(evaluation.world.device) for video in block]
+        shown = [frames[video].to(evaluation.processes.device) for video in block]
         predict = _predictor(detector, shown, protocol, evaluation.encoder.card)
         return {"count": count_repetitions(length_S[block], predict, protocol)}
 
     def counts(block: list[int]) -> list[int]:
         return kept.get(block, lambda: computed(block))["count"].tolist()
 
-    counted = shared(evaluation.world, blocks, counts, lambda done, total: evaluation.report("counting", done, total))
+    counted = shared(
+        evaluation.processes, blocks, counts, lambda done, total: evaluation.report("counting", done, total)
+    )
     count_S = np.full(len(frames), NO_COUNT)
     count_S[usable] = [count for block in counted for count in block]
     return count_S

@@ -44,7 +44,7 @@ def run(evaluation: Evaluation[FinetuneProtocol]) -> Predictions | None:
             ranked_SK[test_index[readable]] = ranked(epoch.score_SL[readable])
             failures |= epoch.failures
     require_readable(failures, protocol)
-    if not evaluation.world.is_main:
+    if not evaluation.processes.is_main:
         return None
     if protocol.select_on_test is None:
         return classified(test, ranked_ESK[-1], failures)

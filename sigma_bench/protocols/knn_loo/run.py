@@ -15,7 +15,7 @@ def run(evaluation: Evaluation[KnnLooProtocol]) -> Predictions | None:
     """Predict every sample; None on the processes that only helped with the features."""
     (split,) = evaluation.splits
     (features,), failures = readable_features(evaluation)
-    if not evaluation.world.is_main:
+    if not evaluation.processes.is_main:
         return None
     index = features.usable
     feature_SD, group_S = features.rows(index), groups_of(split)[index]

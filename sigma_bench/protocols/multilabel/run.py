@@ -24,7 +24,7 @@ def run(evaluation: Evaluation[MultilabelProtocol]) -> Predictions | None:
     scored = [s for s in test.samples if protocol.unlabelled_videos == "negatives" or actions_of(s)]
     tested = train_and_test(evaluation, protocol, labels, train.samples, scored, part="whole", frozen=False)
     require_readable(tested.failures, protocol)
-    if not evaluation.world.is_main:
+    if not evaluation.processes.is_main:
         return None
     truth_SL = np.array([[action in actions_of(sample) for action in range(num_classes)] for sample in scored])
     failed_S = np.array([sample.id in tested.failures for sample in scored])

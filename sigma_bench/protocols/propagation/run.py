@@ -72,7 +72,7 @@ def run(evaluation: Evaluation[PropagationProtocol]) -> Predictions | None:
         ValueError: a sequence cannot be read or has no object in its first frame, or features are not finite or are not
             one map per frame.
     """
-    protocol, (split,), world = evaluation.protocol, evaluation.splits, evaluation.world
+    protocol, (split,), processes = evaluation.protocol, evaluation.splits, evaluation.processes
     kept = KeptArrays(evaluation.folder / "sequences")
 
     def work(sample: Sample) -> PropagatedSequence:
@@ -81,12 +81,12 @@ def run(evaluation: Evaluation[PropagationProtocol]) -> Predictions | None:
 
     try:
         evaluation.report("propagation", 0, len(split.samples))
-        done = shared(world, split.samples, work, lambda at, total: evaluation.report("propagation", at, total))
+        done = shared(processes, split.samples, work, lambda at, total: evaluation.report("propagation", at, total))
     except DecodeError as error:
         raise ValueError(
             f"task '{evaluation.task.task}': a sequence cannot be read and every one must count: {error}"
         ) from error
-    return _predictions(done) if world.is_main else None
+    return _predictions(done) if processes.is_main else None
 
 
 def propagate_sequence(encoder: Encoder, protocol: PropagationProtocol, sample: Sample) -> PropagatedSequence:

@@ -74,12 +74,14 @@ def run(evaluation: Evaluation[SegmentationProtocol]) -> Predictions | None:
         draws = [pass_.clip for pass_ in evaluation.passes if isinstance(pass_.clip, SequenceClip)]
         work = partial(_segment_scope, split, maps, draws, protocol, evaluation.encoder.card, evaluation.seed)
         scopes = _feature_scopes(protocol, len(split.samples))
-        done = shared(evaluation.world, scopes, work, lambda at, total: evaluation.report("segmentation", at, total))
+        done = shared(
+            evaluation.processes, scopes, work, lambda at, total: evaluation.report("segmentation", at, total)
+        )
     except DecodeError as error:
         raise ValueError(
             f"task '{evaluation.task.task}': a sequence cannot be read and every one must count: {error}"
         ) from error
-    return _predictions(done, protocol, split) if evaluation.world.is_main else None
+    return _predictions(done, protocol, split) if evaluation.processes.is_main else None
 
 
 def _feature_scopes(protocol: SegmentationProtocol, num_sequences: int) -> list[FeatureScope]:

@@ -1,8 +1,8 @@
-"""Where the declarations are: those of this package, and those of the folders that a user includes.
+"""Folders: the declarations of this package, those of the folders that a user includes, and the default output.
 
-This package's are ``pretrain/``, ``tasks/`` and ``results/`` of a checkout, or their copies in the wheel.  An included
-folder holds ``tasks/``, ``pretrain/`` or ``boards/`` with the same layout inside.  Included folders are listed in the
-environment variable ``SIGMA_BENCH_INCLUDE``, so that every process that is started from this one has them as well.
+The declarations of this package are in ``pretrain/``, ``tasks/`` and ``results/`` of a checkout, or in their copies in
+the wheel.  An included folder holds ``tasks/``, ``pretrain/`` or ``boards/`` with the same layout inside.  Included
+folders are listed in the environment variable ``SIGMA_BENCH_INCLUDE``, which child processes inherit.
 """
 
 import os
@@ -10,6 +10,8 @@ from pathlib import Path
 
 INCLUDE_VARIABLE = "SIGMA_BENCH_INCLUDE"
 """Environment variable that holds the included folders, separated as in PATH."""
+RUNS = Path("results/runs")
+"""Default folder of pretraining runs, records, and files made from them."""
 _PACKAGE = Path(__file__).resolve().parent
 _CONCEPTS = {
     "tasks": "dataset",
@@ -19,7 +21,7 @@ _CONCEPTS = {
     "pretrain": "recipe",
     "boards": "board",
 }
-"""Folder of declarations, as it is called in an included folder -> what one file in it declares."""
+"""Name of a folder of declarations inside an included folder -> what one file in it declares."""
 _INCLUDABLE = ("tasks", "pretrain", "boards")
 
 
@@ -27,34 +29,32 @@ def declarations(folder: str) -> Path:
     """Path of a declaration folder of this package (``pretrain``, ``tasks`` or ``results``).
 
     Raises:
-        FileNotFoundError: neither a wheel's copy nor our own checkout is there; another project's
-            ``tasks/`` beside an installed package is never taken.
+        FileNotFoundError: there is neither a copy in the wheel nor a checkout of this project.
     """
     packaged = _PACKAGE / "_data" / folder
     if packaged.is_dir():
         return packaged
     checkout = _PACKAGE.parent
-    is_ours = (checkout / "pyproject.toml").is_file() and 'name = "sigma-bench"' in (
-        checkout / "pyproject.toml"
-    ).read_text(encoding="utf-8")
-    if is_ours and (checkout / folder).is_dir():
+    project = checkout / "pyproject.toml"  # beside an installed package, tasks/ may belong to another project
+    is_checkout = project.is_file() and 'name = "sigma-bench"' in project.read_text(encoding="utf-8")
+    if is_checkout and (checkout / folder).is_dir():
         return checkout / folder
     raise FileNotFoundError(f"the folder '{folder}' of sigma-bench is missing; reinstall the package")
 
 
 def include(folder: Path | str) -> None:
-    """Add the declarations of a folder, in this process and in those that it starts.
+    """Add the declarations of a folder, in this process and in its child processes.
 
     Args:
-        folder: holds ``tasks/``, ``pretrain/`` or ``boards/``; including it twice is the same as including it once.
+        folder: folder with ``tasks/``, ``pretrain/`` or ``boards/``; including it again has no effect.
 
     Raises:
         ValueError: the folder does not exist, has none of the three, or declares a name that is already declared.
     """
-    place = Path(folder).expanduser().resolve()
-    if os.pathsep in str(place):
-        raise ValueError(f"{place}: a folder with '{os.pathsep}' in its path cannot be included; rename it")
-    folders = tuple(dict.fromkeys((*included(), place)))
+    path = Path(folder).expanduser().resolve()
+    if os.pathsep in str(path):
+        raise ValueError(f"{path}: a folder with '{os.pathsep}' in its path cannot be included; rename it")
+    folders = tuple(dict.fromkeys((*included(), path)))
     _check(folders)
     os.environ[INCLUDE_VARIABLE] = os.pathsep.join(str(each) for each in folders)
 
@@ -71,13 +71,13 @@ def check_included() -> None:
 
 
 def declared(folder: str) -> dict[str, Path]:
-    """Files of one kind of declaration by name, this package's first.
+    """Name -> file of one kind of declaration; those of this package come first.
 
     Args:
         folder: ``tasks``, ``tasks/protocols``, ``tasks/suites``, ``tasks/variants``, ``pretrain`` or ``boards``.
 
     Raises:
-        ValueError: an included folder is not there, or a name is declared twice.
+        ValueError: an included folder does not exist, or a name is declared twice.
     """
     folders = included()
     for each in folders:
@@ -94,10 +94,10 @@ def _check(folders: tuple[Path, ...]) -> None:
 
 def _declared(folder: str, included_folders: tuple[Path, ...]) -> dict[str, Path]:
     top, _, inner = folder.partition("/")
-    ours = declarations("results") / "boards" if top == "boards" else declarations(top) / inner
+    built_in = declarations("results") / "boards" if top == "boards" else declarations(top) / inner
     found: dict[str, Path] = {}
-    for place in (ours, *(each / folder for each in included_folders)):
-        for path in sorted((*place.glob("*.yaml"), *place.glob("*.yml"))):
+    for searched in (built_in, *(each / folder for each in included_folders)):
+        for path in sorted((*searched.glob("*.yaml"), *searched.glob("*.yml"))):
             if path.stem in found:
                 raise ValueError(
                     f"{path}: the {_CONCEPTS[folder]} '{path.stem}' is already declared in {found[path.stem]}; "
@@ -108,7 +108,7 @@ def _declared(folder: str, included_folders: tuple[Path, ...]) -> dict[str, Path
 
 
 def _require_declarations(folder: Path) -> None:
-    """ValueError for an included folder that is not there or in which nothing would be looked for."""
+    """ValueError for an included folder that does not exist, or that holds no declarations where they are read."""
     if not folder.is_dir():
         raise ValueError(f"{folder}: there is no such folder to include")
     if not any((folder / name).is_dir() for name in _INCLUDABLE):

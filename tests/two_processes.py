@@ -16,9 +16,9 @@ SECONDS = 120
 
 
 def in_two_processes(function: Callable[..., None], *arguments: Any) -> None:
-    """Call a function of a module in two processes, in each of which ``joined_world`` finds the other."""
+    """Call a function of a module in two processes, in each of which ``joined_processes`` finds the other."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sigma_bench.evaluation.evaluate", "sigma_bench.training.pretraining"])
+    context.set_forkserver_preload(["sigma_bench.evaluation.run", "sigma_bench.training.pretraining"])
     store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
     processes = [
         context.Process(target=_member, args=(rank, store.port, function, arguments), daemon=True) for rank in range(2)

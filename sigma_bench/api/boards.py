@@ -1,4 +1,4 @@
-"""``Leaderboard``: a board with its numbers, for notebooks, as a frame, and as a file."""
+"""``Leaderboard``: a board filled with numbers, which can be shown in a notebook, used as a frame, or saved."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ _TEXTS: Mapping[str, Callable[[BoardTable], str]] = {".md": markdown, ".csv": cs
 
 @dataclass(frozen=True, eq=False)
 class Leaderboard:
-    """A board with its numbers."""
+    """A board filled with numbers."""
 
     table: BoardTable
     filled: Filled | None
-    """The records behind the numbers; None for published numbers alone."""
+    """The records behind the numbers; None for published numbers only."""
     store: Store | None
-    """The folder of the records."""
+    """The folder of the records; None for published numbers only."""
 
     def frame(self) -> pd.DataFrame:
         """One row per number, measured ones first.
@@ -44,7 +44,7 @@ class Leaderboard:
             data: root of the datasets, for pictures of segmentations on a page.
 
         Raises:
-            ValueError: another ending, or the file cannot be written.
+            ValueError: the path has another ending, or the file cannot be written.
         """
         path = Path(path)
         if path.suffix == ".html":

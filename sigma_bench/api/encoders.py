@@ -8,7 +8,7 @@ from sigma_bench.training.distribution import choose_device
 
 
 def load_encoder(name: str, *, seed: int = 0, device: str | torch.device = "auto") -> Encoder:
-    """The encoder that a name stands for, as on the command line.
+    """The encoder with this name; the names are those of the command line.
 
     Args:
         name: a checkpoint file or run folder, ``timm:<name>``, ``module:function``, the name that a package registered,
@@ -17,7 +17,7 @@ def load_encoder(name: str, *, seed: int = 0, device: str | torch.device = "auto
         device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, or any device of torch.
 
     Raises:
-        ValueError: no such model, a file that is no complete encoder, or no such device.
+        ValueError: there is no such model or device, or a file is not a complete encoder.
     """
     return zoo.load_encoder(name, seed=seed, device=_device(device))
 

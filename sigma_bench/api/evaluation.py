@@ -13,9 +13,10 @@ from warnings import warn
 from rich.progress import Progress
 from rich.text import Text
 
-from sigma_bench.api.jobs import RUNS, Jobs, jobs_of
 from sigma_bench.api.progress import is_main_process, progress_bars
 from sigma_bench.api.records import Records
+from sigma_bench.api.resolved_tasks import resolve_tasks
+from sigma_bench.data.catalogue import TaskOnData
 from sigma_bench.evaluation.plan import Planned, plan_tasks, run_planned
 from sigma_bench.evaluation.run import Found
 from sigma_bench.failures import LoggedError, reason, unexpected_errors_logged, write_traceback
@@ -25,7 +26,14 @@ from sigma_bench.models.imported import identified_encoder
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.records.record import Record
-from sigma_bench.training.distribution import LostPeerError, OneSidedError, World, joined_world, lost_peers_named
+from sigma_bench.resources import RUNS
+from sigma_bench.training.distribution import (
+    LostPeerError,
+    OneSidedError,
+    Processes,
+    joined_processes,
+    lost_peers_named,
+)
 from sigma_bench.training.processes import on_main
 
 CACHE_LIMIT_GIB = 200.0
@@ -37,7 +45,7 @@ class FailedTaskWarning(UserWarning):
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What came of one task: its record, or why there is none."""
+    """The record of one task, or the error with which the task failed."""
 
     planned: Planned
     found: Found | None = None
@@ -55,14 +63,14 @@ class OpenSuite:
     output: Path
     cache: FeatureCache
     seed: int
-    world: World
+    processes: Processes
 
     def run(self, bars: Progress) -> Iterator[TaskResult]:
         """Run each task or find its record; a task that fails does not stop the others.
 
         Raises:
             LostPeerError: another process of the run has ended.
-            OneSidedError: only this one of several processes failed, which ends the run of all.
+            OneSidedError: this process failed and the others cannot be told, which ends the run of all processes.
         """
         for planned in self.plan:
             name = f"{self.encoder.card.model}  {planned.task.task}"
@@ -72,14 +80,14 @@ class OpenSuite:
                 bars.update(bar, description=Text(f"{name}  {phase}").markup, completed=done, total=total)
 
             try:
-                with lost_peers_named(self.world):
+                with lost_peers_named(self.processes):
                     found = run_planned(
                         self.encoder,
                         planned,
                         self.output,
                         self.cache,
                         seed=self.seed,
-                        world=self.world,
+                        processes=self.processes,
                         report=report,
                     )
                 result = TaskResult(planned, found)
@@ -124,7 +132,7 @@ def evaluate(
     """Evaluate an encoder and return the records of its tasks.
 
     A task that is already recorded in ``output`` for the same encoder, data, protocol and seed is not computed again.
-    Tasks that want the same clips of a dataset share one pass of the encoder.
+    Tasks that use the same clips of a dataset share one pass of the encoder.
 
     Args:
         encoder: what ``load_encoder`` or ``as_encoder`` returns, or a name that ``load_encoder`` takes.
@@ -132,7 +140,8 @@ def evaluate(
         suite: name of a suite, whose tasks are added.
         data: root folder that holds the datasets of the tasks.
         csv, folders: custom data instead: a CSV of ``path,label,split[,group]``, or a folder per class.
-        protocols, variants, folds: of custom data; by default ``knn@1`` and ``linear@1`` on the splits as given.
+        protocols, variants, folds: protocols, file of variants and folds for custom data; by default ``knn@1`` and
+            ``linear@1`` on the splits as given.
         overrides: keys of the protocols to change, nested as in their files, such as ``{"neighbours": 5}``.
         output: folder for records, predictions and cached features.
         seed: draws held-out parts, frames, starts of k-means and bootstrap samples.
@@ -149,7 +158,7 @@ def evaluate(
         ValueError: a name does not exist, the data are missing, or all tasks failed; says what to do.
         LoggedError: the only task failed with an unexpected error; names the file of its traceback.
     """
-    jobs = jobs_of(
+    resolved = resolve_tasks(
         [tasks] if isinstance(tasks, str) else list(tasks),
         suite=suite,
         data=data,
@@ -164,7 +173,7 @@ def evaluate(
     with (
         open_suite(
             encoder,
-            jobs,
+            resolved,
             output=Path(output),
             seed=seed,
             device=device,
@@ -210,7 +219,7 @@ def raise_failure(result: TaskResult) -> None:
 @contextmanager
 def open_suite(
     encoder: str | Encoder,
-    jobs: Jobs,
+    tasks: Sequence[TaskOnData],
     *,
     output: Path,
     seed: int = 0,
@@ -220,24 +229,27 @@ def open_suite(
     cache: FeatureCache | None = None,
     progress: bool = True,
 ) -> Iterator[OpenSuite]:
-    """An encoder with the plan of its tasks; leaves the process group when the block ends.
+    """Context with an encoder and the plan of its tasks; the process group is left at its end.
 
     Args:
-        cache: of features, instead of one below ``output`` with this number of workers and limit.
+        tasks: resolved tasks with their data.
+        cache: feature cache; by default one below ``output`` with ``num_workers`` and ``cache_limit``.
 
     Raises:
-        ValueError: no such encoder, or an object that is none.
-        LoggedError: an unexpected error inside the block; its traceback is in a file below ``output``.
+        ValueError: there is no such encoder, or the object is not an encoder.
+        LoggedError: an unexpected error inside the context; its traceback is in a file below ``output``.
     """
     known = encoder if isinstance(encoder, str) else identified_encoder(encoder)
     name = known if isinstance(known, str) else known.card.model
     cache = cache or FeatureCache(output / "features", num_workers=num_workers, limit_bytes=round(cache_limit * 2**30))
-    with unexpected_errors_logged(output, name), joined_world(device) as world:
+    with unexpected_errors_logged(output, name), joined_processes(device) as processes:
         loaded = load_encoder(known, seed=seed) if isinstance(known, str) else known
-        loaded = loaded.to(world.device) if hasattr(loaded, "to") else loaded
+        loaded = loaded.to(processes.device) if hasattr(loaded, "to") else loaded
         with progress_bars(disable=not progress) as bars:
-            plan = on_main(world, lambda: plan_tasks(loaded, jobs, output, cache, seed=seed, report=_reading(bars)))
-        yield OpenSuite(loaded, plan, output, cache, seed, world)
+            plan = on_main(
+                processes, lambda: plan_tasks(loaded, tasks, output, cache, seed=seed, report=_reading(bars))
+            )
+        yield OpenSuite(loaded, plan, output, cache, seed, processes)
 
 
 def _reading(bars: Progress) -> Any:

@@ -16,15 +16,15 @@ def export(
     """Write tables, figures, records and a manifest with the digest of every file.
 
     Args:
-        folder: must not exist, or be empty.
-        boards: names of boards; every board that a record fits if none is named.
+        folder: folder that does not exist or is empty.
+        boards: names of boards; by default all boards that a record fits.
         with_predictions: whether predictions are copied too, so that the folder can be verified by itself.
 
     Returns:
         The names of the boards, and the files relative to the folder.
 
     Raises:
-        ValueError: no board fits, something is in the folder already, or predictions are missing.
+        ValueError: no board fits, the folder is not empty, or predictions are missing.
     """
     specs = [load_board(name) for name in boards] or boards_for(records.filed)
     if not specs:

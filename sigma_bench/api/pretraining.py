@@ -8,10 +8,10 @@ import pandas as pd
 from rich.progress import TextColumn
 
 from sigma_bench.api.encoders import load_encoder
-from sigma_bench.api.jobs import RUNS
 from sigma_bench.api.progress import progress_bars
 from sigma_bench.failures import unexpected_errors_logged
 from sigma_bench.models.encoder import Encoder
+from sigma_bench.resources import RUNS
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.recipe import Recipe
 from sigma_bench.training.batches import RunOptions
@@ -30,7 +30,7 @@ class PretrainingRun:
 
     @property
     def broken_videos(self) -> Path | None:
-        """File that names the videos left out because they cannot be read; None if there are none."""
+        """File with the videos that were left out because they cannot be read; None if there are none."""
         path = self.folder / BROKEN_NAME
         return path if path.exists() else None
 
@@ -69,14 +69,14 @@ def pretrain(
         accumulate: micro-batches per step and process, to save memory.
         num_workers: processes that decode videos.
         activation_checkpointing: whether to save memory for a third more computation.
-        options: instead of the last three.
+        options: replaces ``accumulate``, ``num_workers`` and ``activation_checkpointing``.
         progress: whether to show a progress bar.
 
     Raises:
-        ValueError: a name does not exist, data or teacher are not there, the folder belongs to another run, or training
+        ValueError: a name does not exist, data or teacher are missing, the folder belongs to another run, or training
             diverges; says what to do.
         LoggedError: an unexpected error; names the file of its traceback.
-        Preempted: the process was asked to stop; the state is saved.
+        Preempted: the process received a signal to stop; the state is saved.
     """
     spec = load_recipe(recipe) if isinstance(recipe, str) else recipe
     folder = RUNS / f"{spec.recipe}-seed{seed}" if output is None else Path(output)

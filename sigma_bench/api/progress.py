@@ -29,7 +29,7 @@ SECONDS_BETWEEN_DRAWINGS = 0.5
 
 
 class HarmlessConsole(Console):
-    """Shows control characters by number, so that a name or path from a file cannot control the terminal.
+    """Console that shows control characters as numbers, so that a name or path from a file cannot control the terminal.
 
     Colours and other escape codes of rich come from styles, which are not part of the text.
     """
@@ -44,7 +44,7 @@ err = HarmlessConsole(stderr=True, highlight=False, width=None if sys.stderr.isa
 
 
 def is_main_process() -> bool:
-    """Whether this process is the one of a run that shows progress and errors."""
+    """Whether this process shows progress and errors; only the main process of a run does."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -79,7 +79,7 @@ class NotebookProgress(Progress):
 
 @contextmanager
 def progress_bars(*columns: ProgressColumn, disable: bool = False) -> Iterator[Progress]:
-    """A display of one bar per task, shown by the main process; plain lines where there is no terminal."""
+    """Context with a progress bar per task, shown by the main process only; plain lines if there is no terminal."""
     shown = (
         SpinnerColumn(finished_text=" "),
         TextColumn("{task.description}"),

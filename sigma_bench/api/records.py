@@ -31,21 +31,21 @@ _SHOWN = ("model", "task", "metric", "value", "low", "high", "seed")
 
 
 class LeftOutWarning(UserWarning):
-    """A record that cannot be used; tables and comparisons are made without it."""
+    """A record that cannot be used and is left out of tables and comparisons."""
 
 
 class Records(Sequence[Record]):
     """The records of a folder, oldest first.
 
-    A file that is no record, or was changed, is named in a ``LeftOutWarning`` and in ``left_out``, and so is a record
-    whose predictions are damaged or contradict it, as soon as a table needs them.
+    Files that are not records or were changed are named in a ``LeftOutWarning`` and in ``left_out``.  The same holds
+    for records whose predictions are damaged or contradict them, once a table or comparison needs the predictions.
 
     Args:
-        folder: holds records and predictions, as ``evaluate`` and ``sigma-bench evaluate`` write them.
-        files: files of records below it to open; all of them if not given.
+        folder: folder with records and predictions, as ``evaluate`` and ``sigma-bench evaluate`` write it.
+        files: files of records below the folder; all of them by default.
 
     Raises:
-        ValueError: the folder holds no record, or none that can be used; or one of ``files`` is not a record.
+        ValueError: the folder holds no record that can be used, or one of ``files`` is not a record.
     """
 
     def __init__(self, folder: str | Path, *, files: Iterable[Path] | None = None) -> None:
@@ -65,7 +65,7 @@ class Records(Sequence[Record]):
         return [(path, record) for path, record in self._filed if path not in self.left_out]
 
     def leave_out(self, path: Path, reason: str) -> None:
-        """Warn of a record and use it no more; a second time, nothing happens."""
+        """Leave a record out from now on, with a warning the first time."""
         if path not in self.left_out:
             self.left_out[path] = reason
             warnings.warn(reason, LeftOutWarning, stacklevel=3)
@@ -88,9 +88,9 @@ class Records(Sequence[Record]):
 
         Columns: ``model``, ``task``, ``metric``; ``value`` with the ends ``low`` and ``high`` of its bootstrap
         interval, as fractions; ``seed`` of the evaluation and ``pretraining_seed``; ``spread`` (standard deviation over
-        the protocol's own repetitions), ``level`` of the interval, ``num_units`` (test units that are resampled) and
-        ``higher_is_better``; ``dataset``, ``protocol``, what the task ``asks`` for, ``data_source`` (official, mini,
-        user or transcoded), ``num_scored`` and ``num_failed`` samples; ``family``, ``num_parameters``,
+        the repetitions of the protocol), ``level`` of the interval, ``num_units`` (test units that are resampled) and
+        ``higher_is_better``; ``dataset``, ``protocol``, ``asks`` (what the task depends on), ``data_source`` (official,
+        mini, user or transcoded), ``num_scored`` and ``num_failed`` samples; ``family``, ``num_parameters``,
         ``pretraining_data`` and ``pretraining_epochs`` of the model; ``record_id``, ``path``, ``fingerprint`` of the
         task, ``manifest`` (digest of the scored split) and ``started_utc``.
         """
@@ -103,19 +103,19 @@ class Records(Sequence[Record]):
             board: name of a board or its file; None for a column per task, with the first metric of each.
 
         Raises:
-            ValueError: no such board, or records that do not belong into one table; names their files.
+            ValueError: there is no such board, or the records do not belong into one table; names their files.
         """
         return fill_boards([_board_of_all(self) if board is None else load_board(str(board))], self)[0]
 
     def compare(self, first: str, second: str, *, samples: int = 5) -> ModelComparison:
-        """Two models on every evaluation that both have, by paired bootstrap over test units.
+        """Compare two models on all evaluations that both have, by a paired bootstrap over test units.
 
         Args:
             first, second: names of models, as in ``frame``.
             samples: number of samples to list per task, those on which the two differ most.
 
         Raises:
-            ValueError: a model without records, or nothing that can be compared.
+            ValueError: a model has no records, or there is nothing to compare.
         """
         found = compare_models(self.filed, first, second, predictions_of(self.store), num_samples=samples)
         return ModelComparison(**vars(found))
@@ -133,10 +133,10 @@ class Records(Sequence[Record]):
 
 
 def opened(records: Records | str | Path) -> Records:
-    """Records as they are, or those of a folder.
+    """The given records, or those of a folder.
 
     Raises:
-        ValueError: neither, or as ``Records``.
+        ValueError: the argument is neither, or as ``Records``.
     """
     if not isinstance(records, Records | str | Path):
         raise ValueError(f"the records are an object of type {type(records).__name__}; give Records or their folder")
@@ -149,14 +149,14 @@ def compare(records: Records | str | Path, first: str, second: str, *, samples: 
 
 
 def board(name: str | Path, records: Records | str | Path | None = None) -> Leaderboard:
-    """A board filled with records, or with published numbers alone.
+    """A board filled with records, or with published numbers only.
 
     Args:
-        name: name of a board, or a file that ends in .yaml.
-        records: records, or the folder that holds them.
+        name: name of a board, or path of a file that ends in .yaml.
+        records: records, or their folder; None for published numbers only.
 
     Raises:
-        ValueError: no such board, no records, or records that do not belong into one table.
+        ValueError: there is no such board, there are no records, or the records do not belong into one table.
     """
     if records is None:
         return Leaderboard(fill_published(load_board(str(name))), None, None)
@@ -179,7 +179,7 @@ def verify_folder(folder: str | Path, report: Callable[[int, int], None] = lambd
     """Compute every score of a folder again from its predictions, and compare every digest.
 
     Args:
-        report: is called with the number of files that are done, and of all.
+        report: is called with the number of verified files and the number of all files.
 
     Raises:
         ValueError: there is no record.

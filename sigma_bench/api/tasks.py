@@ -8,8 +8,8 @@ from sigma_bench.specs.catalogue import load_task, resolve, task_names
 def tasks() -> pd.DataFrame:
     """One row per task of the catalogue.
 
-    Columns: ``task``, its name for ``evaluate``; ``dataset``; ``protocol`` with its version; ``asks``, what the task
-    asks for (motion, appearance or segmentation); ``metric``, the first of its protocol.
+    Columns: ``task``, its name for ``evaluate``; ``dataset``; ``protocol`` with its version; ``asks``, what a
+    representation needs for a good score (motion, appearance or segmentation); ``metric``, the first of its protocol.
     """
     found = [resolve(load_task(name)) for name in task_names()]
     rows = [

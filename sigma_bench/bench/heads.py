@@ -1,4 +1,4 @@
-"""What judging a large bank of features costs: kNN and a grid of linear heads, by the protocols' own code.
+"""Cost of evaluating a large bank of features by kNN and by a grid of linear heads, with the code of the protocols.
 
 The features are random: a centre per class plus noise, so that there is something to find.  They lie in files and are
 mapped into memory, as the cache's are.  Each protocol runs in a process of its own, so that its peak is its own.
@@ -21,7 +21,7 @@ from sigma_bench.bench.timing import status_bytes
 from sigma_bench.metrics.accuracy import top1
 from sigma_bench.protocols.classification import TrainFeatures
 from sigma_bench.protocols.features import SplitFeatures
-from sigma_bench.protocols.head_grid import answers
+from sigma_bench.protocols.head_grid import chosen_scores
 from sigma_bench.protocols.knn.spec import KnnProtocol
 from sigma_bench.protocols.linear.run import fit_heads
 from sigma_bench.protocols.linear.spec import LinearProtocol
@@ -140,20 +140,20 @@ def _cost(task: str, size: BankSize, threads: int, folder: Path) -> Cost:
     torch.set_num_threads(threads)
     faiss.omp_set_num_threads(threads)
     train, test = (SplitFeatures(np.load(folder / f"{name}.npy", mmap_mode="r"), {}) for name in ("train", "test"))
-    everything, asked = np.arange(size.samples), np.arange(size.queries)
-    teaching = TrainFeatures(train, everything, everything % size.classes, everything, size.classes)
+    everything, query_index = np.arange(size.samples), np.arange(size.queries)
+    train_features = TrainFeatures(train, everything, everything % size.classes, everything, size.classes)
     before, clock, cpu = status_bytes("VmHWM"), time.monotonic(), time.process_time()
     protocol = resolve(load_task(task)).protocol
     if isinstance(protocol, KnnProtocol):
-        score_QL = knn_votes(train.feature_SD, teaching.label_S, test.feature_SD, size.classes, protocol)
+        score_QL = knn_votes(train.feature_SD, train_features.label_S, test.feature_SD, size.classes, protocol)
         work = f"{protocol.neighbours} neighbours"
     else:
         assert isinstance(protocol, LinearProtocol)
 
         def fit(places, settings):
-            return fit_heads(teaching, places, settings, protocol, 0, torch.device("cpu"))
+            return fit_heads(train_features, places, settings, protocol, 0, torch.device("cpu"))
 
-        score_QL, selection = answers(fit, teaching, test, asked, protocol, 0)
+        score_QL, selection = chosen_scores(fit, train_features, test, query_index, protocol, 0)
         work = f"{len(selection.grid)} heads, {protocol.epochs} epochs, the best once more"
     return Cost(
         task=task,
@@ -162,5 +162,5 @@ def _cost(task: str, size: BankSize, threads: int, folder: Path) -> Cost:
         cpu_seconds=time.process_time() - cpu,
         peak_bytes=status_bytes("VmHWM"),
         start_bytes=before,
-        top1=top1(asked % size.classes, score_QL.argmax(1)),
+        top1=top1(query_index % size.classes, score_QL.argmax(1)),
     )

@@ -50,7 +50,7 @@ class Pattern:
     image_size: int = 224
 
     def indices(self, length: int, number: int) -> list[int]:
-        """Frames of the clip with this number; the same whoever asks."""
+        """Frames of the clip with this number, which do not depend on the caller."""
         return random_start_indices(
             length, self.num_frames, self.stride_frames, np.random.default_rng([0, number])
         ).tolist()
@@ -133,7 +133,7 @@ def measure_loading(
     spent = _spent(all_sides, drawn, pattern, rounds, report)
     return LoadingBenchmark(
         dataset=manifest.dataset,
-        world=manifest.world,
+        world=manifest.data_source,
         num_videos=len(kept),
         num_left_out=len(samples) - len(kept),
         clips_per_round=clips,

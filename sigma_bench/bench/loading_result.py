@@ -60,7 +60,7 @@ class LoadingBenchmark(Spec):
 
 
 def slug(result: LoadingBenchmark) -> str:
-    """Name of the files of a result; the machine is told inside them."""
+    """Name of the files of a result; they state the hardware inside."""
     return f"loading_{result.dataset}" + ("" if result.world == "official" else f"_{result.world}")
 
 

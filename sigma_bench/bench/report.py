@@ -23,7 +23,7 @@ def title(result: StepBenchmark) -> str:
 
 
 def slug(result: StepBenchmark) -> str:
-    """Name of the files of a result; the machine is told inside them."""
+    """Name of the files of a result; they state the hardware inside."""
     return f"step_{result.recipe}_{result.precision}"
 
 

@@ -55,7 +55,7 @@ def seconds_of(run: Run, device: torch.device) -> float:
 
 
 def alternate(plain: Run, ours: Run, rounds: int, device: torch.device) -> tuple[list[float], list[float]]:
-    """Seconds of both sides per round, after warm-up; who goes first changes every round."""
+    """Seconds of both sides per round, after warm-up; the order changes every round."""
     seconds: dict[Run, list[float]] = {plain: [], ours: []}
     for index in range(WARM_UP_ROUNDS + rounds):
         for run in (plain, ours) if index % 2 else (ours, plain):
@@ -92,7 +92,7 @@ def extra_bytes(run: Run, device: torch.device) -> int | None:
 
 
 def status_bytes(key: str) -> int:
-    """A number of this process as Linux tells it, such as ``VmHWM``, its highest resident memory."""
+    """A value of /proc/self/status in bytes, such as ``VmHWM``, the peak of resident memory."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith(f"{key}:"):
             return int(line.split()[1]) * 1024

@@ -8,8 +8,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from sigma_bench.api.jobs import RUNS
 from sigma_bench.cli.console import out
+from sigma_bench.resources import RUNS
 
 app = typer.Typer(help="List or remove cached features; they are computed again when they are needed.")
 OUTPUT = typer.Option(RUNS, help="Folder whose 'features' are meant.")

@@ -1,4 +1,4 @@
-"""``sigma-bench compare``: is one model better than another, on which tasks, and on which samples?"""
+"""``sigma-bench compare``: differences between two models, per task and per sample."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,10 +7,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from sigma_bench.api.jobs import RUNS
 from sigma_bench.cli.console import out
 from sigma_bench.cli.left_out import left_out_named
 from sigma_bench.leaderboard.numbers import number
+from sigma_bench.resources import RUNS
 
 if TYPE_CHECKING:
     from sigma_bench.api.comparison import ModelComparison

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import typer
 
-from sigma_bench.api.jobs import RUNS
 from sigma_bench.cli.console import out
 from sigma_bench.cli.left_out import left_out_named
+from sigma_bench.resources import RUNS
 from sigma_bench.specs.catalogue import load_suite
 
 FIGURES = {"conditions": "draw_robustness", "sample_sizes": "draw_efficiency"}

@@ -45,8 +45,8 @@ def demo(
     decoded = DecodedVideos(VIDEO_BYTES)
     recipes = [catalogue.load_recipe(name) for name in recipe]
     world = output / "world"
-    jobs = [(catalogue.resolve(catalogue.load_task(name)), world) for name in catalogue.load_suite("demo").tasks]
-    write_with_progress(world, WORLD_SEED, sorted({task.dataset.home for task, _ in jobs}))
+    tasks = [(catalogue.resolve(catalogue.load_task(name)), world) for name in catalogue.load_suite("demo").tasks]
+    write_with_progress(world, WORLD_SEED, sorted({task.dataset.home for task, _ in tasks}))
     for seed in range(seeds):
         folders = [output / "checkpoints" / f"{spec.recipe}-seed{seed}" for spec in recipes]
         for spec, folder in zip(recipes, folders, strict=True):
@@ -54,7 +54,7 @@ def demo(
         statistics = [f"statistics:{CONTROLS}"] if seed == 0 else []
         trained = list(map(str, folders))
         for name in (*trained, f"random:{CONTROLS}", *statistics):
-            with open_suite(load_encoder(name, seed=seed), jobs, output=output, device="cpu", cache=cache) as suite:
+            with open_suite(load_encoder(name, seed=seed), tasks, output=output, device="cpu", cache=cache) as suite:
                 run_and_show(suite)
         if seed == 0:
             write_gallery(trained, PICTURED, world, output, kinds=["prototypes", "features"])

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import typer
 
-from sigma_bench.api.jobs import RUNS, jobs_of
 from sigma_bench.api.progress import is_main_process
+from sigma_bench.api.resolved_tasks import resolve_tasks
 from sigma_bench.cli.console import out
 from sigma_bench.cli.options import finite, nested_overrides, seed_option
 from sigma_bench.cli.processes import is_launched, run_on_processes
 from sigma_bench.cli.suite_lines import run_and_show, show_plan
+from sigma_bench.resources import RUNS
 
 
 def evaluate(
@@ -41,7 +42,7 @@ def evaluate(
 
     A task that fails does not stop the others.  It is named at the end, and the exit code is 1.
     """
-    jobs = jobs_of(
+    tasks = resolve_tasks(
         task,
         suite=suite,
         data=data,
@@ -57,9 +58,9 @@ def evaluate(
     from sigma_bench.api.evaluation import open_suite
 
     with open_suite(
-        model, jobs, output=output, seed=seed, device=device, num_workers=num_workers, cache_limit=cache_limit
+        model, tasks, output=output, seed=seed, device=device, num_workers=num_workers, cache_limit=cache_limit
     ) as opened:
-        if is_main_process() and (dry_run or len(jobs) > 1):
+        if is_main_process() and (dry_run or len(tasks) > 1):
             show_plan(opened)
         cannot_run = [planned for planned in opened.plan if planned.state == "cannot be run"]
         failed = bool(cannot_run) if dry_run else run_and_show(opened)

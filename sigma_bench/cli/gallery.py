@@ -5,9 +5,9 @@ from pathlib import Path
 
 import typer
 
-from sigma_bench.api.jobs import RUNS
 from sigma_bench.cli.console import out
 from sigma_bench.cli.options import seed_option
+from sigma_bench.resources import RUNS
 from sigma_bench.specs import catalogue
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import typer
 
-from sigma_bench.api.jobs import RUNS
 from sigma_bench.cli.console import err, out
+from sigma_bench.resources import RUNS
 
 
 def import_numbers(

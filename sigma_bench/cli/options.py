@@ -16,24 +16,25 @@ def seed_option(words: str) -> int:
 
 
 def finite(option: typer.CallbackParam, value: float) -> float:
-    """The value of an option that is an amount; ValueError unless it is finite and not negative."""
+    """The value of a numeric option; ValueError unless it is finite and not negative."""
     if not math.isfinite(value) or value < 0:
         raise ValueError(f"--{(option.name or '').replace('_', '-')} {value}: expected a number from 0 upwards")
     return value
 
 
 def nested_overrides(pairs: list[str]) -> dict[str, Any]:
-    """``a.b=c`` pairs as nested keys; values are read like YAML scalars."""
+    """Nested mappings from pairs such as ``a.b=c``, whose values are read as YAML scalars; ValueError for other
+    pairs."""
     nested: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise ValueError(f"--set {pair}: expected key=value, such as neighbours=5")
-        place = nested
+        mapping = nested
         *outer, last = key.split(".")
         for part in outer:
-            place = place.setdefault(part, {})
-            if not isinstance(place, dict):
+            mapping = mapping.setdefault(part, {})
+            if not isinstance(mapping, dict):
                 raise ValueError(f"--set {pair}: '{part}' was set to a value before, so no key inside it can be set")
-        place[last] = read_scalar(value)
+        mapping[last] = read_scalar(value)
     return nested

@@ -14,7 +14,7 @@ def is_launched() -> bool:
 
 
 def run_on_processes(num_processes: int) -> int:
-    """Run this process's own command line on ``num_processes`` processes; the exit code that tells how it ended."""
+    """Run the command line of this process on ``num_processes`` processes; returns the exit code."""
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch

@@ -1,4 +1,4 @@
-"""What a suite shows on the terminal: its plan, one line per finished task, and the failures at the end."""
+"""Terminal output of a suite: its plan, one line per finished task, and the failures at the end."""
 
 import math
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def run_and_show(suite: "OpenSuite") -> bool:
-    """Run the tasks and print one line per task; failures are explained at the end.
+    """Run the tasks, print one line per task, and print the failures at the end.
 
     Returns:
         Whether a task failed.
@@ -44,7 +44,7 @@ def run_and_show(suite: "OpenSuite") -> bool:
 
 
 def _show_line(bars: "Progress", suite: "OpenSuite", result: "TaskResult") -> None:
-    """Print the first score of a task above the progress bar, or that it failed; one of several processes does."""
+    """Print the first score of a task, or that it failed, above the progress bar; only the main process prints."""
     from sigma_bench.leaderboard.numbers import number
 
     if not is_main_process():
@@ -61,7 +61,7 @@ def _show_line(bars: "Progress", suite: "OpenSuite", result: "TaskResult") -> No
 
 
 def show_plan(suite: "OpenSuite") -> None:
-    """Print one line per task: what is there already, and how many clips the rest will send through the encoder."""
+    """Print one line per task, with its state and the number of clips that will pass through the encoder."""
     plan = suite.plan
     to_do = sum(planned.clips for planned in plan)
     each = _seconds_per_clip(suite.encoder) if to_do else 0.0
@@ -84,7 +84,7 @@ def show_plan(suite: "OpenSuite") -> None:
 
 
 def _seconds_per_clip(encoder: "Encoder") -> float:
-    """The measured time; NaN for an encoder that fails, since running its tasks reports the error."""
+    """Measured time per clip; NaN for an encoder that fails, whose error is reported when its tasks are run."""
     from sigma_bench.evaluation.plan import seconds_per_clip
 
     try:

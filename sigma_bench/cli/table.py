@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sigma_bench.api.jobs import RUNS
 from sigma_bench.cli.console import err, out
 from sigma_bench.cli.left_out import left_out_named
+from sigma_bench.resources import RUNS
 
 if TYPE_CHECKING:
     from sigma_bench.api.boards import Leaderboard

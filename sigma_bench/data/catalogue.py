@@ -12,14 +12,17 @@ from sigma_bench.data.manifest import MINIWORLD_MARKER, LedgerPlace, Manifest
 from sigma_bench.data.media import forget_folders
 from sigma_bench.specs.dataset import DatasetCard
 from sigma_bench.specs.registry import Registry
+from sigma_bench.specs.task import ResolvedTask
 
+TaskOnData = tuple[ResolvedTask, Path | Manifest]
+"""A task, and the data root or open manifest with its data."""
 READERS = Registry(
     concept="dataset reader",
     group="sigma_bench.datasets",
     built_in={name: f"{readers.__name__}.{name}:read" for _, name, _ in iter_modules(readers.__path__)},
 )
-"""Functions ``read(folder, card)`` that find the official files of a dataset in its folder and return its manifest; of
-this package those of the modules in ``data/readers``."""
+"""Functions ``read(folder, card)`` that find the official files of a dataset in its folder and return its manifest.
+Those of this package are in the modules of ``data/readers``."""
 
 
 def open_dataset(card: DatasetCard, root: Path) -> Manifest:
@@ -51,7 +54,7 @@ def _require_official_classes(manifest: Manifest, card: DatasetCard, folder: Pat
     """Labels in another order, or of other classes, are other labels; lists without names cannot be checked."""
     classes = manifest.classes or ()
     is_named = any(not name.isdecimal() for name in classes)
-    if card.class_map_sha256 is None or manifest.world not in ("official", "transcoded") or not is_named:
+    if card.class_map_sha256 is None or manifest.data_source not in ("official", "transcoded") or not is_named:
         return
     if (folder / MINIWORLD_MARKER).is_file():
         return

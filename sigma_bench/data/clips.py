@@ -56,7 +56,7 @@ class EvaluationClips(Dataset[Tensor | str]):
 
 
 class ClipMemory:
-    """Decoded clips, kept while they fit: models that want the same clips decode them once.
+    """Decoded clips, kept while they fit, so that several models with the same clips decode them once.
 
     Args:
         limit_bytes: of all clips kept; what does not fit any more is decoded whenever it is asked for.

@@ -1,7 +1,7 @@
-"""Clips under a condition (``specs/condition.py``): the frames in another order, or fewer, or each of them made worse.
+"""Clips under a condition (``specs/condition.py``): with frames reordered or dropped, or with degraded frames.
 
-What is random is drawn from the sample's name, once for all clips of a sample, and is the same at every severity: what
-a lower one drops or hides, a higher one does too.
+Random numbers depend on the id of the sample only, so they are the same for all clips of a sample and at all
+severities: a higher severity drops or hides all that a lower one does.
 
 Shapes: V clips of one video, T frames, C colours, S x S pixels; uint8.
 """
@@ -30,7 +30,7 @@ from sigma_bench.specs.condition import (
 
 
 def under_condition(clip_VTCSS: Tensor, condition: Condition, name: str) -> Tensor:
-    """The clips of one sample as the condition leaves them; ``name`` is the sample's id, which seeds what is random."""
+    """The clips of one sample under a condition; ``name`` is the id of the sample, which seeds the random numbers."""
     rng = np.random.default_rng(zlib.crc32(f"{condition.kind}/{name}".encode()))
     num_frames = clip_VTCSS.shape[1]
     match condition:
@@ -53,14 +53,18 @@ def under_condition(clip_VTCSS: Tensor, condition: Condition, name: str) -> Tens
 
 
 def lower_rate(num_frames: int, kept_share: float) -> np.ndarray:
-    """Which frame is shown at every moment at a lower frame rate, (T,)."""
+    """Index of the frame that is shown at each position at a lower frame rate, (T,)."""
     kept = max(1, round(num_frames * kept_share))
     shown_T = np.arange(num_frames) * kept // num_frames
     return -(-shown_T * num_frames // kept)
 
 
 def shuffled(num_frames: int, reach_share: float | Literal["anywhere"], rng: np.random.Generator) -> np.ndarray:
-    """A permutation of the frames in which nobody comes much later than he should, (T,)."""
+    """A permutation of the frames with a bounded delay, (T,).
+
+    Args:
+        reach_share: bound on the delay in lengths of the clip; ``anywhere``: no bound.
+    """
     delay_T = rng.random(num_frames)
     if reach_share == "anywhere":
         return np.argsort(delay_T, kind="stable")
@@ -68,33 +72,33 @@ def shuffled(num_frames: int, reach_share: float | Literal["anywhere"], rng: np.
 
 
 def with_drops(num_frames: int, dropped_share: float, rng: np.random.Generator) -> np.ndarray:
-    """Which frame is shown at every moment when some are lost, (T,)."""
+    """Index of the frame that is shown at each position when some are dropped, (T,)."""
     arrived_T = rng.random(num_frames) >= dropped_share
     arrived_T[0] = True
     return np.maximum.accumulate(np.where(arrived_T, np.arange(num_frames), 0))
 
 
 def blurred(clip_VTCSS: Tensor, sigma_share: float) -> Tensor:
-    """Every frame out of focus."""
+    """Frames after a Gaussian blur."""
     sigma = sigma_share * clip_VTCSS.shape[-1]
     return F.gaussian_blur(clip_VTCSS, [2 * int(np.ceil(3 * sigma)) + 1] * 2, [sigma] * 2)
 
 
 def noisy(clip_VTCSS: Tensor, std: float, rng: np.random.Generator) -> Tensor:
-    """Gaussian noise."""
+    """Frames with Gaussian noise."""
     noise = torch.from_numpy(rng.standard_normal(clip_VTCSS.shape, np.float32))
     return (clip_VTCSS + 255 * std * noise).round().clamp(0, 255).to(torch.uint8)
 
 
 def compressed(clip_VTCSS: Tensor, quality: int) -> Tensor:
-    """Every frame through JPEG."""
+    """Frames after JPEG compression."""
     frame_FSSC = clip_VTCSS.flatten(0, 1).permute(0, 2, 3, 1).numpy()
     seen = np.stack([_through_jpeg(frame_SSC, quality) for frame_SSC in frame_FSSC])
     return torch.from_numpy(seen).permute(0, 3, 1, 2).reshape(clip_VTCSS.shape)
 
 
 def occluded(clip_VTCSS: Tensor, hidden_share: float, grey: int, rng: np.random.Generator) -> Tensor:
-    """A grey square hides a part of all frames."""
+    """Frames of which a grey square at one position hides a part."""
     side = clip_VTCSS.shape[-1]
     hidden = round(side * hidden_share**0.5)
     top, left = (rng.random(2) * (side - hidden + 1)).astype(int).tolist()

@@ -1,4 +1,4 @@
-"""Custom data: tasks over the files of a user, whose card is made from what is there."""
+"""Custom data: a manifest, a dataset card and tasks for the files of a user."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,14 +11,14 @@ from sigma_bench.specs.dataset import DatasetCard, Folds, SplitSpec
 from sigma_bench.specs.task import ResolvedTask, Task
 
 PROTOCOLS = ("knn@1", "linear@1")
-"""Protocols of custom data where neither tasks nor protocols are named."""
+"""Protocols that are used if neither tasks nor protocols are named."""
 
 
 def open_custom(csv: Path | None = None, folders: Path | None = None) -> Manifest:
     """The manifest of a CSV or of a class-per-folder tree.
 
     Raises:
-        ValueError: both or neither are given, or as the readers do.
+        ValueError: both or neither are given, or as ``read_csv`` or ``read_class_folders``.
     """
     if (csv is None) == (folders is None):
         raise ValueError("give --csv or --folders, not both" if csv is not None else "give --csv or --folders")
@@ -34,34 +34,35 @@ def custom_tasks(
     folds: str | None = None,
     overrides: dict[str, Any] | None = None,
 ) -> list[ResolvedTask]:
-    """Resolved tasks over custom data.
+    """Resolved tasks on custom data.
 
     Args:
-        tasks: task files, which state their protocol and folds themselves.
-        protocols: of tasks made here, one each; ``PROTOCOLS`` where there are no tasks either.
-        variants: name or path of a file of variants; each task is also done under every one of them.
-        folds: of tasks made here; ``official`` where absent.
+        tasks: task files, which state protocol and folds.
+        protocols: names of protocols, each of which gives one task; ``PROTOCOLS`` if there are no task files either.
+        variants: name or path of a file of variants, each of which is added to every task.
+        folds: folds of the tasks of ``protocols``; ``official`` if absent.
         overrides: keys of the protocols that are replaced.
 
     Raises:
-        ValueError: options that exclude each other, a task file of another dataset, or as ``resolve`` does.
+        ValueError: options exclude each other, a task file is for another dataset, or as ``resolve``.
     """
     if tasks and (protocols or folds):
         raise ValueError(f"--{'protocol' if protocols else 'folds'}: the file of a --task says its own; leave one out")
     if folds not in (None, *get_args(Folds)):
         raise ValueError(f"--folds {folds}: choose {' or '.join(get_args(Folds))}")
-    made = [_from_file(name, manifest.dataset) for name in tasks] or [
+    unresolved = [_from_file(name, manifest.dataset) for name in tasks] or [
         custom_task(protocol, manifest.dataset, folds or "official")  # type: ignore[arg-type]
         for protocol in protocols or PROTOCOLS
     ]
     if variants is not None:
-        made = [each for task in made for each in catalogue.varied(task, catalogue.load_variants(variants))]
+        file = catalogue.load_variants(variants)
+        unresolved = [each for task in unresolved for each in catalogue.varied(task, file)]
     card = custom_card(manifest, folds or "official")  # type: ignore[arg-type]
-    return [catalogue.resolve_with_card(task, card, overrides) for task in made]
+    return [catalogue.resolve_with_card(task, card, overrides) for task in unresolved]
 
 
 def custom_card(manifest: Manifest, folds: Folds = "official") -> DatasetCard:
-    """The card of custom data: numbers of classes and samples as found, everything else not stated."""
+    """The card of custom data, with the numbers of classes and samples that were found."""
     return DatasetCard(
         dataset=manifest.dataset,
         title=manifest.dataset,
@@ -79,7 +80,7 @@ def custom_card(manifest: Manifest, folds: Folds = "official") -> DatasetCard:
 
 
 def custom_task(protocol: str, dataset: str, folds: Folds = "official") -> Task:
-    """A protocol on custom data, without overrides."""
+    """The task of a protocol on custom data, without overrides."""
     return Task(task=f"{dataset}/{protocol.partition('@')[0]}", dataset=dataset, protocol=protocol, folds=folds)
 
 

@@ -1,7 +1,7 @@
-"""The two formats users bring: a CSV (``path,label,split[,group]``) and a class-per-folder tree.
+"""The two formats of custom data: a CSV (``path,label,split[,group]``) and a class-per-folder tree.
 
-The tree is ``<root>/<split>/<class>/<file>`` with splits ``train`` and ``test``; without split folders,
-``<root>/<class>/<file>``, everything is one split to be cut into folds.
+The tree is ``<root>/<split>/<class>/<file>`` with the splits ``train`` and ``test``, or ``<root>/<class>/<file>``,
+which is one split 'all' for folds.
 """
 
 import csv
@@ -16,7 +16,7 @@ from sigma_bench.data.ledger import ledger_path
 from sigma_bench.data.manifest import Expected, LedgerPlace, Manifest, Media, Sample, Split, make_split
 from sigma_bench.specs.bounded import bounded_lines
 from sigma_bench.specs.dataset import SplitName
-from sigma_bench.specs.strict import nearest
+from sigma_bench.specs.strict import suggestion
 
 _LONGEST_LABEL, _LONGEST_PATH = 300, 4096
 _REQUIRED = ("path", "label", "split")
@@ -29,10 +29,11 @@ _Row = tuple[str, str, str, str]
 
 
 def read_csv(path: Path) -> Manifest:
-    """Read a user's CSV; relative paths start at the CSV's folder.
+    """Read a CSV; relative paths start at its folder.
 
     Raises:
-        ValueError: with the line number: a missing column, an empty field, an unknown split or a file of no known kind.
+        ValueError: the file cannot be read, a column is missing, or a row has an empty field, an unknown split or a
+            file that is neither a video nor an image; the message names the line.
     """
     if not path.is_file():
         raise ValueError(f"{path}: there is no such CSV file")
@@ -92,7 +93,7 @@ def _require_no_empty_class(root: Path, rows: list[_Row], splits: tuple[str, ...
 
 
 def _header(path: Path, names: Iterable[str]) -> list[str]:
-    """Column names without blanks around them; ValueError where one is missing or stands twice."""
+    """Column names without surrounding blanks; ValueError if one is missing or occurs twice."""
     stripped = [name.strip() for name in names]
     absent = [name for name in _REQUIRED if name not in stripped]
     if absent:
@@ -110,9 +111,9 @@ def _checked(path: Path, number: int, row: dict[str, str | None]) -> _Row:
     empty = [name for name in _REQUIRED if not values[name]]
     if empty:
         raise ValueError(f"{path}: line {number}: the field '{empty[0]}' is empty")
-    strange = [name for name, value in values.items() if any(unicodedata.category(c) == "Cc" for c in value)]
-    if strange:
-        raise ValueError(f"{path}: line {number}: the field '{strange[0]}' holds a control character")
+    with_control = [name for name, value in values.items() if any(unicodedata.category(c) == "Cc" for c in value)]
+    if with_control:
+        raise ValueError(f"{path}: line {number}: the field '{with_control[0]}' holds a control character")
     if len(values["label"]) > _LONGEST_LABEL or len(values["path"]) > _LONGEST_PATH:
         raise ValueError(
             f"{path}: line {number}: the label or path is too long (at most {_LONGEST_LABEL} and "
@@ -126,7 +127,7 @@ def _checked(path: Path, number: int, row: dict[str, str | None]) -> _Row:
 
 
 def _manifest(name: str, base: Path, rows: Iterable[_Row], where: Path, ledger: Path) -> Manifest:
-    # One name may be written in two ways that look the same, with composed and with separate accents.
+    # A name may have two encodings that look the same, with composed and with combining accents.
     rows = [(relative, unicodedata.normalize("NFC", label), split, group) for relative, label, split, group in rows]
     classes = tuple(sorted({label for _, label, _, _ in rows}))
     index = {label: position for position, label in enumerate(classes)}
@@ -152,7 +153,7 @@ def _require_classes_in_train(rows: list[_Row], where: Path) -> None:
     if unknown := sorted(test - train):
         raise ValueError(
             f"{where}: the class '{unknown[0]}' is in test and not in train, so it could never be predicted."
-            f"{nearest(unknown[0], sorted(train))} Spell it as in train, or remove its rows"
+            f"{suggestion(unknown[0], sorted(train))} Spell it as in train, or remove its rows"
         )
 
 

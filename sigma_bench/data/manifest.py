@@ -1,4 +1,4 @@
-"""Manifests: what was found on this disk, sample by sample, and its digest."""
+"""Manifests: the samples of a dataset that were found on this disk, and their digest."""
 
 import json
 from collections import Counter
@@ -13,9 +13,10 @@ from sigma_bench.data.decoder import DECODER_RULE, DecoderName
 from sigma_bench.specs.catalogue import dataset_names
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 from sigma_bench.specs.fingerprint import digest
-from sigma_bench.specs.strict import nearest
+from sigma_bench.specs.strict import suggestion
 
-World = Literal["official", "mini", "user", "transcoded"]
+DataSource = Literal["official", "mini", "user", "transcoded"]
+"""``mini``: the mini world; ``user``: custom data; ``transcoded``: official videos that were encoded again."""
 Media = Literal["video", "image", "pickled_image", "frame_folder"]
 MINIWORLD_MARKER = "miniworld.json"
 TRANSCODED_MARKER = "transcoded.json"
@@ -26,14 +27,15 @@ DECLARATION = "declared.json"
 
 @dataclass(frozen=True)
 class Sample:
-    """One thing to score: a video, an image, or a folder of frames with masks."""
+    """A video, an image, or a folder of frames with masks."""
 
     id: str
     path: Path
     media: Media
     label: int | None
     group: str
-    """Source video, person or sequence: what is resampled together and never split between bank and query."""
+    """Name of the source video, person or sequence.  A group is resampled as a whole and is never in both bank and
+    query."""
     position: int = 0
     """Index inside a file that holds many samples."""
     mask_folder: Path | None = None
@@ -120,10 +122,10 @@ class LedgerPlace(NamedTuple):
 
 @dataclass(frozen=True)
 class Manifest:
-    """All splits of one dataset as found."""
+    """The splits of one dataset that were found."""
 
     dataset: str
-    world: World
+    data_source: DataSource
     classes: tuple[str, ...] | None
     splits: Mapping[SplitName, Split]
     ledger: LedgerPlace | None = None
@@ -136,7 +138,7 @@ def shared_groups(one: Split, other: Split) -> set[str]:
 
 
 class Expected(NamedTuple):
-    """How many samples a split has to have."""
+    """The number of samples that a split must have."""
 
     samples: int
     official: int | None = None
@@ -164,12 +166,11 @@ def make_split(name: str, samples: list[Sample], expected: Expected, where: Path
     return Split(name, tuple(samples), *expected)
 
 
-def expected_counts(folder: Path, card: DatasetCard) -> tuple[World, dict[SplitName, Expected]]:
-    """Whose data lies in a folder, and how many samples each split of the card has there.
+def expected_counts(folder: Path, card: DatasetCard) -> tuple[DataSource, dict[SplitName, Expected]]:
+    """The source of the data in a folder, and the number of samples that each split must have.
 
-    The generator of the mini world writes its own counts in a marker beside each dataset; anything else is measured
-    against the card, or against what was declared of a copy with fewer samples.  Transcoded videos are no official
-    files any more.
+    The counts of the mini world are in a marker file beside each dataset.  Other data must have the counts of the card,
+    or those that are declared for a copy with fewer samples.  Transcoded videos do not count as official files.
 
     Raises:
         ValueError: the mini world does not have the dataset, or the declaration is wrong.
@@ -177,17 +178,17 @@ def expected_counts(folder: Path, card: DatasetCard) -> tuple[World, dict[SplitN
     marker = folder / MINIWORLD_MARKER
     is_transcoded = (folder / TRANSCODED_MARKER).is_file()
     counts: dict[SplitName, int] = {name: split.samples for name, split in card.splits.items()}
-    world: World = "official"
+    data_source: DataSource = "official"
     if marker.is_file():
         generated = json.loads(marker.read_text())["samples"]
         if card.dataset not in generated:
             raise ValueError(f"{folder}: the mini world has {', '.join(generated)} here, not {card.dataset}")
-        counts, world = generated[card.dataset], "mini"
+        counts, data_source = generated[card.dataset], "mini"
     declared = _declared(folder / DECLARATION, card)
     expected = {
         name: Expected(declared[name], count) if name in declared else Expected(count) for name, count in counts.items()
     }
-    return "transcoded" if is_transcoded else world, expected
+    return "transcoded" if is_transcoded else data_source, expected
 
 
 def _declared(path: Path, card: DatasetCard) -> dict[str, int]:
@@ -202,7 +203,7 @@ def _declared(path: Path, card: DatasetCard) -> dict[str, int]:
     if not isinstance(content, dict) or not content:
         raise ValueError(f"{path}: expected numbers of samples by dataset and split, such as {example}")
     if unknown := sorted(set(content) - set(dataset_names())):
-        raise ValueError(f"{path}: there is no dataset '{unknown[0]}'.{nearest(unknown[0], dataset_names())}")
+        raise ValueError(f"{path}: there is no dataset '{unknown[0]}'.{suggestion(unknown[0], dataset_names())}")
     counts = content.get(card.dataset, {})
     is_whole = isinstance(counts, dict) and set(counts) in (set(), set(card.splits))
     if not is_whole or not all(type(count) is int and count > 0 for count in counts.values()):

@@ -1,6 +1,6 @@
 """What a repetition counter learns per frame: how long until the next cycle's like moment, and since the last one's.
 
-The rules are UCFRep's (Zhang et al., CVPR 2020; SEVERE facts 3.1), and give its published labels exactly.
+The rules are UCFRep's (Zhang et al., CVPR 2020), and give its published labels exactly.
 
 Shapes: N frames from the first bound to the last, inclusive.
 """

@@ -1,4 +1,4 @@
-"""Which frames of a video make a clip (facts of the released samplers; TSN, arXiv 1608.00859, for ``uniform``)."""
+"""Indices of the frames of a clip, as in the released samplers; ``uniform`` is that of TSN (arXiv 1608.00859)."""
 
 import numpy as np
 

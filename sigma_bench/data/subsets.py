@@ -1,6 +1,6 @@
-"""Subsets of equally many examples of every class: SEVERE's thousand, and other sizes by the same rule (its facts 2.4).
+"""Subsets with equally many samples of every class: SEVERE's subsets of 1000 samples, and other sizes by the same rule.
 
-They are drawn from the complete official list, so a file that is missing changes nothing but itself.
+They are drawn from the complete official list, so a missing file does not change which others are drawn.
 """
 
 import math

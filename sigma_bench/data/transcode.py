@@ -1,7 +1,8 @@
 """Transcoding a dataset for training: smaller frames and dense key frames, so that a clip in the middle is cheap.
 
-What comes out is a data root of its own: same lists, same names, other pixels.  A note in the dataset's folder says
-how it was made, and its world is ``transcoded``, so that no table takes its scores for those of the official files.
+The result is another data root with the same lists and names and other pixels.  A file in the folder of the dataset
+states the settings, and the data source is ``transcoded``, so that tables separate its scores from those of the
+official files.
 
 Shapes: T frames, H W pixels, C colours.
 """

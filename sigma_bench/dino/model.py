@@ -1,8 +1,8 @@
-"""DINO's two networks (arXiv 2104.14294, section 3): a student, and a teacher that is its running mean.
+"""The two networks of DINO (arXiv 2104.14294, section 3): a student, and a teacher that is its running mean.
 
-Each is an image ViT and a projection head: an MLP, a bottleneck of unit length, and a last layer whose rows have
-unit length, so that scores are cosines.  The released code's weight-normalised last layer with its gain fixed at 1 is
-this one.  Not done: freezing the last layer in the first epoch.
+Each network is an image ViT with a projection head: an MLP, a bottleneck of unit length, and a last layer whose rows
+have unit length, so that scores are cosine similarities.  The weight-normalised last layer of the released code, whose
+gain is fixed at 1, is the same function.  Differs from the release: the last layer is not frozen in the first epoch.
 
 Shapes: B frames, V crops of a frame, C colours, H W pixels, D width, K outputs.
 """
@@ -21,7 +21,7 @@ from sigma_bench.training.step import unit_features
 
 
 class ProjectionHead(nn.Module):
-    """Class features to cosine scores; the last of ``head_widths`` is the bottleneck."""
+    """Class features (B, D) -> cosine scores (B, K); the last of ``head_widths`` is the bottleneck."""
 
     def __init__(self, width: int, head_widths: tuple[int, ...], num_outputs: int) -> None:
         super().__init__()
@@ -57,9 +57,9 @@ class Branch(nn.Module):
 
 
 class DinoModel(nn.Module):
-    """Student, teacher (at first its copy, never given a gradient) and the centre of the teacher's scores.
+    """Student, teacher (initially a copy, without gradients) and the centre of the teacher's scores.
 
-    Initial weights come from torch's random state.
+    Initial weights come from torch's current random state.
     """
 
     centre: Tensor

@@ -1,7 +1,7 @@
-"""One DINO step: the student, given any crop, predicts what the teacher says of another (arXiv 2104.14294, alg. 1).
+"""One DINO step: the student predicts, from one crop, the teacher's output for another (arXiv 2104.14294, alg. 1).
 
-The teacher sees the two global crops; its scores are centred (against one output for all) and sharpened (against
-the same distribution for all).
+The teacher sees the two global crops.  Its scores are centred, which prevents a collapse to one output, and sharpened,
+which prevents a collapse to the uniform distribution.
 
 Shapes: B frames, G = 2 global crops, L local crops, V = G + L crops, C colours, H W pixels, K outputs.
 """
@@ -24,12 +24,12 @@ def dino_step(
     objective: DinoObjective,
     group: dist.ProcessGroup | None = None,
 ) -> StepOutput:
-    """Cross-entropy of the student's crops against the teacher's; moves ``model.centre``.
+    """Cross-entropy between the outputs of student and teacher for different crops; updates ``model.centre``.
 
     Args:
         global_BGCHW: the global crops, normalised; both networks see them.
         local_BLCHW: the local crops, normalised; only the student sees them.
-        group: processes that share the batch; the centre is a mean over all of it.
+        group: processes that share the batch, over all of which the centre is computed; None means one process.
     """
     with torch.no_grad():
         _, teacher_BGK = model.teacher(global_BGCHW)
@@ -44,12 +44,9 @@ def dino_step(
 
 
 def cross_view_entropy(target_BGK: Tensor, logit_BVK: Tensor) -> Tensor:
-    """Mean cross-entropy over frames and pairs of crops; the first G of the V are those the targets were made of.
-
-    A crop is not paired with itself.
-    """
+    """Mean cross-entropy over frames and pairs of different crops; the first G of the V crops are the global ones."""
     num_global, num_views = target_BGK.shape[1], logit_BVK.shape[1]
-    with torch.autocast(logit_BVK.device.type, enabled=False):  # it would round the products to half precision
+    with torch.autocast(logit_BVK.device.type, enabled=False):  # autocast would round the products to half precision
         pair_BGV = -target_BGK @ logit_BVK.log_softmax(2).transpose(1, 2)
     other_GV = ~torch.eye(num_global, num_views, dtype=torch.bool, device=logit_BVK.device)
     return pair_BGV[:, other_GV].mean()

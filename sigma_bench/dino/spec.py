@@ -29,20 +29,20 @@ class DinoObjective(Objective):
     student_temperature: Positive
     teacher_temperature: Positive
     teacher_momentum: Fraction
-    """At the first step; a cosine takes it to 1 at the last."""
+    """Momentum at the first step; it increases along a cosine to 1 at the last step."""
     centre_momentum: Fraction
     family: ClassVar[str] = "DINO"
 
 
 class MultiCropSpec(SourceSpec):
-    """Two large crops for student and teacher, small ones for the student alone (SwAV, DINO)."""
+    """Two large crops for student and teacher, and small crops for the student only (SwAV, DINO)."""
 
     global_area: tuple[Fraction, Annotated[float, Field(gt=0, le=1)]]
     local_area: tuple[Fraction, Annotated[float, Field(gt=0, le=1)]]
     num_local: Frames
     local_size: Pixels
     jitter: NonNegative
-    """Strength of the colour jitter (brightness, contrast, saturation); hue gets a quarter of it."""
+    """Strength of the jitter of brightness, contrast and saturation; that of hue is a quarter of it."""
 
 
 class DinoRecipe(Recipe):

@@ -68,8 +68,8 @@ class Drawing:
     @property
     def words(self) -> str:
         """The data as a caption names it."""
-        world = "mini world" if self.manifest.world == "mini" else self.manifest.world
-        return f"{self.task.dataset.title} ({world}), {self.scored.name} split"
+        source = "mini world" if self.manifest.data_source == "mini" else self.manifest.data_source
+        return f"{self.task.dataset.title} ({source}), {self.scored.name} split"
 
 
 def draw_gallery(
@@ -178,7 +178,7 @@ def _neighbours(encoder: Encoder, drawing: Drawing, cache: FeatureCache) -> Draw
         f"nearest of the {protocol.neighbours} training clips that vote on each ({protocol.protocol}), with class and "
         "cosine. Tick on green: the query's class; cross on vermillion: another. Queries are drawn with seed "
         f"{drawing.seed}, in one order for all models; the votes are right for {votes.num_right} of all "
-        f"{votes.num_asked}."
+        f"{votes.num_queries}."
     )
     heads = ["query", "nearest 1", *map(str, range(2, shown + 1))]
     image = sheet(votes.rows, height=96, heads=heads, gaps=[0])

@@ -1,6 +1,6 @@
-"""Which training clips a kNN vote listens to: the nearest neighbours of some right and some wrong queries.
+"""Nearest neighbours behind kNN votes, for some queries with a right and some with a wrong vote.
 
-Features come from the cache of the runs where they are there, as in the protocol itself.
+Features come from the feature cache, as in the protocol.
 
 Shapes: S bank samples, Q queries, K neighbours.
 """
@@ -23,27 +23,30 @@ SIDE = 96
 
 
 class Votes(NamedTuple):
-    """Rows of neighbours, and how many of all queries the votes of this model get right."""
+    """Rows of neighbours, and the number of queries whose vote is right."""
 
     rows: list[Row]
     num_right: int
-    num_asked: int
+    num_queries: int
 
 
 def neighbour_rows(evaluation: Evaluation[KnnProtocol], *, number: int, num_shown: int) -> Votes:
-    """So many right and so many wrong queries (fewer where there are fewer) with the nearest of their neighbours.
+    """Up to ``number`` queries with a right vote and as many with a wrong one, with their nearest neighbours.
 
-    The queries are the first of an order that the seed of the evaluation draws, the same for every model.
+    The queries are the first ones of a random order that is drawn from the seed and is the same for every model.
+
+    Args:
+        num_shown: neighbours per query.
 
     Raises:
-        ValueError: as the kNN protocol itself.
+        ValueError: as the kNN protocol.
     """
     bank, scored = evaluation.splits[0], evaluation.splits[-1]
     features, _ = readable_features(evaluation)
-    teach, ask = features[0].usable, features[-1].usable
-    bank_SD, query_QD = features[0].rows(teach), features[-1].rows(ask)
-    label_S, truth_Q = labels_of(bank)[teach], labels_of(scored)[ask]
-    group_S, group_Q = groups_of(bank)[teach], groups_of(scored)[ask]
+    bank_index, query_index = features[0].usable, features[-1].usable
+    bank_SD, query_QD = features[0].rows(bank_index), features[-1].rows(query_index)
+    label_S, truth_Q = labels_of(bank)[bank_index], labels_of(scored)[query_index]
+    group_S, group_Q = groups_of(bank)[bank_index], groups_of(scored)[query_index]
     names = evaluation.manifest.classes or ()
     groups = (group_S, group_Q) if bank is scored else None
     voted_Q = ranked(knn_votes(bank_SD, label_S, query_QD, len(names), evaluation.protocol, groups))[:, 0]
@@ -53,17 +56,18 @@ def neighbour_rows(evaluation: Evaluation[KnnProtocol], *, number: int, num_show
     rows = []
     for query, cosine_K, index_K in zip(chosen, cosine_QK, index_QK, strict=True):
         truth, voted = names[truth_Q[query]], names[voted_Q[query]]
-        cells = [Cell(middle_frame(scored.samples[ask[query]]), (truth,))]
+        cells = [Cell(middle_frame(scored.samples[query_index[query]]), (truth,))]
         for cosine, index in zip(cosine_K, index_K, strict=True):
             words = (names[label_S[index]], f"{cosine:.2f}")
             is_same = bool(label_S[index] == truth_Q[query])
-            cells.append(Cell(middle_frame(bank.samples[teach[index]]), words, is_same=is_same))
+            cells.append(Cell(middle_frame(bank.samples[bank_index[index]]), words, is_same=is_same))
         rows.append(Row(("vote right",) if truth == voted else ("vote wrong:", voted), tuple(cells)))
-    return Votes(rows, int((voted_Q == truth_Q).sum()), len(ask))
+    return Votes(rows, int((voted_Q == truth_Q).sum()), len(query_index))
 
 
 def right_and_wrong(is_right_Q: np.ndarray, number: int, seed: int) -> np.ndarray:
-    """Indices of so many right and then so many wrong queries, the first of an order drawn from the seed."""
+    """Indices of up to ``number`` right and then as many wrong queries, the first ones of an order drawn from the
+    seed."""
     order_Q = np.random.default_rng(seed).permutation(len(is_right_Q))
     return np.concatenate([order_Q[is_right_Q[order_Q] == wanted][:number] for wanted in (True, False)])
 

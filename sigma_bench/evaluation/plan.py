@@ -1,17 +1,18 @@
-"""Plans: what several evaluations of one encoder will compute, known before the first one starts.
+"""Plans: what several evaluations of one encoder will compute, determined before the first one starts.
 
-Evaluations that need the same clips of the same samples share one pass over the encoder.
+Evaluations that need the same clips of the same samples share one pass of the encoder.
 """
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.catalogue import TaskOnData, open_dataset
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.evaluation.run import Found, find_or_evaluate, find_or_run
@@ -25,10 +26,10 @@ from sigma_bench.records.store import Store
 from sigma_bench.specs.clip import ClipSpec, SequenceClip
 from sigma_bench.specs.passes import Pass
 from sigma_bench.specs.task import ResolvedTask
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import Processes
 
 TRAINING_FACTOR = 3
-"""Forward passes that a training step on a clip is worth: backward is twice forward."""
+"""Cost of a training step in forward passes; a backward pass costs about two of them."""
 TIMED_CLIPS = 2
 State = Literal["recorded", "features cached", "to do", "cannot be run"]
 
@@ -39,36 +40,39 @@ class Planned:
 
     task: ResolvedTask
     source: Path | Manifest
+    """The data root or the manifest."""
     session: Session | None
     """None for a task that cannot be run."""
     state: State
     clips: int = 0
-    """Number of clips to encode (a training clip counts three times), without those of earlier tasks of the plan."""
+    """Number of clips to encode without those that earlier tasks of the plan encode; a training clip counts three
+    times."""
     note: str = ""
-    """Why the task cannot be run, or how many missing files count as wrong."""
+    """Why the task cannot be run, or the number of missing files that count as wrong."""
     kept_tokens: frozenset[str] = frozenset()
-    """Keys of passes whose tokens a task of the plan needs that is not recorded yet."""
+    """Keys of passes whose tokens are needed by a task of the plan that is not recorded yet."""
 
 
 def plan_tasks(
     encoder: Encoder,
-    jobs: Sequence[tuple[ResolvedTask, Path | Manifest]],
+    tasks: Sequence[TaskOnData],
     output: Path,
     cache: FeatureCache,
     *,
     seed: int,
     report: Report = silent,
 ) -> list[Planned]:
-    """The state of every task, by dataset; only the identity of the data is computed.
+    """The state of every task, tasks of one dataset together; nothing is computed except the identity of the data.
 
     Args:
-        report: is called with the number of files read for that so far, and the number of files to read.
+        output: folder of the records.
+        report: is called with the number of files read for the identity so far, and the number of files to read.
     """
-    order = list(dict.fromkeys(task.dataset.dataset for task, _ in jobs))
+    order = list(dict.fromkeys(task.dataset.dataset for task, _ in tasks))
     opened: dict[tuple[str, Path | int], Manifest] = {}
     plan: list[Planned] = []
     seen: set[str] = set()
-    for task, source in sorted(jobs, key=lambda job: order.index(job[0].dataset.dataset)):
+    for task, source in sorted(tasks, key=lambda each: order.index(each[0].dataset.dataset)):
         place = (task.dataset.dataset, source if isinstance(source, Path) else id(source))
         try:
             if place not in opened:
@@ -76,17 +80,17 @@ def plan_tasks(
             session = open_session(encoder.card, task, opened[place], seed=seed, report=report)
             opened[place] = session.manifest
             planned, passes = _state(encoder, session, source, output, cache)
-        except Exception as error:  # the state of the task is this error, with which a run would end
+        except Exception as error:  # a run of the task would raise it again, see run_planned
             plan.append(Planned(task, source, None, "cannot be run", note=reason(error)))
             continue
         plan.append(replace(planned, clips=sum(count for name, count in passes.items() if name not in seen)))
         seen |= passes.keys()
     kept = frozenset(
-        cache.key(encoder.card, planned.session.split(one), one)
+        cache.key(encoder.card, planned.session.split(pass_), pass_)
         for planned in plan
         if planned.session is not None and planned.state != "recorded"
-        for one in planned.session.passes
-        if one.is_cached and one.tokens and isinstance(one.clip, ClipSpec)
+        for pass_ in planned.session.passes
+        if pass_.is_cached and pass_.tokens and isinstance(pass_.clip, ClipSpec)
     )
     return [replace(planned, kept_tokens=kept) for planned in plan]
 
@@ -98,21 +102,21 @@ def run_planned(
     cache: FeatureCache,
     *,
     seed: int,
-    world: World = SINGLE_PROCESS,
+    processes: Processes = SINGLE_PROCESS,
     report: Report = silent,
 ) -> Found:
-    """One task of a plan; raises as ``find_or_evaluate`` does."""
-    if planned.session is None:  # again, for the error in its own type and with its traceback
+    """Run one task of a plan or find its record; raises as ``find_or_evaluate``."""
+    if planned.session is None:  # opened again, so that the error is raised with its type and traceback
         return find_or_evaluate(
-            encoder, planned.task, planned.source, output, seed=seed, report=report, cache=cache, world=world
+            encoder, planned.task, planned.source, output, seed=seed, report=report, cache=cache, processes=processes
         )
     return find_or_run(
-        encoder, planned.session, output, cache, kept_tokens=planned.kept_tokens, world=world, report=report
+        encoder, planned.session, output, cache, kept_tokens=planned.kept_tokens, processes=processes, report=report
     )
 
 
 def seconds_per_clip(encoder: Encoder) -> float:
-    """Time for one clip on this machine, from a few after one to warm up."""
+    """Seconds for encoding one clip on this machine, measured after a first batch that is not timed."""
     card = encoder.card
     clip_BCTHW = torch.zeros(TIMED_CLIPS, 3, card.num_frames, card.image_size, card.image_size)
     encoder.encode(clip_BCTHW).token_BND.cpu()
@@ -124,42 +128,41 @@ def seconds_per_clip(encoder: Encoder) -> float:
 def _state(
     encoder: Encoder, session: Session, source: Path | Manifest, output: Path, cache: FeatureCache
 ) -> tuple[Planned, dict[str, int]]:
-    """A task with its state, and the clips to encode by name of the pass; tasks that name one pass share it."""
+    """A task with its state, and the number of clips to encode by name of the pass; tasks share a pass of one name."""
     planned = Planned(session.task, source, session, "recorded")
     if Store(output).find(session.key) is not None:
         return planned, {}
     clips = {
-        _pass_name(encoder, session, cache, number): _clips_to_do(encoder, session, cache, one)
-        for number, one in enumerate(session.passes)
+        _pass_name(encoder, session, cache, number): _clips_to_do(encoder, session, cache, pass_)
+        for number, pass_ in enumerate(session.passes)
     }
     to_do = {name: count for name, count in clips.items() if count}
     return replace(planned, state="to do" if to_do else "features cached", note=_missing_files(session)), to_do
 
 
 def _pass_name(encoder: Encoder, session: Session, cache: FeatureCache, number: int) -> str:
-    one = session.passes[number]
-    if one.is_cached:
-        return cache.key(encoder.card, session.split(one), one)
+    pass_ = session.passes[number]
+    if pass_.is_cached:
+        return cache.key(encoder.card, session.split(pass_), pass_)
     return f"{session.task.task} {number}"
 
 
-def _clips_to_do(encoder: Encoder, session: Session, cache: FeatureCache, one: Pass) -> int:
-    """Clips that a pass sends through the network; decoding is not counted, nor what a protocol does with features."""
-    split = session.split(one)
+def _clips_to_do(encoder: Encoder, session: Session, cache: FeatureCache, pass_: Pass) -> int:
+    """Number of clips of a pass that the network has not seen yet; decoding and work on features are not counted."""
+    split = session.split(pass_)
     num_found = len(split.samples) - len(split.missing)
-    if one.is_cached:
-        is_maps = isinstance(one.clip, SequenceClip)
-        missing = num_missing_maps(cache, encoder, split, one) if is_maps else cache.num_missing(encoder, split, one)
-        return min(num_found, missing) * one.num_clips(0)
-    if one.clips_per_sample is None:
-        return sum(one.num_clips(len(open_media(sample))) for sample in split.samples if sample.path.exists())
-    is_folded = one.network == "training" and session.task.folds != "official"
+    if pass_.is_cached:
+        count_missing = partial(num_missing_maps, cache) if isinstance(pass_.clip, SequenceClip) else cache.num_missing
+        return min(num_found, count_missing(encoder, split, pass_)) * pass_.num_clips(0)
+    if pass_.clips_per_sample is None:
+        return sum(pass_.num_clips(len(open_media(sample))) for sample in split.samples if sample.path.exists())
+    is_folded = pass_.network == "training" and session.task.folds != "official"
     folds = len({sample.group for sample in split.samples}) if is_folded else 1
-    return num_found * one.clips_per_sample * folds * (TRAINING_FACTOR if one.network == "training" else 1)
+    return num_found * pass_.clips_per_sample * folds * (TRAINING_FACTOR if pass_.network == "training" else 1)
 
 
 def _missing_files(session: Session) -> str:
-    """How many files of each split are missing, in words; empty if none."""
+    """A sentence with the number of missing files of each split; empty if there are none."""
     counts = [
         f"{len(split.missing):,} of the {len(split.samples):,} files that the {split.name} list names"
         for split in session.splits

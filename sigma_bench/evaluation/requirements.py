@@ -1,4 +1,4 @@
-"""What must hold before an evaluation starts, so that it fails now and not after an hour."""
+"""Checks before an evaluation starts, so that it does not fail after hours."""
 
 from collections.abc import Sequence
 
@@ -20,11 +20,11 @@ def require_runnable(task: ResolvedTask, manifest: Manifest, splits: Sequence[Sp
     """Check the samples that a task uses.
 
     Args:
-        splits: that the protocol uses, the scored one last.
+        splits: splits that the protocol uses, the scored one last.
 
     Raises:
-        ValueError: samples lack the labels that the protocol needs, all samples are of one class or, in the scored
-            split, of one group, files are missing, or train and test overlap.
+        ValueError: samples lack the labels that the protocol needs, all samples have one class, all scored samples have
+            one group, files are missing, or train and test overlap.
     """
     require_labels(task, manifest, splits)
     require_units(task, splits[-1])
@@ -34,7 +34,7 @@ def require_runnable(task: ResolvedTask, manifest: Manifest, splits: Sequence[Sp
 
 
 def require_labels(task: ResolvedTask, manifest: Manifest, splits: Sequence[Split]) -> None:
-    """ValueError when a sample does not have the labels that the protocol needs, or all have the same class."""
+    """ValueError if a sample lacks the labels that the protocol needs, or all samples have the same class."""
     kind = task.protocol.sample_labels
     samples = (sample for split in splits for sample in split.samples)
     if kind != "any" and not all(_has_labels(sample, kind, manifest) for sample in samples):
@@ -61,7 +61,7 @@ def _has_labels(sample: Sample, kind: SampleLabels, manifest: Manifest) -> bool:
 
 
 def require_units(task: ResolvedTask, scored: Split) -> None:
-    """ValueError where all scored samples belong to one group, so that no score has an interval."""
+    """ValueError if all scored samples belong to one group, since a score would have no interval."""
     groups = {sample.group for sample in scored.samples}
     if task.protocol.uncertainty.unit == "group" and len(groups) == 1:
         raise ValueError(
@@ -85,15 +85,12 @@ def require_present(splits: Sequence[Split], protocol: BaseProtocol) -> None:
 
 
 def require_disjoint(manifest: Manifest, train: Split, test: Split) -> None:
-    """No sample is in both splits, and no group is in both splits of custom data.
+    """ValueError if a sample is in both splits or, in custom data, a group is.
 
-    Official splits may share groups; the record counts them.
-
-    Raises:
-        ValueError: names the sample or group.
+    Official splits may share groups; the record states how many.
     """
     overlap = {"sample": set(train.ids) & set(test.ids)}
-    if manifest.world == "user":
+    if manifest.data_source == "user":
         overlap["group"] = shared_groups(train, test)
     for what, both in overlap.items():
         if both:

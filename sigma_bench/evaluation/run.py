@@ -1,4 +1,4 @@
-"""From a session to its record: a finished evaluation is found by its key and never computed again."""
+"""From a session to its record; a finished evaluation is found by its key and not computed again."""
 
 import shutil
 import time
@@ -20,7 +20,7 @@ from sigma_bench.records.store import Store
 from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.protocol import KINDS, BaseProtocol
 from sigma_bench.specs.task import ResolvedTask
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import Processes
 from sigma_bench.training.processes import on_all, on_main
 
 
@@ -31,7 +31,7 @@ class Found:
     record: Record
     path: Path
     was_there: bool
-    """Recorded before; nothing was computed."""
+    """Whether the record was found and nothing was computed."""
 
 
 def find_or_evaluate(
@@ -43,19 +43,22 @@ def find_or_evaluate(
     seed: int,
     report: Report = silent,
     cache: FeatureCache | None = None,
-    world: World = SINGLE_PROCESS,
+    processes: Processes = SINGLE_PROCESS,
 ) -> Found:
-    """The record of a task, from ``output`` or by running it, on every process of the run.
+    """The record of a task, found in ``output`` or made by running the task; all processes call this.
 
     Args:
         source: a data root or an open manifest.
-        cache: of features; by default the one in ``output``.
+        output: folder of the records.
+        cache: feature cache; by default the one in ``output``.
 
     Raises:
         ValueError: as ``open_session`` and ``find_or_run``.
     """
-    session = on_main(world, lambda: open_session(encoder.card, task, source, seed=seed, report=report))
-    return find_or_run(encoder, session, output, cache or FeatureCache(output / "features"), world=world, report=report)
+    session = on_main(processes, lambda: open_session(encoder.card, task, source, seed=seed, report=report))
+    return find_or_run(
+        encoder, session, output, cache or FeatureCache(output / "features"), processes=processes, report=report
+    )
 
 
 def find_or_run(
@@ -65,32 +68,35 @@ def find_or_run(
     cache: FeatureCache,
     *,
     kept_tokens: frozenset[str] = frozenset(),
-    world: World = SINGLE_PROCESS,
+    processes: Processes = SINGLE_PROCESS,
     report: Report = silent,
 ) -> Found:
-    """The record of a session, from ``output`` or by running it, on every process of the run.
+    """The record of a session, found in ``output`` or made by running the session; all processes call this.
 
     Args:
-        kept_tokens: keys of cache entries whose tokens another evaluation of the same suite reads.
+        output: folder of the records.
+        kept_tokens: keys of cache entries whose tokens are needed by another evaluation of the same plan.
 
     Raises:
-        ValueError: samples fail that may not, the task does not fit the encoder, the output folder cannot be written,
-            or another process is running this very evaluation.
+        ValueError: samples cannot be read and the protocol does not allow it, the task does not fit the encoder, the
+            output folder cannot be written, or another process runs the same evaluation.
     """
     store = Store(output)
-    found = on_main(world, lambda: store.find(session.key))
+    found = on_main(processes, lambda: store.find(session.key))
     if found is not None:
         return Found(found[0], found[1], was_there=True)
     folder = output / "unfinished" / digest(session.key)[:32]
-    evaluation = session.evaluation(encoder, cache, folder=folder, world=world, kept_tokens=kept_tokens, report=report)
+    evaluation = session.evaluation(
+        encoder, cache, folder=folder, processes=processes, kept_tokens=kept_tokens, report=report
+    )
     with ExitStack() as held:
-        on_main(world, lambda: held.enter_context(exclusive(folder)))
+        on_main(processes, lambda: held.enter_context(exclusive(folder)))
         record, path = _recorded(evaluation, session, store)
     return Found(record, path, was_there=False)
 
 
 def _recorded(evaluation: Evaluation[BaseProtocol], session: Session, store: Store) -> tuple[Record, Path]:
-    """Run, score and store; all processes raise an exception of any one of them."""
+    """Run, score and store an evaluation; an exception of one process is raised by all."""
 
     def run_and_store() -> tuple[Record, Path] | None:
         started, clock = now(), time.monotonic()
@@ -102,13 +108,13 @@ def _recorded(evaluation: Evaluation[BaseProtocol], session: Session, store: Sto
         shutil.rmtree(evaluation.folder, ignore_errors=True)
         return record, path
 
-    done = on_all(evaluation.world, run_and_store)[0]
+    done = on_all(evaluation.processes, run_and_store)[0]
     assert done is not None  # the main process has a record
     return done
 
 
 def run_protocol(evaluation: Evaluation[BaseProtocol]) -> Predictions | None:
-    """Call the ``run`` of the protocol's package; None on all but the main process."""
+    """Call the function ``run`` of the protocol's package; it returns None on all processes but the main one."""
     predictions: Predictions | None = KINDS.load(evaluation.protocol.kind, "run").run(evaluation)
     return predictions
 
@@ -132,5 +138,5 @@ def _record(
         controls=dict(predictions.controls),
         selections=predictions.selections,
         predictions=store.add_predictions(predictions.arrays),
-        provenance=capture(started=started, seconds={"evaluate": seconds}, num_processes=evaluation.world.size),
+        provenance=capture(started=started, seconds={"evaluate": seconds}, num_processes=evaluation.processes.size),
     )

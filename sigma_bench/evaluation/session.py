@@ -1,7 +1,7 @@
-"""One evaluation, resolved: which samples, which passes over the encoder, and the key of its record.
+"""Sessions: resolved evaluations, with their samples, their passes over the encoder and the key of their record.
 
-Everything is resolved once, when a session is opened; running it is then a straight line to the record
-(``evaluation/run.py``).  A session holds no encoder, so it can be sent to the other processes of a run.
+Everything is resolved when a session is opened; ``evaluation/run.py`` runs it.  A session does not hold the encoder, so
+it can be sent to the other processes.
 """
 
 from collections import Counter
@@ -18,35 +18,35 @@ from sigma_bench.data.manifest import Manifest, Split, shared_groups
 from sigma_bench.data.subsets import draw_subset
 from sigma_bench.evaluation.requirements import require_runnable
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.protocols.contract import Evaluation, Report, silent
+from sigma_bench.protocols.contract import Evaluation, Report, silent, split_of
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.records.record import DataIdentity, SplitIdentity, resume_key
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import task_fingerprint
 from sigma_bench.specs.passes import Pass, SplitUse
 from sigma_bench.specs.task import ResolvedTask, require_folds_used
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import Processes
 
-SINGLE_PROCESS = World(torch.device("cpu"))
+SINGLE_PROCESS = Processes(torch.device("cpu"))
 
 
 @dataclass(frozen=True)
 class Session:
-    """One task for one encoder card, with the samples that it uses."""
+    """One task for one encoder, with the samples that it uses."""
 
     task: ResolvedTask
     manifest: Manifest
     splits: tuple[Split, ...]
-    """As the protocol uses them, with the identity of their samples, the scored split last."""
+    """Splits with the samples that the protocol uses and their identity; the scored split is the last one."""
     passes: tuple[Pass, ...]
     seed: int
     fingerprint: str
     key: Mapping[str, Any]
-    """Of the record, see ``records/record.py``."""
+    """Key of the record, see ``records/record.py``."""
 
-    def split(self, one: Pass) -> Split:
-        """The samples of a pass."""
-        return next(split for split in self.splits if split.name == one.split)
+    def split(self, pass_: Pass) -> Split:
+        """The split of a pass."""
+        return split_of(pass_, self.splits)
 
     def evaluation(
         self,
@@ -54,7 +54,7 @@ class Session:
         cache: FeatureCache,
         *,
         folder: Path,
-        world: World = SINGLE_PROCESS,
+        processes: Processes = SINGLE_PROCESS,
         kept_tokens: frozenset[str] = frozenset(),
         report: Report = silent,
     ) -> Evaluation[Any]:
@@ -68,14 +68,14 @@ class Session:
             passes=self.passes,
             seed=self.seed,
             cache=cache,
-            world=world,
+            processes=processes,
             folder=folder,
             kept_tokens=kept_tokens,
             report=report,
         )
 
     def data_identity(self, *, scored: int = 0, failures: Mapping[str, str] | None = None) -> DataIdentity:
-        """Which samples are used, and how many of them were scored."""
+        """Identity of the samples, with the number that was scored and those that could not be read."""
         return _data_identity(self.manifest, self.splits, scored, failures or {})
 
 
@@ -85,11 +85,13 @@ def open_session(
     """Resolve a task for an encoder.
 
     Args:
-        source: a data root, or an open manifest, whose identified splits are used as they are.
-        report: is called with the number of files read for the identity of the samples, and the number to read.
+        source: a data root, or an open manifest, in which splits that are already identified are not identified again.
+        seed: seed of the evaluation.
+        report: is called with the number of files read for the identity of the samples, and the number of files to
+            read.
 
     Raises:
-        ValueError: the dataset is not there, or does not have what the protocol uses; or as ``require_runnable``.
+        ValueError: the dataset is not there or lacks splits that the protocol uses; or as ``require_runnable``.
     """
     manifest = source if isinstance(source, Manifest) else open_dataset(task.dataset, source)
     require_folds_used(task)
@@ -120,7 +122,7 @@ def _split_uses(task: ResolvedTask, manifest: Manifest) -> tuple[SplitUse, ...]:
 
 
 def _drawn(split: Split, per_class: int | None) -> Split:
-    """The split, or so many samples of every class (all of a class that has fewer)."""
+    """The split with ``per_class`` samples of every class, or with all samples of a class that has fewer."""
     if per_class is None:
         return split
     drawn = tuple(draw_subset(split.samples, per_class))
@@ -132,7 +134,7 @@ def _data_identity(
 ) -> DataIdentity:
     shared = shared_groups(splits[0], splits[-1]) if len(splits) > 1 else ()
     return DataIdentity(
-        world=manifest.world,
+        world=manifest.data_source,
         num_classes=len(manifest.classes) if manifest.classes else None,
         splits={
             split.name: SplitIdentity(

@@ -47,7 +47,7 @@ class Cell:
     seed_std: float | None
     """Standard deviation of the values over seeds (n - 1); None for one seed."""
     repeat_std: float | None
-    """Standard deviation over a protocol's own repetitions (k-means starts, draws of frames); its mean over seeds."""
+    """Standard deviation over the repetitions of a protocol (k-means starts, draws of frames); its mean over seeds."""
     record_ids: tuple[str, ...]
     mark: Mark | None
     """best: not separable from the column's best; second: not separable from the best of the rest."""
@@ -98,7 +98,7 @@ class Reference:
     """In words."""
     values: tuple[float | None, ...]
     kind: Literal["floor", "ceiling", "note"]
-    """What no model is needed for, what none can exceed, or what is told below the table only."""
+    """A floor that needs no model, a ceiling that no model can exceed, or a number below the table only."""
     models: tuple[str, ...] = ()
     """Whose ceiling it is, where models have different ones."""
 

@@ -99,7 +99,7 @@ def _records(boards: Sequence[Filled], store: Store, with_predictions: bool) -> 
 
 
 def _place(path: Path | str, store: Store) -> str:
-    """Where a record lies in its store, and in the folder: on whose disk is nobody's business."""
+    """Path of a record relative to its store, which is also its path in the folder."""
     return Path(path).relative_to(store.root).as_posix()
 
 

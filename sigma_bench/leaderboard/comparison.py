@@ -23,7 +23,7 @@ from sigma_bench.metrics.uncertainty import Resampling, interval_ends, lower_tai
 from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import Arrays, metrics_of, units_of
 from sigma_bench.specs.fingerprint import digest
-from sigma_bench.specs.strict import nearest
+from sigma_bench.specs.strict import suggestion
 
 REPLICATES = 2000
 LEVEL = 0.95
@@ -131,7 +131,7 @@ def compare(
             of_model.setdefault(record.model.model, []).append((path, record))
     for name in (first, second):
         if name not in names:
-            raise ValueError(f"there is no record of a model '{name}' here.{nearest(name, names)}")
+            raise ValueError(f"there is no record of a model '{name}' here.{suggestion(name, names)}")
     common, left_out = matched(measured, first, second)
     require_one_checkpoint([pair for models in common.values() for of_model in models for pair in of_model])
     draws = Draws()

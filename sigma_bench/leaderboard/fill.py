@@ -95,8 +95,8 @@ def predictions_of(store: Store) -> Load:
 def keep_records(boards: Sequence[Filled], store: Store, folder: Path) -> int:
     """Copy the records behind boards, their predictions reduced to what the boards are computed from.
 
-    The folder is a store that gives the same tables; the number of its records is returned.  Of folders in the commands
-    that made them only the last name is kept: where something lies on one machine is nobody else's business.
+    The folder is a store that gives the same tables; the number of its records is returned.  Of paths in the commands
+    that made the records, only the last name is kept, since paths of one machine are private.
 
     Raises:
         ValueError: predictions that are missing or not those of their record, or a file that cannot be written.

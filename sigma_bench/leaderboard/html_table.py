@@ -6,7 +6,7 @@ import pandas as pd
 from markupsafe import escape
 
 from sigma_bench.leaderboard.board_table import BoardTable
-from sigma_bench.leaderboard.grid import Entry, grid
+from sigma_bench.leaderboard.layout import Entry, layout
 from sigma_bench.specs.text import one_line
 
 MOST_ROWS = 60
@@ -16,7 +16,7 @@ _TAGS = {"best": "b", "second": "u", None: "span"}
 
 def board_html(table: BoardTable) -> str:
     """A board as the page shows it, with its notes below."""
-    laid_out = grid(table)
+    laid_out = layout(table)
     width = len(laid_out.about) + len(laid_out.labels) + laid_out.has_coverage
     over = "".join(f'<th colspan="{span}">{_text(heading)}</th>' for heading, span in laid_out.groups)
     heads = ["Model", *laid_out.about, *laid_out.labels, *(["Covered"] if laid_out.has_coverage else [])]

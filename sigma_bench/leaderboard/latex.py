@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sigma_bench.leaderboard.board_table import BoardTable
-from sigma_bench.leaderboard.grid import Entry, Grid, grid
+from sigma_bench.leaderboard.layout import Entry, TableLayout, layout
 
 _HERE = Path(__file__).resolve().parent
 _CHARACTERS = {
@@ -34,11 +34,11 @@ _DOCUMENT = r"""\documentclass{article}
 
 def latex(table: BoardTable) -> str:
     """A ``tabular`` with a header, sections and marks; the notes follow as comments."""
-    laid_out = grid(table)
+    laid_out = layout(table)
     return (
         _environment()
         .get_template("board.tex.j2")
-        .render(grid=laid_out, spans=_spans(laid_out), width=1 + len(laid_out.about) + len(laid_out.labels))
+        .render(layout=laid_out, spans=_spans(laid_out), width=1 + len(laid_out.about) + len(laid_out.labels))
     )
 
 
@@ -46,7 +46,7 @@ def latex_document(tables: Sequence[BoardTable], files: Sequence[str]) -> str:
     """A document that shows tables with their notes; each is read from its file beside the document."""
     pages = []
     for table, file in zip(tables, files, strict=True):
-        notes = "\n\n".join(escaped(note) for note in grid(table).notes)
+        notes = "\n\n".join(escaped(note) for note in layout(table).notes)
         shown = rf"\resizebox{{\ifdim\width>\linewidth\linewidth\else\width\fi}}{{!}}{{\input{{{file}}}}}"
         pages.append(
             rf"\section*{{{escaped(table.title)}}}" + f"\n{shown}\n\n" + rf"\bigskip{{\footnotesize {notes}\par}}"
@@ -100,7 +100,7 @@ def _cell(entry: Entry) -> str:
     return marked + (rf" {{\scriptsize {escaped(small)}}}" if small else "")
 
 
-def _spans(laid_out: Grid) -> list[tuple[int, int]]:
+def _spans(laid_out: TableLayout) -> list[tuple[int, int]]:
     """First and last table column below each group's header."""
     before = 1 + len(laid_out.about)
     ends = list(accumulate(width for _, width in laid_out.groups))

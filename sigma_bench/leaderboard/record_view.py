@@ -69,7 +69,7 @@ def _facts(path: Path, record: Record) -> tuple[tuple[str, str], ...]:
         ("Seeds", f"evaluation {record.seed}, pretraining {_or_none(model.pretraining_seed)}"),
         ("Model", f"{model.family}, {model.num_frames} frames of {model.image_size} px"),
         ("Checkpoint (MODEL)", model.checkpoint_sha256),
-        ("World (ROOT)", record.data.world),
+        ("Data source (ROOT)", record.data.world),
         ("Reference values", ", ".join(_reference(name, value) for name, value in record.controls.items())),
         ("Code", f"sigma-bench {provenance.sigma_bench}, commit {_or_none(provenance.commit)}{state}"),
         ("Versions", ", ".join(f"{package} {version}" for package, version in provenance.versions.items())),

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from sigma_bench.leaderboard.board_table import BoardTable
 from sigma_bench.leaderboard.escaping import markdown_text
-from sigma_bench.leaderboard.grid import Entry, Grid, Line, grid
+from sigma_bench.leaderboard.layout import Entry, Line, TableLayout, layout
 
 _LEAST_LABEL = 14
 """A longer model name is folded before a column is put into another table."""
@@ -23,7 +23,7 @@ _STYLES = {"best": "bold", "second": "underline", None: ""}
 
 def terminal_table(table: BoardTable) -> "TerminalBoard":
     """A board to print with rich, in as many tables as it takes."""
-    return TerminalBoard(grid(table))
+    return TerminalBoard(layout(table))
 
 
 @dataclass(frozen=True)
@@ -34,23 +34,23 @@ class TerminalBoard:
     describes them.  The notes follow.
     """
 
-    grid: Grid
+    layout: TableLayout
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         unbounded = options.update(max_width=_UNBOUNDED)
 
-        def fits(part: Grid) -> bool:
+        def fits(part: TableLayout) -> bool:
             narrow = _table(part, longest_label=_LEAST_LABEL)
             return Measurement.get(console, unbounded, narrow).maximum <= options.max_width
 
-        for part in _parts(self.grid, fits):
+        for part in _parts(self.layout, fits):
             yield _table(part, longest_label=_longest_label(part))
             yield Text("")
-        yield Text("\n".join(self.grid.notes), style="table.caption")
+        yield Text("\n".join(self.layout.notes), style="table.caption")
 
 
-def _parts(whole: Grid, fits: Callable[[Grid], bool]) -> list[Grid]:
-    """A grid as few grids that fit; a group that is too wide by itself is parted too."""
+def _parts(whole: TableLayout, fits: Callable[[TableLayout], bool]) -> list[TableLayout]:
+    """A layout divided into as few layouts as possible that fit; a group that is too wide is divided as well."""
     ends = list(accumulate(width for _, width in whole.groups))
     parts: list[list[int]] = [[]]
 
@@ -68,8 +68,8 @@ def _parts(whole: Grid, fits: Callable[[Grid], bool]) -> list[Grid]:
     return [_part(whole, columns, is_first=number == 0) for number, columns in enumerate(parts)]
 
 
-def _part(whole: Grid, columns: list[int], *, is_first: bool) -> Grid:
-    """Some columns of a grid, under their headers."""
+def _part(whole: TableLayout, columns: list[int], *, is_first: bool) -> TableLayout:
+    """Some columns of a layout, with their headers."""
     headings = [heading for heading, width in whole.groups for _ in range(width)]
     groups = groupby(headings[column] for column in columns)
 
@@ -87,12 +87,12 @@ def _part(whole: Grid, columns: list[int], *, is_first: bool) -> Grid:
     )
 
 
-def _longest_label(shown: Grid) -> int:
+def _longest_label(shown: TableLayout) -> int:
     labels = (len(line.label) for section in shown.sections for line in section.lines)
     return max(_LEAST_LABEL, *labels, 0)
 
 
-def _table(laid_out: Grid, longest_label: int) -> Table:
+def _table(laid_out: TableLayout, longest_label: int) -> Table:
     shown = Table(
         title=Text(laid_out.title),
         box=box.HORIZONTALS,
@@ -118,7 +118,7 @@ def _table(laid_out: Grid, longest_label: int) -> Table:
 
 def markdown(table: BoardTable) -> str:
     """A Markdown table with its footnotes as a list."""
-    laid_out = grid(table)
+    laid_out = layout(table)
     spans = [heading for heading, width in laid_out.groups for _ in range(width)]
     headings = [f"{group} {label}".strip() for group, label in zip(spans, laid_out.labels, strict=True)]
     covered = ["covered"] if laid_out.has_coverage else []
@@ -140,7 +140,7 @@ def markdown(table: BoardTable) -> str:
     return "\n".join([f"## {markdown_text(laid_out.title)}", "", *lines, "", *notes, ""])
 
 
-def _terminal_headings(laid_out: Grid) -> list[str]:
+def _terminal_headings(laid_out: TableLayout) -> list[str]:
     """Group and what it asks above the first column of a group, the label above each."""
     headings = []
     for heading, width in laid_out.groups:

@@ -94,7 +94,7 @@
   }
   addEventListener("hashchange", openLinked);
 
-  // ---- rows beyond the first of a section: laid out when somebody asks for them, sorts, or filters -----------------
+  // ---- rows beyond the first of a section: laid out when they are opened, sorted or filtered -----------------------
   const numWaiting = (body) => all("tr.more template", body).reduce((sum, { content }) => sum + content.childElementCount, 0);
   let position;
 

@@ -1,9 +1,9 @@
 """The page: boards, figures and records in one self-contained HTML file.
 
-Nothing is fetched, and the page's own policy forbids it: style, script and pictures are part of the file.  Every number
-opens the record it comes from in a dialog that ``report.js`` fills from JSON when it is asked to, and of a section
-only the first rows are laid out before somebody wants the others, so that a page of thousands of records loads at once.
-This module prepares text, ``report.html.j2`` lays it out, ``report.css`` dresses it.
+Style, script and pictures are part of the file; its content security policy forbids to fetch anything.  Every number
+opens the record it comes from, in a dialog that ``report.js`` fills from JSON.  Only the first rows of a section are
+laid out at first, so that a page of thousands of records loads quickly.  This module prepares the content,
+``report.html.j2`` is the template, and ``report.css`` the style.
 """
 
 import base64
@@ -20,7 +20,7 @@ from markupsafe import Markup
 from sigma_bench.leaderboard.axes_figure import axes_dots, has_axes
 from sigma_bench.leaderboard.board_table import BoardTable, Column
 from sigma_bench.leaderboard.figures import score_dots, training_curves
-from sigma_bench.leaderboard.grid import Entry, Grid, Line, Section, grid, is_higher_better
+from sigma_bench.leaderboard.layout import Entry, Line, Section, TableLayout, is_higher_better, layout
 from sigma_bench.leaderboard.notes import level_words
 from sigma_bench.leaderboard.numbers import MISSING
 from sigma_bench.leaderboard.record_view import Texts, record_view
@@ -72,7 +72,7 @@ class BoardView:
     """One board, ready to be laid out."""
 
     name: str
-    grid: Grid
+    layout: TableLayout
     headers: tuple[Header, ...]
     galleries: tuple[Gallery, ...]
     left_out: str
@@ -131,7 +131,7 @@ def _template() -> Template:
 
 
 def _board_view(table: BoardTable) -> BoardView:
-    laid_out = grid(table)
+    laid_out = layout(table)
     spans = [(heading, first) for heading, width in laid_out.groups for first in (True, *(False,) * (width - 1))]
     headers = [
         Header(
@@ -199,7 +199,7 @@ def _digest(text: str) -> str:
 
 def _origins(boards: Sequence[BoardView]) -> list[str]:
     """The origins that a reader can choose among."""
-    found = {line.origin for board in boards for section in board.grid.sections for line in section.lines}
+    found = {line.origin for board in boards for section in board.layout.sections for line in section.lines}
     return [origin for origin in ("measured", "published", "imported") if origin in found]
 
 

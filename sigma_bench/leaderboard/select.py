@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from sigma_bench.records.record import DataIdentity, Record, SplitIdentity
+from sigma_bench.records.record import DataIdentity, Record, Score, SplitIdentity
 from sigma_bench.records.scoring import controls_of
 from sigma_bench.records.store import ID_LENGTH
 from sigma_bench.specs.board import Board, board_names, load_board
@@ -25,8 +25,8 @@ LONG_COLUMNS = (
     *("num_expected", "num_found", "num_scored", "num_failed", "num_official", "num_shared_groups"),
     *("manifest", "controls", "record_id", "path", "started_utc"),
 )
-"""``value``, ``low`` and ``high`` are fractions; the counts are samples of the scored split, and groups
-that train shares with it; ``controls`` holds the fields of ``ControlValue`` by name."""
+"""``value``, ``low`` and ``high`` are fractions; the counts are samples of the scored split, and groups that train
+shares with it; ``controls`` holds the fields of ``ControlValue`` by name."""
 
 
 _OF_ALL_SEEDS = ("family", "num_parameters", "feature_width", "pretraining_data", "pretraining_epochs")
@@ -44,9 +44,9 @@ def select(records: Iterable[tuple[Path, Record]], board: Board | None = None) -
     Of several records of the same evaluation the latest is used; their values must agree exactly.
 
     Raises:
-        ValueError: two task fingerprints or two worlds in one column, two encoders with one pretraining seed
-            or two kinds of model under one label, one checkpoint and seed on two sets of files, or one evaluation with
-            two values; names both record files.
+        ValueError: two task fingerprints or two worlds in one column, two encoders with one pretraining seed or two
+            kinds of model under one label, one checkpoint and seed on two sets of files, or one evaluation with two
+            values; names both record files.
     """
     wanted = None if board is None else {(column.task, column.metric) for column in board.columns}
     rows = [
@@ -149,8 +149,14 @@ def _require_one_checkpoint(table: pd.DataFrame) -> None:
 
 
 def _rows(path: Path, record: Record) -> list[dict[str, Any]]:
+    """One row per score of a record."""
+    of_record = _columns_of_record(path, record)
+    return [of_record | _columns_of_score(record, score) for score in record.scores]
+
+
+def _columns_of_record(path: Path, record: Record) -> dict[str, Any]:
     split, model = reported_split(record.data), record.model
-    shared = {
+    return {
         "model": model.model,
         "family": model.family,
         "num_parameters": model.num_parameters,
@@ -178,24 +184,23 @@ def _rows(path: Path, record: Record) -> list[dict[str, Any]]:
         "path": str(path),
         "started_utc": record.provenance.started_utc,
     }
-    return [
-        {
-            **shared,
-            "metric": score.metric,
-            "higher_is_better": score.higher_is_better,
-            "value": score.value,
-            "low": score.interval.low,
-            "high": score.interval.high,
-            "level": score.interval.level,
-            "spread": score.spread,
-            "controls": {
-                name: control._asdict()
-                for name, control in controls_of(record.task.protocol, record.controls, score.metric).items()
-            },
-            "num_units": score.interval.num_units,
-        }
-        for score in record.scores
-    ]
+
+
+def _columns_of_score(record: Record, score: Score) -> dict[str, Any]:
+    return {
+        "metric": score.metric,
+        "higher_is_better": score.higher_is_better,
+        "value": score.value,
+        "low": score.interval.low,
+        "high": score.interval.high,
+        "level": score.interval.level,
+        "spread": score.spread,
+        "controls": {
+            name: control._asdict()
+            for name, control in controls_of(record.task.protocol, record.controls, score.metric).items()
+        },
+        "num_units": score.interval.num_units,
+    }
 
 
 def _require_one(what: str, within: list[str], table: pd.DataFrame, problem: str) -> None:

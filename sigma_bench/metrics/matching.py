@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 
 BACKGROUND_INDEX = 0
 NO_LABEL = -1
-"""Stands for a label that does not occur in the truth: the cluster's pixels are right for nobody."""
+"""Index of a label that does not occur in the truth; no pixel of such a cluster is correct."""
 
 
 def iou_matrix(confusion_GP: NDArray[np.integer]) -> NDArray[np.float64]:

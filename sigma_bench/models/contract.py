@@ -1,4 +1,4 @@
-"""Does an encoder keep its contract?  Checked on synthetic clips, before anything long is started.
+"""Checks of the encoder contract on synthetic clips, before a long evaluation is started.
 
 Shapes: B clips, C colours, T frames, H W pixels, N tokens, D width.
 """
@@ -17,12 +17,12 @@ from sigma_bench.models.token_order import RIGHT_ORDER, find_token_order
 from sigma_bench.specs.encoder_card import EncoderCard
 
 TOLERANCE = 1e-3
-"""Largest difference, relative to the features' spread, between a clip encoded alone and in a batch."""
+"""Greatest difference between the tokens of a clip encoded alone and in a batch, relative to their spread."""
 _CLIPS = 3
 
 
 class Check(NamedTuple):
-    """One question, and what came out."""
+    """The result of one check."""
 
     question: str
     passed: bool
@@ -30,7 +30,7 @@ class Check(NamedTuple):
 
 
 def check_encoder(encoder: Encoder) -> Iterator[Check]:
-    """The checks of the contract in order; an exception of the encoder fails its check."""
+    """Run the checks of the contract in order; a check fails if the encoder raises an exception."""
     card = encoder.card
     clip_BCTHW = noise_clips(_CLIPS, card.num_frames, card.image_size)
     shown_BCTHW = clip_BCTHW.clone()
@@ -45,7 +45,7 @@ def check_encoder(encoder: Encoder) -> Iterator[Check]:
     seconds = time.monotonic() - started
     if mistake is not None:
         yield Check(question, False, mistake)
-        return  # nothing else can be asked
+        return  # nothing else can be checked
     token_BND = features.token_BND.clone()  # a network may return the same memory every time
     yield Check(question, True, f"{tuple(token_BND.shape)}, grid {features.grid}, width {card.feature_width}")
     yield _asked("the clips are left as they are", lambda: _unchanged(clip_BCTHW, shown_BCTHW))

@@ -30,11 +30,11 @@ from sigma_bench.specs.strict import parse_spec
 
 
 class CustomEncoder:
-    """A torch module of the user as an encoder, in evaluation mode and without gradients."""
+    """A torch module as an encoder, in evaluation mode and without gradients."""
 
     def __init__(self, network: nn.Module, card: EncoderCard, grid: tuple[int, int, int]) -> None:
         self._network, self._grid = network.eval(), grid
-        for parameter in network.parameters():  # TorchScript knows no requires_grad_ of a whole module
+        for parameter in network.parameters():  # a TorchScript module has no requires_grad_
             parameter.requires_grad_(False)
         self._device = torch.device("cpu")
         self.card = card
@@ -47,11 +47,11 @@ class CustomEncoder:
 
     @torch.inference_mode()
     def encode(self, clip_BCTHW: Tensor) -> Features:
-        """Tokens of clips.
+        """Tokens of normalised clips (B, C, T, H, W).
 
         Raises:
-            ValueError: the network does not return float32 tokens (B, N, D) with the card's width and the grid's number
-                of tokens on the encoder's device.  Exceptions of the network itself are passed on.
+            ValueError: the network does not return float32 tokens (B, N, D) with the width of the card and the number
+                of tokens of the grid, on the device of the encoder.  Exceptions of the network are passed on.
         """
         try:
             token_BND = self._network(clip_BCTHW.to(self._device))
@@ -78,19 +78,19 @@ class CustomEncoder:
 
 
 class TrainableCustomEncoder(CustomEncoder):
-    """A custom encoder whose embedding, blocks and final norm are known, so that it can be fine-tuned."""
+    """A custom encoder with known embedding, blocks and final norm, which can be fine-tuned."""
 
     def __init__(self, network: nn.Module, card: EncoderCard, grid: tuple[int, int, int], parts: Parts) -> None:
         super().__init__(network, card, grid)
         self._parts = parts
 
     def backbone(self, drop_path: float) -> CustomBackbone:
-        """A copy of the network to train, without its final norm, tried on a few clips first.
+        """A copy of the network for training, without its final norm, after checks on a few clips.
 
         Raises:
-            ValueError: forward does not call each block once, in order, and then the norm; in training mode the tokens
-                of a clip are not a function of that clip; a parameter has no influence on the tokens; or a drop path is
-                asked for that the blocks cannot apply.
+            ValueError: forward does not call each block once, in order, and then the norm; the tokens of a clip in
+                training mode depend on more than the clip; a parameter has no influence on the tokens; or the blocks
+                cannot apply the drop path.
         """
         where = f"model '{self.card.model}'"
         backbone = CustomBackbone(copy.deepcopy(self._network), self._parts)
@@ -105,7 +105,7 @@ class TrainableCustomEncoder(CustomEncoder):
 
 
 def check_training(encoder: TrainableCustomEncoder) -> Check:
-    """Whether the named parts of a custom network can be trained; found out as fine-tuning would."""
+    """Whether the named parts of a custom network can be trained, by the checks of fine-tuning."""
     question = "the network can be fine-tuned"
     try:
         backbone = encoder.backbone(0.0)
@@ -139,25 +139,29 @@ def as_encoder(
 ) -> CustomEncoder:
     """An encoder from a module that maps clips (B, C, T, H, W) to tokens (B, N, D) in order time, row, column.
 
-    With ``blocks`` the encoder can be fine-tuned.  Its network is then a copy that runs the module's own ``forward``
-    with the final norm replaced by the identity.  Parameters of the i-th block (from 1) learn at the rate of layer i,
-    those of ``embed`` at the rate of layer 0.  Every parameter has to belong to one of the three parts.
+    With ``blocks`` the encoder can be fine-tuned.  Fine-tuning trains a copy of the network, in which the final norm is
+    replaced by the identity.  For layer-wise learning rates, the i-th block (from 1) is layer i and ``embed`` is layer
+    0; every parameter has to belong to exactly one of ``blocks``, ``embed`` and ``norm``.
 
     Args:
-        name: name of the row in tables.  Records and cached features are found by weights, code and configuration of
-            the module as well, so that a module that computes something else under the same name is evaluated anew.
-        mean, std: normalisation of colours from 0 to 1 that the weights were trained with.
-        grid: time slots, rows and columns of the tokens of a clip of ``num_frames``.  Without it, the number of tokens
-            is measured on one clip, and rows and columns have to be equal.
-        feature_width: D; measured on one clip unless given.
-        blocks: the ``nn.ModuleList`` or ``nn.Sequential`` of blocks, by its name in the network: ``encoder.layers``.
-        embed: names of the modules and parameters before the blocks: ``("patch_embed", "pos_embed")``.
+        name: name of the model in tables.  Records and cached features also depend on weights, code and configuration
+            of the module, so a changed module of the same name is evaluated again.
+        num_frames: frames of a clip.
+        image_size: height and width of a clip, pixels.
+        tubelet_frames: frames per time slot of the tokens.
+        mean, std: normalisation of colours from 0 to 1 with which the network was trained.
+        grid: time slots, rows and columns of the tokens.  By default it is determined from the number of tokens of one
+            clip, with as many rows as columns.
+        feature_width: D; by default that of the tokens of one clip.
+        blocks: name of the ``nn.ModuleList`` or ``nn.Sequential`` of blocks in the network, such as ``encoder.layers``.
+        embed: names of the modules and parameters before the blocks, such as ``("patch_embed", "pos_embed")``.
         norm: name of the final norm; None for a network without one.
-        pretraining_data: shown in tables only, like epochs and seed.
+        family: name of the method in tables.
+        pretraining_data, pretraining_epochs, pretraining_seed: shown in tables only.
 
     Raises:
-        ValueError: a number is impossible for an encoder or cannot be measured, weights have no values, or the network
-            does not have these parts.
+        ValueError: a number is impossible for an encoder or cannot be determined, weights have no values, or the
+            network does not have these parts.
     """
     where = f"as_encoder '{name}'"
     if not isinstance(network, nn.Module):
@@ -185,14 +189,14 @@ def as_encoder(
         "pretraining_seed": pretraining_seed,
         "recipe_fingerprint": None,
     }
-    card, place = parse_spec(EncoderCard, fields, where=where), (grid[0], grid[1], grid[2])
+    card, token_grid = parse_spec(EncoderCard, fields, where=where), (grid[0], grid[1], grid[2])
     if parts is None:
-        return with_digests(CustomEncoder(network, card, place))
-    return with_digests(TrainableCustomEncoder(network, card, place, parts))
+        return with_digests(CustomEncoder(network, card, token_grid))
+    return with_digests(TrainableCustomEncoder(network, card, token_grid, parts))
 
 
 def with_digests(encoder: CustomEncoder) -> CustomEncoder:
-    """The encoder, its card with the digests of what it computes now."""
+    """The encoder, after the digests of weights and code in its card have been updated."""
     network = encoder._network
     rest: dict[str, Any] = {
         name: value for name, value in vars(encoder).items() if name not in ("card", "_device", "_network")

@@ -1,4 +1,4 @@
-"""The network of a custom encoder as something to train: its parts by name, layers by position, drop path.
+"""The trainable backbone of a custom encoder: parts by name, layers by position, drop path.
 
 Shapes: B clips, C colours, T frames, H W pixels, N tokens, D width.
 """
@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from sigma_bench.models.encoder import Backbone
 from sigma_bench.models.video_vit import drop_path_rates
-from sigma_bench.specs.strict import nearest
+from sigma_bench.specs.strict import suggestion
 
 BRANCHES_PER_BLOCK = 2
-"""Most residual branches of a block: attention and MLP."""
+"""Greatest number of residual branches of a block: attention and MLP."""
 SHOWN_NAMES = 4
+"""Greatest number of parameter names in an error message."""
 
 
 class Parts(NamedTuple):
@@ -28,7 +29,7 @@ class Parts(NamedTuple):
 
 
 class CustomBackbone(Backbone):
-    """A custom network without its final norm; embedding and blocks keep their own names."""
+    """A custom network without its final norm; embedding and blocks keep their names."""
 
     def __init__(self, network: nn.Module, parts: Parts) -> None:
         super().__init__()
@@ -46,7 +47,7 @@ class CustomBackbone(Backbone):
 
     @property
     def blocks(self) -> list[nn.Module]:
-        """The blocks in order."""
+        """The blocks, from first to last."""
         return list(self.network.get_submodule(self.parts.blocks).children())
 
 
@@ -68,14 +69,14 @@ def trainable_parts(
     known_parameters = dict(network.named_parameters())
     for option, name in (("blocks", blocks), ("norm", norm), *(("embed", name) for name in names)):
         if name is not None and name not in known and not (option == "embed" and name in known_parameters):
-            raise ValueError(f"{where}: {option}='{name}' is no part of the network.{nearest(str(name), known)}")
+            raise ValueError(f"{where}: {option}='{name}' is no part of the network.{suggestion(str(name), known)}")
     container = known[blocks]
     if not isinstance(container, nn.ModuleList | nn.Sequential) or not len(container):
         lists = [name for name, module in known.items() if isinstance(module, nn.ModuleList | nn.Sequential)]
         raise ValueError(
             f"{where}: blocks='{blocks}' is of type {type(container).__name__}, with {len(list(container.children()))} "
             "children; name an nn.ModuleList or nn.Sequential that holds the blocks in order."
-            f"{nearest(blocks, lists)}"
+            f"{suggestion(blocks, lists)}"
         )
     parts = Parts(blocks, names, norm)
     _require_one_part_each(known_parameters, parts, where)
@@ -83,16 +84,16 @@ def trainable_parts(
 
 
 def set_drop_path(backbone: CustomBackbone, rate: float, *, where: str) -> list[list[nn.Module]]:
-    """Let the rate of the drop path grow linearly from 0 to ``rate`` at the last block.
+    """Set drop paths whose rate grows linearly from 0 at the first block to ``rate`` at the last one.
 
-    A block's residual branches are its modules of a class called ``DropPath`` and those whose name begins with
-    ``drop_path``, as in timm and VideoMAE, where the identity stands in the place of a rate of 0.
+    The drop paths of a block are its modules of a class ``DropPath`` and those whose name begins with ``drop_path``, as
+    in timm and VideoMAE, where an identity with such a name stands for a rate of 0.
 
     Returns:
-        The drop paths of each block; none of a block whose rate is 0.
+        The drop paths of each block; an empty list for a block whose rate is 0.
 
     Raises:
-        ValueError: a block has none although its rate is above 0.
+        ValueError: a block has no drop path although its rate is above 0.
     """
     blocks = backbone.blocks
     branches: list[list[nn.Module]] = []

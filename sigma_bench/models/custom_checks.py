@@ -1,7 +1,7 @@
-"""What a custom network has to fulfil to be trained, tried on a few synthetic clips in training mode.
+"""Checks of a custom network before training, on a few synthetic clips in training mode.
 
-A record is the same on any number of processes and after a resumed run only if the network draws nothing at random and
-mixes no clips, so dropout and batch statistics are refused.
+Dropout and batch statistics are refused: a record is the same on any number of processes and after a resumed run only
+if the network draws no random numbers and the tokens of a clip do not depend on other clips.
 
 Shapes: B clips, C colours, T frames, H W pixels, N tokens, D width.
 """
@@ -22,12 +22,12 @@ _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm
 
 
 class Trace(NamedTuple):
-    """One forward pass: tokens, the names of blocks and norm as they were called, and what entered the drop paths."""
+    """Observations of one forward pass: tokens, order of the calls of blocks and norm, and inputs of drop paths."""
 
     token_BND: Tensor
     calls: list[str]
     branches: list[tuple[int, Tensor]]
-    """Per call of a drop path: the block, and the norm of each row of its input."""
+    """Number of the block and norm of each row of the input, per call of a drop path."""
 
 
 def two_batches(card: EncoderCard) -> tuple[Tensor, Tensor]:
@@ -40,7 +40,7 @@ def two_batches(card: EncoderCard) -> tuple[Tensor, Tensor]:
 def trace(
     backbone: CustomBackbone, clip_BCTHW: Tensor, drop_paths: Sequence[Sequence[nn.Module]], *, seed: int
 ) -> Trace:
-    """A pass in training mode, without dropped branches, with random numbers from ``seed``."""
+    """Observe a forward pass in training mode without dropped branches; random numbers come from ``seed``."""
     calls: list[str] = []
     branches: list[tuple[int, Tensor]] = []
     handles = [
@@ -80,7 +80,7 @@ def require_call_order(backbone: CustomBackbone, found: Trace, *, where: str) ->
 
 
 def require_same_training(backbone: CustomBackbone, first: Trace, second: Trace, width: int, *, where: str) -> None:
-    """ValueError unless tokens of the clip that two batches share are the same, and ``width`` wide."""
+    """ValueError unless the tokens of the clip that two batches share are equal and have this width."""
     if first.token_BND.shape[2] != width:
         raise ValueError(
             f"{where}: the tokens are {width} wide and {first.token_BND.shape[2]} before the norm "
@@ -96,7 +96,7 @@ def require_same_training(backbone: CustomBackbone, first: Trace, second: Trace,
 
 
 def require_drop_paths(drop_paths: Sequence[Sequence[nn.Module]], first: Trace, second: Trace, *, where: str) -> None:
-    """ValueError unless forward applies the drop paths to one or two branches a block, each with the batch first."""
+    """ValueError unless forward applies drop paths to one or two branches per block, with the batch dimension first."""
     for number, of_block in enumerate(drop_paths):
         rows = [row_B for block, row_B in first.branches if block == number]
         if of_block and not 1 <= len(rows) <= BRANCHES_PER_BLOCK:
@@ -139,7 +139,7 @@ def _watched(backbone: CustomBackbone) -> list[tuple[str, nn.Module]]:
 
 
 def _likeliest(backbone: CustomBackbone) -> str:
-    """The first module that may be the reason, in brackets; empty if no module of torch is."""
+    """The first dropout or batch norm of torch, in brackets; empty if there is none."""
     for name, module in backbone.network.named_modules():
         rate = _dropout_of(module)
         if rate > 0 or isinstance(module, _BATCH_NORMS):
@@ -148,6 +148,6 @@ def _likeliest(backbone: CustomBackbone) -> str:
 
 
 def _dropout_of(module: nn.Module) -> float:
-    """The rate of a dropout, also of a module such as ``nn.MultiheadAttention`` that hands it to a function."""
+    """The rate of a dropout module, or of a module with an attribute ``dropout`` such as ``nn.MultiheadAttention``."""
     rate = module.p if isinstance(module, _DROPOUTS) else getattr(module, "dropout", 0.0)
     return rate if isinstance(rate, float) else 0.0

@@ -1,4 +1,4 @@
-"""The numbers of a custom encoder: what is given is checked, and what is not given is measured on one grey clip.
+"""Geometry of a custom encoder: given numbers are checked, and absent ones are measured on a clip of zeros.
 
 Shapes: N = T' x H' x W' tokens, D width.
 """
@@ -16,9 +16,7 @@ Grid = tuple[int, int, int]
 """Time slots, rows and columns of tokens."""
 
 
-def require_geometry(
-    where: str, num_frames: int, image_size: int, tubelet_frames: int, grid: tuple[int, int, int] | None
-) -> None:
+def require_geometry(where: str, num_frames: int, image_size: int, tubelet_frames: int, grid: Grid | None) -> None:
     """ValueError unless counts are whole numbers above 0 and the grid's time slots fit frames and tubelets."""
     counts = {"num_frames": num_frames, "image_size": image_size, "tubelet_frames": tubelet_frames}
     for name, count in counts.items():
@@ -40,7 +38,7 @@ def require_geometry(
 
 
 def require_colours(where: str, mean: object, std: object) -> None:
-    """ValueError unless the values are three numbers for colours from 0 to 1."""
+    """ValueError unless mean and std are three numbers each, for colours from 0 to 1."""
     for name, values in (("mean", mean), ("std", std)):
         if not (isinstance(values, tuple | list) and len(values) == 3):
             raise ValueError(f"{where}: {name} is {values!r}; give three numbers, one each for red, green and blue")
@@ -75,8 +73,8 @@ def measured_geometry(
     slots, image_size = clip_shape[1] // tubelet_frames, clip_shape[2]
     if grid is None:
         side = _side(num_tokens, slots, image_size)
-        is_open = width is None and _side(measured_width, slots, image_size) is not None
-        if side is None or is_open:
+        is_ambiguous = width is None and _side(measured_width, slots, image_size) is not None
+        if side is None or is_ambiguous:
             which = (
                 "and N or D may be the number of tokens" if side is not None else "and N is no square grid of tokens"
             )
@@ -93,14 +91,14 @@ def measured_geometry(
 
 
 def _side(num_tokens: int, slots: int, image_size: int) -> int | None:
-    """Rows, and columns, of a square grid of so many tokens whose cells divide the image; None if there is none."""
+    """Number of rows (and columns) of a square grid of tokens that divides the image; None if there is none."""
     side = math.isqrt(num_tokens // slots)
     return side if side and slots * side**2 == num_tokens and image_size % side == 0 else None
 
 
 @torch.no_grad()
 def _grey_tokens(where: str, network: nn.Module, clip_shape: tuple[int, int, int, int]) -> Tensor:
-    """What the network returns for a clip of zeros, if it has the form (1, N, D)."""
+    """Tokens (1, N, D) of a clip of zeros; ValueError if the network fails or returns anything else."""
     parameter = next(network.parameters(), None)
     clip_BCTHW = torch.zeros(1, *clip_shape, device=None if parameter is None else parameter.device)
     try:

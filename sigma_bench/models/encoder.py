@@ -1,4 +1,4 @@
-"""The encoder contract: a function of clips, and a card.  Pooling, views, heads and banks belong to protocols.
+"""The encoder contract: a function of clips and a card.  Pooling, views and heads belong to protocols.
 
 Shapes: B clips, C colours, T frames, H W pixels, N = T' x H' x W' tokens, D width.
 """
@@ -23,20 +23,25 @@ from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, EncoderSpec, R
 
 @dataclass(frozen=True)
 class Features:
-    """What an encoder gives back: tokens in order time, row, column, and their grid."""
+    """The output of an encoder."""
 
     token_BND: Tensor
+    """Float32 tokens in order time, row, column."""
     grid: tuple[int, int, int]
+    """T', H' and W', whose product is N."""
 
 
 class Encoder(Protocol):
-    """Anything that turns normalised clips into tokens."""
+    """A function of normalised clips, with a card that describes it."""
 
     @property
     def card(self) -> EncoderCard: ...
 
     def encode(self, clip_BCTHW: Tensor) -> Features:
-        """Tokens of float32 clips normalised as the card says; fewer frames than the card's are allowed."""
+        """Tokens of float32 clips (B, C, T, H, W) that are normalised as the card states.
+
+        A clip may have fewer frames than the card states, down to one tubelet.
+        """
         ...
 
 
@@ -56,35 +61,38 @@ class OpenedFile:
 
 
 class Backbone(nn.Module, ABC):
-    """An encoder's network as something to train: clips (B, C, T, H, W) to tokens (B, N, D) before the final norm.
+    """The trainable network of an encoder: clips (B, C, T, H, W) -> tokens (B, N, D) before the final norm.
 
-    Everything that is trained of it is a parameter; its layers are numbered for layer-wise learning rates.
+    Layers are numbered for layer-wise learning rates.
     """
 
     @abstractmethod
     def forward(self, clip_BCTHW: Tensor) -> Tensor: ...
 
     def layer_of(self, parameter: str) -> int:
-        """Layer of one of its parameters by name: 0 for the embedding, i for the i-th block from 1."""
+        """Number of the layer of a parameter: 0 for the embedding, i for the i-th block (from 1)."""
         block = re.search(r"(?:^|\.)blocks\.(\d+)\.", parameter)
         return int(block[1]) + 1 if block else 0
 
 
 @runtime_checkable
 class TrainableEncoder(Encoder, Protocol):
-    """An encoder whose network can be trained further."""
+    """An encoder whose network can be fine-tuned."""
 
     def backbone(self, drop_path: float) -> Backbone:
-        """A copy of the network to train; ``drop_path`` grows linearly from 0 to this rate at the last block.
+        """A copy of the network for training.
+
+        Args:
+            drop_path: rate of the drop path at the last block; it grows linearly from 0.
 
         Raises:
-            ValueError: an architecture that has no plain stack of blocks before one final norm.
+            ValueError: the architecture is not an embedding, a list of blocks and one final norm.
         """
         ...
 
 
 def require_trainable(encoder: Encoder) -> TrainableEncoder:
-    """The encoder as one that can be trained; ValueError for one that gives features and nothing else."""
+    """The encoder; ValueError if its network cannot be fine-tuned."""
     if not isinstance(encoder, TrainableEncoder):
         raise ValueError(
             f"model '{encoder.card.model}' has no network that can be trained; choose a frozen protocol for it, such "

@@ -1,11 +1,11 @@
-"""External checkpoints as encoders, strictly: every tensor is accounted for, or nothing is loaded.
+"""Encoders of external checkpoints: released SIGMA and VideoMAE files, and VideoMAE folders of Hugging Face.
 
-Released SIGMA and VideoMAE files (pretraining and fine-tuned, see released.py) and VideoMAE folders of Hugging
-Face (huggingface.py).  Our own files stay with checkpoints.py, image models with image_weights.py.
+Loading is strict: a file with a missing or an unknown tensor is refused.  The layouts are described in released.py and
+huggingface.py; checkpoints of this project are read by pretrained.py, image models by image_weights.py.
 
-A classifier that pools by the mean has no final norm in its trunk: ``norm`` is the identity and a fresh
-``fc_norm`` comes after the mean over tokens.  So for a fine-tuned file exactly ``fc_norm.*`` and ``head.*`` may be
-unexpected and ``encoder.norm.*`` may be missing, and its features are the tokens WITHOUT a final norm.
+A classifier that pools by the mean has no final norm in its trunk: ``norm`` is the identity, and a new ``fc_norm``
+follows the mean over tokens.  Therefore ``fc_norm.*`` and ``head.*`` of a fine-tuned file are ignored,
+``encoder.norm.*`` may be missing, and its features are the tokens without a final norm.
 """
 
 import logging
@@ -26,11 +26,11 @@ from sigma_bench.models.weights_file import WEIGHT_NAMES, WeightsFile, read_weig
 
 Layout = Literal["released pretraining", "released fine-tuned", "Hugging Face VideoMAE"]
 PRETRAINING_ONLY = ("decoder.", "encoder_to_decoder.", "mask_token", "projector.", "prototypes.")
-"""Parts of a pretraining checkpoint, in our names, that an encoder does not need."""
+"""Prefixes of tensors of a pretraining checkpoint, under the names of this project, that an encoder does not need."""
 CLASSIFIER_ONLY = ("fc_norm.", "head.")
-"""Parts of a fine-tuned checkpoint that an encoder does not need."""
-NO_NAMES = {"checkpoint", *(Path(name).stem for name in WEIGHT_NAMES)}
-"""File names that say nothing; the folder's name is the model's then."""
+"""Prefixes of tensors of a fine-tuned checkpoint that an encoder does not need."""
+GENERIC_NAMES = {"checkpoint", *(Path(name).stem for name in WEIGHT_NAMES)}
+"""File names that do not identify a model; the model then has the name of the folder."""
 POSITION_TOLERANCE = 1e-4
 """Tolerance for stored position codes, in addition to the rounding of their precision."""
 
@@ -39,16 +39,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ExternalCheckpoint:
-    """A file that another project wrote: its tensors under the names of this project, and its own metadata."""
+    """A checkpoint file of another project, with its tensors under the names of this project."""
 
     path: Path
     layout: Layout
     tensors: Mapping[str, Tensor]
     stated: Stated
     doubts: tuple[str, ...]
-    """What is allowed but looks wrong."""
+    """Warnings about content that is allowed but unusual."""
     metadata: Mapping[str, Any]
-    """Arguments, configuration or safetensors metadata, as found."""
+    """Arguments, configuration or safetensors metadata of the file."""
     sha256: str
 
     @property
@@ -61,13 +61,15 @@ class ExternalCheckpoint:
 
 
 def to_our_names(tensors: Mapping[str, Tensor], *, where: str = "these tensors") -> dict[str, Tensor]:
-    """Rename a state dict of any known layout: no value changes, except that query, key and value get fused.
+    """A state dict of any known layout under the names of this project.
 
-    Released pretraining: ``prototypes`` -> ``prototypes.weight``, ``head.N.*`` -> ``projector.N.*``.  Fine-tuned:
-    the trunk gets ``encoder.``.  Hugging Face: all of it, decoder included.
+    Values do not change, except that query, key and value are concatenated.  In released pretraining files,
+    ``prototypes`` becomes ``prototypes.weight`` and ``head.N.*`` becomes ``projector.N.*``.  In fine-tuned files, the
+    names of the trunk get the prefix ``encoder.``.  In files of Hugging Face, all names change, including those of the
+    decoder.
 
     Raises:
-        ValueError: the layout is none of these.
+        ValueError: the layout is unknown.
     """
     layout = recognise(tensors, where=where)
     if layout == "Hugging Face VideoMAE":
@@ -78,7 +80,7 @@ def to_our_names(tensors: Mapping[str, Tensor], *, where: str = "these tensors")
 
 
 def recognise(tensors: Mapping[str, Tensor], *, where: str) -> Layout:
-    """The layout that uses these names; ValueError shows some of the names if no known layout does."""
+    """The layout that uses these names; ValueError with some of the names if it is unknown."""
     if huggingface.is_huggingface(tensors):
         return "Hugging Face VideoMAE"
     if released.is_pretraining(tensors):
@@ -94,16 +96,16 @@ def recognise(tensors: Mapping[str, Tensor], *, where: str) -> Layout:
 
 
 def read_external(path: Path) -> ExternalCheckpoint:
-    """Read a released file or a Hugging Face folder; nothing in it is run.
+    """Read a released file or a Hugging Face folder without running code from it.
 
     Raises:
-        ValueError: not readable, of unknown layout, or at odds with its own configuration.
+        ValueError: the file is not readable, has an unknown layout, or contradicts its configuration.
     """
     return external_in(read_weights(path), path)
 
 
 def external_in(file: WeightsFile, path: Path) -> ExternalCheckpoint:
-    """As ``read_external``, for a file that has been read; ``path`` is what the user calls it."""
+    """As ``read_external``, for a file that has been read; ``path`` is its name in error messages."""
     where = str(path)
     plain = state_dict_in(file, released.CONTAINERS, beside=CLASSIFIER_ONLY)
     layout = recognise(plain, where=where)
@@ -150,11 +152,11 @@ def external_encoder(
     """The encoder of an external checkpoint.
 
     Args:
-        num_frames, image_size: clips other than the file's own; positions are recomputed for them.
-        num_heads: for files that do not say and whose width is no standard one.
+        num_frames, image_size: geometry of clips, by default that of the checkpoint; positions are recomputed for it.
+        num_heads: number of attention heads, for a file that does not state it and whose width is not a standard one.
 
     Raises:
-        ValueError: the file is unreadable or incomplete, its geometry unknown, or the clips do not divide into tubes.
+        ValueError: the file is unreadable or incomplete, its geometry is unknown, or clips do not divide into tubes.
     """
     return encoder_of(read_external(path), num_frames=num_frames, image_size=image_size, num_heads=num_heads)
 
@@ -170,15 +172,15 @@ def encoder_of(
     where, stated = str(checkpoint.path), checkpoint.stated
     if num_heads is not None:
         stated = replace(stated, num_heads=num_heads)
-    own = read_geometry(checkpoint.tensors, stated, where=where)
-    vit = VideoViT(resized(own, num_frames, image_size, where=where))
+    pretrained = read_geometry(checkpoint.tensors, stated, where=where)
+    vit = VideoViT(resized(pretrained, num_frames, image_size, where=where))
     report = _load(vit, checkpoint)
     for doubt in checkpoint.doubts:
         logger.warning("%s: %s", where, doubt)
     heads = "" if num_heads in (None, checkpoint.stated.num_heads) else f"@{num_heads}heads"
     card = vit_card(
         vit,
-        model=_model_name(checkpoint.path) + geometry_suffix(vit.spec, own) + heads,
+        model=_model_name(checkpoint.path) + geometry_suffix(vit.spec, pretrained) + heads,
         family=family_of(checkpoint),
         checkpoint_sha256=checkpoint.sha256,
         recipe=None,
@@ -189,7 +191,7 @@ def encoder_of(
 
 
 def family_of(checkpoint: ExternalCheckpoint) -> str:
-    """The row's family: told by the parts that only one method leaves in its checkpoints."""
+    """Name of the method in tables, recognised by tensors that only checkpoints of this method have."""
     names = checkpoint.tensors
     if checkpoint.is_classifier:
         return "VideoMAE or SIGMA, fine-tuned"
@@ -214,7 +216,8 @@ def _load(vit: VideoViT, checkpoint: ExternalCheckpoint) -> LoadReport:
 
 
 def _needs_norm(checkpoint: ExternalCheckpoint) -> bool:
-    """A trunk without final norm is right where the mean is normed instead, or where the configuration says so."""
+    """Whether a final norm is required; it is not if the mean over tokens is normalised or the configuration says
+    so."""
     pools_by_mean = checkpoint.metadata.get("use_mean_pooling") is True
     return checkpoint.has_norm or not (pools_by_mean or "fc_norm.weight" in checkpoint.tensors)
 
@@ -233,7 +236,7 @@ def _require_consistent(checkpoint: ExternalCheckpoint, config: Mapping[str, Any
 
 
 def _without_fixed_positions(tensors: Mapping[str, Tensor], *, where: str) -> dict[str, Tensor]:
-    """Drop stored position codes, which must be the fixed sinusoids that get recomputed."""
+    """The tensors without stored position codes; ValueError if these are not the sinusoids that are recomputed."""
     kept = dict(tensors)
     for name in ("encoder.pos_embed", "decoder.pos_embed"):
         stored = kept.pop(name, None)
@@ -245,7 +248,8 @@ def _without_fixed_positions(tensors: Mapping[str, Tensor], *, where: str) -> di
 
 
 def _is_sinusoid(stored: Tensor) -> bool:
-    """Whether position codes equal the fixed ones up to the rounding of the precision that they were saved in.
+    """Whether position codes (1, N, D) equal the fixed ones up to the rounding of the precision in which they were
+    saved.
 
     That precision may be lower than their dtype, because half-precision weights are often converted back to float32.
     """
@@ -260,6 +264,6 @@ def _is_sinusoid(stored: Tensor) -> bool:
 
 def _model_name(path: Path) -> str:
     resolved = path.resolve()
-    if resolved.is_file() and resolved.stem in NO_NAMES:
+    if resolved.is_file() and resolved.stem in GENERIC_NAMES:
         return resolved.parent.name
     return resolved.name if resolved.is_dir() else resolved.stem

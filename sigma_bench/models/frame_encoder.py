@@ -35,7 +35,7 @@ from sigma_bench.models.weights_file import read_weights
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, ImageEncoderSpec
-from sigma_bench.specs.strict import nearest
+from sigma_bench.specs.strict import suggestion
 
 IMAGES_AT_ONCE = 128
 """Frames of one forward pass: 64 clips of 16 frames in one pass would take tens of gigabytes."""
@@ -177,7 +177,7 @@ def _timm_model(name: str, *, pretrained: bool, image_size: int | None) -> Any:
     """The model without its classifier; ValueError for what timm does not know, cannot build or cannot fetch."""
     published = timm.list_models(pretrained=True)
     if name not in published and name not in timm.list_models():
-        near = nearest(name, difflib.get_close_matches(name, published))
+        near = suggestion(name, difflib.get_close_matches(name, published))
         raise ValueError(
             f"timm has no model '{name}'.{near} Weights are named with their tag, as in 'vit_small_patch16_224.dino'."
         )

@@ -1,6 +1,6 @@
-"""Encoders that another module or package builds: ``module:function``, and names of the group ``sigma_bench.encoders``.
+"""Encoders from other modules: ``module:function``, and names that packages register as ``sigma_bench.encoders``.
 
-The function takes nothing and returns an encoder.  Write, in a file ``mine.py`` that Python can import from the current
+The function takes no arguments and returns an encoder.  For example, write in a file ``mine.py`` in the current
 folder::
 
     import torch
@@ -12,12 +12,12 @@ folder::
         return sb.as_encoder(network, name="mine", num_frames=16, image_size=224, tubelet_frames=2,
                              mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
-and try ``sigma-bench check mine:build``.  A package gives the function a name in its ``pyproject.toml``::
+and run ``sigma-bench check mine:build``.  A package registers a name for the function in its ``pyproject.toml``::
 
     [project.entry-points."sigma_bench.encoders"]
     mine = "mine:build"
 
-and then ``mine`` is a model name like any other.
+Then ``mine`` is the name of a model.
 """
 
 import contextlib
@@ -39,17 +39,17 @@ from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.registry import Registry
 
 ENCODERS = Registry("encoder", "sigma_bench.encoders", {})
-"""Names that other packages give to their encoders."""
+"""Encoders that other packages register."""
 _BUILT_IN = __name__.partition(".")[0] + "."
 _plain_cards: dict[int, tuple[EncoderCard, EncoderCard]] = {}
-"""By the id of a card with the digest of a user's code: that card, and the one without the digest."""
+"""Id of a card that includes the digest of a user's code -> that card, and the card without the digest."""
 
 
 def is_importable(module: str) -> bool:
-    """Whether Python finds a module, the current folder included.
+    """Whether Python finds a module, also in the current folder, which is added to ``sys.path``.
 
     Raises:
-        ValueError: a package above it cannot be imported, or ``module`` is the name of a file.
+        ValueError: a parent package cannot be imported, or ``module`` is the name of a file.
     """
     here = str(Path.cwd())
     if here not in sys.path:
@@ -91,7 +91,7 @@ def imported_encoder(module: str, function: str) -> Encoder:
 
 
 def registered_encoder(name: str) -> Encoder:
-    """The encoder of a name that a package registered.
+    """The encoder that a package registered under this name.
 
     Raises:
         ValueError: two packages registered the name, or as ``imported_encoder``.
@@ -103,15 +103,15 @@ def registered_encoder(name: str) -> Encoder:
 
 
 def identified_encoder(encoder: Any, opening: str = "the encoder is") -> Encoder:
-    """The encoder, the digests of weights and code in its card brought up to date.
+    """The encoder, after the digests of weights and code in its card have been updated.
 
-    A user may have changed weights or attributes after the encoder was made.
+    Weights or attributes may have changed since the encoder was made.
 
     Args:
-        opening: of the error sentence.
+        opening: beginning of the error message.
 
     Raises:
-        ValueError: the object is no encoder, or its card cannot be set.
+        ValueError: the object is not an encoder, or its attribute ``card`` cannot be set.
     """
     if not (hasattr(encoder, "encode") and isinstance(getattr(encoder, "card", None), EncoderCard)):
         raise ValueError(
@@ -124,7 +124,7 @@ def identified_encoder(encoder: Any, opening: str = "the encoder is") -> Encoder
 
 
 def _with_code(encoder: Encoder) -> Encoder:
-    """Add the digest of the code to the card of an encoder that the user wrote; a second time changes nothing."""
+    """The encoder, after the digest of its code has been added to its card; a second call has no further effect."""
     _, plain = _plain_cards.get(id(encoder.card), (None, encoder.card))
     try:
         encoder.card = plain  # type: ignore[misc]
@@ -152,7 +152,7 @@ def _require_no_arguments(name: str, build: Callable[..., Any]) -> None:
 
 @contextlib.contextmanager
 def _users_code(what: str) -> Iterator[None]:
-    """Turn any exception of a user's module, including SystemExit, into one sentence with its line."""
+    """Context that turns an exception of a user's module, including SystemExit, into one sentence with its line."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What a model file is, told without trusting it: its kind, geometry, and the fate of each of its tensors."""
+"""Inspection of a model file without running code from it: kind, geometry, and the use of each tensor."""
 
 import re
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """Encoders of the checkpoints that ``sigma-bench pretrain`` writes.
 
-Which tensors of a checkpoint are the encoder, its recipe says.
+The recipe in a checkpoint determines which of its tensors belong to the encoder.
 """
 
 from collections.abc import Callable
@@ -26,12 +26,12 @@ def pretrained_encoder(
     """The encoder of a checkpoint.
 
     Args:
-        name: of the model; that of the recipe by default.
-        num_frames, image_size: of clips other than the recipe's, for a video model; its positions are computed for
-            them.
+        name: name of the model; by default that of the recipe. num_frames, image_size: geometry of clips for a video
+            model, by default that of the recipe; positions are recomputed for it.
 
     Raises:
-        ValueError: the file is no checkpoint, does not fit its recipe, or an image model is asked for other clips.
+        ValueError: the file is not a checkpoint or does not fit its recipe, or another geometry is given for an image
+            model.
     """
     checkpoint = read_checkpoint(path)
     spec, name = checkpoint.recipe.encoder, name or checkpoint.recipe.recipe
@@ -76,7 +76,7 @@ def _frame_encoder(checkpoint: Checkpoint, spec: ImageEncoderSpec, name: str) ->
 
 
 def _filled(checkpoint: Checkpoint, build: Callable[[], Network]) -> tuple[Network, LoadReport]:
-    """The network with the encoder's tensors of a checkpoint; ValueError unless they are complete."""
+    """A network with the tensors of the encoder of a checkpoint; ValueError unless they are complete."""
     recipe, where = checkpoint.recipe, str(checkpoint.path)
     tensors = {key.removeprefix(recipe.encoder_prefix): value for key, value in checkpoint.tensors.items()}
     require_shapes(build, tensors, may_be_unexpected=recipe.pretraining_only, where=where)

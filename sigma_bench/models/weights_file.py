@@ -172,7 +172,7 @@ def _read_pickle(path: Path) -> Mapping[str, Any]:
     require_bounded(path)
     try:
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about old formats, which concern nobody who only reads
+            warnings.simplefilter("ignore")  # about old formats, which can still be read
             content = torch.load(path, map_location="cpu", weights_only=True)
     except _BROKEN_PICKLE as error:
         wanted = re.search(r"GLOBAL (\S+)", str(error))

@@ -24,7 +24,7 @@ from sigma_bench.models.imported import ENCODERS, imported_encoder, is_importabl
 from sigma_bench.models.pretrained import pretrained_encoder
 from sigma_bench.models.weights_file import read_weights
 from sigma_bench.specs.catalogue import load_recipe
-from sigma_bench.specs.strict import nearest
+from sigma_bench.specs.strict import suggestion
 
 CHECKPOINT_NAME = "model.safetensors"
 CONTROLS = ("random", "statistics")
@@ -117,7 +117,7 @@ def checkpoint_in(path: Path) -> Path | None:
 def _hint(name: str) -> str:
     kind, colon, _ = name.partition(":")
     if colon:
-        return f" No module '{kind}' can be imported from here either.{nearest(kind, (*CONTROLS, PUBLISHED))}"
+        return f" No module '{kind}' can be imported from here either.{suggestion(kind, (*CONTROLS, PUBLISHED))}"
     controls = " and ".join(f"{control}:<recipe>" for control in CONTROLS)
     suffix = " Other clips are asked for by @<frames>x<size>, as in vit.pth@8x112." if "@" in name else ""
-    return f"{nearest(name, ENCODERS.names())} Controls are {controls}.{suffix}"
+    return f"{suggestion(name, ENCODERS.names())} Controls are {controls}.{suffix}"

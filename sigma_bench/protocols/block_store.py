@@ -147,7 +147,7 @@ class BlockStore:
             os.fsync(file.fileno())
 
     def _create(self, path: Path, shape: tuple[int, ...], dtype: str) -> None:
-        """A file of zeros that appears whole; whoever comes second keeps the first one's."""
+        """Create a file of zeros in one step; if another process has created it before, that file is kept."""
         write_atomically(self.folder / DESCRIPTION_NAME, json.dumps(self._description, indent=1).encode())
         handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=".writing-")
         os.close(handle)

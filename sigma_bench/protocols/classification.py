@@ -1,6 +1,7 @@
-"""Classification on features of a frozen encoder: a classifier is fitted on train and predicts test, or fold by fold.
+"""Classification on features of a frozen encoder: a classifier is fitted on train and scores test, or each fold in
+turn.
 
-Shapes: S samples, Q test samples of a fold, L classes, K best classes in order.
+Shapes: S samples of a split or of the training part of a fold, Q test samples of a fold, L classes, K best classes.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,38 +16,40 @@ from sigma_bench.protocols.features import SplitFeatures
 from sigma_bench.records.record import Selection
 
 NO_PREDICTION = -1
-"""Stands for a sample that could not be decoded; it is wrong whatever its label."""
+"""Class index of a sample that could not be decoded; it equals no label."""
 RANKED = 5
-"""Best classes kept per sample."""
+"""Number of best classes that are kept per sample."""
 
 
 @dataclass(frozen=True)
 class TrainFeatures:
-    """What a classifier is fitted on: features (or rows of them) with labels, and groups that must not be split."""
+    """Training samples of a classifier: some rows of the features of a split, with labels and groups."""
 
     features: SplitFeatures
     index_S: np.ndarray
-    """Which samples of the split."""
+    """Rows of ``features``."""
     label_S: np.ndarray
     group_S: np.ndarray
+    """Samples of one group must not be divided between fitting and held-out parts."""
     num_classes: int
 
 
 Classifier = Callable[[TrainFeatures, SplitFeatures, np.ndarray], tuple[np.ndarray, Selection | None]]
-"""Is fitted on the first; returns class scores (Q, L) for those samples of the second, and how it chose."""
+"""(training features, test features, indices (Q,) of test samples) -> class scores (Q, L) and how the head was
+chosen."""
 
 
 def classify(evaluation: Evaluation[Any], classifier: Classifier) -> Predictions | None:
     """Predict every sample of the scored split once; None on the processes that only helped with the features.
 
-    Training samples are never under the condition of the test, also where folds make both of one split.
+    The test condition applies to no training sample, even if folds of one split serve as train and test.
 
     Raises:
-        ValueError: a fold cannot be formed, or files do not decode and the protocol says ``fail``.
+        ValueError: folds cannot be formed, or samples cannot be read and the protocol says ``fail``.
     """
     train_split, test_split = evaluation.splits[0], evaluation.splits[-1]
     features, failures = readable_features(evaluation)
-    if not evaluation.world.is_main:
+    if not evaluation.processes.is_main:
         return None
     train, test = features[0], features[-1]
     ranked_SK = no_ranks(test_split, evaluation.num_classes)
@@ -54,26 +57,26 @@ def classify(evaluation: Evaluation[Any], classifier: Classifier) -> Predictions
     for train_index, test_index in folds(train_split, test_split):
         train_index = np.intersect1d(train_index, train.usable)
         test_index = np.intersect1d(test_index, test.usable)
-        if not len(test_index):  # no sample of a fold can be read: it counts as wrong, and no classifier is fitted
+        if not len(test_index):  # no sample of the fold can be read; all of them count as wrong
             continue
         labels, groups = labels_of(train_split)[train_index], groups_of(train_split)[train_index]
-        known = TrainFeatures(train, train_index, labels, groups, evaluation.num_classes)
-        score_QL, selection = classifier(known, test, test_index)
+        to_fit = TrainFeatures(train, train_index, labels, groups, evaluation.num_classes)
+        score_QL, selection = classifier(to_fit, test, test_index)
         ranked_SK[test_index] = ranked(score_QL)
         selections += [selection] if selection else []
     return classified(test_split, ranked_SK, failures, tuple(selections))
 
 
 def readable_features(evaluation: Evaluation[Any]) -> tuple[list[SplitFeatures], dict[str, str]]:
-    """Features of all passes, and the samples without a feature, id -> reason.
+    """Features of all passes, and the reason (by sample id) why a sample has none.
 
     Raises:
         ValueError: samples cannot be read and the protocol says ``fail``.
     """
-    features = [evaluation.features(one) for one in evaluation.passes]
+    features = [evaluation.features(pass_) for pass_ in evaluation.passes]
     failures = {
-        evaluation.split(one).samples[index].id: reason
-        for one, found in zip(evaluation.passes, features, strict=True)
+        evaluation.split(pass_).samples[index].id: reason
+        for pass_, found in zip(evaluation.passes, features, strict=True)
         for index, reason in found.failures.items()
     }
     require_readable(failures, evaluation.protocol)
@@ -83,7 +86,12 @@ def readable_features(evaluation: Evaluation[Any]) -> tuple[list[SplitFeatures],
 def classified(
     scored: Split, ranked_SK: np.ndarray, failures: Mapping[str, str], selections: tuple[Selection, ...] = ()
 ) -> Predictions:
-    """The predictions of any protocol that ranks the classes for every sample of a split."""
+    """Predictions of a protocol that ranks the classes for every sample of a split.
+
+    Args:
+        ranked_SK: the best classes of every sample in falling order.
+        failures: sample id -> why it could not be read.
+    """
     assert len(ranked_SK) == len(scored.samples), "predictions do not cover the split exactly"
     truth_S = labels_of(scored)
     arrays = {
@@ -93,23 +101,30 @@ def classified(
         "predicted": ranked_SK[:, 0],
         "ranked": ranked_SK,
     }
-    share = np.bincount(truth_S) / len(truth_S)
-    return Predictions(arrays, len(truth_S), failures, selections, {"chance": float(share.max())})
+    return Predictions(arrays, len(truth_S), failures, selections, {"chance": majority_share(truth_S)})
+
+
+def majority_share(truth_S: np.ndarray) -> float:
+    """Share of the most frequent class: the accuracy of always predicting it."""
+    return float(np.bincount(truth_S).max() / len(truth_S))
 
 
 def no_ranks(split: Split, num_classes: int) -> np.ndarray:
-    """Room for the best classes of every sample, (S, K), nothing predicted yet."""
+    """An array (S, K) for the best classes of every sample, filled with ``NO_PREDICTION``."""
     return np.full((len(split.samples), min(RANKED, num_classes)), NO_PREDICTION)
 
 
 def ranked(score_QL: np.ndarray) -> np.ndarray:
-    """The best classes of every row, (Q, K); a tie goes to the lower index; a class of score -inf has no rank."""
+    """The best classes of every row in falling order, (Q, K).
+
+    Among equal scores the lower index comes first; ``NO_PREDICTION`` takes the place of classes with score -inf.
+    """
     label_QK = np.argsort(-score_QL, axis=1, kind="stable")[:, :RANKED]
     return np.where(np.isneginf(np.take_along_axis(score_QL, label_QK, 1)), NO_PREDICTION, label_QK)
 
 
 def folds(train: Split, test: Split) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Indices of the training and of the test samples: everything at once, or fold by fold where both are one split."""
+    """Indices of training and of test samples: all at once, or fold by fold if both are the same split."""
     if train is test:
         yield from leave_one_group_out(train)
     else:
@@ -117,7 +132,7 @@ def folds(train: Split, test: Split) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def leave_one_group_out(split: Split) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """For every group: the indices of all others, and its own."""
+    """For every group, the indices of the samples of all other groups and of its own; ValueError for a single group."""
     group_S = groups_of(split)
     names = np.unique(group_S)
     if len(names) < 2:

@@ -1,11 +1,11 @@
 """What a protocol receives and what it returns.
 
-The package of a protocol has a module ``run`` with one function, ``run(evaluation) -> Predictions | None``.  Every
-process of a run calls it.  Work that only the main process does, such as fitting a head on features that are there,
-ends the other processes with None.
+The package of a protocol has a module ``run`` with a function ``run(evaluation) -> Predictions | None``.  All processes
+call it.  The main process returns the predictions; the others return None once only the main process has work left,
+such as fitting a head on features.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -19,60 +19,60 @@ from sigma_bench.records.record import Selection
 from sigma_bench.specs.passes import Pass
 from sigma_bench.specs.protocol import BaseProtocol
 from sigma_bench.specs.task import ResolvedTask
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import Processes
 
 P = TypeVar("P", bound=BaseProtocol)
 Report = Callable[[str, int, int], None]
-"""Phase, done, total."""
+"""Progress report: name of the phase, number of units done, number of all units."""
 
 
 def silent(phase: str, done: int, total: int) -> None:
-    """A report that nobody sees."""
+    """Progress report that is not shown."""
 
 
 @dataclass(frozen=True)
 class Evaluation(Generic[P]):
-    """One task to be run for one encoder; everything about it is resolved."""
+    """One resolved task with an encoder, as the protocol receives it."""
 
     encoder: Encoder
     task: ResolvedTask
     protocol: P
-    """Of the task."""
+    """The protocol of ``task``."""
     manifest: Manifest
     splits: tuple[Split, ...]
-    """The samples that the protocol uses, the scored split last."""
+    """Splits with the samples that the protocol uses; the scored split is the last one."""
     passes: tuple[Pass, ...]
-    """As the protocol states them."""
+    """Result of ``protocol.passes``."""
     seed: int
     cache: FeatureCache
-    world: World
+    processes: Processes
     folder: Path
-    """Folder of this evaluation, from which an interrupted run continues; removed once the record is stored."""
+    """Folder with the state from which an interrupted evaluation continues; it is removed once the record is stored."""
     kept_tokens: frozenset[str] = frozenset()
-    """Keys of cache entries whose tokens another evaluation of the same suite reads."""
+    """Keys of cache entries whose tokens are needed by another evaluation of the same plan."""
     report: Report = silent
 
     @property
     def num_classes(self) -> int:
-        """Classes of the dataset; 0 where labels are masks."""
+        """Number of classes of the dataset; 0 if labels are masks."""
         return len(self.manifest.classes or ())
 
-    def split(self, one: Pass) -> Split:
-        """The samples of a pass."""
-        return next(split for split in self.splits if split.name == one.split)
+    def split(self, pass_: Pass) -> Split:
+        """The split of a pass."""
+        return split_of(pass_, self.splits)
 
-    def features(self, one: Pass) -> SplitFeatures:
-        """Features of a pass, from the cache or computed by the encoder; all processes share the work.
+    def features(self, pass_: Pass) -> SplitFeatures:
+        """Features of a pass, from the cache or computed by the encoder; all processes call this and share the work.
 
         Raises:
-            ValueError: the encoder does not keep its contract, or the cache has no room.
+            ValueError: the encoder violates its contract, or the cache has no room.
         """
-        phase = f"features of {one.split}"
+        phase = f"features of {pass_.split}"
         return self.cache.features(
             self.encoder,
-            self.split(one),
-            one,
-            self.world,
+            self.split(pass_),
+            pass_,
+            self.processes,
             kept_tokens=self.kept_tokens,
             report=lambda done, total: self.report(phase, done, total),
         )
@@ -80,22 +80,27 @@ class Evaluation(Generic[P]):
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a protocol found out, before it is scored and becomes a record."""
+    """Result of a protocol, from which scores and a record are made."""
 
     arrays: Mapping[str, np.ndarray]
-    """What the scores are computed from, under the names that the protocol's scoring module documents; ``ids`` and
-    ``groups`` always."""
+    """Arrays from which scores are computed: always ``ids`` and ``groups``, and those that the scoring module of the
+    protocol documents."""
     num_scored: int
-    """Samples of the scored split that have a prediction or count as wrong."""
+    """Number of samples of the scored split that have a prediction or count as wrong."""
     failures: Mapping[str, str] = field(default_factory=dict)
     """Sample id -> why it could not be read."""
     selections: tuple[Selection, ...] = ()
     controls: Mapping[str, float] = field(default_factory=dict)
-    """Values of the task itself, such as chance."""
+    """Scores that need no model, such as chance."""
+
+
+def split_of(pass_: Pass, splits: Sequence[Split]) -> Split:
+    """The split of a pass."""
+    return next(split for split in splits if split.name == pass_.split)
 
 
 def require_readable(failures: Mapping[str, str], protocol: BaseProtocol) -> None:
-    """ValueError when samples could not be read and the protocol does not count them as wrong."""
+    """ValueError if samples could not be read and the protocol does not count them as wrong."""
     if failures and not protocol.counts_failures_as_wrong:
         first, reason = next(iter(failures.items()))
         raise ValueError(

@@ -1,13 +1,13 @@
-"""One pass of a frozen encoder over a split, shared by every frozen protocol through a cache.
+"""Features of a frozen encoder over a split, shared by all frozen protocols through a cache on disk.
 
-The cache key holds everything that changes a feature: identity of the encoder, digest of the split, clip sampling and
-crop, precision.  Samples are computed in fixed blocks, so the result does not depend on the number of processes that
-share the blocks.
+The key of a cache entry depends on everything that changes a feature: identity of the encoder, digest of the split,
+clip sampling and crop, precision.  Samples are computed in fixed blocks, so the result does not depend on the number of
+processes that share the blocks.
 
 Shapes: S samples, V clips of a sample, B clips of a batch, N tokens, D width.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,49 +25,51 @@ from sigma_bench.specs.clip import ClipSpec
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.passes import Pass
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import Processes
 from sigma_bench.training.orphans import end_with_parent
 from sigma_bench.training.processes import on_all, on_main
 
 BATCH_CLIPS = 64
+"""Number of clips that are encoded at once."""
 PRECISION = "float32"
 LIMIT_BYTES = 200 * 2**30
 
-Count = Callable[[int, int], None]
-"""Samples done, of all."""
+CountReport = Callable[[int, int], None]
+"""Progress report: number of samples done, number of all samples."""
 
 
 @dataclass(frozen=True)
 class SplitFeatures:
-    """Features of a split in sample order; rows of failed samples are zero and must not be used."""
+    """Features of a split, one row per sample; rows of samples that do not decode are zero and must not be used."""
 
     feature_SD: np.ndarray
     """Mean over tokens, then over the clips of a sample, float32."""
     failures: dict[int, str]
     """Sample index -> why it could not be decoded."""
     token_SVND: np.ndarray | None = None
-    """Every token, float16, where they were asked for."""
+    """All tokens, float16; None if the pass does not need them."""
     grid: tuple[int, int, int] | None = None
-    """Of the tokens: time, rows, columns."""
+    """Token grid: time slots, rows, columns; None if there are no tokens."""
 
     @property
     def usable(self) -> np.ndarray:
-        """Indices of the samples that have a feature."""
+        """Indices of the samples that decode, in rising order."""
         return np.setdiff1d(np.arange(len(self.feature_SD)), list(self.failures))
 
     def rows(self, index_S: np.ndarray) -> np.ndarray:
-        """Features of these samples; the mapped file itself, not a copy in memory, where they are all of them."""
-        whole = np.array_equal(index_S, np.arange(len(self.feature_SD)))
-        return self.feature_SD if whole else self.feature_SD[index_S]
+        """Features of these samples; for all samples, the memory-mapped file instead of a copy in memory."""
+        is_all = np.array_equal(index_S, np.arange(len(self.feature_SD)))
+        return self.feature_SD if is_all else self.feature_SD[index_S]
 
 
 class FeatureCache:
-    """Features on disk, below one folder.
+    """A folder with features.
 
     Args:
-        clips: decoded clips that several encoders of one process share.
-        num_workers: processes that decode.
-        limit_bytes: of everything in the folder; an entry that does not fit is refused before anything is computed.
+        root: the folder.
+        clips: decoded clips in memory, which several encoders of one process share.
+        num_workers: number of processes that decode.
+        limit_bytes: greatest size of the folder; an entry that does not fit is refused before anything is computed.
     """
 
     def __init__(
@@ -85,55 +87,54 @@ class FeatureCache:
         self,
         encoder: Encoder,
         split: Split,
-        one: Pass,
-        world: World,
+        pass_: Pass,
+        processes: Processes,
         *,
         kept_tokens: frozenset[str] = frozenset(),
-        report: Count,
+        report: CountReport,
     ) -> SplitFeatures:
-        """Features of a pass, from the cache or by the encoder; every process takes its share of blocks.
+        """Features of a pass, from the cache or computed by the encoder; all processes call this and share the work.
 
         Args:
             split: the samples of the pass.
-            kept_tokens: keys of passes whose tokens are kept for other evaluations, even if this pass does not need
-                them; not if they do not fit, so that only an evaluation that needs them fails.
+            kept_tokens: keys of passes whose tokens other evaluations need.  They are kept, even if this pass does not
+                need them, unless there is no room; then only the evaluations that need them fail.
 
         Raises:
-            ValueError: the encoder does not keep its contract, or there is no room.
+            ValueError: the encoder violates its contract, or the cache has no room.
         """
-        clip = one.clip
+        clip = pass_.clip
         assert isinstance(clip, ClipSpec)
-        is_kept = one.tokens or self.key(encoder.card, split, one) in kept_tokens
+        is_kept = pass_.tokens or self.key(encoder.card, split, pass_) in kept_tokens
         grid = token_grid(encoder) if is_kept else None
-        store, dataset = self._store(encoder.card, split, one, grid), _dataset(split, clip, encoder.card)
-        # The main process looks for everybody: who looks later would find blocks that others have written meanwhile.
-        if grid and not one.tokens and not on_main(world, lambda: self._fits(store)):
+        store, dataset = self._store(encoder.card, split, pass_, grid), _dataset(split, clip, encoder.card)
+        # Only the main process looks: another one could already see blocks that have been written in the meantime.
+        if grid and not pass_.tokens and not on_main(processes, lambda: self._fits(store)):
             grid = None
-            store = self._store(encoder.card, split, one, grid)
-        missing = on_main(world, lambda: store.missing(dataset.readable(store.failures())))
+            store = self._store(encoder.card, split, pass_, grid)
+        missing = on_main(processes, lambda: store.missing(dataset.readable(store.failures())))
 
         def fill() -> None:
             if missing:
                 self.require_room(store)
-            mine = missing[world.rank :: world.size]
-            before = len(split.samples) - sum(map(len, missing))
-            for block, decoded in self._decoded(dataset, mine):
+            done = len(split.samples) - sum(map(len, missing))
+            for block, decoded in self._decoded(dataset, missing[processes.rank :: processes.size]):
                 arrays, failures = _encoded(encoder, block, decoded, keeps_tokens=grid is not None)
                 store.write(block, arrays, failures)
-                before += len(block) * world.size
-                report(min(before, len(split.samples)), len(split.samples))
+                done += len(block) * processes.size
+                report(min(done, len(split.samples)), len(split.samples))
 
-        on_all(world, fill)
-        found = store.read("token") if grid else None
-        return SplitFeatures(store.read("feature"), store.failures(), found, grid)
+        on_all(processes, fill)
+        token_SVND = store.read("token") if grid else None
+        return SplitFeatures(store.read("feature"), store.failures(), token_SVND, grid)
 
-    def num_missing(self, encoder: Encoder, split: Split, one: Pass) -> int:
-        """Number of samples whose features, or tokens where the pass needs them, are not here."""
-        grid = token_grid(encoder) if one.tokens else None
-        return sum(map(len, self._store(encoder.card, split, one, grid).unwritten()))
+    def num_missing(self, encoder: Encoder, split: Split, pass_: Pass) -> int:
+        """Number of samples of which the cache lacks features, or tokens if the pass needs them."""
+        grid = token_grid(encoder) if pass_.tokens else None
+        return sum(map(len, self._store(encoder.card, split, pass_, grid).unwritten()))
 
     def require_room(self, store: BlockStore) -> None:
-        """ValueError when a new entry does not fit below the limit."""
+        """ValueError if a new entry would exceed the limit."""
         if not self._fits(store):
             raise ValueError(
                 f"{self.root}: {self._occupied(store) / 2**30:.1f} GiB of features are here and "
@@ -145,29 +146,47 @@ class FeatureCache:
         return self._occupied(store) + store.num_bytes <= self.limit_bytes
 
     def _occupied(self, store: BlockStore) -> int:
-        """Bytes of all other entries."""
+        """Size of all entries but this one, bytes."""
         return sum(entry.num_bytes for entry in cache_entries(self.root) if entry.folder != store.folder)
 
-    def _store(self, card: EncoderCard, split: Split, one: Pass, grid: tuple[int, int, int] | None) -> BlockStore:
-        assert isinstance(one.clip, ClipSpec)
-        views = one.clip.num_views
+    def _store(self, card: EncoderCard, split: Split, pass_: Pass, grid: tuple[int, int, int] | None) -> BlockStore:
+        assert isinstance(pass_.clip, ClipSpec)
+        views = pass_.clip.num_views
         layout = {"feature": ArrayLayout((card.feature_width,), "float32")}
         if grid:
             layout["token"] = ArrayLayout((views, int(np.prod(grid)), card.feature_width), "float16")
+        return self.store(card, split, pass_, block=max(1, BATCH_CLIPS // views), layout=layout)
+
+    def store(
+        self,
+        card: EncoderCard,
+        split: Split,
+        pass_: Pass,
+        *,
+        block: int,
+        layout: Mapping[str, ArrayLayout],
+        more: Mapping[str, object] | None = None,
+    ) -> BlockStore:
+        """The arrays of a pass in the cache.
+
+        Args:
+            block: number of samples that are written together.
+            more: additions to the description that ``sigma-bench cache ls`` shows.
+        """
         description = {
             "model": card.model,
             "split": split.name,
             "samples": len(split.samples),
             "from": str(split.samples[0].path.parent),
+            **(more or {}),
         }
-        block = max(1, BATCH_CLIPS // views)
-        return BlockStore(self.root / self.key(card, split, one), len(split.samples), block, layout, description)
+        return BlockStore(self.root / self.key(card, split, pass_), len(split.samples), block, layout, description)
 
     @staticmethod
-    def key(card: EncoderCard, split: Split, one: Pass) -> str:
-        """Name of the cache entry of a pass: everything that changes a feature."""
-        assert one.clip is not None, "only passes with clips are cached"
-        return digest([card.identity, split.sha256, one.clip.model_dump(mode="json"), PRECISION])[:32]
+    def key(card: EncoderCard, split: Split, pass_: Pass) -> str:
+        """Key of the cache entry of a pass: a digest of everything that changes a feature."""
+        assert pass_.clip is not None, "only passes with clips are cached"
+        return digest([card.identity, split.sha256, pass_.clip.model_dump(mode="json"), PRECISION])[:32]
 
     def _decoded(self, dataset: EvaluationClips, blocks: Sequence[range]) -> Iterator[tuple[range, list[Tensor | str]]]:
         if self.num_workers == 0:
@@ -184,7 +203,7 @@ class FeatureCache:
 
 
 def token_grid(encoder: Encoder) -> tuple[int, int, int]:
-    """Time, rows and columns of an encoder's tokens, found by encoding one grey clip."""
+    """Time slots, rows and columns of the tokens of an encoder, found by encoding a clip of zeros."""
     card = encoder.card
     features = encoder.encode(torch.zeros(1, 3, card.num_frames, card.image_size, card.image_size))
     require_contract(features, card, 1)
@@ -192,7 +211,7 @@ def token_grid(encoder: Encoder) -> tuple[int, int, int]:
 
 
 def require_contract(features: Features, card: EncoderCard, num_clips: int) -> None:
-    """ValueError when tokens are not what the encoder's card and their own grid say."""
+    """ValueError if the shape of the tokens differs from the encoder's card or from their grid."""
     shape = tuple(features.token_BND.shape)
     if len(shape) != 3 or shape[0] != num_clips or shape[2] != card.feature_width:
         raise ValueError(
@@ -215,13 +234,13 @@ def _dataset(split: Split, clip: ClipSpec, card: EncoderCard) -> EvaluationClips
 def _encoded(
     encoder: Encoder, block: range, decoded: list[Tensor | str], *, keeps_tokens: bool
 ) -> tuple[dict[str, np.ndarray], dict[int, str]]:
-    """Arrays of one block, and why some of its samples have none."""
+    """Arrays of one block, and sample index -> why the sample could not be decoded."""
     card = encoder.card
     failures = {index: found for index, found in zip(block, decoded, strict=True) if isinstance(found, str)}
-    there = [row for row, found in enumerate(decoded) if not isinstance(found, str)]
+    readable = [row for row, found in enumerate(decoded) if not isinstance(found, str)]
     feature_SD = np.zeros((len(block), card.feature_width), np.float32)
     arrays: dict[str, np.ndarray] = {"feature": feature_SD}
-    if not there:
+    if not readable:
         return arrays, failures
     frame_BVTCHW = torch.stack([found for found in decoded if not isinstance(found, str)])
     batch, views = frame_BVTCHW.shape[:2]
@@ -230,7 +249,7 @@ def _encoded(
     token_BND = features.token_BND
     if not bool(torch.isfinite(token_BND).all()):
         raise ValueError(f"model '{card.model}' gives features that are not finite for samples {block.start} and on")
-    feature_SD[there] = token_BND.mean(1).reshape(batch, views, -1).mean(1).float().cpu().numpy()
+    feature_SD[readable] = token_BND.mean(1).reshape(batch, views, -1).mean(1).float().cpu().numpy()
     if keeps_tokens:
         arrays["token"] = np.zeros((len(block), views, *token_BND.shape[1:]), np.float16)
         half_BND = token_BND.half()
@@ -238,5 +257,5 @@ def _encoded(
             raise ValueError(
                 f"model '{card.model}' gives features too large for half precision, in which tokens are kept"
             )
-        arrays["token"][there] = half_BND.reshape(batch, views, *token_BND.shape[1:]).cpu().numpy()
+        arrays["token"][readable] = half_BND.reshape(batch, views, *token_BND.shape[1:]).cpu().numpy()
     return arrays, failures

@@ -1,62 +1,94 @@
-"""A grid of heads on frozen features: trained together, one chosen on a held-out part of train, that one refitted.
+"""A hyperparameter grid of heads on frozen features.
 
-DINOv2's linear evaluation (arXiv 2304.07193) trains all heads on the same batches; it chooses on the test set, which
-we do not.
+All heads are trained together, one is chosen on a held-out part of train, and its setting is trained again on all of
+train.  DINOv2's linear evaluation (arXiv 2304.07193) also trains all heads on the same batches, but chooses on the test
+set.
 
-Shapes: S samples of a split, F of them to fit on, B of a batch, H heads, L classes.
+Shapes: S samples of a split, F samples to fit on, Q test samples, B samples of a batch, H heads, L classes.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from sklearn.model_selection import GroupShuffleSplit
 from torch import Tensor
 
-from sigma_bench.protocols.classification import TrainFeatures
+from sigma_bench.protocols.classification import TrainFeatures, classify
+from sigma_bench.protocols.contract import Evaluation, Predictions
 from sigma_bench.protocols.features import SplitFeatures
 from sigma_bench.records.record import Candidate, Selection
 from sigma_bench.specs.frozen import HeadGridProtocol
 
 CHUNK_SAMPLES = 512
-"""Answered at once."""
+"""Samples that are scored at once."""
 
 
 class Setting(NamedTuple):
-    """One point of the grid."""
+    """Hyperparameters of one head."""
 
     learning_rate: float
     weight_decay: float
 
 
 class Heads(Protocol):
-    """Heads that have been trained."""
+    """Trained heads."""
 
     def scores(self, features: SplitFeatures, index_B: np.ndarray) -> Tensor:
-        """Scores of the classes for some samples, (B, H, L)."""
+        """Class scores of some samples, (B, H, L)."""
         ...
 
 
 Fit = Callable[[np.ndarray, Sequence[Setting]], Heads]
-"""Train a head per setting on the training samples at these places."""
+"""Trains one head per setting on these rows (F,) of the training features."""
+FitHeads = Callable[
+    [TrainFeatures, np.ndarray, Sequence[Setting], Any, int, torch.device, Callable[[int, int], None]], Heads
+]
+"""As ``Fit``, with the training features before and the protocol, seed, device and report after these arguments."""
 
 
-def answers(
-    fit: Fit, train: TrainFeatures, test: SplitFeatures, index_Q: np.ndarray, protocol: HeadGridProtocol, seed: int
-) -> tuple[np.ndarray, Selection]:
-    """Class scores (Q, L) of the chosen head, and how it was chosen; the test samples play no part in the choice.
+def run_head_grid(evaluation: Evaluation[Any], fit_heads: FitHeads, phase: str) -> Predictions | None:
+    """Fit a grid of heads on train and predict every sample of the test split with the chosen one.
+
+    Args:
+        phase: name of the training in progress reports.
+
+    Returns:
+        None on the processes that only helped with the features.
 
     Raises:
-        ValueError: nothing can be held out, or no head of the grid stayed finite.
+        ValueError: as ``classify`` and ``chosen_scores``.
+    """
+    protocol = evaluation.protocol
+
+    def classifier(train: TrainFeatures, test: SplitFeatures, index_Q: np.ndarray) -> tuple[np.ndarray, Selection]:
+        def fit(row_F: np.ndarray, settings: Sequence[Setting]) -> Heads:
+            def report(done: int, total: int) -> None:
+                evaluation.report(phase, done, total)
+
+            return fit_heads(train, row_F, settings, protocol, evaluation.seed, evaluation.processes.device, report)
+
+        return chosen_scores(fit, train, test, index_Q, protocol, evaluation.seed)
+
+    return classify(evaluation, classifier)
+
+
+def chosen_scores(
+    fit: Fit, train: TrainFeatures, test: SplitFeatures, index_Q: np.ndarray, protocol: HeadGridProtocol, seed: int
+) -> tuple[np.ndarray, Selection]:
+    """Class scores (Q, L) of the chosen head, and how it was chosen; test samples are not used for the choice.
+
+    Raises:
+        ValueError: nothing can be held out, all heads of the grid diverge, or the chosen one does on all of train.
     """
     fit_F, held_out = held_out_split(train.group_S, protocol.held_out_fraction, seed)
-    settings = grid(protocol)
-    hit_H, finite_H = _hits(fit(fit_F, settings), train, held_out)
+    settings = settings_of(protocol)
+    top1_H, finite_H = _top1(fit(fit_F, settings), train, held_out)
     candidates = [
-        Candidate(setting=setting._asdict(), held_out_top1=float(hit))
-        for setting, hit in zip(settings, hit_H, strict=True)
+        Candidate(setting=setting._asdict(), held_out_top1=float(top1))
+        for setting, top1 in zip(settings, top1_H, strict=True)
     ]
     if not finite_H.any():
         raise ValueError(f"{protocol.protocol}: every head diverges; lower learning_rates")
@@ -79,13 +111,13 @@ def answers(
     return score_QL, selection
 
 
-def grid(protocol: HeadGridProtocol) -> list[Setting]:
-    """All settings, the one that decays most and learns slowest first."""
+def settings_of(protocol: HeadGridProtocol) -> list[Setting]:
+    """All settings; the largest weight decay and the smallest learning rate come first."""
     return [Setting(rate, decay) for decay in protocol.weight_decays for rate in protocol.learning_rates]
 
 
 def held_out_split(group_S: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices to fit on and to choose by; no group stands on both sides.
+    """Indices to fit on and indices to choose by; no group is in both.
 
     Raises:
         ValueError: fewer than two groups.
@@ -97,7 +129,7 @@ def held_out_split(group_S: np.ndarray, fraction: float, seed: int) -> tuple[np.
 
 
 def num_steps(num_samples: int, protocol: HeadGridProtocol) -> int:
-    """Steps of a training."""
+    """Number of training steps for this many samples."""
     return max(protocol.least_steps, math.ceil(protocol.epochs * num_samples / protocol.batch_size))
 
 
@@ -111,9 +143,10 @@ def train_heads(
     """Train all heads of a grid on the same batches.
 
     Args:
-        num_samples: to fit on.
-        step: one step of all heads, given the places of the samples of a batch, and the share of their learning rates.
-        report: is called with the number of steps done and of all.
+        num_samples: number of samples to fit on.
+        step: takes one step of all heads; its arguments are the positions of the batch among these samples, (B,), and
+            the factor on the learning rates.
+        report: is called with the number of steps done and the total number.
     """
     total = num_steps(num_samples, protocol)
     for number, batch in enumerate(batches(num_samples, protocol, seed)):
@@ -122,7 +155,10 @@ def train_heads(
 
 
 def batches(num_samples: int, protocol: HeadGridProtocol, seed: int) -> Iterator[np.ndarray]:
-    """Places of the samples of every batch: in a new order each time through, batches running on over its end."""
+    """Positions of the samples of every batch, (B,).
+
+    Each pass over the samples has a new random order, and a batch may begin in one pass and end in the next.
+    """
     rng, size = np.random.default_rng(seed), min(protocol.batch_size, num_samples)
     waiting = rng.permutation(num_samples)
     for _ in range(num_steps(num_samples, protocol)):
@@ -132,11 +168,11 @@ def batches(num_samples: int, protocol: HeadGridProtocol, seed: int) -> Iterator
         waiting = waiting[size:]
 
 
-def _hits(heads: Heads, train: TrainFeatures, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Top-1 of every head on some of the training samples, and whether all of its scores are finite, each (H,)."""
-    label_S = torch.from_numpy(train.label_S[places])
+def _top1(heads: Heads, train: TrainFeatures, row_S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Top-1 of every head on these rows of the training features, and whether all its scores are finite, each (H,)."""
+    label_S = torch.from_numpy(train.label_S[row_S])
     hits, finite, done = [], [], 0
-    for score_BHL in _chunks(heads, train.features, train.index_S[places]):
+    for score_BHL in _chunks(heads, train.features, train.index_S[row_S]):
         label_B = label_S[done : done + len(score_BHL)].to(score_BHL.device)
         hits.append((score_BHL.argmax(-1) == label_B[:, None]).sum(0))
         finite.append(score_BHL.isfinite().all(-1).all(0))

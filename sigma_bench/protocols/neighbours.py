@@ -96,7 +96,7 @@ def unit_rows(feature_SD: np.ndarray) -> np.ndarray:
 def _codes(
     groups: tuple[np.ndarray, np.ndarray] | None, num_bank: int, num_queries: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the groups; without any, nobody has a number that somebody else has."""
+    """Numbers of the groups of bank and queries; without groups, no query has the number of a bank sample."""
     if groups is None:
         return np.zeros(num_bank, int), np.ones(num_queries, int)
     code = np.unique(np.concatenate(groups), return_inverse=True)[1]

@@ -1,6 +1,6 @@
-"""What protocols that train have in common: fit on what teaches, score every view of what is asked.
+"""Training a network on one set of samples and scoring another: the common part of finetune and multilabel.
 
-Both halves are resumable, in the job's folder: training at its checkpoints, the test block by block.
+Both halves can be resumed from the folder of the evaluation: training from its checkpoints, the test block by block.
 
 Shapes: S samples, V views of a sample, C colours, T frames, H W pixels, L classes.
 """
@@ -41,82 +41,96 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Tested:
-    """Scores of what was asked, rows in its order; those of a sample that does not decode are zero."""
+    """Scores of the test samples of one fold after one epoch."""
 
     score_SL: np.ndarray
+    """In the order of the test samples; zero for a sample that does not decode."""
     failures: Mapping[str, str]
-    """Sample id -> why it could not be read, of training videos as well."""
+    """Id of a training or test sample -> why it could not be read."""
 
 
 def train_and_test(
     evaluation: Evaluation[Any],
     protocol: SupervisedProtocol,
     labels: Labels,
-    teach: Sequence[Sample],
-    ask: Sequence[Sample],
+    train_samples: Sequence[Sample],
+    test_samples: Sequence[Sample],
     *,
     part: str,
     frozen: bool,
 ) -> Tested:
-    """Train on some samples, score others after the last epoch; as ``train_and_test_epochs``."""
-    return train_and_test_epochs(evaluation, protocol, labels, teach, ask, (), part=part, frozen=frozen)[-1]
+    """As ``train_and_test_epochs``, with one test after the last epoch."""
+    (tested,) = train_and_test_epochs(
+        evaluation, protocol, labels, train_samples, test_samples, (), part=part, frozen=frozen
+    )
+    return tested
 
 
 def train_and_test_epochs(
     evaluation: Evaluation[Any],
     protocol: SupervisedProtocol,
     labels: Labels,
-    teach: Sequence[Sample],
-    ask: Sequence[Sample],
+    train_samples: Sequence[Sample],
+    test_samples: Sequence[Sample],
     earlier: Sequence[int],
     *,
     part: str,
     frozen: bool,
 ) -> list[Tested]:
-    """Train on some samples, score others after the last epoch and some earlier ones; processes share the work.
+    """Train on ``train_samples``; score ``test_samples`` after the last epoch and after some earlier ones.
+
+    All processes call this function and share the work.
 
     Args:
-        earlier: numbers of epochs after which the others are scored too, rising.
-        part: name of the fold, below the job's folder.
+        earlier: numbers of the earlier epochs after which the test samples are scored, in rising order.
+        part: name of the fold's folder below the folder of the evaluation.
+        frozen: whether only the new norm and head are trained.
+
+    Returns:
+        One element per tested epoch, in rising order.
 
     Raises:
-        ValueError: the encoder cannot be trained, the batch does not divide, training diverges, or too many of the
-            training videos do not decode.
-        Preempted: asked to stop; the state is saved.
+        ValueError: the encoder cannot be trained, the batch does not divide, training diverges, or too many training
+            videos do not decode.
+        Preempted: the process received a signal to stop; the state is saved.
     """
     folder = evaluation.folder / part
     block = max(1, protocol.clips_at_once // protocol.views.num_views)
     layout = {"score": ArrayLayout((labels.num_classes,), "float32")}
     description = {"task": evaluation.task.task, "part": part}
     places = {epoch: folder / f"test-{epoch}" for epoch in earlier} | {protocol.optim.epochs: folder / "test"}
-    stores = {epoch: BlockStore(place, len(ask), block, layout, description) for epoch, place in places.items()}
+    num_samples = len(test_samples)
+    stores = {epoch: BlockStore(place, num_samples, block, layout, description) for epoch, place in places.items()}
     card = evaluation.encoder.card
-    clips = EvaluationClips(ask, protocol.views, num_frames=card.num_frames, image_size=card.image_size)
-    # The main process looks for everybody: who looks later would find blocks that others have written meanwhile.
-    missing = on_main(evaluation.world, lambda: _untested(stores, clips, teach, folder, evaluation.task.task))
+    clips = EvaluationClips(test_samples, protocol.views, num_frames=card.num_frames, image_size=card.image_size)
+    # Only the main process looks: another one could already see blocks that have been written in the meantime.
+    missing = on_main(
+        evaluation.processes, lambda: _untested(stores, clips, train_samples, folder, evaluation.task.task)
+    )
 
     def test(epoch: int, classifier: Classifier) -> None:
         if missing.get(epoch):
-            # Together: no state is saved that is later than a test that is not whole.
+            # All processes wait here, so that no training state is saved before this test is complete.
             on_all(
-                evaluation.world,
+                evaluation.processes,
                 lambda: _test(evaluation, protocol, labels, classifier, clips, stores[epoch], missing[epoch]),
             )
 
     if any(missing.values()):
         test(
             protocol.optim.epochs,
-            _trained(evaluation, protocol, labels, teach, folder, frozen=frozen, after_epoch=test),
+            _trained(evaluation, protocol, labels, train_samples, folder, frozen=frozen, after_epoch=test),
         )
-    return [_tested(store, ask, folder) for store in stores.values()]
+    return [_tested(store, test_samples, folder) for store in stores.values()]
 
 
-def _tested(store: BlockStore, ask: Sequence[Sample], folder: Path) -> Tested:
-    failures = _broken(folder) | {ask[index].id: reason for index, reason in store.failures().items()}
+def _tested(store: BlockStore, test_samples: Sequence[Sample], folder: Path) -> Tested:
+    of_test = {test_samples[index].id: reason for index, reason in store.failures().items()}
+    failures = _decoding_failures(folder) | of_test
     return Tested(np.array(store.read("score")), failures)
 
 
-def _broken(folder: Path) -> dict[str, str]:
+def _decoding_failures(folder: Path) -> dict[str, str]:
     """Training videos that did not decode so far, id -> reason."""
     path = folder / BROKEN_NAME
     found: dict[str, str] = json.loads(path.read_bytes()) if path.exists() else {}
@@ -124,22 +138,22 @@ def _broken(folder: Path) -> dict[str, str]:
 
 
 def _untested(
-    stores: Mapping[int, BlockStore], clips: EvaluationClips, teach: Sequence[Sample], folder: Path, task: str
+    stores: Mapping[int, BlockStore], clips: EvaluationClips, train_samples: Sequence[Sample], folder: Path, task: str
 ) -> dict[int, list[range]]:
-    """Blocks to fill by epoch, including blocks with a video that did not decode before and does now.
+    """Epoch -> blocks to fill, including blocks with a video that did not decode before and does now.
 
-    All blocks are filled again if such a video belongs to the training, or to the test of an earlier epoch whose
-    weights are no longer stored.
+    If such a video is a training video, or if epochs before the last one are tested (their weights are not stored), the
+    folder is removed, so that training and all tests start again.
     """
-    broken = _broken(folder)
-    mended = [sample.id for sample in teach if sample.id in broken and decodes(sample)]
+    of_training = _decoding_failures(folder)
+    readable_now = [sample.id for sample in train_samples if sample.id in of_training and decodes(sample)]
     if len(stores) > 1:
         failed = sorted({index for store in stores.values() for index in store.failures()})
-        mended += [clips.samples[index].id for index in clips.readable(failed)]
-    if mended:
+        readable_now += [clips.samples[index].id for index in clips.readable(failed)]
+    if readable_now:
         logger.warning(
             "task '%s': %d videos that did not decode before do so now (first '%s'); the training starts again",
-            *(task, len(mended), mended[0]),
+            *(task, len(readable_now), readable_now[0]),
         )
         shutil.rmtree(folder)
     return {epoch: store.missing(clips.readable(store.failures())) for epoch, store in stores.items()}
@@ -149,7 +163,7 @@ def _trained(
     evaluation: Evaluation[Any],
     protocol: SupervisedProtocol,
     labels: Labels,
-    teach: Sequence[Sample],
+    train_samples: Sequence[Sample],
     folder: Path,
     *,
     frozen: bool,
@@ -158,16 +172,18 @@ def _trained(
     """The classifier after its last epoch, on the device."""
     name, encoder = f"task '{evaluation.task.task}'", require_trainable(evaluation.encoder)
     method = SupervisedMethod(encoder, protocol, labels, frozen=frozen, seed=evaluation.seed, after_epoch=after_epoch)
-    ids = digest([(sample.id, sample.label, sample.content) for sample in teach])
+    ids = digest([(sample.id, sample.label, sample.content) for sample in train_samples])
     train(
         supervised_plan(name, protocol),
         method,
-        teach,
+        train_samples,
         identity=digest([evaluation.encoder.card.identity, task_fingerprint(evaluation.task), evaluation.seed, ids]),
         seed=evaluation.seed,
         folder=folder,
-        world=evaluation.world,
-        options=RunOptions(num_micro_batches_of(name, protocol, evaluation.world.size), evaluation.cache.num_workers),
+        processes=evaluation.processes,
+        options=RunOptions(
+            num_micro_batches_of(name, protocol, evaluation.processes.size), evaluation.cache.num_workers
+        ),
         report=lambda progress: evaluation.report("training", progress.step, progress.num_steps),
     )
     return method.tested
@@ -184,7 +200,7 @@ def _test(
 ) -> None:
     """Fill this process's share of the missing blocks."""
     card = evaluation.encoder.card
-    mine = missing[evaluation.world.rank :: evaluation.world.size]
+    mine = missing[evaluation.processes.rank :: evaluation.processes.size]
     loader = DataLoader(
         clips,
         batch_sampler=[list(block) for block in mine],
@@ -201,9 +217,9 @@ def _test(
         for row, found in enumerate(decoded):
             if isinstance(found, Tensor):
                 clip_VCTHW = normalised_clip(found, card.mean, card.std)
-                score_SL[row] = video_score(classifier, clip_VCTHW.to(evaluation.world.device), protocol, labels)
+                score_SL[row] = video_score(classifier, clip_VCTHW.to(evaluation.processes.device), protocol, labels)
         store.write(block, {"score": score_SL}, failures)
-        before += len(block) * evaluation.world.size
+        before += len(block) * evaluation.processes.size
         evaluation.report("test", min(before, len(clips)), len(clips))
     classifier.train(was_training)
 
@@ -213,7 +229,7 @@ def video_score(classifier: Classifier, clip_VCTHW: Tensor, protocol: Supervised
     """Class scores of one video, (L,), pooled over its views as the protocol says.
 
     Raises:
-        ValueError: they are not finite, and would rank the classes by their numbers.
+        ValueError: scores are not finite, so that classes could not be ranked by them.
     """
     parts = clip_VCTHW.split(protocol.clips_at_once)
     with torch.autocast(clip_VCTHW.device.type, torch.bfloat16, enabled=protocol.optim.precision == "bfloat16"):

@@ -1,7 +1,7 @@
-"""Token maps of masked sequences: one frozen pass per split and draw of frames, kept in the feature cache.
+"""Token maps of masked sequences: one pass of the frozen encoder per split and draw of frames, in the feature cache.
 
-The clustering and the overclustering of one dataset want the same maps, so they share a pass; so do frame-wise and
-clip-wise pools, other numbers of clusters, and any other key that does not change a feature.
+Tasks whose protocols differ only in keys that do not change a feature, such as clustering and overclustering of one
+dataset, share a pass.
 
 Shapes: S sequences, T frames, T' tubelets, h w token rows and columns, D width.
 """
@@ -27,14 +27,14 @@ from sigma_bench.specs.passes import Pass
 from sigma_bench.training.processes import on_main, shared
 
 
-def token_maps(evaluation: Evaluation[Any], one: Pass) -> np.ndarray:
-    """Maps of one pass over every sequence, (S, T', h, w, D) float16, mapped into memory.
+def token_maps(evaluation: Evaluation[Any], pass_: Pass) -> np.ndarray:
+    """Maps of all sequences of a pass, (S, T', h, w, D) float16, memory-mapped; all processes call this.
 
     Raises:
-        ValueError: frames that do not divide into tubelets, features that are no finite maps, a sequence that cannot be
-            read, or no room in the cache.
+        ValueError: frames do not divide into tubelets, features are not finite or do not fill their grid, a sequence
+            cannot be read, or the cache has no room.
     """
-    encoder, clip, split = evaluation.encoder, one.clip, evaluation.split(one)
+    encoder, clip, split = evaluation.encoder, pass_.clip, evaluation.split(pass_)
     assert isinstance(clip, SequenceClip)
     card = encoder.card
     grid = _grid(encoder, clip.num_frames)
@@ -43,8 +43,8 @@ def token_maps(evaluation: Evaluation[Any], one: Pass) -> np.ndarray:
             f"task '{evaluation.task.task}': {clip.num_frames} frames do not divide into the {grid[0]} maps that model "
             f"'{card.model}' makes of them"
         )
-    store = _store(evaluation.cache, card, split, one, grid)
-    missing = on_main(evaluation.world, partial(_missing, evaluation.cache, store))
+    store = _store(evaluation.cache, card, split, pass_, grid)
+    missing = on_main(evaluation.processes, partial(_missing, evaluation.cache, store))
 
     def fill(block: range) -> None:
         (index,) = block
@@ -56,28 +56,31 @@ def token_maps(evaluation: Evaluation[Any], one: Pass) -> np.ndarray:
         store.write(block, {"token": map_ThwD[None]}, {})
 
     name = f"token maps of {split.name}"
-    shared(evaluation.world, missing, fill, lambda done, total: evaluation.report(name, done, total))
+    shared(evaluation.processes, missing, fill, lambda done, total: evaluation.report(name, done, total))
     return store.read("token")
 
 
-def num_missing_maps(cache: FeatureCache, encoder: Encoder, split: Split, one: Pass) -> int:
+def num_missing_maps(cache: FeatureCache, encoder: Encoder, split: Split, pass_: Pass) -> int:
     """Number of sequences of a pass whose maps are not in the cache; ValueError as ``token_maps``."""
-    assert isinstance(one.clip, SequenceClip)
-    store = _store(cache, encoder.card, split, one, _grid(encoder, one.clip.num_frames))
+    assert isinstance(pass_.clip, SequenceClip)
+    store = _store(cache, encoder.card, split, pass_, _grid(encoder, pass_.clip.num_frames))
     return sum(map(len, store.unwritten()))
 
 
 def frame_indices(sample: Sample, sequence_frames: int, clip: SequenceClip) -> np.ndarray:
-    """Frames of one draw, (T,); they depend on seed, sequence and its number, not on order or processes."""
+    """Indices of the frames of one draw, (T,); they depend on seed, draw and sequence id only."""
     rng = np.random.default_rng([clip.seed or 0, clip.draw, *sample.id.encode()])
     return drawn_indices(clip.frame_draw, sequence_frames, clip.num_frames, rng)
 
 
 def encode_windows(encoder: Encoder, frame_TCHW: Tensor, *, what: str) -> np.ndarray:
-    """Maps of one clip, (T', h, w, D) float16; a clip longer than the encoder's is encoded window by window.
+    """Maps of one clip, (T', h, w, D) float16; a clip longer than the encoder's is encoded in windows.
+
+    Args:
+        what: name of the clip in error messages.
 
     Raises:
-        ValueError: as ``checked_maps``, or a number too large for half precision.
+        ValueError: as ``checked_maps``, or features are too large for half precision.
     """
     card = encoder.card
     windows = frame_TCHW.split(card.num_frames)
@@ -94,7 +97,7 @@ def checked_maps(encoder: Encoder, clip_BCTHW: Tensor, *, what: str) -> Tensor:
     """Maps (B, T', h, w, D) of normalised clips.
 
     Raises:
-        ValueError: tokens that do not fill their grid or have another width than the card says, or are not finite.
+        ValueError: tokens do not fill their grid, do not have the width of the card, or are not finite.
     """
     features, card = encoder.encode(clip_BCTHW), encoder.card
     expected = (len(clip_BCTHW), int(np.prod(features.grid)), card.feature_width)
@@ -109,7 +112,7 @@ def checked_maps(encoder: Encoder, clip_BCTHW: Tensor, *, what: str) -> Tensor:
 
 
 def window_slots(num_frames: int, num_slots: int, card: EncoderCard) -> list[slice]:
-    """The maps that each window of a clip made."""
+    """The time slots of each window of a clip."""
     frames_per_slot = num_frames // num_slots
     starts = range(0, num_frames, card.num_frames)
     return [
@@ -118,7 +121,7 @@ def window_slots(num_frames: int, num_slots: int, card: EncoderCard) -> list[sli
 
 
 def _missing(cache: FeatureCache, store: BlockStore) -> list[range]:
-    """Blocks that have to be filled; ValueError when there is no room for them."""
+    """Blocks that have to be filled; ValueError if the cache has no room for them."""
     missing = store.missing()
     if missing:
         cache.require_room(store)
@@ -126,7 +129,7 @@ def _missing(cache: FeatureCache, store: BlockStore) -> list[range]:
 
 
 def _grid(encoder: Encoder, num_frames: int) -> tuple[int, int, int]:
-    """Maps, rows and columns of a whole clip, found by encoding a grey one."""
+    """Time slots, rows and columns of a whole clip, found by encoding a grey one."""
     size, card = encoder.card.image_size, encoder.card
     if num_frames % card.tubelet_frames:
         raise ValueError(
@@ -138,16 +141,10 @@ def _grid(encoder: Encoder, num_frames: int) -> tuple[int, int, int]:
     return slots, rows, columns
 
 
-def _store(cache: FeatureCache, card: EncoderCard, split: Split, one: Pass, grid: Sequence[int]) -> BlockStore:
-    clip = one.clip
+def _store(cache: FeatureCache, card: EncoderCard, split: Split, pass_: Pass, grid: Sequence[int]) -> BlockStore:
+    clip = pass_.clip
     assert isinstance(clip, SequenceClip)
     draw = "" if clip.seed is None else f", draw {clip.draw}"
-    description = {
-        "model": card.model,
-        "split": split.name,
-        "samples": len(split.samples),
-        "from": str(split.samples[0].path.parent),
-        "maps": f"{clip.num_frames} frames, {clip.frame_draw}{draw}",
-    }
     layout = {"token": ArrayLayout((*grid, card.feature_width), "float16")}
-    return BlockStore(cache.root / cache.key(card, split, one), len(split.samples), 1, layout, description)
+    maps = f"{clip.num_frames} frames, {clip.frame_draw}{draw}"
+    return cache.store(card, split, pass_, block=1, layout=layout, more={"maps": maps})

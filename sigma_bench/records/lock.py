@@ -11,10 +11,13 @@ LOCK_NAME = ".lock"
 
 @contextmanager
 def exclusive(folder: Path, *, active: bool = True) -> Iterator[None]:
-    """Hold the folder while the block runs; ``active`` False does nothing (the other processes of a run).
+    """Context in which no other process may use a folder.
+
+    Args:
+        active: whether this process locks the folder; only one process of a run does.
 
     Raises:
-        ValueError: somebody else holds it, or it cannot be written.
+        ValueError: another process has locked the folder, or it cannot be written.
     """
     if not active:
         yield

@@ -11,7 +11,7 @@ from typing import Literal
 
 from sigma_bench.resources import declarations
 from sigma_bench.specs.bounded import bounded_lines
-from sigma_bench.specs.strict import Spec, nearest
+from sigma_bench.specs.strict import Spec, suggestion
 
 _COLUMNS = (
     *("source", "table", "method", "backbone", "pretrain_data", "pretrain_epochs", "extra_data", "motion_guided"),
@@ -23,10 +23,10 @@ _PRINTED_IN_PERCENT = {"top1": True, "map": True, "miou": True, "mean": True, "c
 
 
 class PublishedScore(Spec):
-    """One number of one paper: a fraction, without an interval, for nobody printed one."""
+    """One published number, as a fraction and without an interval."""
 
     origin: Literal["published", "imported"] = "published"
-    """``imported``: brought by the user, in the same layout."""
+    """``imported``: from a file of the user in the same layout."""
     source: str
     table: str
     method: str
@@ -65,7 +65,7 @@ def published_names() -> list[str]:
 def load_published(name: str) -> tuple[PublishedScore, ...]:
     """The numbers of a file in ``results/published``, in its order; ValueError for an unknown name or a bad row."""
     if name not in published_names():
-        raise ValueError(f"there is no file of published numbers '{name}'.{nearest(name, published_names())}")
+        raise ValueError(f"there is no file of published numbers '{name}'.{suggestion(name, published_names())}")
     return read_published(declarations("results") / "published" / f"{name}.csv")
 
 
@@ -136,7 +136,7 @@ def _score(row: dict[str, str], where: str) -> PublishedScore:
 
 def _fraction(metric: str, printed: str, where: str) -> float:
     if metric not in _PRINTED_IN_PERCENT:
-        raise ValueError(f"{where}: there is no published metric '{metric}'.{nearest(metric, _PRINTED_IN_PERCENT)}")
+        raise ValueError(f"{where}: there is no published metric '{metric}'.{suggestion(metric, _PRINTED_IN_PERCENT)}")
     try:
         number = Decimal(printed)
     except InvalidOperation as error:

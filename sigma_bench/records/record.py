@@ -48,7 +48,7 @@ class Score(Spec):
     higher_is_better: bool
     interval: Interval
     spread: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    """Standard deviation over the protocol's own repetitions."""
+    """Standard deviation over the repetitions of the protocol."""
 
 
 class SplitIdentity(Spec):

@@ -44,7 +44,7 @@ class Metric(NamedTuple):
     prepare: Callable[[Arrays], Any] = lambda stored: stored
     """What is worked out once, for all resamples; the statistic gets what it gives."""
     of_sample: Callable[[Arrays], NDArray[Any] | None] = lambda stored: None
-    """Each sample's own number, (S,), where the metric is the mean of them: comparisons are fast and name samples."""
+    """Value of each sample, (S,), if the metric is their mean; comparisons are then fast and can name samples."""
     of_repetition: Callable[[Arrays], NDArray[np.float64]] | None = None
     """The same number of every repetition, where ``statistic`` is their mean."""
 
@@ -116,7 +116,7 @@ def of_columns(name: str, score: Callable[[NDArray[Any], NDArray[Any]], float], 
 
 
 def mean_of(of_sample: Callable[[Arrays], NDArray[Any]], *, higher_is_better: bool = True) -> Metric:
-    """A metric that is the mean over samples of each sample's own number."""
+    """A metric that is the mean of one value per sample."""
     return Metric(
         lambda value_S, index: float(value_S[index].mean()),
         higher_is_better=higher_is_better,
@@ -151,7 +151,7 @@ def arrays_read(protocol: BaseProtocol, stored: Arrays) -> dict[str, NDArray[Any
 
 
 class _Watched(Mapping[str, NDArray[Any]]):
-    """Arrays that remember which of them were asked for."""
+    """Arrays that record which of them were read."""
 
     def __init__(self, stored: Arrays) -> None:
         self._stored = stored

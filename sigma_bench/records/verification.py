@@ -184,7 +184,7 @@ def _of_listed_file(folder: Path, name: str, sha256: str) -> list[str]:
 
 
 def _beyond(store: Store, records: list[Record]) -> list[str]:
-    """What a folder of records cannot show, and files that no record speaks of."""
+    """What cannot be verified with a folder of records alone, and files that belong to no record."""
     missed = []
     for words, digests in (
         ("checkpoint", {record.model.checkpoint_sha256 for record in records}),
@@ -194,8 +194,8 @@ def _beyond(store: Store, records: list[Record]) -> list[str]:
             missed.append(f"{len(digests)} {words} digests: the {words}s themselves are not part of a store")
     known = {store.root / record.predictions.file for record in records}
     known |= {store.root / reduced_file(record.predictions) for record in records}
-    strangers = [path for path in sorted((store.root / "predictions").glob("*")) if path not in known]
-    missed += [f"{path}: no record speaks of it" for path in strangers]
+    unknown = [path for path in sorted((store.root / "predictions").glob("*")) if path not in known]
+    missed += [f"{path}: no record speaks of it" for path in unknown]
     halves = sorted((store.root / "records").rglob(".writing-*"))
     missed += [f"{path}: left behind by a process that was killed while it wrote" for path in halves]
     return missed

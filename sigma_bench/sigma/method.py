@@ -25,6 +25,7 @@ from sigma_bench.training.optimiser import build_optimiser
 from sigma_bench.training.step import StepOutput, unit_features
 
 PROJECTOR = ("projector.", "prototypes.")
+"""Prefixes of the parameters with their own learning-rate factor."""
 
 
 class SigmaMethod(MaskedVideoMethod):
@@ -52,8 +53,10 @@ class SigmaMethod(MaskedVideoMethod):
         return sigma_step(self.model, clip_BCTHW, mask_BN, self.recipe.objective, self.group, potentials)
 
     def micro_batches(self, batch: Example, number: int) -> list[tuple[Any, ...]]:
-        """Equipartition is over the global batch, so a first pass without gradient finds the potentials of all parts
-        together, for a third more computation.
+        """As in ``Method``, with the potentials of the whole batch as an additional argument.
+
+        Equipartition is over the global batch, so a first pass without gradients computes the potentials of all parts
+        together.  This costs a third more computation.
         """
         parts = super().micro_batches(batch, number)
         if number == 1:

@@ -1,6 +1,9 @@
-"""What SIGMA trains: a masked autoencoder with prototypes, and in SIGMA-MLP a projector of the masked pixels.
+"""The networks of SIGMA (section 3): a masked autoencoder with prototypes, and the target branch.
 
-SIGMA section 3.  Shapes: B clips, N tubes, M masked tubes of a clip, W target width, K prototypes.
+The targets of SIGMA-MLP are a learned projection of the masked pixels, those of SIGMA-DINO are tokens of a frozen
+teacher.
+
+Shapes: B clips, N tubes, M masked tubes of a clip, W target width, K prototypes.
 """
 
 from abc import ABC, abstractmethod
@@ -19,7 +22,7 @@ from sigma_bench.specs.recipe import EncoderSpec
 
 
 class MlpProjector(nn.Sequential):
-    """Linear layers with GELU between them; released widths 1024, 1024, 512, 256, default initialisation."""
+    """Linear layers with GELU between them, with default initialisation; released widths are 1024, 1024, 512, 256."""
 
     def __init__(self, input_width: int, widths: Sequence[int]) -> None:
         layers: list[nn.Module] = []
@@ -31,21 +34,21 @@ class MlpProjector(nn.Sequential):
 
 
 class Prototypes(nn.Module):
-    """K unit vectors; the target branch trains them, the video model's branch sees them as constants."""
+    """K unit vectors, which get gradients from the target branch only."""
 
     def __init__(self, num_prototypes: int, width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(num_prototypes, width))
 
     def unit(self) -> Tensor:
-        """The prototypes (K, W), set to unit length in place first, as released."""
+        """The prototypes (K, W) after they have been normalised in place, as in the release."""
         with torch.no_grad():
             self.weight.copy_(F.normalize(self.weight, dim=1))
         return self.weight
 
 
 class SigmaModel(MaskedAutoencoder, ABC):
-    """Guesses live in the space of projected targets and are compared with them through prototypes."""
+    """A masked autoencoder whose predictions and targets are compared with prototypes."""
 
     def __init__(self, encoder: EncoderSpec, decoder: DecoderSpec, num_prototypes: int, target_width: int) -> None:
         super().__init__(encoder, decoder, target_width)
@@ -53,7 +56,7 @@ class SigmaModel(MaskedAutoencoder, ABC):
 
     @abstractmethod
     def project(self, clip_BCTHW: Tensor, mask_BN: Tensor) -> Tensor:
-        """What the masked tubes should be recognised as, (B, M, W)."""
+        """Targets of the masked tubes, (B, M, W)."""
 
 
 class SigmaMlpModel(SigmaModel):
@@ -69,7 +72,7 @@ class SigmaMlpModel(SigmaModel):
 
 
 class SigmaDinoModel(SigmaModel):
-    """SIGMA-DINO: targets are the patch tokens of a frozen image model; there is no projector to learn."""
+    """SIGMA-DINO: targets are the patch tokens of a frozen image model, without a projector."""
 
     def __init__(
         self, encoder: EncoderSpec, decoder: DecoderSpec, objective: SigmaDinoObjective, teacher: Teacher
@@ -82,7 +85,7 @@ class SigmaDinoModel(SigmaModel):
 
 
 def build_model(recipe: SigmaRecipe, teacher: Teacher | None) -> SigmaModel:
-    """The initialised model of a recipe, from torch's current random state; SIGMA-DINO needs its teacher."""
+    """The model of a recipe, with initial weights from torch's current random state; SIGMA-DINO needs its teacher."""
     objective = recipe.objective
     if isinstance(objective, SigmaMlpObjective):
         return SigmaMlpModel(recipe.encoder, recipe.decoder, objective)

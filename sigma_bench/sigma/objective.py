@@ -1,6 +1,6 @@
 """One pretraining step of SIGMA: swapped cluster prediction (equations 3-6).
 
-A step knows nothing of optimisers, ranks, meters or files.
+Optimisers, logging and files are in ``training/``.
 
 Shapes: B clips, N tubes, M masked tubes, D target width, E encoder width.
 """
@@ -25,9 +25,16 @@ def sigma_step(
     group: dist.ProcessGroup | None = None,
     potentials: Potentials | None = None,
 ) -> StepOutput:
-    """Swapped prediction between what the video model guesses and what the projector (or a teacher) sees.
+    """Swapped prediction between predicted features of masked tubes and their targets from the projector or a teacher.
 
-    ``potentials`` are given where this is a micro-batch; they were balanced over the whole batch.
+    Args:
+        clip_BCTHW: normalised clips.
+        mask_BN: True for masked tubes.
+        group: processes that share the batch; None means one process.
+        potentials: result of ``balance_micro_batches`` if the clips are a micro-batch.
+
+    Returns:
+        The loss, and the monitors ``usage_entropy``, ``code_agreement`` and ``feature_std``.
     """
     target_MD = unit_features(model.project(clip_BCTHW, mask_BN))
     visible_BVE = model.encode(clip_BCTHW, ~mask_BN)
@@ -49,7 +56,7 @@ def balance_micro_batches(
     objective: ClusterObjective,
     group: dist.ProcessGroup | None = None,
 ) -> Potentials:
-    """Potentials of a batch in micro-batches (clip, mask): equipartition is over the whole batch."""
+    """Sinkhorn potentials of a whole batch that is given as micro-batches (clip, mask)."""
     features = [
         (
             unit_features(model.project(clip_BCTHW, mask_BN)),

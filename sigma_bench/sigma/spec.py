@@ -31,10 +31,10 @@ class TeacherSpec(Spec):
     """The frozen image model whose patch tokens are the targets of SIGMA-DINO."""
 
     model: str
-    """``timm:<name>`` for a published model; ``run:<recipe>`` for a run of that recipe with the same seed."""
+    """``timm:<name>``: a published model; ``run:<recipe>``: the run of that recipe with the same seed."""
     width: Width
     resize: Literal["none", "bilinear"]
-    """What happens where the teacher's token map is not the video's: an error, or a bilinear resize (DINOv2)."""
+    """What happens if the token grid of the teacher differs from that of the video: an error, or a bilinear resize."""
 
 
 class SigmaDinoObjective(Objective, ClusterObjective):

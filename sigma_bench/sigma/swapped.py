@@ -1,12 +1,11 @@
-"""Swapped prediction: each branch predicts the other's code (SIGMA equation 6), without copies of scores or codes.
+"""Swapped prediction: each branch predicts the code of the other (SIGMA equation 6), without copies of scores or codes.
 
-A code follows from its scores and K potentials, and the gradient of the loss from the scores alone.  So the scores
-of both branches (M x K each) are computed once; Sinkhorn works in their own place and leaves their exponentials there;
-codes, loss and slopes are made from these a slice of rows at a time, the slopes again in the same place: two matrices
-at the peak, three where epsilon is so small that Sinkhorn must work on a copy (scores / epsilon that spread over more
-than 60).
+A code can be computed from its scores and K potentials, and the gradient of the loss from the scores.  The scores of
+both branches (M x K each) are computed once.  Sinkhorn replaces them by their exponentials in place.  Codes, loss and
+gradients are then computed from slices of rows, and the gradients replace the exponentials.  The peak is two matrices,
+or three if epsilon is so small that Sinkhorn needs a copy (scores / epsilon that spread over more than 60).
 
-Shapes: M masked tubes of this process, S of one slice, D target width, K prototypes.
+Shapes: M masked tubes of this process, S rows of one slice, D target width, K prototypes.
 """
 
 import math
@@ -22,20 +21,20 @@ from sigma_bench.sigma.spec import ClusterObjective
 
 
 class Potentials(NamedTuple):
-    """What the balanced assignment of a whole batch comes down to: a number per prototype and branch, each (K,)."""
+    """Sinkhorn potentials of a whole batch, one number per prototype and branch; they determine all codes."""
 
     target_K: Tensor
     guess_K: Tensor
 
 
 class SwappedLoss(NamedTuple):
-    """The loss and, over this process's samples, what its codes look like."""
+    """The loss, and statistics of the codes over the samples of this process."""
 
     loss: Tensor
     usage_K: Tensor
-    """How many targets chose each prototype."""
+    """Number of targets whose hard code is each prototype."""
     agreement: Tensor
-    """Share of samples whose two hard codes are the same."""
+    """Share of samples whose hard codes of target and prediction are equal."""
 
 
 @torch.no_grad()
@@ -46,7 +45,12 @@ def balance(
     objective: ClusterObjective,
     group: dist.ProcessGroup | None = None,
 ) -> Potentials:
-    """Sinkhorn over all samples of all processes of ``group``, for targets and for guesses; unit rows expected."""
+    """Potentials of targets and predictions by Sinkhorn over the samples of all processes of ``group``.
+
+    Args:
+        target_MD, guess_MD: rows of unit length.
+        prototype_KD: rows of unit length.
+    """
     with torch.autocast(target_MD.device.type, enabled=False):
         balances = (
             _balance(_logits(feature_MD, prototype_KD, objective), objective, group)
@@ -63,17 +67,15 @@ def swapped_prediction(
     group: dist.ProcessGroup | None = None,
     potentials: Potentials | None = None,
 ) -> SwappedLoss:
-    """Cross-entropy of the guesses against the targets' codes plus the reverse, mean over the samples.
+    """Cross-entropy of predictions against the codes of targets, plus the reverse, as a mean over samples.
 
-    Gradients: targets and prototypes get theirs from the second term, guesses from the first; codes and the
-    prototypes that guesses are scored against are constants.
+    Predictions get gradients from the first term, targets and prototypes from the second; codes, and the prototypes in
+    the first term, are constants.  Under autocast, the matrix products of the backward pass have its type, as in other
+    layers; scores and Sinkhorn do not.
 
     Args:
-        target_MD: unit rows, and so are the guesses and the prototypes.
-        potentials: given where this is a micro-batch; they were balanced over the whole batch.
-
-    Under autocast the products that carry slopes back are in its type, as in every other layer's backward pass;
-    scores, Sinkhorn and slopes themselves are not.
+        target_MD, guess_MD, prototype_KD: rows of unit length.
+        potentials: result of ``balance`` over the whole batch if the samples are a micro-batch.
     """
     device = target_MD.device.type
     slope_type = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else target_MD.dtype
@@ -113,7 +115,7 @@ class _SwappedPrediction(torch.autograd.Function):
         num_samples, wide = len(target_MD), target_MD.dtype
         scale = 1 / (objective.temperature * num_samples)
         grad_guess = (guess_MK.to(slope_type) @ prototype_KD.to(slope_type)).to(wide)
-        del guess_MK, guess_SK, slices  # its memory is what the rest needs
+        del guess_MK, guess_SK, slices  # frees the memory for the following products
         target_MK = target_MK.to(slope_type)
         grad_target = (target_MK @ prototype_KD.to(slope_type)).to(wide)
         grad_prototype = (target_MK.T @ target_MD.to(slope_type)).to(wide)
@@ -133,7 +135,7 @@ def _logits(feature_MD: Tensor, prototype_KD: Tensor, objective: ClusterObjectiv
 
 
 def _balance(logit_MK: Tensor, objective: ClusterObjective, group: dist.ProcessGroup | None) -> Balance:
-    """Rows and prototypes have unit length, so no logit exceeds 1 / epsilon."""
+    """Balance logits, whose absolute value is at most 1 / epsilon, since rows and prototypes have unit length."""
     bound = 1 / objective.epsilon
     return balance_prototypes(logit_MK, bound=bound, num_iterations=objective.sinkhorn_iterations, group=group)
 
@@ -141,7 +143,7 @@ def _balance(logit_MK: Tensor, objective: ClusterObjective, group: dist.ProcessG
 class _Code(NamedTuple):
     hard_S: Tensor
     soft_SK: Tensor | None
-    """Absent where hard codes are asked for."""
+    """None for hard codes."""
 
 
 def _code(part_SK: Tensor, balance: Balance, objective: ClusterObjective) -> _Code:
@@ -157,7 +159,7 @@ def _code(part_SK: Tensor, balance: Balance, objective: ClusterObjective) -> _Co
 
 
 def _cross_entropy_(part_SK: Tensor, exponentiated: bool, code: _Code, objective: ClusterObjective) -> Tensor:
-    """The slice's summed cross-entropy; the slice becomes its slope with respect to score / temperature."""
+    """Sum of the cross-entropy over a slice, which is replaced in place by the gradient for score / temperature."""
     power = objective.epsilon / objective.temperature
     if exponentiated and power <= 1:  # a power above 1 could leave the range
         part_SK.pow_(power)
@@ -176,6 +178,6 @@ def _cross_entropy_(part_SK: Tensor, exponentiated: bool, code: _Code, objective
 
 
 def usage_entropy(usage_K: Tensor) -> Tensor:
-    """Entropy of the prototypes' shares over that of an even one: 1 when all are used alike, 0 when one is."""
+    """Entropy of the usage of prototypes relative to uniform usage: 1 if all are used equally, 0 if only one is."""
     share_K = usage_K / usage_K.sum()
     return torch.special.entr(share_K).sum() / math.log(len(share_K))

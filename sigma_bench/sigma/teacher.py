@@ -19,7 +19,7 @@ STANDARD_EPS = 1e-6
 
 
 class Teacher:
-    """One token per tube, from one frame per time slot; never trained, and no part of the model's checkpoint.
+    """A frozen image model that gives one token per tube, from one frame per time slot.
 
     Raises:
         ValueError: the teacher's width, image size, colours or token map do not fit the recipe.
@@ -52,7 +52,7 @@ class Teacher:
         """Tokens of the first frame of every tubelet, (B, N, D), standardised per clip and channel.
 
         They are computed without autocast, in the precision of the clip and of the teacher's weights (float32 in
-        pretraining), as in the release.  In bfloat16, 1.4 % of the target codes would be others.
+        pretraining), as in the release.  In bfloat16, 1.4 % of the target codes would differ.
         """
         with torch.autocast(clip_BCTHW.device.type, enabled=False):
             features = self._frames.encode(clip_BCTHW[:, :, :: self._encoder.tubelet_frames])
@@ -78,13 +78,15 @@ class Teacher:
 def open_teacher(
     recipe: SigmaRecipe, objective: SigmaDinoObjective, folder: Path, *, seed: int, name: str | None
 ) -> Teacher:
-    """The teacher of a SIGMA-DINO recipe; ``run:<recipe>`` is that recipe's run with the same seed, beside ``folder``.
+    """The teacher of a SIGMA-DINO recipe.
 
     Args:
-        name: a model to use instead of the recipe's.
+        folder: folder of the run; the folder of a teacher ``run:<recipe>`` is next to it.
+        seed: seed of the run, and of a teacher ``run:<recipe>``.
+        name: name of a model that replaces the teacher of the recipe.
 
     Raises:
-        ValueError: no such model or run, a video model, or one that does not fit the recipe.
+        ValueError: there is no such model or run, it is a video model, or it does not fit the recipe.
     """
     name = name or objective.teacher.model
     kind, _, other = name.partition(":")

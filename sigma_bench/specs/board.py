@@ -13,7 +13,7 @@ from sigma_bench.resources import declared
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.specs.declared import content_of
 from sigma_bench.specs.protocol import KINDS
-from sigma_bench.specs.strict import PlainName, Spec, is_yaml_file, load_spec, nearest
+from sigma_bench.specs.strict import PlainName, Spec, is_yaml_file, load_spec, suggestion
 
 Condition = Literal["method", "backbone", "pretrain_data", "pretrain_epochs", "extra_data", "motion_guided"]
 About = Literal["backbone", "pretrain_data", "pretrain_epochs", "extra_data", "motion_guided", "parameters"]
@@ -32,7 +32,8 @@ class BoardColumn(Spec):
     """One quantity: measured where it names a task and a metric, published where it says which numbers."""
 
     group: Annotated[str, Field(max_length=300)]
-    """Neighbouring columns of one group share a header.  What the task asks is added from the records."""
+    """Neighbouring columns of one group share a header.  What the task depends on (its ``asks``) is added from the
+    records."""
     label: str
     """Short header; the group stands above it."""
     task: str | None = None
@@ -135,7 +136,7 @@ def load_board(name: str) -> Board:
         return load_spec(Board, Path(name))
     boards = declared("boards")
     if name not in boards:
-        raise ValueError(f"there is no board '{name}'.{nearest(name, boards)}")
+        raise ValueError(f"there is no board '{name}'.{suggestion(name, boards)}")
     path = boards[name]
     board = load_spec(Board, path)
     if board.name != name:
@@ -156,4 +157,4 @@ def _require_measurable(path: Path, task: str, metric: str) -> None:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if metric not in metrics:
-        raise ValueError(f"{path}: task '{task}' has no '{metric}'.{nearest(metric, metrics)}")
+        raise ValueError(f"{path}: task '{task}' has no '{metric}'.{suggestion(metric, metrics)}")

@@ -1,4 +1,4 @@
-"""The catalogue: everything declared, found by name, with near matches for a mistyped one."""
+"""The catalogue: all declarations by name, with suggestions for unknown names."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from sigma_bench.specs.fingerprint import recipe_fingerprint, task_fingerprint
 from sigma_bench.specs.overrides import merged, with_sampling
 from sigma_bench.specs.protocol import BaseProtocol, parse_protocol
 from sigma_bench.specs.recipe import Recipe, parse_recipe
-from sigma_bench.specs.strict import is_yaml_file, load_spec, nearest, parse_spec, read_yaml
+from sigma_bench.specs.strict import is_yaml_file, load_spec, parse_spec, read_yaml, suggestion
 from sigma_bench.specs.task import ResolvedTask, Suite, Task, Variants, require_folds_used
 
 
@@ -25,7 +25,7 @@ def dataset_names() -> list[str]:
 
 
 def protocol_names() -> list[str]:
-    """Names of all protocols, with their version."""
+    """Names of all protocols, with versions."""
     return sorted(files_of("protocol"))
 
 
@@ -40,20 +40,20 @@ def variants_names() -> list[str]:
 
 
 def task_names() -> list[str]:
-    """Names of all tasks, ``dataset/task``, without their variants."""
+    """Names of all tasks, ``dataset/task``, without variants."""
     return sorted(f"{name}/{task}" for name in dataset_names() for task in load_dataset_file(name).tasks)
 
 
 def load_recipe(name: str) -> Recipe:
-    """A recipe by name, or from a file: a name that ends in .yaml or .yml or contains a slash."""
-    if is_yaml_file(name) or "/" in name:
+    """A recipe by name or by the path of its file; a path ends in .yaml or .yml or contains a slash."""
+    if _is_path(name):
         return parse_recipe(read_yaml(Path(name)), where=name)
     content, path = content_of("recipe", name)
     return parse_recipe(content, where=str(path))
 
 
 def load_dataset_file(name: str) -> DatasetFile:
-    """All that is declared of a dataset, with what it has from its base."""
+    """The content of the file of a dataset, with the keys of its base."""
     content, path = content_of("dataset", name)
     return parse_spec(DatasetFile, content, where=str(path))
 
@@ -64,13 +64,13 @@ def load_dataset(name: str) -> DatasetCard:
 
 
 def load_protocol(name: str) -> BaseProtocol:
-    """A protocol by name and version, with what it has from its base."""
+    """A protocol by name and version, with the keys of its base."""
     content, path = content_of("protocol", name)
     return parse_protocol(content, where=str(path))
 
 
 def load_suite(name: str) -> Suite:
-    """A suite by name, with the variants of its tasks where it asks for them."""
+    """A suite by name; each of its tasks is followed by its variants if the suite names a file of variants."""
     content, path = content_of("suite", name)
     suite = parse_spec(Suite, content, where=str(path))
     if suite.variants is None:
@@ -80,45 +80,41 @@ def load_suite(name: str) -> Suite:
 
 
 def load_variants(name: str) -> Variants:
-    """A file of variants by its name, or from a path that ends in .yaml or .yml or contains a slash."""
-    if is_yaml_file(name) or "/" in name:
+    """A file of variants by name or by its path; a path ends in .yaml or .yml or contains a slash."""
+    if _is_path(name):
         return load_spec(Variants, Path(name))
     content, path = content_of("variants", name)
     return parse_spec(Variants, content, where=str(path))
 
 
 def load_task(name: str) -> Task:
-    """A task by name, ``dataset/task`` or ``dataset/task+variant``, or from a path that ends in .yaml or .yml."""
+    """A task by name, ``dataset/task`` or ``dataset/task+variant``, or by the path of its .yaml or .yml file."""
     if is_yaml_file(name):
         return load_spec(Task, Path(name))
     plain, variant = _without_variant(name)
     if plain != name:
         known = _all_variants()
         require_known("variant", variant, known)
-        task = load_task(plain)
-        overrides = merged(task.overrides, known[variant])
-        return task.model_copy(update={"task": f"{task.task}+{variant}", "overrides": overrides})
-    dataset, _, of_dataset = name.partition("/")
+        return _with_variant(load_task(plain), variant, known[variant])
+    dataset, _, task_name = name.partition("/")
     file = load_dataset_file(dataset) if dataset in files_of("dataset") else None
-    if file is None or of_dataset not in file.tasks:
-        raise ValueError(f"there is no task '{name}'.{nearest(name, task_names())}")
-    found = file.tasks[of_dataset]
-    keys = found.model_dump() | {"task": name, "dataset": dataset, "asks": file.asks, "note": found.note or file.note}
+    if file is None or task_name not in file.tasks:
+        raise ValueError(f"there is no task '{name}'.{suggestion(name, task_names())}")
+    task = file.tasks[task_name]
+    keys = task.model_dump() | {"task": name, "dataset": dataset, "asks": file.asks, "note": task.note or file.note}
     return Task.model_validate(keys)
 
 
 def varied(task: Task, variants: Variants) -> list[Task]:
-    """The task plain, then under every variant."""
-    changed = [
-        {"task": f"{task.task}+{name}", "overrides": merged(task.overrides, more)}
-        for name, more in variants.overrides.items()
-    ]
-    return [task, *(task.model_copy(update=change) for change in changed)]
+    """The task without a variant, then with each of ``variants``."""
+    return [task, *(_with_variant(task, name, overrides) for name, overrides in variants.overrides.items())]
 
 
 def resolve(task: Task, overrides: dict[str, Any] | None = None) -> ResolvedTask:
-    """Fill in card and protocol; the sampling of the dataset, then overrides of the task, then of the caller, replace
-    protocol keys.
+    """A task with its card and protocol filled in.
+
+    The keys of the protocol are replaced by the sampling of the dataset, then by the overrides of the task, and then by
+    ``overrides``.
 
     Raises:
         ValueError: unknown dataset or protocol, an override whose key the protocol does not have or that has no effect,
@@ -136,32 +132,34 @@ def resolve_with_card(
     sampling: Mapping[str, Mapping[str, Any]] | None = None,
     asks: Asks = "unspecified",
 ) -> ResolvedTask:
-    """As ``resolve``, for a dataset whose card is not in the catalogue (a user's own files)."""
+    """As ``resolve``, for a dataset whose card is not in the catalogue, such as custom data."""
     content, path = content_of("protocol", task.protocol)
-    declared_keys = with_sampling(content, sampling or {})
-    keys = merged(merged(declared_keys, task.overrides), overrides or {})
+    default_keys = with_sampling(content, sampling or {})
+    keys = merged(merged(default_keys, task.overrides), overrides or {})
     where = f"task '{task.task}' (protocol {path.name} with overrides)"
     protocol = parse_protocol(keys, where=where)
     require_same_name("protocol", protocol.protocol, task.protocol, path)
     resolved = ResolvedTask(task=task.task, dataset=card, protocol=protocol, asks=task.asks or asks, folds=task.folds)
     require_folds_used(resolved)
     for key in protocol.unused_keys:
-        if keys[key] != declared_keys[key]:
+        if keys[key] != default_keys[key]:
             raise ValueError(f"{where}: '{key}' has no effect under the other settings; leave it out")
     return resolved
 
 
 def described(name: str) -> list[dict[str, Any]]:
-    """All that a name stands for, resolved, as JSON-like content: of a task card, protocol, folds and fingerprint.
+    """The resolved declarations of a name, as JSON-like mappings.
 
     Args:
-        name: of a task (also with a variant, or a file), dataset, protocol, suite, file of variants or recipe.
+        name: name of a task (with or without a variant), dataset, protocol, suite, file of variants or recipe, or the
+            path of a task file.
 
     Returns:
-        One mapping for every concept that has this name.
+        One mapping for every concept that has this name; that of a task holds its card, protocol, folds and
+        fingerprint.
 
     Raises:
-        ValueError: nothing has this name, or what has it is declared wrongly.
+        ValueError: there is no such name, or a declaration is invalid.
     """
     if "/" in name or is_yaml_file(_without_variant(name)[0]):
         return [_described_task(load_task(name))]
@@ -177,12 +175,21 @@ def described(name: str) -> list[dict[str, Any]]:
     if not found:
         names = [*task_names(), *(each for names in known.values() for each in names)]
         concepts = "task, dataset, protocol, suite, file of variants or recipe"
-        raise ValueError(f"there is no {concepts} '{name}'.{nearest(name, names)}")
+        raise ValueError(f"there is no {concepts} '{name}'.{suggestion(name, names)}")
     return [_described(each) for each in found]
 
 
+def _is_path(name: str) -> bool:
+    return is_yaml_file(name) or "/" in name
+
+
+def _with_variant(task: Task, name: str, overrides: dict[str, Any]) -> Task:
+    changes = {"task": f"{task.task}+{name}", "overrides": merged(task.overrides, overrides)}
+    return task.model_copy(update=changes)
+
+
 def _without_variant(name: str) -> tuple[str, str]:
-    """Name of a task, or path of its file, and the variant after the '+'."""
+    """Name of a task, or path of its file, and the variant after the '+'; the variant may be empty."""
     folder, slash, last = name.rpartition("/")
     last, _, variant = last.partition("+")
     return f"{folder}{slash}{last}", variant
@@ -199,11 +206,11 @@ def _described_task(task: Task) -> dict[str, Any]:
 
 
 def _all_variants() -> dict[str, dict[str, Any]]:
-    """Overrides by the name of their variant, which one file alone may define."""
-    found: dict[str, dict[str, Any]] = {}
+    """Name of a variant of any file -> its overrides; ValueError if two files define the same name."""
+    known: dict[str, dict[str, Any]] = {}
     for file in variants_names():
-        for name, more in load_variants(file).overrides.items():
-            if name in found:
+        for name, overrides in load_variants(file).overrides.items():
+            if name in known:
                 raise ValueError(f"the variant '{name}' of '{file}' has the name of another file's variant; rename it")
-            found[name] = more
-    return found
+            known[name] = overrides
+    return known

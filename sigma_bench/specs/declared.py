@@ -1,4 +1,4 @@
-"""Files of declarations by concept and name, with what they have from their base filled in."""
+"""Files of declarations by concept and name, with the keys of their base filled in."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -7,7 +7,7 @@ from typing import Any
 
 from sigma_bench.resources import declared
 from sigma_bench.specs.overrides import with_base
-from sigma_bench.specs.strict import nearest, read_yaml
+from sigma_bench.specs.strict import read_yaml, suggestion
 
 FOLDERS = {
     "dataset": "tasks",
@@ -16,21 +16,24 @@ FOLDERS = {
     "variants": "tasks/variants",
     "recipe": "pretrain",
 }
-"""Concept -> where its files are."""
+"""Concept -> folder of its files."""
 _BASED = ("dataset", "protocol")
 """Concepts whose files may name a base."""
 
 
 def files_of(concept: str) -> dict[str, Path]:
-    """Files by name of a ``dataset``, ``protocol``, ``suite``, ``variants`` or ``recipe``."""
+    """Name -> file of all declarations of one concept, a key of ``FOLDERS``."""
     return declared(FOLDERS[concept])
 
 
 def content_of(concept: str, name: str) -> tuple[dict[str, Any], Path]:
-    """The mapping that a declaration's file holds, with what it has from its base, and the file.
+    """The content of a declaration with the keys of its base, and the path of its file.
+
+    Args:
+        concept: a key of ``FOLDERS``.
 
     Raises:
-        ValueError: the name or that of the base is unknown, the base has a base itself, or the file says another name.
+        ValueError: the name or the base is unknown, the base has a base itself, or the file states another name.
     """
     files = files_of(concept)
     require_known(concept, name, files)
@@ -44,10 +47,10 @@ def content_of(concept: str, name: str) -> tuple[dict[str, Any], Path]:
 
 
 def _base(concept: str, name: str, path: Path) -> dict[str, Any]:
-    """The mapping that a declaration starts from, which is written out itself."""
+    """The content of a base; ValueError if it is unknown or has a base itself."""
     files = files_of(concept)
     if name not in files:
-        raise ValueError(f"{path}: key 'base': there is no {concept} '{name}'.{nearest(name, files)}")
+        raise ValueError(f"{path}: key 'base': there is no {concept} '{name}'.{suggestion(name, files)}")
     content = _read(files[name])
     if "base" in content:
         raise ValueError(
@@ -57,7 +60,7 @@ def _base(concept: str, name: str, path: Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The mapping of a file, read again only where the file has changed; it must not be modified."""
+    """The content of a file, which must not be modified; it is read again only if the file has changed."""
     state = path.stat()
     return _read_version(path, state.st_mtime_ns, state.st_size)
 
@@ -68,12 +71,12 @@ def _read_version(path: Path, mtime_ns: int, size: int) -> dict[str, Any]:
 
 
 def require_same_name(kind: str, declared_name: str, name: str, path: Path) -> None:
-    """ValueError for a declaration that says another name than its file."""
+    """ValueError if a declaration states another name than that of its file."""
     if declared_name != name:
         raise ValueError(f"{path}: key '{kind}' says '{declared_name}', but the file's name says '{name}'")
 
 
 def require_known(kind: str, name: str, known: Mapping[str, Any]) -> None:
-    """ValueError for a name that is not declared; suggests the nearest ones."""
+    """ValueError for an unknown name, with a suggestion."""
     if name not in known:
-        raise ValueError(f"there is no {kind} '{name}'.{nearest(name, known)}")
+        raise ValueError(f"there is no {kind} '{name}'.{suggestion(name, known)}")

@@ -1,4 +1,4 @@
-"""The encoder's card: what a checkpoint is and how it wants its clips (preprocessing belongs to weights)."""
+"""Encoder cards: identity of a checkpoint and the preprocessing of its clips, which belongs to the weights."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from sigma_bench.specs.strict import Label, Spec
 
 
 class EncoderCard(Spec):
-    """Everything a protocol or a table may ask about an encoder."""
+    """Everything that protocols and tables use of an encoder besides its features."""
 
     model: Label
     """Name of the row, such as ``mini_sigma_mlp``."""

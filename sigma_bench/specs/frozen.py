@@ -1,35 +1,47 @@
-"""What protocols that judge features of a frozen encoder have in common."""
+"""Common parts of protocols: their splits, and the keys of classifiers on features of a frozen encoder."""
 
 from collections.abc import Collection
 from typing import ClassVar, Literal
 
 from sigma_bench.specs.clip import ClipSpec
 from sigma_bench.specs.condition import Condition
-from sigma_bench.specs.dataset import Folds
+from sigma_bench.specs.dataset import Folds, SplitName
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
-from sigma_bench.specs.protocol import ReadFailures
+from sigma_bench.specs.protocol import CountsFailures
 from sigma_bench.specs.recipe import Count, Fraction, Positive
 
 Accuracy = Literal["top1", "top5", "mean_class_accuracy"]
 CLASSIFICATION_SCORING = "sigma_bench.protocols.classification_scores"
 
 
+def scored_split(kind: str, names: Collection[str], choices: tuple[SplitName, ...] = ("test",)) -> tuple[SplitUse, ...]:
+    """The one split of a protocol that trains nothing: the first of ``choices`` that the dataset has.
+
+    Raises:
+        ValueError: the dataset has none of them.
+    """
+    for name in choices:
+        if name in names:
+            return (SplitUse(name),)
+    raise ValueError(f"{kind} scores the split {' or '.join(choices)}")
+
+
 def train_and_test(names: Collection[str]) -> tuple[SplitUse, ...]:
-    """The splits train and test; ValueError where the dataset does not have both."""
+    """The splits train and test; ValueError if the dataset does not have both."""
     if not {"train", "test"} <= set(names):
         raise ValueError("the protocol needs train and test")
     return SplitUse("train"), SplitUse("test")
 
 
 def train_and_test_or_folds(names: Collection[str], folds: Folds, per_class: int | None) -> tuple[SplitUse, ...]:
-    """The splits of a protocol that trains on one split and tests on another, or on folds of one.
+    """The splits train and test, or the split 'all' if it is divided into folds.
 
     Args:
         per_class: number of training samples of every class; None means all.
 
     Raises:
-        ValueError: the dataset has other splits, or ``per_class`` is given with folds.
+        ValueError: the dataset does not have these splits, or ``per_class`` is given with folds.
     """
     if folds == "leave_one_group_out":
         if "all" not in names:
@@ -45,19 +57,19 @@ def train_and_test_or_folds(names: Collection[str], folds: Folds, per_class: int
     return SplitUse("train", per_class), SplitUse("test")
 
 
-class ClassificationProtocol(ReadFailures):
+class ClassificationProtocol(CountsFailures):
     """Fits a classifier on features of the train split and scores it on the test split."""
 
     uses_folds: ClassVar[bool] = True
     sample_labels: ClassVar[SampleLabels] = "class"
     scoring: ClassVar[str] = CLASSIFICATION_SCORING
     reads_tokens: ClassVar[bool] = False
-    """Whether the classifier reads every token, or their mean."""
+    """Whether the classifier reads all tokens; otherwise it reads their mean."""
     clip: ClipSpec
     train_per_class: Count | None = None
-    """Number of training samples of every class, drawn as ``data/subsets.py`` describes; all where absent."""
+    """Number of training samples of every class, drawn as ``data/subsets.py`` describes; all if absent."""
     test_condition: Condition | None = None
-    """Condition of the test clips alone, which replaces the condition of ``clip``."""
+    """Condition of the test clips, in place of the condition of ``clip``, which remains that of the training clips."""
     metrics: tuple[Accuracy, ...]
 
     def splits(self, names: Collection[str], folds: Folds) -> tuple[SplitUse, ...]:
@@ -65,7 +77,7 @@ class ClassificationProtocol(ReadFailures):
         return train_and_test_or_folds(names, folds, self.train_per_class)
 
     def passes(self, splits: tuple[SplitUse, ...], card: EncoderCard, seed: int) -> tuple[Pass, ...]:
-        """One over the training clips and one over the test clips; one for both where they are the same."""
+        """One pass over the training clips and one over the test clips; a single pass if these are the same."""
         train, test = (
             Pass(split.name, clip, tokens=self.reads_tokens)
             for split, clip in ((splits[0], self.clip), (splits[-1], self.test_clip))
@@ -74,11 +86,11 @@ class ClassificationProtocol(ReadFailures):
 
     @property
     def test_clip(self) -> ClipSpec:
-        """How the test samples become clips."""
+        """How test clips are drawn: ``clip`` under the condition of the test."""
         return self.clip.model_copy(update={"condition": self.test_condition}) if self.test_condition else self.clip
 
 
-class NeighbourVotes(ReadFailures):
+class NeighbourVotes(CountsFailures):
     """Cosine-weighted votes of the nearest neighbours among mean-pooled features (Wu et al., arXiv 1805.01978)."""
 
     neighbours: Count
@@ -87,19 +99,20 @@ class NeighbourVotes(ReadFailures):
 
 
 class HeadGridProtocol(ClassificationProtocol):
-    """Heads for every learning rate and weight decay, trained in one pass over the features; one is chosen.
+    """One head for every learning rate and weight decay, all trained on the same batches; one of them is chosen.
 
-    The best top-1 on a held-out part of train wins (on a tie the one that decays most, then the slowest), and is
-    trained again on all of train.  The learning rate of every step follows half a cosine, from the given value to 0.
+    The head with the best top-1 on a held-out part of train is chosen; among equals, the one with the largest weight
+    decay, then the one with the smallest learning rate.  Its setting is trained again on all of train.  Learning rates
+    follow half a cosine from the given value to 0.
     """
 
     learning_rates: tuple[Positive, ...]
-    """At the start; rising order.  They do not depend on the batch size."""
+    """Initial learning rates in rising order; they are not scaled by the batch size."""
     weight_decays: tuple[Positive, ...]
-    """Falling order; biases do not decay."""
+    """Weight decays in falling order; they do not apply to biases."""
     held_out_fraction: Fraction
-    """Share of train groups (of samples where groups are the samples) that chooses; then all of train is refitted."""
+    """Share of the groups of train on which a head is chosen."""
     batch_size: Count
     epochs: Count
     least_steps: Count
-    """Least number of steps: a small train set is repeated more often than ``epochs`` says."""
+    """Least number of steps; a small train set is repeated more often than ``epochs`` times to reach it."""

@@ -1,4 +1,4 @@
-"""What recipes of masked video methods have in common: a decoder, a mask, and how clips are cut.
+"""Keys of all recipes of masked video methods: decoder, mask, and how clips are drawn.
 
 SIGMA section 4 and appendix; VideoMAE table 9.
 """
@@ -7,12 +7,22 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sigma_bench.specs.recipe import Count, Depth, EncoderSpec, Fraction, NonNegative, Recipe, SourceSpec, Width
+from sigma_bench.specs.recipe import (
+    Count,
+    Depth,
+    EncoderSpec,
+    Fraction,
+    NonNegative,
+    Recipe,
+    SourceSpec,
+    Width,
+    require_whole_heads,
+)
 from sigma_bench.specs.strict import Spec
 
 
 class DecoderSpec(Spec):
-    """The light transformer that guesses the masked tubes."""
+    """Geometry of the small transformer that predicts the masked tubes."""
 
     width: Width
     depth: Depth
@@ -20,43 +30,43 @@ class DecoderSpec(Spec):
 
     @model_validator(mode="after")
     def _divides(self) -> Self:
-        if self.width % self.num_heads:
-            raise ValueError(f"width {self.width} does not divide into {self.num_heads} heads")
+        require_whole_heads(self.width, self.num_heads)
         return self
 
 
 class TubeMask(Spec):
-    """The same random places hidden in every time slot (VideoMAE)."""
+    """The same random positions are masked in every time slot (VideoMAE)."""
 
     kind: Literal["tube"]
     ratio: Fraction
 
 
 class RandomMask(Spec):
-    """Random tubes hidden, each time slot drawn on its own, equally many in each (VideoMAE's ablation)."""
+    """Random positions, equally many in every time slot, are drawn for each slot separately (ablation of VideoMAE)."""
 
     kind: Literal["random"]
     ratio: Fraction
 
 
 class MotionMask(Spec):
-    """Hidden places follow what moves, measured by frame differences (after MGM and MGMAE)."""
+    """Masked positions follow motion, measured by frame differences (after MGM and MGMAE)."""
 
     kind: Literal["motion"]
     ratio: Fraction
     strength: NonNegative
-    """Weight of one standard deviation of motion against the random part; 0 is tube masking."""
+    """Weight of one standard deviation of motion relative to the random part; 0 gives tube masking."""
 
 
 MaskSpec = TubeMask | RandomMask | MotionMask
 
 
 class DataSpec(SourceSpec):
-    """How clips are cut."""
+    """How clips are drawn from videos."""
 
     stride_frames: Count
     crop: Literal["centre", "multi_scale"]
-    """``centre``: short side to the encoder's size, centre crop; ``multi_scale``: as released, see data/crops.py."""
+    """``centre``: resize of the short side and centre crop; ``multi_scale``: crops of the release, see
+    data/crops.py."""
 
 
 class MaskedVideoRecipe(Recipe):
@@ -69,4 +79,4 @@ class MaskedVideoRecipe(Recipe):
 
     pretraining_only: ClassVar[tuple[str, ...]] = ("decoder.", "encoder_to_decoder.", "mask_token")
     has_prototypes: ClassVar[bool] = False
-    """Whether the method compares tubes with prototypes, which the gallery can draw."""
+    """Whether the method compares tubes with prototypes; the gallery draws them."""

@@ -1,11 +1,14 @@
-"""How keys of one declaration replace those of another: overrides of a task, a base, the sampling of a dataset."""
+"""Replacing keys of a declaration: by the overrides of a task, by a file with a base, by the sampling of a dataset."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Overrides win; mappings merge key by key, except where the discriminating ``sampler`` changes."""
+    """``base`` with the keys of ``overrides``.
+
+    Nested mappings are merged key by key, except that a mapping with another ``sampler`` replaces the whole mapping.
+    """
     result = dict(base)
     for key, value in overrides.items():
         inner = result.get(key)
@@ -17,10 +20,10 @@ def merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, A
 
 
 def with_base(base: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
-    """A declaration whose absent keys are those of its base.
+    """The content of a declaration, with absent keys taken from its base.
 
-    A dataset has only the tasks that it lists; one of a name that the base has as well starts from the base's.  Its
-    files are in the folder of the base where it names none.
+    A dataset has only the tasks that it lists itself; the absent keys of a task are those of the task of the same name
+    of the base.  Without the key ``folder``, its files are in the folder of the base.
     """
     result = merged(base, {key: value for key, value in content.items() if key != "base"})
     if "dataset" in base:
@@ -30,7 +33,7 @@ def with_base(base: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, 
 
 
 def with_sampling(protocol: Any, sampling: Mapping[str, Mapping[str, Any]]) -> Any:
-    """The content of a protocol, with every sampler that the dataset changes changed, wherever it is."""
+    """The content of a protocol, in which ``sampling`` replaces keys of all samplers that it names, at any depth."""
     if not isinstance(protocol, dict):
         return protocol
     changed = {key: with_sampling(value, sampling) for key, value in protocol.items()}

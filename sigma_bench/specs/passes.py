@@ -1,6 +1,6 @@
-"""What a protocol uses, stated before anything is computed: the splits of a dataset and the passes over a network.
+"""What a protocol uses, known before anything is computed: splits of a dataset and passes over a network.
 
-Plans, estimates of cost, cache keys and the choice of what is kept in the cache are derived from these statements.
+Plans, cost estimates, cache keys and the choice of cached tokens are derived from these declarations.
 """
 
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from sigma_bench.specs.clip import ClipSpec, SequenceClip
 from sigma_bench.specs.dataset import SplitName
 
 Network = Literal["frozen", "training", "trained"]
-"""``frozen``: the encoder as it was loaded; ``training``: forward and backward; ``trained``: the encoder after that."""
+"""``frozen``: the encoder as loaded; ``training``: forward and backward passes; ``trained``: the trained encoder."""
 SampleLabels = Literal["class", "actions", "cycles", "masks", "any"]
-"""What every sample has: one class, actions in time, the bounds of repetitions, masks, or any of these or nothing."""
+"""Labels that a sample must have: one class, actions in time, bounds of repetitions, masks; ``any``: none of these."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class SplitUse:
 
     name: SplitName
     per_class: int | None = None
-    """Number of samples of every class that are used, drawn as ``data/subsets.py`` describes; None means all."""
+    """Number of samples used of every class, drawn as ``data/subsets.py`` describes; None means all."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Pass:
 
     split: SplitName
     clip: ClipSpec | SequenceClip | None
-    """How a sample becomes clips; None where the protocol prepares its own inputs, whose features are not cached."""
+    """How clips are drawn from a sample; None if the protocol prepares its inputs itself and nothing is cached."""
     tokens: bool = False
     """Whether every token is needed, or only the mean over tokens and clips."""
     network: Network = "frozen"
     clips_per_sample: int | None = None
-    """Number of clips of one sample.  None means the views of the clip or, without a clip, one clip per frame."""
+    """Number of clips of one sample; None means one per view of ``clip`` or, without ``clip``, one per frame."""
 
     @property
     def is_cached(self) -> bool:
@@ -46,7 +46,7 @@ class Pass:
         return self.network == "frozen" and self.clip is not None
 
     def num_clips(self, sample_frames: int) -> int:
-        """Clips of a sample of so many frames."""
+        """Number of clips of a sample that has ``sample_frames`` frames."""
         if self.clips_per_sample is not None:
             return self.clips_per_sample
         return self.clip.num_views if self.clip is not None else sample_frames

@@ -1,8 +1,8 @@
 """Protocols: how a representation is judged.
 
 A protocol is a package with two modules.  ``spec`` holds a class that derives from ``BaseProtocol``, has the kind's
-name as the only value of its field ``kind``, and states the fields, splits and passes; it does without torch.  ``run``
-holds a function ``run(evaluation)`` that returns the predictions (``protocols/contract.py``).  One file in
+name as the only value of its field ``kind``, and states the fields, splits and passes; it does not import torch.
+``run`` holds a function ``run(evaluation)`` that returns the predictions (``protocols/contract.py``).  One file in
 ``tasks/protocols/`` is one version of a protocol and states every number that can change a score.
 """
 
@@ -40,14 +40,15 @@ KINDS = Registry(
 
 Replicates = Annotated[int, Field(gt=0, le=20_000)]
 """Number of replicates of a bootstrap; more than 20,000 change an interval by less than its printed digits."""
-Failure = Literal["fail", "count_as_wrong"]
+OnFailure = Literal["fail", "count_as_wrong"]
+"""What happens when a sample cannot be read."""
 
 
 class Uncertainty(Spec):
     """Percentile bootstrap over test units; ``group`` resamples source videos, people or sequences.
 
-    ``centred_bootstrap`` shifts the interval by the bootstrap's own bias, for metrics of pairs or rankings of samples,
-    which a sample that was drawn twice flatters.
+    ``centred_bootstrap`` subtracts the bias of the bootstrap from the interval.  It is for metrics of pairs or rankings
+    of samples, which are too high in a resample that contains a sample twice.
     """
 
     method: Literal["bootstrap", "centred_bootstrap"]
@@ -57,19 +58,19 @@ class Uncertainty(Spec):
 
 
 class BaseProtocol(LeanSpec):
-    """What every protocol states."""
+    """The keys and class attributes that all protocols have."""
 
     run_options: ClassVar[frozenset[str]] = frozenset()
-    """Keys that say how the work is done and change no score; fingerprints leave them out."""
+    """Keys that change how scores are computed but not their values; fingerprints leave them out."""
     uses_folds: ClassVar[bool] = False
     """Whether a task may divide one split into folds for training and testing."""
     sample_labels: ClassVar[SampleLabels] = "any"
-    """What every sample of the used splits must have."""
+    """The labels that every sample of the used splits must have."""
     scoring: ClassVar[str]
-    """Module with ``METRICS`` and ``CONTROLS``, see ``records/scoring.py``."""
+    """Name of the module with ``METRICS`` and ``CONTROLS``, see ``records/scoring.py``."""
 
     protocol: Label
-    """Name and version, ``knn@1``; the name of its file."""
+    """Name and version, such as ``knn@1``; also the name of the file."""
     kind: str
     summary: str
     metrics: tuple[str, ...]
@@ -77,7 +78,10 @@ class BaseProtocol(LeanSpec):
 
     @property
     def unused_keys(self) -> tuple[str, ...]:
-        """Keys without effect under the values of the other keys; setting one would store the same number twice."""
+        """Keys that have no effect under the values of the other keys.
+
+        A task must not override them, because the same number would be stored under two fingerprints.
+        """
         return ()
 
     @property
@@ -91,10 +95,11 @@ class BaseProtocol(LeanSpec):
 
         Args:
             names: splits that the dataset has.
-            folds: with ``leave_one_group_out`` one split serves for training and for testing.
+            folds: with ``leave_one_group_out``, one split is used for both training and testing.
 
         Raises:
-            ValueError: the protocol needs other splits; continues the words 'the dataset has ..., but'.
+            ValueError: the protocol needs other splits; the message completes the sentence '<dataset> has ..., but
+                ...'.
         """
 
     @abstractmethod
@@ -103,15 +108,15 @@ class BaseProtocol(LeanSpec):
 
         Args:
             splits: as ``splits`` returned them.
-            card: of the encoder.
-            seed: of the evaluation, for clips that are drawn at random.
+            card: card of the encoder.
+            seed: seed of the evaluation, for clips that are drawn at random.
         """
 
 
-class ReadFailures(BaseProtocol):
+class CountsFailures(BaseProtocol):
     """A protocol that can count a sample as wrong if it cannot be read."""
 
-    on_decode_failure: Failure
+    on_decode_failure: OnFailure
 
     @property
     def counts_failures_as_wrong(self) -> bool:
@@ -119,7 +124,7 @@ class ReadFailures(BaseProtocol):
 
 
 class UnknownProtocol(BaseProtocol):
-    """A protocol of a record whose package is not installed here: it is shown, but neither run nor scored again."""
+    """A protocol of a record whose package is not installed: it can be shown, but not run or scored again."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -137,49 +142,51 @@ def protocol_class(kind: str) -> type[BaseProtocol]:
     """The class of a kind of protocol.
 
     Raises:
-        ValueError: there is no such kind, it is registered twice, or its package has no class for it.
+        ValueError: there is no such kind, it is registered twice, or its package does not define exactly one class for
+            it.
     """
     module = KINDS.load(kind, "spec")
-    classes = [found for found in vars(module).values() if isinstance(found, type) and issubclass(found, BaseProtocol)]
-    fitting = [found for found in classes if kind in _values_of_kind(found)]
-    if len(fitting) != 1:
+    classes = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, BaseProtocol)]
+    matching = [each for each in classes if kind in _values_of_kind(each)]
+    if len(matching) != 1:
         raise ValueError(
-            f"the protocol kind '{kind}': {module.__name__} holds {len(fitting)} classes whose field 'kind' has this "
+            f"the protocol kind '{kind}': {module.__name__} holds {len(matching)} classes whose field 'kind' has this "
             "value; define exactly one"
         )
-    return fitting[0]
+    return matching[0]
 
 
 def parse_protocol(content: dict[str, Any], *, where: str) -> BaseProtocol:
     """Validate a mapping as the protocol that its key ``kind`` names.
 
     Raises:
-        ValueError: opens with ``where`` and names the key and the nearest valid one.
+        ValueError: the kind is missing or unknown, or a key is unknown, missing or wrong; the message begins with
+            ``where``.
     """
     kind = content.get("kind")
     if not isinstance(kind, str):
         raise ValueError(f"{where}: the key 'kind' is missing; known kinds are {', '.join(KINDS.names())}")
     try:
-        found = protocol_class(kind)
+        spec_class = protocol_class(kind)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
-    return parse_spec(found, content, where=where)
+    return parse_spec(spec_class, content, where=where)
 
 
 def _recorded_protocol(content: Any) -> Any:
-    """The protocol of a record, which may be of a package that is not installed."""
+    """The protocol of a record; an ``UnknownProtocol`` if its package is not installed."""
     if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
         return content
     kind = content["kind"]
-    found = protocol_class(kind) if kind in KINDS.names() else UnknownProtocol
+    spec_class = protocol_class(kind) if kind in KINDS.names() else UnknownProtocol
     try:
-        return found.model_validate(tuples_for_lists(content))
+        return spec_class.model_validate(tuples_for_lists(content))
     except ValidationError as error:
-        raise ValueError(first_problem(found, error)) from error
+        raise ValueError(first_problem(spec_class, error)) from error
 
 
-def _values_of_kind(found: type[BaseProtocol]) -> tuple[Any, ...]:
-    return getattr(found.model_fields["kind"].annotation, "__args__", ())
+def _values_of_kind(spec_class: type[BaseProtocol]) -> tuple[Any, ...]:
+    return getattr(spec_class.model_fields["kind"].annotation, "__args__", ())
 
 
 Protocol = Annotated[SerializeAsAny[BaseProtocol], BeforeValidator(_recorded_protocol)]

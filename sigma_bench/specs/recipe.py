@@ -1,8 +1,8 @@
-"""A pretraining recipe: one YAML file in ``pretrain/`` is one run.
+"""Pretraining recipes: one YAML file in ``pretrain/`` is one run.
 
-Here is what recipes of all methods have in common; the keys of one method are in its own ``spec.py``.  Every
-hyperparameter is written out in the file, and nothing here has a default that could change a loss.  Processes,
-micro-batches and workers are options of the command, not part of a recipe, because they do not change the method.
+This file declares the keys of all recipes; the ``spec.py`` of a method adds the keys of the method.  A recipe file
+states every hyperparameter, and no key here has a default that could change a loss.  The numbers of processes,
+micro-batches and workers are options of the command, because they do not change the method.
 """
 
 import math
@@ -16,16 +16,16 @@ from sigma_bench.specs.strict import PlainName, Spec, parse_spec
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
+# Upper bounds are above current models, and low enough that a damaged file cannot make a process allocate all memory.
 Count = Annotated[int, Field(gt=0, le=2**31 - 1)]
 Frames = Annotated[int, Field(gt=0, le=4096)]
 Pixels = Annotated[int, Field(gt=0, le=8192)]
 Width = Annotated[int, Field(gt=0, le=65_536)]
 Depth = Annotated[int, Field(gt=0, le=1024)]
 NumClusters = Annotated[int, Field(gt=0, le=1_000_000)]
-"""Larger than in any current model, and small enough that a damaged file cannot claim all memory."""
 MOST_SEED = 2**32 - 1
 MOST_POSITION_VALUES = 2**28
-"""Most values of the position code, tokens x width."""
+"""Greatest number of values of a position code, tokens x width."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -42,13 +42,13 @@ METHODS = Registry(
 )
 """Pretraining methods by the ``objective.kind`` of their recipes.
 
-Each is a package with two modules: ``spec``, whose ``RECIPE`` is a subclass of ``Recipe`` and which imports no torch,
-and ``method``, whose ``METHOD`` is a subclass of ``training.method.PretrainingMethod``.
+Each is a package with two modules: ``spec`` defines ``RECIPE``, a subclass of ``Recipe``, without importing torch;
+``method`` defines ``METHOD``, a subclass of ``training.method.PretrainingMethod``.
 """
 
 
 class EncoderSpec(Spec):
-    """Geometry of a video ViT; everything that fixes its parameter shapes and its token grid."""
+    """Geometry of a video ViT: all numbers that determine its parameter shapes and its token grid."""
 
     num_frames: Frames
     image_size: Pixels
@@ -59,17 +59,16 @@ class EncoderSpec(Spec):
     num_heads: Width
     drop_path: Annotated[float, Field(ge=0, lt=1)]
     layer_scale: NonNegative
-    """Initial value of the residual branches' scales; 0 means none."""
+    """Initial value of the scales of residual branches; 0 means that there are no scales."""
 
     @model_validator(mode="after")
     def _divides(self) -> Self:
         _require_room_for_positions(math.prod(self.grid()), self.width)
-        if self.width % self.num_heads:
-            raise ValueError(f"width {self.width} does not divide into {self.num_heads} heads")
+        require_whole_heads(self.width, self.num_heads)
         return self
 
     def grid(self, num_frames: int | None = None, image_size: int | None = None) -> tuple[int, int, int]:
-        """Token grid (T', H', W') of a clip; raises ValueError when frames or size do not divide."""
+        """Token grid (T', H', W') of a clip; ValueError if it cannot be divided into tubes."""
         frames, size = num_frames or self.num_frames, image_size or self.image_size
         if frames % self.tubelet_frames or size % self.patch_size:
             raise ValueError(
@@ -83,7 +82,7 @@ class ImageEncoderSpec(Spec):
     """Geometry of an image ViT that reads a clip frame by frame."""
 
     num_frames: Frames
-    """Frames of a clip in evaluation; pretraining sees single frames."""
+    """Frames of a clip in evaluation; pretraining uses single frames."""
     image_size: Pixels
     patch_size: Pixels
     width: Width
@@ -95,24 +94,23 @@ class ImageEncoderSpec(Spec):
         if self.image_size % self.patch_size:
             raise ValueError(f"a {self.image_size} px image cannot be cut into patches of {self.patch_size} px")
         _require_room_for_positions((self.image_size // self.patch_size) ** 2, self.width)
-        if self.width % self.num_heads:
-            raise ValueError(f"width {self.width} does not divide into {self.num_heads} heads")
+        require_whole_heads(self.width, self.num_heads)
         return self
 
 
 class SourceSpec(Spec):
-    """Where unlabelled videos come from."""
+    """The unlabelled videos of a run."""
 
     datasets: tuple[str, ...]
-    """Dataset cards whose train split is used."""
+    """Names of the datasets whose train split is used."""
     loader: Literal["memory", "stream"]
-    """``memory``: videos decoded once and held; ``stream``: decoded by workers whenever a clip is drawn."""
+    """``memory``: videos are decoded once and kept; ``stream``: workers decode a video whenever a clip is drawn."""
     max_broken_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
-    """A run goes on without videos that are missing or do not decode, up to this share of those listed."""
+    """Greatest share of the listed videos that training leaves out because they are missing or do not decode."""
 
 
 class OptimSpec(Spec):
-    """AdamW with linear warm-up from 0 and a cosine per step; rates are per 256 clips of global batch."""
+    """AdamW with a linear warm-up from 0, then half a cosine, per step; rates are for a global batch of 256 clips."""
 
     global_batch: Count
     epochs: Count
@@ -120,24 +118,23 @@ class OptimSpec(Spec):
     lr_per_256: Positive
     final_lr_per_256: NonNegative
     projector_lr_scale: Positive
-    """Factor on the learning rate of what SIGMA trains beside the network, its projector and prototypes; 1 in the paper
-    and in methods that train nothing of this kind."""
+    """Factor on the learning rate of the projector and prototypes of SIGMA; 1 in the paper and in other methods."""
     betas: tuple[Fraction, Fraction]
     weight_decay: NonNegative
     precision: Literal["float32", "bfloat16"]
 
 
 class Objective(Spec):
-    """What a recipe minimises; a method adds its keys."""
+    """The loss of a recipe; a method adds its keys."""
 
     kind: str
-    """Name of the method, a key of ``METHODS``."""
+    """Method, a name in ``METHODS``."""
     family: ClassVar[str]
     """Name of the method in tables."""
 
 
 class Recipe(Spec):
-    """One pretraining run: what recipes of all methods have in common."""
+    """One pretraining run: the keys of all methods."""
 
     recipe: PlainName
     summary: str
@@ -148,22 +145,28 @@ class Recipe(Spec):
     checkpoint_every_steps: Count
 
     encoder_prefix: ClassVar[str] = "encoder."
-    """Where the encoder's tensors are in a checkpoint."""
+    """Prefix of the tensors of the encoder in a checkpoint."""
     pretraining_only: ClassVar[tuple[str, ...]] = ()
-    """Prefixes of the tensors of a checkpoint that an encoder does not need."""
+    """Prefixes of the tensors in a checkpoint that the encoder does not need."""
 
     @model_serializer(mode="wrap")
     def _in_reading_order(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The keys in the order of a recipe file, where a method's own keys follow the encoder.
+        """The keys in the order of a recipe file, in which the keys of the method follow the encoder.
 
-        Checkpoints contain their recipe, so this order is part of their digest.
+        A checkpoint contains its recipe, so the digest of the checkpoint depends on this order.
         """
         place = dict.fromkeys(Recipe.model_fields, 2) | dict.fromkeys(("recipe", "summary", "encoder"), 0)
         return dict(sorted(dump(self).items(), key=lambda item: place.get(item[0], 1)))
 
 
+def require_whole_heads(width: int, num_heads: int) -> None:
+    """ValueError unless the width is a multiple of the number of attention heads."""
+    if width % num_heads:
+        raise ValueError(f"width {width} does not divide into {num_heads} heads")
+
+
 def _require_room_for_positions(num_tokens: int, width: int) -> None:
-    """ValueError for a geometry whose position code alone would not fit into memory."""
+    """ValueError for a geometry whose position code would not fit into memory."""
     if num_tokens * width > MOST_POSITION_VALUES:
         raise ValueError(f"clips of {num_tokens} tokens that are {width} wide are larger than any model takes")
 
@@ -172,7 +175,7 @@ def parse_recipe(content: object, *, where: str) -> Recipe:
     """Validate a mapping as a recipe of the method that its objective names.
 
     Args:
-        where: opens the error sentence.
+        where: beginning of error messages, such as the path of the file.
 
     Raises:
         ValueError: the method is unknown or cannot be imported, or a key is unknown, missing or wrong.

@@ -1,4 +1,4 @@
-"""Registries: names that this package defines, and names that other installed packages add through entry points.
+"""Registries of names: those that this package defines, and those that other packages add through entry points.
 
 A package adds a name in its ``pyproject.toml``::
 
@@ -15,7 +15,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from sigma_bench.specs.strict import nearest
+from sigma_bench.specs.strict import suggestion
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Registry:
     """Names of one concept and the modules or objects that implement them."""
 
     concept: str
-    """As error messages call it, such as ``protocol kind``."""
+    """What a name stands for, as in error messages: ``protocol kind``."""
     group: str
     """Entry-point group that adds names, such as ``sigma_bench.protocols``."""
     built_in: Mapping[str, str]
@@ -42,7 +42,7 @@ class Registry:
         points = [point for point in _entry_points(self.group) if point.name == name]
         sources = ["sigma-bench"] * (name in self.built_in) + [_package(point) for point in points]
         if not sources:
-            raise ValueError(f"there is no {self.concept} '{name}'.{nearest(name, self.names())}")
+            raise ValueError(f"there is no {self.concept} '{name}'.{suggestion(name, self.names())}")
         if len(sources) > 1:
             raise ValueError(
                 f"the {self.concept} '{name}' is registered by {' and by '.join(sources)}; rename one of them or "
@@ -57,7 +57,7 @@ class Registry:
             submodule: of the registered module, such as ``run``.
 
         Raises:
-            ValueError: as ``target``, or another package cannot be imported.
+            ValueError: as ``target``, or the package of another author cannot be imported.
         """
         module, _, attribute = self.target(name).partition(":")
         where = f"{module}.{submodule}" if submodule else module

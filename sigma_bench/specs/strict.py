@@ -166,8 +166,8 @@ def parse_spec(spec_type: type[S], content: dict[str, Any], *, where: str) -> S:
         raise ValueError(f"{where}: {first_problem(spec_type, error)}") from error
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """' Did you mean ...?' for a mistyped name, or the list of valid ones when nothing is near."""
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """A sentence with similar names, ' Did you mean ...?', or with all names if none is similar."""
     names = sorted(set(known))
     close = difflib.get_close_matches(name[:_LONGEST_SHOWN], names, n=3, cutoff=0.5)
     if close:
@@ -192,7 +192,7 @@ def first_problem(spec_type: type[Spec], error: ValidationError) -> str:
     key = ".".join(str(part) for part in location)[:_LONGEST_SHOWN]
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if problem["type"] == "extra_forbidden":
-        return f"unknown key '{key}'.{nearest(str(location[-1]), _valid_keys(spec_type, location[:-1]))}{more}"
+        return f"unknown key '{key}'.{suggestion(str(location[-1]), _valid_keys(spec_type, location[:-1]))}{more}"
     if problem["type"] == "missing":
         return f"the key '{key}' is missing{more}"
     message = problem["msg"].removeprefix("Value error, ")

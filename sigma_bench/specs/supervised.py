@@ -10,7 +10,7 @@ from pydantic import Field
 from sigma_bench.specs.clip import ClipSpec, TrainingSampling
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.passes import Pass, SplitUse
-from sigma_bench.specs.protocol import ReadFailures
+from sigma_bench.specs.protocol import CountsFailures
 from sigma_bench.specs.recipe import Count, Fraction, NonNegative, Positive
 from sigma_bench.specs.strict import Spec
 
@@ -60,7 +60,7 @@ class Augmentation(Spec):
     cut: Annotated[AreaCrop | ShortSideCrop, Field(discriminator="crop")]
     flip_probability: Share
     erasing_probability: Share
-    """Of one box filled with noise (timm's pixel mode)."""
+    """Probability that one box is filled with noise (timm's pixel mode)."""
     repeats: Count
     """Repeated augmentation: clips of the same frames that one video gives to a step."""
 
@@ -75,10 +75,10 @@ class Mixing(Spec):
     mixup_alpha: Positive
     cutmix_alpha: Positive
     cutmix_probability: Share
-    """That a pair is cut and not blended."""
+    """Probability that a pair is combined by CutMix; otherwise it is combined by Mixup."""
 
 
-class SupervisedProtocol(ReadFailures):
+class SupervisedProtocol(CountsFailures):
     """Trains a network with a new head on the train split, and reports its last epoch."""
 
     run_options: ClassVar[frozenset[str]] = frozenset({"loader", "clips_at_once", "checkpoint_every_steps"})
@@ -88,18 +88,18 @@ class SupervisedProtocol(ReadFailures):
     head_init_scale: Positive
     """Factor on the head's initial weights, which are normal with deviation 0.02, truncated at 2."""
     drop_path: Rate
-    """At the last block; grows linearly from 0."""
+    """Rate at the last block; it grows linearly from 0."""
     ema_decay: Rate | None
-    """Of a running mean of the weights, which is then what is tested; none where absent."""
+    """Decay of a running mean of the weights, which is tested in place of the weights; no mean if absent."""
     optim: SupervisedOptim
     views: ClipSpec
     """Clips of a test video, whose scores are pooled."""
     loader: Literal["memory", "stream"]
     """``memory``: videos decoded once and held; ``stream``: decoded by workers whenever a clip is drawn."""
     clips_at_once: Count
-    """Most clips that a process computes together; larger shares of a batch are accumulated in pieces."""
+    """Most clips that a process computes together; larger shares of a batch are divided into micro-batches."""
     max_broken_share: Rate
-    """Training goes on without videos that are missing or do not decode, up to this share of those listed."""
+    """Greatest share of the listed videos that training leaves out because they are missing or do not decode."""
     checkpoint_every_steps: Count
 
     @property
@@ -109,11 +109,11 @@ class SupervisedProtocol(ReadFailures):
 
     @property
     def earlier_tests(self) -> tuple[int, ...]:
-        """Numbers of epochs after which there is a test, beside the one after the last."""
+        """Epochs before the last one that are tested."""
         return ()
 
     def passes(self, splits: tuple[SplitUse, ...], card: EncoderCard, seed: int) -> tuple[Pass, ...]:
-        """Training on the first split, then the test of the last one."""
+        """One training pass over the first split, then one test pass over the last."""
         examples = self.optim.epochs * self.augmentation.repeats
         tests = 1 + len(self.earlier_tests)
         return (

@@ -10,16 +10,16 @@ from sigma_bench.specs.strict import Label, PlainName, Spec
 
 
 class Task(DatasetTask):
-    """A task with its names, as a file of its own states it; ``overrides`` replaces keys of the protocol."""
+    """A task with its name and dataset, as a task file (``--task mine.yaml``) states it."""
 
     task: Label
     dataset: Label
     asks: Asks | None = None
-    """What the dataset asks for where absent."""
+    """As in the file of the dataset if absent."""
 
 
 class ResolvedTask(Spec):
-    """What actually runs and is fingerprinted: the task with its card and its protocol filled in."""
+    """A task with its dataset card and its protocol filled in; this is what is run and fingerprinted."""
 
     task: Label
     dataset: DatasetCard
@@ -29,7 +29,8 @@ class ResolvedTask(Spec):
 
 
 def require_folds_used(task: ResolvedTask) -> None:
-    """ValueError for folds that the task's protocol does not use: the same number would be stored under two tasks."""
+    """ValueError if the task has folds that its protocol does not use, since one number would be stored for two
+    tasks."""
     if task.folds != "official" and not task.protocol.uses_folds:
         raise ValueError(
             f"task '{task.task}': {task.protocol.protocol} does not use folds, so '{task.folds}' would change nothing; "
@@ -38,12 +39,12 @@ def require_folds_used(task: ResolvedTask) -> None:
 
 
 class Variants(Spec):
-    """One file in ``tasks/variants/``: overrides with names that go with any task, as in ``ssv2/knn+reversal``."""
+    """One file in ``tasks/variants/``: named overrides that can be added to any task, as in ``ssv2/knn+reversal``."""
 
     variants: PlainName
     summary: str
     overrides: dict[PlainName, dict[str, Any]]
-    """By name, in reading order."""
+    """Name of a variant -> its overrides, in the order of the file."""
 
 
 class Suite(Spec):
@@ -52,11 +53,11 @@ class Suite(Spec):
     suite: PlainName
     summary: str
     tasks: tuple[Label, ...]
-    """In the file, plain tasks; once loaded, each of them followed by its variants."""
+    """Task names; ``load_suite`` adds the variants of each task after it."""
     variants: str | None = None
-    """Every task is also done under each of these."""
+    """File of variants, each of which is added to every task."""
     axes: dict[str, tuple[str, ...]] | None = None
-    """What the tasks are about, each under one heading."""
+    """Heading -> tasks; every task has one heading."""
 
     @model_validator(mode="after")
     def _on_one_axis_each(self) -> Self:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sigma_bench.data.examples import Example
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import Processes
 from sigma_bench.training.method import Method
 from sigma_bench.training.step import StepOutput
 
@@ -17,7 +17,7 @@ _NAMES = signature(DistributedDataParallel).parameters
 _UNSHARED_BUFFERS: dict[str, Any] = {
     "forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers": False
 }
-"""Buffers need no exchange before a forward pass; older versions of torch use the second name."""
+"""Option that turns off the exchange of buffers before a forward pass, under its name in this version of torch."""
 
 
 def accumulate_gradients(
@@ -29,14 +29,17 @@ def accumulate_gradients(
     weight: float = 1.0,
     bfloat16: bool = False,
 ) -> StepOutput:
-    """Add the gradients of one batch, computed in micro-batches so that it need not fit into memory at once.
+    """Add the gradients of one batch to the parameters, computed in micro-batches to save memory.
 
-    The result is that of the whole batch up to rounding.
+    Up to rounding, the result is that of the whole batch.
 
     Args:
-        module: ``method``, or the same wrapped for several processes; gradients are exchanged in the last micro-batch.
-        weight: of this process's examples in the mean over processes; 1 where all have the same number.
-        bfloat16: run the forward passes under autocast.
+        module: result of ``distributed``; gradients are exchanged in the last micro-batch.
+        weight: weight of the examples of this process in the mean over processes; 1 if all have the same number.
+        bfloat16: whether forward passes run under autocast to bfloat16.
+
+    Returns:
+        Loss and monitors of the batch, as means over its examples, times ``weight``.
     """
     with autocast(batch[0].device, bfloat16):
         micro_batches = method.micro_batches(batch, num_micro_batches)
@@ -53,17 +56,17 @@ def accumulate_gradients(
 
 
 def autocast(device: torch.device, bfloat16: bool) -> torch.autocast:
-    """The precision of a forward pass: bfloat16 where it is enabled, otherwise that of the weights."""
+    """Context for a forward pass, under autocast to bfloat16 if it is enabled."""
     return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16)
 
 
-def distributed(method: Method, world: World) -> nn.Module:
-    """The method as a module whose gradients are means over the processes."""
-    if world.group is None:
+def distributed(method: Method, processes: Processes) -> nn.Module:
+    """The method as a module whose gradients are averaged over the processes; the method itself for one process."""
+    if processes.group is None:
         return method
-    devices = [world.device] if world.device.type == "cuda" else None
+    devices = [processes.device] if processes.device.type == "cuda" else None
     return DistributedDataParallel(
-        method, device_ids=devices, process_group=world.group, gradient_as_bucket_view=True, **_UNSHARED_BUFFERS
+        method, device_ids=devices, process_group=processes.group, gradient_as_bucket_view=True, **_UNSHARED_BUFFERS
     )
 
 

@@ -1,4 +1,4 @@
-"""Global batches for one process, on its device, from any step on."""
+"""The share of one process in the global batches, on its device; reading can start at any step."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from sigma_bench.data.examples import (
     collate,
 )
 from sigma_bench.data.manifest import Sample
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import Processes
 from sigma_bench.training.method import Method
 from sigma_bench.training.plan import Plan
 from sigma_bench.training.preemption import leave_stopping_to_the_loop
@@ -30,16 +30,16 @@ PREFETCHED_PER_WORKER = 4
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a run is computed; none of it changes the method, only rounding, memory and speed."""
+    """Options that change rounding, memory and speed of a run, but not the method."""
 
     num_micro_batches: int = 1
     """Micro-batches in which each process computes its share of the batch (gradient accumulation)."""
     num_workers: int = 0
-    """Processes that make examples; 0 makes them in the loop."""
+    """Number of processes that decode and draw examples; 0 means that the loop does."""
     activation_checkpointing: bool = False
-    """Keep only the inputs of the blocks for the backward pass, and compute the rest again."""
+    """Whether only the inputs of blocks are kept for the backward pass and the rest is computed again."""
     decoded: DecodedVideos = field(default_factory=lambda: DecodedVideos(0))
-    """Videos that several runs of one process share."""
+    """Decoded videos in memory, which several runs of one process share."""
 
 
 class Share(NamedTuple):
@@ -48,13 +48,13 @@ class Share(NamedTuple):
     step: int
     example: Example
     broken: dict[str, str]
-    """Why, by id of the videos of this part that gave no example."""
+    """Id of a video of this part that cannot be read -> the reason."""
     waited: float
-    """Seconds spent waiting for it."""
+    """Time spent waiting for this part, seconds."""
 
 
 class Batches:
-    """The run's share of every global batch, of the videos that are on the disk.
+    """The share of one process in every global batch of a run.
 
     Raises:
         ValueError: fewer videos than one batch, or a batch that does not divide into processes and micro-batches.
@@ -64,21 +64,21 @@ class Batches:
         self,
         plan: Plan,
         samples: Sequence[Sample],
-        world: World,
+        processes: Processes,
         options: RunOptions = RunOptions(),
         *,
         seed: int,
     ) -> None:
-        self._plan, self._world = plan, world
+        self._plan, self._processes = plan, processes
         self._seed, self._options = seed, options
         self._samples = samples
         num_micro_batches = options.num_micro_batches
         batch = plan.optim.global_batch
         if len(samples) < batch:
             raise ValueError(f"{plan.name}: {len(samples)} videos do not fill one batch of {batch}")
-        if batch % (world.size * num_micro_batches):
+        if batch % (processes.size * num_micro_batches):
             raise ValueError(
-                f"{plan.name}: a global batch of {batch} does not divide into {world.size} processes x "
+                f"{plan.name}: a global batch of {batch} does not divide into {processes.size} processes x "
                 f"{num_micro_batches} micro-batches; choose numbers that do, because the global batch is part of the "
                 "method"
             )
@@ -90,14 +90,14 @@ class Batches:
         return [self._samples[index].id for index in self._sampler(0).videos_of(step)]
 
     def starting_at(self, first: int, method: Method) -> Iterator[Share]:
-        """This process's parts, from step ``first`` to the end of the run."""
+        """The shares of this process from step ``first`` to the end of the run."""
         if first >= self.num_steps:
             return
         loader = iter(self._loader(first, method))
         for step in range(first, self.num_steps):
             before = time.monotonic()
             drawn = next(loader)
-            example = tuple(part.to(self._world.device, non_blocking=True) for part in drawn.example)
+            example = tuple(part.to(self._processes.device, non_blocking=True) for part in drawn.example)
             broken = {self._samples[video].id: reason for video, reason in drawn.broken}
             yield Share(step, example, broken, time.monotonic() - before)
 
@@ -107,14 +107,14 @@ class Batches:
             videos = HeldVideos(self._samples, method.prepare, self._options.decoded, limit_bytes=MEMORY_LIMIT_BYTES)
         else:
             videos = StreamedVideos(self._samples)
-        # One iteration over the loader is the whole run, so workers persist without being told to.
+        # One iteration over the loader is the whole run, so persistent_workers is not needed.
         return DataLoader(
             TrainingExamples(self._samples, videos, method.draw, seed=self._seed),
             batch_sampler=self._sampler(first),
             collate_fn=collate,
             worker_init_fn=leave_stopping_to_the_loop,
             num_workers=self._options.num_workers,
-            pin_memory=self._world.device.type == "cuda",
+            pin_memory=self._processes.device.type == "cuda",
             prefetch_factor=PREFETCHED_PER_WORKER if self._options.num_workers else None,
         )
 
@@ -125,14 +125,14 @@ class Batches:
             num_steps=self.num_steps,
             seed=self._seed,
             first=first,
-            rank=self._world.rank,
-            num_processes=self._world.size,
+            rank=self._processes.rank,
+            num_processes=self._processes.size,
         )
 
 
 @contextmanager
 def killed_workers_named() -> Iterator[None]:
-    """Turns torch's error about a dead worker, which may come up at any line of the block, into one sentence."""
+    """Context that turns torch's error about a killed worker into one sentence."""
     try:
         yield
     except RuntimeError as error:

@@ -1,6 +1,6 @@
-"""Videos that cannot be read: training leaves them out, says how many, and stops above the share its plan declares.
+"""Decoding failures in training: such videos are left out and counted, up to the share that the plan allows.
 
-Nothing takes their place, so a batch has fewer clips; its gradient is the mean over those it has.
+They are not replaced, so a batch may have fewer clips; its gradient is the mean over the clips that it has.
 """
 
 import json
@@ -9,47 +9,48 @@ from pathlib import Path
 
 from sigma_bench.records.store import write_atomically
 from sigma_bench.training.batches import Share
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import Processes
 from sigma_bench.training.plan import Plan
 
 BROKEN_NAME = "broken_videos.json"
 
 
 class BrokenVideos:
-    """Those that any process has met so far, by id, with the reason; also a file in the run's folder."""
+    """Id -> reason for the videos that any process could not read so far, also as a file in the folder of the run."""
 
-    def __init__(self, plan: Plan, world: World, folder: Path, *, num_listed: int) -> None:
-        self._plan, self._world, self._path = plan, world, folder / BROKEN_NAME
+    def __init__(self, plan: Plan, processes: Processes, folder: Path, *, num_listed: int) -> None:
+        self._plan, self._processes, self._path = plan, processes, folder / BROKEN_NAME
         self._num_listed = num_listed
         self.reasons: dict[str, str] = {}
-        if world.is_main:  # what an attempt that was given up has met is no news of this one
+        if processes.is_main:  # the file may be of an earlier attempt
             self._path.unlink(missing_ok=True)
 
     def __len__(self) -> int:
         return len(self.reasons)
 
     def weigh(self, share: Share) -> float:
-        """Examples of this process over the mean of all processes, so that every clip of the batch counts the same.
+        """Number of examples of this process relative to the mean over processes, which gives all clips the same
+        weight.
 
         Raises:
-            ValueError: all videos of a process's part of the batch are broken, or too many altogether.
+            ValueError: no video of the share of one process can be read, or the allowed share is exceeded.
         """
         expected = self._plan.optim.global_batch
-        count = expected // self._world.size - len(share.broken)
-        total = self._world.total(count)
+        count = expected // self._processes.size - len(share.broken)
+        total = self._processes.total(count)
         if total == expected:
             return 1.0
-        for broken in self._world.gathered(share.broken):
+        for broken in self._processes.gathered(share.broken):
             self.add(broken)
-        if self._world.any(count == 0):
+        if self._processes.any(count == 0):
             raise ValueError(
                 f"{self._plan.name}, step {share.step + 1}: no video of one process's part of the batch "
                 f"can be read; all are in {self._path}"
             )
-        return count * self._world.size / total
+        return count * self._processes.size / total
 
     def add(self, reasons: Mapping[str, str]) -> None:
-        """More of them.
+        """Add videos that cannot be read.
 
         Raises:
             ValueError: there are now more than the plan allows.
@@ -57,7 +58,7 @@ class BrokenVideos:
         if not reasons.keys() - self.reasons.keys():
             return
         self.reasons.update(reasons)
-        if self._world.is_main:
+        if self._processes.is_main:
             write_atomically(self._path, json.dumps(self.reasons, indent=1).encode())
         allowed = self._plan.max_broken_share
         if len(self) > allowed * self._num_listed:

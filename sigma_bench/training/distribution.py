@@ -1,6 +1,6 @@
-"""Processes that train one model: torchrun's environment, the groups they talk through, and the few words they say.
+"""Process groups of a run: the environment of torchrun, ranks, devices, and the collectives that are used.
 
-The same code runs alone: then there are no groups, and every collective is the identity.
+A single process has no groups; every collective is then the identity.
 """
 
 import os
@@ -18,16 +18,16 @@ from sigma_bench.training.orphans import end_with_launcher
 
 
 @dataclass(frozen=True)
-class World:
-    """This process among those that share the global batch."""
+class Processes:
+    """The processes of a run, with device and rank of this process."""
 
     device: torch.device
     rank: int = 0
     size: int = 1
     group: dist.ProcessGroup | None = None
-    """Everybody, on the devices; None means alone."""
+    """Group of all processes for tensors on the devices; None for a single process."""
     control: dist.ProcessGroup | None = None
-    """Everybody, on the processors: for flags, which must not wait for a GPU."""
+    """Group of all processes for flags and objects on the CPU, which must not wait for a GPU."""
 
     @property
     def is_main(self) -> bool:
@@ -35,7 +35,7 @@ class World:
         return self.rank == 0
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set anywhere."""
+        """Whether the flag is set on any process."""
         return self.total(int(flag)) > 0
 
     def total(self, count: int) -> int:
@@ -47,7 +47,7 @@ class World:
         return int(value)
 
     def gathered(self, value: Any) -> list[Any]:
-        """The value of every process, which may be any that pickles."""
+        """The values of all processes, in the order of ranks; a value is any object that can be pickled."""
         if self.control is None:
             return [value]
         values = [None] * self.size
@@ -63,7 +63,7 @@ class World:
         return total / self.size
 
     def wait(self) -> None:
-        """Until everybody is here."""
+        """Wait until all processes have called this."""
         if self.control is not None:
             dist.barrier(self.control)
 
@@ -73,7 +73,7 @@ class LostPeerError(ValueError):
 
 
 class OneSidedError(Exception):
-    """This process failed at a point where the others wait for it, so the run of all processes ends.
+    """This process failed at a point at which the others wait for it, so the run of all processes ends.
 
     ``__cause__`` is the original error.
     """
@@ -82,7 +82,7 @@ class OneSidedError(Exception):
 
 
 @contextmanager
-def lost_peers_named(world: World) -> Iterator[None]:
+def lost_peers_named(processes: Processes) -> Iterator[None]:
     """Replace the error of a collective by one sentence if another process has ended.
 
     Raises:
@@ -91,16 +91,16 @@ def lost_peers_named(world: World) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if world.size == 1 or not (isinstance(error, dist.DistError) or "gloo" in str(error).lower()):
+        if processes.size == 1 or not (isinstance(error, dist.DistError) or "gloo" in str(error).lower()):
             raise
         raise LostPeerError(
-            f"process {world.rank}: another process of this run has ended; "
+            f"process {processes.rank}: another process of this run has ended; "
             "the same command continues from the last checkpoint"
         ) from error
 
 
 @contextmanager
-def one_sided_errors_named(world: World) -> Iterator[None]:
+def one_sided_errors_named(processes: Processes) -> Iterator[None]:
     """Context for a block in which the processes wait for one another at every step, such as training.
 
     Every process raises a ValueError (a loss that is not finite, too many decoding failures) at the same step, so it is
@@ -115,17 +115,22 @@ def one_sided_errors_named(world: World) -> Iterator[None]:
     except ValueError:
         raise
     except Exception as error:
-        if world.size == 1:
+        if processes.size == 1:
             raise
-        raise OneSidedError(f"process {world.rank}: {failure_sentence(error)}") from error
+        raise OneSidedError(f"process {processes.rank}: {failure_sentence(error)}") from error
 
 
 @contextmanager
-def joined_world(device: str = "auto") -> Iterator[World]:
-    """The world torchrun describes in the environment, or this process alone; left when the block ends.
+def joined_processes(device: str = "auto") -> Iterator[Processes]:
+    """Context with the processes that torchrun describes in the environment, or with this process alone.
+
+    The process groups are destroyed at its end.
 
     Args:
-        device: as ``choose_device`` takes it, and raises ValueError for.
+        device: as for ``choose_device``.
+
+    Raises:
+        ValueError: as ``choose_device``.
     """
     end_with_launcher()
     place = choose_device(device)
@@ -133,13 +138,13 @@ def joined_world(device: str = "auto") -> Iterator[World]:
     if on_gpu:
         torch.cuda.set_device(place)
     if "WORLD_SIZE" not in os.environ:
-        yield World(place)
+        yield Processes(place)
         return
     dist.init_process_group("nccl" if on_gpu else "gloo")
     try:
         control = dist.new_group(backend="gloo")
         assert isinstance(control, dist.ProcessGroup)
-        yield World(place, dist.get_rank(), dist.get_world_size(), dist.group.WORLD, control)
+        yield Processes(place, dist.get_rank(), dist.get_world_size(), dist.group.WORLD, control)
     except OneSidedError:
         raise  # this process reports the error; ending it ends the process groups, and so the other processes
     except BaseException:
@@ -149,10 +154,13 @@ def joined_world(device: str = "auto") -> Iterator[World]:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a name: ``auto`` is the GPU of the local rank where there is one; ``cpu`` and ``cuda`` insist.
+    """The device of a name.
+
+    Args:
+        name: ``auto``: the GPU of the local rank if there is a GPU, else the CPU; ``cpu``; ``cuda``: that GPU.
 
     Raises:
-        ValueError: none of these three, or no GPU where one is asked for.
+        ValueError: the name is another one, or it is ``cuda`` and there is no GPU.
     """
     if name not in ("auto", "cpu", "cuda"):
         raise ValueError(f"--device {name}: choose auto, cpu or cuda")

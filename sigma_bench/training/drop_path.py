@@ -1,7 +1,7 @@
-"""Stochastic depth (arXiv 1603.09382) whose chances come with the examples.
+"""Stochastic depth (arXiv 1603.09382) with random numbers that are part of the examples.
 
-A branch is dropped for an example by a number that was drawn with it, so it does not matter which process or piece of
-a batch the example is in.
+Whether a branch is dropped for an example depends on a number that was drawn with the example, so it does not depend on
+the process or micro-batch of the example.
 
 Shapes: B examples, K branches (in the order in which they are computed).
 """
@@ -13,24 +13,24 @@ from torch import Tensor, nn
 
 
 class Chances:
-    """Uniform numbers of a batch, (B, K), handed out branch by branch."""
+    """Uniform random numbers of a batch, (B, K), which are read branch by branch."""
 
     def __init__(self) -> None:
         self._columns: Iterator[Tensor] = iter(())
 
     def start(self, chance_BK: Tensor) -> None:
-        """Of the batch that comes next."""
+        """Set the numbers of the next batch, (B, K)."""
         self._columns = iter(chance_BK.unbind(1))
 
     def next(self) -> Tensor:
-        """Of the next branch, (B,)."""
+        """The numbers of the next branch, (B,)."""
         column = next(self._columns, None)
         assert column is not None, "there are more branches than chances"
         return column
 
 
 class ExampleDropPath(nn.Module):
-    """Leaves a branch out where the example's chance is below the rate, and makes up for it elsewhere."""
+    """Drops a branch for examples whose number is below the rate, and divides it by 1 - rate for the others."""
 
     def __init__(self, rate: float, chances: Chances) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class ExampleDropPath(nn.Module):
 
 
 def use_chances(module: nn.Module) -> Chances:
-    """Let every DropPath inside be decided by chances."""
+    """Replace every DropPath of a module by an ``ExampleDropPath``; returns the numbers that they read."""
     chances = Chances()
     for parent in list(module.modules()):
         for name, child in list(parent.named_children()):

@@ -1,4 +1,4 @@
-"""The training loop: batches in, weights out; resumable at every checkpoint, on any number of processes."""
+"""The training loop, which can be resumed at every checkpoint and runs on any number of processes."""
 
 import json
 import signal
@@ -16,7 +16,7 @@ from sigma_bench.records.store import write_atomically
 from sigma_bench.training.accumulation import accumulate_gradients, distributed
 from sigma_bench.training.batches import Batches, RunOptions, Share, killed_workers_named
 from sigma_bench.training.broken import BrokenVideos
-from sigma_bench.training.distribution import World, lost_peers_named, one_sided_errors_named
+from sigma_bench.training.distribution import Processes, lost_peers_named, one_sided_errors_named
 from sigma_bench.training.memory import keep_freed_memory
 from sigma_bench.training.method import Method
 from sigma_bench.training.monitoring import (
@@ -40,19 +40,19 @@ Report = Callable[[Progress], None]
 
 @dataclass
 class Run:
-    """A plan being carried out: everything the loop holds."""
+    """State of one run of the loop."""
 
     plan: Plan
     identity: str
     seed: int
     folder: Path
-    world: World
+    processes: Processes
     options: RunOptions
     batches: Batches
     method: Method
     optimiser: torch.optim.Optimizer
     first: int
-    """Steps that an earlier attempt has done."""
+    """First step of this attempt: the number of steps that earlier attempts have finished."""
     history: list[dict[str, float]]
     broken: BrokenVideos
 
@@ -65,36 +65,40 @@ def train(
     identity: str,
     seed: int,
     folder: Path,
-    world: World,
+    processes: Processes,
     options: RunOptions = RunOptions(),
     report: Report = lambda progress: None,
 ) -> tuple[nn.Module, list[dict[str, float]]]:
-    """Carry out a plan to its end, continuing from ``folder`` if a run was stopped there: model and history.
+    """Train a method to the end of a plan, continuing from ``folder`` if a run was stopped there.
 
     Args:
-        method: with its initial weights; what it becomes is also left in it.
-        identity: digest of everything that can change a weight; a state that says otherwise is refused.
-        report: called on the main process only.
+        method: method with initial weights; it is trained in place.
+        identity: digest of everything that can change a weight; a saved state with another identity is refused.
+        folder: folder of the run, for its state and logs.
+        report: is called on the main process with the progress, every ``LOG_EVERY_STEPS`` steps.
+
+    Returns:
+        The trained model and the training history, one row per report.
 
     Raises:
         ValueError: too few videos, a batch that does not divide, a state of another run, or a loss that is not finite.
-        Preempted: asked to stop; the state is saved.
+        Preempted: the process received a signal to stop; the state is saved.
     """
-    if world.device.type == "cpu":
+    if processes.device.type == "cpu":
         keep_freed_memory()
     missing = {sample.id: f"{sample.path}: not found" for sample in samples if not sample.path.exists()}
-    broken = BrokenVideos(plan, world, folder, num_listed=len(samples))
+    broken = BrokenVideos(plan, processes, folder, num_listed=len(samples))
     broken.add(missing)
-    batches = Batches(plan, [sample for sample in samples if sample.id not in missing], world, options, seed=seed)
-    method.to(world.device)
+    batches = Batches(plan, [sample for sample in samples if sample.id not in missing], processes, options, seed=seed)
+    method.to(processes.device)
     optimiser = method.build_optimiser()
     done = load_state(folder / STATE_NAME, method.model, optimiser, identity=identity)
     broken.add(done.broken)
     first, history = done.steps, done.history
-    run = Run(plan, identity, seed, folder, world, options, batches, method, optimiser, first, history, broken)
-    with torch.random.fork_rng(devices=[world.device] if world.device.type == "cuda" else []):
+    run = Run(plan, identity, seed, folder, processes, options, batches, method, optimiser, first, history, broken)
+    with torch.random.fork_rng(devices=[processes.device] if processes.device.type == "cuda" else []):
         try:
-            with killed_workers_named(), one_sided_errors_named(world), lost_peers_named(world):
+            with killed_workers_named(), one_sided_errors_named(processes), lost_peers_named(processes):
                 _all_steps(run, report)
         except NotFiniteError as error:
             raise ValueError(_divergence_sentence(run, error)) from error
@@ -102,11 +106,11 @@ def train(
 
 
 def _all_steps(run: Run, report: Report) -> None:
-    """Every step that is left; what is looked at or saved in between is decided by the step's number alone."""
-    module, window, last = distributed(run.method, run.world), LossWindow(run.world), run.batches.num_steps
+    """Take all remaining steps; when to log and to save depends on the number of the step only."""
+    module, window, last = distributed(run.method, run.processes), LossWindow(run.processes), run.batches.num_steps
     started, waited = time.monotonic(), 0.0
     with (
-        EventWriter(run.folder, first=run.first, active=run.plan.keeps_events and run.world.is_main) as events,
+        EventWriter(run.folder, first=run.first, active=run.plan.keeps_events and run.processes.is_main) as events,
         stop_flag() as stop,
     ):
         for share in run.batches.starting_at(run.first, run.method):
@@ -114,27 +118,27 @@ def _all_steps(run: Run, report: Report) -> None:
             try:
                 window.add(step, _one_step(run, module, share))
             except DivergedError as error:
-                window.close()  # an earlier loss of this window may already tell
+                window.close()  # raises for an earlier loss of this window that is not finite
                 raise NotFiniteError(step, float("nan")) from error
-            done, asked = step + 1, run.world.any(stop.received is not None)
+            done, is_stopping = step + 1, run.processes.any(stop.received is not None)
             if done % LOG_EVERY_STEPS == 0 or done == last:
                 progress = _progress(run, window, done, time.monotonic() - started, waited)
                 run.history.append(progress.as_row())
-                if run.world.is_main:
+                if run.processes.is_main:
                     warn_of_collapse(progress, run.method.collapsed_below)
                     events.write(progress)
                     report(progress)
-            if asked or done % run.plan.checkpoint_every_steps == 0 or done == last:
-                window.close()  # nothing is saved before every loss so far was seen to be finite
+            if is_stopping or done % run.plan.checkpoint_every_steps == 0 or done == last:
+                window.close()  # a state is saved only after all losses so far are known to be finite
                 _save(run, done)
-            if asked:
+            if is_stopping:
                 raise Preempted(done, stop.received or signal.SIGTERM)
 
 
 def _one_step(run: Run, module: nn.Module, share: Share) -> StepOutput:
-    """One optimiser step; what is random inside it (drop path) comes from seed, step and rank."""
+    """One optimiser step; torch's random numbers in it depend on seed, step and rank."""
     step, weight = share.step, run.broken.weigh(share)
-    torch.manual_seed(int(np.random.SeedSequence([run.seed, step, run.world.rank]).generate_state(1)[0]))
+    torch.manual_seed(int(np.random.SeedSequence([run.seed, step, run.processes.rank]).generate_state(1)[0]))
     optim, batches = run.plan.optim, run.batches
     set_learning_rate(run.optimiser, learning_rate(optim, step, batches.num_steps, batches.steps_per_epoch))
     run.optimiser.zero_grad(set_to_none=True)
@@ -159,24 +163,24 @@ def _progress(run: Run, window: LossWindow, done: int, seconds: float, waited: f
 
 
 def _save(run: Run, done: int) -> None:
-    """The main process writes; all go on together, or raise its ValueError together."""
+    """Save the state on the main process; all processes wait for it and raise its ValueError."""
     problem: ValueError | None = None
-    if run.world.is_main:
+    if run.processes.is_main:
         path = run.folder / STATE_NAME
         state = Done(done, run.history, run.broken.reasons)
         try:
             save_state(path, run.method.model, run.optimiser, identity=run.identity, done=state)
         except ValueError as error:
             problem = error
-    problem = run.world.gathered(problem)[0]
+    problem = run.processes.gathered(problem)[0]
     if problem is not None:
         raise problem
 
 
 def _divergence_sentence(run: Run, error: NotFiniteError) -> str:
-    """Names the step and its videos, and keeps the whole list in the run's folder."""
+    """The error message of a diverged run; the ids of the batch are written to a file in the folder of the run."""
     ids, path = run.batches.ids_of(error.step), run.folder / DIVERGED_NAME
-    if run.world.is_main:
+    if run.processes.is_main:
         write_atomically(path, json.dumps({"step": error.step + 1, "ids": ids}, indent=1).encode())
     return (
         f"{run.plan.name}: {error}; the run stops here and its last checkpoint is kept; lower the "

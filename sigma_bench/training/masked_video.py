@@ -1,4 +1,4 @@
-"""What masked video methods have in common: clips, masks, and a masked autoencoder that predicts the masked tubes.
+"""Common parts of masked video methods: clips, masks, and a masked autoencoder that predicts the masked tubes.
 
 Shapes: B clips, T frames, C colours, H W pixels, N tubes, K prototypes.
 """
@@ -23,10 +23,11 @@ from sigma_bench.training.optimiser import build_optimiser
 from sigma_bench.training.step import StepOutput
 
 NEVER_DECAYED = ("mask_token",)
+"""Parameters without weight decay, in addition to biases and norms."""
 
 
 class MaskedVideoMethod(PretrainingMethod):
-    """A method on clips and masks; a subclass defines ``step``, and ``build_model`` where its network is another."""
+    """A method on clips and masks; a subclass defines ``step``, and ``build_model`` if it has another network."""
 
     recipe: MaskedVideoRecipe
     model: MaskedAutoencoder
@@ -56,16 +57,17 @@ class MaskedVideoMethod(PretrainingMethod):
 
     @abstractmethod
     def step(self, clip_BCTHW: Tensor, mask_BN: Tensor) -> StepOutput:
-        """One step of normalised clips."""
+        """Loss and monitors for normalised clips and masks (True means masked)."""
 
     def build_optimiser(self) -> torch.optim.AdamW:
         return build_optimiser(self.model, self.recipe.optim, never_decayed=NEVER_DECAYED)
 
     def prototype_cosines(self, frame_BTCHW: Tensor) -> Tensor:
-        """Cosine of every tube of uint8 frames with every prototype, (B, N, K), if the recipe ``has_prototypes``."""
+        """Cosine similarity of the tubes of uint8 frames and the prototypes, (B, N, K), if the recipe
+        ``has_prototypes``."""
         raise NotImplementedError
 
 
 def normalised(frame_BTCHW: Tensor) -> Tensor:
-    """Clips (B, C, T, H, W) of uint8 frames, in the colours that encoders of these methods take."""
+    """Clips (B, C, T, H, W) of uint8 frames, normalised by mean and deviation of ImageNet."""
     return normalised_clip(frame_BTCHW, IMAGENET_MEAN, IMAGENET_STD)

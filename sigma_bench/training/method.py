@@ -1,4 +1,4 @@
-"""What the training loop and ``pretrain`` need of a method."""
+"""The contract of training methods: ``Method`` for the training loop, ``PretrainingMethod`` for ``pretrain``."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from sigma_bench.specs.recipe import METHODS, Recipe
 
 
 class Method(nn.Module, ABC):
-    """What is trained and how: the only thing that ``training/loop.py`` knows of a method.
+    """A network, its examples, its loss and its optimiser: the interface that ``training/loop.py`` uses.
 
     A subclass defines
 
@@ -29,64 +29,64 @@ class Method(nn.Module, ABC):
 
     It may also redefine
 
-    - ``prepare``, work that is done once for videos that are held in memory,
-    - ``cuts`` and ``micro_batches``, how a batch is divided and what the parts have to know of each other,
-    - ``after_update``, what follows an optimiser step, such as a running mean of the weights,
-    - ``collapsed_below``, monitors that show a collapse.
+    - ``prepare``, preprocessing of whole videos that are kept in memory,
+    - ``cuts`` and ``micro_batches``, the division of a batch and what each part needs from the others,
+    - ``after_update``, work after an optimiser step, such as a running mean of the weights,
+    - ``collapsed_below``, monitors that detect a collapse.
     """
 
     model: nn.Module
 
     collapsed_below: ClassVar[Mapping[str, float]] = {"feature_std": 0.1}
-    """Monitors, and the value below which each of them says that the features are collapsing."""
+    """Name of a monitor -> value below which the features are collapsing."""
 
     def prepare(self, frame_THWC: np.ndarray) -> np.ndarray:
-        """What can be done to a whole video once, where videos are held in memory."""
+        """Preprocess all frames (T, H, W, C) uint8 of a video that is kept in memory."""
         return frame_THWC
 
     @abstractmethod
     def draw(self, video: Decoder, rng: np.random.Generator, origin: Origin) -> Example:
-        """One example; everything random in it comes from ``rng``."""
+        """One example of a video; all random numbers come from ``rng``."""
 
     def cuts(self, batch: Example, num_micro_batches: int) -> list[int]:
-        """Rows at which a batch is divided into micro-batches, as equal as possible."""
+        """Rows at which a batch is divided into micro-batches, which are as equal in size as possible."""
         parts = torch.arange(len(batch[0])).tensor_split(num_micro_batches)
         return [int(part[0]) for part in parts[1:] if len(part)]
 
     def micro_batches(self, batch: Example, number: int) -> list[tuple[Any, ...]]:
         """The batch in ``number`` parts, as arguments of ``forward``; parts without examples are left out.
 
-        Here the parts are independent.  A method whose loss depends on the whole batch adds to each part what it has to
-        know of the others.  Called in the precision of the forward pass, by all processes.
+        This implementation divides the batch only.  A method whose loss depends on the whole batch adds arguments that
+        are computed from all parts.  All processes call this, under autocast if the forward pass is.
         """
         parts = zip(*(part.tensor_split(self.cuts(batch, number)) for part in batch), strict=True)
         return [part for part in parts if len(part[0])]
 
     @abstractmethod
     def build_optimiser(self) -> torch.optim.Optimizer:
-        """The optimiser of the parameters that learn; every group has an ``lr_scale``, its share of the rate."""
+        """The optimiser of the trained parameters; each group has a factor on the learning rate, ``lr_scale``."""
 
     def after_update(self, step: int, num_steps: int) -> None:
-        """What follows an optimiser step (0-based)."""
+        """Work after an optimiser step; steps are counted from 0."""
 
 
 class FrozenTeacher(Protocol):
-    """A frozen network that a method learns from; no part of a checkpoint."""
+    """A frozen network whose outputs are the targets of a method; it is not part of checkpoints."""
 
     sha256: str
-    """Digest of its weights and of all else that its outputs depend on."""
+    """Digest of the weights and of everything else on which the outputs depend."""
 
     def to(self, device: torch.device | str) -> "FrozenTeacher": ...
 
 
 class PretrainingMethod(Method):
-    """A method that a recipe names, with initial weights from torch's current random state.
+    """A method of a recipe, with initial weights from torch's current random state.
 
     A subclass is the ``METHOD`` of the module ``method`` of its package (see ``specs.recipe.METHODS``).  It defines
-    ``build_model`` and what the loop needs, and may redefine ``open_teacher``.
+    ``build_model`` and the abstract methods of ``Method``, and may redefine ``open_teacher``.
 
     Args:
-        teacher: what ``open_teacher`` has returned, on the device.
+        teacher: result of ``open_teacher``, on the device.
         group: processes that share the batch; None means one process.
     """
 
@@ -105,15 +105,15 @@ class PretrainingMethod(Method):
 
     @classmethod
     def open_teacher(cls, recipe: Recipe, folder: Path, *, seed: int, name: str | None) -> FrozenTeacher | None:
-        """The frozen teacher of a recipe; none here.
+        """The frozen teacher of a recipe; this implementation has none.
 
         Args:
-            folder: of the run.
-            seed: of the run.
-            name: a model to use instead of the recipe's.
+            folder: folder of the run.
+            seed: seed of the run.
+            name: name of a model that replaces the teacher of the recipe.
 
         Raises:
-            ValueError: a name for a method without a teacher, or a teacher that cannot be opened.
+            ValueError: a name is given but the method has no teacher, or the teacher cannot be opened.
         """
         if name is not None:
             raise ValueError(f"recipe '{recipe.recipe}' has no teacher; leave --teacher out")
@@ -124,7 +124,7 @@ def method_class(recipe: Recipe) -> type[PretrainingMethod]:
     """The class that trains a recipe.
 
     Raises:
-        ValueError: the package of another author does not define it, or cannot be imported.
+        ValueError: the package of the method does not define the class or cannot be imported.
     """
     kind = recipe.objective.kind
     found = getattr(METHODS.load(kind, "method"), "METHOD", None)
@@ -144,13 +144,14 @@ def build_method(
     group: dist.ProcessGroup | None = None,
     activation_checkpointing: bool = False,
 ) -> PretrainingMethod:
-    """The method of a recipe with initial weights drawn from ``seed``; torch's own random state is left alone.
+    """The method of a recipe with initial weights drawn from ``seed``; torch's random state does not change.
 
     Args:
-        activation_checkpointing: keep only the inputs of the blocks for the backward pass, and compute the rest again.
+        activation_checkpointing: whether only the inputs of blocks are kept for the backward pass and the rest is
+            computed again.
 
     Raises:
-        ValueError: as ``method_class``, or activation checkpointing of a network that does not support it.
+        ValueError: as ``method_class``, or the network does not support activation checkpointing.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -169,7 +170,7 @@ def restored_method(
     """The method of a checkpoint, with all of its weights, in evaluation mode.
 
     Args:
-        teacher: a model to use instead of the one that the recipe names.
+        teacher: name of a model that replaces the teacher of the recipe.
 
     Raises:
         ValueError: the teacher cannot be opened, or the file does not fit its recipe.

@@ -9,7 +9,7 @@ from typing import Self
 
 import torch
 
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import Processes
 from sigma_bench.training.step import StepOutput
 
 LOG_EVERY_STEPS = 10
@@ -51,7 +51,7 @@ class NotFiniteError(ValueError):
 class LossWindow:
     """Losses since they were last looked at; looking is what costs a GPU its queue, so it is done in batches."""
 
-    world: World
+    processes: Processes
     _outputs: list[tuple[int, StepOutput]] = field(default_factory=list)
 
     def add(self, step: int, output: StepOutput) -> None:
@@ -65,13 +65,13 @@ class LossWindow:
         """
         if not self._outputs:
             return math.nan, {}
-        losses = self.world.mean(torch.stack([output.loss.detach() for _, output in self._outputs])).tolist()
+        losses = self.processes.mean(torch.stack([output.loss.detach() for _, output in self._outputs])).tolist()
         for (step, _), loss in zip(self._outputs, losses, strict=True):
             if not math.isfinite(loss):
                 raise NotFiniteError(step, loss)
         last = self._outputs[-1][1].monitors
         self._outputs.clear()
-        values = self.world.mean(torch.stack(list(last.values())).float()).tolist() if last else []
+        values = self.processes.mean(torch.stack(list(last.values())).float()).tolist() if last else []
         return losses[-1], dict(zip(last, values, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""What the loop needs to know of a run, whoever declares it: a pretraining recipe, or a protocol that trains."""
+"""Plans: the part of a pretraining recipe, or of a protocol that trains, which the training loop needs."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,13 +12,13 @@ class Plan:
     """One run of the loop."""
 
     name: str
-    """As sentences call it, ``recipe 'mini_dino'``."""
+    """Name of the run in error messages, such as ``recipe 'mini_dino'``."""
     optim: OptimSpec | SupervisedOptim
     loader: Literal["memory", "stream"]
     max_broken_share: float
     checkpoint_every_steps: int
     keeps_events: bool
-    """Whether its folder gets TensorBoard events."""
+    """Whether TensorBoard events are written to the folder of the run."""
 
 
 def plan_of(recipe: Recipe) -> Plan:

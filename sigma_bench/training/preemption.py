@@ -1,4 +1,4 @@
-"""Being asked to stop: SIGTERM (a scheduler takes the machine back) and Ctrl-C end a run after the current step."""
+"""Signals that stop a run after the current step: SIGTERM, which schedulers send, and Ctrl-C."""
 
 import signal
 import threading
@@ -12,7 +12,7 @@ STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 class Preempted(BaseException):
-    """The run was asked to stop and has saved its state.
+    """The run received a signal to stop and has saved its state.
 
     Like ``KeyboardInterrupt`` it is not an ``Exception``, so that code that handles errors does not catch it.
     """
@@ -23,7 +23,7 @@ class Preempted(BaseException):
 
 
 class StopFlag:
-    """The signal that asked for a stop, if any."""
+    """The signal to stop that was received, if any."""
 
     def __init__(self) -> None:
         self.received: int | None = None
@@ -36,7 +36,7 @@ class StopFlag:
 
 @contextmanager
 def stop_flag() -> Iterator[StopFlag]:
-    """Listens while the block runs; signals reach the main thread only, elsewhere the flag stays down."""
+    """Context in which signals to stop set the flag; in other threads than the main one, it is never set."""
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():
         yield flag

@@ -17,7 +17,7 @@ from sigma_bench.specs.catalogue import load_dataset
 from sigma_bench.specs.fingerprint import digest, recipe_fingerprint
 from sigma_bench.specs.recipe import Recipe
 from sigma_bench.training.batches import RunOptions
-from sigma_bench.training.distribution import joined_world
+from sigma_bench.training.distribution import joined_processes
 from sigma_bench.training.loop import train
 from sigma_bench.training.method import build_method, method_class
 from sigma_bench.training.monitoring import Progress
@@ -39,41 +39,43 @@ def pretrain(
     options: RunOptions = RunOptions(),
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Path:
-    """Pretrain a model; the path of its checkpoint.
+    """Pretrain a model, continue a run that was stopped, or find the checkpoint of a run that is finished.
 
-    A run that was stopped continues from its last state, and the checkpoint of a finished run is returned as it is.
-    Under torchrun all processes call this function.
+    Under torchrun, all processes call this function.
 
     Args:
-        recipe: from ``specs.catalogue.load_recipe``.
-        data_root: holds the recipe's datasets.
-        folder: of this run; it gets the checkpoint, the training history, TensorBoard events and the resumable state.
-        seed: draws initial weights and every batch.
-        teacher: model name to use instead of the recipe's, such as a local file of the same weights.
+        recipe: result of ``specs.catalogue.load_recipe``.
+        data_root: folder that holds the datasets of the recipe.
+        folder: folder of this run, for checkpoint, training history, TensorBoard events and resumable state.
+        seed: draws the initial weights and all batches.
+        teacher: name of a model that replaces the teacher of the recipe, such as a local file of the same weights.
         device: ``auto``, ``cpu`` or ``cuda``.
-        options: how the run is computed, which changes no result but rounding.
-        report: called on the main process with the progress of the run, every tenth step.
+        options: how the run is computed, which changes results by rounding only.
+        report: is called on the main process with the progress of the run, every tenth step.
+
+    Returns:
+        The path of the checkpoint.
 
     Raises:
         ValueError: the data or the teacher cannot be found, the folder belongs to another run or is being written by
             another process, or training diverges.
-        Preempted: asked to stop; the state is saved.
+        Preempted: the process received a signal to stop; the state is saved.
     """
-    trained_by = method_class(recipe)
-    with joined_world(device) as world, exclusive(folder, active=world.is_main):
-        samples, data_sha256 = on_main(world, lambda: training_samples(recipe, data_root))
-        frozen = trained_by.open_teacher(recipe, folder, seed=seed, name=teacher)
+    method_of_recipe = method_class(recipe)
+    with joined_processes(device) as processes, exclusive(folder, active=processes.is_main):
+        samples, data_sha256 = on_main(processes, lambda: training_samples(recipe, data_root))
+        frozen = method_of_recipe.open_teacher(recipe, folder, seed=seed, name=teacher)
         identity = digest([recipe_fingerprint(recipe), seed, data_sha256, *([frozen.sha256] if frozen else [])])
         path = folder / CHECKPOINT_NAME
         if _is_finished(path, identity):
             return path
-        if world.is_main:
+        if processes.is_main:
             write_atomically(folder / "recipe.json", recipe.model_dump_json(indent=1).encode())
         method = build_method(
             recipe,
             seed=seed,
-            teacher=frozen.to(world.device) if frozen else None,
-            group=world.group,
+            teacher=frozen.to(processes.device) if frozen else None,
+            group=processes.group,
             activation_checkpointing=options.activation_checkpointing,
         )
         model, history = train(
@@ -83,13 +85,13 @@ def pretrain(
             identity=identity,
             seed=seed,
             folder=folder,
-            world=world,
+            processes=processes,
             options=options,
             report=report,
         )
-        if world.is_main:
+        if processes.is_main:
             _finish(path, model, history, recipe, seed=seed, identity=identity)
-        world.wait()
+        processes.wait()
         return path
 
 
@@ -104,14 +106,18 @@ def _is_finished(path: Path, identity: str) -> bool:
 def _finish(
     path: Path, model: nn.Module, history: list[dict[str, float]], recipe: Recipe, *, seed: int, identity: str
 ) -> None:
-    """The state is removed last: a run is finished when its checkpoint exists, and only then needs no state."""
+    """Write history and checkpoint; the state is removed last, because a run is finished once its checkpoint exists."""
     write_atomically(path.with_name(HISTORY_NAME), json.dumps(history).encode())
     save_checkpoint(path, model.state_dict(), recipe, seed=seed, identity=identity)
     path.with_name(STATE_NAME).unlink()
 
 
 def training_samples(recipe: Recipe, data_root: Path) -> tuple[list[Sample], str]:
-    """Train samples of all the recipe's datasets, labels unused, and the digest of what they are."""
+    """Training samples of all datasets of the recipe, and the digest of their identity.
+
+    Raises:
+        ValueError: a dataset is not there or has no train split.
+    """
     samples: list[Sample] = []
     digests = []
     for name in recipe.data.datasets:

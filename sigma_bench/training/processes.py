@@ -1,6 +1,6 @@
-"""Work that the processes of a run divide among themselves.
+"""Work on the main process, on all processes, or divided among the processes of a run.
 
-Any exception of one process is raised by all of them, so that no process waits for one that has stopped.
+An exception of one process is raised by all of them, so that no process waits for one that has stopped.
 """
 
 import pickle
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sigma_bench.failures import failure_sentence
-from sigma_bench.training.distribution import LostPeerError, OneSidedError, World
+from sigma_bench.training.distribution import LostPeerError, OneSidedError, Processes
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,23 +37,23 @@ class _Failure:
     error: Exception
 
 
-def on_main(world: World, work: Callable[[], Result]) -> Result:
+def on_main(processes: Processes, work: Callable[[], Result]) -> Result:
     """The result of ``work``, or its exception, from the main process on every process.
 
     This serves results that can differ between processes, such as how much of a cache is filled.
     """
-    return _exchanged(world, _attempt(world, work) if world.is_main else None)[0]
+    return _exchanged(processes, _attempt(processes, work) if processes.is_main else None)[0]
 
 
-def on_all(world: World, work: Callable[[], Result]) -> list[Result]:
-    """Run ``work`` on every process and wait for all; the results of all, or an exception raised on all."""
-    return _exchanged(world, _attempt(world, work))
+def on_all(processes: Processes, work: Callable[[], Result]) -> list[Result]:
+    """The results of ``work`` of all processes, in the order of ranks; an exception of one is raised by all."""
+    return _exchanged(processes, _attempt(processes, work))
 
 
 def shared(
-    world: World, items: Sequence[Item], work: Callable[[Item], Result], report: Callable[[int, int], None]
+    processes: Processes, items: Sequence[Item], work: Callable[[Item], Result], report: Callable[[int, int], None]
 ) -> list[Result]:
-    """Results of ``work`` for every item, in order, on every process; each process computes its share.
+    """The results of ``work`` for all items, in order, on every process; the processes share the items.
 
     Args:
         report: is called with the number of finished items, estimated by this process, and the number of all.
@@ -64,33 +64,33 @@ def shared(
 
     def my_share() -> list[Result]:
         mine: list[Result] = []
-        for item in items[world.rank :: world.size]:
+        for item in items[processes.rank :: processes.size]:
             mine.append(work(item))
-            report(min(len(mine) * world.size, len(items)), len(items))
+            report(min(len(mine) * processes.size, len(items)), len(items))
         return mine
 
-    parts = on_all(world, my_share)
-    return [parts[number % world.size][number // world.size] for number in range(len(items))]
+    parts = on_all(processes, my_share)
+    return [parts[number % processes.size][number // processes.size] for number in range(len(items))]
 
 
-def _attempt(world: World, work: Callable[[], Result]) -> Result | _Failure:
-    """The result, or the exception to send to the others; exceptions that all processes have are raised."""
+def _attempt(processes: Processes, work: Callable[[], Result]) -> Result | _Failure:
+    """The result, or an exception that is sent to the others; an exception that all processes have is raised."""
     try:
         return work()
     except (LostPeerError, OneSidedError):  # the other processes have ended or cannot be reached
         raise
     except Exception as error:
-        if world.size == 1 or hasattr(error, _KNOWN_TO_ALL):
+        if processes.size == 1 or hasattr(error, _KNOWN_TO_ALL):
             raise
-        return _Failure(_passable(error, world.rank))
+        return _Failure(_passable(error, processes.rank))
 
 
-def _exchanged(world: World, mine: Any) -> list[Any]:
-    """The values of all processes; if some are failures, all processes raise the first one.
+def _exchanged(processes: Processes, mine: Any) -> list[Any]:
+    """The values of all processes, in the order of ranks; if some are failures, all processes raise the first one.
 
     A process that failed in the middle of its work sends its failure to the next exchange of the others.
     """
-    found = world.gathered(mine)
+    found = processes.gathered(mine)
     for one in found:
         if isinstance(one, _Failure):
             setattr(one.error, _KNOWN_TO_ALL, True)

@@ -1,4 +1,4 @@
-"""What training steps of all methods have in common: their output, the error of a diverged model, a monitor.
+"""Common parts of training steps: their output, the error of a diverged model, and a monitor of collapse.
 
 Shapes: B clips, N tokens, M rows, D width.
 """
@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class StepOutput:
-    """The loss to minimise, and scalars without gradient that show how training goes, by name."""
+    """The loss, and named scalars without gradient that are logged."""
 
     loss: Tensor
     monitors: dict[str, Tensor] = field(default_factory=dict)
@@ -23,7 +23,7 @@ class DivergedError(ValueError):
 
 
 def unit_features(feature: Tensor) -> Tensor:
-    """Rows of unit length, (..., D) -> (M, D), in float32 or wider, also under autocast."""
+    """Features (..., D) as rows of unit length (M, D), in float32 or float64 even under autocast."""
     with torch.autocast(feature.device.type, enabled=False):
         wide = feature if feature.dtype == torch.float64 else feature.float()
         return F.normalize(wide.flatten(0, -2), dim=1)
@@ -31,9 +31,9 @@ def unit_features(feature: Tensor) -> Tensor:
 
 @torch.no_grad()
 def feature_std(token_BND: Tensor) -> Tensor:
-    """Spread of the tokens' directions: mean over channels of their standard deviation, times sqrt(D).
+    """Spread of the directions of tokens: mean over channels of their standard deviation, times sqrt(D).
 
-    Near 1 when directions fill the space, 0 when all tokens are the same (SimSiam, arXiv 2011.10566, figure 2).
+    It is near 1 for directions that fill the space and 0 if all tokens are equal (SimSiam, arXiv 2011.10566, figure 2).
     """
     unit_MD = unit_features(token_BND)
     return unit_MD.std(0).mean() * unit_MD.shape[1] ** 0.5

@@ -1,6 +1,6 @@
-"""Training on labels as a method of the loop: augmented clips in, a loss out, perhaps a running mean of the weights.
+"""Supervised training as a method of the training loop, with an optional running mean of the weights.
 
-Everything random about an example (frames, augmentation, mixing, dropped branches) is drawn with it.
+All random numbers of an example (frames, augmentation, mixing, dropped branches) are drawn with the example.
 
 Shapes: B videos, R repeats of each, C colours, T frames, H W pixels, K branches, L classes.
 """
@@ -28,11 +28,12 @@ from sigma_bench.training.targets import Labels
 
 
 class SupervisedMethod(Method):
-    """A network with a new head, the head's initial weights drawn from ``seed``.
+    """A network with a new head, whose initial weights are drawn from ``seed``.
 
     Args:
-        frozen: whether only the new norm and head learn.
-        after_epoch: called with the number of epochs done, after each but the last.
+        frozen: whether only the new norm and head are trained.
+        after_epoch: is called after every epoch but the last, with the number of finished epochs and the tested
+            network.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class SupervisedMethod(Method):
 
     @property
     def tested(self) -> Classifier:
-        """What is tested: the running mean where there is one."""
+        """The network that is tested: the running mean if there is one."""
         return self.mean or self.classifier
 
     def draw(self, video: Decoder, rng: np.random.Generator, origin: Origin) -> Example:
@@ -101,7 +102,10 @@ class SupervisedMethod(Method):
         return StepOutput(self.labels.loss(self.classifier(torch.cat(clips)), torch.cat(targets)), {})
 
     def cuts(self, batch: Example, num_micro_batches: int) -> list[int]:
-        """One that would part two clips to be mixed, where broken videos have moved it, is made before them."""
+        """As in ``Method``, but a cut between two clips that are mixed is moved before the first of them.
+
+        Such cuts occur only if examples are missing because of decoding failures.
+        """
         cuts = super().cuts(batch, num_micro_batches)
         if self.protocol.mixing is None or not cuts:
             return cuts
@@ -123,7 +127,7 @@ class SupervisedMethod(Method):
 
 
 def supervised_plan(name: str, protocol: SupervisedProtocol) -> Plan:
-    """The plan of a protocol that trains; ``name`` is how sentences call the run."""
+    """The plan of a protocol that trains; ``name`` is the name of the run in error messages."""
     return Plan(
         name=name,
         optim=protocol.optim,
@@ -135,7 +139,7 @@ def supervised_plan(name: str, protocol: SupervisedProtocol) -> Plan:
 
 
 def num_micro_batches_of(name: str, protocol: SupervisedProtocol, num_processes: int) -> int:
-    """How many micro-batches each process divides its share of a batch into, so that mixed neighbours stay together.
+    """Number of micro-batches per process, such that clips that are mixed are in the same micro-batch.
 
     Raises:
         ValueError: the batch does not divide into processes, or not into pairs.

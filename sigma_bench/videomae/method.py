@@ -1,4 +1,4 @@
-"""VideoMAE as a method of the training loop; its network is ``models/masked_autoencoder.py`` as it is.
+"""VideoMAE as a method of the training loop; its network is that of ``models/masked_autoencoder.py``.
 
 Shapes: B clips, C colours, T frames, H W pixels, N tubes.
 """

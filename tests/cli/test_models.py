@@ -10,7 +10,7 @@ from sigma_bench.cli.main import app_main
 from sigma_bench.models.checkpoints import save_checkpoint
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.training.method import build_method
-from tests.models.strangers import pretraining_file, pretraining_model
+from tests.models.external_files import pretraining_file, pretraining_model
 
 
 @pytest.fixture

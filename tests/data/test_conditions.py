@@ -69,7 +69,7 @@ def test_shuffled_frames_are_all_there_and_further_from_home_the_worse_it_is() -
     away = [float(np.mean([np.abs(order - np.arange(16)) for order in level])) for level in orders]
     assert away == sorted(away)
     assert away[0] > 0
-    # A frame 4 or more places before another still comes before it when nobody is late by more than 4.
+    # A frame 4 or more places before another still comes before it when the greatest delay is 4.
     assert all((np.diff([np.flatnonzero(o == i)[0] for i in (0, 4, 8, 12)]) > 0).all() for o in orders[0])
     assert away[4] == pytest.approx((16 * 16 - 1) / (3 * 16), rel=0.1)  # of a permutation drawn evenly
 

@@ -27,7 +27,7 @@ note: "five dives of every class"
 
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[Path, Path]:
-    """A CSV of 3 classes with 12 videos that teach and 4 that are asked, and a task file."""
+    """A CSV of 3 classes with 12 training and 4 test videos each, and a task file."""
     lines = [
         f"{split}{number}_{name}.mp4,{name},{split}"
         for split, each in (("train", 12), ("test", 4))
@@ -39,7 +39,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "diving48.csv", tmp_path / "few.yaml"
 
 
-def jobs_of(csv: Path, **chosen: Any) -> list[tuple[ResolvedTask, Manifest]]:
+def tasks_of(csv: Path, **chosen: Any) -> list[tuple[ResolvedTask, Manifest]]:
     manifest = open_custom(csv)
     return [(task, manifest) for task in custom_tasks(manifest, **chosen)]
 
@@ -50,19 +50,19 @@ def test_a_task_file_trains_on_few_of_a_users_videos(files: tuple[Path, Path], t
         "variants: sizes\nsummary: two sizes\noverrides:\n  2-per-class: {train_per_class: 2}\n"
         "  8-per-class: {train_per_class: 8}\n"
     )
-    jobs = jobs_of(csv, tasks=[str(task_file)], variants=str(tmp_path / "sizes.yaml"))
-    assert [task.task for task, _ in jobs] == [
+    tasks_on_data = tasks_of(csv, tasks=[str(task_file)], variants=str(tmp_path / "sizes.yaml"))
+    assert [task.task for task, _ in tasks_on_data] == [
         *("diving48/finetune_few", "diving48/finetune_few+2-per-class", "diving48/finetune_few+8-per-class")
     ]
-    taught = []
-    for task, manifest in jobs:
+    trained_on = []
+    for task, manifest in tasks_on_data:
         assert isinstance(task.protocol, FinetuneProtocol)
         train, test = task.protocol.splits(manifest.splits.keys(), task.folds)
-        taught.append({sample.id for sample in draw_subset(manifest.splits["train"].samples, train.per_class)})
+        trained_on.append({sample.id for sample in draw_subset(manifest.splits["train"].samples, train.per_class)})
         assert (test.name, test.per_class) == ("test", None)
-    assert [len(ids) for ids in taught] == [15, 6, 24]
-    assert taught[1] < taught[0] < taught[2]  # a larger set holds the smaller ones
-    assert len({task_fingerprint(task) for task, _ in jobs}) == 3
+    assert [len(ids) for ids in trained_on] == [15, 6, 24]
+    assert trained_on[1] < trained_on[0] < trained_on[2]  # a larger set holds the smaller ones
+    assert len({task_fingerprint(task) for task, _ in tasks_on_data}) == 3
 
 
 @pytest.mark.parametrize("protocol", ["clustering@1", "knn_loo@1"])
@@ -71,34 +71,34 @@ def test_folds_that_a_protocol_does_not_use_are_refused(files: tuple[Path, Path]
     csv.write_text(csv.read_text().replace(",train", ",all").replace(",test", ",all"))
     sentence = f"{protocol} does not use folds, so 'leave_one_group_out' would change nothing; leave the folds out"
     with pytest.raises(ValueError, match=sentence):
-        jobs_of(csv, protocols=[protocol], folds="leave_one_group_out")
-    ((task, _),) = jobs_of(csv, protocols=[protocol], folds="official")
+        tasks_of(csv, protocols=[protocol], folds="leave_one_group_out")
+    ((task, _),) = tasks_of(csv, protocols=[protocol], folds="official")
     with pytest.raises(ValueError, match=sentence):
         require_folds_used(task.model_copy(update={"folds": "leave_one_group_out"}))
-    assert len(jobs_of(csv, protocols=["knn@1", "linear@1", "finetune@1"], folds="leave_one_group_out")) == 3
+    assert len(tasks_of(csv, protocols=["knn@1", "linear@1", "finetune@1"], folds="leave_one_group_out")) == 3
 
 
-def test_own_files_are_asked_under_every_condition(files: tuple[Path, Path]) -> None:
-    jobs = jobs_of(files[0], protocols=["knn@1"], variants="conditions")
-    assert len(jobs) == 37
-    last = jobs[-1][0]
+def test_custom_data_is_tested_under_every_condition(files: tuple[Path, Path]) -> None:
+    tasks_on_data = tasks_of(files[0], protocols=["knn@1"], variants="conditions")
+    assert len(tasks_on_data) == 37
+    last = tasks_on_data[-1][0]
     assert last.task == "diving48/knn+occlusion-5" and isinstance(last.protocol, KnnProtocol)
     assert last.protocol.test_condition is not None
 
 
 def test_a_task_file_of_other_data_is_refused(files: tuple[Path, Path]) -> None:
     with pytest.raises(ValueError, match="its dataset is 'ssv2', but your files are 'diving48'"):
-        jobs_of(files[0], tasks=["ssv2/knn"])
+        tasks_of(files[0], tasks=["ssv2/knn"])
 
 
-def test_a_task_file_says_its_own_protocol_and_folds(files: tuple[Path, Path]) -> None:
+def test_a_task_file_states_protocol_and_folds(files: tuple[Path, Path]) -> None:
     for more in ({"protocols": ["linear@1"]}, {"folds": "official"}):
         with pytest.raises(ValueError, match="the file of a --task says its own"):
-            jobs_of(files[0], tasks=[str(files[1])], **more)
-    assert [task.task for task, _ in jobs_of(files[0])] == ["diving48/knn", "diving48/linear"]
+            tasks_of(files[0], tasks=[str(files[1])], **more)
+    assert [task.task for task, _ in tasks_of(files[0])] == ["diving48/knn", "diving48/linear"]
 
 
-def test_options_of_own_files_are_not_ignored_elsewhere(files, monkeypatch, capsys) -> None:
+def test_options_of_custom_data_are_not_ignored_elsewhere(files, monkeypatch, capsys) -> None:
     catalogue = ["--task", "ssv2/knn", "--data", "nowhere"]
     for option in (["--protocol", "linear@1"], ["--folds", "leave_one_group_out"], ["--variants", "conditions"]):
         code, _, err = run(monkeypatch, capsys, "evaluate", "statistics:mini_videomae", *catalogue, *option)

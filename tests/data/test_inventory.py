@@ -48,7 +48,7 @@ def test_an_absent_dataset_says_what_to_put_where(root: Path) -> None:
     assert done.exit_code == 1
     assert f"{root / 'ucf101'}: UCF101 is not here; its official layout is ucfTrainTestlist/classInd.txt" in done.output
     everything = CliRunner().invoke(app, ["data", "prepare", str(root)])
-    assert everything.exit_code == 0, "what nobody asked for may be absent"
+    assert everything.exit_code == 0, "a dataset that no task uses may be absent"
 
 
 def test_a_list_that_is_not_the_official_one_is_said(root: Path) -> None:

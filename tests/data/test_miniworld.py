@@ -115,7 +115,7 @@ EXPECTED = {
 @pytest.mark.parametrize("name", EXPECTED)
 def test_every_dataset_reads_back_through_its_official_reader(world: Path, name: str) -> None:
     manifest = open_dataset(load_dataset(name), world)
-    assert manifest.world == "mini"
+    assert manifest.data_source == "mini"
     assert tuple(len(manifest.splits[split].samples) for split in ("train", "test")) == EXPECTED[name]
     assert not any(split.missing for split in manifest.splits.values())
     groups = [{sample.group for sample in manifest.splits[split].samples} for split in ("train", "test")]

@@ -1,4 +1,4 @@
-"""The official lists, read as they are: counts of SEVERE facts 2 and 8, digests of the subsets, real clips found."""
+"""The official lists, read as they are: the published counts, digests of the subsets, real clips found."""
 
 import csv
 import hashlib
@@ -63,7 +63,7 @@ def test_counts_classes_and_groups(root: Path, name: str, expected: tuple[int, i
     card = load_dataset(name)
     manifest = open_dataset(card, root)
     assert counts(manifest) == expected == tuple(split.samples for split in card.splits.values())
-    assert manifest.world == "official"
+    assert manifest.data_source == "official"
     assert len(manifest.classes or ()) == classes == card.classes
     for split in manifest.splits.values():
         assert {sample.label for sample in split.samples} == set(range(classes))

@@ -35,7 +35,7 @@ def test_random_frames_are_in_order_and_every_frame_is_drawn_about_as_often() ->
     assert np.bincount(drawn.ravel(), minlength=20) == pytest.approx(np.full(20, 400), abs=80)
 
 
-def test_an_object_that_nobody_names_is_told_with_its_file(world: Path) -> None:
+def test_an_object_without_a_category_is_named_with_its_file(world: Path) -> None:
     sample = open_dataset(load_dataset("youtube_vos"), world).splits["train"].samples[0]
     with pytest.raises(DecodeError, match=rf"{sample.id}/\d+\.png: the mask has the object [23], which the annotation"):
         MaskedSequence(replace(sample, annotation=ObjectCategories(((1, 1),)))).masks(range(4))

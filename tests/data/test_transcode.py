@@ -46,7 +46,7 @@ def test_a_copy_has_the_same_frames_and_says_what_it_is(root: Path, tmp_path: Pa
         json.loads((target / "ssv2/transcoded.json").read_text())["failed"]
     )
     before, after = (open_dataset(load_dataset("ssv2"), place) for place in (root, target))
-    assert (before.world, after.world) == ("mini", "transcoded")
+    assert (before.data_source, after.data_source) == ("mini", "transcoded")
     assert [i for i, _ in present(before)] == [i for i, _ in present(after)]
     assert len(present(after)) == KEPT
     samples = {s.id: s for m in (after,) for split in m.splits.values() for s in split.samples}

@@ -103,7 +103,7 @@ def test_any_frame_in_any_order_is_the_one_that_decoding_from_the_start_yields(
         ("hevc.mp4", "libx265", {"x265-params": "log-level=none:bframes=4"}),
     ],
 )
-def test_leaving_out_frames_that_nobody_needs_changes_no_other(
+def test_skipping_frames_that_are_not_needed_changes_no_other(
     tmp_path: Path, name: str, codec: str, options: dict[str, str]
 ) -> None:
     path = written(tmp_path / name, codec, moving_square(60), **options)

@@ -121,7 +121,7 @@ def test_groups_on_both_sides_of_an_official_split_are_counted_in_the_record(wor
     assert counted == [0, 1]
     require_disjoint(overlapping, *overlapping.splits.values())
     with pytest.raises(ValueError, match=f"the group '{group}' stands in both train and test"):
-        require_disjoint(replace(overlapping, world="user"), *overlapping.splits.values())
+        require_disjoint(replace(overlapping, data_source="user"), *overlapping.splits.values())
     twice = replace(test, samples=(train.samples[0], *test.samples))
     with pytest.raises(ValueError, match=r"the sample .* stands in both"):
         require_disjoint(manifest, train, twice)

@@ -74,11 +74,11 @@ class WithCard:
 
 def knn(photos: Path, output: Path, encoder: Encoder, **overrides: object) -> Found:
     """The kNN task of the class folders."""
-    ((task, manifest),) = _jobs(photos, "knn@1", {"neighbours": 5, **overrides})
+    ((task, manifest),) = _tasks(photos, "knn@1", {"neighbours": 5, **overrides})
     return find_or_evaluate(encoder, task, manifest, output, seed=0, report=quiet)
 
 
-def _jobs(photos: Path, protocol: str, overrides: dict[str, object]) -> list[tuple[ResolvedTask, object]]:
+def _tasks(photos: Path, protocol: str, overrides: dict[str, object]) -> list[tuple[ResolvedTask, object]]:
     manifest = open_custom(folders=photos)
     return [(task, manifest) for task in custom_tasks(manifest, protocols=[protocol], overrides=overrides)]
 
@@ -131,7 +131,7 @@ def test_files_of_equal_size_that_are_replaced_are_other_data(photos: Path, tmp_
 def test_classes_that_only_train_has_are_clusters_too(photos: Path, tmp_path: Path) -> None:
     def clustering() -> Found:
         few = {"num_seeds": 1, "overclustering_factor": 1, "uncertainty": {"replicates": 10}}
-        ((task, manifest),) = _jobs(photos, "clustering@1", few)
+        ((task, manifest),) = _tasks(photos, "clustering@1", few)
         return find_or_evaluate(colour_encoder(), task, manifest, tmp_path / "runs", seed=0, report=quiet)
 
     three = clustering()
@@ -179,7 +179,7 @@ def test_a_damaged_cache_entry_is_computed_again(
     assert not found.was_there and found.record.scores[0].value == expected == 1.0
     assert ("damaged" in caplog.text) == (damage != "description")
     again = FeatureCache(output / "features")
-    plan = plan_tasks(colour_encoder(), _jobs(photos, "knn@1", {"neighbours": 4}), output, again, seed=0)
+    plan = plan_tasks(colour_encoder(), _tasks(photos, "knn@1", {"neighbours": 4}), output, again, seed=0)
     assert [planned.state for planned in plan] == ["features cached"]
 
 

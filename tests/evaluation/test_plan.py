@@ -30,15 +30,15 @@ class Counting:
 
 def test_one_pass_serves_all_tasks_and_the_plan_knows_it(world: Path, tmp_path: Path) -> None:
     encoder, cache = Counting(), FeatureCache(tmp_path / "features")
-    jobs = [(resolve(load_task(name)), world) for name in ("ssv2/knn", "cifar100/knn", "ssv2/linear")]
-    plan = plan_tasks(encoder, jobs, tmp_path, cache, seed=0)
+    tasks = [(resolve(load_task(name)), world) for name in ("ssv2/knn", "cifar100/knn", "ssv2/linear")]
+    plan = plan_tasks(encoder, tasks, tmp_path, cache, seed=0)
     assert [planned.task.task for planned in plan] == ["ssv2/knn", "ssv2/linear", "cifar100/knn"]
     assert [planned.clips for planned in plan] == [80 + 40, 0, 60 + 30]  # the sizes of tests/conftest.py
     for planned in plan:
-        run_planned(encoder, planned, tmp_path, cache, seed=0, world=SINGLE_PROCESS, report=quiet)
+        run_planned(encoder, planned, tmp_path, cache, seed=0, processes=SINGLE_PROCESS, report=quiet)
     assert encoder.clips == sum(planned.clips for planned in plan)
     again = plan_tasks(
-        encoder, [*jobs, (resolve(load_task("ssv2/knn"), {"neighbours": 3}), world)], tmp_path, cache, seed=0
+        encoder, [*tasks, (resolve(load_task("ssv2/knn"), {"neighbours": 3}), world)], tmp_path, cache, seed=0
     )
     assert [planned.state for planned in again] == ["recorded", "recorded", "features cached", "recorded"]
 
@@ -46,34 +46,34 @@ def test_one_pass_serves_all_tasks_and_the_plan_knows_it(world: Path, tmp_path: 
 def test_no_tokens_are_kept_for_what_is_recorded(world: Path, tmp_path: Path) -> None:
     encoder, cache = load_encoder("statistics:mini_videomae"), FeatureCache(tmp_path / "features")
     one_step = {"least_steps": 1, "epochs": 1, "batch_size": 8, "learning_rates": [0.001], "weight_decays": [0.01]}
-    jobs = [(resolve(load_task("ssv2/knn")), world), (resolve(load_task("ssv2/attentive"), one_step), world)]
-    knn, attentive = plan_tasks(encoder, jobs, tmp_path, cache, seed=0)
+    tasks = [(resolve(load_task("ssv2/knn")), world), (resolve(load_task("ssv2/attentive"), one_step), world)]
+    knn, attentive = plan_tasks(encoder, tasks, tmp_path, cache, seed=0)
     assert knn.kept_tokens
-    run_planned(encoder, attentive, tmp_path, cache, seed=0, world=SINGLE_PROCESS, report=quiet)
-    knn, attentive = plan_tasks(encoder, jobs, tmp_path, cache, seed=0)
+    run_planned(encoder, attentive, tmp_path, cache, seed=0, processes=SINGLE_PROCESS, report=quiet)
+    knn, attentive = plan_tasks(encoder, tasks, tmp_path, cache, seed=0)
     assert (attentive.state, bool(knn.kept_tokens)) == ("recorded", False)
 
 
 def test_token_maps_are_one_pass_too(world: Path, tmp_path: Path) -> None:
     encoder, cache = load_encoder("statistics:mini_videomae"), FeatureCache(tmp_path / "features")
     few = {"num_draws": 2, "uncertainty": {"replicates": 20}}
-    jobs = [(resolve(load_task(f"davis2017/{name}"), few), world) for name in ("clustering", "overclustering")]
-    plan = plan_tasks(encoder, jobs, tmp_path, cache, seed=0)
+    tasks = [(resolve(load_task(f"davis2017/{name}"), few), world) for name in ("clustering", "overclustering")]
+    plan = plan_tasks(encoder, tasks, tmp_path, cache, seed=0)
     assert [planned.clips for planned in plan] == [2 * 2 * 2, 0]  # sequences, draws, windows of 8 frames
-    run_planned(encoder, plan[0], tmp_path, cache, seed=0, world=SINGLE_PROCESS, report=quiet)
-    again = plan_tasks(encoder, jobs, tmp_path, cache, seed=0)
+    run_planned(encoder, plan[0], tmp_path, cache, seed=0, processes=SINGLE_PROCESS, report=quiet)
+    again = plan_tasks(encoder, tasks, tmp_path, cache, seed=0)
     assert [(planned.state, planned.clips) for planned in again] == [("recorded", 0), ("features cached", 0)]
-    assert plan_tasks(encoder, jobs, tmp_path, cache, seed=1)[1].state == "to do"
+    assert plan_tasks(encoder, tasks, tmp_path, cache, seed=1)[1].state == "to do"
 
 
-def test_tokens_that_do_not_fit_fail_who_wants_them_and_nobody_else(world: Path, tmp_path: Path) -> None:
+def test_tokens_that_do_not_fit_fail_only_the_task_that_needs_them(world: Path, tmp_path: Path) -> None:
     encoder, cache = Counting(), FeatureCache(tmp_path / "features", limit_bytes=500_000)
-    jobs = [(resolve(load_task(name)), world) for name in ("ssv2/knn", "ssv2/attentive")]
-    knn, attentive = plan_tasks(encoder, jobs, tmp_path, cache, seed=0)
+    tasks = [(resolve(load_task(name)), world) for name in ("ssv2/knn", "ssv2/attentive")]
+    knn, attentive = plan_tasks(encoder, tasks, tmp_path, cache, seed=0)
     assert knn.kept_tokens
-    assert not run_planned(encoder, knn, tmp_path, cache, seed=0, world=SINGLE_PROCESS, report=quiet).was_there
+    assert not run_planned(encoder, knn, tmp_path, cache, seed=0, processes=SINGLE_PROCESS, report=quiet).was_there
     with pytest.raises(ValueError, match=r"of features are here and .* more are needed"):
-        run_planned(encoder, attentive, tmp_path, cache, seed=0, world=SINGLE_PROCESS, report=quiet)
+        run_planned(encoder, attentive, tmp_path, cache, seed=0, processes=SINGLE_PROCESS, report=quiet)
 
 
 def test_an_evaluation_is_done_once_at_a_time(world: Path, tmp_path: Path) -> None:
@@ -91,13 +91,13 @@ def test_an_evaluation_is_done_once_at_a_time(world: Path, tmp_path: Path) -> No
 
 
 def test_a_dataset_that_is_not_there_is_known_before(world: Path, tmp_path: Path) -> None:
-    jobs = [(resolve(load_task("ssv2/knn")), tmp_path), (resolve(load_task("ssv2/linear")), world)]
+    tasks = [(resolve(load_task("ssv2/knn")), tmp_path), (resolve(load_task("ssv2/linear")), world)]
     encoder, cache = Counting(), FeatureCache(tmp_path / "features")
-    absent, there = plan_tasks(encoder, jobs, tmp_path, cache, seed=0)
+    absent, there = plan_tasks(encoder, tasks, tmp_path, cache, seed=0)
     assert (absent.state, there.state, there.note) == ("cannot be run", "to do", "")
     assert encoder.clips == 0
     with pytest.raises(ValueError, match="Something-Something v2 is not here") as caught:
-        run_planned(encoder, absent, tmp_path, cache, seed=0, world=SINGLE_PROCESS, report=quiet)
+        run_planned(encoder, absent, tmp_path, cache, seed=0, processes=SINGLE_PROCESS, report=quiet)
     assert str(caught.value) == absent.note
 
 
@@ -115,7 +115,7 @@ def test_missing_files_stop_a_task_that_fails_on_them_and_are_counted_elsewhere(
     (stopped,) = plan_tasks(encoder, [(resolve(load_task(name)), holed)], tmp_path, cache, seed=0)
     assert (stopped.state, stopped.clips) == ("cannot be run", 0)
     with pytest.raises(ValueError) as caught:
-        run_planned(encoder, stopped, tmp_path, cache, seed=0, world=SINGLE_PROCESS, report=quiet)
+        run_planned(encoder, stopped, tmp_path, cache, seed=0, processes=SINGLE_PROCESS, report=quiet)
     assert str(caught.value) == stopped.note and "3 of the 40 files that the test list names" in stopped.note
     task = resolve(load_task(name), {"on_decode_failure": "count_as_wrong"})
     (whole,) = plan_tasks(encoder, [(task, world)], tmp_path, cache, seed=0)
@@ -128,13 +128,13 @@ def test_a_task_with_one_unit_or_no_file_to_score_is_known_before(world: Path, t
     manifest = open_dataset(load_dataset("ssv2"), world)
     test = manifest.splits["test"]
     alike = replace(test, samples=tuple(replace(sample, group="one") for sample in test.samples))
-    job = (resolve(load_task("ssv2/knn")), replace(manifest, splits=manifest.splits | {"test": alike}))
-    (planned,) = plan_tasks(Counting(), [job], tmp_path, FeatureCache(tmp_path / "features"), seed=0)
+    task_on_data = (resolve(load_task("ssv2/knn")), replace(manifest, splits=manifest.splits | {"test": alike}))
+    (planned,) = plan_tasks(Counting(), [task_on_data], tmp_path, FeatureCache(tmp_path / "features"), seed=0)
     assert planned.state == "cannot be run" and "belongs to one group, 'one'" in planned.note
     none = replace(test, samples=tuple(replace(sample, path=tmp_path / sample.path.name) for sample in test.samples))
-    job = (
+    task_on_data = (
         resolve(load_task("ssv2/knn"), {"on_decode_failure": "count_as_wrong"}),
         replace(manifest, splits=manifest.splits | {"test": none}),
     )
-    (planned,) = plan_tasks(Counting(), [job], tmp_path, FeatureCache(tmp_path / "features"), seed=0)
+    (planned,) = plan_tasks(Counting(), [task_on_data], tmp_path, FeatureCache(tmp_path / "features"), seed=0)
     assert planned.state == "cannot be run" and "none of the 40 files that the test list names is there" in planned.note

@@ -11,8 +11,8 @@ import pytest
 from sigma_bench.leaderboard.board_table import BoardTable
 from sigma_bench.leaderboard.exports import table_files
 from sigma_bench.leaderboard.fill import fill, fill_published
-from sigma_bench.leaderboard.grid import grid
 from sigma_bench.leaderboard.latex import latex
+from sigma_bench.leaderboard.layout import layout
 from sigma_bench.leaderboard.notes import footnotes
 from sigma_bench.leaderboard.render import markdown
 from sigma_bench.records.store import Store
@@ -132,8 +132,8 @@ def test_sections_and_headers_are_those_of_the_paper() -> None:
         ("Self-supervised pretraining on SSv2", 7),
         ("Self-supervised pretraining on SSv2, with motion guidance", 5),
     ]
-    assert grid(tuned).about == ("Backbone", "Epochs", "Extra data", "Motion guided")
-    severe = grid(paper("severe"))
+    assert layout(tuned).about == ("Backbone", "Epochs", "Extra data", "Motion guided")
+    severe = layout(paper("severe"))
     assert severe.groups == (
         *(("Domain shift", 2), ("Sample efficiency", 2), ("Action granularity", 2), ("Task shift", 2)),
         *(("Axis means", 4), ("", 1)),

@@ -10,7 +10,7 @@ from rich.console import Console
 from sigma_bench.leaderboard.aggregate import aggregate
 from sigma_bench.leaderboard.board_table import BoardTable
 from sigma_bench.leaderboard.exports import csv_text
-from sigma_bench.leaderboard.grid import grid
+from sigma_bench.leaderboard.layout import layout
 from sigma_bench.leaderboard.notes import footnotes
 from sigma_bench.leaderboard.render import markdown, terminal_table
 from sigma_bench.leaderboard.select import record_id, select
@@ -117,7 +117,7 @@ def test_a_declared_list_and_groups_on_both_sides_are_facts_below_the_table() ->
 def test_weights_of_unknown_origin_are_not_called_untrained(family: str, words: str) -> None:
     record = make_record("m", "ucf101/knn", family=family, pretraining_data=())
     table = aggregate(tiny_board(), select([(Path("0.json"), record)], tiny_board()))
-    line = next(line for line in grid(table).sections[0].lines if line.label.endswith("m"))
+    line = next(line for line in layout(table).sections[0].lines if line.label.endswith("m"))
     assert line.model.endswith(words)
 
 

@@ -139,7 +139,7 @@ def test_a_score_on_the_test_is_not_called_held_out() -> None:
         Candidate(setting={"epoch": 1})
 
 
-def test_strangers_text_is_escaped() -> None:
+def test_text_of_records_is_escaped() -> None:
     label = "</script><script>alert('1')</script>"
     page = report([(Path("x.json"), make_record(label))], title="a & <b>")
     assert label not in page and "&lt;script&gt;alert(" in page and "a &amp; &lt;b&gt;" in page

@@ -50,7 +50,7 @@ def test_no_assignment_gets_more_right(num_clusters: int) -> None:
         assert top1(truth, hungarian_labels(truth, cluster)) == best
 
 
-def test_clusters_without_a_partner_are_right_for_nobody() -> None:
+def test_clusters_without_a_partner_are_never_right() -> None:
     truth, cluster = np.zeros(6, int), np.arange(6)
     assert sorted(hungarian_labels(truth, cluster).tolist()) == [-1, -1, -1, -1, -1, 0]
     assert majority_labels(truth, cluster).tolist() == [0] * 6

@@ -1,4 +1,4 @@
-"""Counting metrics by hand, and the constant predictor of UCFRep (SEVERE facts 3.7)."""
+"""Counting metrics by hand, and the constant predictor of UCFRep."""
 
 import numpy as np
 import pytest

@@ -76,7 +76,7 @@ def test_within_the_radius_is_within_a_dilation_by_a_disk():
         np.testing.assert_array_equal(dilated, distance_transform_edt(~edge) <= radius)
 
 
-def test_jaccard_equals_sets_of_pixels_and_void_is_nobody_s():
+def test_jaccard_equals_sets_of_pixels_and_void_is_not_counted():
     rng = np.random.default_rng(2)
     for _ in range(50):
         truth, found, void = (blob(rng, 12, 15, level) for level in (0.0, 0.1, 0.3))

@@ -125,7 +125,7 @@ def test_left_over_clusters_are_background():
     assert miou(truth, clusters) == 1.0
 
 
-def test_left_over_clusters_are_nobody_s_when_there_is_no_background():
+def test_left_over_clusters_have_no_label_when_there_is_no_background():
     truth = np.array([4, 4, 4, 4, 6, 6])
     clusters = np.array([1, 1, 1, 2, 3, 3])
     assert miou(truth, clusters) == pytest.approx((3 / 4 + 1) / 2)

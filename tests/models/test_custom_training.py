@@ -15,7 +15,7 @@ from sigma_bench.models.encoder import require_trainable
 from sigma_bench.records.store import Store
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.training.classifier import Classifier, layer_decay_optimiser
-from sigma_bench.training.distribution import joined_world
+from sigma_bench.training.distribution import joined_processes
 from tests.cli.test_cli import run as command
 from tests.models.custom_vit import CLIP, PARTS, WIDTH, CustomViT, custom_vit
 from tests.models.tubes import SHAPE, Tubes
@@ -89,8 +89,8 @@ def test_a_custom_encoder_is_trained_on_the_mini_world(
 def shared_run(data: str, output: str) -> None:
     """What each of several processes does."""
     task = tiny_task("ssv2/finetune", SMALL | {"drop_path": 0.1})
-    with joined_world("cpu") as processes:
-        find_or_evaluate(custom_vit(), task, Path(data), Path(output), seed=0, report=quiet, world=processes)
+    with joined_processes("cpu") as processes:
+        find_or_evaluate(custom_vit(), task, Path(data), Path(output), seed=0, report=quiet, processes=processes)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from torch import nn
 from sigma_bench.models.checkpoints import load_strictly
 from sigma_bench.models.external import external_encoder, read_external, to_our_names
 from sigma_bench.models.video_vit import VideoViT, sinusoid_table
-from tests.models.strangers import SMALL, SPEC, finetuned_file, pretraining_file, pretraining_model, randomised
+from tests.models.external_files import SMALL, SPEC, finetuned_file, pretraining_file, pretraining_model, randomised
 
 STATED = argparse.Namespace(model="mine", num_heads=3, num_frames=8, input_size=32, seed=7, lr=1e-3)
 

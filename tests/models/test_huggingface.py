@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from sigma_bench.models.external import external_encoder, read_external, to_our_names
 from sigma_bench.models.video_vit import sinusoid_table
-from tests.models.strangers import HF_CONFIG, SMALL, huggingface_file, pretraining_model
+from tests.models.external_files import HF_CONFIG, SMALL, huggingface_file, pretraining_model
 
 
 @pytest.fixture

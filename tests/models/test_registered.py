@@ -10,7 +10,7 @@ from sigma_bench.models.imported import identified_encoder
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.specs import registry
 from tests.cli.test_cli import run
-from tests.models.strangers import FeaturesOnly
+from tests.models.external_files import FeaturesOnly
 from tests.models.tubes import Tubes, tubes_encoder
 
 BUILD = "from tests.models.tubes import tubes_encoder\ndef build():\n    return tubes_encoder()\n"

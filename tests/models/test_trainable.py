@@ -5,7 +5,7 @@ import torch
 
 from sigma_bench.models.encoder import Backbone, require_trainable
 from sigma_bench.models.zoo import load_encoder
-from tests.models.strangers import FeaturesOnly
+from tests.models.external_files import FeaturesOnly
 
 
 @pytest.mark.parametrize(("name", "inner"), [("random:mini_videomae", "_vit"), ("random:mini_dino", "_model")])

@@ -1,4 +1,4 @@
-"""Files of strangers are data: nothing in them runs, and damage is one sentence."""
+"""External weight files are data: nothing in them runs, and damage gives one clear error."""
 
 import argparse
 import os

@@ -9,7 +9,7 @@ from sigma_bench.models.checkpoints import save_checkpoint
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.training.method import build_method
-from tests.models.strangers import pretraining_file, pretraining_model
+from tests.models.external_files import pretraining_file, pretraining_model
 
 ARGUMENTS = argparse.Namespace(num_heads=3, num_frames=8, input_size=32)
 

@@ -58,8 +58,8 @@ def needle(num: int, seed: int) -> tuple[SplitFeatures, np.ndarray]:
 def trained(settings: list[Setting], **changes: object):
     features, label = needle(256, 0)
     everything = np.arange(256)
-    teaching = TrainFeatures(features, everything, label, everything, 2)
-    return fit_probes(teaching, everything, settings, protocol(**changes), 0, torch.device("cpu"))
+    train = TrainFeatures(features, everything, label, everything, 2)
+    return fit_probes(train, everything, settings, protocol(**changes), 0, torch.device("cpu"))
 
 
 def test_a_token_is_found_that_the_mean_hides() -> None:

@@ -47,7 +47,7 @@ def test_a_block_on_a_full_disk_is_one_sentence_and_missing(tmp_path: Path, monk
 
 
 def damaged_markers(folder: Path) -> dict[str, bytes]:
-    """What somebody could make of the marker of the first block."""
+    """A damaged marker of the first block."""
     marker = folder / "block-000000.json"
     content = json.loads(marker.read_bytes())
     other = folder.with_name("other")

@@ -16,10 +16,10 @@ from sigma_bench.protocols.finetune.run import run as finetune
 from sigma_bench.protocols.finetune.spec import FinetuneProtocol
 from sigma_bench.protocols.supervised import video_score
 from sigma_bench.specs.catalogue import load_task, resolve
-from sigma_bench.training.distribution import joined_world
+from sigma_bench.training.distribution import joined_processes
 from sigma_bench.training.supervised import SupervisedMethod, num_micro_batches_of
 from sigma_bench.training.targets import OneClass
-from tests.models.strangers import FeaturesOnly
+from tests.models.external_files import FeaturesOnly
 from tests.protocols.opened import opened
 from tests.protocols.tiny_training import (
     OPTIM,
@@ -68,12 +68,12 @@ def no_room(data: str, output: str, phase: str) -> None:
         if (now, done) == ("training", 10) and phase == "test":
             (part / "test" / "score.npy").mkdir(parents=True)
 
-    with joined_world("cpu") as world, pytest.raises(ValueError, match="cannot be written"):
-        run(tiny_task(overrides=ONE_BLOCK), Path(data), Path(output), world=world, report=report)
+    with joined_processes("cpu") as processes, pytest.raises(ValueError, match="cannot be written"):
+        run(tiny_task(overrides=ONE_BLOCK), Path(data), Path(output), processes=processes, report=report)
 
 
 @pytest.mark.parametrize("phase", ["state", "test"])
-def test_where_one_process_cannot_write_nobody_waits_for_it(world: Path, tmp_path: Path, phase: str) -> None:
+def test_no_process_waits_for_one_that_cannot_write(world: Path, tmp_path: Path, phase: str) -> None:
     in_two_processes(no_room, str(world), str(tmp_path), phase)
 
 
@@ -109,12 +109,12 @@ def test_the_labels_of_the_test_play_no_part(world: Path, tmp_path: Path) -> Non
     manifest = small_manifest(world)
     test = manifest.splits["test"].samples
     turned = tuple(relabelled(sample, (sample.label or 0) + 1 if sample.label != 7 else 0) for sample in test)
-    outcomes = [
+    arrays_of_runs = [
         arrays_of(tmp_path / name, run(tiny_task(), small_manifest(world, test=samples), tmp_path / name))
         for name, samples in (("true", test), ("turned", turned))
     ]
-    assert not np.array_equal(outcomes[0]["truth"], outcomes[1]["truth"])
-    assert np.array_equal(outcomes[0]["ranked"], outcomes[1]["ranked"])
+    assert not np.array_equal(arrays_of_runs[0]["truth"], arrays_of_runs[1]["truth"])
+    assert np.array_equal(arrays_of_runs[0]["ranked"], arrays_of_runs[1]["ranked"])
 
 
 def test_a_video_that_does_not_decode_fails_the_run_or_is_wrong(world: Path, tmp_path: Path) -> None:
@@ -173,12 +173,12 @@ def test_what_was_mended_is_trained_and_tested_from_the_start_where_it_must_be(
         states.append((tmp_path / "torn" / "part-0" / "resume.pt").stat().st_mtime_ns)
     assert states[0] == states[1], "what is still broken does not start the training again"
     path.write_bytes(content)
-    outcome = finetune(evaluation)
-    assert outcome is not None and outcome.failures == {}
+    predictions = finetune(evaluation)
+    assert predictions is not None and predictions.failures == {}
     assert (tmp_path / "torn" / "part-0" / "resume.pt").stat().st_mtime_ns > states[1]
     whole = finetune(opened(tiny_encoder(), task, small_manifest(world), tmp_path / "features", tmp_path / "whole"))
     assert whole is not None
-    assert_same(dict(outcome.arrays), dict(whole.arrays))
+    assert_same(dict(predictions.arrays), dict(whole.arrays))
 
 
 def test_a_frozen_network_stays_and_its_head_learns(world: Path, tmp_path: Path) -> None:
@@ -219,10 +219,10 @@ def test_the_earliest_of_the_best_epochs_is_chosen(world: Path) -> None:
     ranked_ESK = np.repeat(truth_S[None, :, None], 4, 0)
     for epoch, num_wrong in enumerate((20, 10, 10, 12)):
         ranked_ESK[epoch, :num_wrong] = (ranked_ESK[epoch, :num_wrong] + 1) % 8
-    outcome = best_on_test(test, ranked_ESK, (2, 4, 6, 7), {})
-    assert outcome.selections[0].chosen == {"epoch": 4}
-    assert [point.test_top1 for point in outcome.selections[0].grid] == [0.5, 0.75, 0.75, 0.7]
-    assert (outcome.arrays["predicted"] == truth_S).sum() == 30
+    predictions = best_on_test(test, ranked_ESK, (2, 4, 6, 7), {})
+    assert predictions.selections[0].chosen == {"epoch": 4}
+    assert [point.test_top1 for point in predictions.selections[0].grid] == [0.5, 0.75, 0.75, 0.7]
+    assert (predictions.arrays["predicted"] == truth_S).sum() == 30
 
 
 def test_tests_in_between_follow_the_protocol() -> None:

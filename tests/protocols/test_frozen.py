@@ -21,7 +21,7 @@ from sigma_bench.protocols.linear import run as linear
 from sigma_bench.records.store import Store
 from sigma_bench.specs.catalogue import load_task, resolve, task_names
 from sigma_bench.specs.task import ResolvedTask, Task
-from sigma_bench.training.distribution import World, joined_world
+from sigma_bench.training.distribution import Processes, joined_processes
 from tests.two_processes import in_two_processes
 
 SMALL = {"uncertainty": {"replicates": 20}}
@@ -33,7 +33,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "knn_loo": SMALL | {"neighbours": 5},
     "clustering": SMALL | {"kmeans_restarts": 1, "num_seeds": 3, "overclustering_factor": 2},
 }
-ALONE = World(torch.device("cpu"))
+ALONE = Processes(torch.device("cpu"))
 
 
 def quiet(phase: str, done: int, total: int) -> None:
@@ -55,13 +55,13 @@ def whole(manifest: Manifest) -> Manifest:
     return dataclasses.replace(manifest, splits={"all": dataclasses.replace(split, name="all", samples=samples)})
 
 
-def evaluated(kind: str, source: Any, output: Path, world: World = ALONE, encoder: Encoder | None = None):
+def evaluated(kind: str, source: Any, output: Path, processes: Processes = ALONE, encoder: Encoder | None = None):
     encoder = encoder or load_encoder("statistics:mini_videomae")
     task = small(kind)
     manifest = source if isinstance(source, Manifest) else open_dataset(task.dataset, source)
     if kind == "knn_loo" and "all" not in manifest.splits:
         manifest = whole(manifest)
-    return find_or_evaluate(encoder, task, manifest, output, seed=0, report=quiet, world=world).record
+    return find_or_evaluate(encoder, task, manifest, output, seed=0, report=quiet, processes=processes).record
 
 
 def test_clustering_scores_what_it_stores(world: Path, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_class_without_samples_is_matched_to_nothing(world: Path, tmp_path: Pa
         assert set(matched) == {-1, *range(8)}  # one cluster is left without a class
 
 
-def test_leave_one_out_asks_everybody_and_no_group_helps_itself(world: Path, tmp_path: Path) -> None:
+def test_leave_one_out_scores_every_sample_without_votes_of_its_group(world: Path, tmp_path: Path) -> None:
     """Groups whose samples are copies of one another, with labels of their own: only chance is left."""
     manifest = whole(open_dataset(small("knn_loo").dataset, world))
     split = manifest.splits["all"]
@@ -236,7 +236,7 @@ def test_test_labels_change_no_feature_no_head_and_no_choice(
 
 
 @pytest.mark.parametrize("kind", ["knn", "linear"])
-def test_a_fold_in_which_nothing_can_be_read_is_wrong_and_stops_nobody(world: Path, tmp_path: Path, kind: str) -> None:
+def test_a_fold_in_which_nothing_can_be_read_counts_as_wrong(world: Path, tmp_path: Path, kind: str) -> None:
     task = small(kind, on_decode_failure="count_as_wrong").model_copy(update={"folds": "leave_one_group_out"})
     manifest = whole(open_dataset(task.dataset, world))
     split = manifest.splits["all"]
@@ -279,7 +279,7 @@ def test_a_still_is_a_clip_of_equal_frames(world: Path) -> None:
 
 def main(root: str, output: str) -> None:
     """What each process of the next test does."""
-    with joined_world("cpu") as processes:
+    with joined_processes("cpu") as processes:
         for kind in OVERRIDES:
             evaluated(kind, Path(root), Path(output), processes)
 

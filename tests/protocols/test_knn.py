@@ -49,7 +49,7 @@ def test_more_neighbours_than_bank_is_refused() -> None:
         knn_votes(np.eye(4, dtype=np.float32), np.arange(4), np.eye(4, dtype=np.float32), 4, protocol(20))
 
 
-def test_a_class_nobody_votes_for_has_no_rank() -> None:
+def test_a_class_without_votes_has_no_rank() -> None:
     """Two neighbours of class 3: ranks 2 to 5 are not filled with classes 0, 1, 2, which would flatter top-5."""
     bank, label = np.eye(6, dtype=np.float32), np.array([3, 3, 0, 1, 2, 4])
     vote = knn_votes(bank, label, np.array([[1, 0.9, 0, 0, 0, 0]], np.float32), 5, protocol(2))

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from sigma_bench.protocols.classification import TrainFeatures
 from sigma_bench.protocols.features import SplitFeatures
-from sigma_bench.protocols.head_grid import Setting, answers, batches, held_out_split
+from sigma_bench.protocols.head_grid import Setting, batches, chosen_scores, held_out_split
 from sigma_bench.protocols.linear.run import fit_heads
 from sigma_bench.protocols.linear.spec import LinearProtocol
 from sigma_bench.specs.catalogue import load_task, resolve
@@ -21,18 +21,18 @@ def protocol(**changes: object) -> LinearProtocol:
     return base.model_copy(update={"least_steps": 100, **changes})
 
 
-def teaching_of(feature: np.ndarray, label: np.ndarray) -> TrainFeatures:
+def train_features(feature: np.ndarray, label: np.ndarray) -> TrainFeatures:
     everything = np.arange(len(label))
     return TrainFeatures(SplitFeatures(feature, {}), everything, label, everything, int(label.max()) + 1)
 
 
 def fitted(feature: np.ndarray, label: np.ndarray, query: np.ndarray, seed: int = 0):
-    teaching = teaching_of(feature, label)
+    train = train_features(feature, label)
 
     def fit(places, settings):
-        return fit_heads(teaching, places, settings, protocol(), seed, CPU)
+        return fit_heads(train, places, settings, protocol(), seed, CPU)
 
-    return answers(fit, teaching, SplitFeatures(query, {}), np.arange(len(query)), protocol(), seed)
+    return chosen_scores(fit, train, SplitFeatures(query, {}), np.arange(len(query)), protocol(), seed)
 
 
 def blobs(num: int, num_classes: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -50,7 +50,7 @@ def test_the_optimum_is_logistic_regressions(decay: float) -> None:
     """scikit-learn minimises C * sum of losses + |W|^2 / 2: the same as ours at C = 1 / (decay * samples)."""
     feature, label = blobs(240, 4, 6)
     heads = fit_heads(
-        teaching_of(feature, label), np.arange(240), [Setting(0.1, decay)], protocol(least_steps=1000), 0, CPU
+        train_features(feature, label), np.arange(240), [Setting(0.1, decay)], protocol(least_steps=1000), 0, CPU
     )
     standard = ((feature - feature.mean(0)) / feature.std(0)).astype(np.float64)
     best = LogisticRegression(C=1 / (decay * 240), tol=1e-9, max_iter=5000).fit(standard, label)
@@ -85,7 +85,7 @@ def test_a_head_is_the_same_alone_and_beside_one_that_diverges() -> None:
     feature, label = blobs(100, 3, 5)
     setting, wild = Setting(0.1, 0.01), Setting(1e30, 0.1)
     alone, beside = (
-        fit_heads(teaching_of(feature, label), np.arange(100), settings, protocol(), 0, CPU)
+        fit_heads(train_features(feature, label), np.arange(100), settings, protocol(), 0, CPU)
         for settings in ([setting], [wild, setting])
     )
     assert not beside.weight_DHL[:, 0].isfinite().all()
@@ -94,13 +94,13 @@ def test_a_head_is_the_same_alone_and_beside_one_that_diverges() -> None:
 
 def test_a_grid_that_diverges_is_said_not_scored() -> None:
     feature, label = blobs(100, 3, 5)
-    teaching, wild = teaching_of(feature, label), protocol(learning_rates=(1e30,))
+    train, wild = train_features(feature, label), protocol(learning_rates=(1e30,))
 
     def fit(places, settings):
-        return fit_heads(teaching, places, settings, wild, 0, CPU)
+        return fit_heads(train, places, settings, wild, 0, CPU)
 
     with pytest.raises(ValueError, match="every head diverges; lower learning_rates"):
-        answers(fit, teaching, teaching.features, np.arange(10), wild, 0)
+        chosen_scores(fit, train, train.features, np.arange(10), wild, 0)
 
 
 def test_queries_do_not_influence_each_other_and_a_seed_repeats() -> None:

@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score
 
 from sigma_bench.data.annotations import ActionIntervals
 from sigma_bench.data.catalogue import open_dataset
-from sigma_bench.protocols.multilabel.run import wrong_where_lost
+from sigma_bench.protocols.multilabel.run import wrong_where_failed
 from sigma_bench.protocols.multilabel.scores import METRICS
 from sigma_bench.protocols.multilabel.spec import MultilabelProtocol
 from sigma_bench.protocols.supervised import video_score
@@ -70,7 +70,7 @@ def test_a_video_that_does_not_decode_is_wrong_in_every_class() -> None:
     """By hand: the lost third video is first in class 1, which it does not have, and last in class 0, which it has."""
     truth_SL = np.array([[1, 0], [0, 1], [1, 0]], bool)
     score_SL = np.array([[0.9, 0.1], [0.2, 0.8], [0.0, 0.0]], np.float32)
-    lost = wrong_where_lost(truth_SL, score_SL, np.array([False, False, True]))
+    lost = wrong_where_failed(truth_SL, score_SL, np.array([False, False, True]))
     assert lost[:, 0].argsort()[::-1].tolist() == [0, 1, 2] and lost[:, 1].argsort()[::-1].tolist() == [2, 1, 0]
     value = METRICS["map"].statistic(METRICS["map"].prepare({"truth": truth_SL, "score": lost}), np.arange(3))
     assert value == pytest.approx(((1 + 2 / 3) / 2 + 1 / 2) / 2)

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 
 from sigma_bench.protocols.segmentation.pixel_clusters import (
     cluster_maps,
-    nearest,
     points,
     position_clusters,
     reduce_maps,
+    resized_to_pixels,
     standardised,
 )
 from sigma_bench.protocols.segmentation.spec import SegmentationProtocol
@@ -90,7 +90,9 @@ def test_more_clusters_than_points_are_refused() -> None:
 
 
 def test_nearest_resizing_repeats_whole_tokens() -> None:
-    np.testing.assert_array_equal(nearest(np.arange(4, dtype=np.uint8).reshape(1, 2, 2), 4)[0, 0], [0, 0, 1, 1])
+    np.testing.assert_array_equal(
+        resized_to_pixels(np.arange(4, dtype=np.uint8).reshape(1, 2, 2), 4)[0, 0], [0, 0, 1, 1]
+    )
 
 
 def test_positions_make_clusters_of_about_equal_size_in_one_piece() -> None:

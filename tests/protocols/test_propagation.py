@@ -17,13 +17,13 @@ from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.contract import Evaluation
 from sigma_bench.protocols.propagation.run import (
     FrameMap,
+    encoded_size,
     hard_mask,
     neighbourhood,
     patch_labels,
     propagate,
     propagated,
     run,
-    seen_size,
 )
 from sigma_bench.protocols.propagation.spec import PropagationProtocol
 from sigma_bench.records.record import Record
@@ -59,7 +59,7 @@ def test_a_moving_block_is_followed_exactly() -> None:
 
 def test_a_block_that_leaves_the_neighbourhood_of_all_context_is_lost() -> None:
     maps, masks = moving_block(8)
-    jump = [maps[0], maps[7]]  # seven patches to the right, but nobody looks further than three
+    jump = [maps[0], maps[7]]  # seven patches to the right, but the radius is three
     (found,) = propagated(jump[0], jump[1:], masks[0], 1, protocol(radius_patches=3, top_k=1))
     assert not found.any()
     (found,) = propagated(jump[0], jump[1:], masks[0], 1, protocol(radius_patches=9, top_k=1))
@@ -126,9 +126,9 @@ def test_patch_labels_are_those_of_the_middle_pixel_and_no_object_is_background(
     [((480, 854), (480, 832)), ((480, 910), (480, 896)), ((480, 1152), (480, 1152)), ((854, 480), (832, 480))],
 )
 def test_frame_sizes_are_those_of_the_published_script(size: tuple[int, int], seen: tuple[int, int]) -> None:
-    assert seen_size(size, protocol(short_side=480, aspect="keep"), 224) == seen
-    assert seen_size(size, protocol(), 224) == (448, 448)
-    assert seen_size(size, protocol(short_side="encoder"), 224) == (224, 224)
+    assert encoded_size(size, protocol(short_side=480, aspect="keep"), 224) == seen
+    assert encoded_size(size, protocol(), 224) == (448, 448)
+    assert encoded_size(size, protocol(short_side="encoder"), 224) == (224, 224)
 
 
 class Colours:
@@ -167,16 +167,16 @@ def make_evaluation(manifest: Manifest, folder: Path, encoder: object = None, **
 
 def test_solid_shapes_are_followed_by_their_colour_and_two_processes_agree(davis: Manifest, tmp_path: Path) -> None:
     evaluation = make_evaluation(davis, tmp_path)
-    outcome = run(evaluation)
-    assert outcome is not None
-    stored, controls = outcome.arrays, outcome.controls
+    predictions = run(evaluation)
+    assert predictions is not None
+    stored, controls = predictions.arrays, predictions.controls
     values = {name: score(name, evaluation.task.protocol, stored, 0).value for name in evaluation.task.protocol.metrics}
     assert controls["nothing_found"] < controls["first_mask_stays"] < values["jf_mean"] < 1
     assert values["jf_mean"] == pytest.approx((values["j_mean"] + values["f_mean"]) / 2)
     assert not score("j_decay", evaluation.task.protocol, stored, 0).higher_is_better
     np.testing.assert_allclose(np.nanmean(stored["j_frames"], axis=1), stored["j_mean"])
     assert stored["j_frames"].shape[1] == 5  # of 7 frames the first and the last are not scored
-    assert len(set(stored["groups"])) == outcome.num_scored == 2
+    assert len(set(stored["groups"])) == predictions.num_scored == 2
     together, nothing = run_by_two(run, make_evaluation(davis, tmp_path / "two"))
     assert nothing is None
     assert together is not None

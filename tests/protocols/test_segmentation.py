@@ -42,10 +42,10 @@ def make_evaluation(
     return opened(encoder or Counting(), resolve(load_task(task), QUICK | changes), manifest, folder)  # type: ignore[arg-type]
 
 
-def outcome_of(*args: object, **changes: object) -> Predictions:
-    outcome = run(make_evaluation(*args, **changes))  # type: ignore[arg-type]
-    assert outcome is not None
-    return outcome
+def predictions_of(*args: object, **changes: object) -> Predictions:
+    predictions = run(make_evaluation(*args, **changes))  # type: ignore[arg-type]
+    assert predictions is not None
+    return predictions
 
 
 @pytest.fixture(scope="module")
@@ -56,15 +56,15 @@ def davis(world: Path) -> Manifest:
 def test_rows_are_all_draws_of_all_sequences_and_scores_are_those_of_the_stored_clusters(
     davis: Manifest, tmp_path: Path
 ) -> None:
-    outcome = outcome_of(davis, tmp_path)
-    stored = outcome.arrays
+    predictions = predictions_of(davis, tmp_path)
+    stored = predictions.arrays
     names = davis.splits["test"].ids
     assert stored["ids"].tolist() == [f"{name}#{draw}" for name in names for draw in range(3)]
     assert (np.diff(stored["frame_index"], axis=1) > 0).all()
     assert len({tuple(row) for row in stored["frame_index"].tolist()}) == len(stored["ids"])
     for truth, cluster, value in zip(stored["truth"], stored["clusters"], stored["miou"], strict=True):
         assert miou(truth, cluster) == value
-    controls = outcome.controls
+    controls = predictions.controls
     assert controls["all_background"] < controls["oracle_tubes_16x3x3"] < 1
     assert controls["void_share"] == 0
     measured = score("miou", make_evaluation(davis, tmp_path).task.protocol, stored, 0)
@@ -76,20 +76,20 @@ def test_rows_are_all_draws_of_all_sequences_and_scores_are_those_of_the_stored_
 def test_one_pass_serves_both_clusterings_and_every_pool(davis: Manifest, tmp_path: Path) -> None:
     encoder = Counting()
     one_draw = {"num_draws": 1}
-    outcome_of(davis, tmp_path, encoder, **one_draw)
+    predictions_of(davis, tmp_path, encoder, **one_draw)
     clips_of_pass, grid_probe = 2 * 2, 2  # two sequences in two windows of 8 frames; the grid costs one grey clip
     assert encoder.clips == clips_of_pass + grid_probe
     for task in ("davis2017/clustering", "davis2017/overclustering"):
         for pool in ("frame", "clip"):
-            outcome_of(davis, tmp_path, encoder, task, pool=pool, **one_draw)
+            predictions_of(davis, tmp_path, encoder, task, pool=pool, **one_draw)
     assert encoder.clips == clips_of_pass + 5 * grid_probe
     assert len(list(tmp_path.glob("*/token.npy"))) == 1
-    outcome_of(davis, tmp_path, encoder, num_draws=2)
+    predictions_of(davis, tmp_path, encoder, num_draws=2)
     assert len(list(tmp_path.glob("*/token.npy"))) == 2  # only the second draw was new
 
 
 def test_the_frame_pool_matches_frame_by_frame(davis: Manifest, tmp_path: Path) -> None:
-    stored = outcome_of(davis, tmp_path, num_draws=1, pool="frame").arrays
+    stored = predictions_of(davis, tmp_path, num_draws=1, pool="frame").arrays
     expected = [
         np.mean([miou(t, c) for t, c in zip(truth, cluster, strict=True)])
         for truth, cluster in zip(stored["truth"], stored["clusters"], strict=True)
@@ -102,7 +102,7 @@ def test_the_frame_pool_matches_frame_by_frame(davis: Manifest, tmp_path: Path) 
 def test_the_dataset_pool_matches_once_and_adds_pixels_up(davis: Manifest, tmp_path: Path) -> None:
     changes = {"pool": "dataset", "feature_scope": "dataset", "num_draws": 2, "clusters": 4}
     evaluation = make_evaluation(davis, tmp_path, **changes)
-    stored = outcome_of(davis, tmp_path, **changes).arrays
+    stored = predictions_of(davis, tmp_path, **changes).arrays
     expected = [
         miou(stored["truth"][stored["repetition"] == draw], stored["clusters"][stored["repetition"] == draw])
         for draw in (0, 1)
@@ -118,7 +118,7 @@ def test_the_dataset_pool_matches_once_and_adds_pixels_up(davis: Manifest, tmp_p
     ids=["clip", "batch", "dataset"],
 )
 def test_two_processes_give_the_arrays_of_one(davis: Manifest, tmp_path: Path, changes: dict[str, object]) -> None:
-    alone = outcome_of(davis, tmp_path / "one", num_draws=2, **changes)
+    alone = predictions_of(davis, tmp_path / "one", num_draws=2, **changes)
     together, nothing = run_by_two(run, make_evaluation(davis, tmp_path / "two", num_draws=2, **changes))
     assert nothing is None
     assert together is not None
@@ -131,10 +131,10 @@ def test_two_processes_give_the_arrays_of_one(davis: Manifest, tmp_path: Path, c
 def test_youtube_vos_takes_four_frames_of_an_encoder_of_eight(world: Path, tmp_path: Path) -> None:
     manifest = open_dataset(load_dataset("youtube_vos"), world)
     encoder = load_encoder("random:mini_videomae")
-    outcome = outcome_of(manifest, tmp_path, encoder, "youtube_vos/clustering")
-    assert outcome.arrays["clusters"].shape[1] == 4
+    predictions = predictions_of(manifest, tmp_path, encoder, "youtube_vos/clustering")
+    assert predictions.arrays["clusters"].shape[1] == 4
     assert np.load(next(tmp_path.glob("*/token.npy"))).shape[1:4] == (2, 6, 6)
-    assert (outcome.arrays["clusters"][:, 0::2] == outcome.arrays["clusters"][:, 1::2]).all()
+    assert (predictions.arrays["clusters"][:, 0::2] == predictions.arrays["clusters"][:, 1::2]).all()
 
 
 def test_twins_are_one_category_or_two_instances(world: Path, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_twins_are_one_category_or_two_instances(world: Path, tmp_path: Path) ->
     task = "youtube_vos/clustering"
     number_of_labels = {}
     for labels in ("dataset", "instances"):
-        stored = outcome_of(manifest, tmp_path, None, task, labels=labels).arrays
+        stored = predictions_of(manifest, tmp_path, None, task, labels=labels).arrays
         number_of_labels[labels] = [len(np.unique(truth_THW)) for truth_THW in stored["truth"]]
     assert max(number_of_labels["dataset"]) == 3
     assert max(number_of_labels["instances"]) == 4
@@ -207,9 +207,9 @@ def rewritten(davis: Manifest, folder: Path, value: int) -> Manifest:
 
 
 def test_a_sequence_without_objects_is_one_cluster_of_background(davis: Manifest, tmp_path: Path) -> None:
-    outcome = outcome_of(rewritten(davis, tmp_path / "masks", 0), tmp_path, num_draws=1)
-    assert (outcome.arrays["miou"] == 1).all()
-    assert (outcome.arrays["clusters"] == 0).all()
+    predictions = predictions_of(rewritten(davis, tmp_path / "masks", 0), tmp_path, num_draws=1)
+    assert (predictions.arrays["miou"] == 1).all()
+    assert (predictions.arrays["clusters"] == 0).all()
 
 
 def test_a_clip_of_void_cannot_be_scored(davis: Manifest, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from sigma_bench.records.store import Store
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
 from sigma_bench.specs.recipe import EncoderSpec
 from sigma_bench.specs.task import ResolvedTask
-from sigma_bench.training.distribution import World, joined_world
+from sigma_bench.training.distribution import Processes, joined_processes
 
 SPEC = EncoderSpec(
     num_frames=4,
@@ -60,9 +60,14 @@ def small_manifest(world: Path, **changes: Any) -> Manifest:
 
 
 def run(
-    task: ResolvedTask, source: Path | Manifest, output: Path, *, world: World = SINGLE_PROCESS, report: Report = quiet
+    task: ResolvedTask,
+    source: Path | Manifest,
+    output: Path,
+    *,
+    processes: Processes = SINGLE_PROCESS,
+    report: Report = quiet,
 ) -> Found:
-    return find_or_evaluate(tiny_encoder(), task, source, output, seed=0, report=report, world=world)
+    return find_or_evaluate(tiny_encoder(), task, source, output, seed=0, report=report, processes=processes)
 
 
 def arrays_of(output: Path, found: Found) -> Mapping[str, Any]:
@@ -75,5 +80,5 @@ def relabelled(sample: Sample, label: int) -> Sample:
 
 def shared_run(data: str, output: str) -> None:
     """What each of several processes does: a run with everything random on."""
-    with joined_world("cpu") as world:
-        run(tiny_task(overrides=SMALL), Path(data), Path(output), world=world)
+    with joined_processes("cpu") as processes:
+        run(tiny_task(overrides=SMALL), Path(data), Path(output), processes=processes)

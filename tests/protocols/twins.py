@@ -1,4 +1,4 @@
-"""Two processes of one run, played by two threads: what they say to each other goes through a real barrier."""
+"""Two processes of one run, simulated by two threads that exchange values at a barrier."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,22 +9,22 @@ from typing import Any
 import torch
 
 from sigma_bench.protocols.contract import Evaluation, Predictions
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import Processes
 
 
 @dataclass(frozen=True)
-class TwinWorld(World):
-    """One of the two; ``said`` is the table on which each lays down its value."""
+class TwinProcesses(Processes):
+    """One of the two processes; ``values`` holds the value of each."""
 
     barrier: Barrier | None = None
-    said: list[Any] | None = None
+    values: list[Any] | None = None
 
     def gathered(self, value: Any) -> list[Any]:
         assert self.barrier is not None
-        assert self.said is not None
-        self.said[self.rank] = value
+        assert self.values is not None
+        self.values[self.rank] = value
         self.wait()
-        both = list(self.said)
+        both = list(self.values)
         self.wait()
         return both
 
@@ -36,11 +36,11 @@ class TwinWorld(World):
 def run_by_two(
     run: Callable[[Evaluation[Any]], Predictions | None], evaluation: Evaluation[Any]
 ) -> tuple[Predictions | None, Predictions | None]:
-    """What each of two processes gets; an error of the first comes first."""
-    barrier, said = Barrier(2), [None, None]
-    worlds = [TwinWorld(torch.device("cpu"), rank, 2, barrier=barrier, said=said) for rank in range(2)]
+    """The result of each of two processes; an error of the first process is raised first."""
+    barrier, values = Barrier(2), [None, None]
+    twins = [TwinProcesses(torch.device("cpu"), rank, 2, barrier=barrier, values=values) for rank in range(2)]
     with ThreadPoolExecutor(2) as pool:
-        futures = [pool.submit(run, replace(evaluation, world=world)) for world in worlds]
+        futures = [pool.submit(run, replace(evaluation, processes=twin)) for twin in twins]
         errors = [future.exception() for future in futures]
         for error in errors:
             if error is not None:

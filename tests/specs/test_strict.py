@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field, ValidationError
 
-from sigma_bench.specs.strict import Spec, load_spec, nearest, parse_spec, read_yaml
+from sigma_bench.specs.strict import Spec, load_spec, parse_spec, read_yaml, suggestion
 
 
 class Cat(Spec):
@@ -171,6 +171,6 @@ def test_specs_do_not_change():
 
 
 def test_nearest_suggests_or_lists():
-    assert nearest("liner", ["knn", "linear"]) == " Did you mean 'linear'?"
-    assert nearest("zzz", ["knn", "linear"]) == " Known: knn, linear."
-    assert nearest("zzz", []) == ""
+    assert suggestion("liner", ["knn", "linear"]) == " Did you mean 'linear'?"
+    assert suggestion("zzz", ["knn", "linear"]) == " Known: knn, linear."
+    assert suggestion("zzz", []) == ""

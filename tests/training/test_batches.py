@@ -15,14 +15,14 @@ from sigma_bench.data.manifest import Sample
 from sigma_bench.sigma.method import SigmaMethod
 from sigma_bench.sigma.spec import SigmaRecipe
 from sigma_bench.training.batches import Batches, RunOptions
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import Processes
 from sigma_bench.training.loop import train
 from sigma_bench.training.method import build_method
 from sigma_bench.training.plan import plan_of
 from sigma_bench.training.pretraining import training_samples
 from tests.conftest import tiny_recipe
 
-ALONE = World(torch.device("cpu"))
+ALONE = Processes(torch.device("cpu"))
 
 
 def streamed() -> SigmaRecipe:
@@ -58,7 +58,7 @@ def test_a_killed_worker_is_named(world: Path, tmp_path: Path) -> None:
     samples, _ = training_samples(recipe, world)
     method, options = Killed(recipe), RunOptions(num_workers=1)
     with pytest.raises(ValueError, match=r"a worker that reads videos was killed .* use fewer --num-workers"):
-        train(plan_of(recipe), method, samples, identity="x", seed=0, folder=tmp_path, world=ALONE, options=options)
+        train(plan_of(recipe), method, samples, identity="x", seed=0, folder=tmp_path, processes=ALONE, options=options)
 
 
 def test_a_continued_run_gets_the_batches_it_would_have_got(world: Path) -> None:

@@ -8,11 +8,11 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sigma_bench.sigma.method import SigmaMethod
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import Processes
 from sigma_bench.training.monitoring import EventWriter, LossWindow, NotFiniteError, Progress, warn_of_collapse
 from sigma_bench.training.step import StepOutput, feature_std
 
-ALONE = World(torch.device("cpu"))
+ALONE = Processes(torch.device("cpu"))
 
 
 def progress(step=10, **monitors):

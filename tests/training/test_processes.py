@@ -22,7 +22,7 @@ from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.training.accumulation import accumulate_gradients
 from sigma_bench.training.batches import Share
 from sigma_bench.training.broken import BrokenVideos
-from sigma_bench.training.distribution import World, joined_world
+from sigma_bench.training.distribution import Processes, joined_processes
 from sigma_bench.training.method import build_method
 from sigma_bench.training.plan import plan_of
 from sigma_bench.training.pretraining import pretrain
@@ -38,26 +38,26 @@ def batch_of(recipe, dtype=torch.float64):
     return frames, places.expand(8, 4, 36).flatten(1)
 
 
-def one_step(name: str, world: World, num_micro_batches: int, num_broken: int, folder: Path):
-    """Loss and gradients of the global batch as this world computes them, in float64.
+def one_step(name: str, processes: Processes, num_micro_batches: int, num_broken: int, folder: Path):
+    """Loss and gradients of the global batch as this processes computes them, in float64.
 
     With ``num_broken`` the second process has drawn as many videos that do not decode, besides its clips.
     """
     from sigma_bench.training.accumulation import distributed
 
     recipe = tiny_recipe(name)
-    method = build_method(recipe, seed=0, group=world.group).double()
-    sizes = [8] if world.size == 1 else [4 + num_broken // 2, 4 - num_broken // 2]
-    mine = tuple(part.split(sizes)[world.rank] for part in batch_of(recipe))
+    method = build_method(recipe, seed=0, group=processes.group).double()
+    sizes = [8] if processes.size == 1 else [4 + num_broken // 2, 4 - num_broken // 2]
+    mine = tuple(part.split(sizes)[processes.rank] for part in batch_of(recipe))
     optim = recipe.optim.model_copy(update={"global_batch": 8 + num_broken})
-    videos = BrokenVideos(plan_of(recipe.model_copy(update={"optim": optim})), world, folder, num_listed=1000)
-    broken = {f"video {number}": "broken" for number in range(num_broken)} if world.rank == 1 else {}
-    weight = videos.weigh(Share(0, mine, broken, 0.0)) if world.size > 1 else 1.0
-    assert len(videos) == (num_broken if world.size > 1 else 0)
-    module = distributed(method, world)
+    videos = BrokenVideos(plan_of(recipe.model_copy(update={"optim": optim})), processes, folder, num_listed=1000)
+    broken = {f"video {number}": "broken" for number in range(num_broken)} if processes.rank == 1 else {}
+    weight = videos.weigh(Share(0, mine, broken, 0.0)) if processes.size > 1 else 1.0
+    assert len(videos) == (num_broken if processes.size > 1 else 0)
+    module = distributed(method, processes)
     output = accumulate_gradients(module, method, mine, num_micro_batches=num_micro_batches, weight=weight)
     gradients = {key: p.grad for key, p in method.model.named_parameters() if p.grad is not None}
-    return float(world.mean(output.loss)), gradients
+    return float(processes.mean(output.loss)), gradients
 
 
 CASES = (("mini_sigma_mlp", 1, 0), ("mini_sigma_mlp", 2, 0), ("mini_videomae", 1, 0), ("mini_sigma_mlp", 2, 2))
@@ -66,11 +66,11 @@ CASES = (("mini_sigma_mlp", 1, 0), ("mini_sigma_mlp", 2, 0), ("mini_videomae", 1
 
 def main(folder: str) -> None:
     """What each process of the next test does."""
-    with joined_world("cpu") as world:
+    with joined_processes("cpu") as processes:
         for number, case in enumerate(CASES):
             name, num_micro_batches, num_broken = case
-            result = one_step(name, world, num_micro_batches, num_broken, Path(folder))
-            if world.is_main:
+            result = one_step(name, processes, num_micro_batches, num_broken, Path(folder))
+            if processes.is_main:
                 torch.save(result, Path(folder) / f"{number}.pt")
 
 
@@ -83,7 +83,7 @@ def test_loss_and_gradients_of_two_processes_are_those_of_one(tmp_path: Path) ->
     in_two_processes(main, str(tmp_path))
     for number, (name, *case) in enumerate(CASES):
         loss, gradients = torch.load(tmp_path / f"{number}.pt", weights_only=True)
-        expected_loss, expected = one_step(name, World(torch.device("cpu")), 1, 0, tmp_path)
+        expected_loss, expected = one_step(name, Processes(torch.device("cpu")), 1, 0, tmp_path)
         assert loss == pytest.approx(expected_loss, rel=1e-12)
         assert gradients.keys() == expected.keys()
         for key, value in expected.items():
@@ -107,7 +107,7 @@ def command(recipe_file: Path, world: Path, output: Path, *options: str) -> list
 
 
 def whole_run(recipe_file: Path, world: Path, output: Path) -> None:
-    """A run that nobody stops, in this process and those that share its world."""
+    """A run that is not stopped, in this process or in the processes of one run."""
     pretrain(load_recipe(str(recipe_file)), world, output, seed=0)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sigma_bench.training.distribution import World, joined_world
+from sigma_bench.training.distribution import Processes, joined_processes
 from sigma_bench.training.processes import ProcessError, on_all, on_main, shared
 from tests.two_processes import in_two_processes
 
@@ -24,24 +24,24 @@ def fail(kind: str) -> None:
 
 
 def fail_in_every_way(kind: str, sentence: str) -> None:
-    with joined_world("cpu") as world:
+    with joined_processes("cpu") as processes:
 
         def on_one(rank: int) -> None:
-            if world.rank == rank:
+            if processes.rank == rank:
                 fail(kind)
 
         expected = ProcessError if kind == "memory" else ValueError
         for rank in range(2):
             with pytest.raises(expected, match=sentence):
-                on_all(world, lambda rank=rank: on_one(rank))  # type: ignore[misc]
+                on_all(processes, lambda rank=rank: on_one(rank))  # type: ignore[misc]
             with pytest.raises(expected, match=sentence):
-                shared(world, [0, 1], lambda item, rank=rank: on_one(rank), lambda done, total: None)  # type: ignore[misc]
+                shared(processes, [0, 1], lambda item, rank=rank: on_one(rank), lambda done, total: None)  # type: ignore[misc]
         with pytest.raises(expected, match=sentence):
-            on_main(world, lambda: fail(kind))
-        assert world.total(1) == 2  # still in step
+            on_main(processes, lambda: fail(kind))
+        assert processes.total(1) == 2  # still in step
         with pytest.raises(expected, match=sentence):  # one gives up outside; the other meets it where it waits
-            on_all(world, lambda: fail(kind) if world.rank == 1 else on_main(world, lambda: None))
-        assert on_all(world, lambda: world.rank) == [0, 1]
+            on_all(processes, lambda: fail(kind) if processes.rank == 1 else on_main(processes, lambda: None))
+        assert on_all(processes, lambda: processes.rank) == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -54,5 +54,5 @@ def test_an_exception_of_one_process_is_raised_by_both(kind: str, sentence: str)
 
 def test_alone_the_exception_itself_is_raised_with_its_traceback() -> None:
     with pytest.raises(torch.OutOfMemoryError) as caught:
-        shared(World(torch.device("cpu")), [1], lambda item: fail("memory"), lambda done, total: None)
+        shared(Processes(torch.device("cpu")), [1], lambda item: fail("memory"), lambda done, total: None)
     assert caught.traceback[-1].name == "fail"

@@ -28,14 +28,16 @@ def read(root: Path, card: DatasetCard) -> Manifest:
     """Find Charades below ``root``; a sample's annotation is its actions with their seconds."""
     home = root / "Charades" if (root / "Charades").is_dir() else root
     is_official = (home / _CSV["train"]).exists() or not (root / "frame_lists").is_dir()
-    world, expected = expected_counts(root, card)
+    data_source, expected = expected_counts(root, card)
     splits: dict[SplitName, Split] = {}
     for split, name in (_CSV if is_official else _FRAME_LIST).items():
         path = home / name if is_official else root / "frame_lists" / name
         found = _from_csv(path, card.classes or 0) if is_official else _from_frames(path, card.classes or 0)
         samples = [_sample(root, video, actions) for video, actions in found]
         splits[split] = make_split(split, samples, expected[split], path)
-    return Manifest(card.dataset, world, _class_names(home / "Charades_v1_classes.txt", card.classes or 0), splits)
+    return Manifest(
+        card.dataset, data_source, _class_names(home / "Charades_v1_classes.txt", card.classes or 0), splits
+    )
 
 
 def _sample(root: Path, name: str, actions: ActionIntervals) -> Sample:

@@ -22,7 +22,7 @@ def read(root: Path, card: DatasetCard) -> Manifest:
         if not (folder / name).is_file():
             raise ValueError(f"{folder / name}: this official file is missing")
     classes = tuple(_content(folder / "meta", "fine_label_names")["fine_label_names"])
-    world, expected = expected_counts(root, card)
+    data_source, expected = expected_counts(root, card)
     splits: dict[SplitName, Split] = {}
     names: tuple[SplitName, ...] = ("train", "test")
     for split in names:
@@ -44,7 +44,7 @@ def read(root: Path, card: DatasetCard) -> Manifest:
             for position, (name, label) in enumerate(zip(content["filenames"], content["fine_labels"], strict=True))
         ]
         splits[split] = make_split(split, samples, expected[split], folder / split)
-    return Manifest(card.dataset, world, classes, splits)
+    return Manifest(card.dataset, data_source, classes, splits)
 
 
 def _content(path: Path, *keys: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ _LIST: dict[SplitName, str] = {"train": "train", "test": "val"}
 def read(root: Path, card: DatasetCard) -> Manifest:
     """Find DAVIS-2016 below ``root``; ``val`` plays the test."""
     home = davis_home(root)
-    world, expected = expected_counts(root, card)
+    data_source, expected = expected_counts(root, card)
     splits = {}
     for split, official in _LIST.items():
         pairs, names = (home / "ImageSets" / kind / f"{official}.txt" for kind in ("480p", "2016"))
@@ -26,7 +26,7 @@ def read(root: Path, card: DatasetCard) -> Manifest:
         sequences = dict.fromkeys(_sequence(path, number, line) for number, line in lines(path))
         samples = [_sample(home, name) for name in sequences]
         splits[split] = make_split(split, samples, expected[split], path)
-    return Manifest(card.dataset, world, None, splits)
+    return Manifest(card.dataset, data_source, None, splits)
 
 
 def _sequence(path: Path, number: int, line: str) -> str:

@@ -18,13 +18,13 @@ _LIST: dict[SplitName, str] = {"train": "train", "test": "val"}
 def read(root: Path, card: DatasetCard) -> Manifest:
     """Find DAVIS-2017 below ``root``; ``val`` plays the test; instances of Annotations_unsupervised are the labels."""
     home = davis_home(root)
-    world, expected = expected_counts(root, card)
+    data_source, expected = expected_counts(root, card)
     splits = {}
     for split, official in _LIST.items():
         path = home / "ImageSets" / "2017" / f"{official}.txt"
         samples = [_sample(home, name) for _, name in lines(path)]
         splits[split] = make_split(split, samples, expected[split], path)
-    return Manifest(card.dataset, world, None, splits)
+    return Manifest(card.dataset, data_source, None, splits)
 
 
 def _sample(home: Path, name: str) -> Sample:

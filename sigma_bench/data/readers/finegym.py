@@ -32,7 +32,7 @@ def read(root: Path, card: DatasetCard) -> Manifest:
     level = "gym288" if card.variant == "gym288" else "gym99"
     everything = range(288 if level == "gym288" else 99)
     kept = _CLASSES.get(card.variant or "", everything)
-    world, expected = expected_counts(root, card)
+    data_source, expected = expected_counts(root, card)
     splits = {}
     for split, official in _OFFICIAL_NAME.items():
         path = _list_of(root / "annotations", f"{level}_{official}")
@@ -42,7 +42,7 @@ def read(root: Path, card: DatasetCard) -> Manifest:
             samples = draw_subset(samples)
         splits[split] = make_split(split, samples, expected[split], path)
     names = _class_names(root / "annotations", level)
-    return Manifest(card.dataset, world, tuple(names.get(label, str(label)) for label in kept), splits)
+    return Manifest(card.dataset, data_source, tuple(names.get(label, str(label)) for label in kept), splits)
 
 
 def _list_of(folder: Path, name: str) -> Path:

@@ -20,19 +20,19 @@ _SOURCE = re.compile(r"^(?P<source>.+)_[fulh]_[cn]m_np\d+_(?:fr|ba|le|ri)_(?:goo
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:
-    """Find HMDB51 below ``root``; classes are in alphabetical order, as everybody numbers them."""
+    """Find HMDB51 below ``root``; classes are in alphabetical order, as is usual."""
     lists, number = root / "testTrainMulti_7030_splits", _NUMBER[card.variant]
     ending = f"_test_split{number}.txt"
     classes = tuple(sorted(path.name.removesuffix(ending) for path in visible(lists) if path.name.endswith(ending)))
     if not classes:
         raise ValueError(f"{lists}: there is no '<class>{ending}' here; {contents(lists)}")
     rows = [(label, row) for label, name in enumerate(classes) for row in _rows(lists / f"{name}{ending}")]
-    world, expected = expected_counts(root, card)
+    data_source, expected = expected_counts(root, card)
     splits = {}
     for split, used in _USED_AS.items():
         samples = [_sample(root, classes[label], label, name) for label, (name, use) in rows if use == used]
         splits[split] = make_split(split, samples, expected[split], lists)
-    return Manifest(card.dataset, world, classes, splits)
+    return Manifest(card.dataset, data_source, classes, splits)
 
 
 def _rows(path: Path) -> list[tuple[str, str]]:

@@ -26,7 +26,7 @@ _IMAGE = "ILSVRC2012_val_{:08d}"
 
 def read(root: Path, card: DatasetCard) -> Manifest:
     """Find ImageNet-1K below ``root``; classes are WordNet ids in alphabetical order; ``val`` plays the test."""
-    world, expected = expected_counts(root, card)
+    data_source, expected = expected_counts(root, card)
     home = next((root / place for place in _KAGGLE if (root / place).is_dir()), root)
     folders = {split: _folder(home, names) for split, names in _NAMES.items()}
     classes = [path.name for path in subfolders(folders["train"])]
@@ -39,7 +39,7 @@ def read(root: Path, card: DatasetCard) -> Manifest:
     else:
         samples["test"] = _of_labels(root, folders["test"], classes)
     splits = {split: make_split(split, samples[split], expected[split], path) for split, path in folders.items()}
-    return Manifest(card.dataset, world, tuple(classes), splits)
+    return Manifest(card.dataset, data_source, tuple(classes), splits)
 
 
 def _folder(home: Path, names: tuple[str, ...]) -> Path:

@@ -25,7 +25,7 @@ _COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 
 def read(root: Path, card: DatasetCard) -> Manifest:
     """Find Kinetics-400 below ``root``; the validation split plays the test, as in every paper."""
-    world, expected = expected_counts(root, card)
+    data_source, expected = expected_counts(root, card)
     lists = {split: _list_of(root, name) for split, name in _OFFICIAL_NAME.items()}
     folders = {
         split: tuple(root / folder.format(name) for folder in _FOLDERS) for split, name in _OFFICIAL_NAME.items()
@@ -45,7 +45,7 @@ def read(root: Path, card: DatasetCard) -> Manifest:
         classes = tuple(map(str, range(num_classes)))
         samples = read_labelled_paths(root, lists, num_classes, folders=folders)
     splits = {split: make_split(split, samples[split], expected[split], path) for split, path in lists.items()}
-    return Manifest(card.dataset, world, classes, splits)
+    return Manifest(card.dataset, data_source, classes, splits)
 
 
 def _list_of(root: Path, name: str) -> Path:

@@ -25,7 +25,7 @@ def read(root: Path, card: DatasetCard) -> Manifest:
 
     Class names come from the official labels; lists of paths have numbers, which are the official ones.
     """
-    world, expected = expected_counts(root, card)
+    data_source, expected = expected_counts(root, card)
     videos = tuple(root / name for name in _FOLDERS)
     lists = {split: root / name for split, name in _CSV.items()}
     index: dict[str, int] = {}
@@ -41,7 +41,7 @@ def read(root: Path, card: DatasetCard) -> Manifest:
         }
     splits = {split: make_split(split, samples[split], expected[split], path) for split, path in lists.items()}
     classes = tuple(sorted(index, key=index.__getitem__)) or tuple(map(str, range(card.classes or 0)))
-    return Manifest(card.dataset, world, classes, splits)
+    return Manifest(card.dataset, data_source, classes, splits)
 
 
 def _form(root: Path) -> tuple[Path, str] | None:

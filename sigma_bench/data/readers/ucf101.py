@@ -25,7 +25,7 @@ def read(root: Path, card: DatasetCard) -> Manifest:
         if not position.isdecimal() or not name:
             raise ValueError(f"{lists / 'classInd.txt'}: line {number}: expected '<number> <Class>', got '{line}'")
         index[name] = int(position) - 1
-    world, expected = expected_counts(root, card)
+    data_source, expected = expected_counts(root, card)
     splits: dict[SplitName, Split] = {}
     names: tuple[SplitName, ...] = ("train", "test")
     for split in names:
@@ -34,7 +34,7 @@ def read(root: Path, card: DatasetCard) -> Manifest:
         if card.variant == "1k" and split == "train":
             samples = draw_subset(samples)
         splits[split] = make_split(split, samples, expected[split], path)
-    return Manifest(card.dataset, world, tuple(index), splits)
+    return Manifest(card.dataset, data_source, tuple(index), splits)
 
 
 def _sample(root: Path, path: Path, number: int, line: str, index: dict[str, int]) -> Sample:

@@ -32,7 +32,7 @@ def read(root: Path, card: DatasetCard) -> Manifest:
         raise ValueError(
             f"{folder}: no repetition labels here ('<Class>.txt' of ucf526_annotations.zip); {contents(folder)}"
         )
-    world, expected = expected_counts(root, card)
+    data_source, expected = expected_counts(root, card)
     samples: dict[SplitName, list[Sample]] = {"train": [], "test": []}
     for path in paths:
         for name, group, bounds in _videos(path):
@@ -41,7 +41,7 @@ def read(root: Path, card: DatasetCard) -> Manifest:
     splits: dict[SplitName, Split] = {
         name: make_split(name, found, expected[name], folder) for name, found in samples.items()
     }
-    return Manifest(card.dataset, world, None, splits)
+    return Manifest(card.dataset, data_source, None, splits)
 
 
 def _videos(path: Path) -> Iterator[tuple[str, int, CycleBounds]]:

@@ -24,7 +24,7 @@ def read(root: Path, card: DatasetCard) -> Manifest:
     videos = read_object(meta).get("videos")
     if not isinstance(videos, dict) or not all(isinstance(video, dict) for video in videos.values()):
         raise ValueError(f"{meta}: expected {{'videos': {{<video>: {{'objects': ...}}}}}}")
-    world, expected = expected_counts(root, card)
+    data_source, expected = expected_counts(root, card)
     own = root / "held_out.txt"
     held_out = {
         line for _, line in lines(own if own.exists() else declarations("tasks") / HELD_OUT) if not line.startswith("#")
@@ -37,7 +37,7 @@ def read(root: Path, card: DatasetCard) -> Manifest:
         numbers = tuple((object_id, number_of[category]) for object_id, category in sorted(objects[name].items()))
         by_split["test" if name in held_out else "train"].append(_sample(root, name, numbers))
     splits = {name: make_split(name, samples, expected[name], meta) for name, samples in by_split.items()}
-    return Manifest(card.dataset, world, tuple(categories), splits)
+    return Manifest(card.dataset, data_source, tuple(categories), splits)
 
 
 def _objects(meta: Path, name: str, video: Mapping[str, Any]) -> dict[int, str]:

@@ -1,11 +1,13 @@
 """attentive: a grid of V-JEPA's probes (arXiv 2404.08471, section 5) on cached tokens, trained together.
 
 A probe is one cross-attention block (norm, attention of one learned query, projection, MLP) and a linear layer.  Since
-the query does not depend on the clip, its product with the key matrix is one direction per attention head: all probes
-share the normalised tokens, one product for their scores, and values are projected after pooling instead of before.
-The same function, without keys and values of every token.  A key bias cancels in the softmax, so there is none.
+the query does not depend on the clip, its product with the key matrix is one direction per attention head.  All probes
+share the normalised tokens and one matrix product for their attention scores, and values are projected after pooling
+instead of before.  The function is the same, but keys and values of single tokens are never computed.  There is no key
+bias, since it would cancel in the softmax.
 
-Shapes: B clips, N tokens, D width, H probes, A attention heads of width E, L classes.
+Shapes: F samples to fit on, B samples of a batch, N tokens of a sample, D width, H probes, K directions of all probes,
+A attention heads of width E, L classes.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,34 +18,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sigma_bench.protocols.attentive.spec import AttentiveProtocol
-from sigma_bench.protocols.classification import TrainFeatures, classify
+from sigma_bench.protocols.classification import TrainFeatures
 from sigma_bench.protocols.contract import Evaluation, Predictions
 from sigma_bench.protocols.features import SplitFeatures
-from sigma_bench.protocols.head_grid import Setting, answers, train_heads
-from sigma_bench.records.record import Selection
+from sigma_bench.protocols.head_grid import Setting, run_head_grid, train_heads
 
 INITIAL_STD = 0.02
 
 
 def run(evaluation: Evaluation[AttentiveProtocol]) -> Predictions | None:
     """Fit on the tokens of train, predict every sample of the test split."""
-    protocol = evaluation.protocol
-
-    def answer(train: TrainFeatures, test: SplitFeatures, index: np.ndarray) -> tuple[np.ndarray, Selection]:
-        def fit(places: np.ndarray, settings: Sequence[Setting]) -> Probes:
-            return fit_probes(
-                train,
-                places,
-                settings,
-                protocol,
-                evaluation.seed,
-                evaluation.world.device,
-                lambda done, total: evaluation.report("probes", done, total),
-            )
-
-        return answers(fit, train, test, index, protocol, evaluation.seed)
-
-    return classify(evaluation, answer)
+    return run_head_grid(evaluation, fit_probes, "probes")
 
 
 class Probe(nn.Module):
@@ -67,24 +52,25 @@ class Probe(nn.Module):
                 nn.init.trunc_normal_(parameter, std=INITIAL_STD)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
-        with torch.no_grad():  # the two layers that add to the query
+        with torch.no_grad():  # as V-JEPA scales the two layers that end in a residual connection
             self.projection.weight /= 2**0.5
             self.narrow.weight /= 2**0.5
 
     def directions(self) -> Tensor:
-        """What each attention head looks for in a normalised token, (A, D)."""
+        """Product of query and keys of each attention head, as a direction in the space of normalised tokens, (A,
+        D)."""
         query_AE = self.to_query(self.query).view(self.attention_heads, -1)
         key_AED = self.to_key.weight.unflatten(0, query_AE.shape)
         direction_AD = torch.einsum("ae,aed->ad", query_AE, key_AED)
         return direction_AD * self.token_norm.weight / query_AE.shape[1] ** 0.5
 
     def forward(self, pooled_BAD: Tensor) -> Tensor:
-        """Logits (B, L) of what each attention head has gathered from the normalised tokens."""
+        """Logits (B, L) from the normalised tokens pooled by each attention head, (B, A, D)."""
         pooled_BAD = pooled_BAD * self.token_norm.weight + self.token_norm.bias
         value_AED = self.to_value.weight.unflatten(0, (self.attention_heads, -1))
         value_BD = torch.einsum("bad,aed->bae", pooled_BAD, value_AED).flatten(1) + self.to_value.bias
-        answer_BD = self.query + self.projection(value_BD)
-        return self.classifier(answer_BD + self.mlp(self.norm(answer_BD)))
+        output_BD = self.query + self.projection(value_BD)
+        return self.classifier(output_BD + self.mlp(self.norm(output_BD)))
 
 
 class Probes(nn.Module):
@@ -117,19 +103,19 @@ def tokens(features: SplitFeatures, index_B: np.ndarray, device: torch.device) -
 
 def fit_probes(
     train: TrainFeatures,
-    places: np.ndarray,
+    row_F: np.ndarray,
     settings: Sequence[Setting],
     protocol: AttentiveProtocol,
     seed: int,
     device: torch.device,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> Probes:
-    """Probes from one and the same start by AdamW; biases and norms do not decay.
+    """Probes trained by AdamW from the same initial weights; weight decay does not apply to biases and norms.
 
     Args:
-        places: of ``train``'s samples, those to fit on.
+        row_F: rows of ``train`` to fit on, (F,).
     """
-    index_F, label_F = train.index_S[places], torch.from_numpy(train.label_S[places]).to(device)
+    index_F, label_F = train.index_S[row_F], torch.from_numpy(train.label_S[row_F]).to(device)
     width = train.features.feature_SD.shape[1]
     heads = max(number for number in range(1, protocol.attention_heads + 1) if width % number == 0)
     model = Probes([_fresh(width, heads, protocol, train.num_classes, seed) for _ in settings]).to(device)
@@ -142,13 +128,13 @@ def fit_probes(
             group["lr"] = share * group["initial_lr"]
         logit_BHL = model(tokens(train.features, index_F[batch], device))
         label_BH = label_F[batch][:, None].expand(-1, len(settings))
-        # Probes share no parameter, so the sum of their losses gives each its own gradient.
+        # Probes share no parameter, so the gradient of the sum of their losses is that of each single loss.
         loss = F.cross_entropy(logit_BHL.flatten(0, 1), label_BH.flatten()) * len(settings)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
 
-    train_heads(len(places), protocol, seed, step, report)
+    train_heads(len(row_F), protocol, seed, step, report)
     return model.eval()
 
 

@@ -12,5 +12,5 @@ class AttentiveProtocol(HeadGridProtocol):
     reads_tokens: ClassVar[bool] = True
     kind: Literal["attentive"]
     attention_heads: Count
-    """At most; the largest divisor of the feature width is taken."""
+    """Most attention heads; the largest divisor of the feature width up to this number is used."""
     mlp_ratio: Count

@@ -1,8 +1,8 @@
 """clustering: k-means on pooled frozen features of clips, clusters matched to classes (Hungarian-matched evaluation).
 
-Nothing is learned from labels but which cluster stands for which class, and that on the scored samples themselves, as
-always where clusters are judged.  A second, finer clustering is matched many-to-one.  Every repetition starts k-means
-elsewhere.  A cluster may end up empty and a class may have no sample: neither is matched to anything.
+Labels are used only to match clusters with classes, on the scored samples, as is usual for this evaluation.  A second,
+finer clustering is matched many-to-one.  Repetitions start k-means from different points.  A cluster may be empty and a
+class may have no sample; these are not matched.
 
 Shapes: S samples, D width, R repetitions.
 """
@@ -11,7 +11,7 @@ import faiss
 import numpy as np
 
 from sigma_bench.metrics.clustering import hungarian_labels, majority_labels
-from sigma_bench.protocols.classification import NO_PREDICTION, groups_of, labels_of, readable_features
+from sigma_bench.protocols.classification import NO_PREDICTION, groups_of, labels_of, majority_share, readable_features
 from sigma_bench.protocols.clustering.spec import ClusteringProtocol
 from sigma_bench.protocols.contract import Evaluation, Predictions
 from sigma_bench.protocols.neighbours import unit_rows
@@ -21,11 +21,11 @@ def run(evaluation: Evaluation[ClusteringProtocol]) -> Predictions | None:
     """Cluster the scored split several times; None on the processes that only helped with the features.
 
     Raises:
-        ValueError: more clusters than samples, or files do not decode and the protocol says ``fail``.
+        ValueError: more clusters than samples, or samples cannot be read and the protocol says ``fail``.
     """
     protocol, (split,) = evaluation.protocol, evaluation.splits
     (features,), failures = readable_features(evaluation)
-    if not evaluation.world.is_main:
+    if not evaluation.processes.is_main:
         return None
     num_classes = evaluation.num_classes
     feature_SD = unit_rows(features.feature_SD[features.usable])
@@ -46,8 +46,7 @@ def run(evaluation: Evaluation[ClusteringProtocol]) -> Predictions | None:
         "majority": _labelled(majority_labels, truth_S, found["cluster"], features.usable),
         "overcluster_majority": _labelled(majority_labels, truth_S, found["overcluster"], features.usable),
     }
-    share = np.bincount(truth_S) / len(truth_S)
-    return Predictions(arrays, len(truth_S), failures, controls={"chance": float(share.max())})
+    return Predictions(arrays, len(truth_S), failures, controls={"chance": majority_share(truth_S)})
 
 
 def clusters(feature_SD: np.ndarray, num_clusters: int, protocol: ClusteringProtocol, *, seed: int) -> np.ndarray:
@@ -71,7 +70,7 @@ def clusters(feature_SD: np.ndarray, num_clusters: int, protocol: ClusteringProt
 
 
 def _labelled(rule, truth_S: np.ndarray, cluster_SR: np.ndarray, usable: np.ndarray) -> np.ndarray:
-    """Class of every sample by a rule that reads one clustering; samples without a cluster get none."""
+    """Class (S, R) of every sample, by a rule that maps the clusters of one repetition to classes."""
     label_SR = np.full_like(cluster_SR, NO_PREDICTION)
     for column, cluster_S in enumerate(cluster_SR.T):
         label_SR[usable, column] = rule(truth_S[usable], cluster_S[usable])

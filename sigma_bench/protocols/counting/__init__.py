@@ -1,1 +1,1 @@
-"""Repetition counting on UCFRep: the iterative two-stream cycle detector round any encoder (SEVERE facts 3)."""
+"""Repetition counting on UCFRep: the iterative two-stream cycle detector with any encoder."""

@@ -1,11 +1,11 @@
-"""From a trained detector to counts: 74 looks at every video, 13 rounds of them for all videos at once.
+"""From a trained detector to counts: 74 clips of every video, in 13 rounds for all videos at once.
 
-The procedure is the released one (SEVERE facts 3.6): a first cycle length for the whole video, refined a few times;
-then levels of 2, 4, 8 and 16 time points, where each starts from what the level before found and passes its result on
-to its neighbourhood; last, the local frequencies are averaged and multiplied by the length.  Lengths of time points
-are whole numbers, cut towards zero, as released.
+The procedure is that of SEVERE's released code.  It finds one cycle length for the whole video and refines it a few
+times.  Levels of 2, 4, 8 and 16 time points follow; each starts from the result of the level before and writes its own
+result to the neighbourhoods of its time points.  Finally, the local frequencies are averaged and multiplied by the
+length of the video.  Lengths at time points are whole numbers, rounded towards zero, as in the released code.
 
-Where no scale gives a length that is allowed, the first length is the shortest cycle.
+If no scale gives an allowed length, the first length is that of the shortest cycle.
 
 Shapes: V videos, K scales, P time points, N time points of a level, S states; A anchors; axes of 2: left and right.
 """
@@ -20,11 +20,11 @@ from sigma_bench.protocols.counting.spec import ANCHOR_OF_NO_CHANGE, CountingPro
 
 LEFT, RIGHT = 0, 1
 FULL_LEVELS = 2
-"""From the third level on, but for the last, results are shared less: see ``_hand_on``."""
+"""Number of levels whose results fill their whole neighbourhoods; later levels, except the last, share less."""
 
 
 class Prediction(NamedTuple):
-    """What the heads say about states."""
+    """Outputs of the heads for states."""
 
     foreground_S2A: np.ndarray
     """Probability of each anchor."""
@@ -33,7 +33,7 @@ class Prediction(NamedTuple):
 
 
 Predict = Callable[[np.ndarray, np.ndarray], Prediction]
-"""Numbers of videos (S,) and states (S, 3) -> what the heads say."""
+"""Numbers of videos (S,) and states (S, 3) -> outputs of the heads."""
 
 
 def count_repetitions(length_V: np.ndarray, predict: Predict, protocol: CountingProtocol) -> np.ndarray:
@@ -50,13 +50,14 @@ def count_repetitions(length_V: np.ndarray, predict: Predict, protocol: Counting
 
 
 def scale_lengths(length: float | np.ndarray, index: np.ndarray, protocol: CountingProtocol) -> np.ndarray:
-    """Cycle lengths to begin with: geometric steps between the protocol's two scales."""
+    """Cycle lengths that are tried first: a geometric series between the two scales of the protocol."""
     shortest, longest = protocol.scales
     return length * shortest * (longest / shortest) ** (index / (protocol.inference.num_scales - 1))
 
 
 def first_cycle(length_V: np.ndarray, predict: Predict, protocol: CountingProtocol) -> np.ndarray:
-    """One cycle length for each whole video, (V,): the most credible of all scales, then refined."""
+    """One cycle length for each whole video, (V,): the one with the highest probability over all scales, then
+    refined."""
     num_scales = protocol.inference.num_scales
     half_VK = scale_lengths(length_V[:, None], np.arange(num_scales), protocol)
     found_VK, credible_VK = _look_at_middle(half_VK, length_V, predict, protocol)
@@ -97,7 +98,7 @@ def _refine_level(
     predict: Predict,
     protocol: CountingProtocol,
 ) -> None:
-    """Look at the time points of a level, all at once, and write what they say to their neighbourhoods."""
+    """Predict at all time points of a level at once, and write the results to their neighbourhoods."""
     points = centre_VP.shape[1]
     width = points >> (level + 2)
     node_N = np.arange(width, points, 2 * width)

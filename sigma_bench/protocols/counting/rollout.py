@@ -1,9 +1,10 @@
-"""How hypotheses walk through segments while the detector learns (SEVERE facts 3.5).
+"""Roll-outs of states through training segments.
 
-A roll-out begins somewhere in the first half of a segment with a length that is right, wrong by a factor of about two,
-or any; after every step the middle moves on and both lengths become what the detector says.
+A roll-out begins at a random position in the first half of a segment, with a length that is correct, wrong by a factor
+of about two, or random.  After every step the middle moves forward and both lengths become the predictions of the
+detector.
 
-Differs from the released code: the scales of a beginning are those of inference, 0 to 29, not 0 to 30.
+Differs from the released code: the initial scales are those of inference, 0 to 29, instead of 0 to 30.
 
 Shapes: S segments, each with one state; a change is a factor for the left and the right length.
 """

@@ -1,8 +1,8 @@
-"""Counting repetitions: a detector is trained on train and applied to every test video in 74 passes.
+"""Counting repetitions: a detector is trained on train and applied to 74 clips of every test video.
 
-The main process trains while the others wait.  All processes count, each for a share of the blocks of videos.  Blocks
-do not depend on the number of processes, so neither does the result.  Counts of finished blocks are kept in the folder
-of the evaluation, so an interrupted evaluation continues after them.
+The main process trains while the others wait; then all processes count a share of the blocks of videos each.  Blocks do
+not depend on the number of processes, so the result does not either.  Counts of finished blocks are kept in the folder
+of the evaluation, so that an interrupted evaluation continues after them.
 
 Shapes: S videos of the test split.
 """
@@ -28,35 +28,35 @@ from sigma_bench.protocols.counting.training import DetectorTraining, probabilit
 from sigma_bench.protocols.kept_arrays import KeptArrays
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
-from sigma_bench.training.distribution import World
+from sigma_bench.training.distribution import Processes
 from sigma_bench.training.processes import on_all, on_main, shared
 from sigma_bench.training.resume import STATE_NAME
 
 BLOCK_VIDEOS = 16
-"""Videos that are counted together."""
+"""Number of videos that are counted together."""
 BATCH_CLIPS = 64
-"""Clips that are encoded together."""
+"""Number of clips that are encoded together."""
 
 
 def run(evaluation: Evaluation[CountingProtocol]) -> Predictions | None:
     """Train a detector and count.
 
     Raises:
-        ValueError: an encoder that does not fit or cannot be trained, or broken videos that the protocol does not count
-            as wrong.
+        ValueError: the encoder does not fit or cannot be trained, or videos cannot be read and the protocol does not
+            count them as wrong.
     """
     protocol, (train, test) = evaluation.protocol, evaluation.splits
     controls, length_S = constant_controls(train, test), lengths_of(test)
-    detector = make_detector(evaluation.encoder, protocol, evaluation.seed, evaluation.world.device)
+    detector = make_detector(evaluation.encoder, protocol, evaluation.seed, evaluation.processes.device)
     size = image_size(evaluation.encoder.card, protocol)
     train_frames, test_frames = (AnnotatedFrames(split.samples, size) for split in (train, test))
-    train_failures = _failures(train, train_frames, protocol, evaluation.world)
-    test_failures = _failures(test, test_frames, protocol, evaluation.world)
+    train_failures = _failures(train, train_frames, protocol, evaluation.processes)
+    test_failures = _failures(test, test_frames, protocol, evaluation.processes)
     videos = [video for video in range(len(train.samples)) if video not in train_failures]
-    folder = evaluation.folder / digest(videos)[:16]  # training starts again if other videos decode than before
+    folder = evaluation.folder / digest(videos)[:16]  # training starts again if the videos that decode have changed
     _train(evaluation, detector, protocol, train, videos, train_frames, folder)
     predicted_S = _count(evaluation, detector, protocol, test_frames, length_S, test_failures, folder)
-    if not evaluation.world.is_main:
+    if not evaluation.processes.is_main:
         return None
     named = [(split, found) for split, found in ((train, train_failures), (test, test_failures))]
     failures = {split.samples[video].id: reason for split, found in named for video, reason in found.items()}
@@ -65,20 +65,20 @@ def run(evaluation: Evaluation[CountingProtocol]) -> Predictions | None:
 
 
 def counts_of(split: Split) -> np.ndarray:
-    """Repetitions of every sample, (S,)."""
+    """Number of repetitions of every sample, (S,)."""
     return np.array([cycles.count for cycles in cycles_of(split)])
 
 
 def lengths_of(split: Split) -> np.ndarray:
-    """Annotated frames of every sample, (S,)."""
+    """Number of annotated frames of every sample, (S,)."""
     return np.array([cycles.bounds[-1] - cycles.bounds[0] + 1 for cycles in cycles_of(split)])
 
 
 def constant_controls(train: Split, test: Split) -> dict[str, float]:
-    """Errors on test of answers that look at no frame.
+    """Errors on test of three predictions that use no frame.
 
-    One count for every video, chosen on train, and (which nobody could choose) on test; and one cycle length for every
-    video, the mean of train, by which its length is divided.
+    These are one count for all videos, the best on train or the best on test, and the length of a video divided by the
+    mean cycle length of train.
     """
     truth_S, train_count = counts_of(test), counts_of(train)
     mean_cycle = (lengths_of(train) - 1).sum() / train_count.sum()
@@ -89,9 +89,11 @@ def constant_controls(train: Split, test: Split) -> dict[str, float]:
     }
 
 
-def _failures(split: Split, frames: AnnotatedFrames, protocol: CountingProtocol, world: World) -> dict[int, str]:
-    """Videos of a split that cannot be read, found by the main process; ValueError where there must be none."""
-    found: dict[int, str] = on_main(world, frames.failures)
+def _failures(
+    split: Split, frames: AnnotatedFrames, protocol: CountingProtocol, processes: Processes
+) -> dict[int, str]:
+    """Index -> reason for the videos of a split that cannot be read; ValueError if the protocol allows none."""
+    found: dict[int, str] = on_main(processes, frames.failures)
     if found and not protocol.counts_failures_as_wrong:
         first, reason = next(iter(found.items()))
         raise ValueError(
@@ -110,8 +112,8 @@ def _train(
     frames: AnnotatedFrames,
     folder: Path,
 ) -> None:
-    """The main process trains or finds what it has trained; then everybody has its weights."""
-    how, world = protocol.training, evaluation.world
+    """Train on the main process, or load the weights of a finished training; all processes load the weights."""
+    how, processes = protocol.training, evaluation.processes
     segments = draw_segments(train, videos, how.segments_per_video, how.max_segment_frames, evaluation.seed)
     card, seed = evaluation.encoder.card, evaluation.seed
     identity = digest([task_fingerprint(evaluation.task), card.identity, train.sha256, seed])
@@ -119,18 +121,20 @@ def _train(
     training = DetectorTraining(detector, card, protocol, path, identity=identity, seed=seed)
 
     def train_or_wait() -> None:
-        if not world.is_main:
-            while not world.any(False):
+        if not processes.is_main:
+            while not processes.any(False):
                 pass
             return
         try:
             for done, total in training.run(segments, frames, num_workers=evaluation.cache.num_workers):
                 evaluation.report("training", done, total)
-                world.any(False)  # the others wait for a sign now and then, not for hours
+                processes.any(
+                    False
+                )  # the others wait at this collective, which would time out if it came only at the end
         finally:
-            world.any(True)
+            processes.any(True)
 
-    on_all(world, train_or_wait)
+    on_all(processes, train_or_wait)
     training.load()
 
 
@@ -143,21 +147,23 @@ def _count(
     failures: Mapping[int, str],
     folder: Path,
 ) -> np.ndarray:
-    """Counts of all videos, (S,), ``NO_COUNT`` for those that do not decode; each block is counted by one process."""
+    """Counts of all videos, (S,); ``NO_COUNT`` for videos that do not decode.  The processes share the blocks."""
     detector.eval()
     kept = KeptArrays(folder / "counts")
     usable = [video for video in range(len(frames)) if video not in failures]
     blocks = [usable[start : start + BLOCK_VIDEOS] for start in range(0, len(usable), BLOCK_VIDEOS)]
 
     def computed(block: list[int]) -> dict[str, np.ndarray]:
-        shown = [frames[video].to(evaluation.world.device) for video in block]
+        shown = [frames[video].to(evaluation.processes.device) for video in block]
         predict = _predictor(detector, shown, protocol, evaluation.encoder.card)
         return {"count": count_repetitions(length_S[block], predict, protocol)}
 
     def counts(block: list[int]) -> list[int]:
         return kept.get(block, lambda: computed(block))["count"].tolist()
 
-    counted = shared(evaluation.world, blocks, counts, lambda done, total: evaluation.report("counting", done, total))
+    counted = shared(
+        evaluation.processes, blocks, counts, lambda done, total: evaluation.report("counting", done, total)
+    )
     count_S = np.full(len(frames), NO_COUNT)
     count_S[usable] = [count for block in counted for count in block]
     return count_S
@@ -166,7 +172,7 @@ def _count(
 def _predictor(
     detector: CycleDetector, shown: Sequence[Tensor], protocol: CountingProtocol, card: EncoderCard
 ) -> Predict:
-    """What the trained heads say about states of these videos."""
+    """A function from states of these videos to the outputs of the trained heads."""
     half = frames_per_half(card, protocol)
 
     @torch.inference_mode()

@@ -1,7 +1,7 @@
-"""The pieces of videos that teach (SEVERE facts 3.2).
+"""Training segments of videos, as in the released code of SEVERE's repetition counting.
 
-Differs from the released code: drawn from the seed; a piece cut to the longest allowed keeps the mean cycle length of
-the whole piece.
+Differs from it: segments are drawn from the seed, and a segment that is cut to the greatest length keeps the mean cycle
+length of the whole segment.
 
 Shapes: N frames of a segment.
 """

@@ -1,7 +1,7 @@
-"""Which frames a hypothesis of two neighbouring cycles shows to the network (SEVERE facts 3.3).
+"""Frames of the clip for a hypothesis (a state) of two neighbouring cycles.
 
-A state (lp, mp, rp) says: the left cycle is lp..mp, the right one mp+1..rp.  Each half of the clip shows its cycle and
-some context beyond it.
+In a state (lp, mp, rp), the left cycle is lp..mp and the right one mp+1..rp.  Each half of the clip shows one cycle and
+some context outside it.
 
 Shapes: S states, H frames of one half, F = 2 H frames of a clip.
 """

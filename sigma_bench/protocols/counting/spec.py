@@ -9,7 +9,7 @@ from sigma_bench.specs.dataset import Folds
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.frozen import train_and_test
 from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
-from sigma_bench.specs.protocol import ReadFailures
+from sigma_bench.specs.protocol import CountsFailures
 from sigma_bench.specs.recipe import Count, Fraction, NonNegative, Positive
 from sigma_bench.specs.strict import Spec
 
@@ -17,42 +17,42 @@ ANCHOR_OF_NO_CHANGE = 1.0
 
 
 class CountingTraining(Spec):
-    """How backbone and heads are trained with Adam: every batch of segments serves a roll-out of several steps."""
+    """How backbone and heads are trained with Adam; each batch of segments is used for a roll-out of several steps."""
 
     segments_per_video: Count
-    """Drawn from the seed once, before the first epoch."""
+    """Number of segments of a video, drawn from the seed once before the first epoch."""
     max_segment_frames: Count
     flip_probability: Annotated[float, Field(ge=0, le=1)]
     epochs: Count
     batch: Count
     rollout_steps: Count
-    """Optimiser steps on one batch; fewer only where every segment has been walked through to its end."""
+    """Optimiser steps on one batch; fewer only if the roll-outs of all segments have reached their end."""
     learning_rate: Positive
-    """Constant."""
+    """Constant learning rate."""
     weight_decay: NonNegative
-    """Added to the gradient (L2), not decoupled."""
+    """Coupled weight decay: an L2 term that is added to the gradient."""
 
 
 class CountingInference(Spec):
-    """How a trained detector finds cycles: a first length for the whole video, then levels of ever more time points."""
+    """How a trained detector finds cycles: one length for the whole video, then lengths at 2, 4, 8, ... time points."""
 
     num_scales: Annotated[int, Field(ge=2)]
-    """The shortest, the longest, and what lies between."""
+    """Number of lengths that are tried first, including the shortest and the longest."""
     refinements: Annotated[int, Field(ge=0)]
-    """Passes that refine the first length."""
+    """Number of passes that refine the best of these lengths."""
     time_points: Count
     passes_per_level: tuple[Count, ...]
-    """Iterations at 2, 4, 8, ... time points."""
+    """Number of passes at 2, 4, 8, ... time points."""
     merge: Fraction
-    """Weight of what is predicted against what stood there."""
+    """Weight of a new prediction in its mean with the previous value."""
     box_limit: Positive
-    """Predicted boxes (logarithms of lengths over anchors) are clamped to this."""
+    """Bound on the absolute value of predicted boxes (logarithms of lengths over anchors)."""
     min_cycles: Count
-    """A cycle is at most this part of the video."""
+    """Least number of cycles in a video; a cycle is at most this part of it."""
 
     @property
     def num_clips(self) -> int:
-        """Clips that counting shows the network per video."""
+        """Number of clips of a video that pass through the network."""
         levels = sum(passes * 2 ** (level + 1) for level, passes in enumerate(self.passes_per_level))
         return self.num_scales + self.refinements + levels
 
@@ -66,7 +66,7 @@ class CountingInference(Spec):
         return self
 
 
-class CountingProtocol(ReadFailures):
+class CountingProtocol(CountsFailures):
     """Counting repetitions by classifying and regressing the scale of the previous and the next cycle."""
 
     sample_labels: ClassVar[SampleLabels] = "cycles"
@@ -74,25 +74,25 @@ class CountingProtocol(ReadFailures):
     kind: Literal["counting"]
     backbone: Literal["trained", "frozen"]
     frames_per_half: Count | Literal["encoder"]
-    """Frames of the previous and of the next cycles each; ``encoder``: half of the frames of its card."""
+    """Frames of the previous and of the next cycle each; ``encoder``: half of the frames of the encoder's clips."""
     image_size: Count | Literal["encoder"]
-    """Of the long side, pixels; black bars fill the square before normalisation."""
+    """Long side of a frame, pixels; black bars make it square before normalisation."""
     padding: tuple[float, float, float]
-    """Colour of frames before the first and after the last, in normalised values."""
+    """Normalised colour of frames before the first and after the last one."""
     context_cycles: NonNegative
-    """How many more cycles each half shows beyond the one it is about."""
+    """Number of cycles that each half shows in addition to the previous or the next one."""
     pooling: Literal["mean", "halves"]
-    """Mean over all tokens, or over those of each half, side by side."""
+    """``mean``: the mean over all tokens; ``halves``: the means over the tokens of each half, concatenated."""
     anchors: tuple[Positive, ...]
     """Scales of the current length that are classified and regressed."""
     positive_overlap: Fraction
-    """Shorter over longer from which an anchor is positive."""
+    """Least ratio of the shorter to the longer length at which an anchor is positive."""
     box_weight: Positive
     box_limit: Positive
-    """Of boxes that advance a roll-out."""
+    """Bound on the absolute value of the boxes that advance a roll-out."""
     min_cycle_frames: Count
     scales: tuple[Positive, Positive]
-    """Shortest and longest first length, as part of the video; geometric steps in between."""
+    """Shortest and longest of the lengths that are tried first, as parts of the video; they form a geometric series."""
     training: CountingTraining
     inference: CountingInference
     metrics: tuple[Literal["counting_error", "off_by_one"], ...]
@@ -102,7 +102,7 @@ class CountingProtocol(ReadFailures):
         return train_and_test(names)
 
     def passes(self, splits: tuple[SplitUse, ...], card: EncoderCard, seed: int) -> tuple[Pass, ...]:
-        """Training on clips of the segments, then the clips that counting shows the network."""
+        """One training pass over the clips of the segments, and one pass for counting."""
         steps = self.training.segments_per_video * self.training.epochs * self.training.rollout_steps
         return (
             Pass(splits[0].name, None, network="training", clips_per_sample=steps),

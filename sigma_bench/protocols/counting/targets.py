@@ -1,6 +1,6 @@
-"""What the four heads should say about a state, and the loss (SEVERE facts 3.4).
+"""Targets of the four heads for a state, and the loss.
 
-Differs from the released code: where no anchor of a batch has a label, its share of the loss is 0, not NaN.
+Differs from the released code: a batch in which no anchor has a label contributes 0 to the loss, not NaN.
 
 Shapes: S states, A anchors; the axis of 2 is left and right.
 """

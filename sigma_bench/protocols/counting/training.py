@@ -1,7 +1,7 @@
-"""Training a cycle detector by roll-outs, from any batch on (SEVERE facts 3.5).
+"""Training a cycle detector by roll-outs; it can continue at any batch.
 
-Order, flips, beginnings and strides of a batch come from a stream named by seed and number of the batch, so weights,
-optimiser and that number are the whole state.
+The random numbers of a batch are drawn from a generator that is seeded by the seed of the evaluation and the number of
+the batch, so the state consists of the weights, the optimiser and that number.
 
 Shapes: B segments of a batch, N frames of a segment, C H W a frame.
 """

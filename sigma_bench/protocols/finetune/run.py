@@ -1,8 +1,8 @@
-"""finetune and linear_online: a new head on a trained, or frozen, network; several views of every test video.
+"""finetune and linear_online: training a new head with the network or on the frozen network; multi-view test.
 
-As SIGMA and VideoMAE ship it, but for what ``specs/supervised.py`` and the protocol's file say.  ``linear_online`` is
-the same run with the network frozen.  With ``select_on_test`` the best tested epoch is reported instead of the last, as
-SEVERE's code does; such scores have names of their own.
+The procedure is that of the code of SIGMA and VideoMAE, except for the differences that ``specs/supervised.py`` and the
+file of the protocol list.  With ``select_on_test``, the best tested epoch is reported instead of the last one, as in
+the code of SEVERE; such scores have other names.
 
 Shapes: S samples, K best classes, E tested epochs.
 """
@@ -22,7 +22,7 @@ from sigma_bench.training.targets import OneClass
 
 
 def run(evaluation: Evaluation[FinetuneProtocol]) -> Predictions | None:
-    """Train and test once, or once per fold."""
+    """Train and test once, or once per fold; None on all processes but the main one."""
     protocol, train, test = evaluation.protocol, evaluation.splits[0], evaluation.splits[-1]
     labels = OneClass(evaluation.num_classes, protocol.label_smoothing)
     epochs = (*protocol.earlier_tests, protocol.optim.epochs)
@@ -39,12 +39,12 @@ def run(evaluation: Evaluation[FinetuneProtocol]) -> Predictions | None:
             part=f"part-{number}",
             frozen=protocol.kind == "linear_online",
         )
-        for ranked_SK, one in zip(ranked_ESK, tested, strict=True):
-            there = np.array([test.samples[index].id not in one.failures for index in test_index])
-            ranked_SK[test_index[there]] = ranked(one.score_SL[there])
-            failures |= one.failures
+        for ranked_SK, epoch in zip(ranked_ESK, tested, strict=True):
+            readable = np.array([test.samples[index].id not in epoch.failures for index in test_index])
+            ranked_SK[test_index[readable]] = ranked(epoch.score_SL[readable])
+            failures |= epoch.failures
     require_readable(failures, protocol)
-    if not evaluation.world.is_main:
+    if not evaluation.processes.is_main:
         return None
     if protocol.select_on_test is None:
         return classified(test, ranked_ESK[-1], failures)
@@ -54,7 +54,15 @@ def run(evaluation: Evaluation[FinetuneProtocol]) -> Predictions | None:
 def best_on_test(
     test: Split, ranked_ESK: np.ndarray, epochs: Sequence[int], failures: Mapping[str, str]
 ) -> Predictions:
-    """The epoch with the best top-1 on the very samples that are scored, the earliest on a tie, and the curve."""
+    """Predictions of the epoch with the best top-1 on the scored samples; of equal epochs, the earliest.
+
+    Args:
+        ranked_ESK: the best classes of every sample after each tested epoch.
+        epochs: numbers of the tested epochs.
+
+    Returns:
+        Predictions whose selection holds the top-1 of every tested epoch.
+    """
     top1_E = (ranked_ESK[:, :, 0] == labels_of(test)).mean(1)
     best = int(top1_E.argmax())
     points = zip(epochs, top1_E.tolist(), strict=True)

@@ -13,21 +13,21 @@ from sigma_bench.specs.strict import Spec
 from sigma_bench.specs.supervised import SupervisedProtocol
 
 SELECTED = "_selected_on_test"
-"""Ends the name of a metric whose value was selected on the very samples it is about."""
+"""Suffix of protocols and metrics whose value was selected on the scored samples."""
 
 
 class SelectOnTest(Spec):
-    """The test is done after many epochs, and the epoch with the best top-1 is reported (on a tie the earliest).
+    """Testing after several epochs and reporting the one with the best top-1 (the earliest if several are equal).
 
-    This is not a clean number; it exists for comparison with results that were measured that way.
+    The reported number is biased upwards.  It exists for comparison with results that were measured in this way.
     """
 
     every_epochs: Count
-    """And after the last."""
+    """Number of epochs between tests; the last epoch is always tested."""
 
 
 class FinetuneProtocol(SupervisedProtocol):
-    """``finetune``: everything is trained; ``linear_online``: only the new norm and head."""
+    """``finetune``: the whole network is trained; ``linear_online``: only the new norm and head."""
 
     uses_folds: ClassVar[bool] = True
     sample_labels: ClassVar[SampleLabels] = "class"
@@ -36,9 +36,9 @@ class FinetuneProtocol(SupervisedProtocol):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     metrics: tuple[Accuracy | Literal["top1_selected_on_test", "mean_class_accuracy_selected_on_test"], ...]
     train_per_class: Count | None = None
-    """Number of training samples of every class, drawn as ``data/subsets.py`` describes; all where absent."""
+    """Number of training samples of every class, drawn as ``data/subsets.py`` describes; all if absent."""
     select_on_test: SelectOnTest | None = None
-    """The last epoch is reported where absent."""
+    """How the reported epoch is selected; the last epoch if absent."""
 
     def splits(self, names: Collection[str], folds: Folds) -> tuple[SplitUse, ...]:
         """Train and test, or one split with folds."""
@@ -46,12 +46,12 @@ class FinetuneProtocol(SupervisedProtocol):
 
     @property
     def earlier_tests(self) -> tuple[int, ...]:
-        """Multiples of ``every_epochs`` before the last epoch."""
-        chosen = self.select_on_test
-        return () if chosen is None else tuple(range(chosen.every_epochs, self.optim.epochs, chosen.every_epochs))
+        """Epochs before the last one that are tested: multiples of ``every_epochs``."""
+        select = self.select_on_test
+        return () if select is None else tuple(range(select.every_epochs, self.optim.epochs, select.every_epochs))
 
     @model_validator(mode="after")
-    def _selected_is_said(self) -> Self:
+    def _selection_is_named(self) -> Self:
         names = (self.protocol.partition("@")[0], *self.metrics)
         if any(name.endswith(SELECTED) != (self.select_on_test is not None) for name in names):
             raise ValueError(

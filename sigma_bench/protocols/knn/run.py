@@ -10,7 +10,7 @@ from sigma_bench.protocols.neighbours import knn_votes
 
 
 def run(evaluation: Evaluation[KnnProtocol]) -> Predictions | None:
-    """Vote for every sample of the test split."""
+    """Predict every sample of the test split; None on the processes that only helped with the features."""
     protocol = evaluation.protocol
 
     def vote(train: TrainFeatures, test: SplitFeatures, index: np.ndarray) -> tuple[np.ndarray, None]:

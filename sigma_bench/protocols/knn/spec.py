@@ -1,4 +1,4 @@
-"""knn: the nearest neighbours of a test sample in the train split vote for its class (DINO's evaluation)."""
+"""knn: votes of the nearest neighbours of a test sample in the train split (DINO's evaluation)."""
 
 from typing import Literal
 

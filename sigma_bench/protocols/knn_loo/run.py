@@ -1,6 +1,6 @@
-"""knn_loo: the votes of ``knn`` within one split; the group of a query never votes.
+"""knn_loo: the votes of ``knn`` within one split, without the votes of the group of the query.
 
-A sample belongs to its own group, so it cannot vote for itself, nor can another clip of its source.
+Neither the query itself nor another clip of the same source votes, since both belong to its group.
 
 Shapes: S samples.
 """
@@ -12,10 +12,10 @@ from sigma_bench.protocols.neighbours import knn_votes
 
 
 def run(evaluation: Evaluation[KnnLooProtocol]) -> Predictions | None:
-    """Vote for every sample; None on the processes that only helped with the features."""
+    """Predict every sample; None on the processes that only helped with the features."""
     (split,) = evaluation.splits
     (features,), failures = readable_features(evaluation)
-    if not evaluation.world.is_main:
+    if not evaluation.processes.is_main:
         return None
     index = features.usable
     feature_SD, group_S = features.rows(index), groups_of(split)[index]

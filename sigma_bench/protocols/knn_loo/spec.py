@@ -11,7 +11,7 @@ from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
 
 
 class KnnLooProtocol(NeighbourVotes):
-    """The bank is the scored split itself; samples of a query's own group have no vote."""
+    """The bank is the scored split; samples of the query's group have no vote."""
 
     sample_labels: ClassVar[SampleLabels] = "class"
     scoring: ClassVar[str] = CLASSIFICATION_SCORING
@@ -20,11 +20,11 @@ class KnnLooProtocol(NeighbourVotes):
     metrics: tuple[Accuracy, ...]
 
     def splits(self, names: Collection[str], folds: Folds) -> tuple[SplitUse, ...]:
-        """The split 'all'; ValueError where the dataset has train and test."""
+        """The split 'all'; ValueError if the dataset has train and test instead."""
         if "all" not in names:
             raise ValueError("knn_loo is for one split 'all'; use knn")
         return (SplitUse("all"),)
 
     def passes(self, splits: tuple[SplitUse, ...], card: EncoderCard, seed: int) -> tuple[Pass, ...]:
-        """One over the split."""
+        """One pass over the split."""
         return (Pass(splits[0].name, self.clip),)

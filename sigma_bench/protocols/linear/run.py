@@ -1,9 +1,10 @@
 """linear: a grid of linear layers on pooled frozen features, trained together in one pass over the cache.
 
-Softmax cross-entropy with weight decay on standardised features: multinomial logistic regression.  All heads share the
-batches and one matrix product forward and one back; the gradient is written out, so nothing is kept for autograd.
+Each head is a multinomial logistic regression: softmax cross-entropy with weight decay on standardised features.  All
+heads share the batches, one matrix product forward and one backward.  Gradients are computed explicitly, without
+autograd.
 
-Shapes: S samples, B of a batch, D width, H heads, L classes.
+Shapes: S samples of a split, F samples to fit on, B samples of a batch, D width, H heads, L classes.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,36 +15,19 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from sigma_bench.protocols.classification import TrainFeatures, classify
+from sigma_bench.protocols.classification import TrainFeatures
 from sigma_bench.protocols.contract import Evaluation, Predictions
 from sigma_bench.protocols.features import SplitFeatures
-from sigma_bench.protocols.head_grid import Setting, answers, train_heads
+from sigma_bench.protocols.head_grid import Setting, run_head_grid, train_heads
 from sigma_bench.protocols.linear.spec import LinearProtocol
-from sigma_bench.records.record import Selection
 
 STATISTICS_ROWS = 8192
-"""Rows that are read at once for mean and standard deviation."""
+"""Number of rows that are read at once for mean and standard deviation."""
 
 
 def run(evaluation: Evaluation[LinearProtocol]) -> Predictions | None:
     """Fit on train, predict every sample of the test split."""
-    protocol = evaluation.protocol
-
-    def answer(train: TrainFeatures, test: SplitFeatures, index: np.ndarray) -> tuple[np.ndarray, Selection]:
-        def fit(places: np.ndarray, settings: Sequence[Setting]) -> LinearHeads:
-            return fit_heads(
-                train,
-                places,
-                settings,
-                protocol,
-                evaluation.seed,
-                evaluation.world.device,
-                lambda done, total: evaluation.report("linear heads", done, total),
-            )
-
-        return answers(fit, train, test, index, protocol, evaluation.seed)
-
-    return classify(evaluation, answer)
+    return run_head_grid(evaluation, fit_heads, "linear heads")
 
 
 @dataclass(frozen=True)
@@ -61,7 +45,7 @@ class LinearHeads:
         return (feature_BD - self.mean_D) / self.scale_D
 
     def logits(self, feature_BD: Tensor) -> Tensor:
-        """Of standardised features, (B, H, L)."""
+        """Logits (B, H, L) of standardised features (B, D)."""
         logit_BK = feature_BD @ self.weight_DHL.flatten(1)
         return logit_BK.unflatten(1, tuple(self.bias_HL.shape)) + self.bias_HL
 
@@ -72,21 +56,21 @@ class LinearHeads:
 
 def fit_heads(
     train: TrainFeatures,
-    places: np.ndarray,
+    row_F: np.ndarray,
     settings: Sequence[Setting],
     protocol: LinearProtocol,
     seed: int,
     device: torch.device,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> LinearHeads:
-    """Heads from zero by stochastic gradient descent with Nesterov momentum, as PyTorch's SGD defines it.
+    """Heads trained from zero by stochastic gradient descent with Nesterov momentum, as in PyTorch's SGD.
 
-    A head that diverges ends with numbers that are not finite and leaves the others alone.
+    A head that diverges ends with numbers that are not finite; the other heads are not affected.
 
     Args:
-        places: of ``train``'s samples, those to fit on.
+        row_F: rows of ``train`` to fit on, (F,).
     """
-    index_F, label_F = train.index_S[places], torch.from_numpy(train.label_S[places]).to(device)
+    index_F, label_F = train.index_S[row_F], torch.from_numpy(train.label_S[row_F]).to(device)
     rate_H, decay_H = torch.tensor(settings, device=device).T
     mean_D, scale_D = _statistics(train.features.feature_SD, index_F)
     width, shape = len(mean_D), (len(settings), train.num_classes)
@@ -96,26 +80,26 @@ def fit_heads(
         torch.zeros(width, *shape, device=device),
         torch.zeros(shape, device=device),
     )
-    speed_DHL, speed_HL = torch.zeros_like(heads.weight_DHL), torch.zeros_like(heads.bias_HL)
+    velocity_DHL, velocity_HL = torch.zeros_like(heads.weight_DHL), torch.zeros_like(heads.bias_HL)
 
     def step(batch: np.ndarray, share: float) -> None:
         feature_BD = heads.standardised(train.features, index_F[batch])
-        slope_BHL = heads.logits(feature_BD).softmax(-1)
-        slope_BHL[torch.arange(len(batch)), :, label_F[batch]] -= 1
-        slope_BHL /= len(batch)
-        slope_DHL = (feature_BD.T @ slope_BHL.flatten(1)).unflatten(1, shape)
-        slope_DHL.addcmul_(heads.weight_DHL, decay_H[:, None])
+        gradient_BHL = heads.logits(feature_BD).softmax(-1)
+        gradient_BHL[torch.arange(len(batch)), :, label_F[batch]] -= 1
+        gradient_BHL /= len(batch)
+        gradient_DHL = (feature_BD.T @ gradient_BHL.flatten(1)).unflatten(1, shape)
+        gradient_DHL.addcmul_(heads.weight_DHL, decay_H[:, None])
         rate = share * rate_H[:, None]
-        _step(heads.weight_DHL, speed_DHL, slope_DHL, rate, protocol.momentum)
-        _step(heads.bias_HL, speed_HL, slope_BHL.sum(0), rate, protocol.momentum)
+        _step(heads.weight_DHL, velocity_DHL, gradient_DHL, rate, protocol.momentum)
+        _step(heads.bias_HL, velocity_HL, gradient_BHL.sum(0), rate, protocol.momentum)
 
-    train_heads(len(places), protocol, seed, step, report)
+    train_heads(len(row_F), protocol, seed, step, report)
     return heads
 
 
-def _step(value: Tensor, speed: Tensor, slope: Tensor, rate: Tensor, momentum: float) -> None:
-    speed.mul_(momentum).add_(slope)
-    value.addcmul_(slope.add_(speed, alpha=momentum), rate, value=-1)
+def _step(value: Tensor, velocity: Tensor, gradient: Tensor, rate: Tensor, momentum: float) -> None:
+    velocity.mul_(momentum).add_(gradient)
+    value.addcmul_(gradient.add_(velocity, alpha=momentum), rate, value=-1)
 
 
 def _statistics(feature_SD: np.ndarray, index_F: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -17,13 +17,14 @@ class MultilabelProtocol(SupervisedProtocol):
     scoring: ClassVar[str] = "sigma_bench.protocols.multilabel.scores"
     kind: Literal["multilabel"]
     train_target: Literal["sampled_span", "whole_video"]
-    """Classes active in any frame from the first to the last one sampled; or anywhere in the video."""
+    """``sampled_span``: classes active between the first and the last sampled frame; ``whole_video``: classes active
+    anywhere in the video."""
     frame_folder_rate: Positive
-    """Frames per second of videos that are folders of frames; video files say theirs."""
+    """Frames per second of videos that are folders of frames; a video file states its rate."""
     view_pooling: Literal["mean", "max"]
-    """How the scores of a video's views become one."""
+    """How the scores of the views of a video are combined."""
     unlabelled_videos: Literal["negatives", "left_out"]
-    """Test videos without any action: as negatives of every class, or not scored."""
+    """Whether test videos without any action are negatives of every class or are not scored."""
     metrics: tuple[Literal["map"], ...]
 
     @property

@@ -1,15 +1,16 @@
-"""propagation: the masks of a first frame carried through a sequence by similar patches (DINO, arXiv 2104.14294).
+"""propagation: the masks of the first frame propagated through a sequence by similar patches (DINO, arXiv 2104.14294).
 
-Every frame is encoded by itself.  A patch takes the labels of the most similar patches among the first frame and the
-last few, within a neighbourhood; soft maps are remembered, hard masks at the original size are scored (J and F of
-DAVIS-2017, semi-supervised track).  Nothing is trained.  Results of finished sequences are kept in the folder of the
-evaluation, so an interrupted evaluation continues after them.
+Frames are encoded separately.  The label of a patch is a weighted mean of the labels of the most similar patches in the
+first frame and the last few frames, within a neighbourhood.  Soft labels are propagated; hard masks at the original
+size are scored (J and F of DAVIS-2017, semi-supervised track).  Nothing is trained.  Results of finished sequences are
+kept in the folder of the evaluation, so that an interrupted evaluation continues after them.
 
-Differs from DINO's script: its frames have a short side of 480 px, here that is a key and the default is a square of
-twice the encoder's size.  A tubelet encoder, of which that paper has none, gets each frame as a still as long as its
-tubelet.
+Differs from DINO's script in the frame size: the short side is a key, whose default is a square of twice the encoder's
+size instead of a short side of 480 px.  For an encoder with tubelets, which the paper does not consider, each frame is
+repeated to the length of a tubelet.
 
-Shapes: T frames, F context frames, h w token rows and columns, N = h x w patches, D width, O labels, H W pixels.
+Shapes: T frames, F context frames, h w token rows and columns, N = h x w patches, M = F x N, D width, O labels, H W
+pixels.
 """
 
 from collections import deque
@@ -36,41 +37,42 @@ from sigma_bench.protocols.token_maps import checked_maps
 from sigma_bench.training.processes import shared
 
 PATCHES_AT_ONCE = 512
-"""Patches whose weights are computed together: those of a whole frame of 480 px at patch 8 would take gigabytes."""
+"""Patches whose weights are computed at once; for all patches of a frame of 480 px at patch 8 they take gigabytes."""
 
 _MEASURES = ((0, "j"), (1, "f"))
 """Index in ``FrameScores`` and name of the two measures."""
 
 
 class FrameMap(NamedTuple):
-    """What a frame looks like to the encoder: patches in order row, column, scaled to length 1."""
+    """Features of the patches of one frame."""
 
     unit_ND: Tensor
+    """Features of length 1, in order row, column."""
     grid: tuple[int, int]
-    """Rows and columns."""
+    """Rows and columns of patches."""
     size_HW: tuple[int, int]
-    """Of the frame as the encoder saw it, pixels."""
+    """Size of the encoded frame, pixels."""
 
 
 class PropagatedSequence(NamedTuple):
-    """One sequence: its scores and its masks."""
+    """Scores and masks of one sequence."""
 
     sequence: str
     scores: FrameScores
     controls: dict[str, FrameScores]
-    """Of finding nothing, of leaving the first masks where they are, and of knowing the true label of every patch."""
+    """Scores of empty masks, of the first mask in every frame, and of the true label of every patch."""
     found_THW: np.ndarray
-    """Masks of all frames but the first, at the size the encoder saw."""
+    """Masks of all frames but the first, at the size of the encoded frames."""
 
 
 def run(evaluation: Evaluation[PropagationProtocol]) -> Predictions | None:
-    """Carry the masks through every sequence; each process takes its share of them.
+    """Propagate the masks of every sequence; the processes share the sequences.
 
     Raises:
-        ValueError: a sequence that cannot be read or shows nothing in its first frame, or features that are no finite
-            map of one frame.
+        ValueError: a sequence cannot be read or has no object in its first frame, or features are not finite or are not
+            one map per frame.
     """
-    protocol, (split,), world = evaluation.protocol, evaluation.splits, evaluation.world
+    protocol, (split,), processes = evaluation.protocol, evaluation.splits, evaluation.processes
     kept = KeptArrays(evaluation.folder / "sequences")
 
     def work(sample: Sample) -> PropagatedSequence:
@@ -79,16 +81,16 @@ def run(evaluation: Evaluation[PropagationProtocol]) -> Predictions | None:
 
     try:
         evaluation.report("propagation", 0, len(split.samples))
-        done = shared(world, split.samples, work, lambda at, total: evaluation.report("propagation", at, total))
+        done = shared(processes, split.samples, work, lambda at, total: evaluation.report("propagation", at, total))
     except DecodeError as error:
         raise ValueError(
             f"task '{evaluation.task.task}': a sequence cannot be read and every one must count: {error}"
         ) from error
-    return _predictions(done) if world.is_main else None
+    return _predictions(done) if processes.is_main else None
 
 
 def propagate_sequence(encoder: Encoder, protocol: PropagationProtocol, sample: Sample) -> PropagatedSequence:
-    """Masks and scores of one sequence; its first mask is all that is known of it."""
+    """Masks and scores of one sequence, from the mask of its first frame."""
     sequence = MaskedSequence(sample)
     truth_THW = sequence.masks(range(len(sequence)))
     try:
@@ -120,7 +122,13 @@ def propagated(
     num_objects: int,
     protocol: PropagationProtocol,
 ) -> Iterator[np.ndarray]:
-    """Masks of all other frames in order, uint8 at the size the encoder sees, from the first frame's."""
+    """Masks (H, W) uint8 of all other frames in order, at the size of the encoded frames.
+
+    Args:
+        first: features of the first frame.
+        others: features of the other frames.
+        first_HW: mask of the first frame.
+    """
     rows, columns = first.grid
     known = [(first.unit_ND, patch_labels(first_HW, num_objects, first.grid).flatten(1).to(first.unit_ND.device))]
     recent: deque[tuple[Tensor, Tensor]] = deque(maxlen=protocol.context_frames)
@@ -139,7 +147,7 @@ def propagated(
 
 
 def patch_labels(mask_HW: np.ndarray, num_objects: int, grid: tuple[int, int]) -> Tensor:
-    """The label of the pixel in the middle of every patch, one-hot (O, h, w); what is no object is background."""
+    """One-hot label of the pixel in the middle of every patch, (O, h, w); labels that are no object are background."""
     label_hw = torch.from_numpy(_nearest(mask_HW, (grid[1], grid[0]))).long()
     return F.one_hot(label_hw.where(label_hw <= num_objects, 0), num_objects + 1).permute(2, 0, 1).float()
 
@@ -147,10 +155,10 @@ def patch_labels(mask_HW: np.ndarray, num_objects: int, grid: tuple[int, int]) -
 def propagate(
     target_ND: Tensor, context_FND: Tensor, label_FON: Tensor, near_NN: Tensor, protocol: PropagationProtocol
 ) -> Tensor:
-    """Soft labels of a frame's patches, (O, N), from those of its context frames.
+    """Soft labels of the patches of a frame, (O, N), from the soft labels of its context frames.
 
-    Weights are exp(cosine / temperature); of each patch only the ``top_k`` largest over all context frames count (more
-    where they tie), and they are made to sum to one.
+    Weights are exp(cosine / temperature).  For each patch, the ``top_k`` largest weights over all context frames are
+    used (more if several equal the smallest of them) and normalised to sum to one.
     """
     label_OM = label_FON.transpose(0, 1).flatten(1)
     parts = zip(target_ND.split(PATCHES_AT_ONCE), near_NN.split(PATCHES_AT_ONCE), strict=True)
@@ -158,7 +166,7 @@ def propagate(
 
 
 def _weights(target_ND: Tensor, context_FND: Tensor, near_NN: Tensor, protocol: PropagationProtocol) -> Tensor:
-    """How much each patch of all context frames counts for these patches, (N, M), M = F x N; rows sum to one."""
+    """Weights of all context patches for these patches, (N, M); rows sum to one."""
     weight_NFN = (torch.einsum("nd,fmd->nfm", target_ND, context_FND) / protocol.temperature).exp()
     weight_NM = (weight_NFN * near_NN[:, None]).flatten(1)
     weakest_N1 = weight_NM.topk(min(protocol.top_k, weight_NM.shape[1]), dim=1).values[:, -1:]
@@ -167,13 +175,16 @@ def _weights(target_ND: Tensor, context_FND: Tensor, near_NN: Tensor, protocol: 
 
 
 def neighbourhood(rows: int, columns: int, radius: int) -> Tensor:
-    """Which patches may look at which, (N, N) bool: those at most ``radius`` rows and columns away."""
+    """Which patches are compared, (N, N) bool: those at most ``radius`` rows and columns apart."""
     row_N, column_N = torch.arange(rows).repeat_interleave(columns), torch.arange(columns).repeat(rows)
     return ((row_N[:, None] - row_N).abs() <= radius) & ((column_N[:, None] - column_N).abs() <= radius)
 
 
 def hard_mask(soft_Ohw: Tensor, size_HW: tuple[int, int]) -> np.ndarray:
-    """The likeliest label of every pixel, (H, W) uint8: upsampled bilinearly, every label's map stretched to 0..1."""
+    """The label with the greatest value at every pixel, (H, W) uint8.
+
+    Maps are upsampled bilinearly, and the map of each label is scaled to the range from 0 to 1.
+    """
     soft_OHW = F.interpolate(soft_Ohw[None], size=size_HW, mode="bilinear", align_corners=False)[0]
     low_O11, high_O11 = soft_OHW.amin((1, 2), keepdim=True), soft_OHW.amax((1, 2), keepdim=True)
     spread_O11 = high_O11 - low_O11
@@ -182,18 +193,18 @@ def hard_mask(soft_Ohw: Tensor, size_HW: tuple[int, int]) -> np.ndarray:
 
 
 def _oracle(mask_HW: np.ndarray, num_objects: int, like: FrameMap) -> np.ndarray:
-    """The mask that a frame's true patch labels give, (H, W) uint8 at the size the encoder sees."""
+    """The mask from the true labels of the patches of a frame, (H, W) uint8 at the size of the encoded frames."""
     return hard_mask(patch_labels(mask_HW, num_objects, like.grid), like.size_HW)
 
 
 def _at_size(first_HW: np.ndarray, other_THW: np.ndarray) -> np.ndarray:
-    """A first mask and the others, brought to its size, (T, H, W)."""
+    """The first mask, and the other masks resized to its size, (T, H, W)."""
     height, width = first_HW.shape
     return np.stack([first_HW, *(_nearest(mask_HW, (width, height)) for mask_HW in other_THW)])
 
 
-def seen_size(size_HW: tuple[int, int], protocol: PropagationProtocol, encoder_size: int) -> tuple[int, int]:
-    """Height and width at which the encoder sees frames of this size; ValueError where no multiple fits."""
+def encoded_size(size_HW: tuple[int, int], protocol: PropagationProtocol, encoder_size: int) -> tuple[int, int]:
+    """Height and width at which frames of this size are encoded; ValueError if no allowed long side exists."""
     height, width = size_HW
     relative = {"encoder": encoder_size, "twice_encoder": 2 * encoder_size}
     short = relative[protocol.short_side] if isinstance(protocol.short_side, str) else protocol.short_side
@@ -209,11 +220,11 @@ def seen_size(size_HW: tuple[int, int], protocol: PropagationProtocol, encoder_s
 def _frame_map(encoder: Encoder, sequence: MaskedSequence, index: int, protocol: PropagationProtocol) -> FrameMap:
     card, what = encoder.card, f"frame {index}"
     frame_TCHW = channels_first(sequence.frames([index]))
-    size_HW = seen_size((frame_TCHW.shape[2], frame_TCHW.shape[3]), protocol, card.image_size)
+    size_HW = encoded_size((frame_TCHW.shape[2], frame_TCHW.shape[3]), protocol, card.image_size)
     still_TCHW = resize(frame_TCHW, list(size_HW)).expand(card.tubelet_frames, -1, -1, -1)
     try:
         map_BThwD = checked_maps(encoder, normalised_clip(still_TCHW[None], card.mean, card.std), what=what)
-    except AssertionError as error:  # timm's way of saying that a model takes images of one size only
+    except AssertionError as error:  # raised by a timm model that takes images of one size only
         raise ValueError(
             f"model '{card.model}' takes no frames of {size_HW[0]} x {size_HW[1]} px ({error}); load it for the size "
             "you want and set short_side to 'encoder' and aspect to 'squash'"
@@ -228,43 +239,45 @@ def _nearest(label_HW: np.ndarray, width_height: tuple[int, int]) -> np.ndarray:
     return np.array(Image.fromarray(label_HW.astype(np.uint8)).resize(width_height, Image.Resampling.NEAREST))
 
 
-def _packed(one: PropagatedSequence) -> dict[str, np.ndarray]:
+def _packed(result: PropagatedSequence) -> dict[str, np.ndarray]:
     """The result of a sequence, except its id, as named arrays."""
-    scores = {"scores": one.scores, **{f"control/{name}": scores for name, scores in one.controls.items()}}
+    scores = {"scores": result.scores, **{f"control/{name}": scores for name, scores in result.controls.items()}}
     arrays = {f"{measure}/{name}": found[number] for name, found in scores.items() for number, measure in _MEASURES}
-    return {**arrays, "masks": one.found_THW}
+    return {**arrays, "masks": result.found_THW}
 
 
 def _unpacked(sequence: str, arrays: Mapping[str, np.ndarray]) -> PropagatedSequence:
     names = [name.removeprefix("j/") for name in arrays if name.startswith("j/")]
     scores = {name: FrameScores(arrays[f"j/{name}"], arrays[f"f/{name}"]) for name in names}
-    own = scores.pop("scores")
+    of_masks = scores.pop("scores")
     controls = {name.removeprefix("control/"): found for name, found in scores.items()}
-    return PropagatedSequence(sequence, own, controls, arrays["masks"])
+    return PropagatedSequence(sequence, of_masks, controls, arrays["masks"])
 
 
 def _predictions(done: list[PropagatedSequence]) -> Predictions:
-    longest = max(one.scores.j_OT.shape[1] for one in done)
+    longest = max(result.scores.j_OT.shape[1] for result in done)
     arrays = {
-        "ids": np.array([f"{one.sequence}/{o}" for one in done for o in range(1, len(one.scores.j_OT) + 1)]),
-        "groups": np.array([one.sequence for one in done for _ in one.scores.j_OT]),
+        "ids": np.array([f"{result.sequence}/{o}" for result in done for o in range(1, len(result.scores.j_OT) + 1)]),
+        "groups": np.array([result.sequence for result in done for _ in result.scores.j_OT]),
     }
     for measure, name in _MEASURES:
-        per_sequence = [statistics(one.scores[measure]) for one in done]
+        per_sequence = [statistics(result.scores[measure]) for result in done]
         for number, statistic in enumerate(("mean", "recall", "decay")):
             arrays[f"{name}_{statistic}"] = np.concatenate([found[number] for found in per_sequence])
-        arrays[f"{name}_frames"] = np.concatenate([_padded(one.scores[measure], longest) for one in done])
-    for one in done:
-        arrays[f"masks/{one.sequence}"] = one.found_THW
-    controls = {name: _j_and_f([one.controls[name] for one in done]) for name in done[0].controls}
+        arrays[f"{name}_frames"] = np.concatenate([_padded(result.scores[measure], longest) for result in done])
+    for result in done:
+        arrays[f"masks/{result.sequence}"] = result.found_THW
+    controls = {name: _j_and_f([result.controls[name] for result in done]) for name in done[0].controls}
     return Predictions(arrays, len(done), controls=controls)
 
 
 def _padded(score_OT: np.ndarray, num_frames: int) -> np.ndarray:
-    """Scores of scored frames, then NaN up to the longest sequence's."""
+    """Scores of the frames, padded with NaN to ``num_frames``."""
     return np.pad(score_OT, ((0, 0), (0, num_frames - score_OT.shape[1])), constant_values=np.nan)
 
 
 def _j_and_f(scores: list[FrameScores]) -> float:
-    means = [(statistics(one.j_OT).mean_O + statistics(one.f_OT).mean_O) / 2 for one in scores]
+    means = [
+        (statistics(frame_scores.j_OT).mean_O + statistics(frame_scores.f_OT).mean_O) / 2 for frame_scores in scores
+    ]
     return float(np.concatenate(means).mean())

@@ -60,7 +60,7 @@ def cluster_maps(
     sample_Pd = _sampled_points(map_hwd, side, num_clusters, protocol, seed=seed)
     index = _trained_kmeans(sample_Pd, num_clusters, protocol, seed=seed)
     cluster_Mhw = np.stack([index.search(points(one, side), 1)[1].astype(np.uint8).reshape(side) for one in map_hwd])
-    return cluster_Mhw if by_pixel else nearest(cluster_Mhw, size)
+    return cluster_Mhw if by_pixel else resized_to_pixels(cluster_Mhw, size)
 
 
 def _trained_kmeans(
@@ -94,7 +94,7 @@ def points(map_hwd: np.ndarray, side: tuple[int, int]) -> np.ndarray:
     return np.ascontiguousarray(pixel_1dHW[0].flatten(1).T.numpy())
 
 
-def nearest(cluster_Mhw: np.ndarray, size: int) -> np.ndarray:
+def resized_to_pixels(cluster_Mhw: np.ndarray, size: int) -> np.ndarray:
     """Cluster maps resized to a square by nearest neighbour."""
     resized = F.interpolate(torch.from_numpy(cluster_Mhw)[None], size=[size, size], mode="nearest-exact")
     return resized[0].numpy()

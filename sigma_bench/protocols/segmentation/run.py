@@ -1,13 +1,15 @@
 """segmentation: unsupervised video object segmentation by clustering frozen tube features (SIGMA table 5).
 
-The protocol is TimeTuning's (arXiv 2308.11796), which SIGMA follows: a few frames of a sequence, tube features
-standardised and reduced by PCA, upsampled to pixels, one FAISS k-means per clip, clusters matched to instance
-masks.  A tubelet's cluster map serves all of its frames; k-means runs on the maps, not on the repeated frames.
+SIGMA follows the protocol of TimeTuning (arXiv 2308.11796): tube features of a few frames of a sequence are
+standardised, reduced by PCA and upsampled to pixels, clustered by one FAISS k-means per clip, and clusters are matched
+to instance masks.  All frames of a tubelet have the same cluster map; k-means runs on the maps, not on the repeated
+frames.
 
-A *piece* is what shares its feature statistics (a clip, a batch of clips, the dataset), and one process does it.  A
-*unit* is what shares one k-means and one matching (a frame, a clip, the dataset), and lies inside a piece.
+A *feature scope* is a set of clips that are standardised and reduced together (a clip, a batch of clips, the dataset);
+one process computes it.  A *unit* is a set of frames that share one k-means and one matching (a frame, a clip, the
+dataset) and is part of one feature scope.
 
-Shapes: S clips, T frames, T' maps, H W pixels, h w token rows and columns, D width, G labels.
+Shapes: S clips, T frames, T' maps, H W pixels, h w token rows and columns, D width, d reduced width, G labels.
 """
 
 from collections.abc import Sequence
@@ -30,8 +32,8 @@ from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.training.processes import shared
 
 
-class Piece(NamedTuple):
-    """Clips that share their feature statistics: one draw of these sequences."""
+class FeatureScope(NamedTuple):
+    """Clips that are standardised and reduced together: one draw of some sequences."""
 
     draw: int
     sequences: range
@@ -39,7 +41,7 @@ class Piece(NamedTuple):
 
 @dataclass
 class SegmentedClip:
-    """One draw of frames from one sequence, what was found in it, and how well that fits its masks."""
+    """One draw of frames of a sequence, with its clusters and their scores."""
 
     sequence: str
     draw: int
@@ -47,86 +49,88 @@ class SegmentedClip:
     truth_THW: np.ndarray
     cluster_THW: np.ndarray
     scores: dict[str, float] = field(default_factory=dict)
-    """Mean IoU of the clusters (``miou``) and of the controls, over the units of the clip; empty for pool dataset."""
+    """Mean IoU of the clusters (``miou``) and of the controls over the units of the clip; empty for pool 'dataset'."""
     counts: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
-    """Hit, true and claimed pixels of every label, (G,) each; for pool dataset."""
+    """Hit, true and claimed pixels of every label, (G,) each; only for pool 'dataset'."""
 
 
-class Segmented(NamedTuple):
-    """What one piece gave."""
+class SegmentedScope(NamedTuple):
+    """Results of one feature scope."""
 
     clips: list[SegmentedClip]
     controls: dict[str, float]
-    """Of the whole piece, for pool dataset; else each clip has its own."""
+    """Controls of the whole scope for pool 'dataset'; otherwise empty, since each clip has its controls."""
 
 
 def run(evaluation: Evaluation[SegmentationProtocol]) -> Predictions | None:
-    """Segment every sequence; each process takes its share of the encoding, then of the clustering.
+    """Segment every sequence; all processes share the encoding and then the clustering.
 
     Raises:
-        ValueError: what ``token_maps`` raises, more clusters than points, or a unit with nothing but void.
+        ValueError: as ``token_maps``, more clusters than points, or a unit with void pixels only.
     """
     protocol, (split,) = evaluation.protocol, evaluation.splits
     try:
-        maps = [token_maps(evaluation, one) for one in evaluation.passes]
-        draws = [one.clip for one in evaluation.passes if isinstance(one.clip, SequenceClip)]
-        work = partial(_segment_piece, split, maps, draws, protocol, evaluation.encoder.card, evaluation.seed)
-        pieces = _pieces(protocol, len(split.samples))
-        done = shared(evaluation.world, pieces, work, lambda at, total: evaluation.report("segmentation", at, total))
+        maps = [token_maps(evaluation, pass_) for pass_ in evaluation.passes]
+        draws = [pass_.clip for pass_ in evaluation.passes if isinstance(pass_.clip, SequenceClip)]
+        work = partial(_segment_scope, split, maps, draws, protocol, evaluation.encoder.card, evaluation.seed)
+        scopes = _feature_scopes(protocol, len(split.samples))
+        done = shared(
+            evaluation.processes, scopes, work, lambda at, total: evaluation.report("segmentation", at, total)
+        )
     except DecodeError as error:
         raise ValueError(
             f"task '{evaluation.task.task}': a sequence cannot be read and every one must count: {error}"
         ) from error
-    return _predictions(done, protocol, split) if evaluation.world.is_main else None
+    return _predictions(done, protocol, split) if evaluation.processes.is_main else None
 
 
-def _pieces(protocol: SegmentationProtocol, num_sequences: int) -> list[Piece]:
+def _feature_scopes(protocol: SegmentationProtocol, num_sequences: int) -> list[FeatureScope]:
     step = {"clip": 1, "batch": protocol.batch_clips, "dataset": num_sequences}[protocol.feature_scope]
     return [
-        Piece(draw, range(start, min(start + step, num_sequences)))
+        FeatureScope(draw, range(start, min(start + step, num_sequences)))
         for draw in range(protocol.num_draws)
         for start in range(0, num_sequences, step)
     ]
 
 
-def _segment_piece(
+def _segment_scope(
     split: Split,
     maps: Sequence[np.ndarray],
     draws: Sequence[SequenceClip],
     protocol: SegmentationProtocol,
     card: EncoderCard,
     seed: int,
-    piece: Piece,
-) -> Segmented:
+    scope: FeatureScope,
+) -> SegmentedScope:
     size = card.image_size if protocol.evaluation_size == "encoder" else protocol.evaluation_size
-    token_SThwD = maps[piece.draw]
+    token_SThwD = maps[scope.draw]
     num_slots = token_SThwD.shape[1]
     grid = (num_slots, token_SThwD.shape[2], token_SThwD.shape[3])
     windows = window_slots(protocol.num_frames, num_slots, card)
-    reduced = reduced_clips([token_SThwD[index] for index in piece.sequences], windows, protocol)
+    reduced = reduced_clips([token_SThwD[index] for index in scope.sequences], windows, protocol)
     clips = []
-    for index in piece.sequences:
+    for index in scope.sequences:
         sample = split.samples[index]
         sequence = MaskedSequence(sample, instances=protocol.labels == "instances")
-        index_T = frame_indices(sample, len(sequence), draws[piece.draw])
+        index_T = frame_indices(sample, len(sequence), draws[scope.draw])
         truth_THW = sequence.squashed_masks(index_T.tolist(), size)
-        clips.append(SegmentedClip(sample.id, piece.draw, index_T, truth_THW, np.zeros_like(truth_THW)))
+        clips.append(SegmentedClip(sample.id, scope.draw, index_T, truth_THW, np.zeros_like(truth_THW)))
     if protocol.pool == "dataset":
         return _as_one_unit(clips, reduced, grid, protocol, seed=seed)
     for clip, map_Thwd in zip(clips, reduced, strict=True):
         _clip_or_frames(clip, map_Thwd, grid, protocol, seed=seed)
-    return Segmented(clips, {})
+    return SegmentedScope(clips, {})
 
 
 def reduced_clips(
     token_ThwD: Sequence[np.ndarray], windows: Sequence[slice], protocol: SegmentationProtocol
 ) -> list[np.ndarray]:
-    """Features of the clips of one piece, (T', h, w, d) each: standardised and reduced over all of them."""
+    """Features of the clips of one feature scope, (T', h, w, d) each, standardised and reduced together."""
     if protocol.window_statistics == "own" and len(windows) > 1:
         token_ThwD = [
             np.concatenate([standardised(clip[window].astype(np.float32)) for window in windows]) for clip in token_ThwD
         ]
-    flat = reduce_maps([one for clip in token_ThwD for one in clip], protocol.pca_dimensions)
+    flat = reduce_maps([map_hwD for clip in token_ThwD for map_hwD in clip], protocol.pca_dimensions)
     num_slots = len(token_ThwD[0])
     return [np.stack(flat[start : start + num_slots]) for start in range(0, len(flat), num_slots)]
 
@@ -139,7 +143,7 @@ def _clip_or_frames(
     *,
     seed: int,
 ) -> None:
-    """Fill in clusters and scores of a clip, whose units are its frames or itself."""
+    """Fill in clusters and scores of a clip whose units are its single frames or the whole clip."""
     num_frames = len(clip.truth_THW)
     per_slot = num_frames // len(map_Thwd)
     step = 1 if protocol.pool == "frame" else num_frames
@@ -164,16 +168,18 @@ def _as_one_unit(
     protocol: SegmentationProtocol,
     *,
     seed: int,
-) -> Segmented:
+) -> SegmentedScope:
     """Fill in clusters and pixel counts of clips that share one k-means and one matching."""
     truths = [clip.truth_THW for clip in clips]
     oracles = [oracle_tubes(truth_THW, grid) for truth_THW in truths]
     found, scores = _unit([list(map_Thwd) for map_Thwd in reduced], truths, oracles, grid, protocol, seed=seed)
-    own = scores.pop("miou")
+    of_clusters = scores.pop("miou")
     for number, (clip, cluster_THW) in enumerate(zip(clips, found, strict=True)):
         clip.cluster_THW = cluster_THW
-        clip.counts = (own.hit_SG[number], own.true_SG[number], own.claimed_SG[number])
-    return Segmented(clips, {name: mean_iou(counts, protocol.background_counts) for name, counts in scores.items()})
+        clip.counts = (of_clusters.hit_SG[number], of_clusters.true_SG[number], of_clusters.claimed_SG[number])
+    return SegmentedScope(
+        clips, {name: mean_iou(counts, protocol.background_counts) for name, counts in scores.items()}
+    )
 
 
 def _unit(
@@ -185,10 +191,10 @@ def _unit(
     *,
     seed: int,
 ) -> tuple[list[np.ndarray], dict[str, LabelCounts]]:
-    """Clusters of the clips of one unit, (T, H, W) each; pixel counts of them, of the floors and of the ceiling."""
+    """Clusters of the clips of one unit, (T, H, W) each, and pixel counts of the clusters and of the controls."""
     size = truths[0].shape[-1]
     num_clusters = _labels_present(truths) if protocol.clusters == "labels_present" else protocol.clusters
-    flat = cluster_maps([one for clip in map_hwd for one in clip], num_clusters, size, protocol, seed=seed)
+    flat = cluster_maps([one_hwd for clip in map_hwd for one_hwd in clip], num_clusters, size, protocol, seed=seed)
     found, start = [], 0
     for clip, truth_THW in zip(map_hwd, truths, strict=True):
         cluster_THW = flat[start : start + len(clip)]
@@ -205,13 +211,13 @@ def _unit(
 
 
 def _labels_present(truths: Sequence[np.ndarray]) -> int:
-    """How many labels a unit shows, void apart; 1 where it is void only, which cannot be scored and is told there."""
+    """Number of labels in a unit without void; 1 for a unit of void only, for which scoring raises an error later."""
     return max(1, len(set().union(*(np.unique(truth).tolist() for truth in truths)) - {VOID}))
 
 
-def _predictions(done: Sequence[Segmented], protocol: SegmentationProtocol, split: Split) -> Predictions:
+def _predictions(done: Sequence[SegmentedScope], protocol: SegmentationProtocol, split: Split) -> Predictions:
     place = {name: number for number, name in enumerate(split.ids)}
-    clips = sorted((clip for piece in done for clip in piece.clips), key=lambda clip: (place[clip.sequence], clip.draw))
+    clips = sorted((clip for scope in done for clip in scope.clips), key=lambda clip: (place[clip.sequence], clip.draw))
     arrays = {
         "ids": np.array([f"{clip.sequence}#{clip.draw}" for clip in clips]),
         "groups": np.array([clip.sequence for clip in clips]),
@@ -222,7 +228,7 @@ def _predictions(done: Sequence[Segmented], protocol: SegmentationProtocol, spli
     }
     if protocol.pool == "dataset":
         arrays |= _stacked_counts(clips, background_counts=protocol.background_counts)
-        controls = _means([piece.controls for piece in done])
+        controls = _means([scope.controls for scope in done])
     else:
         controls = _means([clip.scores for clip in clips])
         arrays["miou"] = np.array([clip.scores["miou"] for clip in clips])
@@ -232,7 +238,7 @@ def _predictions(done: Sequence[Segmented], protocol: SegmentationProtocol, spli
 
 
 def _stacked_counts(clips: Sequence[SegmentedClip], *, background_counts: bool) -> dict[str, np.ndarray]:
-    """Pixels per clip and label, (S, G): from them the mean IoU of any set of clips follows."""
+    """Pixel counts per clip and label, (S, G), from which the mean IoU of any set of clips can be computed."""
     stacked = {}
     for part, name in enumerate(("hit", "true", "claimed")):
         rows = [clip.counts[part] for clip in clips if clip.counts]

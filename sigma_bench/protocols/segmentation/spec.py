@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from sigma_bench.specs.clip import FrameDraw, SequenceClip
 from sigma_bench.specs.dataset import Folds
 from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.frozen import scored_split
 from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
 from sigma_bench.specs.protocol import BaseProtocol
 from sigma_bench.specs.recipe import Count
@@ -24,32 +25,33 @@ class SegmentationProtocol(BaseProtocol):
     scoring: ClassVar[str] = "sigma_bench.protocols.segmentation.scores"
     kind: Literal["segmentation"]
     labels: Literal["dataset", "instances"]
-    """What counts as one thing: as the dataset's card says (in YouTube-VOS a category), or every object by itself."""
+    """``dataset``: labels as the dataset's card defines them (categories in YouTube-VOS); ``instances``: single
+    objects."""
     num_frames: Count
     frame_draw: FrameDraw
     """As ``specs/clip.py`` describes; random frames follow from the seed and the name of the sequence."""
     num_draws: Count
-    """Clips of one sequence, each scored; more than one only where the draw is random."""
+    """Number of clips of a sequence, each of which is scored; more than one only if the draw is random."""
     window_statistics: Literal["shared", "own"]
-    """A clip longer than the encoder's is encoded in windows; ``own`` standardises the features of each by itself, so
-    that clusters cannot follow what only tells the windows apart.  Without effect on a clip of one window."""
+    """Whether the windows of a clip that is longer than the encoder's are standardised together (``shared``) or
+    separately (``own``).  With ``own``, differences between windows cannot form clusters."""
     feature_scope: Literal["clip", "batch", "dataset"]
-    """Over which tokens features are standardised and PCA is fitted."""
+    """Tokens over which features are standardised and PCA is fitted."""
     batch_clips: Count
-    """Clips in a batch, sequences in the order of the list, for the scope ``batch``."""
+    """Number of clips in a batch, in the order of the list, for the scope ``batch``."""
     pca_dimensions: Count
     upsampling: Literal["bilinear_features", "tokens_nearest"]
-    """k-means on features upsampled to pixels, or on tokens, whose clusters are then resized."""
+    """``bilinear_features``: k-means on features upsampled to pixels; ``tokens_nearest``: on tokens, then resized."""
     evaluation_size: Count | Literal["encoder"]
-    """Side of the square on which clusters and masks are compared, pixels; ``encoder``: that of its clips."""
+    """Side of the square on which clusters and masks are compared, pixels; ``encoder``: that of the encoder's clips."""
     pool: Literal["frame", "clip", "dataset"]
-    """Which frames share one k-means, one matching and one score."""
+    """Frames that share one k-means, one matching and one score."""
     clusters: Annotated[int, Field(gt=0, le=255)] | Literal["labels_present"]
-    """``labels_present``: as many as the masks of the pool have labels, background included."""
+    """Number of clusters; ``labels_present``: the number of labels in the masks of the pool, background included."""
     kmeans_iterations: Count
     kmeans_restarts: Count
     kmeans_max_points_per_centroid: Count
-    """k-means learns from a random sample of so many points per cluster, then assigns every point."""
+    """Most points per cluster on which k-means is fitted, a random sample; then every point is assigned."""
     matching: Literal["hungarian_iou", "majority_precision"]
     background_counts: bool
     metrics: tuple[Literal["miou"], ...]
@@ -68,12 +70,10 @@ class SegmentationProtocol(BaseProtocol):
 
     def splits(self, names: Collection[str], folds: Folds) -> tuple[SplitUse, ...]:
         """The scored split alone, since nothing is trained."""
-        if "test" not in names:
-            raise ValueError("segmentation scores the split test")
-        return (SplitUse("test"),)
+        return scored_split("segmentation", names)
 
     def passes(self, splits: tuple[SplitUse, ...], card: EncoderCard, seed: int) -> tuple[Pass, ...]:
-        """One per draw of frames; a clip longer than the encoder's is encoded in windows."""
+        """One pass per draw of frames; a clip longer than the encoder's is encoded in windows."""
         windows = -(-self.num_frames // card.num_frames)
         is_random = self.frame_draw == "random_sorted"
         clips = (

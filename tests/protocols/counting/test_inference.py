@@ -31,7 +31,7 @@ def stub(video_S: np.ndarray, state_S3: np.ndarray) -> Prediction:
 
 
 def test_stub_network_on_the_first_videos_as_released() -> None:
-    """SEVERE facts 3.7: the first five validation videos; the sixth is 27.5 before rounding, which goes to 28."""
+    """The first five validation videos; the sixth is 27.5 before rounding, which goes to 28."""
     assert count_repetitions(np.array([189, 197, 106, 184, 121, 116]), stub, protocol()).tolist() == [
         *(47, 44, 26, 44, 30),
         28,
@@ -64,7 +64,7 @@ def cycles_of(samples: tuple[Sample, ...]) -> list[CycleBounds]:
 
 
 def test_stub_network_on_all_validation_videos_as_released(validation: tuple[Sample, ...]) -> None:
-    """SEVERE facts 3.7: 7.065736050, standard deviation 4.994409, never off by only one."""
+    """Of the released code: 7.065736050, standard deviation 4.994409, never off by only one."""
     cycles = cycles_of(validation)
     truth = np.array([found.count for found in cycles])
     length = np.array([found.bounds[-1] - found.bounds[0] + 1 for found in cycles])
@@ -102,7 +102,7 @@ def test_who_knows_the_lengths_counts_regular_cycles() -> None:
 
 
 def test_an_oracle_counts_real_annotations_about_as_well_as_published(validation: tuple[Sample, ...]) -> None:
-    """SEVERE facts 3.7: another simulation of one gave about 0.064 and 0.914."""
+    """Another simulation of one gave about 0.064 and 0.914."""
     cycles = cycles_of(validation)
     truth = np.array([found.count for found in cycles])
     length = np.array([found.bounds[-1] - found.bounds[0] + 1 for found in cycles])

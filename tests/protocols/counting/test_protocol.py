@@ -27,13 +27,13 @@ from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
 from sigma_bench.specs.task import ResolvedTask
-from sigma_bench.training.distribution import World, joined_world
-from tests.models.strangers import FeaturesOnly
+from sigma_bench.training.distribution import Processes, joined_processes
+from tests.models.external_files import FeaturesOnly
 from tests.protocols.opened import opened
 from tests.two_processes import in_two_processes
 
 QUICK = {"segments_per_video": 1, "epochs": 1, "batch": 4, "rollout_steps": 2, "learning_rate": 0.01}
-ALONE = World(torch.device("cpu"))
+ALONE = Processes(torch.device("cpu"))
 
 
 def quick_task(**changes: Any) -> ResolvedTask:
@@ -49,9 +49,9 @@ def quiet(phase: str, done: int, total: int) -> None:
     pass
 
 
-def record_of(world: Path, output: Path, encoder: Encoder, processes: World = ALONE, **changes: Any) -> Record:
+def record_of(world: Path, output: Path, encoder: Encoder, processes: Processes = ALONE, **changes: Any) -> Record:
     task = quick_task(**changes)
-    return find_or_evaluate(encoder, task, world, output, seed=0, report=quiet, world=processes).record
+    return find_or_evaluate(encoder, task, world, output, seed=0, report=quiet, processes=processes).record
 
 
 def test_every_video_is_counted_once_and_found_again(world: Path, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_finished_training_is_not_repeated(world: Path, tmp_path: Path) -> Non
     assert all(torch.equal(again[name], value) for name, value in trained(world, tmp_path).items())
 
 
-def arrays_of(world: Path, folder: Path, processes: World) -> dict[str, Any]:
+def arrays_of(world: Path, folder: Path, processes: Processes) -> dict[str, Any]:
     """Predictions with blocks of three videos, so that two processes have some each."""
     counting.BLOCK_VIDEOS = 3
     encoder = load_encoder("random:mini_videomae", seed=1)
@@ -123,7 +123,7 @@ def arrays_of(world: Path, folder: Path, processes: World) -> dict[str, Any]:
 
 def main(world: str, folder: str) -> None:
     """What each process of the next test does."""
-    with joined_world("cpu") as processes:
+    with joined_processes("cpu") as processes:
         arrays_of(Path(world), Path(folder), processes)
 
 
@@ -182,11 +182,11 @@ def test_a_broken_video_fails_or_counts_as_wrong(world: Path, tmp_path: Path) ->
     with pytest.raises(ValueError, match=f"1 videos of test cannot be decoded .* first '{broken.id}'"):
         counting.run(evaluation(manifest, tmp_path, encoder, backbone="frozen"))
     forgiving = {"backbone": "frozen", "pooling": "halves", "on_decode_failure": "count_as_wrong"}
-    outcome = counting.run(evaluation(manifest, tmp_path, encoder, **forgiving))
-    assert isinstance(outcome, Predictions)
-    assert list(outcome.failures) == [broken.id]
-    assert outcome.num_scored == len(test.samples)
-    assert outcome.arrays["predicted"][1] == NO_COUNT and (np.delete(outcome.arrays["predicted"], 1) > 0).all()
+    predictions = counting.run(evaluation(manifest, tmp_path, encoder, **forgiving))
+    assert isinstance(predictions, Predictions)
+    assert list(predictions.failures) == [broken.id]
+    assert predictions.num_scored == len(test.samples)
+    assert predictions.arrays["predicted"][1] == NO_COUNT and (np.delete(predictions.arrays["predicted"], 1) > 0).all()
     broken.path.unlink()
     with pytest.raises(ValueError, match="1 of the 8 files that the test list names are missing"):
         counting.run(evaluation(open_dataset(task.dataset, root), tmp_path, encoder))

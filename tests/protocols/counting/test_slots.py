@@ -1,4 +1,4 @@
-"""Frame slots against the released sampler (golden values of SEVERE facts 3.3) and by hand."""
+"""Frame slots against the released sampler (golden values) and by hand."""
 
 import numpy as np
 import pytest

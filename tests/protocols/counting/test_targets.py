@@ -1,4 +1,4 @@
-"""Anchors and loss against golden values (SEVERE facts 3.4), by hand, and against a plain loop."""
+"""Anchors and loss against golden values, by hand, and against a plain loop."""
 
 import math
 

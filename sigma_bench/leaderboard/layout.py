@@ -1,4 +1,4 @@
-"""The grid: a BoardTable laid out as text, the same for every renderer: headers, sections, lines, marked entries."""
+"""The layout of a board as text, the same for every renderer: headers, sections, lines, marked entries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -80,7 +80,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Grid:
+class TableLayout:
     """A table as text."""
 
     title: str
@@ -95,13 +95,13 @@ class Grid:
     notes: tuple[str, ...]
 
 
-def grid(table: BoardTable) -> Grid:
+def layout(table: BoardTable) -> TableLayout:
     """Lay a board out."""
     about = [key for key in table.about if _is_filled(table, key)]
     ends = [table.mean_label] if table.mean_label else []
     headings = [*(column.heading for column in table.columns), *["Axis means"] * len(table.axes), *[""] * len(ends)]
     labels = [*(column.label for column in table.columns), *table.axes, *ends]
-    laid_out = Grid(
+    laid_out = TableLayout(
         title=table.title,
         about=tuple(_ABOUT[key] for key in about),
         groups=tuple((heading, len(list(columns))) for heading, columns in groupby(headings)),
@@ -110,7 +110,7 @@ def grid(table: BoardTable) -> Grid:
         has_coverage=bool(table.rows),
         notes=footnotes(table),
     )
-    shown: Grid = _shown(laid_out)
+    shown: TableLayout = _shown(laid_out)
     return shown
 
 

@@ -1,21 +1,15 @@
-"""What is to be evaluated: tasks of the catalogue or of custom data, resolved, with their data."""
+"""The tasks that a caller names, resolved and with their data: tasks of the catalogue or of custom data."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sigma_bench.data.catalogue import TaskOnData
 from sigma_bench.data.custom import custom_tasks, open_custom
-from sigma_bench.data.manifest import Manifest
 from sigma_bench.specs import catalogue
-from sigma_bench.specs.task import ResolvedTask
-
-RUNS = Path("results/runs")
-"""Where runs, records and what is made of them lie, unless the user says otherwise."""
-Jobs = Sequence[tuple[ResolvedTask, Path | Manifest]]
-"""Tasks, each with its data root or open manifest."""
 
 
-def jobs_of(
+def resolve_tasks(
     tasks: Sequence[str],
     *,
     suite: str | None = None,
@@ -26,19 +20,19 @@ def jobs_of(
     variants: str | None = None,
     folds: str | None = None,
     overrides: Mapping[str, Any] | None = None,
-) -> Jobs:
-    """Resolved tasks with their data; the arguments are those of ``evaluate``.
+) -> list[TaskOnData]:
+    """Resolved tasks with their data; the arguments are those of ``sigma_bench.evaluate``.
 
     Raises:
         ValueError: no task or no data is named, options exclude each other, or a name does not exist.
     """
-    changed = dict(overrides or {})
+    changes = dict(overrides or {})
     if csv is not None or folders is not None:
         _refuse("has datasets of its own; for custom data give tasks or protocols", suite=suite)
         _refuse("is for tasks of the catalogue; custom data are named by csv or folders", data=data)
         manifest = open_custom(_path(csv), _path(folders))
         custom = custom_tasks(
-            manifest, tasks=tasks, protocols=protocols, variants=variants, folds=folds, overrides=changed
+            manifest, tasks=tasks, protocols=protocols, variants=variants, folds=folds, overrides=changes
         )
         return [(task, manifest) for task in custom]
     _refuse("is for custom data; a task of the catalogue is varied by name, as in ssv2/knn+reversal", variants=variants)
@@ -48,16 +42,16 @@ def jobs_of(
         raise ValueError("no task is named: give tasks or a suite with data, or custom data as csv or folders")
     if data is None:
         raise ValueError("data is missing: give the root folder that holds the datasets")
-    return [(catalogue.resolve(catalogue.load_task(name), changed), Path(data)) for name in names]
+    return [(catalogue.resolve(catalogue.load_task(name), changes), Path(data)) for name in names]
 
 
 def _path(value: str | Path | None) -> Path | None:
     return None if value is None else Path(value)
 
 
-def _refuse(why: str, **options: object) -> None:
-    """ValueError for an option that would be ignored."""
-    for name, given in options.items():
-        if given:
-            value = " ".join(map(str, given)) if isinstance(given, list | tuple) else given
-            raise ValueError(f"{name} {value} {why}")
+def _refuse(reason: str, **options: object) -> None:
+    """ValueError for an option that has a value, because it would have no effect here."""
+    for name, value in options.items():
+        if value:
+            shown = " ".join(map(str, value)) if isinstance(value, list | tuple) else value
+            raise ValueError(f"{name} {shown} {reason}")

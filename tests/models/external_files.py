@@ -1,4 +1,4 @@
-"""Small random models in the layouts of strangers, written by hand from the published names; one shows tokens only."""
+"""Small random models in the layouts of external checkpoints, built from the published names; one shows tokens only."""
 
 import torch
 from torch import nn

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import faiss
 import numpy as np
@@ -22,9 +22,7 @@ from sigma_bench.metrics.accuracy import top1
 from sigma_bench.protocols.classification import TrainFeatures
 from sigma_bench.protocols.features import SplitFeatures
 from sigma_bench.protocols.head_grid import chosen_scores
-from sigma_bench.protocols.knn.spec import KnnProtocol
 from sigma_bench.protocols.linear.run import fit_heads
-from sigma_bench.protocols.linear.spec import LinearProtocol
 from sigma_bench.protocols.neighbours import knn_votes
 from sigma_bench.records.provenance import capture, now
 from sigma_bench.records.record import Provenance
@@ -143,12 +141,11 @@ def _cost(task: str, size: BankSize, threads: int, folder: Path) -> Cost:
     everything, query_index = np.arange(size.samples), np.arange(size.queries)
     train_features = TrainFeatures(train, everything, everything % size.classes, everything, size.classes)
     before, clock, cpu = status_bytes("VmHWM"), time.monotonic(), time.process_time()
-    protocol = resolve(load_task(task)).protocol
-    if isinstance(protocol, KnnProtocol):
+    protocol: Any = resolve(load_task(task)).protocol
+    if protocol.kind == "knn":
         score_QL = knn_votes(train.feature_SD, train_features.label_S, test.feature_SD, size.classes, protocol)
         work = f"{protocol.neighbours} neighbours"
     else:
-        assert isinstance(protocol, LinearProtocol)
 
         def fit(places, settings):
             return fit_heads(train_features, places, settings, protocol, 0, torch.device("cpu"))

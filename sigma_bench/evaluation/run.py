@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from sigma_bench.data.manifest import Manifest
+from sigma_bench.evaluation.requirements import require_predictions, run_of
 from sigma_bench.evaluation.session import SINGLE_PROCESS, Session, open_session
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.contract import Evaluation, Predictions, Report, silent
@@ -18,7 +19,7 @@ from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import score_all
 from sigma_bench.records.store import Store
 from sigma_bench.specs.fingerprint import digest
-from sigma_bench.specs.protocol import KINDS, BaseProtocol
+from sigma_bench.specs.protocol import BaseProtocol
 from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import World
 from sigma_bench.training.processes import on_all, on_main
@@ -109,8 +110,11 @@ def _recorded(evaluation: Evaluation[BaseProtocol], session: Session, store: Sto
 
 def run_protocol(evaluation: Evaluation[BaseProtocol]) -> Predictions | None:
     """Call the ``run`` of the protocol's package; None on all but the main process."""
-    predictions: Predictions | None = KINDS.load(evaluation.protocol.kind, "run").run(evaluation)
-    return predictions
+    found = run_of(evaluation.protocol)(evaluation)
+    if found is None and not evaluation.world.is_main:
+        return None
+    require_predictions(evaluation.protocol, found, evaluation.splits[-1])
+    return found
 
 
 def _record(

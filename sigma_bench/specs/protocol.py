@@ -8,9 +8,9 @@ holds a function ``run(evaluation)`` that returns the predictions (``protocols/c
 
 from abc import abstractmethod
 from collections.abc import Collection
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
 
 from sigma_bench.specs.dataset import Folds
 from sigma_bench.specs.encoder_card import EncoderCard
@@ -74,6 +74,12 @@ class BaseProtocol(LeanSpec):
     summary: str
     metrics: tuple[str, ...]
     uncertainty: Uncertainty
+
+    @model_validator(mode="after")
+    def _measures_each_metric_once(self) -> Self:
+        if len(set(self.metrics)) < max(len(self.metrics), 1):
+            raise ValueError(f"metrics are {', '.join(self.metrics) or 'none'}; name one or more, each once")
+        return self
 
     @property
     def unused_keys(self) -> tuple[str, ...]:
@@ -147,6 +153,9 @@ def protocol_class(kind: str) -> type[BaseProtocol]:
             f"the protocol kind '{kind}': {module.__name__} holds {len(fitting)} classes whose field 'kind' has this "
             "value; define exactly one"
         )
+    missing = sorted(fitting[0].__abstractmethods__)
+    if missing:
+        raise ValueError(f"the protocol kind '{kind}': {fitting[0].__name__} does not define {' and '.join(missing)}")
     return fitting[0]
 
 

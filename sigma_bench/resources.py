@@ -51,6 +51,8 @@ def include(folder: Path | str) -> None:
     Raises:
         ValueError: the folder does not exist, has none of the three, or declares a name that is already declared.
     """
+    if not isinstance(folder, str | Path) or not str(folder) or "\0" in str(folder):
+        raise ValueError(f"{folder!r} cannot be included; give the path of a folder")
     place = Path(folder).expanduser().resolve()
     if os.pathsep in str(place):
         raise ValueError(f"{place}: a folder with '{os.pathsep}' in its path cannot be included; rename it")
@@ -71,7 +73,7 @@ def check_included() -> None:
 
 
 def declared(folder: str) -> dict[str, Path]:
-    """Files of one kind of declaration by name, this package's first.
+    """Files of one kind of declaration by name, this package's first; hidden files are no declarations.
 
     Args:
         folder: ``tasks``, ``tasks/protocols``, ``tasks/suites``, ``tasks/variants``, ``pretrain`` or ``boards``.
@@ -97,7 +99,7 @@ def _declared(folder: str, included_folders: tuple[Path, ...]) -> dict[str, Path
     ours = declarations("results") / "boards" if top == "boards" else declarations(top) / inner
     found: dict[str, Path] = {}
     for place in (ours, *(each / folder for each in included_folders)):
-        for path in sorted((*place.glob("*.yaml"), *place.glob("*.yml"))):
+        for path in sorted(path for path in (*place.glob("*.yaml"), *place.glob("*.yml")) if path.name[0] != "."):
             if path.stem in found:
                 raise ValueError(
                     f"{path}: the {_CONCEPTS[folder]} '{path.stem}' is already declared in {found[path.stem]}; "

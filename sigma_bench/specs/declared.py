@@ -58,7 +58,10 @@ def _base(concept: str, name: str, path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     """The mapping of a file, read again only where the file has changed; it must not be modified."""
-    state = path.stat()
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
     return _read_version(path, state.st_mtime_ns, state.st_size)
 
 

@@ -121,12 +121,41 @@ def one_sided_errors_named(world: World) -> Iterator[None]:
 
 
 @contextmanager
-def joined_world(device: str = "auto") -> Iterator[World]:
+def usual_arithmetic() -> Iterator[None]:
+    """Torch as it is in a new process: float32 without autocast, and with gradients.
+
+    A notebook may have changed this, but what is computed is stored under keys that do not say so.
+    """
+    dtype, precision = torch.get_default_dtype(), torch.get_float32_matmul_precision()
+    torch.set_default_dtype(torch.float32)
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with (
+            torch.autocast("cpu", enabled=False),
+            torch.autocast("cuda", enabled=False),
+            torch.inference_mode(False),
+            torch.enable_grad(),
+        ):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_float32_matmul_precision(precision)
+
+
+@contextmanager
+def joined_world(device: str | torch.device = "auto") -> Iterator[World]:
     """The world torchrun describes in the environment, or this process alone; left when the block ends.
+
+    Inside the block torch computes as it does in a new process, see ``usual_arithmetic``.
 
     Args:
         device: as ``choose_device`` takes it, and raises ValueError for.
     """
+    with usual_arithmetic():
+        yield from _joined(device)
+
+
+def _joined(device: str | torch.device) -> Iterator[World]:
     end_with_launcher()
     place = choose_device(device)
     on_gpu = place.type == "cuda"
@@ -148,12 +177,13 @@ def joined_world(device: str = "auto") -> Iterator[World]:
     dist.destroy_process_group()
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str | torch.device) -> torch.device:
     """The device of a name: ``auto`` is the GPU of the local rank where there is one; ``cpu`` and ``cuda`` insist.
 
     Raises:
         ValueError: none of these three, or no GPU where one is asked for.
     """
+    name = str(name)
     if name not in ("auto", "cpu", "cuda"):
         raise ValueError(f"--device {name}: choose auto, cpu or cuda")
     has_gpu = torch.cuda.is_available()

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 import sigma_bench as sb
+from sigma_bench.protocols import classification_scores
+from sigma_bench.records.scoring import Metric
 from tests.cli.test_cli import run
 
 
@@ -157,6 +159,16 @@ def test_what_a_notebook_set_in_torch_changes_no_number(world: Path, tmp_path: P
     assert [record.predictions for record in plain] == [record.predictions for record in other]
     for path in (tmp_path / "plain" / "features").rglob("*.npy"):
         assert path.read_bytes() == (tmp_path / "other" / path.relative_to(tmp_path / "plain")).read_bytes()
+
+
+def test_a_score_that_is_no_number_is_one_sentence(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = Metric(lambda stored, index: float("nan"))
+    monkeypatch.setitem(classification_scores.METRICS, "top1", nothing)  # type: ignore[index]
+    with pytest.raises(ValueError, match="'knn' gives scores or controls that no record can hold") as caught:
+        sb.evaluate(colours(), "ssv2/knn", data=world, output=tmp_path, overrides=QUICK, progress=False)
+    assert "\n" not in str(caught.value) and "pydantic" not in str(caught.value)
 
 
 def test_another_object_that_to_returns_is_identified_as_well(world: Path, tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ def include(folder: Path | str) -> None:
     Raises:
         ValueError: the folder does not exist, has none of the three, or declares a name that is already declared.
     """
+    if not isinstance(folder, str | Path) or not str(folder) or "\0" in str(folder):
+        raise ValueError(f"{folder!r} cannot be included; give the path of a folder")
     path = Path(folder).expanduser().resolve()
     if os.pathsep in str(path):
         raise ValueError(f"{path}: a folder with '{os.pathsep}' in its path cannot be included; rename it")
@@ -71,7 +73,7 @@ def check_included() -> None:
 
 
 def declared(folder: str) -> dict[str, Path]:
-    """Name -> file of one kind of declaration; those of this package come first.
+    """Name -> file of one kind of declaration; those of this package come first, and hidden files are ignored.
 
     Args:
         folder: ``tasks``, ``tasks/protocols``, ``tasks/suites``, ``tasks/variants``, ``pretrain`` or ``boards``.
@@ -97,7 +99,8 @@ def _declared(folder: str, included_folders: tuple[Path, ...]) -> dict[str, Path
     built_in = declarations("results") / "boards" if top == "boards" else declarations(top) / inner
     found: dict[str, Path] = {}
     for searched in (built_in, *(each / folder for each in included_folders)):
-        for path in sorted((*searched.glob("*.yaml"), *searched.glob("*.yml"))):
+        files = (*searched.glob("*.yaml"), *searched.glob("*.yml"))
+        for path in sorted(path for path in files if path.name[0] != "."):
             if path.stem in found:
                 raise ValueError(
                     f"{path}: the {_CONCEPTS[folder]} '{path.stem}' is already declared in {found[path.stem]}; "

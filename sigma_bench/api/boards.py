@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from sigma_bench.api.arguments import path_of
 from sigma_bench.api.page import render_page
 from sigma_bench.leaderboard.board_table import BoardTable
 from sigma_bench.leaderboard.exports import board_frame, csv_text
@@ -46,9 +47,10 @@ class Leaderboard:
         Raises:
             ValueError: the path has another ending, or the file cannot be written.
         """
-        path = Path(path)
+        path = path_of("path", path)
+        root = None if data is None else path_of("data", data)
         if path.suffix == ".html":
-            text = render_page([self.table], self.store, self.filled.records if self.filled else (), data=data)
+            text = render_page([self.table], self.store, self.filled.records if self.filled else (), data=root)
         elif path.suffix in _TEXTS:
             text = _TEXTS[path.suffix](self.table)
         else:

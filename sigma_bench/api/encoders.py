@@ -1,13 +1,17 @@
 """``load_encoder``: a model by name, on a device."""
 
+from pathlib import Path
+
 import torch
 
+from sigma_bench.api.arguments import name_of, seed_of
+from sigma_bench.failures import MESSAGE_LIMIT
 from sigma_bench.models import zoo
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.training.distribution import choose_device
 
 
-def load_encoder(name: str, *, seed: int = 0, device: str | torch.device = "auto") -> Encoder:
+def load_encoder(name: str | Path, *, seed: int = 0, device: str | torch.device = "auto") -> Encoder:
     """The encoder with this name; the names are those of the command line.
 
     Args:
@@ -19,13 +23,20 @@ def load_encoder(name: str, *, seed: int = 0, device: str | torch.device = "auto
     Raises:
         ValueError: there is no such model or device, or a file is not a complete encoder.
     """
-    return zoo.load_encoder(name, seed=seed, device=_device(device))
+    return zoo.load_encoder(name_of("name", name), seed=seed_of(seed), device=_device(device))
 
 
 def _device(device: str | torch.device) -> torch.device:
-    if device in ("auto", "cpu", "cuda"):
-        return choose_device(str(device))
+    if str(device) in ("auto", "cpu", "cuda"):
+        return choose_device(device)
     try:
-        return torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"device '{device}': choose auto, cpu, cuda, or a device of torch such as cuda:1") from error
+        place = torch.device(device)
+        torch.zeros(1, device=place)
+    except (RuntimeError, TypeError, AssertionError) as error:  # the last one where torch is built without it
+        why = " ".join(str(error).split())[:MESSAGE_LIMIT]
+        raise ValueError(
+            f"device '{device}': choose auto, cpu, cuda, or a device of torch such as cuda:1 ({why})"
+        ) from error
+    if place.type == "meta":
+        raise ValueError("device 'meta': weights have no values there; choose auto, cpu or cuda")
+    return place

@@ -3,16 +3,18 @@
 The command line is a layer over ``open_suite``; a script or notebook calls ``evaluate``.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from warnings import warn
 
+import torch
 from rich.progress import Progress
 from rich.text import Text
 
+from sigma_bench.api.arguments import amount_of, folder_of, seed_of, workers_of
 from sigma_bench.api.progress import is_main_process, progress_bars
 from sigma_bench.api.records import Records
 from sigma_bench.api.resolved_tasks import resolve_tasks
@@ -112,19 +114,19 @@ class OpenSuite:
 
 def evaluate(
     encoder: str | Encoder,
-    tasks: str | Sequence[str] = (),
+    tasks: str | Path | Iterable[str | Path] = (),
     *,
     suite: str | None = None,
     data: str | Path | None = None,
     csv: str | Path | None = None,
     folders: str | Path | None = None,
-    protocols: Sequence[str] = (),
+    protocols: str | Iterable[str] = (),
     variants: str | None = None,
     folds: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     output: str | Path = RUNS,
     seed: int = 0,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     num_workers: int = 0,
     cache_limit: float = CACHE_LIMIT_GIB,
     progress: bool = True,
@@ -158,13 +160,14 @@ def evaluate(
         ValueError: a name does not exist, the data are missing, or all tasks failed; says what to do.
         LoggedError: the only task failed with an unexpected error; names the file of its traceback.
     """
+    output = folder_of("output", output)
     resolved = resolve_tasks(
-        [tasks] if isinstance(tasks, str) else list(tasks),
+        tasks,
         suite=suite,
         data=data,
         csv=csv,
         folders=folders,
-        protocols=list(protocols),
+        protocols=protocols,
         variants=variants,
         folds=folds,
         overrides=overrides,
@@ -174,7 +177,7 @@ def evaluate(
         open_suite(
             encoder,
             resolved,
-            output=Path(output),
+            output=output,
             seed=seed,
             device=device,
             num_workers=num_workers,
@@ -223,7 +226,7 @@ def open_suite(
     *,
     output: Path,
     seed: int = 0,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     num_workers: int = 0,
     cache_limit: float = CACHE_LIMIT_GIB,
     cache: FeatureCache | None = None,
@@ -239,17 +242,26 @@ def open_suite(
         ValueError: there is no such encoder, or the object is not an encoder.
         LoggedError: an unexpected error inside the context; its traceback is in a file below ``output``.
     """
+    output, seed = folder_of("output", output), seed_of(seed)
+    limit_bytes = round(amount_of("cache_limit", cache_limit) * 2**30)
     known = encoder if isinstance(encoder, str) else identified_encoder(encoder)
     name = known if isinstance(known, str) else known.card.model
-    cache = cache or FeatureCache(output / "features", num_workers=num_workers, limit_bytes=round(cache_limit * 2**30))
+    cache = cache or FeatureCache(output / "features", num_workers=workers_of(num_workers), limit_bytes=limit_bytes)
     with unexpected_errors_logged(output, name), joined_processes(device) as processes:
-        loaded = load_encoder(known, seed=seed) if isinstance(known, str) else known
-        loaded = loaded.to(processes.device) if hasattr(loaded, "to") else loaded
+        loaded = _moved(load_encoder(known, seed=seed) if isinstance(known, str) else known, processes)
         with progress_bars(disable=not progress) as bars:
             plan = on_main(
                 processes, lambda: plan_tasks(loaded, tasks, output, cache, seed=seed, report=_reading(bars))
             )
         yield OpenSuite(loaded, plan, output, cache, seed, processes)
+
+
+def _moved(encoder: Encoder, processes: Processes) -> Encoder:
+    """The encoder on the device of this process; another object that its ``to`` returns is identified again."""
+    if not hasattr(encoder, "to"):
+        return encoder
+    moved = encoder.to(processes.device)
+    return encoder if moved is encoder else identified_encoder(moved, "the method 'to' of the encoder returns")
 
 
 def _reading(bars: Progress) -> Any:

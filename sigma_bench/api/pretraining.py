@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import torch
 from rich.progress import TextColumn
 
+from sigma_bench.api.arguments import folder_of, name_of, path_of, seed_of, whole_number, workers_of
 from sigma_bench.api.encoders import load_encoder
 from sigma_bench.api.progress import progress_bars
 from sigma_bench.failures import unexpected_errors_logged
@@ -19,6 +21,8 @@ from sigma_bench.training.broken import BROKEN_NAME
 from sigma_bench.training.monitoring import Progress as TrainingProgress
 from sigma_bench.training.pretraining import HISTORY_NAME
 from sigma_bench.training.pretraining import pretrain as run_recipe
+
+MOST_MICRO_BATCHES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -44,13 +48,13 @@ class PretrainingRun:
 
 
 def pretrain(
-    recipe: str | Recipe,
+    recipe: str | Path | Recipe,
     *,
     data: str | Path,
     output: str | Path | None = None,
     seed: int = 0,
     teacher: str | None = None,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     accumulate: int = 1,
     num_workers: int = 0,
     activation_checkpointing: bool = False,
@@ -78,10 +82,14 @@ def pretrain(
         LoggedError: an unexpected error; names the file of its traceback.
         Preempted: the process received a signal to stop; the state is saved.
     """
-    spec = load_recipe(recipe) if isinstance(recipe, str) else recipe
-    folder = RUNS / f"{spec.recipe}-seed{seed}" if output is None else Path(output)
+    spec = recipe if isinstance(recipe, Recipe) else load_recipe(name_of("recipe", recipe))
+    seed, data = seed_of(seed), path_of("data", data)
+    teacher = teacher if teacher is None else name_of("teacher", teacher)
+    folder = RUNS / f"{spec.recipe}-seed{seed}" if output is None else folder_of("output", output)
     how = options or RunOptions(
-        num_micro_batches=accumulate, num_workers=num_workers, activation_checkpointing=activation_checkpointing
+        num_micro_batches=whole_number("accumulate", accumulate, least=1, most=MOST_MICRO_BATCHES),
+        num_workers=workers_of(num_workers),
+        activation_checkpointing=activation_checkpointing,
     )
     with progress_bars(TextColumn("{task.fields[numbers]}"), disable=not progress) as bars:
         bar = bars.add_task(f"{spec.recipe}, seed {seed}", total=None, numbers="reading videos")
@@ -90,9 +98,7 @@ def pretrain(
             bars.update(bar, total=state.num_steps, completed=state.step, numbers=_numbers(state))
 
         with unexpected_errors_logged(folder, spec.recipe):
-            path = run_recipe(
-                spec, Path(data), folder, seed=seed, teacher=teacher, device=device, options=how, report=report
-            )
+            path = run_recipe(spec, data, folder, seed=seed, teacher=teacher, device=device, options=how, report=report)
         if bars.tasks[0].total is None:  # it was finished before
             bars.update(bar, total=1, completed=1)
     return PretrainingRun(folder, path)

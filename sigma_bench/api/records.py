@@ -7,6 +7,7 @@ from typing import overload
 
 import pandas as pd
 
+from sigma_bench.api.arguments import name_of, names_of, path_of, whole_number
 from sigma_bench.api.boards import Leaderboard
 from sigma_bench.api.comparison import ModelComparison
 from sigma_bench.leaderboard.comparison import compare as compare_models
@@ -27,6 +28,7 @@ FRAME_COLUMNS = (
     *("record_id", "path", "fingerprint", "manifest", "started_utc"),
 )
 """Columns of ``Records.frame``."""
+MOST_SAMPLES = 1_000_000
 _SHOWN = ("model", "task", "metric", "value", "low", "high", "seed")
 
 
@@ -48,13 +50,13 @@ class Records(Sequence[Record]):
         ValueError: the folder holds no record that can be used, or one of ``files`` is not a record.
     """
 
-    def __init__(self, folder: str | Path, *, files: Iterable[Path] | None = None) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, *, files: Iterable[str | Path] | None = None) -> None:
+        self.folder = path_of("the folder of records", folder)
         self.store = Store(self.folder)
         self.left_out: dict[Path, str] = {}
         """The reason for each file that is not used."""
         if files is not None:
-            self._filed = [(path, read_record(path)) for path in files]
+            self._filed = [(path, read_record(path)) for path in map(Path, names_of("files", files))]
             return
         self._filed = list(self.store.records(on_problem=lambda path, error: self.leave_out(path, str(error))))
         require_records(self.folder, len(self._filed), len(self.left_out))
@@ -105,7 +107,7 @@ class Records(Sequence[Record]):
         Raises:
             ValueError: there is no such board, or the records do not belong into one table; names their files.
         """
-        return fill_boards([_board_of_all(self) if board is None else load_board(str(board))], self)[0]
+        return fill_boards([_board_of_all(self) if board is None else load_board(name_of("board", board))], self)[0]
 
     def compare(self, first: str, second: str, *, samples: int = 5) -> ModelComparison:
         """Compare two models on all evaluations that both have, by a paired bootstrap over test units.
@@ -117,6 +119,8 @@ class Records(Sequence[Record]):
         Raises:
             ValueError: a model has no records, or there is nothing to compare.
         """
+        first, second = name_of("the first model", first), name_of("the second model", second)
+        samples = whole_number("samples", samples, least=0, most=MOST_SAMPLES)
         found = compare_models(self.filed, first, second, predictions_of(self.store), num_samples=samples)
         return ModelComparison(**vars(found))
 
@@ -159,7 +163,7 @@ def board(name: str | Path, records: Records | str | Path | None = None) -> Lead
         ValueError: there is no such board, there are no records, or the records do not belong into one table.
     """
     if records is None:
-        return Leaderboard(fill_published(load_board(str(name))), None, None)
+        return Leaderboard(fill_published(load_board(name_of("board", name))), None, None)
     return opened(records).table(name)
 
 
@@ -184,7 +188,7 @@ def verify_folder(folder: str | Path, report: Callable[[int, int], None] = lambd
     Raises:
         ValueError: there is no record.
     """
-    store = Store(Path(folder))
+    store = Store(path_of("folder", folder))
     if not store.paths():
         raise ValueError(f"{folder}: {NO_RECORDS}")
     return verify_store(store, report)

@@ -1,22 +1,23 @@
 """The tasks that a caller names, resolved and with their data: tasks of the catalogue or of custom data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from sigma_bench.api.arguments import mapping_of, name_of, names_of, path_of
 from sigma_bench.data.catalogue import TaskOnData
 from sigma_bench.data.custom import custom_tasks, open_custom
 from sigma_bench.specs import catalogue
 
 
 def resolve_tasks(
-    tasks: Sequence[str],
+    tasks: str | Path | Iterable[str | Path],
     *,
     suite: str | None = None,
     data: str | Path | None = None,
     csv: str | Path | None = None,
     folders: str | Path | None = None,
-    protocols: Sequence[str] = (),
+    protocols: str | Iterable[str] = (),
     variants: str | None = None,
     folds: str | None = None,
     overrides: Mapping[str, Any] | None = None,
@@ -26,11 +27,18 @@ def resolve_tasks(
     Raises:
         ValueError: no task or no data is named, options exclude each other, or a name does not exist.
     """
-    changes = dict(overrides or {})
+    tasks, protocols = names_of("tasks", tasks), names_of("protocols", protocols)
+    suite, variants, folds = (
+        value if value is None else name_of(argument, value)
+        for argument, value in (("suite", suite), ("variants", variants), ("folds", folds))
+    )
+    changes = mapping_of("overrides", overrides)
     if csv is not None or folders is not None:
         _refuse("has datasets of its own; for custom data give tasks or protocols", suite=suite)
         _refuse("is for tasks of the catalogue; custom data are named by csv or folders", data=data)
-        manifest = open_custom(_path(csv), _path(folders))
+        manifest = open_custom(
+            None if csv is None else path_of("csv", csv), None if folders is None else path_of("folders", folders)
+        )
         custom = custom_tasks(
             manifest, tasks=tasks, protocols=protocols, variants=variants, folds=folds, overrides=changes
         )
@@ -42,11 +50,8 @@ def resolve_tasks(
         raise ValueError("no task is named: give tasks or a suite with data, or custom data as csv or folders")
     if data is None:
         raise ValueError("data is missing: give the root folder that holds the datasets")
-    return [(catalogue.resolve(catalogue.load_task(name), changes), Path(data)) for name in names]
-
-
-def _path(value: str | Path | None) -> Path | None:
-    return None if value is None else Path(value)
+    root = path_of("data", data)
+    return [(catalogue.resolve(catalogue.load_task(name), changes), root) for name in names]
 
 
 def _refuse(reason: str, **options: object) -> None:

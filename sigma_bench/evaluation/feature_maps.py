@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.leaderboard.sheets import Cell, Row
+from sigma_bench.models.contract import encoded
 from sigma_bench.models.encoder import Encoder
 
 PERCENTILES = (2, 98)
@@ -32,7 +33,7 @@ class ClipMap(NamedTuple):
 def feature_map(encoder: Encoder, frame_TCHW: Tensor) -> ClipMap:
     """The map of a uint8 clip (T, C, H, W) of the encoder's geometry."""
     card = encoder.card
-    features = encoder.encode(normalised_clip(frame_TCHW[None], card.mean, card.std))
+    features = encoded(encoder, normalised_clip(frame_TCHW[None], card.mean, card.std))
     brightness_N = F.adaptive_avg_pool3d(frame_TCHW.double().mean(1)[None, None], features.grid).flatten().numpy()
     value_N3, share = principal_components(features.token_BND[0].double().cpu().numpy(), brightness_N)
     low, high = np.percentile(value_N3, PERCENTILES, axis=0)

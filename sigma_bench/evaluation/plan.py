@@ -18,6 +18,7 @@ from sigma_bench.data.manifest import Manifest
 from sigma_bench.evaluation.run import Found, find_or_evaluate, find_or_run
 from sigma_bench.evaluation.session import SINGLE_PROCESS, Session, open_session
 from sigma_bench.failures import reason
+from sigma_bench.models.contract import encoded
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.contract import Report, silent
 from sigma_bench.protocols.features import FeatureCache
@@ -119,9 +120,9 @@ def seconds_per_clip(encoder: Encoder) -> float:
     """Seconds for encoding one clip on this machine, measured after a first batch that is not timed."""
     card = encoder.card
     clip_BCTHW = torch.zeros(TIMED_CLIPS, 3, card.num_frames, card.image_size, card.image_size)
-    encoder.encode(clip_BCTHW).token_BND.cpu()
+    encoded(encoder, clip_BCTHW).token_BND.cpu()
     started = time.monotonic()
-    encoder.encode(clip_BCTHW).token_BND.cpu()
+    encoded(encoder, clip_BCTHW).token_BND.cpu()
     return (time.monotonic() - started) / TIMED_CLIPS
 
 

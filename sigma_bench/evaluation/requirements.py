@@ -1,11 +1,18 @@
 """Checks before an evaluation starts, so that it does not fail after hours."""
 
-from collections.abc import Sequence
+import reprlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
 
 from sigma_bench.data.annotations import ActionIntervals, CycleBounds
 from sigma_bench.data.manifest import Manifest, Sample, Split, shared_groups
-from sigma_bench.specs.passes import SampleLabels
-from sigma_bench.specs.protocol import BaseProtocol
+from sigma_bench.protocols.contract import Predictions
+from sigma_bench.records.scoring import require_metrics, require_samples
+from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
+from sigma_bench.specs.protocol import KINDS, BaseProtocol
 from sigma_bench.specs.task import ResolvedTask
 
 _MISSING_LABELS = {
@@ -14,6 +21,88 @@ _MISSING_LABELS = {
     "cycles": "does not list the repetitions of every video",
     "masks": "does not have masks for every sample",
 }
+
+
+def require_splits(protocol: BaseProtocol, uses: object) -> None:
+    """Check what the ``splits`` of a protocol returns, which may be another author's.
+
+    Raises:
+        ValueError: no splits, a split twice, or a scored split, the last one, that a record would not say is scored.
+    """
+    where = f"the protocol kind '{protocol.kind}': 'splits' returns"
+    if not isinstance(uses, tuple) or not uses or not all(isinstance(use, SplitUse) for use in uses):
+        raise ValueError(f"{where} {reprlib.repr(uses)}; return a tuple of SplitUse, the scored split last")
+    names = [use.name for use in uses]
+    if len(set(names)) < len(names) or (len(names) > 1 and names[-1] != "test"):
+        raise ValueError(f"{where} {', '.join(names)}; return each split once, and last 'test' or the only one")
+
+
+def require_sound(protocol: BaseProtocol, uses: Sequence[SplitUse], passes: object) -> None:
+    """Check what else the package of a protocol defines.
+
+    Raises:
+        ValueError: something else than passes, a pass over a split that is not used, a metric that is not described, or
+            no function ``run``.
+    """
+    where = f"the protocol kind '{protocol.kind}'"
+    if not isinstance(passes, tuple) or not all(isinstance(one, Pass) for one in passes):
+        raise ValueError(f"{where}: 'passes' returns {reprlib.repr(passes)}; return a tuple of Pass")
+    for one in passes:
+        if one.split not in {use.name for use in uses}:
+            raise ValueError(f"{where}: 'passes' names the split '{one.split}', which 'splits' does not return")
+    require_metrics(protocol)
+    run_of(protocol)
+
+
+def run_of(protocol: BaseProtocol) -> Callable[[Any], Any]:
+    """The function ``run`` of a protocol's package.
+
+    Raises:
+        ValueError: there is none, or the package cannot be imported.
+    """
+    found = getattr(KINDS.load(protocol.kind, "run"), "run", None)
+    if not callable(found):
+        raise ValueError(f"the protocol kind '{protocol.kind}': its module 'run' must define the function 'run'")
+    return found
+
+
+def require_predictions(protocol: BaseProtocol, found: object, scored: Split) -> None:
+    """Check what the ``run`` of a protocol returns.
+
+    Raises:
+        ValueError: no predictions, arrays that cannot be stored, other samples than those of the scored split, or
+            samples that are missing or stand twice.
+    """
+    where = f"the protocol kind '{protocol.kind}': 'run' returns"
+    if not isinstance(found, Predictions):
+        raise ValueError(f"{where} {reprlib.repr(found)}; return sigma_bench.protocols.contract.Predictions")
+    for name, array in found.arrays.items():
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "biufU":
+            kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+            raise ValueError(f"{where} '{name}' as {kind}; return a NumPy array of numbers or text")
+    try:
+        require_samples(found.arrays)
+    except ValueError as error:
+        raise ValueError(f"{where} predictions that cannot be used: {error}") from error
+    ids = found.arrays["ids"].tolist()
+    if len(set(ids)) < len(ids):
+        raise ValueError(f"{where} the sample '{Counter(ids).most_common(1)[0][0]}' twice; score every sample once")
+    if not 0 <= found.num_scored <= len(scored.samples):
+        raise ValueError(f"{where} {found.num_scored} as the number of scored samples; there are {len(scored.samples)}")
+    if protocol.sample_labels == "class":
+        _require_all(where, set(ids), scored, found.num_scored)
+
+
+def _require_all(where: str, ids: set[str], scored: Split, num_scored: int) -> None:
+    """ValueError unless the predictions are those of all samples, and of no others."""
+    for said, names in (("lack", set(scored.ids) - ids), ("hold", ids - set(scored.ids))):
+        if names:
+            raise ValueError(
+                f"{where} predictions that {said} the sample '{min(names)}' (and {len(names) - 1} more); score every "
+                f"sample of the split {scored.name} once, also those that count as wrong"
+            )
+    if num_scored != len(scored.samples):
+        raise ValueError(f"{where} {num_scored} as the number of scored samples; all {len(scored.samples)} are scored")
 
 
 def require_runnable(task: ResolvedTask, manifest: Manifest, splits: Sequence[Split]) -> None:

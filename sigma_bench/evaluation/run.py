@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from sigma_bench.data.manifest import Manifest
+from sigma_bench.evaluation.requirements import require_predictions, run_of
 from sigma_bench.evaluation.session import SINGLE_PROCESS, Session, open_session
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.contract import Evaluation, Predictions, Report, silent
@@ -18,7 +21,8 @@ from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import score_all
 from sigma_bench.records.store import Store
 from sigma_bench.specs.fingerprint import digest
-from sigma_bench.specs.protocol import KINDS, BaseProtocol
+from sigma_bench.specs.protocol import BaseProtocol
+from sigma_bench.specs.strict import first_problem
 from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import Processes
 from sigma_bench.training.processes import on_all, on_main
@@ -103,7 +107,11 @@ def _recorded(evaluation: Evaluation[BaseProtocol], session: Session, store: Sto
         predictions = run_protocol(evaluation)
         if predictions is None:
             return None
-        record = _record(evaluation, session, predictions, store, started, time.monotonic() - clock)
+        try:
+            record = _record(evaluation, session, predictions, store, started, time.monotonic() - clock)
+        except ValidationError as error:
+            where = f"the protocol kind '{evaluation.protocol.kind}' gives scores or controls that no record can hold"
+            raise ValueError(f"{where}: {first_problem(Record, error)}") from error
         path = store.add(record)
         shutil.rmtree(evaluation.folder, ignore_errors=True)
         return record, path
@@ -115,8 +123,11 @@ def _recorded(evaluation: Evaluation[BaseProtocol], session: Session, store: Sto
 
 def run_protocol(evaluation: Evaluation[BaseProtocol]) -> Predictions | None:
     """Call the function ``run`` of the protocol's package; it returns None on all processes but the main one."""
-    predictions: Predictions | None = KINDS.load(evaluation.protocol.kind, "run").run(evaluation)
-    return predictions
+    found = run_of(evaluation.protocol)(evaluation)
+    if found is None and not evaluation.processes.is_main:
+        return None
+    require_predictions(evaluation.protocol, found, evaluation.splits[-1])
+    return found
 
 
 def _record(

@@ -16,7 +16,7 @@ from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.identity import identified
 from sigma_bench.data.manifest import Manifest, Split, shared_groups
 from sigma_bench.data.subsets import draw_subset
-from sigma_bench.evaluation.requirements import require_runnable
+from sigma_bench.evaluation.requirements import require_runnable, require_sound, require_splits
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.contract import Evaluation, Report, silent, split_of
 from sigma_bench.protocols.features import FeatureCache
@@ -96,6 +96,8 @@ def open_session(
     manifest = source if isinstance(source, Manifest) else open_dataset(task.dataset, source)
     require_folds_used(task)
     uses = _split_uses(task, manifest)
+    passes = task.protocol.passes(uses, card, seed)
+    require_sound(task.protocol, uses, passes)
     used = [manifest.splits[use.name] for use in uses]
     manifest = identified(manifest, used, lambda done, total: report(f"reading {manifest.dataset}", done, total))
     splits = tuple(_drawn(manifest.splits[use.name], use.per_class) for use in uses)
@@ -105,7 +107,7 @@ def open_session(
         task=task,
         manifest=manifest,
         splits=splits,
-        passes=task.protocol.passes(uses, card, seed),
+        passes=passes,
         seed=seed,
         fingerprint=fingerprint,
         key=resume_key(card, fingerprint, seed, data),
@@ -113,12 +115,16 @@ def open_session(
 
 
 def _split_uses(task: ResolvedTask, manifest: Manifest) -> tuple[SplitUse, ...]:
+    has = f"task '{task.task}': {manifest.dataset} has {' and '.join(manifest.splits)}, but"
     try:
-        return task.protocol.splits(manifest.splits.keys(), task.folds)
+        uses = task.protocol.splits(manifest.splits.keys(), task.folds)
     except ValueError as error:
-        raise ValueError(
-            f"task '{task.task}': {manifest.dataset} has {' and '.join(manifest.splits)}, but {error}"
-        ) from error
+        raise ValueError(f"{has} {error}") from error
+    require_splits(task.protocol, uses)
+    for use in uses:
+        if use.name not in manifest.splits:
+            raise ValueError(f"{has} {task.protocol.protocol} uses {use.name}")
+    return uses
 
 
 def _drawn(split: Split, per_class: int | None) -> Split:

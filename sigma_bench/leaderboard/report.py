@@ -151,7 +151,7 @@ def _board_view(table: BoardTable) -> BoardView:
 
 
 def _small(column: Column | None) -> tuple[str, ...]:
-    return () if column is None else tuple(word for word in (column.metric, column.protocol) if word)
+    return () if column is None else tuple(harmless(word) for word in (column.metric, column.protocol) if word)
 
 
 def _plots(table: BoardTable) -> tuple[Gallery, ...]:

@@ -40,13 +40,16 @@ _NO_CODE = {
 """Attributes of a class that compute nothing."""
 
 
-def code_digest(*roots: object) -> str:
+def code_digest(*roots: object, counts_weights: bool = False) -> str:
     """SHA-256 of code and configuration of torch modules, or of any other objects that compute features.
 
     Parameters of those roots that are modules are weights and do not count; all others do, such as those of a module
-    that lies in a list and is therefore no submodule.
+    that lies in a list and is therefore no submodule.  The same holds for the mode, training or evaluation.
+
+    Args:
+        counts_weights: whether parameters and mode of the roots count as well, which no other digest holds then.
     """
-    walk = _Walk(roots)
+    walk = _Walk(() if counts_weights else roots)
     for root in roots:
         walk.add(root)
     return walk.hexdigest()
@@ -136,9 +139,9 @@ class _Walk:
             self._say("compiled")
             self.add(compiled)
             return
-        left_out = {"training"}
+        left_out = set()
         if id(module) in self._weighed:
-            left_out.add("_parameters")
+            left_out = {"_parameters", "training"}
             known = {name: one for name, one in module._parameters.items() if one is not None and not is_lazy(one)}
             self._say(*(f"{name} {tuple(one.shape)} {one.dtype}" for name, one in known.items()))
         # Hooks are numbered through the whole process: the numbers say how many other modules have hooks.

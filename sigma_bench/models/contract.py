@@ -6,7 +6,7 @@ Shapes: B clips, C colours, T frames, H W pixels, N tokens, D width.
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -76,7 +76,7 @@ def token_mistake(found: object, num_clips: int, grid: tuple[int, int, int], wid
         guess = _guess(shape, expected, grid)
         return f"{said}: {guess}" if guess else said
     if found.dtype != torch.float32:
-        return f"tokens of {found.dtype}; return float32, as tokens.float() makes them"
+        return _other_type(found)
     return None
 
 
@@ -133,12 +133,41 @@ def _guess_tokens(found: int, expected: int) -> str:
     return f"{said}; check the grid for this number of frames and this image size"
 
 
-def _features_mistake(features: object, card: EncoderCard, num_clips: int, frames: int) -> str | None:
+def encoded(encoder: Encoder, clip_BCTHW: Tensor) -> Features:
+    """What an encoder returns for normalised clips, without gradients.
+
+    Raises:
+        ValueError: it is not ``Features`` of float32 tokens and a grid.  Shapes are left to the caller.
+    """
+    with torch.no_grad():
+        features = encoder.encode(clip_BCTHW)
+    mistake = _kind_mistake(features)
+    if mistake is None and not isinstance(features.token_BND, Tensor):
+        mistake = f"the tokens are {no_tensor(features.token_BND)}"
+    if mistake is None and features.token_BND.dtype != torch.float32:
+        mistake = f"the encoder returns {_other_type(features.token_BND)}"
+    if mistake is not None:
+        raise ValueError(f"model '{encoder.card.model}': {mistake}")
+    return features
+
+
+def _kind_mistake(features: object) -> str | None:
     if not isinstance(features, Features):
-        return f"encode returns {typed(features)}; return sigma_bench.models.encoder.Features(tokens, grid)"
+        return f"encode returns {typed(features)}; return sigma_bench.Features(tokens, grid)"
     grid = features.grid
     if not (isinstance(grid, tuple) and len(grid) == 3 and all(isinstance(cells, int) for cells in grid)):
         return f"the grid is {grid!r}; give three whole numbers: time slots, rows and columns"
+    return None
+
+
+def _other_type(token_BND: Tensor) -> str:
+    return f"tokens of {token_BND.dtype}; return float32, as tokens.float() makes them"
+
+
+def _features_mistake(features: Any, card: EncoderCard, num_clips: int, frames: int) -> str | None:
+    if (mistake := _kind_mistake(features)) is not None:
+        return mistake
+    grid = features.grid
     if grid[0] * card.tubelet_frames != frames:
         return f"the grid is {grid}, but {frames} frames in tubelets of {card.tubelet_frames} make other time slots"
     return token_mistake(features.token_BND, num_clips, grid, card.feature_width)

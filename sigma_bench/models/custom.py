@@ -22,7 +22,7 @@ from sigma_bench.models.custom_checks import (
     trace,
     two_batches,
 )
-from sigma_bench.models.custom_geometry import measured_geometry, require_colours, require_geometry
+from sigma_bench.models.custom_geometry import evaluation_mode, measured_geometry, require_colours, require_geometry
 from sigma_bench.models.encoder import Features
 from sigma_bench.models.frame_encoder import weights_sha256
 from sigma_bench.specs.encoder_card import EncoderCard
@@ -30,12 +30,14 @@ from sigma_bench.specs.strict import parse_spec
 
 
 class CustomEncoder:
-    """A torch module as an encoder, in evaluation mode and without gradients."""
+    """A torch module of the user as an encoder.
+
+    Clips are encoded in evaluation mode and without gradients.  The module itself is left as it is, since the user may
+    be training it.
+    """
 
     def __init__(self, network: nn.Module, card: EncoderCard, grid: tuple[int, int, int]) -> None:
-        self._network, self._grid = network.eval(), grid
-        for parameter in network.parameters():  # a TorchScript module has no requires_grad_
-            parameter.requires_grad_(False)
+        self._network, self._grid = network, grid
         self._device = torch.device("cpu")
         self.card = card
 
@@ -54,7 +56,8 @@ class CustomEncoder:
                 of tokens of the grid, on the device of the encoder.  Exceptions of the network are passed on.
         """
         try:
-            token_BND = self._network(clip_BCTHW.to(self._device))
+            with evaluation_mode(self._network):
+                token_BND = self._network(clip_BCTHW.to(self._device))
         except Exception as error:
             self._add_circumstances(error, clip_BCTHW)
             raise
@@ -201,9 +204,10 @@ def with_digests(encoder: CustomEncoder) -> CustomEncoder:
     rest: dict[str, Any] = {
         name: value for name, value in vars(encoder).items() if name not in ("card", "_device", "_network")
     }
-    digests = {
-        "checkpoint_sha256": weights_sha256(network),
-        "code_sha256": code_digest(network, type(encoder), rest),
-    }
+    with evaluation_mode(network):  # TorchScript keeps its mode among what it computes
+        digests = {
+            "checkpoint_sha256": weights_sha256(network),
+            "code_sha256": code_digest(network, type(encoder), rest),
+        }
     encoder.card = encoder.card.model_copy(update=digests)
     return encoder

@@ -60,6 +60,8 @@ def trainable_parts(
         ValueError: the network has no such part, the blocks are no list of modules, or a parameter belongs to no part
             or to two.
     """
+    if not isinstance(embed, str | tuple | list):
+        raise ValueError(f"{where}: embed is {embed!r}; give the name of a part of the network, or several names")
     names = (embed,) if isinstance(embed, str) else tuple(embed)
     if blocks is None:
         if names or norm is not None:

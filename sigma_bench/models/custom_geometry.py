@@ -4,6 +4,8 @@ Shapes: N = T' x H' x W' tokens, D width.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -90,6 +92,20 @@ def measured_geometry(
     return grid, width
 
 
+@contextmanager
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode of all modules of a network; afterwards each of them is in the mode it was in."""
+    modes = {module: getattr(module, "training", False) for module in network.modules()}
+    if any(modes.values()):
+        network.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():  # parents first, since a module sets the mode of those below it
+            if getattr(module, "training", False) is not mode:
+                module.train(mode)
+
+
 def _side(num_tokens: int, slots: int, image_size: int) -> int | None:
     """Number of rows (and columns) of a square grid of tokens that divides the image; None if there is none."""
     side = math.isqrt(num_tokens // slots)
@@ -102,7 +118,8 @@ def _grey_tokens(where: str, network: nn.Module, clip_shape: tuple[int, int, int
     parameter = next(network.parameters(), None)
     clip_BCTHW = torch.zeros(1, *clip_shape, device=None if parameter is None else parameter.device)
     try:
-        found: Any = network.eval()(clip_BCTHW)
+        with evaluation_mode(network):
+            found: Any = network(clip_BCTHW)
     except Exception as error:
         raise ValueError(
             f"{where}: the network fails for clips (B, C, T, H, W) of shape {(1, *clip_shape)}: "

@@ -124,19 +124,29 @@ def identified_encoder(encoder: Any, opening: str = "the encoder is") -> Encoder
 
 
 def _with_code(encoder: Encoder) -> Encoder:
-    """The encoder, after the digest of its code has been added to its card; a second call has no further effect."""
+    """The encoder, after the digest of its code and weights has been added to its card; a second call changes nothing.
+
+    What the digest of the weights in the card was computed from is known to the user alone, so weights count here too.
+    """
     _, plain = _plain_cards.get(id(encoder.card), (None, encoder.card))
-    try:
-        encoder.card = plain  # type: ignore[misc]
-        code_sha256 = digest([plain.code_sha256, code_digest(encoder)])
-        encoder.card = card = plain.model_copy(update={"code_sha256": code_sha256})  # type: ignore[misc]
-    except AttributeError as error:
-        raise ValueError(
-            f"model '{encoder.card.model}': the attribute 'card' of {type(encoder).__name__} cannot be set, and a "
-            "digest of its code has to be added to the card; make it a plain attribute"
-        ) from error
+    _set_card(encoder, plain)
+    code_sha256 = digest([plain.code_sha256, code_digest(encoder, counts_weights=True)])
+    card = plain.model_copy(update={"code_sha256": code_sha256})
+    _set_card(encoder, card)
     _plain_cards[id(card)] = card, plain
     return encoder
+
+
+def _set_card(encoder: Encoder, card: EncoderCard) -> None:
+    """Set the card of an encoder; ValueError if it cannot be set, or is another one afterwards."""
+    model = encoder.card.model
+    with contextlib.suppress(AttributeError):
+        encoder.card = card  # type: ignore[misc]
+    if encoder.card is not card:
+        raise ValueError(
+            f"model '{model}': the attribute 'card' of {type(encoder).__name__} cannot be set, and a digest of its "
+            "code has to be added to the card; make it a plain attribute"
+        )
 
 
 def _require_no_arguments(name: str, build: Callable[..., Any]) -> None:

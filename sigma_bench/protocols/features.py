@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from sigma_bench.data.clips import ClipMemory, EvaluationClips
 from sigma_bench.data.manifest import Split
 from sigma_bench.data.transforms import normalised_clip
+from sigma_bench.models.contract import encoded
 from sigma_bench.models.encoder import Encoder, Features
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore, cache_entries
 from sigma_bench.specs.clip import ClipSpec
@@ -119,7 +120,7 @@ class FeatureCache:
                 self.require_room(store)
             done = len(split.samples) - sum(map(len, missing))
             for block, decoded in self._decoded(dataset, missing[processes.rank :: processes.size]):
-                arrays, failures = _encoded(encoder, block, decoded, keeps_tokens=grid is not None)
+                arrays, failures = _block_arrays(encoder, block, decoded, keeps_tokens=grid is not None)
                 store.write(block, arrays, failures)
                 done += len(block) * processes.size
                 report(min(done, len(split.samples)), len(split.samples))
@@ -205,7 +206,7 @@ class FeatureCache:
 def token_grid(encoder: Encoder) -> tuple[int, int, int]:
     """Time slots, rows and columns of the tokens of an encoder, found by encoding a clip of zeros."""
     card = encoder.card
-    features = encoder.encode(torch.zeros(1, 3, card.num_frames, card.image_size, card.image_size))
+    features = encoded(encoder, torch.zeros(1, 3, card.num_frames, card.image_size, card.image_size))
     require_contract(features, card, 1)
     return features.grid
 
@@ -231,7 +232,7 @@ def _dataset(split: Split, clip: ClipSpec, card: EncoderCard) -> EvaluationClips
     return EvaluationClips(split.samples, clip, num_frames=card.num_frames, image_size=card.image_size)
 
 
-def _encoded(
+def _block_arrays(
     encoder: Encoder, block: range, decoded: list[Tensor | str], *, keeps_tokens: bool
 ) -> tuple[dict[str, np.ndarray], dict[int, str]]:
     """Arrays of one block, and sample index -> why the sample could not be decoded."""
@@ -244,7 +245,7 @@ def _encoded(
         return arrays, failures
     frame_BVTCHW = torch.stack([found for found in decoded if not isinstance(found, str)])
     batch, views = frame_BVTCHW.shape[:2]
-    features = encoder.encode(normalised_clip(frame_BVTCHW.flatten(0, 1), card.mean, card.std))
+    features = encoded(encoder, normalised_clip(frame_BVTCHW.flatten(0, 1), card.mean, card.std))
     require_contract(features, card, batch * views)
     token_BND = features.token_BND
     if not bool(torch.isfinite(token_BND).all()):

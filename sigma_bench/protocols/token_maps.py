@@ -17,6 +17,7 @@ from torch import Tensor
 from sigma_bench.data.manifest import Sample, Split
 from sigma_bench.data.sequences import MaskedSequence, drawn_indices
 from sigma_bench.data.transforms import normalised_clip
+from sigma_bench.models.contract import encoded
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore
 from sigma_bench.protocols.contract import Evaluation
@@ -99,7 +100,7 @@ def checked_maps(encoder: Encoder, clip_BCTHW: Tensor, *, what: str) -> Tensor:
     Raises:
         ValueError: tokens do not fill their grid, do not have the width of the card, or are not finite.
     """
-    features, card = encoder.encode(clip_BCTHW), encoder.card
+    features, card = encoded(encoder, clip_BCTHW), encoder.card
     expected = (len(clip_BCTHW), int(np.prod(features.grid)), card.feature_width)
     if tuple(features.token_BND.shape) != expected:
         raise ValueError(

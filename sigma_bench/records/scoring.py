@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from sigma_bench.metrics.uncertainty import SampleIndex, bootstrap_interval
 from sigma_bench.records.record import Interval, Score
-from sigma_bench.specs.protocol import BaseProtocol, UnknownProtocol
+from sigma_bench.specs.protocol import KINDS, BaseProtocol, UnknownProtocol
+from sigma_bench.specs.strict import suggestion
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -93,8 +94,30 @@ def controls_of(protocol: BaseProtocol, values: Mapping[str, float], metric: str
     return found
 
 
+def require_metrics(protocol: BaseProtocol) -> None:
+    """ValueError unless the scoring module of a protocol describes all of its metrics."""
+    known = metrics_of(protocol)
+    for name in protocol.metrics:
+        if not isinstance(known.get(name), Metric):
+            raise ValueError(
+                f"the metric '{name}' of {protocol.protocol} is not among METRICS of {protocol.scoring}."
+                f"{suggestion(name, known)}"
+            )
+
+
 def _scoring(protocol: BaseProtocol, table: str) -> Any:
-    return {} if isinstance(protocol, UnknownProtocol) else getattr(importlib.import_module(protocol.scoring), table)
+    """A table of the scoring module of a protocol; ValueError where another package has none."""
+    if isinstance(protocol, UnknownProtocol):
+        return {}
+    try:
+        return getattr(importlib.import_module(protocol.scoring), table)
+    except Exception as error:
+        if protocol.kind in KINDS.built_in:
+            raise
+        raise ValueError(
+            f"the protocol kind '{protocol.kind}' of another package cannot be scored, since {table} of the module "
+            f"that its 'scoring' names cannot be imported: {type(error).__name__}: {error}"
+        ) from error
 
 
 def of_truth_and_prediction(score: Callable[[NDArray[Any], NDArray[Any]], float], **more: Any) -> Metric:

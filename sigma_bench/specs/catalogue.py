@@ -142,7 +142,7 @@ def resolve_with_card(
     resolved = ResolvedTask(task=task.task, dataset=card, protocol=protocol, asks=task.asks or asks, folds=task.folds)
     require_folds_used(resolved)
     for key in protocol.unused_keys:
-        if keys[key] != default_keys[key]:
+        if keys.get(key) != default_keys.get(key):
             raise ValueError(f"{where}: '{key}' has no effect under the other settings; leave it out")
     return resolved
 

@@ -61,7 +61,10 @@ def _base(concept: str, name: str, path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     """The content of a file, which must not be modified; it is read again only if the file has changed."""
-    state = path.stat()
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
     return _read_version(path, state.st_mtime_ns, state.st_size)
 
 

@@ -8,9 +8,9 @@ name as the only value of its field ``kind``, and states the fields, splits and 
 
 from abc import abstractmethod
 from collections.abc import Collection
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
 
 from sigma_bench.specs.dataset import Folds
 from sigma_bench.specs.encoder_card import EncoderCard
@@ -75,6 +75,12 @@ class BaseProtocol(LeanSpec):
     summary: str
     metrics: tuple[str, ...]
     uncertainty: Uncertainty
+
+    @model_validator(mode="after")
+    def _measures_each_metric_once(self) -> Self:
+        if len(set(self.metrics)) < max(len(self.metrics), 1):
+            raise ValueError(f"metrics are {', '.join(self.metrics) or 'none'}; name one or more, each once")
+        return self
 
     @property
     def unused_keys(self) -> tuple[str, ...]:
@@ -153,7 +159,10 @@ def protocol_class(kind: str) -> type[BaseProtocol]:
             f"the protocol kind '{kind}': {module.__name__} holds {len(matching)} classes whose field 'kind' has this "
             "value; define exactly one"
         )
-    return matching[0]
+    found = matching[0]
+    if missing := sorted(found.__abstractmethods__):
+        raise ValueError(f"the protocol kind '{kind}': {found.__name__} does not define {' and '.join(missing)}")
+    return found
 
 
 def parse_protocol(content: dict[str, Any], *, where: str) -> BaseProtocol:

@@ -64,7 +64,7 @@ class Registry:
         try:
             found = importlib.import_module(where)
             return getattr(found, attribute) if attribute else found
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if name in self.built_in:
                 raise
             raise ValueError(

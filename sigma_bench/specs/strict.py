@@ -19,9 +19,12 @@ from sigma_bench.specs.bounded import read_bounded
 
 
 class Spec(BaseModel):
-    """Base of everything declared: immutable, no unknown keys, no type coercion."""
+    """Base of everything declared: immutable, no unknown keys, no type coercion, finite numbers.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, ser_json_inf_nan="strings")
+    Infinity and NaN cannot be written as JSON, so nothing that holds one has a fingerprint.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class LeanSpec(Spec):

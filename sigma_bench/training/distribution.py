@@ -121,10 +121,34 @@ def one_sided_errors_named(processes: Processes) -> Iterator[None]:
 
 
 @contextmanager
-def joined_processes(device: str = "auto") -> Iterator[Processes]:
+def usual_arithmetic() -> Iterator[None]:
+    """Context in which torch computes as in a new process: float32 without autocast, and with gradients.
+
+    A notebook may have changed these settings, and the keys of what is stored do not contain them.
+    """
+    dtype, precision = torch.get_default_dtype(), torch.get_float32_matmul_precision()
+    torch.set_default_dtype(torch.float32)
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with (
+            torch.autocast("cpu", enabled=False),
+            torch.autocast("cuda", enabled=False),
+            torch.inference_mode(False),
+            torch.enable_grad(),
+        ):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_float32_matmul_precision(precision)
+
+
+@contextmanager
+def joined_processes(device: str | torch.device = "auto") -> Iterator[Processes]:
     """Context with the processes that torchrun describes in the environment, or with this process alone.
 
     The process groups are destroyed at its end.
+
+    Inside the block torch computes as it does in a new process, see ``usual_arithmetic``.
 
     Args:
         device: as for ``choose_device``.
@@ -132,6 +156,11 @@ def joined_processes(device: str = "auto") -> Iterator[Processes]:
     Raises:
         ValueError: as ``choose_device``.
     """
+    with usual_arithmetic():
+        yield from _joined(device)
+
+
+def _joined(device: str | torch.device) -> Iterator[Processes]:
     end_with_launcher()
     place = choose_device(device)
     on_gpu = place.type == "cuda"
@@ -153,7 +182,7 @@ def joined_processes(device: str = "auto") -> Iterator[Processes]:
     dist.destroy_process_group()
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str | torch.device) -> torch.device:
     """The device of a name.
 
     Args:
@@ -162,6 +191,7 @@ def choose_device(name: str) -> torch.device:
     Raises:
         ValueError: the name is another one, or it is ``cuda`` and there is no GPU.
     """
+    name = str(name)
     if name not in ("auto", "cpu", "cuda"):
         raise ValueError(f"--device {name}: choose auto, cpu or cuda")
     has_gpu = torch.cuda.is_available()

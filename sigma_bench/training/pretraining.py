@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from sigma_bench.data.catalogue import open_dataset
@@ -35,7 +36,7 @@ def pretrain(
     *,
     seed: int,
     teacher: str | None = None,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     options: RunOptions = RunOptions(),
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Path:

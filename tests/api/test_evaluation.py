@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 import sigma_bench as sb
+from sigma_bench.protocols import classification_scores
+from sigma_bench.records.scoring import Metric
 from tests.cli.test_cli import run
 
 
@@ -132,3 +134,58 @@ def test_progress_is_shown_only_where_it_is_wanted(
         sb.evaluate(colours(), "ssv2/knn", data=world, output=tmp_path, overrides=QUICK, progress=False)
     quiet = capsys.readouterr()
     assert (quiet.out, quiet.err) == ("", "")
+
+
+class Linear(nn.Module):
+    """The mean colour of every frame pair, through a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 16)
+
+    def forward(self, clip_BCTHW: torch.Tensor) -> torch.Tensor:
+        return self.layer(clip_BCTHW.unflatten(2, (-1, 2)).mean((3, 4, 5)).transpose(1, 2)).float()
+
+
+def test_what_a_notebook_set_in_torch_changes_no_number(world: Path, tmp_path: Path) -> None:
+    about = {"num_frames": 8, "image_size": 16, "tubelet_frames": 2, "grid": (4, 1, 1)}
+    colour = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    encoder = sb.as_encoder(Linear(), name="linear", **about, **colour)  # type: ignore[arg-type]
+    names, more = ["ssv2/knn", "ssv2/attentive"], {"data": world, "progress": False}
+    plain = sb.evaluate(encoder, names, output=tmp_path / "plain", **more)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        other = sb.evaluate(encoder, names, output=tmp_path / "other", **more)
+        assert torch.is_autocast_enabled("cpu") and not torch.is_grad_enabled()
+    assert [record.predictions for record in plain] == [record.predictions for record in other]
+    for path in (tmp_path / "plain" / "features").rglob("*.npy"):
+        assert path.read_bytes() == (tmp_path / "other" / path.relative_to(tmp_path / "plain")).read_bytes()
+
+
+def test_a_score_that_is_no_number_is_one_sentence(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = Metric(lambda stored, index: float("nan"))
+    monkeypatch.setitem(classification_scores.METRICS, "top1", nothing)  # type: ignore[index]
+    with pytest.raises(ValueError, match="'knn' gives scores or controls that no record can hold") as caught:
+        sb.evaluate(colours(), "ssv2/knn", data=world, output=tmp_path, overrides=QUICK, progress=False)
+    assert "\n" not in str(caught.value) and "pydantic" not in str(caught.value)
+
+
+def test_another_object_that_to_returns_is_identified_as_well(world: Path, tmp_path: Path) -> None:
+    class Moving:
+        def __init__(self, scale: float) -> None:
+            self.card, self.scale = CARD, scale
+
+        def to(self, device: torch.device) -> "Moving | None":
+            return Moving(self.scale) if self.scale else None
+
+        def encode(self, clip_BCTHW: torch.Tensor) -> sb.Features:
+            token_BND = MeanColour()(clip_BCTHW) * torch.tensor([1.0, self.scale, 0.0])
+            return sb.Features(token_BND, (4, 1, 1))
+
+    CARD = colours().card
+    more = {"data": world, "output": tmp_path, "overrides": QUICK, "progress": False}
+    first, second = (sb.evaluate(Moving(scale), "ssv2/knn", **more)[0] for scale in (1.0, -7.0))  # type: ignore[arg-type]
+    assert first.model.identity != second.model.identity
+    with pytest.raises(ValueError, match="the method 'to' of the encoder returns None"):
+        sb.evaluate(Moving(0.0), "ssv2/knn", **more)  # type: ignore[arg-type]

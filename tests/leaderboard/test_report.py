@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,16 @@ def test_text_of_records_is_escaped() -> None:
     assert label not in page and "&lt;script&gt;alert(" in page and "a &amp; &lt;b&gt;" in page
     assert f"{label}, ucf101/knn" in stored(page)["texts"]
     assert page.count("<script") == page.count("</script") == 2
+
+
+def test_names_of_metrics_and_protocols_are_shown_without_control_characters() -> None:
+    board, records = mini_board(), mini_records()
+    table = aggregate(board, select(records, board), published())
+    first = replace(table.columns[0], metric="top1\x1b[31m", protocol="knn\u202e@1")
+    page = render_report(
+        [replace(table, columns=(first, *table.columns[1:]))], records, curves={}, pictures={}, title=""
+    )
+    assert "\x1b" not in page and "\u202e" not in page and "top1\\x1b[31m" in page
 
 
 def test_the_policy_of_the_page_allows_its_own_script_and_style_only(text: str) -> None:

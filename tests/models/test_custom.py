@@ -2,13 +2,17 @@
 
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from sigma_bench.models.contract import check_encoder
+from sigma_bench.models.contract import check_encoder, encoded
 from sigma_bench.models.custom import as_encoder
+from sigma_bench.models.encoder import Features
+from sigma_bench.models.imported import identified_encoder
 from sigma_bench.models.zoo import load_encoder
 from tests.models.tubes import SHAPE, Tubes, tubes_encoder
 
@@ -172,3 +176,77 @@ def test_what_is_changed_after_as_encoder_counts(here: Path) -> None:
     identities = [str(load_encoder(f"late:{name}").card.identity) for name in names]
     assert len(set(identities)) == len(names)
     assert identities[0] == str(as_encoder(Tubes(), name="late", **SHAPE).card.identity)
+
+
+def build_dropout() -> nn.Module:
+    return nn.Sequential(Tubes(), nn.Dropout(0.9))
+
+
+def test_a_network_in_training_is_encoded_in_evaluation_mode_and_left_in_training() -> None:
+    network = build_dropout().train()
+    network[0].eval()  # type: ignore[index]
+    encoder = as_encoder(network, name="mine", **SHAPE)
+    clip = torch.rand(2, 3, SHAPE["num_frames"], SHAPE["image_size"], SHAPE["image_size"])
+    first, again = encoder.encode(clip).token_BND, encoder.encode(clip).token_BND
+    assert torch.equal(first, again) and torch.equal(first, network[0](clip))  # type: ignore[index]
+    assert [network.training, *(part.training for part in network)] == [True, False, True]  # type: ignore[union-attr]
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+class Written(nn.Module):
+    """An encoder that a user wrote as a torch module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.card = as_encoder(Tubes(), name="written", **SHAPE).card
+        self.scale, self.dropout = nn.Linear(1, 1), nn.Dropout(0.5)
+
+    def encode(self, clip: Tensor) -> Features:
+        raise NotImplementedError
+
+
+def test_weights_and_mode_of_a_module_that_is_an_encoder_count() -> None:
+    encoder = Written()
+    identities = [identified_encoder(encoder).card.identity]
+    nn.init.constant_(encoder.scale.weight, 7)
+    identities.append(identified_encoder(encoder).card.identity)
+    encoder.dropout.eval()
+    identities.append(identified_encoder(encoder).card.identity)
+    assert len({str(identity) for identity in identities}) == 3
+    assert identities[-1] == identified_encoder(encoder).card.identity
+
+
+def test_a_card_that_keeps_its_value_when_it_is_set_is_refused() -> None:
+    class Fixed:
+        card = property(lambda self: CARD, lambda self, value: None)
+        encode = None
+
+    CARD = as_encoder(Tubes(), name="fixed", **SHAPE).card
+    with pytest.raises(ValueError, match="the attribute 'card' of Fixed cannot be set"):
+        identified_encoder(Fixed())
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda found: found.token_BND, "encode returns an object of type Tensor"),
+        (lambda found: None, "encode returns None"),
+        (lambda found: Features(found.token_BND.numpy(), found.grid), "as torch.from_numpy makes it"),
+        (lambda found: Features(found.token_BND.bfloat16(), found.grid), r"tokens of torch\.bfloat16; return float32"),
+        (lambda found: Features(found.token_BND.cfloat(), found.grid), r"tokens of torch\.complex64"),
+        (lambda found: Features(found.token_BND, (4.0, 4, 4)), "three whole numbers"),
+    ],
+)
+def test_what_encode_returns_besides_features_is_one_sentence(change: Any, sentence: str) -> None:
+    inner = as_encoder(Tubes(), name="mine", **SHAPE)
+    other = SimpleNamespace(card=inner.card, encode=lambda clip: change(inner.encode(clip)))
+    clip = torch.rand(1, 3, SHAPE["num_frames"], SHAPE["image_size"], SHAPE["image_size"])
+    with pytest.raises(ValueError, match=f"model 'mine': .*{sentence}"):
+        encoded(other, clip)
+
+
+def test_gradients_of_an_encoder_are_not_kept() -> None:
+    inner, network = as_encoder(Tubes(), name="mine", **SHAPE), Tubes()
+    other = SimpleNamespace(card=inner.card, encode=lambda clip: Features(network(clip), (4, 4, 4)))
+    clip = torch.rand(1, 3, SHAPE["num_frames"], SHAPE["image_size"], SHAPE["image_size"])
+    assert not encoded(other, clip).token_BND.requires_grad

@@ -279,3 +279,13 @@ def test_processes_of_nproc_see_included_declarations(lab: Path, world: Path, tm
     )
     assert done.returncode == 0, done.stderr
     assert "mine/knn5" in done.stderr + done.stdout
+
+
+def test_hidden_files_are_no_declarations_and_a_broken_link_is_named(lab: Path) -> None:
+    (lab / "tasks" / "._kitchen.yaml").write_bytes(b"\xff\xfe")  # macOS keeps attributes of a file like this
+    (lab / "tasks" / ".#kitchen.yaml").symlink_to("somebody@somewhere")  # and Emacs its locks
+    include(lab)
+    assert "kitchen/knn5" in catalogue.task_names()
+    (lab / "tasks" / "lost.yaml").symlink_to(lab / "nowhere.yaml")
+    with pytest.raises(ValueError, match=r"lost\.yaml: cannot be read \(No such file or directory\)"):
+        catalogue.task_names()

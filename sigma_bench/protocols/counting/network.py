@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from sigma_bench.models.contract import encoded
 from sigma_bench.models.encoder import Encoder, require_trainable
 from sigma_bench.protocols.counting.spec import CountingProtocol
 from sigma_bench.specs.encoder_card import EncoderCard
@@ -26,7 +27,7 @@ class CycleDetector(nn.Module):
         if protocol.backbone == "trained":
             self.backbone = require_trainable(encoder).backbone(0.0)
         else:
-            self._tokens: Callable[[Tensor], Tensor] = lambda clip_BCTHW: encoder.encode(clip_BCTHW).token_BND
+            self._tokens: Callable[[Tensor], Tensor] = lambda clip_BCTHW: encoded(encoder, clip_BCTHW).token_BND
         width = self._halves * encoder.card.feature_width
         self.norm = nn.LayerNorm(width)
         self.heads = nn.Linear(width, 2 * self._num_anchors * 3)

@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,6 +29,18 @@ def install(site: Path, package: str, modules: Mapping[str, str], group: str, na
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
     lines = [f"[{group}]", *(f"{name} = {target}" for name, target in names.items())]
     (about / "entry_points.txt").write_text("\n".join(lines) + "\n")
+
+
+@contextmanager
+def visible(site: Path) -> Iterator[None]:
+    """Context in which this process sees the packages in ``site``."""
+    before = dict(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(site))
+        yield
+    for name in [name for name in sys.modules if name not in before]:
+        if str(getattr(sys.modules[name], "__file__", None)).startswith(str(site)):
+            del sys.modules[name]
 
 
 def sigma_bench(site: Path | None, *arguments: object) -> tuple[int, str, str]:

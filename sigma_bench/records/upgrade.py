@@ -19,6 +19,14 @@ from sigma_bench.specs.task import ResolvedTask
 
 SCHEMA_VERSION: Final = 4
 
+_CONSTANT_KEYS = frozenset(
+    {
+        *("classes_scored", "clusters", "crop", "frame_to_clip", "normalise", "on_decode_failure", "optimiser"),
+        *("pooling", "schedule", "scored_frames", "standardise", "tokens", "tubelet_to_frames", "view_pooling"),
+        *("view_score", "void_label"),
+    }
+)
+"""Keys that some protocols of version 3 had and that have one possible value; those that still have them keep them."""
 _CONSTANT_INNER_KEYS = (
     ("clip", "sampling", "short_video"),
     ("mixing", "pairs"),
@@ -46,10 +54,10 @@ def upgraded(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _to_4(content: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the keys that the class of the protocol no longer has, and compute the fingerprint again."""
+    """Leave out the constant keys that the class of the protocol no longer has, and compute the fingerprint again."""
     before = content["task"]["protocol"]
     fields = protocol_class(before["kind"]).model_fields
-    protocol = {key: value for key, value in before.items() if key in fields}
+    protocol = {key: value for key, value in before.items() if key in fields or key not in _CONSTANT_KEYS}
     for path in _CONSTANT_INNER_KEYS:
         protocol = _without(protocol, path)
     task = content["task"] | {"protocol": protocol}

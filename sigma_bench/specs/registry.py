@@ -9,6 +9,7 @@ Nothing is imported before a name is looked up.
 """
 
 import importlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -73,9 +74,14 @@ class Registry:
             ) from error
 
 
-@cache
 def _entry_points(group: str) -> tuple[EntryPoint, ...]:
-    """Entry points of a group; an editable install that is found twice counts once."""
+    """Entry points of a group."""
+    return _on_path(group, tuple(sys.path))
+
+
+@cache
+def _on_path(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Entry points of the packages on ``sys.path``; an editable install that is found twice counts once."""
     found = {(point.name, point.value, _package(point)): point for point in entry_points(group=group)}
     return tuple(found.values())
 

@@ -8,7 +8,6 @@ import pytest
 
 from sigma_bench.models.imported import identified_encoder
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.specs import registry
 from tests.cli.test_cli import run
 from tests.models.external_files import FeaturesOnly
 from tests.models.tubes import Tubes, tubes_encoder
@@ -31,10 +30,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         lines = [f"{name} = {target}" for name, target in names.items()]
         (info / "entry_points.txt").write_text("\n".join(["[sigma_bench.encoders]", *lines]) + "\n")
         (site / f"{package}_code.py").write_text(source)
-        registry._entry_points.cache_clear()
 
     yield put
-    registry._entry_points.cache_clear()
     for name in [name for name in sys.modules if name.endswith("_code") and "." not in name]:
         del sys.modules[name]
 

@@ -49,3 +49,10 @@ def test_todays_content_is_left_alone() -> None:
 def test_an_unknown_version_is_refused(version: object) -> None:
     with pytest.raises(ValueError, match=r"schema version .* is unknown to this sigma-bench, which reads 3 to"):
         upgraded({"schema_version": version})
+
+
+def test_another_key_of_an_older_record_is_no_constant() -> None:
+    content = json.loads(Store(FIXTURES / "schema_3").paths()[0].read_bytes())
+    content["task"]["protocol"]["mixing"] = 3
+    with pytest.raises(ValueError, match="mixing"):
+        upgraded(content)

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from sigma_bench.cli.main import app
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.recipe import parse_recipe
 from tests.conftest import tiny_recipe
+from tests.other_packages import install, visible
 
 SPEC = """
 from typing import ClassVar, Literal
@@ -50,15 +53,9 @@ METHOD = L1Method
 """
 
 
-def install(site: Path, package: str, modules: dict[str, str], kind: str = "l1_autoencoder") -> Path:
-    """A package with an entry point, in a folder as ``pip install --target`` leaves it."""
-    folder, about = site / package, site / f"{package}-1.0.dist-info"
-    folder.mkdir(parents=True)
-    about.mkdir()
-    for name, text in {"__init__": "", **modules}.items():
-        (folder / f"{name}.py").write_text(text)
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(f"[sigma_bench.methods]\n{kind} = {package}\n")
+def install_method(site: Path, package: str, modules: dict[str, str], kind: str = "l1_autoencoder") -> Path:
+    """A package that registers a method, below ``site``, which is returned."""
+    install(site, package, modules, "sigma_bench.methods", {kind: package})
     return site
 
 
@@ -84,7 +81,7 @@ def pretrain(site: Path, recipe: Path, world: Path, output: Path) -> subprocess.
 
 @pytest.mark.slow
 def test_a_method_of_another_package_pretrains_an_encoder(world: Path, tmp_path: Path) -> None:
-    site = install(tmp_path / "site", "l1_package", {"spec": SPEC, "method": METHOD})
+    site = install_method(tmp_path / "site", "l1_package", {"spec": SPEC, "method": METHOD})
     done = pretrain(site, recipe_file(tmp_path), world, tmp_path / "run")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "model.safetensors").exists()
@@ -103,23 +100,23 @@ def test_a_method_of_another_package_pretrains_an_encoder(world: Path, tmp_path:
 
 
 def refused(site: Path, recipe: Path) -> str:
-    """The sentence with which the command ends, before it looks for data."""
-    done = pretrain(site, recipe, site, site / "run")
-    assert done.returncode == 2, done.stderr
-    *progress, sentence = done.stderr.splitlines()
-    assert not any(line.startswith(("error", "Traceback")) for line in progress)
-    return sentence
+    """The sentence with which the command ends in this process, before it looks for data."""
+    arguments = ["pretrain", str(recipe), "--data", str(site), "--output", str(site / "run"), "--device", "cpu"]
+    with visible(site):
+        done = CliRunner().invoke(app, arguments)
+    assert isinstance(done.exception, ValueError), done.output
+    return str(done.exception)
 
 
 def test_an_unknown_key_of_a_method_of_another_package_is_named(tmp_path: Path) -> None:
-    site = install(tmp_path / "site", "l1_package", {"spec": SPEC, "method": METHOD})
+    site = install_method(tmp_path / "site", "l1_package", {"spec": SPEC, "method": METHOD})
     sentence = refused(site, recipe_file(tmp_path, weigth=1.0))
     assert "tiny_l1.yaml: unknown key 'objective.weigth'. Did you mean 'weight'" in sentence
 
 
 def test_two_packages_with_one_name_are_refused(tmp_path: Path) -> None:
-    site = install(tmp_path / "site", "l1_package", {"spec": SPEC, "method": METHOD})
-    install(tmp_path / "site", "other_package", {"spec": SPEC, "method": METHOD})
+    site = install_method(tmp_path / "site", "l1_package", {"spec": SPEC, "method": METHOD})
+    install_method(tmp_path / "site", "other_package", {"spec": SPEC, "method": METHOD})
     sentence = refused(site, recipe_file(tmp_path))
     assert "the pretraining method 'l1_autoencoder' is registered by the package " in sentence
     assert "l1_package" in sentence and "other_package" in sentence
@@ -135,7 +132,7 @@ def test_two_packages_with_one_name_are_refused(tmp_path: Path) -> None:
     ids=["no recipe", "no import", "no method"],
 )
 def test_an_incomplete_package_is_named(tmp_path: Path, modules: dict[str, str], sentence: str) -> None:
-    site = install(tmp_path / "site", "l1_package", modules)
+    site = install_method(tmp_path / "site", "l1_package", modules)
     assert sentence in refused(site, recipe_file(tmp_path))
 
 

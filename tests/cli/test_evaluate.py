@@ -11,6 +11,7 @@ import pytest
 
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store
+from sigma_bench.resources import INCLUDE_VARIABLE
 from tests.cli.test_cli import run
 from tests.models.test_custom import MODULE
 
@@ -115,8 +116,15 @@ def test_check_of_a_task_file(world, tmp_path, monkeypatch, capsys) -> None:
 
 @pytest.mark.slow
 def test_two_processes_leave_the_same_record_as_one(world: Path, tmp_path: Path, monkeypatch, capsys) -> None:
-    tasks = [word for name in ("ssv2/knn", "davis2017/clustering") for word in ("--task", name)]
-    base = ["evaluate", "random:mini_videomae", *tasks, "--data", str(world), "--device", "cpu"]
+    """Also of a task whose protocol is declared in an included folder, which both processes see."""
+    protocols = tmp_path / "lab" / "tasks" / "protocols"
+    protocols.mkdir(parents=True)
+    (protocols / "knn5@1.yaml").write_text("protocol: knn5@1\nbase: knn@1\nsummary: five neighbours\nneighbours: 5\n")
+    (tmp_path / "mine.yaml").write_text("task: mine/knn5\ndataset: ssv2\nprotocol: knn5@1\n")
+    monkeypatch.setenv(INCLUDE_VARIABLE, "")
+    tasks = ["--task", str(tmp_path / "mine.yaml"), "--task", "davis2017/clustering"]
+    included = ["--include", str(tmp_path / "lab")]
+    base = ["evaluate", "random:mini_videomae", *tasks, "--data", str(world), "--device", "cpu", *included]
     code, _, said = run(monkeypatch, capsys, *base, "--output", tmp_path / "1")
     assert (code, said.count(" top1 ")) == (0, 1)
     done = subprocess.run(

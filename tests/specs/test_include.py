@@ -257,30 +257,6 @@ def test_a_reader_that_is_not_installed_is_named(lab: Path, tmp_path: Path) -> N
         open_dataset(catalogue.load_dataset("kitchen"), tmp_path / "data")
 
 
-@pytest.mark.slow
-def test_processes_of_nproc_see_included_declarations(lab: Path, world: Path, tmp_path: Path) -> None:
-    task = write(tmp_path / "mine.yaml", "task: mine/knn5\ndataset: ssv2\nprotocol: knn5@1\n")
-    words = [
-        "evaluate",
-        "statistics:mine",
-        "--task",
-        str(task),
-        "--data",
-        str(world),
-        "--output",
-        str(tmp_path / "out"),
-    ]
-    done = subprocess.run(
-        [sys.executable, "-m", "sigma_bench", *words, "--device", "cpu", "--nproc", "2", "--include", str(lab)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).resolve().parents[2],
-    )
-    assert done.returncode == 0, done.stderr
-    assert "mine/knn5" in done.stderr + done.stdout
-
-
 def test_hidden_files_are_no_declarations_and_a_broken_link_is_named(lab: Path) -> None:
     (lab / "tasks" / "._kitchen.yaml").write_bytes(b"\xff\xfe")  # macOS keeps attributes of a file like this
     (lab / "tasks" / ".#kitchen.yaml").symlink_to("somebody@somewhere")  # and Emacs its locks

@@ -1,15 +1,15 @@
 """Pretraining methods of other packages: found by entry point, trained, and refused in one sentence."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from click.testing import Result
 from typer.testing import CliRunner
 
 from sigma_bench.cli.main import app
+from sigma_bench.models.zoo import load_encoder
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.recipe import parse_recipe
 from tests.conftest import tiny_recipe
@@ -68,42 +68,32 @@ def recipe_file(folder: Path, **objective: object) -> Path:
     return path
 
 
-def run(site: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    root = Path(__file__).resolve().parents[2]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{site}{os.pathsep}{root}"}
-    return subprocess.run([sys.executable, *command], env=environment, text=True, capture_output=True, check=False)
-
-
-def pretrain(site: Path, recipe: Path, world: Path, output: Path) -> subprocess.CompletedProcess[str]:
-    arguments = ["pretrain", str(recipe), "--data", str(world), "--output", str(output), "--device", "cpu"]
-    return run(site, "-m", "sigma_bench", *arguments)
+def pretrain(site: Path, recipe: Path, data: Path, output: Path) -> Result:
+    """The command in this process, which sees the packages in ``site``."""
+    arguments = ["pretrain", str(recipe), "--data", str(data), "--output", str(output), "--device", "cpu"]
+    with visible(site):
+        return CliRunner().invoke(app, arguments)
 
 
 @pytest.mark.slow
 def test_a_method_of_another_package_pretrains_an_encoder(world: Path, tmp_path: Path) -> None:
     site = install_method(tmp_path / "site", "l1_package", {"spec": SPEC, "method": METHOD})
     done = pretrain(site, recipe_file(tmp_path), world, tmp_path / "run")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output
     assert (tmp_path / "run" / "model.safetensors").exists()
-    look = (
-        "import sys, torch\n"
-        "from sigma_bench.models.zoo import load_encoder\n"
-        f"encoder = load_encoder({str(tmp_path / 'run')!r})\n"
-        "card = encoder.card\n"
-        "clip = torch.zeros(1, 3, card.num_frames, card.image_size, card.image_size)\n"
-        "print(card.model, '|', card.family, '|', tuple(encoder.encode(clip).token_BND.shape))\n"
-    )
-    loaded = run(site, "-c", look)
-    assert loaded.stdout.strip() == "tiny_l1 | L1 autoencoder | (1, 144, 32)", loaded.stderr
-    absent = run(tmp_path, "-c", look)
-    assert "there is no pretraining method 'l1_autoencoder'" in absent.stderr
+    with visible(site):
+        encoder = load_encoder(str(tmp_path / "run"))
+    card = encoder.card
+    assert (card.model, card.family) == ("tiny_l1", "L1 autoencoder")
+    clip = torch.zeros(1, 3, card.num_frames, card.image_size, card.image_size)
+    assert encoder.encode(clip).token_BND.shape == (1, 144, 32)
+    with pytest.raises(ValueError, match="there is no pretraining method 'l1_autoencoder'"):
+        load_encoder(str(tmp_path / "run"))  # the package is not visible here
 
 
 def refused(site: Path, recipe: Path) -> str:
-    """The sentence with which the command ends in this process, before it looks for data."""
-    arguments = ["pretrain", str(recipe), "--data", str(site), "--output", str(site / "run"), "--device", "cpu"]
-    with visible(site):
-        done = CliRunner().invoke(app, arguments)
+    """The sentence with which the command ends, before it looks for data."""
+    done = pretrain(site, recipe, site, site / "run")
     assert isinstance(done.exception, ValueError), done.output
     return str(done.exception)
 

@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from sigma_bench.dino.model import DinoModel
 from sigma_bench.dino.objective import cross_view_entropy, dino_step, move_centre
+from sigma_bench.training.distribution import joined_processes
 from tests.dino.recipes import tiny_dino
+from tests.two_processes import in_two_processes
 
 
 @pytest.fixture
@@ -131,19 +131,18 @@ def test_entropy_of_half_precision_scores_is_not_rounded():
         assert cross_view_entropy(target, logit).item() == pytest.approx(exact, rel=1e-6)
 
 
-def moved_on_one_of_two(rank, port_file, score, results):
-    dist.init_process_group("gloo", init_method=f"file://{port_file}", rank=rank, world_size=2)
-    centre = torch.ones(3)
-    # Unequal shares: a mean of the means would be wrong.
-    move_centre(centre, score[:1] if rank == 0 else score[1:], 0.5, dist.group.WORLD)
-    results[rank] = centre
-    dist.destroy_process_group()
+def move_with_a_share(score, folder):
+    """What each of two processes does; the shares are unequal, so a mean of the means would be wrong."""
+    with joined_processes("cpu") as processes:
+        centre = torch.ones(3)
+        move_centre(centre, score[:1] if processes.rank == 0 else score[1:], 0.5, processes.group)
+        torch.save(centre, folder / f"{processes.rank}.pt")
 
 
 @pytest.mark.slow
 def test_the_centre_is_a_mean_over_all_processes(tmp_path):
     score = torch.arange(18.0).reshape(3, 2, 3)
-    results = torch.zeros(2, 3).share_memory_()
-    mp.spawn(moved_on_one_of_two, (str(tmp_path / "meet"), score, results), nprocs=2)
+    in_two_processes(move_with_a_share, score, tmp_path)
+    results = torch.stack([torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)])
     expected = 0.5 + 0.5 * score.reshape(6, 3).mean(0)
     torch.testing.assert_close(results, expected.expand(2, 3))

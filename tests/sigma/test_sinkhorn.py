@@ -7,11 +7,11 @@ import math
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from sigma_bench.sigma import sinkhorn as module
 from sigma_bench.sigma.sinkhorn import sinkhorn
+from sigma_bench.training.distribution import joined_processes
+from tests.two_processes import in_two_processes
 
 
 def scores(num_samples=200, num_prototypes=40, width=16, seed=0):
@@ -183,20 +183,18 @@ def two_process_cases():
     return {"ordinary": (scores(), 0.05, 10), "fallback": (infeasible_scores(), 0.01, 100)}
 
 
-def code_of_a_share(rank, init_file, out_folder):
-    """One of two processes: the first has more samples than the second."""
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{init_file}", rank=rank, world_size=2)
-    for name, (score_MK, epsilon, num_iterations) in two_process_cases().items():
-        cut = len(score_MK) * 5 // 8
-        share = score_MK[:cut] if rank == 0 else score_MK[cut:]
-        code = sinkhorn(share, epsilon=epsilon, num_iterations=num_iterations, group=dist.group.WORLD)
-        torch.save(code, f"{out_folder}/{name}_{rank}.pt")
-    dist.destroy_process_group()
+def code_of_a_share(folder):
+    """What each of two processes does: the first has more samples than the second."""
+    with joined_processes("cpu") as processes:
+        for name, (score_MK, epsilon, num_iterations) in two_process_cases().items():
+            cut = len(score_MK) * 5 // 8
+            share = score_MK[:cut] if processes.rank == 0 else score_MK[cut:]
+            code = sinkhorn(share, epsilon=epsilon, num_iterations=num_iterations, group=processes.group)
+            torch.save(code, folder / f"{name}_{processes.rank}.pt")
 
 
 def test_two_processes_give_the_codes_of_one(tmp_path):
-    mp.spawn(code_of_a_share, args=(tmp_path / "init", tmp_path), nprocs=2)
+    in_two_processes(code_of_a_share, tmp_path)
     for name, (score_MK, epsilon, num_iterations) in two_process_cases().items():
         alone = sinkhorn(score_MK, epsilon=epsilon, num_iterations=num_iterations)
         together = torch.cat([torch.load(tmp_path / f"{name}_{rank}.pt", weights_only=True) for rank in (0, 1)])

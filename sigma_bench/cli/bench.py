@@ -1,18 +1,22 @@
-"""``sigma-bench bench``: how fast a pretraining step is, beside a plain formulation of the same mathematics."""
+"""``sigma-bench bench step | loading | heads``: how fast this machine trains, reads clips and evaluates."""
 
+import os
+import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from sigma_bench.api.progress import progress_bars
 from sigma_bench.cli.console import out
-from sigma_bench.specs.catalogue import load_recipe
+from sigma_bench.specs import catalogue
 
 if TYPE_CHECKING:
-    from sigma_bench.bench.result import Precision, StepBenchmark
-    from sigma_bench.specs.recipe import Recipe
+    from sigma_bench.benchmark.result_table import BenchmarkResult
+    from sigma_bench.benchmark.step import Precision
 
 RECIPES = ("sigma_mlp_vit_s_ssv2", "videomae_vit_s_ssv2")
 PRECISIONS: "dict[str, tuple[Precision, ...]]" = {
@@ -20,65 +24,102 @@ PRECISIONS: "dict[str, tuple[Precision, ...]]" = {
     "bfloat16": ("bfloat16",),
     "both": ("float32", "bfloat16"),
 }
+OUTPUT = typer.Option(Path("results/benchmarks"), help="Folder for a JSON and a Markdown file per measurement.")
+
+app = typer.Typer(no_args_is_help=True, help="Measure time and memory on this machine.")
 
 
-def bench(
+@app.command("step")
+def bench_step(
     recipe: list[str] = typer.Argument(None, help="Names, or files such as mine.yaml; default: ViT-S of the paper."),
     batch: int = typer.Option(2, min=1, help="Clips of one step."),
-    rounds: int = typer.Option(10, min=1, help="Rounds after warm-up; each runs both sides once."),
+    rounds: int = typer.Option(10, min=1, help="Rounds after warm-up."),
     precision: str = typer.Option("both", help="float32, bfloat16 or both."),
     device: str = typer.Option("auto", help="cpu, cuda, or auto: a GPU if there is one."),
-    output: Path = typer.Option(Path("results/benchmarks"), help="Folder for a JSON and a Markdown file per run."),
+    output: Path = OUTPUT,
 ) -> None:
-    """Measure one training step, ours against plain: time per phase and part, loss-head memory, share of the peak."""
+    """Measure one pretraining step, compared with a plain computation of the same networks."""
     if precision not in PRECISIONS:
         raise ValueError(f"--precision {precision}: choose {', '.join(PRECISIONS)}")
-    from sigma_bench.bench.report import markdown, slug
-    from sigma_bench.bench.step import require_comparable
-    from sigma_bench.records.store import write_atomically
+    from sigma_bench.benchmark.step import WARM_UP_ROUNDS, measure_step, require_comparable
     from sigma_bench.training.distribution import choose_device
 
-    chosen = choose_device(device).type
-    for spec in [require_comparable(load_recipe(name)) for name in recipe or RECIPES]:
+    chosen = choose_device(device)
+    for spec in [require_comparable(catalogue.load_recipe(name)) for name in recipe or RECIPES]:
         for kind in PRECISIONS[precision]:
-            result = measure_with_progress(spec, kind, batch=batch, rounds=rounds, device=chosen)
-            _show(result)
-            path = output / slug(result)
-            write_atomically(path.with_suffix(".json"), (result.model_dump_json(indent=1) + "\n").encode())
-            write_atomically(path.with_suffix(".md"), markdown(result).encode())
-            out.print(f"written: {path}.json and .md\n", soft_wrap=True, markup=False)
+            with progress_bars() as display:
+                bar = display.add_task(f"{spec.recipe} ({kind})", total=WARM_UP_ROUNDS + rounds)
+                report = partial(_advance, display, bar)
+                result = measure_step(
+                    spec, batch_size=batch, rounds=rounds, precision=kind, device=chosen, report=report
+                )
+            _save_and_show(result, output)
 
 
-def measure_with_progress(
-    recipe: "Recipe", precision: "Precision", *, batch: int, rounds: int, device: str
-) -> "StepBenchmark":
-    """Measure one recipe in one precision, naming what is being measured."""
-    import torch
+@app.command("loading")
+def bench_loading(
+    root: Path = typer.Argument(..., help="Data root."),
+    dataset: str = typer.Argument(..., help="A dataset whose samples are video files."),
+    num_workers: list[int] = typer.Option(None, min=1, help="Numbers of workers; default: 1 and one per processor."),
+    clips: int = typer.Option(32, min=1, help="Clips of a round, of random videos of the train split."),
+    rounds: int = typer.Option(3, min=1, help="Number of rounds."),
+    frames: int = typer.Option(16, min=1, help="Frames of a clip."),
+    stride: int = typer.Option(4, min=1, help="Distance between frames."),
+    size: int = typer.Option(224, min=16, help="Height and width of a clip in pixels."),
+    output: Path = OUTPUT,
+) -> None:
+    """Measure how many clips per second pretraining reads, compared with a plain loop over decord."""
+    from sigma_bench.benchmark.loading import ClipGeometry, measure_loading
+    from sigma_bench.data.catalogue import open_dataset
+    from sigma_bench.data.contact_sheet import draw_samples
 
-    from sigma_bench.bench.step import measure_step
-
-    title = f"bench {recipe.recipe} ({precision})"
+    manifest = open_dataset(catalogue.load_dataset(dataset), root)
+    train = next(iter(manifest.splits.values()))
+    present = [sample for sample in train.samples if sample.media == "video" and sample.path.exists()]
+    if not present:
+        raise ValueError(f"{root}: {dataset} has no video files of its {train.name} split here; nothing to measure")
     with progress_bars() as display:
-        bar = display.add_task(title, total=None)
-
-        def report(name: str, done: int, total: int) -> None:
-            display.update(bar, description=f"{title}  {name}", completed=done, total=total)
-
-        result = measure_step(
-            recipe, batch_size=batch, rounds=rounds, precision=precision, device=torch.device(device), report=report
-        )
-        display.update(bar, description=title, completed=1, total=1)
-    return result
+        bar = display.add_task(f"reading {dataset}", total=rounds)
+        result = measure_loading(
+            manifest, draw_samples(present, clips, seed=0), workers=num_workers or sorted({1, os.cpu_count() or 1}),
+            clips=clips, rounds=rounds, geometry=ClipGeometry(frames, stride, size),
+            report=partial(_advance, display, bar),
+        )  # fmt: skip
+    _save_and_show(result, output)
 
 
-def _show(result: "StepBenchmark") -> None:
-    from sigma_bench.bench.report import COLUMNS, facts, rows, title
+@app.command("heads")
+def bench_heads(
+    samples: int = typer.Option(240_000, min=1000, help="Number of features in the bank."),
+    queries: int = typer.Option(20_000, min=1, help="Number of queries."),
+    width: int = typer.Option(768, min=2, help="Width of a feature."),
+    classes: int = typer.Option(400, min=2, help="Number of classes."),
+    threads: int = typer.Option(2, min=1, help="Threads of torch and FAISS."),
+    output: Path = OUTPUT,
+) -> None:
+    """Measure time and peak memory of kNN and linear probing on random features; takes minutes."""
+    from sigma_bench.benchmark.heads import BankSize, measure_heads
 
-    listing = Table(box=None, header_style="bold", pad_edge=False, title=title(result), title_justify="left")
-    for index, column in enumerate(COLUMNS):
-        listing.add_column(column, justify="right" if 2 <= index <= 4 else "left")
-    for row in rows(result):
-        listing.add_row(*row, style="bold" if row[0] == "step" else None, end_section=row[0] == "step")
-    out.print(listing)
-    for label, sentence in facts(result):
-        out.print(f"[bold]{label}[/]  {sentence}")
+    with tempfile.TemporaryDirectory() as folder:
+        size = BankSize(samples, queries, width, classes)
+        _save_and_show(measure_heads(size, threads, Path(folder), out.print), output)
+
+
+def _advance(display: Progress, bar: TaskID, done: int) -> None:
+    display.update(bar, completed=done)
+
+
+def _save_and_show(result: "BenchmarkResult", output: Path) -> None:
+    from sigma_bench.records.store import write_atomically
+
+    path = output / result.name
+    write_atomically(path.with_suffix(".json"), (result.model_dump_json(indent=1) + "\n").encode())
+    write_atomically(path.with_suffix(".md"), result.markdown().encode())
+    table = Table(box=None, pad_edge=False, title=result.title, title_justify="left")
+    for name in result.rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in result.cells():
+        table.add_row(*row)
+    out.print(table)
+    for remark in (*result.remarks, result.machine(), f"written: {path}.json and .md"):
+        out.print(remark, soft_wrap=True, markup=False)

@@ -6,7 +6,6 @@ from pathlib import Path
 import typer
 
 from sigma_bench.api.progress import progress_bars
-from sigma_bench.cli.bench_loading import bench_loading
 from sigma_bench.cli.console import out
 from sigma_bench.cli.folders import made
 from sigma_bench.cli.options import seed_option
@@ -20,7 +19,6 @@ app.command("prepare")(prepare)
 app.command("verify")(verify)
 app.command("show")(show)
 app.command("transcode")(transcode)
-app.command("bench")(bench_loading)
 
 
 @app.command("mini")

@@ -11,7 +11,6 @@ from sigma_bench import __version__, resources
 from sigma_bench.api.progress import is_main_process
 from sigma_bench.cli import (
     bench,
-    bench_heads,
     cache,
     check,
     compare,
@@ -88,8 +87,7 @@ app.command("check")(check.check)
 app.add_typer(models.app, name="models")
 app.add_typer(cache.app, name="cache")
 app.command("doctor")(doctor.doctor)
-app.command("bench")(bench.bench)
-app.command("bench-heads")(bench_heads.bench_heads)
+app.add_typer(bench.app, name="bench")
 app.command("slurm")(slurm.slurm)
 app.add_typer(data.app, name="data")
 

@@ -31,8 +31,6 @@ from sigma_bench.data.video_facts import Start, VideoFacts, opened, video_facts
 
 __all__ = ["DecordDecoder", "PyAvDecoder", "open_video", "video_facts"]
 
-NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
-
 
 def open_video(path: Path, decoder: DecoderName | None = None, *, is_sparse: bool = False) -> Decoder:
     """Open a video with an exact decoder.
@@ -83,14 +81,10 @@ class PyAvDecoder:
 
     Args:
         is_sequential: count from the start of the file, even if the times of the frames are known.
-        keeps_pictures: False returns one black pixel per frame, which measures decoding without conversion.
     """
 
-    def __init__(
-        self, path: Path, facts: VideoFacts | None = None, *, is_sequential: bool = False, keeps_pictures: bool = True
-    ) -> None:
+    def __init__(self, path: Path, facts: VideoFacts | None = None, *, is_sequential: bool = False) -> None:
         self._path = path
-        self._keeps_pictures = keeps_pictures
         self._colours = VideoReformatter()
         self._facts = facts or video_facts(path)
         self._pts = None if is_sequential else self._facts.pts
@@ -162,7 +156,7 @@ class PyAvDecoder:
         return found
 
     def _picture(self, frame: av.VideoFrame) -> np.ndarray:
-        return upright(frame, self._facts, self._colours) if self._keeps_pictures else NO_PICTURE
+        return upright(frame, self._facts, self._colours)
 
 
 def upright(frame: av.VideoFrame, facts: VideoFacts, colours: VideoReformatter) -> np.ndarray:

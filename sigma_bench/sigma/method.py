@@ -14,9 +14,8 @@ from torch import Tensor
 
 from sigma_bench.data.examples import Example
 from sigma_bench.sigma.model import SigmaModel, build_model
-from sigma_bench.sigma.objective import balance_micro_batches, sigma_step
+from sigma_bench.sigma.objective import Codes, batch_codes, sigma_step
 from sigma_bench.sigma.spec import SigmaDinoObjective, SigmaRecipe
-from sigma_bench.sigma.swapped import Potentials
 from sigma_bench.sigma.teacher import Teacher, open_teacher
 from sigma_bench.specs.recipe import Recipe
 from sigma_bench.training.masked_video import NEVER_DECAYED, MaskedVideoMethod, normalised
@@ -46,24 +45,24 @@ class SigmaMethod(MaskedVideoMethod):
         assert teacher is None or isinstance(teacher, Teacher)
         return build_model(self.recipe, teacher)
 
-    def forward(self, frame_BTCHW: Tensor, mask_BN: Tensor, potentials: Potentials | None = None) -> StepOutput:
-        return self.step(normalised(frame_BTCHW), mask_BN, potentials)
+    def forward(self, frame_BTCHW: Tensor, mask_BN: Tensor, codes: Codes | None = None) -> StepOutput:
+        return self.step(normalised(frame_BTCHW), mask_BN, codes)
 
-    def step(self, clip_BCTHW: Tensor, mask_BN: Tensor, potentials: Potentials | None = None) -> StepOutput:
-        return sigma_step(self.model, clip_BCTHW, mask_BN, self.recipe.objective, self.group, potentials)
+    def step(self, clip_BCTHW: Tensor, mask_BN: Tensor, codes: Codes | None = None) -> StepOutput:
+        return sigma_step(self.model, clip_BCTHW, mask_BN, self.recipe.objective, self.group, codes)
 
     def micro_batches(self, batch: Example, number: int) -> list[tuple[Any, ...]]:
-        """As in ``Method``, with the potentials of the whole batch as an additional argument.
+        """As in ``Method``, with the codes of each part as an additional argument.
 
-        Equipartition is over the global batch, so a first pass without gradients computes the potentials of all parts
-        together.  This costs a third more computation.
+        Codes are balanced over the whole batch, so a first pass without gradients computes them for all parts together.
+        This costs a third more computation.
         """
         parts = super().micro_batches(batch, number)
         if number == 1:
             return parts
         clips = [(normalised(frame_BTCHW), mask_BN) for frame_BTCHW, mask_BN in parts]
-        potentials = balance_micro_batches(self.model, clips, self.recipe.objective, self.group)
-        return [(*part, potentials) for part in parts]
+        codes = batch_codes(self.model, clips, self.recipe.objective, self.group)
+        return [(*part, code) for part, code in zip(parts, codes, strict=True)]
 
     def build_optimiser(self) -> torch.optim.AdamW:
         return build_optimiser(self.model, self.recipe.optim, projector=PROJECTOR, never_decayed=NEVER_DECAYED)

@@ -19,6 +19,7 @@ from sigma_bench.sigma.spec import SigmaDinoObjective, SigmaMlpObjective, SigmaR
 from sigma_bench.sigma.teacher import Teacher
 from sigma_bench.specs.masked_video import DecoderSpec
 from sigma_bench.specs.recipe import EncoderSpec
+from sigma_bench.training.step import unit_features
 
 
 class MlpProjector(nn.Sequential):
@@ -34,17 +35,24 @@ class MlpProjector(nn.Sequential):
 
 
 class Prototypes(nn.Module):
-    """K unit vectors, which get gradients from the target branch only."""
+    """K unit vectors, which are trained through the scores of the targets only."""
 
     def __init__(self, num_prototypes: int, width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(num_prototypes, width))
 
-    def unit(self) -> Tensor:
-        """The prototypes (K, W) after they have been normalised in place, as in the release."""
+    def scores(self, target_BMW: Tensor, guess_BMW: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosine similarities of targets and of predictions with the prototypes, each (B * M, K).
+
+        The prototypes are first normalised in place, as in the release.  Scores are float32 (or float64) even under
+        autocast: rounded to bfloat16, 2 % of the codes would differ.
+        """
         with torch.no_grad():
             self.weight.copy_(F.normalize(self.weight, dim=1))
-        return self.weight
+        with torch.autocast(self.weight.device.type, enabled=False):
+            target_score_MK = unit_features(target_BMW) @ self.weight.T
+            guess_score_MK = unit_features(guess_BMW) @ self.weight.detach().T
+        return target_score_MK, guess_score_MK
 
 
 class SigmaModel(MaskedAutoencoder, ABC):

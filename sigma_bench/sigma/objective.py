@@ -1,20 +1,29 @@
 """One pretraining step of SIGMA: swapped cluster prediction (equations 3-6).
 
-Optimisers, logging and files are in ``training/``.
-
-Shapes: B clips, N tubes, M masked tubes, D target width, E encoder width.
+Shapes: B clips, N tubes, M masked tubes (of one clip in (B, M, W), of all clips elsewhere), W target width, E encoder
+width, K prototypes.
 """
 
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor
 
 from sigma_bench.sigma.model import SigmaModel
+from sigma_bench.sigma.sinkhorn import sinkhorn
 from sigma_bench.sigma.spec import ClusterObjective
-from sigma_bench.sigma.swapped import Potentials, balance, swapped_prediction, usage_entropy
-from sigma_bench.training.step import StepOutput, feature_std, unit_features
+from sigma_bench.training.step import StepOutput, feature_std
+
+
+class Codes(NamedTuple):
+    """Assignments of the masked tubes: indices of prototypes, (M,), or soft assignments, (M, K)."""
+
+    target: Tensor
+    guess: Tensor
 
 
 def sigma_step(
@@ -23,46 +32,58 @@ def sigma_step(
     mask_BN: Tensor,
     objective: ClusterObjective,
     group: dist.ProcessGroup | None = None,
-    potentials: Potentials | None = None,
+    codes: Codes | None = None,
 ) -> StepOutput:
-    """Swapped prediction between predicted features of masked tubes and their targets from the projector or a teacher.
+    """Predict the assignments of the targets from the video model's output, and vice versa.
+
+    The target branch and the prototypes are trained by the second term of the loss, the video model by the first.
 
     Args:
         clip_BCTHW: normalised clips.
         mask_BN: True for masked tubes.
         group: processes that share the batch; None means one process.
-        potentials: result of ``balance_micro_batches`` if the clips are a micro-batch.
+        codes: assignments of these clips if they are a micro-batch, see ``batch_codes``.
 
     Returns:
         The loss, and the monitors ``usage_entropy``, ``code_agreement`` and ``feature_std``.
     """
-    target_MD = unit_features(model.project(clip_BCTHW, mask_BN))
+    target_BMW = model.project(clip_BCTHW, mask_BN)  # an MLP on masked pixels, or a frozen image model
     visible_BVE = model.encode(clip_BCTHW, ~mask_BN)
-    guess_MD = unit_features(model.decode(visible_BVE, mask_BN))
-    prototype_KD = model.prototypes.unit()
-    swapped = swapped_prediction(target_MD, guess_MD, prototype_KD, objective, group, potentials)
-    monitors = {
-        "usage_entropy": usage_entropy(swapped.usage_K),
-        "code_agreement": swapped.agreement,
-        "feature_std": feature_std(visible_BVE),
-    }
-    return StepOutput(swapped.loss, monitors)
+    guess_BMW = model.decode(visible_BVE, mask_BN)
+    target_score_MK, guess_score_MK = model.prototypes.scores(target_BMW, guess_BMW)
+    codes = codes or Codes(assign(target_score_MK, objective, group), assign(guess_score_MK, objective, group))
+    loss_guess = F.cross_entropy(guess_score_MK / objective.temperature, codes.target)
+    loss_target = F.cross_entropy(target_score_MK / objective.temperature, codes.guess)
+    return StepOutput(loss_guess + loss_target, monitors(codes, objective) | {"feature_std": feature_std(visible_BVE)})
+
+
+def assign(score_MK: Tensor, objective: ClusterObjective, group: dist.ProcessGroup | None = None) -> Tensor:
+    """Assignments of samples to prototypes, balanced over the batch: indices (M,), or soft assignments (M, K)."""
+    code_MK = sinkhorn(score_MK, epsilon=objective.epsilon, num_iterations=objective.sinkhorn_iterations, group=group)
+    return code_MK.argmax(1) if objective.codes == "hard" else code_MK.to(score_MK.dtype)
 
 
 @torch.no_grad()
-def balance_micro_batches(
+def batch_codes(
     model: SigmaModel,
     micro_batches: Sequence[tuple[Tensor, Tensor]],
     objective: ClusterObjective,
     group: dist.ProcessGroup | None = None,
-) -> Potentials:
-    """Sinkhorn potentials of a whole batch that is given as micro-batches (clip, mask)."""
-    features = [
-        (
-            unit_features(model.project(clip_BCTHW, mask_BN)),
-            unit_features(model.decode(model.encode(clip_BCTHW, ~mask_BN), mask_BN)),
-        )
-        for clip_BCTHW, mask_BN in micro_batches
+) -> list[Codes]:
+    """The codes of each micro-batch (clip, mask), balanced over the whole batch."""
+    scores = [
+        model.prototypes.scores(model.project(clip, mask), model.decode(model.encode(clip, ~mask), mask))
+        for clip, mask in micro_batches
     ]
-    target_MD, guess_MD = (torch.cat(branch) for branch in zip(*features, strict=True))
-    return balance(target_MD, guess_MD, model.prototypes.unit(), objective, group)
+    sizes = [len(target_score_MK) for target_score_MK, _ in scores]
+    branches = (assign(torch.cat(branch), objective, group).split(sizes) for branch in zip(*scores, strict=True))
+    return [Codes(target, guess) for target, guess in zip(*branches, strict=True)]
+
+
+def monitors(codes: Codes, objective: ClusterObjective) -> dict[str, Tensor]:
+    """Entropy of the usage of prototypes relative to uniform usage (1: all are used equally, 0: only one is used), and
+    the share of tubes whose target and prediction are assigned to the same prototype."""
+    target_M, guess_M = (code if code.ndim == 1 else code.argmax(1) for code in codes)
+    usage_K = torch.bincount(target_M, minlength=objective.num_prototypes) / len(target_M)
+    entropy = torch.special.entr(usage_K).sum() / math.log(objective.num_prototypes)
+    return {"usage_entropy": entropy, "code_agreement": (target_M == guess_M).float().mean()}

@@ -8,12 +8,15 @@ from sigma_bench.specs.masked_video import MaskedVideoRecipe
 from sigma_bench.specs.recipe import Count, NumClusters, Objective, Positive, Width
 from sigma_bench.specs.strict import Spec
 
+MIN_EPSILON = 0.005
+"""Cosine similarities divided by it have exponentials that float64 can hold."""
+
 
 class ClusterObjective(Spec):
     """Swapped prediction of Sinkhorn-balanced assignments (SIGMA equations 3-6)."""
 
     num_prototypes: NumClusters
-    epsilon: Positive
+    epsilon: Annotated[float, Field(ge=MIN_EPSILON)]
     sinkhorn_iterations: Count
     temperature: Positive
     codes: Literal["hard", "soft"]

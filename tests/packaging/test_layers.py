@@ -1,7 +1,7 @@
 """Imports flow one way: a package sees what lies below it, and what does without torch stays without torch.
 
 The order, lowest first: specs, records, metrics < data, models < training < methods (sigma, videomae, dino) and
-protocols, which do not see each other < bench < evaluation < api < cli; leaderboard sees specs, records and metrics
+protocols, which do not see each other < benchmark < evaluation < api < cli; leaderboard sees specs, records and metrics
 only, and evaluation, api and cli may show it.  ``sigma_bench`` itself names what is public for type checkers, and
 imports nothing.  No files import each other in a circle.
 """
@@ -24,7 +24,7 @@ LAYERS = (
     ("data", "models"),
     ("training",),
     (*METHOD_PACKAGES, "protocols"),
-    ("bench",),
+    ("benchmark",),
     ("evaluation",),
     ("api",),
     ("cli",),

@@ -20,13 +20,11 @@ from sigma_bench.models.external import read_external, to_our_names
 from sigma_bench.models.frame_encoder import FrameEncoder, random_frame_encoder
 from sigma_bench.models.masked_autoencoder import MaskedAutoencoder, tube_width
 from sigma_bench.sigma.model import SigmaDinoModel, SigmaMlpModel
-from sigma_bench.sigma.objective import sigma_step
-from sigma_bench.sigma.sinkhorn import sinkhorn
+from sigma_bench.sigma.objective import assign, sigma_step
 from sigma_bench.sigma.spec import ClusterObjective, SigmaDinoObjective, SigmaMlpObjective, TeacherSpec
 from sigma_bench.sigma.teacher import Teacher
 from sigma_bench.specs.masked_video import DecoderSpec
 from sigma_bench.specs.recipe import IMAGENET_STD, EncoderSpec, ImageEncoderSpec
-from sigma_bench.training.step import unit_features
 from sigma_bench.videomae.objective import videomae_step
 from sigma_bench.videomae.spec import VideoMaeObjective
 from tests.golden.fill import clips, fill, tube_mask
@@ -184,7 +182,7 @@ def test_the_codes_are_the_released_ones(golden, weights):
     model, objective = filled_model(golden, weights, torch.float64)
     clip, mask = inputs(golden, torch.float64)
     guess = model.decode(model.encode(clip, ~mask), mask)
-    for feature, code in ((model.project(clip, mask), "code1"), (guess, "code2")):
-        scores = unit_features(feature) @ model.prototypes.unit().T
-        found = sinkhorn(scores, epsilon=objective.epsilon, num_iterations=objective.sinkhorn_iterations).argmax(1)
+    scores = model.prototypes.scores(model.project(clip, mask), guess)
+    for score_MK, code in zip(scores, ("code1", "code2"), strict=True):
+        found = assign(score_MK, objective)
         assert torch.equal(found.reshape(golden[f"{code}_fp64"].shape), golden[f"{code}_fp64"])

@@ -8,8 +8,8 @@ import torch
 
 from sigma_bench.models.frame_encoder import random_frame_encoder
 from sigma_bench.sigma.model import SigmaDinoModel
+from sigma_bench.sigma.objective import assign
 from sigma_bench.sigma.spec import SigmaDinoObjective, TeacherSpec
-from sigma_bench.sigma.swapped import balance
 from sigma_bench.sigma.teacher import Teacher
 from sigma_bench.specs.masked_video import DecoderSpec
 from sigma_bench.specs.recipe import EncoderSpec, ImageEncoderSpec
@@ -81,13 +81,12 @@ def test_targets_are_float32_under_autocast(clip_BCTHW):
     )  # fmt: skip
     torch.manual_seed(0)
     model = SigmaDinoModel(VIDEO, decoder, objective, frozen)
-    prototype_KD = model.prototypes.unit().detach()
     mask_BN = torch.arange(32).expand(2, -1) % 4 > 0
 
     def targets():
-        feature_MD = unit_features(model.project(clip_BCTHW, mask_BN))
-        potentials = balance(feature_MD, feature_MD, prototype_KD, objective)  # these decide the codes
-        return frozen.tokens(clip_BCTHW), feature_MD, potentials.target_K
+        feature_BMW = model.project(clip_BCTHW, mask_BN)
+        score_MK, _ = model.prototypes.scores(feature_BMW, feature_BMW)
+        return frozen.tokens(clip_BCTHW), unit_features(feature_BMW), assign(score_MK, objective)
 
     with torch.no_grad():
         expected = targets()

@@ -1,1 +1,0 @@
-"""How fast a pretraining step is: ours against a plain formulation of the same mathematics, side by side."""

@@ -5,11 +5,11 @@ Ten of the 157 actions occur.  A frame shows which shapes are there, not which o
 
 from pathlib import Path
 
-from sigma_bench.data.miniworld.clips import stream, taking_turns
-from sigma_bench.data.miniworld.files import FRAMES_PER_SECOND, write_video
-from sigma_bench.data.miniworld.job import Counts, Job, counts_of
-from sigma_bench.data.miniworld.scene import SHAPES
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld.clips import stream, taking_turns
+from sigma_bench.miniworld.files import FRAMES_PER_SECOND, write_video
+from sigma_bench.miniworld.job import Counts, Job, counts_of
+from sigma_bench.miniworld.scene import SHAPES
+from sigma_bench.miniworld.size import WorldSize
 from sigma_bench.records.store import write_atomically
 
 NUM_FRAMES = 36
@@ -18,7 +18,7 @@ ACTION_STEP = 15
 
 
 def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
-    """The lists, written; and the jobs that write the rest."""
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     jobs = []
     for part, count in counts_of(size.charades).items():
         rows = ["id,subject,scene,quality,relevance,verified,script,objects,descriptions,actions,length"]

@@ -5,18 +5,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sigma_bench.data.miniworld.clips import crossing_shapes, stream
-from sigma_bench.data.miniworld.files import write_jpeg
-from sigma_bench.data.miniworld.job import Counts, Job, counts_of
-from sigma_bench.data.miniworld.scene import SHAPES
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld.clips import crossing_shapes, stream
+from sigma_bench.miniworld.files import write_jpeg
+from sigma_bench.miniworld.job import Counts, Job, counts_of
+from sigma_bench.miniworld.scene import SHAPES
+from sigma_bench.miniworld.size import WorldSize
 from sigma_bench.records.store import write_atomically
 
 NUM_FRAMES = 20
 
 
 def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
-    """The lists, written; and the jobs that write the rest."""
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     home = root / "DAVIS"
     jobs = []
     for official, count in (("train", size.davis2016[0]), ("val", size.davis2016[1])):

@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from sigma_bench.data.miniworld import ucfrep
-from sigma_bench.data.miniworld.clips import flock_clip, stream
-from sigma_bench.data.miniworld.files import write_video
-from sigma_bench.data.miniworld.job import Counts, Job
-from sigma_bench.data.miniworld.scene import DIGITS
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld import ucfrep
+from sigma_bench.miniworld.clips import flock_clip, stream
+from sigma_bench.miniworld.files import write_video
+from sigma_bench.miniworld.job import Counts, Job
+from sigma_bench.miniworld.scene import DIGITS
+from sigma_bench.miniworld.size import WorldSize
 from sigma_bench.records.store import write_atomically
 
 UCF_GROUPS, UCF_TEST_GROUPS = 25, 7
 
 
 def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
-    """The lists, written; and the jobs that write the rest."""
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     lists: dict[str, list[str]] = {"train": [], "test": []}
     jobs = []
     for label, name in enumerate(f"Digit{digit}" for digit in DIGITS):

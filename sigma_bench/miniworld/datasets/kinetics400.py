@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from sigma_bench.data.miniworld.clips import flock_clip, stream
-from sigma_bench.data.miniworld.files import write_video
-from sigma_bench.data.miniworld.job import Counts, Job, counts_of
-from sigma_bench.data.miniworld.scene import DIGITS
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld.clips import flock_clip, stream
+from sigma_bench.miniworld.files import write_video
+from sigma_bench.miniworld.job import Counts, Job, counts_of
+from sigma_bench.miniworld.scene import DIGITS
+from sigma_bench.miniworld.size import WorldSize
 from sigma_bench.records.store import write_atomically
 
 COPIES = {"few": 2, "many": 4}
@@ -14,7 +14,7 @@ NUM_DIGITS = 4
 
 
 def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
-    """The lists, written; and the jobs that write the rest."""
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     classes = [(crowd, digit) for crowd in COPIES for digit in range(NUM_DIGITS)]
     jobs = []
     for part, official, count in (("train", "train", size.kinetics400[0]), ("test", "val", size.kinetics400[1])):

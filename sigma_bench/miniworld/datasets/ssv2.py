@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from sigma_bench.data.miniworld.clips import WAYS, gliding_flock, stream
-from sigma_bench.data.miniworld.files import write_json, write_video
-from sigma_bench.data.miniworld.job import Counts, Job, counts_of
-from sigma_bench.data.miniworld.scene import DIGITS
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld.clips import WAYS, gliding_flock, stream
+from sigma_bench.miniworld.files import write_json, write_video
+from sigma_bench.miniworld.job import Counts, Job, counts_of
+from sigma_bench.miniworld.scene import DIGITS
+from sigma_bench.miniworld.size import WorldSize
 
 
 def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
-    """The lists, written; and the jobs that write the rest."""
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     templates = [f"Moving [something] from {way}" for way in WAYS]
     labels = {template.replace("[something]", "something"): str(i) for i, template in enumerate(templates)}
     jobs, number = [], 1

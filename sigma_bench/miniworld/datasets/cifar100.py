@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from sigma_bench.data.miniworld.clips import CANVAS, flock_clip, stream
-from sigma_bench.data.miniworld.job import Counts, Job, counts_of
-from sigma_bench.data.miniworld.scene import DIGITS
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld.clips import CANVAS, flock_clip, stream
+from sigma_bench.miniworld.job import Counts, Job, counts_of
+from sigma_bench.miniworld.scene import DIGITS
+from sigma_bench.miniworld.size import WorldSize
 from sigma_bench.records.store import write_atomically
 
 
 def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
-    """The lists, written; and the jobs that write the rest."""
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     names = [f"digit_{digit.lower()}" for digit in DIGITS]
     folder = root / "cifar-100-python"
     write_atomically(

@@ -6,10 +6,10 @@ and right-left end where they began, so neither a frame nor the path's ends tell
 
 from pathlib import Path
 
-from sigma_bench.data.miniworld.clips import moving_flock, stream
-from sigma_bench.data.miniworld.files import write_video
-from sigma_bench.data.miniworld.job import Counts, Job, counts_of
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld.clips import moving_flock, stream
+from sigma_bench.miniworld.files import write_video
+from sigma_bench.miniworld.job import Counts, Job, counts_of
+from sigma_bench.miniworld.size import WorldSize
 from sigma_bench.records.store import write_atomically
 
 _FLOOR, _BARS = {"L": (0, -1), "R": (0, 1)}, {"U": (-1, 0), "D": (1, 0)}
@@ -23,7 +23,7 @@ NUM_FRAMES = 20
 
 
 def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
-    """The lists, written; and the jobs that write the rest."""
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     labels, jobs = list(ROUTINES), []
     for part, official, count in (("train", "train", size.finegym[0]), ("test", "val", size.finegym[1])):
         rows = []

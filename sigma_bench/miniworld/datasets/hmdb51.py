@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from sigma_bench.data.miniworld.clips import crossing_shapes, stream
-from sigma_bench.data.miniworld.files import write_video
-from sigma_bench.data.miniworld.job import Counts, Job, counts_of
-from sigma_bench.data.miniworld.scene import SHAPES
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld.clips import crossing_shapes, stream
+from sigma_bench.miniworld.files import write_video
+from sigma_bench.miniworld.job import Counts, Job, counts_of
+from sigma_bench.miniworld.scene import SHAPES
+from sigma_bench.miniworld.size import WorldSize
 from sigma_bench.records.store import write_atomically
 
 CLIPS_PER_SOURCE = 4
@@ -14,7 +14,7 @@ USED_AS = {"train": 1, "test": 2}
 
 
 def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
-    """The lists, written; and the jobs that write the rest."""
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     jobs = []
     for name in SHAPES:
         rows = []

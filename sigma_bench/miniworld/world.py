@@ -14,9 +14,9 @@ from pkgutil import iter_modules
 from typing import Any
 
 from sigma_bench.data.manifest import MINIWORLD_MARKER
-from sigma_bench.data.miniworld import datasets
-from sigma_bench.data.miniworld.job import Counts, Job
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld import datasets
+from sigma_bench.miniworld.job import Counts, Job
+from sigma_bench.miniworld.size import WorldSize
 from sigma_bench.records.lock import exclusive
 from sigma_bench.records.store import write_atomically
 
@@ -59,7 +59,7 @@ def _write_missing(
     jobs: list[Job] = []
     markers: list[tuple[Path, Counts]] = []
     for name in pending:
-        draw = import_module(f"sigma_bench.data.miniworld.datasets.{name}")
+        draw = import_module(f"sigma_bench.miniworld.datasets.{name}")
         counts, dataset_jobs = draw.build(root / name, seed, size)
         jobs += dataset_jobs
         markers.append((root / name / MINIWORLD_MARKER, counts))

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from sigma_bench.data.miniworld.clips import flock_clip, stream
-from sigma_bench.data.miniworld.files import write_jpeg
-from sigma_bench.data.miniworld.job import Counts, Job, counts_of
-from sigma_bench.data.miniworld.scene import DIGITS
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld.clips import flock_clip, stream
+from sigma_bench.miniworld.files import write_jpeg
+from sigma_bench.miniworld.job import Counts, Job, counts_of
+from sigma_bench.miniworld.scene import DIGITS
+from sigma_bench.miniworld.size import WorldSize
 
 
 def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sigma_bench.data.miniworld.clips import CANVAS, stream
-from sigma_bench.data.miniworld.files import write_video
-from sigma_bench.data.miniworld.job import Counts, Job
-from sigma_bench.data.miniworld.scene import SHAPES, Mover, contrasting_colour, paint, shape_sprite, texture
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld.clips import CANVAS, stream
+from sigma_bench.miniworld.files import write_video
+from sigma_bench.miniworld.job import Counts, Job
+from sigma_bench.miniworld.scene import SHAPES, Mover, contrasting_colour, paint, shape_sprite, texture
+from sigma_bench.miniworld.size import WorldSize
 from sigma_bench.records.store import write_atomically
 
 CLASSES = ("SwingAcross", "SwingDown", "SwingRising", "SwingFalling")
@@ -26,7 +26,7 @@ FIRST_TEST_GROUP = 21
 
 
 def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
-    """The lists, written; and the jobs that write the rest."""
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     jobs, counts = [], {"train": 0, "test": 0}
     for name, direction in zip(CLASSES, DIRECTIONS, strict=True):
         blocks = []

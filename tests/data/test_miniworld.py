@@ -28,7 +28,7 @@ from sigma_bench.miniworld.clips import (
     taking_turns,
 )
 from sigma_bench.miniworld.files import write_video
-from sigma_bench.miniworld.size import WorldSize
+from sigma_bench.miniworld.generator import WorldSize
 from sigma_bench.miniworld.world import DATASETS, write_miniworld
 from sigma_bench.specs.catalogue import load_dataset
 from tests.conftest import SMALL

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from sigma_bench.data.miniworld.size import WorldSize
-from sigma_bench.data.miniworld.world import write_miniworld
+from sigma_bench.miniworld.generator import WorldSize
+from sigma_bench.miniworld.world import write_miniworld
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.recipe import Recipe
 

@@ -117,9 +117,9 @@ def measure_loading(
         title=f"Loading clips: {manifest.dataset} ({manifest.data_source}), {len(kept)} videos",
         method=(
             f"One clip of a video: {geometry.num_frames} frames, {geometry.stride_frames} apart, at a random place; "
-            f"one random crop, resized to {geometry.image_size} pixels. Both loaders draw the same {clips} clips in each "
-            f"of {rounds} rounds. Values are medians; ratios are medians of the ratios of each round to the plain loop "
-            "without workers. Files are in the cache of the system, and the start of workers is included."
+            f"one random crop, resized to {geometry.image_size} pixels. Both loaders draw the same {clips} clips in "
+            f"each of {rounds} rounds. Values are medians; ratios are medians of the ratios of each round to the plain "
+            "loop without workers. Files are in the cache of the system, and the start of workers is included."
         ),
         rows=tuple(_row(*side, spent[side], spent[sides[0]], clips) for side in sides),
         remarks=(f"{len(samples) - len(kept)} videos are left out, of which decord gives other frames or none",),

@@ -27,7 +27,7 @@ def mini(
     seed: int = seed_option("Same seed, same bytes."),
 ) -> None:
     """Write the mini world: all datasets in their official layouts, as real encoded files."""
-    from sigma_bench.data.miniworld.world import DATASETS
+    from sigma_bench.miniworld.world import DATASETS
 
     write_with_progress(root, seed, DATASETS)
     out.print(f"mini world (seed {seed}) in {root}", soft_wrap=True, markup=False)
@@ -35,7 +35,7 @@ def mini(
 
 def write_with_progress(root: Path, seed: int, folders: Sequence[str]) -> None:
     """Write or complete the mini world or some folders of it, showing how far it is."""
-    from sigma_bench.data.miniworld.world import write_miniworld
+    from sigma_bench.miniworld.world import write_miniworld
 
     with progress_bars() as display:
         bar = display.add_task("mini world", total=1.0)

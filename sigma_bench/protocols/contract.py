@@ -99,10 +99,15 @@ def split_of(pass_: Pass, splits: Sequence[Split]) -> Split:
     return next(split for split in splits if split.name == pass_.split)
 
 
-def require_readable(failures: Mapping[str, str], protocol: BaseProtocol) -> None:
-    """ValueError if samples could not be read and the protocol does not count them as wrong."""
+def require_readable(failures: Mapping[str, str], protocol: BaseProtocol, noun: str = "samples") -> None:
+    """Raise ValueError if there are decoding failures and the protocol does not count them as wrong.
+
+    Args:
+        failures: sample id -> reason.
+        noun: what the message counts.
+    """
     if failures and not protocol.counts_failures_as_wrong:
         first, reason = next(iter(failures.items()))
         raise ValueError(
-            f"{len(failures)} samples cannot be decoded and {protocol.protocol} says 'fail'; first '{first}': {reason}"
+            f"{len(failures)} {noun} cannot be decoded and {protocol.protocol} says 'fail'; first '{first}': {reason}"
         )

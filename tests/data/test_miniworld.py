@@ -14,7 +14,8 @@ from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.masks import MaskFolder
-from sigma_bench.data.miniworld.clips import (
+from sigma_bench.data.sequences import MaskedSequence
+from sigma_bench.miniworld.clips import (
     CANVAS,
     GLIDE_COPIES,
     WAYS,
@@ -26,10 +27,9 @@ from sigma_bench.data.miniworld.clips import (
     stream,
     taking_turns,
 )
-from sigma_bench.data.miniworld.files import write_video
-from sigma_bench.data.miniworld.size import WorldSize
-from sigma_bench.data.miniworld.world import DATASETS, write_miniworld
-from sigma_bench.data.sequences import MaskedSequence
+from sigma_bench.miniworld.files import write_video
+from sigma_bench.miniworld.generator import WorldSize
+from sigma_bench.miniworld.world import DATASETS, write_miniworld
 from sigma_bench.specs.catalogue import load_dataset
 from tests.conftest import SMALL
 

@@ -14,12 +14,11 @@ import pytest
 import yaml
 from scipy.io import loadmat
 
-from sigma_bench.data.annotations import CycleBounds
+from sigma_bench.data.annotations import CycleBounds, neighbour_offsets
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.manifest import Manifest, shared_groups
 from sigma_bench.data.readers.kinetics400 import letters_of
 from sigma_bench.data.readers.youtube_vos import HELD_OUT
-from sigma_bench.data.repetition_labels import neighbour_offsets
 from sigma_bench.evaluation.requirements import require_disjoint
 from sigma_bench.resources import declarations
 from sigma_bench.specs.catalogue import load_dataset

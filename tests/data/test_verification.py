@@ -23,8 +23,8 @@ from sigma_bench.data.identity import identified
 from sigma_bench.data.inspection import Medium, inspect
 from sigma_bench.data.ledger import Entry, Ledger
 from sigma_bench.data.manifest import Sample
-from sigma_bench.data.miniworld.files import write_video
 from sigma_bench.data.video import PyAvDecoder
+from sigma_bench.miniworld.files import write_video
 from sigma_bench.specs.catalogue import load_dataset
 
 

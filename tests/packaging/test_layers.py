@@ -1,9 +1,9 @@
 """Imports flow one way: a package sees what lies below it, and what does without torch stays without torch.
 
-The order, lowest first: specs, records, metrics < data, models < training < methods (sigma, videomae, dino) and
-protocols, which do not see each other < benchmark < evaluation < api < cli; leaderboard sees specs, records and metrics
-only, and evaluation, api and cli may show it.  ``sigma_bench`` itself names what is public for type checkers, and
-imports nothing.  No files import each other in a circle.
+The order, lowest first: specs, records, metrics < data, models < miniworld < training < methods (sigma, videomae,
+dino) and protocols, which do not see each other < benchmark < evaluation < api < cli; leaderboard sees specs, records
+and metrics only, and evaluation, api and cli may show it.  ``sigma_bench`` itself names what is public for type
+checkers, and imports nothing.  No files import each other in a circle.
 """
 
 import ast
@@ -22,6 +22,7 @@ METHOD_PACKAGES = sorted({target.split(".")[1] for target in METHODS.built_in.va
 LAYERS = (
     ("specs", "records", "metrics"),
     ("data", "models"),
+    ("miniworld",),
     ("training",),
     (*METHOD_PACKAGES, "protocols"),
     ("benchmark",),

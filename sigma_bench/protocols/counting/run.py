@@ -17,7 +17,7 @@ from torch import Tensor
 from sigma_bench.data.manifest import Split
 from sigma_bench.metrics.counting import NO_COUNT, best_constant, counting_error
 from sigma_bench.protocols.classification import groups_of
-from sigma_bench.protocols.contract import Evaluation, Predictions
+from sigma_bench.protocols.contract import Evaluation, Predictions, require_readable
 from sigma_bench.protocols.counting.frames import AnnotatedFrames, clips_of
 from sigma_bench.protocols.counting.inference import Predict, Prediction, count_repetitions
 from sigma_bench.protocols.counting.network import CycleDetector, frames_per_half, image_size, make_detector
@@ -94,12 +94,8 @@ def _failures(
 ) -> dict[int, str]:
     """Index -> reason for the videos of a split that cannot be read; ValueError if the protocol allows none."""
     found: dict[int, str] = on_main(processes, frames.failures)
-    if found and not protocol.counts_failures_as_wrong:
-        first, reason = next(iter(found.items()))
-        raise ValueError(
-            f"{len(found)} videos of {split.name} cannot be decoded and {protocol.protocol} says 'fail'; first "
-            f"'{split.samples[first].id}': {reason}"
-        )
+    reasons = {split.samples[index].id: reason for index, reason in found.items()}
+    require_readable(reasons, protocol, f"videos of {split.name}")
     return found
 
 

@@ -11,9 +11,8 @@ from functools import cached_property
 
 import numpy as np
 
-from sigma_bench.data.annotations import CycleBounds
+from sigma_bench.data.annotations import UNKNOWN, CycleBounds, neighbour_offsets
 from sigma_bench.data.manifest import Split
-from sigma_bench.data.repetition_labels import UNKNOWN, neighbour_offsets
 
 MIN_BOUNDS = 3
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sigma_bench.data.repetition_labels import UNKNOWN
+from sigma_bench.data.annotations import UNKNOWN
 from sigma_bench.protocols.counting.slots import half_lengths
 
 IGNORED = -1

@@ -4,18 +4,17 @@ from pathlib import Path
 
 import numpy as np
 
-from sigma_bench.data.miniworld.clips import crossing_shapes, stream
-from sigma_bench.data.miniworld.files import write_jpeg, write_json, write_palette_mask
-from sigma_bench.data.miniworld.job import Counts, Job, counts_of
-from sigma_bench.data.miniworld.scene import SHAPES
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld.clips import crossing_shapes, stream
+from sigma_bench.miniworld.files import write_jpeg, write_json, write_palette_mask
+from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
+from sigma_bench.miniworld.scene import SHAPES
 from sigma_bench.records.store import write_atomically
 
 NUM_FRAMES, MASK_EVERY = 20, 5
 
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
-    """The lists, written; and the jobs that write the rest."""
+def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     videos, jobs, held_out = {}, [], []
     masked = [str(number) for number in range(0, NUM_FRAMES, MASK_EVERY)]
     for part, count in counts_of(size.youtube_vos).items():
@@ -24,7 +23,7 @@ def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
             shapes = _shapes_of(stream(seed, "youtube_vos", name, "shapes"), twins=number % 2 == 0)
             objects = {str(i): {"category": shape, "frames": masked} for i, shape in enumerate(shapes, start=1)}
             videos[name] = {"objects": objects}
-            jobs.append(Job(_write_sequence, (root / "train", seed, name, shapes)))
+            jobs.append(FileTask(_write_sequence, (root / "train", seed, name, shapes)))
             held_out += [name] if part == "test" else []
     write_json(root / "train" / "meta.json", {"videos": videos})
     write_atomically(root / "held_out.txt", ("\n".join(held_out) + "\n").encode())

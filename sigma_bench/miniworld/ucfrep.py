@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sigma_bench.data.miniworld.clips import CANVAS, stream
-from sigma_bench.data.miniworld.files import write_video
-from sigma_bench.data.miniworld.job import Counts, Job
-from sigma_bench.data.miniworld.scene import SHAPES, Mover, contrasting_colour, paint, shape_sprite, texture
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld.clips import CANVAS, stream
+from sigma_bench.miniworld.files import write_video
+from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize
+from sigma_bench.miniworld.scene import SHAPES, Mover, contrasting_colour, paint, shape_sprite, texture
 from sigma_bench.records.store import write_atomically
 
 CLASSES = ("SwingAcross", "SwingDown", "SwingRising", "SwingFalling")
@@ -25,8 +24,8 @@ REST_FRAMES = (2, 6)
 FIRST_TEST_GROUP = 21
 
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
-    """The lists, written; and the jobs that write the rest."""
+def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     jobs, counts = [], {"train": 0, "test": 0}
     for name, direction in zip(CLASSES, DIRECTIONS, strict=True):
         blocks = []
@@ -36,7 +35,7 @@ def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
             blocks.append(f"{video}\n{' '.join(str(bound + 1) for bound in bounds)}\n\n\n")
             counts[part] += 1
             path = root / "UCF-101" / name / f"{video}.avi"
-            jobs.append(Job(_write_clip, (path, seed, direction)))
+            jobs.append(FileTask(_write_clip, (path, seed, direction)))
         write_atomically(root / "UCFRep/annotations/repetition_label" / f"{name}.txt", "".join(blocks).encode())
     return {"ucfrep": counts}, jobs
 

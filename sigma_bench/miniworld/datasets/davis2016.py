@@ -5,18 +5,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sigma_bench.data.miniworld.clips import crossing_shapes, stream
-from sigma_bench.data.miniworld.files import write_jpeg
-from sigma_bench.data.miniworld.job import Counts, Job, counts_of
-from sigma_bench.data.miniworld.scene import SHAPES
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld.clips import crossing_shapes, stream
+from sigma_bench.miniworld.files import write_jpeg
+from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
+from sigma_bench.miniworld.scene import SHAPES
 from sigma_bench.records.store import write_atomically
 
 NUM_FRAMES = 20
 
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
-    """The lists, written; and the jobs that write the rest."""
+def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     home = root / "DAVIS"
     jobs = []
     for official, count in (("train", size.davis2016[0]), ("val", size.davis2016[1])):
@@ -27,7 +26,7 @@ def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
             for frame in range(NUM_FRAMES)
         ]
         write_atomically(home / "ImageSets" / "480p" / f"{official}.txt", ("\n".join(rows) + "\n").encode())
-        jobs += [Job(_write_sequence, (home, seed, name)) for name in names]
+        jobs += [FileTask(_write_sequence, (home, seed, name)) for name in names]
     return {"davis2016": counts_of(size.davis2016)}, jobs
 
 

@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-from sigma_bench.data.miniworld.clips import WAYS, gliding_flock, stream
-from sigma_bench.data.miniworld.files import write_json, write_video
-from sigma_bench.data.miniworld.job import Counts, Job, counts_of
-from sigma_bench.data.miniworld.scene import DIGITS
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld.clips import WAYS, gliding_flock, stream
+from sigma_bench.miniworld.files import write_json, write_video
+from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
+from sigma_bench.miniworld.scene import DIGITS
 
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
-    """The lists, written; and the jobs that write the rest."""
+def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     templates = [f"Moving [something] from {way}" for way in WAYS]
     labels = {template.replace("[something]", "something"): str(i) for i, template in enumerate(templates)}
     jobs, number = [], 1
@@ -29,7 +28,7 @@ def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
                 }
             )
             video = root / "20bn-something-something-v2" / f"{number}.webm"
-            jobs.append(Job(_write_ssv2_clip, (video, seed, digit, part, position)))
+            jobs.append(FileTask(_write_ssv2_clip, (video, seed, digit, part, position)))
             number += 1
         write_json(root / "labels" / f"something-something-v2-{official}.json", entries)
     write_json(root / "labels" / "something-something-v2-labels.json", labels)

@@ -2,19 +2,18 @@
 
 from pathlib import Path
 
-from sigma_bench.data.miniworld import ucfrep
-from sigma_bench.data.miniworld.clips import flock_clip, stream
-from sigma_bench.data.miniworld.files import write_video
-from sigma_bench.data.miniworld.job import Counts, Job
-from sigma_bench.data.miniworld.scene import DIGITS
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld import ucfrep
+from sigma_bench.miniworld.clips import flock_clip, stream
+from sigma_bench.miniworld.files import write_video
+from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize
+from sigma_bench.miniworld.scene import DIGITS
 from sigma_bench.records.store import write_atomically
 
 UCF_GROUPS, UCF_TEST_GROUPS = 25, 7
 
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
-    """The lists, written; and the jobs that write the rest."""
+def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     lists: dict[str, list[str]] = {"train": [], "test": []}
     jobs = []
     for label, name in enumerate(f"Digit{digit}" for digit in DIGITS):
@@ -23,7 +22,7 @@ def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
             for clip in range(1, size.ucf_clips_per_group + 1):
                 relative = f"{name}/v_{name}_g{group:02d}_c{clip:02d}.avi"
                 lists[part].append(relative if part == "test" else f"{relative} {label + 1}")
-                jobs.append(Job(_write_ucf_clip, (root / "UCF-101" / relative, seed, label, group, clip, part)))
+                jobs.append(FileTask(_write_ucf_clip, (root / "UCF-101" / relative, seed, label, group, clip, part)))
     folder = root / "ucfTrainTestlist"
     classes = [f"{label + 1} Digit{digit}" for label, digit in enumerate(DIGITS)]
     for file, content in (("classInd", classes), ("trainlist01", lists["train"]), ("testlist01", lists["test"])):

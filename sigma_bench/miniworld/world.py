@@ -14,9 +14,8 @@ from pkgutil import iter_modules
 from typing import Any
 
 from sigma_bench.data.manifest import MINIWORLD_MARKER
-from sigma_bench.data.miniworld import datasets
-from sigma_bench.data.miniworld.job import Counts, Job
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld import datasets
+from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize
 from sigma_bench.records.lock import exclusive
 from sigma_bench.records.store import write_atomically
 
@@ -56,10 +55,10 @@ def _write_missing(
     pending = [name for name in folders if not _is_complete(root / name, seed, size)]
     for name in pending:
         write_atomically(root / name / UNFINISHED_MARKER, b"")
-    jobs: list[Job] = []
+    jobs: list[FileTask] = []
     markers: list[tuple[Path, Counts]] = []
     for name in pending:
-        draw = import_module(f"sigma_bench.data.miniworld.datasets.{name}")
+        draw = import_module(f"sigma_bench.miniworld.datasets.{name}")
         counts, dataset_jobs = draw.build(root / name, seed, size)
         jobs += dataset_jobs
         markers.append((root / name / MINIWORLD_MARKER, counts))
@@ -103,5 +102,5 @@ def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
     return ""
 
 
-def _run(job: Job) -> None:
+def _run(job: FileTask) -> None:
     job.write(*job.arguments)

@@ -2,21 +2,20 @@
 
 from pathlib import Path
 
-from sigma_bench.data.miniworld.clips import flock_clip, stream
-from sigma_bench.data.miniworld.files import write_jpeg
-from sigma_bench.data.miniworld.job import Counts, Job, counts_of
-from sigma_bench.data.miniworld.scene import DIGITS
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld.clips import flock_clip, stream
+from sigma_bench.miniworld.files import write_jpeg
+from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
+from sigma_bench.miniworld.scene import DIGITS
 
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
+def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
     """The jobs that write the images; there are no lists."""
     jobs = []
     for part, folder in (("train", "train"), ("test", "val")):
         for position in range(counts_of(size.imagenet1k)[part]):
             digit = position % len(DIGITS)
             path = root / folder / f"n{digit:08d}" / f"n{digit:08d}_{part}{position}.JPEG"
-            jobs.append(Job(_write_image, (path, seed, digit, part)))
+            jobs.append(FileTask(_write_image, (path, seed, digit, part)))
     return {"imagenet1k": counts_of(size.imagenet1k)}, jobs
 
 

@@ -6,10 +6,9 @@ and right-left end where they began, so neither a frame nor the path's ends tell
 
 from pathlib import Path
 
-from sigma_bench.data.miniworld.clips import moving_flock, stream
-from sigma_bench.data.miniworld.files import write_video
-from sigma_bench.data.miniworld.job import Counts, Job, counts_of
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld.clips import moving_flock, stream
+from sigma_bench.miniworld.files import write_video
+from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
 from sigma_bench.records.store import write_atomically
 
 _FLOOR, _BARS = {"L": (0, -1), "R": (0, 1)}, {"U": (-1, 0), "D": (1, 0)}
@@ -22,8 +21,8 @@ ROUTINES = {
 NUM_FRAMES = 20
 
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
-    """The lists, written; and the jobs that write the rest."""
+def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     labels, jobs = list(ROUTINES), []
     for part, official, count in (("train", "train", size.finegym[0]), ("test", "val", size.finegym[1])):
         rows = []
@@ -31,7 +30,7 @@ def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
             label = labels[position % len(labels)]
             name = f"{part[:2]}{position:09d}_E_000000_000010_A_{0:04d}_{2:04d}"
             rows.append(f"{name} {label}")
-            jobs.append(Job(_write_clip, (root / "subactions" / f"{name}.mp4", seed, label, part)))
+            jobs.append(FileTask(_write_clip, (root / "subactions" / f"{name}.mp4", seed, label, part)))
         for level in ("gym99", "gym288"):
             write_atomically(root / "annotations" / f"{level}_{official}.txt", "\n".join(rows).encode())
     counts = counts_of(size.finegym)

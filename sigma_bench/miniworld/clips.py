@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sigma_bench.data.miniworld.scene import (
+from sigma_bench.miniworld.scene import (
     SHAPES,
     Mover,
     contrasting_colour,

@@ -2,23 +2,22 @@
 
 from pathlib import Path
 
-from sigma_bench.data.miniworld.clips import occluding_shapes, stream
-from sigma_bench.data.miniworld.files import write_jpeg, write_palette_mask
-from sigma_bench.data.miniworld.job import Counts, Job, counts_of
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld.clips import occluding_shapes, stream
+from sigma_bench.miniworld.files import write_jpeg, write_palette_mask
+from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
 from sigma_bench.records.store import write_atomically
 
 DAVIS_FRAMES = 20
 
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
-    """The lists, written; and the jobs that write the rest."""
+def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     home = root / "DAVIS"
     jobs = []
     for official, count in (("train", size.davis2017[0]), ("val", size.davis2017[1])):
         names = [f"shapes-{official}-{number:02d}" for number in range(count)]
         write_atomically(home / "ImageSets" / "2017" / f"{official}.txt", ("\n".join(names) + "\n").encode())
-        jobs += [Job(_write_davis_sequence, (home, seed, name)) for name in names]
+        jobs += [FileTask(_write_davis_sequence, (home, seed, name)) for name in names]
     return {"davis2017": counts_of(size.davis2017)}, jobs
 
 

@@ -2,19 +2,18 @@
 
 from pathlib import Path
 
-from sigma_bench.data.miniworld.clips import crossing_shapes, stream
-from sigma_bench.data.miniworld.files import write_video
-from sigma_bench.data.miniworld.job import Counts, Job, counts_of
-from sigma_bench.data.miniworld.scene import SHAPES
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld.clips import crossing_shapes, stream
+from sigma_bench.miniworld.files import write_video
+from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
+from sigma_bench.miniworld.scene import SHAPES
 from sigma_bench.records.store import write_atomically
 
 CLIPS_PER_SOURCE = 4
 USED_AS = {"train": 1, "test": 2}
 
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
-    """The lists, written; and the jobs that write the rest."""
+def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     jobs = []
     for name in SHAPES:
         rows = []
@@ -23,7 +22,7 @@ def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
                 source = f"{part}_{number // CLIPS_PER_SOURCE}"
                 file = f"{source}_{name}_f_nm_np1_fr_med_{number % CLIPS_PER_SOURCE}.avi"
                 rows.append(f"{file} {USED_AS[part]}")
-                jobs.append(Job(_write_clip, (root / "hmdb51_org" / name / file, seed, name)))
+                jobs.append(FileTask(_write_clip, (root / "hmdb51_org" / name / file, seed, name)))
         lists = root / "testTrainMulti_7030_splits"
         write_atomically(lists / f"{name}_test_split1.txt", ("\n".join(rows) + "\n").encode())
     kept = {part: count // len(SHAPES) * len(SHAPES) for part, count in counts_of(size.hmdb51).items()}

@@ -2,19 +2,18 @@
 
 from pathlib import Path
 
-from sigma_bench.data.miniworld.clips import flock_clip, stream
-from sigma_bench.data.miniworld.files import write_video
-from sigma_bench.data.miniworld.job import Counts, Job, counts_of
-from sigma_bench.data.miniworld.scene import DIGITS
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld.clips import flock_clip, stream
+from sigma_bench.miniworld.files import write_video
+from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
+from sigma_bench.miniworld.scene import DIGITS
 from sigma_bench.records.store import write_atomically
 
 COPIES = {"few": 2, "many": 4}
 NUM_DIGITS = 4
 
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
-    """The lists, written; and the jobs that write the rest."""
+def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     classes = [(crowd, digit) for crowd in COPIES for digit in range(NUM_DIGITS)]
     jobs = []
     for part, official, count in (("train", "train", size.kinetics400[0]), ("test", "val", size.kinetics400[1])):
@@ -24,7 +23,7 @@ def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
             label, video = f"{crowd} {DIGITS[digit].lower()}s", f"{part[:2]}{position:09d}"
             rows.append(f"{label},{video},{position},{position + 10},{official},1")
             path = root / official / label / f"{video}_{position:06d}_{position + 10:06d}.mp4"
-            jobs.append(Job(_write_clip, (path, seed, digit, COPIES[crowd], part)))
+            jobs.append(FileTask(_write_clip, (path, seed, digit, COPIES[crowd], part)))
         write_atomically(root / f"kinetics-400_{official}.csv", ("\n".join(rows) + "\n").encode())
     return {"kinetics400": counts_of(size.kinetics400)}, jobs
 

@@ -5,11 +5,10 @@ Ten of the 157 actions occur.  A frame shows which shapes are there, not which o
 
 from pathlib import Path
 
-from sigma_bench.data.miniworld.clips import stream, taking_turns
-from sigma_bench.data.miniworld.files import FRAMES_PER_SECOND, write_video
-from sigma_bench.data.miniworld.job import Counts, Job, counts_of
-from sigma_bench.data.miniworld.scene import SHAPES
-from sigma_bench.data.miniworld.size import WorldSize
+from sigma_bench.miniworld.clips import stream, taking_turns
+from sigma_bench.miniworld.files import FRAMES_PER_SECOND, write_video
+from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
+from sigma_bench.miniworld.scene import SHAPES
 from sigma_bench.records.store import write_atomically
 
 NUM_FRAMES = 36
@@ -17,8 +16,8 @@ ACTION_STEP = 15
 """Ids are 0, 15, 30 and so on: the shape's number times two, plus one if it moves up and down."""
 
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
-    """The lists, written; and the jobs that write the rest."""
+def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     jobs = []
     for part, count in counts_of(size.charades).items():
         rows = ["id,subject,scene,quality,relevance,verified,script,objects,descriptions,actions,length"]
@@ -31,7 +30,7 @@ def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[Job]]:
                 for turn in turns
             )
             rows.append(f"{name},,,,,,,,,{actions},{NUM_FRAMES / FRAMES_PER_SECOND:.2f}")
-            jobs.append(Job(_write_clip, (root / "Charades_v1_480" / f"{name}.mp4", seed)))
+            jobs.append(FileTask(_write_clip, (root / "Charades_v1_480" / f"{name}.mp4", seed)))
         write_atomically(root / "Charades" / f"Charades_v1_{part}.csv", ("\n".join(rows) + "\n").encode())
     return {"charades": counts_of(size.charades)}, jobs
 

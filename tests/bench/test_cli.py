@@ -3,7 +3,6 @@
 import json
 
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from sigma_bench.bench.compute import PEAK_SIZES
@@ -18,7 +17,7 @@ def test_a_run_leaves_json_and_markdown(tmp_path, monkeypatch):
     recipes = []
     for kind in ("sigma_mlp", "videomae"):
         recipes.append(str(tmp_path / f"{kind}.yaml"))
-        (tmp_path / f"{kind}.yaml").write_text(yaml.safe_dump(tiny_content(kind)))
+        (tmp_path / f"{kind}.yaml").write_text(json.dumps(tiny_content(kind)))
     output = tmp_path / "out"
     done = CliRunner().invoke(app, ["bench", *recipes, "--rounds", "1", "--output", str(output)])
     assert done.exit_code == 0, done.output

@@ -1,6 +1,5 @@
 """``sigma-bench check``: does a model or a task keep its contract?"""
 
-from itertools import chain
 from pathlib import Path
 
 import typer
@@ -21,16 +20,14 @@ def check(
     if is_yaml_file(target):
         _check_task(target, data)
         return
-    from sigma_bench.models.contract import check_encoder
-    from sigma_bench.models.custom import TrainableCustomEncoder, check_training
+    from sigma_bench.models.encoder_check import check_encoder
     from sigma_bench.models.zoo import load_encoder
 
     encoder = load_encoder(target)
     card = encoder.card
     out.print(f"[bold]{escape(card.model)}[/]  {card.num_frames} frames of {card.image_size} px, {card.family}")
     failed = 0
-    training = map(check_training, [encoder] if isinstance(encoder, TrainableCustomEncoder) else [])
-    for question, passed, found in chain(check_encoder(encoder), training):
+    for question, passed, found in check_encoder(encoder):
         failed += not passed
         out.print(f"{'[green]ok[/]   ' if passed else '[red]fails[/]'} {question}: {escape(found)}", soft_wrap=True)
     if failed:

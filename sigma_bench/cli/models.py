@@ -96,14 +96,14 @@ def inspect(
     ),
 ) -> None:
     """Say what a file is: format, family, geometry, what became of its tensors, digest, metadata."""
-    from sigma_bench.models.inspection import inspect_file
+    from sigma_bench.models.file_summary import inspect_file
 
-    found = inspect_file(file)
-    rows = [*found.facts.items()]
-    if found.report is not None:
-        rows += _tensor_rows(found.report)
-    rows += [("doubt", doubt) for doubt in found.doubts]
-    rows += [("metadata", line) for line in _lines(found.metadata or {})]
+    facts, report = inspect_file(file)
+    rows = [*facts.items()]
+    if report is not None:
+        rows += _tensor_rows(report)
+        rows += [("doubt", doubt) for doubt in report.doubts]
+        rows += [("metadata", line) for line in _lines(report.metadata)]
     listing = Table(box=None, show_header=False, pad_edge=False)
     listing.add_column(style="bold", no_wrap=True)
     listing.add_column(overflow="fold")

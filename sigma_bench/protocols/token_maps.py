@@ -39,11 +39,6 @@ def token_maps(evaluation: Evaluation[Any], pass_: Pass) -> np.ndarray:
     assert isinstance(clip, SequenceClip)
     card = encoder.card
     grid = _grid(encoder, clip.num_frames)
-    if clip.num_frames % grid[0]:
-        raise ValueError(
-            f"task '{evaluation.task.task}': {clip.num_frames} frames do not divide into the {grid[0]} maps that model "
-            f"'{card.model}' makes of them"
-        )
     store = _store(evaluation.cache, card, split, pass_, grid)
     missing = on_main(evaluation.processes, partial(_missing, evaluation.cache, store))
 

@@ -267,7 +267,7 @@ class OneSizeOnly(Colours):
 @pytest.mark.parametrize(
     ("encoder", "sentence"),
     [
-        (TwoMaps(), "gives 2 maps for one tubelet"),
+        (TwoMaps(), "2 frames in tubelets of 2 make other time slots"),
         (OneSizeOnly(), r"takes no frames of 96 x 96 px .* set short_side to 'encoder'"),
     ],
 )

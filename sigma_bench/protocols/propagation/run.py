@@ -229,8 +229,6 @@ def _frame_map(encoder: Encoder, sequence: MaskedSequence, index: int, protocol:
             f"model '{card.model}' takes no frames of {size_HW[0]} x {size_HW[1]} px ({error}); load it for the size "
             "you want and set short_side to 'encoder' and aspect to 'squash'"
         ) from error
-    if map_BThwD.shape[1] != 1:
-        raise ValueError(f"model '{card.model}' gives {map_BThwD.shape[1]} maps for one tubelet; propagation needs one")
     map_hwD = map_BThwD[0, 0]
     return FrameMap(F.normalize(map_hwD.flatten(0, 1).float(), dim=1), (map_hwD.shape[0], map_hwD.shape[1]), size_HW)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import faiss
 import numpy as np
 
-from sigma_bench.specs.frozen import NeighbourVotes
+from sigma_bench.specs.frozen_protocol import NeighbourVotes
 
 SHARD_BYTES = 256 * 2**20
 """Of float32 rows taken from the bank at once; FAISS holds a second copy.  A third of Kinetics-400 at width 768."""

@@ -17,7 +17,7 @@ from tests.other_packages import install, sigma_bench, visible
 SPEC = '''
 from typing import ClassVar, Literal
 
-from sigma_bench.specs.frozen import ClassificationProtocol
+from sigma_bench.specs.frozen_protocol import ClassificationProtocol
 
 
 class NearestMeanProtocol(ClassificationProtocol):

@@ -14,7 +14,7 @@ from sigma_bench.data.manifest import Manifest
 from sigma_bench.evaluation.run import find_or_evaluate
 from sigma_bench.models.encoder import Encoder, Features
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.protocols.contract import Evaluation
+from sigma_bench.protocols.interface import Evaluation
 from sigma_bench.protocols.propagation.run import (
     FrameMap,
     encoded_size,

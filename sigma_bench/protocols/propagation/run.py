@@ -30,7 +30,7 @@ from sigma_bench.data.transforms import channels_first, normalised_clip, resize
 from sigma_bench.metrics.davis import FrameScores, count_objects, semi_supervised, statistics
 from sigma_bench.metrics.segmentation import VOID
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.protocols.contract import Evaluation, Predictions
+from sigma_bench.protocols.interface import Evaluation, Predictions
 from sigma_bench.protocols.kept_arrays import KeptArrays
 from sigma_bench.protocols.propagation.spec import PropagationProtocol
 from sigma_bench.protocols.token_maps import checked_maps

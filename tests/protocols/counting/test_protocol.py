@@ -14,7 +14,6 @@ from sigma_bench.evaluation.run import find_or_evaluate
 from sigma_bench.metrics.counting import NO_COUNT, counting_error
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.protocols.contract import Evaluation, Predictions
 from sigma_bench.protocols.counting import run as counting
 from sigma_bench.protocols.counting.frames import AnnotatedFrames
 from sigma_bench.protocols.counting.inference import count_repetitions
@@ -23,6 +22,7 @@ from sigma_bench.protocols.counting.run import counts_of, lengths_of
 from sigma_bench.protocols.counting.segments import draw_segments
 from sigma_bench.protocols.counting.spec import CountingProtocol
 from sigma_bench.protocols.counting.training import DetectorTraining
+from sigma_bench.protocols.interface import Evaluation, Predictions
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
@@ -179,7 +179,7 @@ def test_a_broken_video_fails_or_counts_as_wrong(world: Path, tmp_path: Path) ->
     broken = test.samples[1]
     broken.path.write_bytes(b"not a video")
     manifest, encoder = open_dataset(task.dataset, root), load_encoder("statistics:mini_videomae")
-    with pytest.raises(ValueError, match=f"1 videos of test cannot be decoded .* first '{broken.id}'"):
+    with pytest.raises(ValueError, match=f"1 samples cannot be decoded .* first '{broken.id}'"):
         counting.run(evaluation(manifest, tmp_path, encoder, backbone="frozen"))
     forgiving = {"backbone": "frozen", "pooling": "halves", "on_decode_failure": "count_as_wrong"}
     predictions = counting.run(evaluation(manifest, tmp_path, encoder, **forgiving))

@@ -1,4 +1,4 @@
-"""``sigma-bench check``: does a model or a task keep its contract?"""
+"""``sigma-bench check``: check a model or a task file."""
 
 from pathlib import Path
 
@@ -14,9 +14,9 @@ def check(
     target: str = typer.Argument(
         ..., help="A model (file, folder, module:function, control) or a task file (its name ends in .yaml or .yml)."
     ),
-    data: Path = typer.Option(None, help="For a task: also look whether its dataset is below this root."),
+    data: Path = typer.Option(None, help="For a task: data root in which its dataset is looked for."),
 ) -> None:
-    """Try a model on synthetic clips, or read a task file as an evaluation would; exit code 1 when something fails."""
+    """Check a model on synthetic clips, or a task file; the exit code is 1 if a check fails."""
     if is_yaml_file(target):
         _check_task(target, data)
         return

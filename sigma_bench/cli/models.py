@@ -1,4 +1,4 @@
-"""``sigma-bench models``: which models are on this disk, and what a model file is."""
+"""``sigma-bench models``: list the models on this disk, and describe a model file."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -31,7 +31,7 @@ class _ListsByDefault(TyperGroup):
 
 app = typer.Typer(
     cls=_ListsByDefault,
-    help="List the checkpoints below a folder (sigma-bench models FOLDER), or say what one file is (models inspect).",
+    help="List the checkpoints below a folder (sigma-bench models FOLDER), or describe one file (models inspect).",
 )
 
 
@@ -95,7 +95,7 @@ def inspect(
         ..., metavar="FILE", help="A weight file or folder; @<frames>x<size> and @<heads>heads may follow it."
     ),
 ) -> None:
-    """Say what a file is: format, family, geometry, what became of its tensors, digest, metadata."""
+    """Describe a model file: format, family, geometry, use of its tensors, digest, metadata."""
     from sigma_bench.models.file_summary import inspect_file
 
     facts, report = inspect_file(file)

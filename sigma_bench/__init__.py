@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from sigma_bench.api.evaluation import FailedTaskWarning, evaluate
     from sigma_bench.api.pretraining import PretrainingRun, pretrain
     from sigma_bench.api.records import LeftOutWarning, Records, board, compare
-    from sigma_bench.api.tasks import tasks
-    from sigma_bench.models.custom import CustomEncoder, as_encoder
+    from sigma_bench.api.task_list import tasks
+    from sigma_bench.models.custom_encoder import CustomEncoder, as_encoder
     from sigma_bench.models.encoder import Encoder, Features
     from sigma_bench.records.record import Record, Score
     from sigma_bench.records.verification import Verification
@@ -60,8 +60,8 @@ _MODULES = {
     "sigma_bench.api.evaluation": ("FailedTaskWarning", "evaluate"),
     "sigma_bench.api.pretraining": ("PretrainingRun", "pretrain"),
     "sigma_bench.api.records": ("LeftOutWarning", "Records", "board", "compare"),
-    "sigma_bench.api.tasks": ("tasks",),
-    "sigma_bench.models.custom": ("CustomEncoder", "as_encoder"),
+    "sigma_bench.api.task_list": ("tasks",),
+    "sigma_bench.models.custom_encoder": ("CustomEncoder", "as_encoder"),
     "sigma_bench.models.encoder": ("Encoder", "Features"),
     "sigma_bench.records.record": ("Record", "Score"),
     "sigma_bench.records.verification": ("Verification",),

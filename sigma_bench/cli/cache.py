@@ -1,4 +1,4 @@
-"""``sigma-bench cache``: what features are kept on this disk, and how to be rid of them."""
+"""``sigma-bench cache``: list and remove the cached features on this disk."""
 
 import shutil
 from datetime import datetime
@@ -12,13 +12,13 @@ from sigma_bench.cli.console import out
 from sigma_bench.resources import RUNS
 
 app = typer.Typer(help="List or remove cached features; they are computed again when they are needed.")
-OUTPUT = typer.Option(RUNS, help="Folder whose 'features' are meant.")
+OUTPUT = typer.Option(RUNS, help="Folder that holds 'features'.")
 ID_LENGTH = 8
 
 
 @app.command("ls")
 def ls(output: Path = OUTPUT) -> None:
-    """List what is cached, what was written longest ago first."""
+    """List the cached features, oldest first."""
     from sigma_bench.protocols.block_store import cache_entries
 
     entries = cache_entries(output / "features")
@@ -39,9 +39,9 @@ def ls(output: Path = OUTPUT) -> None:
 
 @app.command("rm")
 def rm(
-    names: list[str] = typer.Argument(None, metavar="ID...", help="Beginnings of ids as 'cache ls' shows them."),
-    model: str = typer.Option(None, help="Everything of this model."),
-    everything: bool = typer.Option(False, "--all", help="Everything."),
+    names: list[str] = typer.Argument(None, metavar="ID...", help="Beginnings of ids, as listed by 'cache ls'."),
+    model: str = typer.Option(None, help="All features of this model."),
+    everything: bool = typer.Option(False, "--all", help="All features."),
     output: Path = OUTPUT,
 ) -> None:
     """Remove cached features."""

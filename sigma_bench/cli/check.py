@@ -1,6 +1,5 @@
-"""``sigma-bench check``: does a model or a task keep its contract?"""
+"""``sigma-bench check``: check a model or a task file."""
 
-from itertools import chain
 from pathlib import Path
 
 import typer
@@ -15,22 +14,20 @@ def check(
     target: str = typer.Argument(
         ..., help="A model (file, folder, module:function, control) or a task file (its name ends in .yaml or .yml)."
     ),
-    data: Path = typer.Option(None, help="For a task: also look whether its dataset is below this root."),
+    data: Path = typer.Option(None, help="For a task: data root in which its dataset is looked for."),
 ) -> None:
-    """Try a model on synthetic clips, or read a task file as an evaluation would; exit code 1 when something fails."""
+    """Check a model on synthetic clips, or a task file; the exit code is 1 if a check fails."""
     if is_yaml_file(target):
         _check_task(target, data)
         return
-    from sigma_bench.models.contract import check_encoder
-    from sigma_bench.models.custom import TrainableCustomEncoder, check_training
+    from sigma_bench.models.encoder_check import check_encoder
     from sigma_bench.models.zoo import load_encoder
 
     encoder = load_encoder(target)
     card = encoder.card
     out.print(f"[bold]{escape(card.model)}[/]  {card.num_frames} frames of {card.image_size} px, {card.family}")
     failed = 0
-    training = map(check_training, [encoder] if isinstance(encoder, TrainableCustomEncoder) else [])
-    for question, passed, found in chain(check_encoder(encoder), training):
+    for question, passed, found in check_encoder(encoder):
         failed += not passed
         out.print(f"{'[green]ok[/]   ' if passed else '[red]fails[/]'} {question}: {escape(found)}", soft_wrap=True)
     if failed:

@@ -1,4 +1,4 @@
-"""What every verb shares: consoles, and the rule for bad input.
+"""Consoles of all verbs.
 
 A ValueError is a mistake of the user or of the data: one sentence on stderr, exit code 2, no traceback.
 """

@@ -31,7 +31,7 @@ def demo(
 ) -> None:
     """Write the mini world, pretrain DINO, SIGMA-DINO, SIGMA-MLP and VideoMAE, evaluate them beside controls.
 
-    Everything is kept: a killed call continues, and a second one only draws tables and pictures again.
+    All results are kept.  An interrupted demo continues, and a finished one only draws tables and pictures again.
     """
     from sigma_bench.api.evaluation import open_suite
     from sigma_bench.api.pretraining import pretrain

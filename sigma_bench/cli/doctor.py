@@ -1,4 +1,4 @@
-"""``sigma-bench doctor``: does this installation decode, search, count and compute as it should?"""
+"""``sigma-bench doctor``: check that this installation decodes, searches and computes correctly."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from sigma_bench.cli.console import out
 
 
 def doctor() -> None:
-    """Check decoder, FAISS, torch and declarations with real work; exit code 1 when something fails."""
+    """Check decoder, FAISS, torch and declarations on small examples; the exit code is 1 if a check fails."""
     from sigma_bench.records.provenance import hardware, versions
 
     out.print(f"[bold]hardware[/]  {hardware()}")

@@ -7,8 +7,8 @@ import typer
 from sigma_bench.api.progress import is_main_process
 from sigma_bench.api.resolved_tasks import resolve_tasks
 from sigma_bench.cli.console import out
+from sigma_bench.cli.launcher import is_launched, run_on_processes
 from sigma_bench.cli.options import finite, nested_overrides, seed_option
-from sigma_bench.cli.processes import is_launched, run_on_processes
 from sigma_bench.cli.suite_lines import run_and_show, show_plan
 from sigma_bench.resources import RUNS
 

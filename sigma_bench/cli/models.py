@@ -1,4 +1,4 @@
-"""``sigma-bench models``: which models are on this disk, and what a model file is."""
+"""``sigma-bench models``: list the models on this disk, and describe a model file."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -31,7 +31,7 @@ class _ListsByDefault(TyperGroup):
 
 app = typer.Typer(
     cls=_ListsByDefault,
-    help="List the checkpoints below a folder (sigma-bench models FOLDER), or say what one file is (models inspect).",
+    help="List the checkpoints below a folder (sigma-bench models FOLDER), or describe one file (models inspect).",
 )
 
 
@@ -95,15 +95,15 @@ def inspect(
         ..., metavar="FILE", help="A weight file or folder; @<frames>x<size> and @<heads>heads may follow it."
     ),
 ) -> None:
-    """Say what a file is: format, family, geometry, what became of its tensors, digest, metadata."""
-    from sigma_bench.models.inspection import inspect_file
+    """Describe a model file: format, family, geometry, use of its tensors, digest, metadata."""
+    from sigma_bench.models.file_summary import inspect_file
 
-    found = inspect_file(file)
-    rows = [*found.facts.items()]
-    if found.report is not None:
-        rows += _tensor_rows(found.report)
-    rows += [("doubt", doubt) for doubt in found.doubts]
-    rows += [("metadata", line) for line in _lines(found.metadata or {})]
+    facts, report = inspect_file(file)
+    rows = [*facts.items()]
+    if report is not None:
+        rows += _tensor_rows(report)
+        rows += [("doubt", doubt) for doubt in report.doubts]
+        rows += [("metadata", line) for line in _lines(report.metadata)]
     listing = Table(box=None, show_header=False, pad_edge=False)
     listing.add_column(style="bold", no_wrap=True)
     listing.add_column(overflow="fold")

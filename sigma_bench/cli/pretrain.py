@@ -6,8 +6,8 @@ import typer
 
 from sigma_bench.api.progress import is_main_process
 from sigma_bench.cli.console import out
+from sigma_bench.cli.launcher import is_launched, run_on_processes
 from sigma_bench.cli.options import seed_option
-from sigma_bench.cli.processes import is_launched, run_on_processes
 from sigma_bench.specs.catalogue import load_recipe
 
 

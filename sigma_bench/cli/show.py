@@ -1,4 +1,4 @@
-"""``sigma-bench data show``: look at what the reader reads."""
+"""``sigma-bench data show``: draw samples of a dataset as its reader returns them."""
 
 from pathlib import Path
 
@@ -14,9 +14,9 @@ def show(
     root: Path = typer.Argument(..., help="Data root."),
     dataset: str = typer.Argument(..., help="A dataset card."),
     split: str = typer.Option("train", help="train, test or all, as the card has them."),
-    samples: int = typer.Option(10, min=1, help="How many, drawn at random."),
-    frames: int = typer.Option(8, min=1, help="Of each, evenly spread."),
-    seed: int = seed_option("Of the draw."),
+    samples: int = typer.Option(10, min=1, help="Number of samples, drawn at random."),
+    frames: int = typer.Option(8, min=1, help="Frames of each sample, evenly spread."),
+    seed: int = seed_option("Draws the samples."),
     output: Path = typer.Option(None, help="PNG file; default: <dataset>-<split>.png here."),
 ) -> None:
     """Draw a contact sheet: frames of sampled clips, their labels, and masks where there are any."""

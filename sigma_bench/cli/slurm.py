@@ -1,4 +1,4 @@
-"""``sigma-bench slurm``: hand a pretraining command to SLURM, one task per GPU, requeued when it is preempted."""
+"""``sigma-bench slurm``: submit a command to SLURM, one task per GPU, requeued when it is preempted."""
 
 import runpy
 import sys
@@ -46,7 +46,7 @@ def slurm(
     ),
     partition: str = typer.Option(None, help="SLURM partition."),
     cluster: str = typer.Option("slurm", help="slurm, or local to try the job on this machine."),
-    logs: Path = typer.Option(Path("results/slurm"), help="Folder for what the job prints."),
+    logs: Path = typer.Option(Path("results/slurm"), help="Folder for the output of the job."),
 ) -> None:
     """Submit a command to SLURM (needs the extra: pip install sigma-bench[slurm])."""
     try:

@@ -25,7 +25,7 @@ from torchvision.transforms.v2 import functional as F
 
 from sigma_bench.data.crops import random_area_box
 from sigma_bench.data.transforms import channels_first, normalised_image, short_side
-from sigma_bench.specs.supervised import AreaCrop, Augmentation, ShortSideCrop
+from sigma_bench.specs.training_protocol import AreaCrop, Augmentation, ShortSideCrop
 
 Colour = tuple[float, float, float]
 

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.leaderboard.sheets import Cell, Row
-from sigma_bench.models.contract import encoded
 from sigma_bench.models.encoder import Encoder
+from sigma_bench.models.encoder_output import encoded
 
 PERCENTILES = (2, 98)
 

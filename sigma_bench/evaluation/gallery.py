@@ -26,8 +26,8 @@ from sigma_bench.leaderboard.sheets import sheet
 from sigma_bench.models.checkpoints import read_checkpoint
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.models.zoo import checkpoint_in, load_encoder
-from sigma_bench.protocols.contract import Evaluation
 from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.protocols.interface import Evaluation
 from sigma_bench.protocols.knn.spec import KnnProtocol
 from sigma_bench.specs.clip import ClipSpec, DenseSampling, UniformSampling
 from sigma_bench.specs.encoder_card import EncoderCard

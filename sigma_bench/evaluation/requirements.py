@@ -9,7 +9,7 @@ import numpy as np
 
 from sigma_bench.data.annotations import ActionIntervals, CycleBounds
 from sigma_bench.data.manifest import Manifest, Sample, Split, shared_groups
-from sigma_bench.protocols.contract import Predictions
+from sigma_bench.protocols.interface import Predictions
 from sigma_bench.records.scoring import require_metrics, require_samples
 from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
 from sigma_bench.specs.protocol import KINDS, BaseProtocol
@@ -75,7 +75,7 @@ def require_predictions(protocol: BaseProtocol, found: object, scored: Split) ->
     """
     where = f"the protocol kind '{protocol.kind}': 'run' returns"
     if not isinstance(found, Predictions):
-        raise ValueError(f"{where} {reprlib.repr(found)}; return sigma_bench.protocols.contract.Predictions")
+        raise ValueError(f"{where} {reprlib.repr(found)}; return sigma_bench.protocols.interface.Predictions")
     for name, array in found.arrays.items():
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "biufU":
             kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__

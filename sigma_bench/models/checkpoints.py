@@ -7,7 +7,7 @@ knowing what they are.
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,11 +50,17 @@ class CheckpointMetadata(Spec):
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What happened to every key of a checkpoint and of a model."""
+    """What loading did with every tensor of a file and of a model, and what else is known about the file."""
 
     matched: tuple[str, ...]
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
+    layout: str = ""
+    """Name of the layout of an external checkpoint."""
+    doubts: tuple[str, ...] = ()
+    """Warnings about content that is allowed but unusual."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments, configuration or metadata in the file."""
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], recipe: Recipe, *, seed: int, identity: str) -> None:

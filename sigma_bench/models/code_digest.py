@@ -28,8 +28,16 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils.hooks import RemovableHandle
 
-from sigma_bench.models.code_origin import imported_in, is_installed, names_in, version_of
-from sigma_bench.models.object_content import PLAIN, pickled, place_in_set, tensor_bytes
+from sigma_bench.models.digest_content import (
+    PLAIN,
+    imported_in,
+    is_installed,
+    names_in,
+    pickled,
+    place_in_set,
+    tensor_bytes,
+    version_of,
+)
 
 _MANGLED = re.compile(r"\.?/?___torch_mangle_\d+")
 """Suffix that TorchScript adds to the name of a class if the process has loaded another one of that name."""
@@ -53,6 +61,21 @@ def code_digest(*roots: object, counts_weights: bool = False) -> str:
     for root in roots:
         walk.add(root)
     return walk.hexdigest()
+
+
+def weights_sha256(module: nn.Module) -> str:
+    """Digest of a module's named tensors, of any type, for weights that are not read from a file.
+
+    Raises:
+        ValueError: a weight has no values, because it is on the device 'meta' or not initialised.
+    """
+    weights = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        if isinstance(value, Tensor) and (value.is_meta or is_lazy(value)):
+            raise ValueError(f"the weight '{name}' has no values yet; load or initialise the network before")
+        content = tensor_bytes(value) if isinstance(value, Tensor) else code_digest(value).encode()
+        weights.update(name.encode() + content)
+    return weights.hexdigest()
 
 
 class _Walk:

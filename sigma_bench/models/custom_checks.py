@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sigma_bench.models.contract import TOLERANCE, noise_clips
 from sigma_bench.models.custom_backbone import BRANCHES_PER_BLOCK, CustomBackbone
+from sigma_bench.models.encoder_output import TOLERANCE, noise_clips
 from sigma_bench.specs.encoder_card import EncoderCard
 
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)

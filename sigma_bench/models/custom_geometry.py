@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sigma_bench.failures import failure_sentence
-from sigma_bench.models.contract import no_tensor, token_mistake
+from sigma_bench.models.encoder_output import no_tensor, token_mistake
 
 Grid = tuple[int, int, int]
 """Time slots, rows and columns of tokens."""

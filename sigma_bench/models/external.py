@@ -1,7 +1,7 @@
 """Encoders of external checkpoints: released SIGMA and VideoMAE files, and VideoMAE folders of Hugging Face.
 
 Loading is strict: a file with a missing or an unknown tensor is refused.  The layouts are described in released.py and
-huggingface.py; checkpoints of this project are read by pretrained.py, image models by image_weights.py.
+huggingface.py.
 
 A classifier that pools by the mean has no final norm in its trunk: ``norm`` is the identity, and a new ``fc_norm``
 follows the mean over tokens.  Therefore ``fc_norm.*`` and ``head.*`` of a fine-tuned file are ignored,
@@ -19,10 +19,12 @@ from torch import Tensor, nn
 
 from sigma_bench.models import huggingface, released
 from sigma_bench.models.checkpoints import LoadReport, load_strictly
-from sigma_bench.models.encoder import OpenedFile, VideoViTEncoder, vit_card
-from sigma_bench.models.geometry import Stated, geometry_suffix, read_geometry, resized
+from sigma_bench.models.encoder import NetworkEncoder
+from sigma_bench.models.geometry import Stated, read_geometry
+from sigma_bench.models.recipe_encoder import encoder_of
+from sigma_bench.models.video_encoder import geometry_suffix, resized
 from sigma_bench.models.video_vit import VideoViT, sinusoid_table
-from sigma_bench.models.weights_file import WEIGHT_NAMES, WeightsFile, read_weights, state_dict_in
+from sigma_bench.models.weights_file import WEIGHT_NAMES, WeightsFile, state_dict_in
 
 Layout = Literal["released pretraining", "released fine-tuned", "Hugging Face VideoMAE"]
 PRETRAINING_ONLY = ("decoder.", "encoder_to_decoder.", "mask_token", "projector.", "prototypes.")
@@ -95,17 +97,15 @@ def recognise(tensors: Mapping[str, Tensor], *, where: str) -> Layout:
     )
 
 
-def read_external(path: Path) -> ExternalCheckpoint:
-    """Read a released file or a Hugging Face folder without running code from it.
+def read_external(file: WeightsFile, path: Path) -> ExternalCheckpoint:
+    """The checkpoint of SIGMA or VideoMAE in a file.
+
+    Args:
+        path: name of the file in error messages.
 
     Raises:
-        ValueError: the file is not readable, has an unknown layout, or contradicts its configuration.
+        ValueError: the layout is unknown, or the tensors contradict each other or the configuration.
     """
-    return external_in(read_weights(path), path)
-
-
-def external_in(file: WeightsFile, path: Path) -> ExternalCheckpoint:
-    """As ``read_external``, for a file that has been read; ``path`` is its name in error messages."""
     where = str(path)
     plain = state_dict_in(file, released.CONTAINERS, beside=CLASSIFIER_ONLY)
     layout = recognise(plain, where=where)
@@ -137,38 +137,24 @@ def recognises(file: WeightsFile) -> bool:
 
 
 def open_file(
-    file: WeightsFile, path: Path, *, num_frames: int | None, image_size: int | None, num_heads: int | None
-) -> OpenedFile:
-    """The encoder of a file that has been read; arguments and errors as in ``external_encoder``."""
-    checkpoint = external_in(file, path)
-    encoder = encoder_of(checkpoint, num_frames=num_frames, image_size=image_size, num_heads=num_heads)
-    assert encoder.report is not None
-    return OpenedFile(encoder, checkpoint.layout, encoder.report, checkpoint.doubts, checkpoint.metadata)
-
-
-def external_encoder(
-    path: Path, *, num_frames: int | None = None, image_size: int | None = None, num_heads: int | None = None
-) -> VideoViTEncoder:
-    """The encoder of an external checkpoint.
-
-    Args:
-        num_frames, image_size: geometry of clips, by default that of the checkpoint; positions are recomputed for it.
-        num_heads: number of attention heads, for a file that does not state it and whose width is not a standard one.
-
-    Raises:
-        ValueError: the file is unreadable or incomplete, its geometry is unknown, or clips do not divide into tubes.
-    """
-    return encoder_of(read_external(path), num_frames=num_frames, image_size=image_size, num_heads=num_heads)
-
-
-def encoder_of(
-    checkpoint: ExternalCheckpoint,
+    file: WeightsFile,
+    path: Path,
     *,
     num_frames: int | None = None,
     image_size: int | None = None,
     num_heads: int | None = None,
-) -> VideoViTEncoder:
-    """The encoder of a checkpoint that has been read; arguments and errors as in ``external_encoder``."""
+) -> NetworkEncoder:
+    """The encoder of a weight file of SIGMA or VideoMAE.
+
+    Args:
+        path: name of the file in error messages.
+        num_frames, image_size: geometry of clips, by default that of the checkpoint; positions are recomputed for it.
+        num_heads: number of attention heads, for a file that does not state it and whose width is not a standard one.
+
+    Raises:
+        ValueError: the file is incomplete, its geometry is unknown, or clips do not divide into tubes.
+    """
+    checkpoint = read_external(file, path)
     where, stated = str(checkpoint.path), checkpoint.stated
     if num_heads is not None:
         stated = replace(stated, num_heads=num_heads)
@@ -178,16 +164,18 @@ def encoder_of(
     for doubt in checkpoint.doubts:
         logger.warning("%s: %s", where, doubt)
     heads = "" if num_heads in (None, checkpoint.stated.num_heads) else f"@{num_heads}heads"
-    card = vit_card(
+    return encoder_of(
         vit,
+        vit.spec,
+        report,
         model=_model_name(checkpoint.path) + geometry_suffix(vit.spec, pretrained) + heads,
         family=family_of(checkpoint),
         checkpoint_sha256=checkpoint.sha256,
-        recipe=None,
-        epochs=stated.epochs,
-        seed=stated.seed,
+        pretraining_epochs=stated.epochs,
+        pretraining_seed=stated.seed,
+        mean=stated.mean,
+        std=stated.std,
     )
-    return VideoViTEncoder(vit, card.model_copy(update={"mean": stated.mean, "std": stated.std}), report)
 
 
 def family_of(checkpoint: ExternalCheckpoint) -> str:
@@ -212,7 +200,7 @@ def _load(vit: VideoViT, checkpoint: ExternalCheckpoint) -> LoadReport:
     )
     if not checkpoint.has_norm:
         vit.register_module("norm", nn.Identity())
-    return report
+    return replace(report, layout=checkpoint.layout, doubts=checkpoint.doubts, metadata=checkpoint.metadata)
 
 
 def _needs_norm(checkpoint: ExternalCheckpoint) -> bool:

@@ -62,29 +62,6 @@ def read_geometry(tensors: Mapping[str, Tensor], stated: Stated, *, where: str) 
     return parse_spec(EncoderSpec, geometry, where=where)
 
 
-def resized(spec: EncoderSpec, num_frames: int | None, image_size: int | None, *, where: str) -> EncoderSpec:
-    """The same encoder for clips of another length or size; its position code is recomputed, not interpolated.
-
-    Raises:
-        ValueError: frames or size do not divide into tubes.
-    """
-    frames = spec.num_frames if num_frames is None else num_frames
-    size = spec.image_size if image_size is None else image_size
-    if frames < 1 or size < 1 or frames % spec.tubelet_frames or size % spec.patch_size:
-        raise ValueError(
-            f"{where}: cannot take {frames} frames at {size} px: its tubes are {spec.tubelet_frames} frames x "
-            f"{spec.patch_size} px; use multiples of both"
-        )
-    return parse_spec(EncoderSpec, {**spec.model_dump(), "num_frames": frames, "image_size": size}, where=where)
-
-
-def geometry_suffix(spec: EncoderSpec, own: EncoderSpec) -> str:
-    """``@<frames>x<size>`` where the clips are not the checkpoint's own: another geometry is another table row."""
-    if (spec.num_frames, spec.image_size) == (own.num_frames, own.image_size):
-        return ""
-    return f"@{spec.num_frames}x{spec.image_size}"
-
-
 def count(value: Any) -> int | None:
     """A number that a file states, None where it is anything but a whole number from 0 on."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

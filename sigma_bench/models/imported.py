@@ -31,9 +31,9 @@ from typing import Any
 
 from sigma_bench.failures import failure_sentence
 from sigma_bench.models.code_digest import code_digest
-from sigma_bench.models.contract import typed
-from sigma_bench.models.custom import CustomEncoder, with_digests
+from sigma_bench.models.custom_encoder import CustomEncoder, with_digests
 from sigma_bench.models.encoder import Encoder
+from sigma_bench.models.encoder_output import typed
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.registry import Registry

@@ -15,20 +15,27 @@ from pathlib import Path
 
 import torch
 
+from sigma_bench.models import external
 from sigma_bench.models.checkpoints import is_checkpoint
-from sigma_bench.models.controls import ImageStatistics, random_encoder
-from sigma_bench.models.encoder import Encoder
-from sigma_bench.models.families import open_weights
-from sigma_bench.models.frame_encoder import timm_encoder
+from sigma_bench.models.encoder import Encoder, NetworkEncoder
+from sigma_bench.models.image_statistics import ImageStatistics
 from sigma_bench.models.imported import ENCODERS, imported_encoder, is_importable, registered_encoder
-from sigma_bench.models.pretrained import pretrained_encoder
-from sigma_bench.models.weights_file import read_weights
+from sigma_bench.models.recipe_encoder import pretrained_encoder, random_encoder
+from sigma_bench.models.timm_encoder import timm_encoder
+from sigma_bench.models.weights_file import WeightsFile, read_weights
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.strict import suggestion
 
 CHECKPOINT_NAME = "model.safetensors"
 CONTROLS = ("random", "statistics")
 PUBLISHED = "timm"
+FAMILIES = (external,)
+"""Modules that read the weight files of other projects; the first one that recognises a file opens it.
+
+Such a module defines ``recognises(file)`` and ``open_file(file, path, num_frames=..., image_size=..., num_heads=...)``,
+which returns an encoder with a ``LoadReport`` as its attribute ``report``, and raises ``ValueError`` for an incomplete
+file or unsuitable clips.
+"""
 _FUNCTION = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<function>[A-Za-z_]\w*)")
 _FILE_NAME = re.compile(r"(?P<path>.+?)(?:@(?P<frames>\d+)x(?P<size>\d+))?(?:@(?P<heads>\d+)heads)?", re.DOTALL)
 _RECIPE_NAME = re.compile(r"(?P<recipe>.+?)(?:@seed(?P<seed>\d{1,18}))?", re.DOTALL)
@@ -67,10 +74,27 @@ def _named(name: str, seed: int) -> Encoder:
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         raise ValueError(f"there is no model '{name}': no such checkpoint file or run folder.{_hint(name)}")
     if (ours := checkpoint_in(path)) is None:
-        return open_weights(read_weights(path), path, num_frames=frames, image_size=size, num_heads=heads).encoder
+        return open_weights(read_weights(path), path, num_frames=frames, image_size=size, num_heads=heads)
     if heads is not None:
         raise ValueError(f"{ours}: its recipe says how many heads it has; leave '@{heads}heads' out")
     return pretrained_encoder(ours, num_frames=frames, image_size=size)
+
+
+def open_weights(
+    file: WeightsFile, path: Path, *, num_frames: int | None, image_size: int | None, num_heads: int | None
+) -> NetworkEncoder:
+    """The encoder of a weight file of another project.
+
+    Args:
+        path: name of the file in error messages.
+        num_frames, image_size: geometry of clips; by default that of the file.
+        num_heads: number of attention heads, for a file that does not state it.
+
+    Raises:
+        ValueError: no family recognises the file, or its family cannot open it.
+    """
+    family = next((each for each in FAMILIES if each.recognises(file)), external)  # its error says what the file holds
+    return family.open_file(file, path, num_frames=num_frames, image_size=image_size, num_heads=num_heads)
 
 
 def _control(kind: str, rest: str, seed: int) -> Encoder:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from sigma_bench.data.manifest import Split
-from sigma_bench.protocols.contract import Evaluation, Predictions, require_readable
 from sigma_bench.protocols.features import SplitFeatures
+from sigma_bench.protocols.interface import Evaluation, Predictions, require_readable
 from sigma_bench.records.record import Selection
 
 NO_PREDICTION = -1

@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader
 from sigma_bench.data.clips import ClipMemory, EvaluationClips
 from sigma_bench.data.manifest import Split
 from sigma_bench.data.transforms import normalised_clip
-from sigma_bench.models.contract import encoded
-from sigma_bench.models.encoder import Encoder, Features
+from sigma_bench.models.encoder import Encoder
+from sigma_bench.models.encoder_output import encoded
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore, cache_entries
 from sigma_bench.specs.clip import ClipSpec
 from sigma_bench.specs.encoder_card import EncoderCard
@@ -206,26 +206,7 @@ class FeatureCache:
 def token_grid(encoder: Encoder) -> tuple[int, int, int]:
     """Time slots, rows and columns of the tokens of an encoder, found by encoding a clip of zeros."""
     card = encoder.card
-    features = encoded(encoder, torch.zeros(1, 3, card.num_frames, card.image_size, card.image_size))
-    require_contract(features, card, 1)
-    return features.grid
-
-
-def require_contract(features: Features, card: EncoderCard, num_clips: int) -> None:
-    """ValueError if the shape of the tokens differs from the encoder's card or from their grid."""
-    shape = tuple(features.token_BND.shape)
-    if len(shape) != 3 or shape[0] != num_clips or shape[2] != card.feature_width:
-        raise ValueError(
-            f"model '{card.model}' gives tokens of shape {shape} for {num_clips} clips, but its card says a width of "
-            f"{card.feature_width}"
-        )
-    if len(features.grid) != 3 or shape[1] != np.prod(features.grid):
-        raise ValueError(f"model '{card.model}' gives {shape[1]} tokens a clip, but their grid is {features.grid}")
-    if features.grid[0] * card.tubelet_frames != card.num_frames:
-        raise ValueError(
-            f"model '{card.model}' gives {features.grid[0]} tokens in time, but its card says {card.num_frames} frames "
-            f"in tubelets of {card.tubelet_frames}"
-        )
+    return encoded(encoder, torch.zeros(1, 3, card.num_frames, card.image_size, card.image_size)).grid
 
 
 def _dataset(split: Split, clip: ClipSpec, card: EncoderCard) -> EvaluationClips:
@@ -245,9 +226,7 @@ def _block_arrays(
         return arrays, failures
     frame_BVTCHW = torch.stack([found for found in decoded if not isinstance(found, str)])
     batch, views = frame_BVTCHW.shape[:2]
-    features = encoded(encoder, normalised_clip(frame_BVTCHW.flatten(0, 1), card.mean, card.std))
-    require_contract(features, card, batch * views)
-    token_BND = features.token_BND
+    token_BND = encoded(encoder, normalised_clip(frame_BVTCHW.flatten(0, 1), card.mean, card.std)).token_BND
     if not bool(torch.isfinite(token_BND).all()):
         raise ValueError(f"model '{card.model}' gives features that are not finite for samples {block.start} and on")
     feature_SD[readable] = token_BND.mean(1).reshape(batch, views, -1).mean(1).float().cpu().numpy()

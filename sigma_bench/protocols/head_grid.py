@@ -17,10 +17,10 @@ from sklearn.model_selection import GroupShuffleSplit
 from torch import Tensor
 
 from sigma_bench.protocols.classification import TrainFeatures, classify
-from sigma_bench.protocols.contract import Evaluation, Predictions
 from sigma_bench.protocols.features import SplitFeatures
+from sigma_bench.protocols.interface import Evaluation, Predictions
 from sigma_bench.records.record import Candidate, Selection
-from sigma_bench.specs.frozen import HeadGridProtocol
+from sigma_bench.specs.frozen_protocol import HeadGridProtocol
 
 CHUNK_SAMPLES = 512
 """Samples that are scored at once."""

@@ -2,7 +2,7 @@
 
 FAISS finds candidates in float32, shard by shard; their cosines are computed again in float64, and equal ones are told
 apart by the bank's order.  What FAISS left out cannot belong to the neighbours by more than float32's error; where it
-could, more candidates are taken.  So neither the size of the shards nor the machine decides who votes.
+could, more candidates are taken.  The result therefore depends neither on the size of the shards nor on the machine.
 
 Shapes: S bank samples, Q queries, K neighbours, C candidates, D width.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import faiss
 import numpy as np
 
-from sigma_bench.specs.frozen import NeighbourVotes
+from sigma_bench.specs.frozen_protocol import NeighbourVotes
 
 SHARD_BYTES = 256 * 2**20
 """Of float32 rows taken from the bank at once; FAISS holds a second copy.  A third of Kinetics-400 at width 768."""
@@ -96,7 +96,7 @@ def unit_rows(feature_SD: np.ndarray) -> np.ndarray:
 def _codes(
     groups: tuple[np.ndarray, np.ndarray] | None, num_bank: int, num_queries: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the groups of bank and queries; without groups, no query has the number of a bank sample."""
+    """Group numbers of bank and queries; without groups, bank and queries have different numbers."""
     if groups is None:
         return np.zeros(num_bank, int), np.ones(num_queries, int)
     code = np.unique(np.concatenate(groups), return_inverse=True)[1]

@@ -17,11 +17,11 @@ from torch import Tensor
 from sigma_bench.data.manifest import Sample, Split
 from sigma_bench.data.sequences import MaskedSequence, drawn_indices
 from sigma_bench.data.transforms import normalised_clip
-from sigma_bench.models.contract import encoded
 from sigma_bench.models.encoder import Encoder
+from sigma_bench.models.encoder_output import encoded
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore
-from sigma_bench.protocols.contract import Evaluation
 from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.protocols.interface import Evaluation
 from sigma_bench.specs.clip import SequenceClip
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.passes import Pass
@@ -39,11 +39,6 @@ def token_maps(evaluation: Evaluation[Any], pass_: Pass) -> np.ndarray:
     assert isinstance(clip, SequenceClip)
     card = encoder.card
     grid = _grid(encoder, clip.num_frames)
-    if clip.num_frames % grid[0]:
-        raise ValueError(
-            f"task '{evaluation.task.task}': {clip.num_frames} frames do not divide into the {grid[0]} maps that model "
-            f"'{card.model}' makes of them"
-        )
     store = _store(evaluation.cache, card, split, pass_, grid)
     missing = on_main(evaluation.processes, partial(_missing, evaluation.cache, store))
 
@@ -95,18 +90,8 @@ def encode_windows(encoder: Encoder, frame_TCHW: Tensor, *, what: str) -> np.nda
 
 
 def checked_maps(encoder: Encoder, clip_BCTHW: Tensor, *, what: str) -> Tensor:
-    """Maps (B, T', h, w, D) of normalised clips.
-
-    Raises:
-        ValueError: tokens do not fill their grid, do not have the width of the card, or are not finite.
-    """
+    """Maps (B, T', h, w, D) of normalised clips; ValueError as ``encoded``, or if they are not finite."""
     features, card = encoded(encoder, clip_BCTHW), encoder.card
-    expected = (len(clip_BCTHW), int(np.prod(features.grid)), card.feature_width)
-    if tuple(features.token_BND.shape) != expected:
-        raise ValueError(
-            f"model '{card.model}' gives tokens of shape {tuple(features.token_BND.shape)} for {what}, but its grid "
-            f"{features.grid} and the width on its card ask for {expected}"
-        )
     if not bool(torch.isfinite(features.token_BND).all()):
         raise ValueError(f"model '{card.model}' gives features that are not finite for {what}")
     return features.token_BND.reshape(len(clip_BCTHW), *features.grid, -1)

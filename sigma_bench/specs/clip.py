@@ -1,4 +1,4 @@
-"""How a video becomes clips: which frames, which crop."""
+"""Sampling of clips from videos: frames and crops."""
 
 from typing import Annotated, Literal
 
@@ -89,7 +89,7 @@ class ClipSpec(LeanSpec):
     crop: Literal["centre", "three_along_longer_side"]
     """Short side to the encoder's size (bilinear, antialiased); then the centre, or both ends and the centre."""
     condition: Condition | None = None
-    """What is done to every clip after the crop; nothing where absent."""
+    """Condition that is applied to every clip after the crop; none if absent."""
 
     @property
     def num_views(self) -> int:
@@ -111,7 +111,7 @@ class SequenceClip(Spec):
     draw: int
     """Number of the draw, from 0; 0 where the draw is not random."""
     seed: int | None
-    """Of the evaluation; None where the draw is not random."""
+    """Seed of the evaluation; None if the draw is not random."""
 
     @property
     def num_views(self) -> int:

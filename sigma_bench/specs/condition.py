@@ -1,4 +1,4 @@
-"""What is done to the clips of a test to see how much of an accuracy is left: order, lost frames, worse pictures.
+"""Conditions of test clips, which show how robust an accuracy is: frame order, lost frames, worse pictures.
 
 ``tasks/variants/conditions.yaml`` holds five of each kind, with their sources; any other value may be declared as well.
 """
@@ -12,7 +12,7 @@ from sigma_bench.specs.strict import Spec
 
 
 class Reversal(Spec):
-    """The frames from the last to the first: what is lost is what a model knew of the direction of time."""
+    """Frames in reverse order; the loss of accuracy shows how much a model uses the direction of time."""
 
     kind: Literal["reversal"]
 
@@ -22,39 +22,39 @@ class Disturbance(Spec):
 
     kind: str
     severity: Annotated[int, Field(ge=1, le=5)]
-    """Its place on a curve; what acts is the value beside it."""
+    """Position on a robustness curve; it does not change the clip, the other key does."""
 
 
 class FrameRate(Disturbance):
-    """Jerky: every frame that is kept stays until the next one comes."""
+    """A lower frame rate: every kept frame is repeated until the next kept one."""
 
     kind: Literal["frame_rate"]
     kept_share: Fraction
-    """Frame rate over the clip's own."""
+    """Reduced frame rate divided by the frame rate of the clip."""
 
 
 class Shuffle(Disturbance):
-    """Frames out of order."""
+    """Frames in a random order."""
 
     kind: Literal["shuffle"]
     reach_share: Positive | Literal["anywhere"]
-    """How much later than its neighbours a frame may come, in lengths of the clip; or any order is as likely."""
+    """Greatest displacement of a frame, in lengths of the clip; ``anywhere``: all orders are equally likely."""
 
 
 class FrameDrops(Disturbance):
-    """Frames, but for the first, that do not arrive; the one before stays."""
+    """Random frames, except the first, are replaced by the frame before them."""
 
     kind: Literal["frame_drops"]
     dropped_share: Fraction
-    """Probability of each."""
+    """Probability that a frame is replaced."""
 
 
 class Blur(Disturbance):
-    """A Gaussian over every frame."""
+    """Gaussian blur of every frame."""
 
     kind: Literal["blur"]
     sigma_share: Fraction
-    """Standard deviation over the side of the image."""
+    """Standard deviation of the Gaussian divided by the side of the image."""
 
 
 class Noise(Disturbance):
@@ -62,22 +62,22 @@ class Noise(Disturbance):
 
     kind: Literal["noise"]
     std: Positive
-    """Of values from 0 to 1."""
+    """Standard deviation, for values from 0 to 1."""
 
 
 class Compression(Disturbance):
-    """Every frame through JPEG by itself."""
+    """JPEG compression of every frame."""
 
     kind: Literal["compression"]
     jpeg_quality: Annotated[int, Field(ge=1, le=95)]
 
 
 class Occlusion(Disturbance):
-    """A grey square at one place in all frames, which may be anywhere inside."""
+    """A grey square at the same random place in all frames."""
 
     kind: Literal["occlusion"]
     hidden_share: Fraction
-    """Of the area."""
+    """Share of the area that the square covers."""
     grey: Annotated[int, Field(ge=0, le=255)]
 
 

@@ -20,14 +20,14 @@ class EncoderCard(Spec):
     std: tuple[float, float, float]
     feature_width: Count
     num_parameters: int
-    pretraining_data: tuple[Label, ...]
-    pretraining_epochs: int
+    pretraining_data: tuple[Label, ...] = ()
+    pretraining_epochs: int = 0
     checkpoint_sha256: str
     """Digest of the weights; of the definition for an encoder without any."""
     code_sha256: str
     """Digest of what computes features from the weights: architecture and configuration, or a custom encoder's code."""
-    pretraining_seed: int | None
-    recipe_fingerprint: str | None
+    pretraining_seed: int | None = None
+    recipe_fingerprint: str | None = None
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 A protocol is a package with two modules.  ``spec`` holds a class that derives from ``BaseProtocol``, has the kind's
 name as the only value of its field ``kind``, and states the fields, splits and passes; it does not import torch.
-``run`` holds a function ``run(evaluation)`` that returns the predictions (``protocols/contract.py``).  One file in
+``run`` holds a function ``run(evaluation)`` that returns the predictions (``protocols/interface.py``).  One file in
 ``tasks/protocols/`` is one version of a protocol and states every number that can change a score.
 """
 

@@ -1,19 +1,23 @@
-"""Strict declarations: frozen models, forbidden extras, and YAML read without its traps.
+"""Strict declarations: frozen models that forbid unknown keys, read from YAML 1.2.
 
-A declaration is a promise, so a typo, a YAML 1.1 surprise (``no`` = False, ``010`` = 8, ``1e-4`` = text,
-``16:20`` = 980) or a duplicate key is an error that names file, key and the nearest valid name.
+YAML 1.2 has fewer implicit types than YAML 1.1: ``no`` and ``16:20`` are text, ``1e-4`` is a number and ``010`` is 10.
+A value of another type than the key, an unknown key or a duplicate key is an error that names file and key.
 """
 
 import difflib
-import re
 import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
+from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer, MaxDepthExceededError
+from ruamel.yaml.constructor import SafeConstructor
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent, ScalarEvent
+from ruamel.yaml.nodes import MappingNode
 
 from sigma_bench.specs.bounded import read_bounded
 
@@ -47,79 +51,53 @@ PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+=-]{0,99}$"
 
 
 MOST_BYTES = 1 << 20
-"""Of one YAML file."""
+"""Largest size of a YAML file."""
 _MOST_DEPTH = 32
 _LONGEST_SHOWN = 200
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader with JSON-like scalars, and without aliases, tags and deep nesting.
+class _PlainComposer(Composer):
+    """Composer of documents without aliases, tags and compound keys.
 
-    Scalars are true/false, plain decimals, and floats with or without a dot.  A few nested aliases can
-    expand to billions of values, and a tag can make the loader build an object of another type.
+    A few nested aliases can expand to billions of values, and a tag can request an object of another type.
     """
 
-    _depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.parser.peek_event()
         where = f"line {event.start_mark.line + 1}"
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
+        if isinstance(event, AliasEvent) or event.anchor is not None:
             raise ValueError(f"{where}: anchors and aliases (& and *) are not read; write the value out")
-        if getattr(event, "tag", None) is not None:
+        if event.tag is not None:
             raise ValueError(f"{where}: tags (!) are not read; write the plain value")
-        if self._depth >= _MOST_DEPTH:
-            raise ValueError(f"{where}: nested deeper than {_MOST_DEPTH} levels")
-        self._depth += 1
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        return node
+        if isinstance(parent, MappingNode) and index is None and not isinstance(event, ScalarEvent):
+            raise ValueError(f"{where}: a key must be a plain word or number")
+        return super().compose_node(parent, index)
 
 
-_StrictLoader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("bool", r"true|false", "tf"),
-    ("int", r"[-+]?(?:0|[1-9][0-9]*)", "-+0123456789"),
-    ("float", r"[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)", "-+.0123456789"),
-    ("null", r"null|~|", ["n", "~", ""]),
-):
-    _StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
-
-_AMBIGUOUS = re.compile(
-    r"^(?:y|n|yes|no|on|off|True|False|TRUE|FALSE|Yes|No|On|Off|YES|NO|ON|OFF|Null|NULL"
-    r"|[-+]?0[0-9_]+|[-+]?0[xob][0-9a-fA-F_]+|[-+]?[0-9]+(?::[0-5]?[0-9])+(?:\.[0-9]*)?|[-+]?[0-9][0-9]*_[0-9_]*"
-    r"|[-+]?\.(?:inf|Inf|INF|nan|NaN|NAN)|\.(?:nan|NaN|NAN))$"
-)
+class _PlainConstructor(SafeConstructor):
+    """Constructor that leaves dates as text, as the core schema of YAML 1.2 does."""
 
 
-def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, str | int | float | bool):
-            raise ValueError(f"line {key_node.start_mark.line + 1}: a key must be a plain word or number")
-        if key in seen:
-            raise ValueError(f"line {key_node.start_mark.line + 1}: the key '{key}' stands twice")
-        seen.add(key)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+_PlainConstructor.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str)
 
 
-def _text(loader: _StrictLoader, node: yaml.ScalarNode) -> str:
-    if node.style is None and _AMBIGUOUS.match(node.value):
-        raise ValueError(
-            f"line {node.start_mark.line + 1}: '{node.value}' reads differently in different YAML versions; "
-            "write true or false, a plain decimal number, or put it in quotes"
-        )
-    return str(loader.construct_scalar(node))
-
-
-def _float(loader: _StrictLoader, node: yaml.ScalarNode) -> float:
-    return float(loader.construct_scalar(node))
-
-
-_StrictLoader.add_constructor("tag:yaml.org,2002:map", _mapping)
-_StrictLoader.add_constructor("tag:yaml.org,2002:str", _text)
-_StrictLoader.add_constructor("tag:yaml.org,2002:float", _float)
+def _load(text: str) -> Any:
+    """The value of a YAML 1.2 document; ValueError names the line."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.version, yaml.max_depth = (1, 2), _MOST_DEPTH
+    yaml.Composer, yaml.Constructor = _PlainComposer, _PlainConstructor
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("%"):
+            raise ValueError(f"line {number}: directives (%) are not read; remove the line")
+    try:
+        return yaml.load(text)
+    except MaxDepthExceededError as error:
+        raise ValueError(f"line {error.problem_mark.line + 1}: nested deeper than {_MOST_DEPTH} levels") from error
+    except MarkedYAMLError as error:
+        where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise ValueError(f"{where}not valid YAML ({str(error.problem)[:_LONGEST_SHOWN]})") from error
+    except YAMLError as error:
+        raise ValueError(f"not valid YAML ({str(error)[:_LONGEST_SHOWN]})") from error
 
 
 def is_yaml_file(name: str) -> bool:
@@ -131,16 +109,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping a YAML file holds.
 
     Raises:
-        ValueError: not readable, too large or too deep, not YAML, not a mapping, a duplicate key, an ambiguous scalar,
-            an alias or a tag; names the file.
+        ValueError: the file is not readable, too large or too deep, is not YAML or not a mapping, or contains a
+            duplicate key, an alias or a tag; names the file.
     """
     raw = read_bounded(path, MOST_BYTES)
     try:
-        content = yaml.load(raw.decode("utf-8"), Loader=_StrictLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}: " if mark else ""
-        raise ValueError(f"{path}: {where}not valid YAML ({getattr(error, 'problem', error)})") from error
+        content = _load(raw.decode("utf-8"))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if not isinstance(content, dict):
@@ -151,9 +125,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def read_scalar(text: str) -> Any:
     """A value typed on the command line, by the same rules as in a file."""
     try:
-        return yaml.load(text, Loader=_StrictLoader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"'{text}' is not a value: {getattr(error, 'problem', error)}") from error
+        return _load(text)
+    except ValueError as error:
+        raise ValueError(f"'{text[:_LONGEST_SHOWN]}' is not a value: {error}") from error
 
 
 def load_spec(spec_type: type[S], path: Path) -> S:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sigma_bench.models.encoder import Backbone
 from sigma_bench.models.video_vit import LAYER_NORM_EPS
-from sigma_bench.specs.supervised import SupervisedOptim
+from sigma_bench.specs.training_protocol import SupervisedOptim
 
 HEAD_DEVIATION = 0.02
 NOT_DECAYED = ("*pos_embed", "*cls_token", "*reg_token")

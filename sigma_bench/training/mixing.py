@@ -1,4 +1,4 @@
-"""Mixup and CutMix of neighbouring clips (specs/supervised.py says what differs from the release).
+"""Mixup and CutMix of neighbouring clips (specs/training_protocol.py says what differs from the release).
 
 A pair's share, kind and place are numbers of its first example, drawn with it.
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sigma_bench.specs.supervised import Mixing
+from sigma_bench.specs.training_protocol import Mixing
 
 
 def draw_mix(mixing: Mixing | None, rng: np.random.Generator) -> np.ndarray:

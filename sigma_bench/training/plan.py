@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sigma_bench.specs.recipe import OptimSpec, Recipe
-from sigma_bench.specs.supervised import SupervisedOptim
+from sigma_bench.specs.training_protocol import SupervisedOptim
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ VideoMAE and SIGMA use this schedule for pretraining, fine-tuning and linear pro
 import math
 
 from sigma_bench.specs.recipe import OptimSpec
-from sigma_bench.specs.supervised import SupervisedOptim
+from sigma_bench.specs.training_protocol import SupervisedOptim
 
 
 def learning_rate(optim: OptimSpec | SupervisedOptim, step: int, num_steps: int, steps_per_epoch: int) -> float:

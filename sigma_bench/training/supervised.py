@@ -17,7 +17,7 @@ from sigma_bench.data.decoder import Decoder
 from sigma_bench.data.examples import Example, Origin
 from sigma_bench.data.sampling import training_indices
 from sigma_bench.models.encoder import TrainableEncoder
-from sigma_bench.specs.supervised import SupervisedProtocol
+from sigma_bench.specs.training_protocol import SupervisedProtocol
 from sigma_bench.training.classifier import Classifier, layer_decay_optimiser
 from sigma_bench.training.drop_path import use_chances
 from sigma_bench.training.method import Method

@@ -1,5 +1,6 @@
 """The command as a user meets it: good calls, and one sentence with exit code 2 for every bad one."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
 
 from sigma_bench.cli.main import app_main
 from tests.conftest import tiny_recipe
@@ -141,7 +141,7 @@ def test_sigkill_in_the_middle_of_pretraining_loses_nothing(
     content = tiny_recipe("mini_videomae").model_dump(mode="json") | {"recipe": "quick", "checkpoint_every_steps": 5}
     content["optim"] |= {"epochs": 30}  # 150 steps, killed after five
     recipe = tmp_path / "quick.yaml"
-    recipe.write_text(yaml.safe_dump(content))
+    recipe.write_text(json.dumps(content))
 
     def command(folder: str) -> list[str]:
         return ["pretrain", str(recipe), "--data", str(world), "--output", str(tmp_path / folder)]

@@ -218,7 +218,7 @@ def test_an_exception_of_one_process_in_the_middle_of_training_ends_the_run_of_b
         import torch
         from tests.models.tubes import SHAPE, Tubes
         from sigma_bench.models.encoder import Backbone
-        from sigma_bench.models.custom import as_encoder
+        from sigma_bench.models.custom_encoder import as_encoder
 
         class Failing(Backbone):
             def __init__(self, tubes):

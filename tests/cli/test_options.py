@@ -43,3 +43,14 @@ def test_a_terminal_is_not_told_anything_by_a_name(capsys: pytest.CaptureFixture
     shown = capsys.readouterr().out
     assert "\\x1b[2J\\x1b]0;title" in shown and "\\u202eexe" in shown
     assert "\x1b[31mmodel" in shown and shown.count("\x1b") == 2
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"),
+    [("slurm", "sigma-bench[slurm]"), ("evaluate", "random:<recipe>[@seed<n>]"), ("evaluate", "label,split[,group]")],
+)
+def test_help_shows_square_brackets(monkeypatch, capsys, verb, words):
+    monkeypatch.setattr(sys, "argv", ["sigma-bench", verb, "--help"])
+    with pytest.raises(SystemExit):
+        app_main()
+    assert words in capsys.readouterr().out

@@ -1,12 +1,12 @@
 """A job as SLURM would run it, on submitit's local cluster: real tasks, found by each other through its environment."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from sigma_bench.models.checkpoints import read_checkpoint
 from tests.conftest import tiny_recipe
@@ -28,7 +28,7 @@ def submit(folder: Path, *arguments: str, tasks: int = 1) -> subprocess.Complete
 @pytest.mark.slow
 def test_two_tasks_train_one_model(world: Path, tmp_path: Path) -> None:
     content = tiny_recipe().model_dump(mode="json") | {"recipe": "tiny"}
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(content))
+    (tmp_path / "tiny.yaml").write_text(json.dumps(content))
     arguments = ["pretrain", str(tmp_path / "tiny.yaml"), "--data", str(world), "--output", str(tmp_path / "run")]
     done = submit(tmp_path, *arguments, tasks=2)
     assert done.returncode == 0, done.stderr

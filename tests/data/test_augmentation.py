@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sigma_bench.data.augmentation import augmented_clip, erased, rand_augmented, random_crop
-from sigma_bench.specs.supervised import AreaCrop, Augmentation, ShortSideCrop
+from sigma_bench.specs.training_protocol import AreaCrop, Augmentation, ShortSideCrop
 
 GREY = (0.5, 0.5, 0.5)
 EVERYTHING = Augmentation(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
+from ruamel.yaml import YAML
 from scipy.io import loadmat
 
 from sigma_bench.data.annotations import CycleBounds, neighbour_offsets
@@ -189,7 +189,7 @@ def test_splits_of_which_one_list_is_here_have_no_sample_twice_nor_in_another_li
     own = (declarations("tasks") / HELD_OUT).read_text().splitlines()
     assert {line for line in own if line and not line.startswith("#")} == set(held_out)
     assert not set(held_out) & set(youtube_ids(shared_data, "valid_list_2018.txt")), "train videos are no valid videos"
-    sequences = yaml.safe_load((lists / "davis/davis2017_db_info.yaml").read_text())["sequences"]
+    sequences = YAML(typ="safe").load(lists / "davis/davis2017_db_info.yaml")["sequences"]
     by_set = {kind: [one["name"] for one in sequences if one["set"] == kind] for kind in ("train", "val", "test-dev")}
     assert {kind: len(names) for kind, names in by_set.items()} == {"train": 60, "val": 30, "test-dev": 30}
     assert len(set().union(*by_set.values())) == 120

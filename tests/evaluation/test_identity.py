@@ -13,7 +13,7 @@ from torch import nn
 from sigma_bench.data.custom import custom_tasks, open_custom
 from sigma_bench.evaluation.plan import plan_tasks
 from sigma_bench.evaluation.run import Found, find_or_evaluate
-from sigma_bench.models.custom import as_encoder
+from sigma_bench.models.custom_encoder import as_encoder
 from sigma_bench.models.encoder import Encoder, Features
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.features import FeatureCache

@@ -11,7 +11,7 @@ from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.evaluation import session as sessions
 from sigma_bench.evaluation.requirements import require_predictions, require_sound, require_splits, run_of
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.protocols.contract import Predictions
+from sigma_bench.protocols.interface import Predictions
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.specs.passes import Pass, SplitUse
 from sigma_bench.specs.protocol import BaseProtocol

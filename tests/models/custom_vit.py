@@ -6,7 +6,7 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from sigma_bench.models.custom import CustomEncoder, as_encoder
+from sigma_bench.models.custom_encoder import CustomEncoder, as_encoder
 
 CLIP: dict[str, Any] = {
     **{"num_frames": 4, "image_size": 24, "tubelet_frames": 2},

@@ -1,11 +1,16 @@
 """Small random models in the layouts of external checkpoints, built from the published names; one shows tokens only."""
 
+from pathlib import Path
+
 import torch
 from torch import nn
 
 from sigma_bench.models.encoder import Encoder, Features
+from sigma_bench.models.external import ExternalCheckpoint, open_file, read_external
 from sigma_bench.models.masked_autoencoder import MaskedAutoencoder, tube_width
+from sigma_bench.models.video_encoder import VideoViTEncoder
 from sigma_bench.models.video_vit import VideoViT
+from sigma_bench.models.weights_file import read_weights
 from sigma_bench.specs.masked_video import DecoderSpec
 from sigma_bench.specs.recipe import EncoderSpec
 
@@ -87,6 +92,15 @@ def huggingface_file(model: MaskedAutoencoder) -> dict:
     for index in range(model.encoder.spec.depth):
         named |= huggingface_block(weights, f"encoder.blocks.{index}", f"videomae.encoder.layer.{index}")
     return named | huggingface_block(weights, "decoder.blocks.0", "decoder.decoder_layers.0")
+
+
+def external_encoder(path: Path, **clip: int) -> VideoViTEncoder:
+    """The encoder of an external checkpoint; ``clip`` states frames, size or heads."""
+    return open_file(read_weights(path), path, **clip)
+
+
+def external_checkpoint(path: Path) -> ExternalCheckpoint:
+    return read_external(read_weights(path), path)
 
 
 class FeaturesOnly:

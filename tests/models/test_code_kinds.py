@@ -17,8 +17,7 @@ import torch
 from timm.models.vision_transformer import Attention
 from torch import Tensor, nn
 
-from sigma_bench.models.code_digest import code_digest
-from sigma_bench.models.frame_encoder import weights_sha256
+from sigma_bench.models.code_digest import code_digest, weights_sha256
 
 
 class Slotted:

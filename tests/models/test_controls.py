@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sigma_bench.models.controls import CELLS_PER_SIDE, MeanColours
+from sigma_bench.models.image_statistics import CELLS_PER_SIDE, MeanColours
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.training.classifier import Classifier
 

@@ -9,16 +9,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sigma_bench.models.contract import check_encoder, encoded
-from sigma_bench.models.custom import as_encoder
+from sigma_bench.models.custom_encoder import as_encoder
 from sigma_bench.models.encoder import Features
+from sigma_bench.models.encoder_check import check_encoder
+from sigma_bench.models.encoder_output import encoded
 from sigma_bench.models.imported import identified_encoder
 from sigma_bench.models.zoo import load_encoder
 from tests.models.tubes import SHAPE, Tubes, tubes_encoder
 
 MODULE = """
     import torch
-    from sigma_bench.models.custom import as_encoder
+    from sigma_bench.models.custom_encoder import as_encoder
 
     def build():
         torch.manual_seed(0)
@@ -164,7 +165,8 @@ def test_another_grid_of_as_many_tokens_is_another_encoder() -> None:
 
 def test_what_is_changed_after_as_encoder_counts(here: Path) -> None:
     (here / "late.py").write_text(
-        "import torch\nfrom tests.models.tubes import Tubes, SHAPE\nfrom sigma_bench.models.custom import as_encoder\n"
+        "import torch\nfrom tests.models.tubes import Tubes, SHAPE\n"
+        "from sigma_bench.models.custom_encoder import as_encoder\n"
         "def built(late):\n    network = Tubes()\n    encoder = as_encoder(network, name='late', **SHAPE)\n"
         "    late(network, encoder)\n    return encoder\n"
         "def plain():\n    return built(lambda network, encoder: None)\n"

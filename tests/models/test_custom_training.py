@@ -10,8 +10,9 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 
 from sigma_bench.evaluation.run import find_or_evaluate
-from sigma_bench.models.custom import CustomEncoder, TrainableCustomEncoder, as_encoder, check_training
+from sigma_bench.models.custom_encoder import CustomEncoder, TrainableCustomEncoder, as_encoder
 from sigma_bench.models.encoder import require_trainable
+from sigma_bench.models.encoder_check import check_training
 from sigma_bench.records.store import Store
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.training.classifier import Classifier, layer_decay_optimiser

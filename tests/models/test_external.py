@@ -9,9 +9,18 @@ from safetensors.torch import save_file
 from torch import nn
 
 from sigma_bench.models.checkpoints import load_strictly
-from sigma_bench.models.external import external_encoder, read_external, to_our_names
+from sigma_bench.models.external import to_our_names
 from sigma_bench.models.video_vit import VideoViT, sinusoid_table
-from tests.models.external_files import SMALL, SPEC, finetuned_file, pretraining_file, pretraining_model, randomised
+from tests.models.external_files import (
+    SMALL,
+    SPEC,
+    external_checkpoint,
+    external_encoder,
+    finetuned_file,
+    pretraining_file,
+    pretraining_model,
+    randomised,
+)
 
 STATED = argparse.Namespace(model="mine", num_heads=3, num_frames=8, input_size=32, seed=7, lr=1e-3)
 
@@ -230,10 +239,10 @@ def test_stored_positions_must_be_the_sinusoid(tmp_path, error, accepted):
     table[0, 40, 3] += error
     path = saved(tmp_path / "vit.pth", pretraining_file(pretraining_model()) | {"encoder.pos_embed": table})
     if accepted:
-        assert "encoder.pos_embed" not in read_external(path).tensors
+        assert "encoder.pos_embed" not in external_checkpoint(path).tensors
     else:
         with pytest.raises(ValueError, match=r"'encoder.pos_embed' is not the fixed sinusoid"):
-            read_external(path)
+            external_checkpoint(path)
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
@@ -251,7 +260,7 @@ def test_positions_saved_in_half_precision_are_the_sinusoid(tmp_path, clip, kind
     weights["encoder.pos_embed"] = weights["encoder.pos_embed"].clone()
     weights["encoder.pos_embed"][0, 40, 3] += 4 * torch.finfo(kind).eps
     with pytest.raises(ValueError, match=r"'encoder.pos_embed' is not the fixed sinusoid"):
-        read_external(saved(tmp_path / "vit.pth", weights))
+        external_checkpoint(saved(tmp_path / "vit.pth", weights))
 
 
 @pytest.mark.parametrize("prefix", ["model.", "module.model.", "_orig_mod.model.backbone."])
@@ -279,19 +288,19 @@ def test_a_prefix_before_some_of_the_names_is_named(tmp_path):
         ValueError,
         match=rf"'model.' stands before {number} of {number + 1} names and not before 'criterion.weight'; save",
     ):
-        read_external(tmp_path / "vit.ckpt")
+        external_checkpoint(tmp_path / "vit.ckpt")
 
 
 def test_several_sets_of_weights_are_named_and_none_is_chosen(tmp_path):
     weights = pretraining_file(pretraining_model())
     torch.save({"encoder": weights, "target_encoder": weights, "predictor": {"a": torch.zeros(2)}}, tmp_path / "vit.pt")
     with pytest.raises(ValueError, match=r"vit.pt: holds several sets of weights \(encoder, target_encoder\); save"):
-        read_external(tmp_path / "vit.pt")
+        external_checkpoint(tmp_path / "vit.pt")
     torch.save({"network": weights, "epoch": 3}, tmp_path / "vit.pt")
     with pytest.raises(
         ValueError, match=r"'network' is of type dict, not a tensor; found 'network', 'epoch'; weights are looked"
     ):
-        read_external(tmp_path / "vit.pt")
+        external_checkpoint(tmp_path / "vit.pt")
 
 
 def test_two_names_that_become_one_are_refused(tmp_path):
@@ -301,7 +310,7 @@ def test_two_names_that_become_one_are_refused(tmp_path):
     }
     weights["module.head.bias"] = weights["head.bias"] + 1
     with pytest.raises(ValueError, match=r"two tensors are called 'head.bias'"):
-        read_external(saved(tmp_path / "ft.pth", weights))
+        external_checkpoint(saved(tmp_path / "ft.pth", weights))
 
 
 def test_renaming_changes_names_only():
@@ -317,4 +326,4 @@ def test_renaming_changes_names_only():
 
 def test_unknown_names_are_shown(tmp_path):
     with pytest.raises(ValueError, match=r"not a video ViT of .*; holds 'conv1.weight'"):
-        read_external(saved(tmp_path / "resnet.pth", {"conv1.weight": torch.zeros(3)}))
+        external_checkpoint(saved(tmp_path / "resnet.pth", {"conv1.weight": torch.zeros(3)}))

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from sigma_bench.models import families
+from sigma_bench.models import zoo
 from sigma_bench.models.checkpoints import LoadReport
-from sigma_bench.models.encoder import OpenedFile
-from sigma_bench.models.inspection import inspect_file
+from sigma_bench.models.encoder import Encoder
+from sigma_bench.models.file_summary import inspect_file
 from sigma_bench.models.zoo import load_encoder
 
 
@@ -18,18 +18,19 @@ def test_a_family_of_the_table_opens_the_files_that_it_recognises(
 ) -> None:
     control = load_encoder("statistics:mini_videomae")
 
-    def open_file(file, path, **clip) -> OpenedFile:
+    def open_file(file, path, **clip) -> Encoder:
         assert clip == {"num_frames": 8, "image_size": 48, "num_heads": None}
-        return OpenedFile(control, f"layout of {path.name}", LoadReport(("colour",), (), ()), ("grey",))
+        control.report = LoadReport(("colour",), (), (), f"layout of {path.name}", ("grey",))
+        return control
 
     colours = SimpleNamespace(recognises=lambda file: "colour" in file.content, open_file=open_file)
-    monkeypatch.setattr(families, "FAMILIES", (*families.FAMILIES, colours))
+    monkeypatch.setattr(zoo, "FAMILIES", (*zoo.FAMILIES, colours))
     torch.save({"colour": torch.zeros(3)}, tmp_path / "colours.pt")
     name = f"{tmp_path / 'colours.pt'}@8x48"
     assert load_encoder(name) is control
-    found = inspect_file(name)
-    assert found.facts["format"] == "layout of colours.pt" and found.report is not None
-    assert (found.report.matched, found.doubts) == (("colour",), ("grey",))
+    facts, report = inspect_file(name)
+    assert facts["format"] == "layout of colours.pt" and report is not None
+    assert (report.matched, report.doubts) == (("colour",), ("grey",))
 
 
 def test_a_file_of_no_family_is_refused_with_the_other_way(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from sigma_bench.models.contract import check_encoder
-from sigma_bench.models.custom import as_encoder
-from sigma_bench.models.frame_encoder import weights_sha256
+from sigma_bench.models.code_digest import weights_sha256
+from sigma_bench.models.custom_encoder import as_encoder
+from sigma_bench.models.encoder_check import check_encoder
 from sigma_bench.models.zoo import load_encoder
 from tests.cli.test_cli import run
 from tests.models.tubes import SHAPE, Tubes, tubes_encoder
@@ -132,12 +132,13 @@ MODULES = {
         "returns an object of type Identity, which has no 'card' and 'encode'",
     ),
     "no_network": (
-        "from tests.models.tubes import SHAPE\nfrom sigma_bench.models.custom import as_encoder\n"
+        "from tests.models.tubes import SHAPE\nfrom sigma_bench.models.custom_encoder import as_encoder\n"
         "def build():\n    return as_encoder(lambda clip: clip, name='x', **SHAPE)\n",
         "as_encoder 'x': the network is an object of type function, not a torch.nn.Module",
     ),
     "meta": (
-        "import torch\nfrom tests.models.tubes import SHAPE, Tubes\nfrom sigma_bench.models.custom import as_encoder\n"
+        "import torch\nfrom tests.models.tubes import SHAPE, Tubes\n"
+        "from sigma_bench.models.custom_encoder import as_encoder\n"
         "def build():\n    return as_encoder(Tubes().to('meta'), name='x', **SHAPE)\n",
         "the weight 'embed.bias' has no values yet",
     ),

@@ -10,9 +10,10 @@ from timm.layers import resample_abs_pos_embed
 
 from sigma_bench.dino.model import DinoModel
 from sigma_bench.models.checkpoints import save_checkpoint
-from sigma_bench.models.controls import ImageStatistics, random_encoder
-from sigma_bench.models.frame_encoder import IMAGES_AT_ONCE, frame_tokens, image_vit, timm_encoder
-from sigma_bench.models.pretrained import pretrained_encoder
+from sigma_bench.models.frame_encoder import IMAGES_AT_ONCE, frame_tokens, image_vit
+from sigma_bench.models.image_statistics import ImageStatistics
+from sigma_bench.models.recipe_encoder import pretrained_encoder, random_encoder
+from sigma_bench.models.timm_encoder import timm_encoder
 from sigma_bench.specs.recipe import IMAGENET_MEAN
 from tests.dino.recipes import tiny_dino
 
@@ -48,7 +49,7 @@ def test_tokens_are_those_of_the_single_frames_in_order(encoder, clip):
     features = encoder.encode(clip)
     assert features.grid == (4, 4, 4)
     assert features.token_BND.shape == (2, 64, 24)
-    vit = encoder._model
+    vit = encoder._network
     with torch.no_grad():
         for video, frame in ((0, 0), (1, 2), (1, 3)):
             alone = vit.forward_features(clip[video, :, frame][None])[0, 1:]
@@ -161,8 +162,8 @@ def test_positions_are_interpolated_for_another_size(published):
     assert encoder.card.image_size == 64
     assert encoder.encode(torch.randn(1, 3, 2, 64, 64)).grid == (2, 4, 4)
     expected = resample_abs_pos_embed(model.pos_embed, [4, 4])
-    torch.testing.assert_close(encoder._model.pos_embed, expected.detach(), rtol=0, atol=0)
-    assert torch.equal(encoder._model.pos_embed[:, :1], model.pos_embed[:, :1])
+    torch.testing.assert_close(encoder._network.pos_embed, expected.detach(), rtol=0, atol=0)
+    assert torch.equal(encoder._network.pos_embed[:, :1], model.pos_embed[:, :1])
 
 
 def test_a_convolutional_model_takes_any_size(monkeypatch):

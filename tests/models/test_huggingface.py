@@ -11,9 +11,16 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from sigma_bench.models.external import external_encoder, read_external, to_our_names
+from sigma_bench.models.external import to_our_names
 from sigma_bench.models.video_vit import sinusoid_table
-from tests.models.external_files import HF_CONFIG, SMALL, huggingface_file, pretraining_model
+from tests.models.external_files import (
+    HF_CONFIG,
+    SMALL,
+    external_checkpoint,
+    external_encoder,
+    huggingface_file,
+    pretraining_model,
+)
 
 
 @pytest.fixture
@@ -130,7 +137,7 @@ def test_a_missing_bias_is_an_error_and_never_zero(tmp_path, model, bias, change
     }
     assert len(weights) == len(huggingface_file(model)) - 1
     with pytest.raises(ValueError, match=f"the {bias} of 'encoder.blocks.1' is missing"):
-        read_external(folder(tmp_path / "theirs", weights, **changes))
+        external_checkpoint(folder(tmp_path / "theirs", weights, **changes))
 
 
 @pytest.mark.parametrize("key", ["qkv_bias", "qv_bias"])
@@ -145,9 +152,9 @@ def test_a_model_without_biases_has_none(tmp_path, model, clip, key):
     encoder = external_encoder(folder(tmp_path / "none", weights, **settings))
     assert torch.equal(encoder.encode(clip).token_BND, model.encoder(clip))
     with pytest.raises(ValueError, match=r"config.json says qkv_bias false"):
-        read_external(folder(tmp_path / "some", whole, **settings))
-    assert read_external(tmp_path / "none").doubts == ()
-    assert "biases are zero" in read_external(folder(tmp_path / "zero", whole)).doubts[0]
+        external_checkpoint(folder(tmp_path / "some", whole, **settings))
+    assert external_checkpoint(tmp_path / "none").doubts == ()
+    assert "biases are zero" in external_checkpoint(folder(tmp_path / "zero", whole)).doubts[0]
 
 
 @pytest.mark.parametrize(
@@ -175,10 +182,10 @@ def test_a_missing_or_misshaped_matrix_is_refused(tmp_path, model, kind):
     name = f"videomae.encoder.layer.0.attention.attention.{kind}.weight"
     misshaped = weights | {name: weights[name][:12]}
     with pytest.raises(ValueError, match="different shapes"):
-        read_external(folder(tmp_path / "misshaped", misshaped))
+        external_checkpoint(folder(tmp_path / "misshaped", misshaped))
     del weights[name]
     with pytest.raises(ValueError, match=f"'encoder.blocks.0' lacks 'attention.attention.{kind}.weight'"):
-        read_external(folder(tmp_path / "missing", weights))
+        external_checkpoint(folder(tmp_path / "missing", weights))
 
 
 def test_a_norm_that_no_config_excuses_is_missing(tmp_path, model):
@@ -198,7 +205,7 @@ def test_normalisation_comes_from_the_preprocessor(tmp_path, model):
 def test_unusual_heads_are_doubted(tmp_path):
     weights = huggingface_file(pretraining_model(SMALL.model_copy(update={"width": 384, "depth": 2, "num_heads": 16})))
     path = folder(tmp_path / "small", weights, hidden_size=384, num_attention_heads=16)
-    assert "released models of width 384 have 6" in read_external(path).doubts[0]
+    assert "released models of width 384 have 6" in external_checkpoint(path).doubts[0]
 
 
 def test_positions_in_the_file_must_be_the_sinusoid(tmp_path, model):
@@ -215,7 +222,7 @@ def test_positions_in_the_file_must_be_the_sinusoid(tmp_path, model):
 
 def test_shards_and_empty_folders_say_what_to_do(tmp_path):
     with pytest.raises(ValueError, match=r"a folder without model.safetensors or pytorch_model.bin"):
-        read_external(tmp_path)
+        external_checkpoint(tmp_path)
     (tmp_path / "model.safetensors.index.json").write_text("{}")
     with pytest.raises(ValueError, match="cut into shards"):
-        read_external(tmp_path)
+        external_checkpoint(tmp_path)

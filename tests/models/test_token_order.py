@@ -7,8 +7,8 @@ import timm
 import torch
 from torch import Tensor
 
-from sigma_bench.models.contract import check_encoder
 from sigma_bench.models.encoder import Encoder, Features
+from sigma_bench.models.encoder_check import check_encoder
 from sigma_bench.models.frame_encoder import FrameEncoder
 from sigma_bench.models.token_order import TokenOrder, find_token_order
 from sigma_bench.models.zoo import load_encoder

@@ -8,7 +8,7 @@ from sigma_bench.models.zoo import load_encoder
 from tests.models.external_files import FeaturesOnly
 
 
-@pytest.mark.parametrize(("name", "inner"), [("random:mini_videomae", "_vit"), ("random:mini_dino", "_model")])
+@pytest.mark.parametrize(("name", "inner"), [("random:mini_videomae", "_network"), ("random:mini_dino", "_network")])
 def test_backbone_and_final_norm_are_the_encoder(name: str, inner: str) -> None:
     encoder = load_encoder(name)
     clip_BCTHW = torch.rand(2, 3, 8, 48, 48)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sigma_bench.models.custom import as_encoder
+from sigma_bench.models.custom_encoder import as_encoder
 from sigma_bench.models.encoder import Encoder
 
 SHAPE: dict[str, Any] = {

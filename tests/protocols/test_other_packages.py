@@ -1,11 +1,11 @@
 """A protocol of another package: planned, run, tabulated and verified without a change to this project."""
 
+import json
 import re
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from sigma_bench.cli.main import app
@@ -17,7 +17,7 @@ from tests.other_packages import install, sigma_bench, visible
 SPEC = '''
 from typing import ClassVar, Literal
 
-from sigma_bench.specs.frozen import ClassificationProtocol
+from sigma_bench.specs.frozen_protocol import ClassificationProtocol
 
 
 class NearestMeanProtocol(ClassificationProtocol):
@@ -106,7 +106,7 @@ def site(tmp_path: Path) -> Path:
     (tmp_path / "mine" / "boards" / "named.yaml").write_text(named)
     card = load_dataset_file("ssv2").model_dump(mode="json")
     tasks = {"nearest": {"protocol": "nearest_mean@1"}}
-    (tmp_path / "mine" / "tasks" / "mine.yaml").write_text(yaml.safe_dump(card | {"dataset": "mine", "tasks": tasks}))
+    (tmp_path / "mine" / "tasks" / "mine.yaml").write_text(json.dumps(card | {"dataset": "mine", "tasks": tasks}))
     return tmp_path / "site"
 
 

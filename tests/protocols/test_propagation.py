@@ -14,7 +14,7 @@ from sigma_bench.data.manifest import Manifest
 from sigma_bench.evaluation.run import find_or_evaluate
 from sigma_bench.models.encoder import Encoder, Features
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.protocols.contract import Evaluation
+from sigma_bench.protocols.interface import Evaluation
 from sigma_bench.protocols.propagation.run import (
     FrameMap,
     encoded_size,
@@ -267,7 +267,7 @@ class OneSizeOnly(Colours):
 @pytest.mark.parametrize(
     ("encoder", "sentence"),
     [
-        (TwoMaps(), "gives 2 maps for one tubelet"),
+        (TwoMaps(), "2 frames in tubelets of 2 make other time slots"),
         (OneSizeOnly(), r"takes no frames of 96 x 96 px .* set short_side to 'encoder'"),
     ],
 )

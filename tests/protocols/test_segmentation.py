@@ -14,7 +14,7 @@ from sigma_bench.data.manifest import Manifest
 from sigma_bench.metrics.segmentation import miou
 from sigma_bench.models.encoder import Features
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.protocols.contract import Evaluation, Predictions
+from sigma_bench.protocols.interface import Evaluation, Predictions
 from sigma_bench.protocols.segmentation.run import reduced_clips, run
 from sigma_bench.records.scoring import score
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
@@ -163,9 +163,9 @@ def test_windows_are_told_apart_by_shared_statistics_and_not_by_their_own() -> N
 
 SPOILT = {
     "not finite": lambda f: replace(f, token_BND=f.token_BND * np.nan),
-    "its grid": lambda f: replace(f, grid=(f.grid[0], f.grid[1], 4)),
+    "for the grid": lambda f: replace(f, grid=(f.grid[0], f.grid[1], 4)),
     "too large for half precision": lambda f: replace(f, token_BND=f.token_BND * 1e30),
-    "do not divide into the 6 maps": lambda f: Features(f.token_BND[:, :27], (3, 3, 3)),
+    "8 frames in tubelets of 1 make other time slots": lambda f: Features(f.token_BND[:, :27], (3, 3, 3)),
 }
 
 

@@ -9,9 +9,9 @@ from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.manifest import Manifest, Sample
 from sigma_bench.evaluation.run import Found, find_or_evaluate
 from sigma_bench.evaluation.session import SINGLE_PROCESS
-from sigma_bench.models.controls import random_encoder
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.protocols.contract import Report
+from sigma_bench.models.recipe_encoder import random_encoder
+from sigma_bench.protocols.interface import Report
 from sigma_bench.records.store import Store
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
 from sigma_bench.specs.recipe import EncoderSpec

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from sigma_bench.protocols.contract import Evaluation, Predictions
+from sigma_bench.protocols.interface import Evaluation, Predictions
 from sigma_bench.training.distribution import Processes
 
 

@@ -16,9 +16,10 @@ import torch
 from timm.models import VisionTransformer
 
 from sigma_bench.models.checkpoints import load_strictly
-from sigma_bench.models.external import read_external, to_our_names
-from sigma_bench.models.frame_encoder import FrameEncoder, random_frame_encoder
+from sigma_bench.models.external import to_our_names
+from sigma_bench.models.frame_encoder import FrameEncoder
 from sigma_bench.models.masked_autoencoder import MaskedAutoencoder, tube_width
+from sigma_bench.models.recipe_encoder import random_encoder
 from sigma_bench.sigma.model import SigmaDinoModel, SigmaMlpModel
 from sigma_bench.sigma.objective import assign, sigma_step
 from sigma_bench.sigma.spec import ClusterObjective, SigmaDinoObjective, SigmaMlpObjective, TeacherSpec
@@ -28,6 +29,7 @@ from sigma_bench.specs.recipe import IMAGENET_STD, EncoderSpec, ImageEncoderSpec
 from sigma_bench.videomae.objective import videomae_step
 from sigma_bench.videomae.spec import VideoMaeObjective
 from tests.golden.fill import clips, fill, tube_mask
+from tests.models.external_files import external_checkpoint
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 TINY = [GOLDEN / f"{name}.pt" for name in ("sigma_mlp_tiny_eps05", "sigma_dino_tiny", "videomae_tiny")]
@@ -51,7 +53,7 @@ def weights(golden, tmp_path_factory):
     """The parameters by rule, saved under their released names and read back by the reader of released files."""
     path = tmp_path_factory.mktemp("released") / "checkpoint.pth"
     torch.save({"model": fill(golden["shapes"])}, path)
-    return read_external(path).tensors
+    return external_checkpoint(path).tensors
 
 
 def objective_of(golden):
@@ -81,7 +83,7 @@ def teacher_of(golden, encoder, objective, dtype):
         num_frames=8, image_size=shape["img_size"], patch_size=16, width=shape["embed_dim"], depth=shape["depth"],
         num_heads=shape["num_heads"],
     )  # fmt: skip
-    return Teacher(FrameEncoder(vit.to(dtype), random_frame_encoder(spec, 0).card), objective.teacher, encoder)
+    return Teacher(FrameEncoder(vit.to(dtype), random_encoder(spec, 0).card), objective.teacher, encoder)
 
 
 def filled_model(golden, weights, dtype):

@@ -6,7 +6,7 @@ Shapes: B clips, N tubes, D teacher width.
 import pytest
 import torch
 
-from sigma_bench.models.frame_encoder import random_frame_encoder
+from sigma_bench.models.recipe_encoder import random_encoder
 from sigma_bench.sigma.model import SigmaDinoModel
 from sigma_bench.sigma.objective import assign
 from sigma_bench.sigma.spec import SigmaDinoObjective, TeacherSpec
@@ -23,7 +23,7 @@ VIDEO = EncoderSpec(
 
 def teacher(patch_size=8, resize="none", stated_width=24, image_size=32, **colours):
     image = ImageEncoderSpec(num_frames=4, image_size=image_size, patch_size=patch_size, width=24, depth=1, num_heads=2)
-    frames = random_frame_encoder(image, 0)
+    frames = random_encoder(image, 0)
     frames.card = frames.card.model_copy(update=colours)
     return Teacher(frames, TeacherSpec(model="t", width=stated_width, resize=resize), VIDEO)
 

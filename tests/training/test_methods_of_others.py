@@ -1,10 +1,10 @@
 """Pretraining methods of other packages: found by entry point, trained, and refused in one sentence."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -64,7 +64,7 @@ def recipe_file(folder: Path, **objective: object) -> Path:
     content["objective"] = {"kind": "l1_autoencoder", "weight": 2.0, **objective}
     content["optim"] |= {"epochs": 1}
     path = folder / "tiny_l1.yaml"
-    path.write_text(yaml.safe_dump(content))
+    path.write_text(json.dumps(content))
     return path
 
 

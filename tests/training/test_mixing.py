@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sigma_bench.specs.supervised import Mixing
+from sigma_bench.specs.training_protocol import Mixing
 from sigma_bench.training.drop_path import Chances, ExampleDropPath
 from sigma_bench.training.mixing import draw_mix, mixed, neighbours
 

@@ -9,7 +9,7 @@ import torch
 
 from sigma_bench.data.examples import BatchSampler
 from sigma_bench.models.checkpoints import load_strictly, read_checkpoint
-from sigma_bench.models.pretrained import pretrained_encoder
+from sigma_bench.models.recipe_encoder import pretrained_encoder
 from sigma_bench.records.lock import exclusive
 from sigma_bench.specs.recipe import Recipe
 from sigma_bench.training.batches import RunOptions

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from sigma_bench.models.checkpoints import read_checkpoint
 from sigma_bench.records.lock import exclusive
 from sigma_bench.specs.catalogue import load_recipe
+from sigma_bench.specs.strict import read_yaml
 from sigma_bench.training.accumulation import accumulate_gradients
 from sigma_bench.training.batches import Share
 from sigma_bench.training.broken import BrokenVideos
@@ -97,7 +97,7 @@ def recipe_file(tmp_path: Path) -> Path:
     content = recipe.model_dump(mode="json") | {"recipe": "tiny"}
     content["optim"] |= {"global_batch": 8, "epochs": 2, "warmup_epochs": 0.5}
     path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(content))
+    path.write_text(json.dumps(content))
     return path
 
 
@@ -184,9 +184,9 @@ def descendants(pid: int) -> list[int]:
 def test_ranks_and_their_workers_end_when_torchrun_is_killed_and_the_run_resumes(
     recipe_file: Path, world: Path, tmp_path: Path
 ) -> None:
-    content = yaml.safe_load(recipe_file.read_text())
+    content = read_yaml(recipe_file)
     content["optim"] |= {"epochs": 4}
-    recipe_file.write_text(yaml.safe_dump(content))
+    recipe_file.write_text(json.dumps(content))
     cut, whole = tmp_path / "cut", tmp_path / "whole"
     torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
     sigma_bench = command(recipe_file, world, cut, "--num-workers", "1", "--device", "cpu")[1:]

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from sigma_bench.protocols.attentive.spec import AttentiveProtocol
 from sigma_bench.protocols.classification import TrainFeatures
-from sigma_bench.protocols.contract import Evaluation, Predictions
 from sigma_bench.protocols.features import SplitFeatures
 from sigma_bench.protocols.head_grid import Setting, run_head_grid, train_heads
+from sigma_bench.protocols.interface import Evaluation, Predictions
 
 INITIAL_STD = 0.02
 

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from sigma_bench.specs.frozen import HeadGridProtocol
+from sigma_bench.specs.frozen_protocol import HeadGridProtocol
 from sigma_bench.specs.recipe import Count
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from sigma_bench.metrics.clustering import hungarian_labels, majority_labels
 from sigma_bench.protocols.classification import NO_PREDICTION, groups_of, labels_of, majority_share, readable_features
 from sigma_bench.protocols.clustering.spec import ClusteringProtocol
-from sigma_bench.protocols.contract import Evaluation, Predictions
+from sigma_bench.protocols.interface import Evaluation, Predictions
 from sigma_bench.protocols.neighbours import unit_rows
 
 

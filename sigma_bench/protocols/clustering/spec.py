@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from sigma_bench.specs.clip import ClipSpec
 from sigma_bench.specs.dataset import Folds
 from sigma_bench.specs.encoder_card import EncoderCard
-from sigma_bench.specs.frozen import scored_split
+from sigma_bench.specs.frozen_protocol import scored_split
 from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
 from sigma_bench.specs.protocol import CountsFailures
 from sigma_bench.specs.recipe import Count

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from sigma_bench.models.contract import encoded
 from sigma_bench.models.encoder import Encoder, require_trainable
+from sigma_bench.models.encoder_output import encoded
 from sigma_bench.protocols.counting.spec import CountingProtocol
 from sigma_bench.specs.encoder_card import EncoderCard
 

@@ -17,7 +17,6 @@ from torch import Tensor
 from sigma_bench.data.manifest import Split
 from sigma_bench.metrics.counting import NO_COUNT, best_constant, counting_error
 from sigma_bench.protocols.classification import groups_of
-from sigma_bench.protocols.contract import Evaluation, Predictions, require_readable
 from sigma_bench.protocols.counting.frames import AnnotatedFrames, clips_of
 from sigma_bench.protocols.counting.inference import Predict, Prediction, count_repetitions
 from sigma_bench.protocols.counting.network import CycleDetector, frames_per_half, image_size, make_detector
@@ -25,6 +24,7 @@ from sigma_bench.protocols.counting.segments import cycles_of, draw_segments
 from sigma_bench.protocols.counting.slots import frame_slots
 from sigma_bench.protocols.counting.spec import CountingProtocol
 from sigma_bench.protocols.counting.training import DetectorTraining, probabilities
+from sigma_bench.protocols.interface import Evaluation, Predictions, require_readable
 from sigma_bench.protocols.kept_arrays import KeptArrays
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest, task_fingerprint

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from sigma_bench.specs.dataset import Folds
 from sigma_bench.specs.encoder_card import EncoderCard
-from sigma_bench.specs.frozen import train_and_test
+from sigma_bench.specs.frozen_protocol import train_and_test
 from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
 from sigma_bench.specs.protocol import CountsFailures
 from sigma_bench.specs.recipe import Count, Fraction, NonNegative, Positive

@@ -1,8 +1,8 @@
 """finetune and linear_online: training a new head with the network or on the frozen network; multi-view test.
 
-The procedure is that of the code of SIGMA and VideoMAE, except for the differences that ``specs/supervised.py`` and the
-file of the protocol list.  With ``select_on_test``, the best tested epoch is reported instead of the last one, as in
-the code of SEVERE; such scores have other names.
+The procedure is that of the code of SIGMA and VideoMAE, except for the differences that
+``specs/training_protocol.py`` and the file of the protocol list.  With ``select_on_test``, the best tested epoch is
+reported instead of the last one, as in the code of SEVERE; such scores have other names.
 
 Shapes: S samples, K best classes, E tested epochs.
 """
@@ -14,9 +14,9 @@ import numpy as np
 
 from sigma_bench.data.manifest import Split
 from sigma_bench.protocols.classification import NO_PREDICTION, RANKED, classified, folds, labels_of, ranked
-from sigma_bench.protocols.contract import Evaluation, Predictions, require_readable
 from sigma_bench.protocols.finetune.spec import FinetuneProtocol
-from sigma_bench.protocols.supervised import train_and_test_epochs
+from sigma_bench.protocols.interface import Evaluation, Predictions, require_readable
+from sigma_bench.protocols.train_and_test import train_and_test
 from sigma_bench.records.record import Candidate, Selection
 from sigma_bench.training.targets import OneClass
 
@@ -29,7 +29,7 @@ def run(evaluation: Evaluation[FinetuneProtocol]) -> Predictions | None:
     ranked_ESK = np.full((len(epochs), len(test.samples), min(RANKED, labels.num_classes)), NO_PREDICTION)
     failures: dict[str, str] = {}
     for number, (train_index, test_index) in enumerate(folds(train, test)):
-        tested = train_and_test_epochs(
+        tested = train_and_test(
             evaluation,
             protocol,
             labels,

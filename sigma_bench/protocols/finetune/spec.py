@@ -6,11 +6,11 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from sigma_bench.specs.dataset import Folds
-from sigma_bench.specs.frozen import CLASSIFICATION_SCORING, Accuracy, train_and_test_or_folds
+from sigma_bench.specs.frozen_protocol import CLASSIFICATION_SCORING, Accuracy, train_and_test_or_folds
 from sigma_bench.specs.passes import SampleLabels, SplitUse
 from sigma_bench.specs.recipe import Count
 from sigma_bench.specs.strict import Spec
-from sigma_bench.specs.supervised import SupervisedProtocol
+from sigma_bench.specs.training_protocol import SupervisedProtocol
 
 SELECTED = "_selected_on_test"
 """Suffix of protocols and metrics whose value was selected on the scored samples."""

@@ -3,8 +3,8 @@
 import numpy as np
 
 from sigma_bench.protocols.classification import TrainFeatures, classify
-from sigma_bench.protocols.contract import Evaluation, Predictions
 from sigma_bench.protocols.features import SplitFeatures
+from sigma_bench.protocols.interface import Evaluation, Predictions
 from sigma_bench.protocols.knn.spec import KnnProtocol
 from sigma_bench.protocols.neighbours import knn_votes
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from sigma_bench.specs.frozen import ClassificationProtocol, NeighbourVotes
+from sigma_bench.specs.frozen_protocol import ClassificationProtocol, NeighbourVotes
 
 
 class KnnProtocol(NeighbourVotes, ClassificationProtocol):

@@ -6,7 +6,7 @@ Shapes: S samples.
 """
 
 from sigma_bench.protocols.classification import classified, groups_of, labels_of, no_ranks, ranked, readable_features
-from sigma_bench.protocols.contract import Evaluation, Predictions
+from sigma_bench.protocols.interface import Evaluation, Predictions
 from sigma_bench.protocols.knn_loo.spec import KnnLooProtocol
 from sigma_bench.protocols.neighbours import knn_votes
 

@@ -16,9 +16,9 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from sigma_bench.protocols.classification import TrainFeatures
-from sigma_bench.protocols.contract import Evaluation, Predictions
 from sigma_bench.protocols.features import SplitFeatures
 from sigma_bench.protocols.head_grid import Setting, run_head_grid, train_heads
+from sigma_bench.protocols.interface import Evaluation, Predictions
 from sigma_bench.protocols.linear.spec import LinearProtocol
 
 STATISTICS_ROWS = 8192

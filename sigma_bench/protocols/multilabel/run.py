@@ -8,9 +8,9 @@ Shapes: S samples, L classes.
 
 import numpy as np
 
-from sigma_bench.protocols.contract import Evaluation, Predictions, require_readable
+from sigma_bench.protocols.interface import Evaluation, Predictions, require_readable
 from sigma_bench.protocols.multilabel.spec import MultilabelProtocol
-from sigma_bench.protocols.supervised import train_and_test
+from sigma_bench.protocols.train_and_test import train_and_test
 from sigma_bench.training.targets import ManyActions, actions_of
 
 LOWEST_SCORE, HIGHEST_SCORE = -1.0, 2.0
@@ -22,7 +22,7 @@ def run(evaluation: Evaluation[MultilabelProtocol]) -> Predictions | None:
     protocol, (train, test), num_classes = evaluation.protocol, evaluation.splits, evaluation.num_classes
     labels = ManyActions(num_classes, protocol.train_target == "whole_video", protocol.frame_folder_rate)
     scored = [s for s in test.samples if protocol.unlabelled_videos == "negatives" or actions_of(s)]
-    tested = train_and_test(evaluation, protocol, labels, train.samples, scored, part="whole", frozen=False)
+    (tested,) = train_and_test(evaluation, protocol, labels, train.samples, scored, (), part="whole", frozen=False)
     require_readable(tested.failures, protocol)
     if not evaluation.processes.is_main:
         return None

@@ -4,10 +4,10 @@ from collections.abc import Collection
 from typing import ClassVar, Literal
 
 from sigma_bench.specs.dataset import Folds
-from sigma_bench.specs.frozen import train_and_test
+from sigma_bench.specs.frozen_protocol import train_and_test
 from sigma_bench.specs.passes import SampleLabels, SplitUse
 from sigma_bench.specs.recipe import Positive
-from sigma_bench.specs.supervised import SupervisedProtocol
+from sigma_bench.specs.training_protocol import SupervisedProtocol
 
 
 class MultilabelProtocol(SupervisedProtocol):

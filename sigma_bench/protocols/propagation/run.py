@@ -30,7 +30,7 @@ from sigma_bench.data.transforms import channels_first, normalised_clip, resize
 from sigma_bench.metrics.davis import FrameScores, count_objects, semi_supervised, statistics
 from sigma_bench.metrics.segmentation import VOID
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.protocols.contract import Evaluation, Predictions
+from sigma_bench.protocols.interface import Evaluation, Predictions
 from sigma_bench.protocols.kept_arrays import KeptArrays
 from sigma_bench.protocols.propagation.spec import PropagationProtocol
 from sigma_bench.protocols.token_maps import checked_maps
@@ -229,8 +229,6 @@ def _frame_map(encoder: Encoder, sequence: MaskedSequence, index: int, protocol:
             f"model '{card.model}' takes no frames of {size_HW[0]} x {size_HW[1]} px ({error}); load it for the size "
             "you want and set short_side to 'encoder' and aspect to 'squash'"
         ) from error
-    if map_BThwD.shape[1] != 1:
-        raise ValueError(f"model '{card.model}' gives {map_BThwD.shape[1]} maps for one tubelet; propagation needs one")
     map_hwD = map_BThwD[0, 0]
     return FrameMap(F.normalize(map_hwD.flatten(0, 1).float(), dim=1), (map_hwD.shape[0], map_hwD.shape[1]), size_HW)
 

@@ -23,7 +23,7 @@ from sigma_bench.data.decoder import DecodeError
 from sigma_bench.data.manifest import Split
 from sigma_bench.data.sequences import MaskedSequence
 from sigma_bench.metrics.segmentation import VOID, LabelCounts, all_background, label_counts, mean_iou, oracle_tubes
-from sigma_bench.protocols.contract import Evaluation, Predictions
+from sigma_bench.protocols.interface import Evaluation, Predictions
 from sigma_bench.protocols.segmentation.pixel_clusters import cluster_maps, position_clusters, reduce_maps, standardised
 from sigma_bench.protocols.segmentation.spec import SegmentationProtocol
 from sigma_bench.protocols.token_maps import frame_indices, token_maps, window_slots

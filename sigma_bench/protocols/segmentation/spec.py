@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from sigma_bench.specs.clip import FrameDraw, SequenceClip
 from sigma_bench.specs.dataset import Folds
 from sigma_bench.specs.encoder_card import EncoderCard
-from sigma_bench.specs.frozen import scored_split
+from sigma_bench.specs.frozen_protocol import scored_split
 from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
 from sigma_bench.specs.protocol import BaseProtocol
 from sigma_bench.specs.recipe import Count

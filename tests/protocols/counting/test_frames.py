@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from sigma_bench.models.controls import ImageStatistics
+from sigma_bench.models.image_statistics import ImageStatistics
 from sigma_bench.protocols.counting.frames import clips_of, letterboxed
 from sigma_bench.specs.catalogue import load_recipe
 

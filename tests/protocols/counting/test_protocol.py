@@ -14,7 +14,6 @@ from sigma_bench.evaluation.run import find_or_evaluate
 from sigma_bench.metrics.counting import NO_COUNT, counting_error
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.protocols.contract import Evaluation, Predictions
 from sigma_bench.protocols.counting import run as counting
 from sigma_bench.protocols.counting.frames import AnnotatedFrames
 from sigma_bench.protocols.counting.inference import count_repetitions
@@ -23,6 +22,7 @@ from sigma_bench.protocols.counting.run import counts_of, lengths_of
 from sigma_bench.protocols.counting.segments import draw_segments
 from sigma_bench.protocols.counting.spec import CountingProtocol
 from sigma_bench.protocols.counting.training import DetectorTraining
+from sigma_bench.protocols.interface import Evaluation, Predictions
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve

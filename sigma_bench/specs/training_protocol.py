@@ -28,12 +28,12 @@ class SupervisedOptim(Spec):
     lr_per_256: Positive
     final_lr_per_256: NonNegative
     layer_decay: Annotated[float, Field(gt=0, le=1)]
-    """The head learns at the full rate, every layer below at this share of the one above it."""
+    """The head has the full learning rate, and every layer this share of the rate of the layer above it."""
     betas: tuple[Fraction, Fraction]
     weight_decay: NonNegative
-    """Of matrices; vectors, biases, learned positions and class tokens have none."""
+    """Weight decay of matrices; it does not apply to vectors, biases, learned positions and class tokens."""
     precision: Literal["float32", "bfloat16"]
-    """In training and in the test."""
+    """Precision of training and test."""
 
 
 class AreaCrop(Spec):
@@ -53,10 +53,10 @@ class ShortSideCrop(Spec):
 
 
 class Augmentation(Spec):
-    """What is done to a training clip, to all its frames alike: RandAugment, crop, flip, erasing, in this order."""
+    """Augmentation of a training clip, equal for all its frames: RandAugment, crop, flip, erasing, in this order."""
 
     rand_augment: str | None
-    """As timm spells it, such as ``rand-m7-n4-mstd0.5-inc1``."""
+    """Specification in the notation of timm, such as ``rand-m7-n4-mstd0.5-inc1``."""
     cut: Annotated[AreaCrop | ShortSideCrop, Field(discriminator="crop")]
     flip_probability: Share
     erasing_probability: Share

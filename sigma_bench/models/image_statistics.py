@@ -1,7 +1,7 @@
-"""Controls, permanent rows of every table: what a score is worth when nothing was learned.
+"""Mean colours as an encoder: the control that shows how far a task is solved without a network.
 
-``random``: the same network with its initial weights.  ``image statistics``: mean colours, no network at all; what
-fine-tuning trains of it is the head.
+Fine-tuning trains only the head on it.  The control of pretraining, a network with initial weights, is in
+``recipe_encoder.py``.
 
 Shapes: B clips, C colours, T frames, N = T x R x R cells, R cells a side.
 """
@@ -10,9 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sigma_bench.models.encoder import Backbone, Encoder, Features, VideoViTEncoder, vit_card
-from sigma_bench.models.frame_encoder import random_frame_encoder, weights_sha256
-from sigma_bench.models.video_vit import VideoViT
+from sigma_bench.models.encoder import Backbone, Features
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.recipe import EncoderSpec, ImageEncoderSpec
@@ -62,12 +60,8 @@ class ImageStatistics:
             std=(0.5, 0.5, 0.5),
             feature_width=self._colours.width,
             num_parameters=0,
-            pretraining_data=(),
-            pretraining_epochs=0,
             checkpoint_sha256=digest(["image_statistics", 1, CELLS_PER_SIDE, spec.num_frames, spec.image_size]),
             code_sha256=digest(["mean_colours", CELLS_PER_SIDE]),
-            pretraining_seed=None,
-            recipe_fingerprint=None,
         )
 
     @torch.inference_mode()
@@ -76,22 +70,3 @@ class ImageStatistics:
 
     def backbone(self, drop_path: float) -> Backbone:
         return MeanColours(self.card.num_frames)
-
-
-def random_encoder(spec: EncoderSpec | ImageEncoderSpec, seed: int) -> Encoder:
-    """The initial weights of a recipe's encoder for a seed, untrained."""
-    if isinstance(spec, ImageEncoderSpec):
-        return random_frame_encoder(spec, seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        vit = VideoViT(spec)
-    card = vit_card(
-        vit,
-        model="random_init",
-        family="random init",
-        checkpoint_sha256=weights_sha256(vit),
-        recipe=None,
-        epochs=0,
-        seed=seed,
-    )
-    return VideoViTEncoder(vit, card)

@@ -1,5 +1,6 @@
-"""Where code comes from and what it refers to: the questions that ``code_digest`` asks of modules and code objects."""
+"""Properties of code objects, modules and values that ``code_digest`` counts; they are the same in every process."""
 
+import copyreg
 import dis
 import functools
 import importlib.metadata
@@ -7,13 +8,20 @@ import importlib.util
 import sys
 import sysconfig
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+import torch
+from torch import Tensor
+from torch.nn.parameter import is_lazy
+
 _STANDARD = tuple({Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")})
 _PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
 _UNVERSIONED = ("torch", "builtins", "sigma_bench")
+PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), range, torch.dtype, torch.device, Enum)
+"""Types whose ``repr`` says everything."""
 
 
 def is_installed(module: str) -> bool:
@@ -85,3 +93,32 @@ def _is_library_file(file: str) -> bool:
 def _distributed_version(top: str) -> str:
     names = importlib.metadata.packages_distributions().get(top, ())
     return " ".join(importlib.metadata.version(name) for name in sorted(set(names)))
+
+
+def pickled(value: Any) -> tuple[Any, ...]:
+    """What an object of an installed class consists of; nothing where it cannot be pickled, as a lock cannot."""
+    reduce = copyreg.dispatch_table.get(type(value))
+    try:
+        parts = reduce(value) if reduce else value.__reduce_ex__(2)
+    except Exception:
+        return ()
+    if isinstance(parts, str):
+        return (parts,)
+    *said, items, pairs = (*parts, *(None,) * 5)[:5]
+    return (*said, list(items or ()), list(pairs or ()))
+
+
+def tensor_bytes(tensor: Tensor) -> bytes:
+    """The bytes of a tensor's values, of whatever type and layout, wherever it lies; none on the device ``meta``."""
+    if tensor.is_meta or is_lazy(tensor):
+        return b""
+    dense = tensor.detach().cpu()
+    dense = dense.dequantize() if dense.is_quantized else dense.to_dense() if dense.layout != torch.strided else dense
+    plain = dense.resolve_conj().resolve_neg().contiguous().flatten()
+    return plain.view(torch.uint8).numpy().tobytes()  # NumPy has no bfloat16, but its bytes
+
+
+def place_in_set(member: object) -> tuple[str, str]:
+    """Place of a member of a set, the same in every process."""
+    name = repr(member) if isinstance(member, PLAIN) else str(getattr(member, "__qualname__", ""))
+    return type(member).__qualname__, name

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from sigma_bench.data.annotations import CycleBounds, neighbour_offsets
-from sigma_bench.protocols.counting.targets import IGNORED, anchor_targets, counting_loss, cycle_lengths
+from sigma_bench.protocols.counting.anchors import IGNORED, anchor_targets, counting_loss, cycle_lengths
 
 ANCHORS = (0.5, 0.67, 0.8, 1.0, 1.25, 1.5, 2.0)
 

@@ -10,9 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sigma_bench.failures import reason
-from sigma_bench.models.code_digest import code_digest
-from sigma_bench.models.contract import Check, token_mistake, typed
+from sigma_bench.models.code_digest import code_digest, weights_sha256
 from sigma_bench.models.custom_backbone import CustomBackbone, Parts, set_drop_path, trainable_parts
 from sigma_bench.models.custom_checks import (
     require_call_order,
@@ -24,7 +22,7 @@ from sigma_bench.models.custom_checks import (
 )
 from sigma_bench.models.custom_geometry import evaluation_mode, measured_geometry, require_colours, require_geometry
 from sigma_bench.models.encoder import Features
-from sigma_bench.models.frame_encoder import weights_sha256
+from sigma_bench.models.encoder_output import token_mistake, typed
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.strict import parse_spec
 
@@ -107,16 +105,6 @@ class TrainableCustomEncoder(CustomEncoder):
         return backbone
 
 
-def check_training(encoder: TrainableCustomEncoder) -> Check:
-    """Whether the named parts of a custom network can be trained, by the checks of fine-tuning."""
-    question = "the network can be fine-tuned"
-    try:
-        backbone = encoder.backbone(0.0)
-    except Exception as error:
-        return Check(question, False, reason(error))
-    return Check(question, True, f"embedding and {len(backbone.blocks)} blocks")
-
-
 def _same_device(one: torch.device, other: torch.device) -> bool:
     return one.type == other.type and (other.index is None or one.index == other.index)
 
@@ -190,7 +178,6 @@ def as_encoder(
         "checkpoint_sha256": "",
         "code_sha256": "",
         "pretraining_seed": pretraining_seed,
-        "recipe_fingerprint": None,
     }
     card, token_grid = parse_spec(EncoderCard, fields, where=where), (grid[0], grid[1], grid[2])
     if parts is None:

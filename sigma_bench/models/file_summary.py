@@ -1,56 +1,48 @@
-"""Inspection of a model file without running code from it: kind, geometry, and the use of each tensor."""
+"""Summary of a model file: kind, geometry, and what loading does with each tensor."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
 
 from torch import Tensor
 
 from sigma_bench.models.checkpoints import FORMAT, LoadReport, read_checkpoint
-from sigma_bench.models.encoder import VideoViTEncoder
-from sigma_bench.models.families import open_weights
-from sigma_bench.models.image_weights import image_tensors_in
+from sigma_bench.models.encoder import NetworkEncoder
+from sigma_bench.models.timm_encoder import image_tensors_in
+from sigma_bench.models.video_encoder import VideoViTEncoder
 from sigma_bench.models.weights_file import WeightsFile, read_weights
-from sigma_bench.models.zoo import checkpoint_in, load_encoder, split_name
+from sigma_bench.models.zoo import checkpoint_in, load_encoder, open_weights, split_name
 from sigma_bench.specs.recipe import EncoderSpec
 
 
-@dataclass(frozen=True)
-class Inspection:
-    """Facts about one model file, by what they are called; and what loading did with its tensors."""
-
-    facts: Mapping[str, str]
-    report: LoadReport | None
-    doubts: tuple[str, ...] = ()
-    metadata: Mapping[str, Any] | None = None
-
-
-def inspect_file(name: str) -> Inspection:
-    """What the model file behind a command-line name is.
+def inspect_file(name: str) -> tuple[dict[str, str], LoadReport | None]:
+    """Facts about a model file by name, and what loading did with its tensors; None for an image ViT.
 
     Raises:
-        ValueError: it is unreadable, of no known kind, or incomplete.
+        ValueError: the file is unreadable, of no known kind, or incomplete.
     """
     path, frames, size, heads = split_name(name)
     if (ours := checkpoint_in(path)) is not None:
-        checkpoint = read_checkpoint(ours)
-        encoder = load_encoder(name)
-        metadata = checkpoint.recipe.model_dump(mode="json")
-        facts = {"file": str(ours), "format": FORMAT, **_encoder_facts(encoder)}
-        return Inspection(facts, getattr(encoder, "report", None), metadata=metadata)
+        pretrained = load_encoder(name)
+        assert isinstance(pretrained, NetworkEncoder) and pretrained.report is not None
+        metadata = read_checkpoint(ours).recipe.model_dump(mode="json")
+        report = replace(pretrained.report, layout=FORMAT, metadata=metadata)
+        return _encoder_facts(ours, pretrained, report), report
     file = read_weights(path)
     if (image := _image_facts(file)) is not None:
-        return Inspection(image, None)
-    opened = open_weights(file, path, num_frames=frames, image_size=size, num_heads=heads)
-    facts = {"file": str(path), "format": opened.layout, **_encoder_facts(opened.encoder)}
-    return Inspection(facts, opened.report, opened.doubts, opened.metadata)
+        return image, None
+    encoder = open_weights(file, path, num_frames=frames, image_size=size, num_heads=heads)
+    assert encoder.report is not None
+    return _encoder_facts(path, encoder, encoder.report), encoder.report
 
 
-def _encoder_facts(encoder: Any) -> dict[str, str]:
+def _encoder_facts(path: Path, encoder: NetworkEncoder, report: LoadReport) -> dict[str, str]:
     card = encoder.card
     spec = _geometry(encoder.spec) if isinstance(encoder, VideoViTEncoder) else f"{card.feature_width} wide"
     return {
+        "file": str(path),
+        "format": report.layout,
         "family": card.family,
         "geometry": spec,
         "clip": f"{card.num_frames} frames x {card.image_size} px",
@@ -70,7 +62,7 @@ def _geometry(spec: EncoderSpec) -> str:
 
 
 def _image_facts(file: WeightsFile) -> dict[str, str] | None:
-    """Facts about an image ViT, None where the file is none."""
+    """Facts about an image ViT; None for any other file."""
     try:
         tensors = image_tensors_in(file)
     except ValueError:

@@ -24,9 +24,9 @@ from sigma_bench.data.manifest import Sample
 from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.models.encoder import require_trainable
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore
-from sigma_bench.protocols.contract import Evaluation
+from sigma_bench.protocols.interface import Evaluation
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
-from sigma_bench.specs.supervised import SupervisedProtocol
+from sigma_bench.specs.training_protocol import SupervisedProtocol
 from sigma_bench.training.batches import RunOptions
 from sigma_bench.training.broken import BROKEN_NAME
 from sigma_bench.training.classifier import Classifier
@@ -50,23 +50,6 @@ class Tested:
 
 
 def train_and_test(
-    evaluation: Evaluation[Any],
-    protocol: SupervisedProtocol,
-    labels: Labels,
-    train_samples: Sequence[Sample],
-    test_samples: Sequence[Sample],
-    *,
-    part: str,
-    frozen: bool,
-) -> Tested:
-    """As ``train_and_test_epochs``, with one test after the last epoch."""
-    (tested,) = train_and_test_epochs(
-        evaluation, protocol, labels, train_samples, test_samples, (), part=part, frozen=frozen
-    )
-    return tested
-
-
-def train_and_test_epochs(
     evaluation: Evaluation[Any],
     protocol: SupervisedProtocol,
     labels: Labels,

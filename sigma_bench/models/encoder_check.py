@@ -1,0 +1,141 @@
+"""Checks of an encoder on synthetic clips, before a long evaluation is started.
+
+Shapes: B clips, C colours, T frames, H W pixels, N tokens, D width.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sigma_bench.failures import failure_sentence, reason
+from sigma_bench.models.custom_encoder import TrainableCustomEncoder
+from sigma_bench.models.encoder import Encoder
+from sigma_bench.models.encoder_output import TOLERANCE, features_mistake, noise_clips
+from sigma_bench.models.token_order import RIGHT_ORDER, find_token_order
+
+_CLIPS = 3
+
+
+class Check(NamedTuple):
+    """The result of one check."""
+
+    question: str
+    passed: bool
+    found: str
+
+
+def check_encoder(encoder: Encoder) -> Iterator[Check]:
+    """Run the checks of the contract in order; a check fails if the encoder raises an exception."""
+    card = encoder.card
+    clip_BCTHW = noise_clips(_CLIPS, card.num_frames, card.image_size)
+    shown_BCTHW = clip_BCTHW.clone()
+    started = time.monotonic()
+    question = "float32 tokens (B, N, D) with N = T' x H' x W' and the card's width"
+    try:
+        features = encoder.encode(shown_BCTHW)
+        mistake = features_mistake(features, card, _CLIPS, card.num_frames)
+    except Exception as error:
+        yield Check(question, False, _said(error))
+        return
+    seconds = time.monotonic() - started
+    if mistake is not None:
+        yield Check(question, False, mistake)
+        return  # nothing else can be checked
+    token_BND = features.token_BND.clone()  # a network may return the same memory every time
+    yield Check(question, True, f"{tuple(token_BND.shape)}, grid {features.grid}, width {card.feature_width}")
+    yield _asked("the clips are left as they are", lambda: _unchanged(clip_BCTHW, shown_BCTHW))
+    finite = bool(torch.isfinite(token_BND).all())
+    yield Check("finite values", finite, "all" if finite else f"{int((~torch.isfinite(token_BND)).sum())} are not")
+    spread = float(token_BND.std())
+    differs = not torch.equal(token_BND[0], token_BND[1])
+    yield Check("another clip has other tokens", spread > 0 and differs, f"standard deviation {spread:.3g}")
+    for question, why, again in _repeats(encoder, clip_BCTHW):
+        yield _asked(question, lambda again=again, why=why: _equal(again(), token_BND, spread, why))  # type: ignore[misc]
+    yield _asked("tokens are in order time, row, column", lambda: _order(encoder, clip_BCTHW))
+    yield _shorter_clip(encoder)
+    yield Check("no gradients are kept", not token_BND.requires_grad, f"{_CLIPS / seconds:.1f} clips/s here")
+    if isinstance(encoder, TrainableCustomEncoder):
+        yield check_training(encoder)
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, ValueError) and str(error).startswith("model '") else failure_sentence(error)
+
+
+def _asked(question: str, answer: Callable[[], tuple[bool, str]]) -> Check:
+    try:
+        return Check(question, *answer())
+    except Exception as error:
+        return Check(question, False, _said(error))
+
+
+def _unchanged(clip_BCTHW: Tensor, shown_BCTHW: Tensor) -> tuple[bool, str]:
+    same = torch.equal(clip_BCTHW, shown_BCTHW)
+    return same, "all" if same else "the network writes into its input; work on a copy, such as clip.clone()"
+
+
+def _equal(again_BND: Tensor, token_BND: Tensor, spread: float, why: str) -> tuple[bool, str]:
+    distance = float((again_BND - token_BND).abs().max()) / max(spread, 1e-12)
+    found = f"largest difference {distance:.1e} of the spread"
+    return distance <= TOLERANCE, found if distance <= TOLERANCE else f"{found}; {why}"
+
+
+def _repeats(encoder: Encoder, clip_BCTHW: Tensor) -> Iterator[tuple[str, str, Callable[[], Tensor]]]:
+    """Ways to encode the same clips again, each with the usual reason for a different result."""
+    batch = (
+        "the cause may be statistics over the batch, such as a BatchNorm in training mode, or a reshape that mixes "
+        "clips and tokens"
+    )
+    yield (
+        "the same clips twice give the same tokens",
+        "the cause may be dropout or another random draw that is always on, or a state that calls change",
+        lambda: encoder.encode(clip_BCTHW.clone()).token_BND,
+    )
+    yield (
+        "a clip does not depend on its batch",
+        batch,
+        lambda: torch.cat([encoder.encode(clip[None].clone()).token_BND for clip in clip_BCTHW]),
+    )
+    yield (
+        "the order of the batch does not matter",
+        batch,
+        lambda: encoder.encode(clip_BCTHW.flip(0)).token_BND.flip(0),
+    )
+
+
+def _order(encoder: Encoder, clip_BCTHW: Tensor) -> tuple[bool, str]:
+    order = find_token_order(encoder, clip_BCTHW)
+    if order.num_places == 0:
+        return True, "there is only one token"
+    found = f"{order.num_hits} of {order.num_places} disturbed tubes change the token of their place"
+    if order.is_right:
+        return True, found
+    other = "" if order.likeliest == RIGHT_ORDER else f"; the order looks like {order.likeliest}"
+    return False, f"{found}{other}; reorder the tokens in forward"
+
+
+def _shorter_clip(encoder: Encoder) -> Check:
+    card = encoder.card
+    frames = card.num_frames - card.tubelet_frames
+    if frames < 1:
+        return Check("a clip of one tubelet", True, "nothing shorter to ask")
+
+    def answer() -> tuple[bool, str]:
+        features = encoder.encode(noise_clips(1, frames, card.image_size))
+        mistake = features_mistake(features, card, 1, frames)
+        return mistake is None, mistake or f"grid {features.grid}, tokens {features.token_BND.shape[1]}"
+
+    return _asked(f"a clip of {frames} frames is allowed (unsupervised segmentation asks for it)", answer)
+
+
+def check_training(encoder: TrainableCustomEncoder) -> Check:
+    """Whether the named parts of a custom network can be trained, by the checks of fine-tuning."""
+    question = "the network can be fine-tuned"
+    try:
+        backbone = encoder.backbone(0.0)
+    except Exception as error:
+        return Check(question, False, reason(error))
+    return Check(question, True, f"embedding and {len(backbone.blocks)} blocks")

@@ -1,0 +1,105 @@
+"""Encoders with the geometry of a pretraining recipe: from a checkpoint of this project, or with initial weights.
+
+The recipe in a checkpoint determines which of its tensors belong to the encoder.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sigma_bench.models.checkpoints import LoadReport, load_strictly, read_checkpoint, require_shapes
+from sigma_bench.models.code_digest import weights_sha256
+from sigma_bench.models.frame_encoder import FrameEncoder, image_vit
+from sigma_bench.models.video_encoder import VideoViTEncoder, geometry_suffix, resized
+from sigma_bench.models.video_vit import VideoViT
+from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.fingerprint import digest, recipe_fingerprint
+from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, EncoderSpec, ImageEncoderSpec
+
+RecipeEncoder = VideoViTEncoder | FrameEncoder
+
+
+def pretrained_encoder(
+    path: Path, name: str | None = None, *, num_frames: int | None = None, image_size: int | None = None
+) -> RecipeEncoder:
+    """The encoder of a checkpoint.
+
+    Args:
+        name: name of the model; by default that of the recipe.
+        num_frames, image_size: geometry of clips for a video model, by default that of the recipe; positions are
+            recomputed for it.
+
+    Raises:
+        ValueError: the file is not a checkpoint or does not fit its recipe, or another geometry is given for an image
+            model.
+    """
+    checkpoint, where = read_checkpoint(path), str(path)
+    recipe = checkpoint.recipe
+    spec, name = recipe.encoder, name or recipe.recipe
+    if isinstance(spec, EncoderSpec):
+        own, spec = spec, resized(spec, num_frames, image_size, where=where)
+        name += geometry_suffix(spec, own)
+    elif num_frames is not None or image_size is not None:
+        raise ValueError(f"{path}: an image model; other frames and sizes are for video models only")
+    tensors = {key.removeprefix(recipe.encoder_prefix): value for key, value in checkpoint.tensors.items()}
+    require_shapes(lambda: network_of(spec), tensors, may_be_unexpected=recipe.pretraining_only, where=where)
+    network = network_of(spec)
+    report = load_strictly(network, tensors, may_be_unexpected=recipe.pretraining_only, where=where)
+    return encoder_of(
+        network,
+        spec,
+        report,
+        model=name,
+        family=recipe.objective.family,
+        checkpoint_sha256=checkpoint.sha256,
+        pretraining_data=recipe.data.datasets,
+        pretraining_epochs=checkpoint.epochs,
+        pretraining_seed=checkpoint.seed,
+        recipe_fingerprint=recipe_fingerprint(recipe),
+    )
+
+
+def random_encoder(spec: EncoderSpec | ImageEncoderSpec, seed: int) -> RecipeEncoder:
+    """An encoder with initial weights drawn from a seed, the control of pretraining."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = network_of(spec)
+    return encoder_of(
+        network,
+        spec,
+        model="random_init",
+        family="random init",
+        checkpoint_sha256=weights_sha256(network),
+        pretraining_seed=seed,
+    )
+
+
+def network_of(spec: EncoderSpec | ImageEncoderSpec) -> nn.Module:
+    """A new network with this geometry."""
+    return VideoViT(spec) if isinstance(spec, EncoderSpec) else image_vit(spec)
+
+
+def encoder_of(
+    network: nn.Module, spec: EncoderSpec | ImageEncoderSpec, report: LoadReport | None = None, **origin: Any
+) -> RecipeEncoder:
+    """A network of this geometry as an encoder.
+
+    Args:
+        report: what loading did with the tensors of a file.
+        origin: fields of the card about the model and its pretraining.
+    """
+    architecture = "video_vit" if isinstance(network, VideoViT) else "image_vit"
+    card = EncoderCard(
+        num_frames=spec.num_frames,
+        image_size=spec.image_size,
+        tubelet_frames=spec.tubelet_frames if isinstance(spec, EncoderSpec) else 1,
+        feature_width=spec.width,
+        num_parameters=sum(parameter.numel() for parameter in network.parameters()),
+        code_sha256=digest([architecture, spec.model_dump(mode="json")]),
+        **{"mean": IMAGENET_MEAN, "std": IMAGENET_STD, **origin},
+    )
+    return (
+        VideoViTEncoder(network, card, report) if isinstance(network, VideoViT) else FrameEncoder(network, card, report)
+    )

@@ -18,8 +18,8 @@ from sigma_bench.data.tube_masking import draw_mask
 from sigma_bench.specs.masked_video import MaskedVideoRecipe
 from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, Recipe
 from sigma_bench.training.accumulation import autocast
+from sigma_bench.training.distribution import keep_freed_memory
 from sigma_bench.training.masked_video import MaskedVideoMethod
-from sigma_bench.training.memory import keep_freed_memory
 from sigma_bench.training.method import build_method
 
 COMPARABLE = ("sigma_mlp", "videomae")

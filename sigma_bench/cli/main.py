@@ -31,8 +31,7 @@ from sigma_bench.cli import (
 )
 from sigma_bench.cli.console import err, out
 from sigma_bench.failures import LoggedError
-from sigma_bench.training.orphans import end_with_launcher
-from sigma_bench.training.preemption import Preempted
+from sigma_bench.training.termination import Preempted, end_with_launcher
 
 INCLUDE = "--include"
 

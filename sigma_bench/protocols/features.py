@@ -27,8 +27,8 @@ from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.passes import Pass
 from sigma_bench.training.distribution import Processes
-from sigma_bench.training.orphans import end_with_parent
 from sigma_bench.training.processes import on_all, on_main
+from sigma_bench.training.termination import end_with_parent
 
 BATCH_CLIPS = 64
 """Number of clips that are encoded at once."""

@@ -31,10 +31,10 @@ from sigma_bench.training.batches import RunOptions
 from sigma_bench.training.broken import BROKEN_NAME
 from sigma_bench.training.classifier import Classifier
 from sigma_bench.training.loop import train
-from sigma_bench.training.orphans import end_with_parent
 from sigma_bench.training.processes import on_all, on_main
 from sigma_bench.training.supervised import SupervisedMethod, num_micro_batches_of, supervised_plan
 from sigma_bench.training.targets import Labels
+from sigma_bench.training.termination import end_with_parent
 
 logger = logging.getLogger(__name__)
 

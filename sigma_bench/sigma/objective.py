@@ -84,6 +84,7 @@ def monitors(codes: Codes, objective: ClusterObjective) -> dict[str, Tensor]:
     """Entropy of the usage of prototypes relative to uniform usage (1: all are used equally, 0: only one is used), and
     the share of tubes whose target and prediction are assigned to the same prototype."""
     target_M, guess_M = (code if code.ndim == 1 else code.argmax(1) for code in codes)
-    usage_K = torch.bincount(target_M, minlength=objective.num_prototypes) / len(target_M)
+    share_M = torch.full_like(target_M, 1 / len(target_M), dtype=torch.float32)
+    usage_K = share_M.new_zeros(objective.num_prototypes).index_add_(0, target_M, share_M)  # bincount waits for a GPU
     entropy = torch.special.entr(usage_K).sum() / math.log(objective.num_prototypes)
     return {"usage_entropy": entropy, "code_agreement": (target_M == guess_M).float().mean()}

@@ -1,4 +1,4 @@
-"""The share of one process in the global batches, on its device; reading can start at any step."""
+"""The part of one process in the global batches, on its device; reading can start at any step."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from sigma_bench.data.manifest import Sample
 from sigma_bench.training.distribution import Processes
 from sigma_bench.training.method import Method
 from sigma_bench.training.plan import Plan
-from sigma_bench.training.preemption import leave_stopping_to_the_loop
+from sigma_bench.training.termination import leave_stopping_to_the_loop
 
 MEMORY_LIMIT_BYTES = 4 * 2**30
 PREFETCHED_PER_WORKER = 4
@@ -33,7 +33,7 @@ class RunOptions:
     """Options that change rounding, memory and speed of a run, but not the method."""
 
     num_micro_batches: int = 1
-    """Micro-batches in which each process computes its share of the batch (gradient accumulation)."""
+    """Number of micro-batches in which each process computes its part of the batch (gradient accumulation)."""
     num_workers: int = 0
     """Number of processes that decode and draw examples; 0 means that the loop does."""
     activation_checkpointing: bool = False
@@ -42,7 +42,7 @@ class RunOptions:
     """Decoded videos in memory, which several runs of one process share."""
 
 
-class Share(NamedTuple):
+class LocalBatch(NamedTuple):
     """This process's part of one global batch, on its device."""
 
     step: int
@@ -54,7 +54,7 @@ class Share(NamedTuple):
 
 
 class Batches:
-    """The share of one process in every global batch of a run.
+    """The part of one process in every global batch of a run.
 
     Raises:
         ValueError: fewer videos than one batch, or a batch that does not divide into processes and micro-batches.
@@ -89,8 +89,8 @@ class Batches:
         """Sample ids of one global batch."""
         return [self._samples[index].id for index in self._sampler(0).videos_of(step)]
 
-    def starting_at(self, first: int, method: Method) -> Iterator[Share]:
-        """The shares of this process from step ``first`` to the end of the run."""
+    def starting_at(self, first: int, method: Method) -> Iterator[LocalBatch]:
+        """The parts of this process from step ``first`` to the end of the run."""
         if first >= self.num_steps:
             return
         loader = iter(self._loader(first, method))
@@ -99,7 +99,7 @@ class Batches:
             drawn = next(loader)
             example = tuple(part.to(self._processes.device, non_blocking=True) for part in drawn.example)
             broken = {self._samples[video].id: reason for video, reason in drawn.broken}
-            yield Share(step, example, broken, time.monotonic() - before)
+            yield LocalBatch(step, example, broken, time.monotonic() - before)
 
     def _loader(self, first: int, method: Method) -> DataLoader[Example | Broken]:
         videos: HeldVideos | StreamedVideos

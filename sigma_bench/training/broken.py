@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sigma_bench.records.store import write_atomically
-from sigma_bench.training.batches import Share
+from sigma_bench.training.batches import LocalBatch
 from sigma_bench.training.distribution import Processes
 from sigma_bench.training.plan import Plan
 
@@ -28,23 +28,23 @@ class BrokenVideos:
     def __len__(self) -> int:
         return len(self.reasons)
 
-    def weigh(self, share: Share) -> float:
+    def weigh(self, local: LocalBatch) -> float:
         """Number of examples of this process relative to the mean over processes, which gives all clips the same
         weight.
 
         Raises:
-            ValueError: no video of the share of one process can be read, or the allowed share is exceeded.
+            ValueError: no video in the part of one process can be read, or the allowed share is exceeded.
         """
         expected = self._plan.optim.global_batch
-        count = expected // self._processes.size - len(share.broken)
+        count = expected // self._processes.size - len(local.broken)
         total = self._processes.total(count)
         if total == expected:
             return 1.0
-        for broken in self._processes.gathered(share.broken):
+        for broken in self._processes.gathered(local.broken):
             self.add(broken)
         if self._processes.any(count == 0):
             raise ValueError(
-                f"{self._plan.name}, step {share.step + 1}: no video of one process's part of the batch "
+                f"{self._plan.name}, step {local.step + 1}: no video of one process's part of the batch "
                 f"can be read; all are in {self._path}"
             )
         return count * self._processes.size / total

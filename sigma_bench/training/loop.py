@@ -14,10 +14,9 @@ from torch import nn
 from sigma_bench.data.manifest import Sample
 from sigma_bench.records.store import write_atomically
 from sigma_bench.training.accumulation import accumulate_gradients, distributed
-from sigma_bench.training.batches import Batches, RunOptions, Share, killed_workers_named
+from sigma_bench.training.batches import Batches, LocalBatch, RunOptions, killed_workers_named
 from sigma_bench.training.broken import BrokenVideos
-from sigma_bench.training.distribution import Processes, lost_peers_named, one_sided_errors_named
-from sigma_bench.training.memory import keep_freed_memory
+from sigma_bench.training.distribution import Processes, keep_freed_memory, lost_peers_named, one_sided_errors_named
 from sigma_bench.training.method import Method
 from sigma_bench.training.monitoring import (
     LOG_EVERY_STEPS,
@@ -27,12 +26,11 @@ from sigma_bench.training.monitoring import (
     Progress,
     warn_of_collapse,
 )
-from sigma_bench.training.optimiser import set_learning_rate
+from sigma_bench.training.optimiser import learning_rate, set_learning_rate
 from sigma_bench.training.plan import Plan
-from sigma_bench.training.preemption import Preempted, stop_flag
 from sigma_bench.training.resume import STATE_NAME, Done, load_state, save_state
-from sigma_bench.training.schedule import learning_rate
 from sigma_bench.training.step import DivergedError, StepOutput
+from sigma_bench.training.termination import Preempted, stop_flag
 
 DIVERGED_NAME = "diverged_batch.json"
 Report = Callable[[Progress], None]
@@ -113,10 +111,10 @@ def _all_steps(run: Run, report: Report) -> None:
         EventWriter(run.folder, first=run.first, active=run.plan.keeps_events and run.processes.is_main) as events,
         stop_flag() as stop,
     ):
-        for share in run.batches.starting_at(run.first, run.method):
-            step, waited = share.step, waited + share.waited
+        for local in run.batches.starting_at(run.first, run.method):
+            step, waited = local.step, waited + local.waited
             try:
-                window.add(step, _one_step(run, module, share))
+                window.add(step, _one_step(run, module, local))
             except DivergedError as error:
                 window.close()  # raises for an earlier loss of this window that is not finite
                 raise NotFiniteError(step, float("nan")) from error
@@ -135,9 +133,9 @@ def _all_steps(run: Run, report: Report) -> None:
                 raise Preempted(done, stop.received or signal.SIGTERM)
 
 
-def _one_step(run: Run, module: nn.Module, share: Share) -> StepOutput:
+def _one_step(run: Run, module: nn.Module, local: LocalBatch) -> StepOutput:
     """One optimiser step; torch's random numbers in it depend on seed, step and rank."""
-    step, weight = share.step, run.broken.weigh(share)
+    step, weight = local.step, run.broken.weigh(local)
     torch.manual_seed(int(np.random.SeedSequence([run.seed, step, run.processes.rank]).generate_state(1)[0]))
     optim, batches = run.plan.optim, run.batches
     set_learning_rate(run.optimiser, learning_rate(optim, step, batches.num_steps, batches.steps_per_epoch))
@@ -145,7 +143,7 @@ def _one_step(run: Run, module: nn.Module, share: Share) -> StepOutput:
     output = accumulate_gradients(
         module,
         run.method,
-        share.example,
+        local.example,
         num_micro_batches=run.options.num_micro_batches,
         weight=weight,
         bfloat16=optim.precision == "bfloat16",

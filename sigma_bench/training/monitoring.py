@@ -1,4 +1,4 @@
-"""What a run says about itself: history rows, TensorBoard events, and a warning when features collapse."""
+"""Progress of a run: rows of the training history, TensorBoard events, and a warning when features collapse."""
 
 import logging
 import math
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Progress:
-    """What the loop reports after each logged step."""
+    """Progress after a logged step."""
 
     step: int
     num_steps: int
@@ -29,18 +29,18 @@ class Progress:
     monitors: dict[str, float]
     clips_per_second: float
     waiting_share: float
-    """Part of the time spent waiting for data."""
+    """Fraction of the time spent waiting for data."""
     num_broken: int
-    """Videos left out so far because they cannot be read."""
+    """Number of videos left out so far because they cannot be read."""
 
     def as_row(self) -> dict[str, float]:
-        """The row kept in the training history; nothing in it depends on the machine's speed."""
+        """The row of the training history, which does not depend on the speed of the machine."""
         row = {"step": self.step, "loss": self.loss, "lr": self.lr, **self.monitors}
         return {**row, "broken_videos": self.num_broken} if self.num_broken else row
 
 
 class NotFiniteError(ValueError):
-    """The loss of a step is not a number."""
+    """The loss of a step is not finite."""
 
     def __init__(self, step: int, loss: float) -> None:
         super().__init__(f"the loss of step {step + 1} is {loss}")
@@ -49,7 +49,10 @@ class NotFiniteError(ValueError):
 
 @dataclass
 class LossWindow:
-    """Losses since they were last looked at; looking is what costs a GPU its queue, so it is done in batches."""
+    """Losses of the steps since the last call of ``close``.
+
+    Reading a loss waits for the GPU, so losses are read together.
+    """
 
     processes: Processes
     _outputs: list[tuple[int, StepOutput]] = field(default_factory=list)
@@ -58,10 +61,10 @@ class LossWindow:
         self._outputs.append((step, output))
 
     def close(self) -> tuple[float, dict[str, float]]:
-        """Loss and monitors of the last step, means over the processes; empty when looked at just before.
+        """Loss and monitors of the last step, means over the processes; NaN and nothing if there was no step.
 
         Raises:
-            NotFiniteError: the loss of any step was not.
+            NotFiniteError: the loss of a step is not finite.
         """
         if not self._outputs:
             return math.nan, {}
@@ -76,12 +79,12 @@ class LossWindow:
 
 
 class EventWriter:
-    """TensorBoard events of the main process; what a killed attempt wrote past ``first`` is taken back."""
+    """Writer of TensorBoard events; events after step ``first``, which a killed run has written, are removed."""
 
     def __init__(self, folder: Path, *, first: int, active: bool) -> None:
         self._writer = None
         if active:
-            from torch.utils.tensorboard import SummaryWriter  # seconds of imports that other processes do not need
+            from torch.utils.tensorboard import SummaryWriter  # the import takes seconds
 
             self._writer = SummaryWriter(str(folder / EVENTS_FOLDER), purge_step=first + 1)
 

@@ -1,4 +1,4 @@
-"""What a label is to a loss: one class of many, or several at once.
+"""Targets and losses of labels: one class per sample, or several actions at once.
 
 Shapes: B clips, T frames, L classes.
 """
@@ -23,11 +23,11 @@ class Labels(Protocol):
     def num_classes(self) -> int: ...
 
     def target(self, sample: Sample, index_T: np.ndarray) -> Tensor:
-        """Of a clip of these frames, (L,) float32."""
+        """The target of a clip of these frames, (L,) float32."""
         ...
 
     def loss(self, logit_BL: Tensor, target_BL: Tensor) -> Tensor:
-        """Mean over the clips."""
+        """The mean loss of the clips."""
         ...
 
     def scores(self, logit_BL: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ class Labels(Protocol):
 
 @dataclass(frozen=True)
 class OneClass:
-    """One class per sample; cross-entropy against smoothed and perhaps mixed targets."""
+    """One class per sample; cross-entropy with smoothed targets, which may be mixed."""
 
     num_classes: int
     smoothing: float

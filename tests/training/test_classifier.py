@@ -7,8 +7,7 @@ from sigma_bench.models.encoder import require_trainable
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.specs.training_protocol import SupervisedOptim
 from sigma_bench.training.classifier import Classifier, layer_decay_optimiser
-from sigma_bench.training.optimiser import set_learning_rate
-from sigma_bench.training.schedule import learning_rate
+from sigma_bench.training.optimiser import learning_rate, set_learning_rate
 
 OPTIM = SupervisedOptim(
     global_batch=64,

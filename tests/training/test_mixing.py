@@ -30,7 +30,7 @@ def test_mixup_blends_pixels_and_targets_with_the_first_ones_share() -> None:
 
 
 def test_cutmix_pastes_a_box_and_counts_what_it_really_covers() -> None:
-    """Share 0.75 of 8 x 8: a box of side 4; around pixel (4, 0) it covers rows 2 to 5 and columns 0 and 1."""
+    """LocalBatch 0.75 of 8 x 8: a box of side 4; around pixel (4, 0) it covers rows 2 to 5 and columns 0 and 1."""
     clip = torch.tensor([1.0, 3.0]).view(2, 1, 1, 1, 1).expand(2, 3, 2, 8, 8)
     numbers = torch.tensor([[0.75, 1, 0.5, 0.0], [0, 0, 0, 0]])
     both, target = mixed(clip, torch.eye(2), numbers, torch.tensor([0, 1]))

@@ -14,20 +14,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.training.test_orphans import wait_until_gone
 
 from sigma_bench.models.checkpoints import read_checkpoint
 from sigma_bench.records.lock import exclusive
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.strict import read_yaml
 from sigma_bench.training.accumulation import accumulate_gradients
-from sigma_bench.training.batches import Share
+from sigma_bench.training.batches import LocalBatch
 from sigma_bench.training.broken import BrokenVideos
 from sigma_bench.training.distribution import Processes, joined_processes
 from sigma_bench.training.method import build_method
 from sigma_bench.training.plan import plan_of
 from sigma_bench.training.pretraining import pretrain
 from tests.conftest import tiny_recipe
-from tests.training.test_orphans import wait_until_gone
 from tests.two_processes import in_two_processes
 
 
@@ -52,7 +52,7 @@ def one_step(name: str, processes: Processes, num_micro_batches: int, num_broken
     optim = recipe.optim.model_copy(update={"global_batch": 8 + num_broken})
     videos = BrokenVideos(plan_of(recipe.model_copy(update={"optim": optim})), processes, folder, num_listed=1000)
     broken = {f"video {number}": "broken" for number in range(num_broken)} if processes.rank == 1 else {}
-    weight = videos.weigh(Share(0, mine, broken, 0.0)) if processes.size > 1 else 1.0
+    weight = videos.weigh(LocalBatch(0, mine, broken, 0.0)) if processes.size > 1 else 1.0
     assert len(videos) == (num_broken if processes.size > 1 else 0)
     module = distributed(method, processes)
     output = accumulate_gradients(module, method, mine, num_micro_batches=num_micro_batches, weight=weight)

@@ -3,7 +3,7 @@
 import pytest
 
 from sigma_bench.specs.catalogue import load_recipe
-from sigma_bench.training.schedule import learning_rate
+from sigma_bench.training.optimiser import learning_rate
 
 
 def test_warm_up_peak_half_way_and_end() -> None:

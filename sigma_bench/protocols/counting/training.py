@@ -24,8 +24,8 @@ from sigma_bench.protocols.counting.segments import Segment
 from sigma_bench.protocols.counting.slots import frame_slots
 from sigma_bench.protocols.counting.spec import CountingProtocol
 from sigma_bench.specs.encoder_card import EncoderCard
-from sigma_bench.training.orphans import end_with_parent
 from sigma_bench.training.resume import Done, load_state, save_state
+from sigma_bench.training.termination import end_with_parent
 
 SECONDS_BETWEEN_STATES = 60.0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 SCRIPT = """
     import multiprocessing, os, time
-    from sigma_bench.training.orphans import end_with_parent
+    from sigma_bench.training.termination import end_with_parent
 
     def child():
         end_with_parent()

@@ -27,7 +27,7 @@ def bench_loading(
     from sigma_bench.bench.loading import Pattern, measure_loading
     from sigma_bench.bench.loading_result import COLUMNS, facts, markdown, rows, slug, title
     from sigma_bench.data.catalogue import open_dataset
-    from sigma_bench.data.contact_sheet import draw_samples
+    from sigma_bench.pictures.contact_sheet import draw_samples
     from sigma_bench.records.store import write_atomically
 
     manifest = open_dataset(catalogue.load_dataset(dataset), root)

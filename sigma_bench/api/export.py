@@ -5,8 +5,8 @@ from pathlib import Path
 
 from sigma_bench.api.records import Records, fill_boards
 from sigma_bench.leaderboard.bundle import write_bundle
-from sigma_bench.leaderboard.histories import training_histories
 from sigma_bench.leaderboard.select import boards_for
+from sigma_bench.leaderboard.training_figure import training_histories
 from sigma_bench.specs.board import load_board
 
 

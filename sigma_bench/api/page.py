@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sigma_bench.leaderboard.board_table import BoardTable
-from sigma_bench.leaderboard.confusion import confusion_pictures
+from sigma_bench.leaderboard.counterparts import Filed
 from sigma_bench.leaderboard.exports import table_files
-from sigma_bench.leaderboard.figures import training_curves
 from sigma_bench.leaderboard.fill import predictions_of
-from sigma_bench.leaderboard.histories import training_histories
-from sigma_bench.leaderboard.matching import Filed
-from sigma_bench.leaderboard.picture_folder import FOLDER, load_pictures
 from sigma_bench.leaderboard.report import render_report
+from sigma_bench.leaderboard.training_figure import training_curves, training_histories
+from sigma_bench.pictures.confusion import confusion_pictures
+from sigma_bench.pictures.saved_pictures import FOLDER, load_pictures
 from sigma_bench.records.store import Store, write_atomically
 
 Pictures = list[tuple[str, bytes]]
@@ -60,7 +59,7 @@ def _overlays(store: Store | None, records: Sequence[Filed], data: str | Path | 
     """Pictures of segmentation and propagation from stored predictions; none without data."""
     if store is None or data is None:
         return []
-    from sigma_bench.evaluation.overlays import overlays_of  # it decodes videos, which needs torch
+    from sigma_bench.pictures.overlays import overlays_of  # it decodes videos, which needs torch
 
     return overlays_of(store, [record for _, record in records], Path(data))
 

@@ -11,10 +11,9 @@ from sigma_bench.api.arguments import name_of, names_of, path_of, whole_number
 from sigma_bench.api.boards import Leaderboard
 from sigma_bench.api.comparison import ModelComparison
 from sigma_bench.leaderboard.comparison import compare as compare_models
-from sigma_bench.leaderboard.fill import fill_published, predictions_of
+from sigma_bench.leaderboard.fill import NO_RECORDS, fill_published, fill_usable, predictions_of, require_records
 from sigma_bench.leaderboard.html_table import frame_html
 from sigma_bench.leaderboard.select import scores_of
-from sigma_bench.leaderboard.usable import NO_RECORDS, fill_usable, require_records
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store, read_record
 from sigma_bench.records.verification import Verification, verify_store

@@ -71,7 +71,7 @@ def bench_loading(
     """Measure how many clips per second pretraining reads, compared with a plain loop over decord."""
     from sigma_bench.benchmark.loading import ClipGeometry, measure_loading
     from sigma_bench.data.catalogue import open_dataset
-    from sigma_bench.data.contact_sheet import draw_samples
+    from sigma_bench.pictures.contact_sheet import draw_samples
 
     manifest = open_dataset(catalogue.load_dataset(dataset), root)
     train = next(iter(manifest.splits.values()))

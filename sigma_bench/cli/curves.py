@@ -26,10 +26,10 @@ def curves(
         raise ValueError(f"the suite '{suite}' has no variants to draw; see 'sigma-bench tasks'")
     drawn_by = FIGURES[spec.variants]
     from sigma_bench.api.records import Records
-    from sigma_bench.leaderboard import curve_figures
     from sigma_bench.leaderboard.curves import csv_text, markdown, with_tasks
     from sigma_bench.leaderboard.curves import curves as curves_of
     from sigma_bench.leaderboard.figures import saved
+    from sigma_bench.pictures import suite_figures
     from sigma_bench.records.store import folder_name, write_atomically
 
     with left_out_named(output):
@@ -39,7 +39,7 @@ def curves(
             suite = f"{suite}-{folder_name(task[0].partition('/')[0])}"
         found = curves_of(spec, records.store, records.filed)
         text = markdown(found)
-        draw = getattr(curve_figures, drawn_by)
+        draw = getattr(suite_figures, drawn_by)
         files = {f"{suite}.md": text.encode(), f"{suite}.csv": csv_text(found).encode()}
         for kind in ("svg", "png"):
             files[f"figures/{suite}.{kind}"] = saved(lambda: draw(found), kind)

@@ -42,8 +42,8 @@ def write_gallery(
     device: str = "cpu",
 ) -> None:
     """Draw pictures and name every file that was written."""
-    from sigma_bench.evaluation.gallery import draw_gallery
-    from sigma_bench.leaderboard.picture_folder import FOLDER, save_picture
+    from sigma_bench.pictures.gallery import draw_gallery
+    from sigma_bench.pictures.saved_pictures import FOLDER, save_picture
     from sigma_bench.protocols.features import FeatureCache
 
     resolved, cache = catalogue.resolve(catalogue.load_task(task)), FeatureCache(output / "features")

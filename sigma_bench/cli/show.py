@@ -21,7 +21,7 @@ def show(
 ) -> None:
     """Draw a contact sheet: frames of sampled clips, their labels, and masks where there are any."""
     from sigma_bench.data.catalogue import open_dataset
-    from sigma_bench.data.contact_sheet import contact_sheet, draw_samples
+    from sigma_bench.pictures.contact_sheet import contact_sheet, draw_samples
 
     manifest = open_dataset(catalogue.load_dataset(dataset), root)
     chosen = next((found for name, found in manifest.splits.items() if name == split), None)

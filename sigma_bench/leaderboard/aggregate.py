@@ -6,13 +6,13 @@ where the board declares a mean, and only for complete rows.
 """
 
 import statistics
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
-from sigma_bench.leaderboard.board_table import BoardTable, Cell, Column, Counts, Row
+from sigma_bench.leaderboard.board_table import BoardTable, Cell, Column, Counts, Row, mean_of_columns
 from sigma_bench.leaderboard.comparison import Resampled, are_paired, mean_difference, shared_ranks
 from sigma_bench.leaderboard.published_rows import published_sections
 from sigma_bench.leaderboard.references import references
@@ -175,6 +175,9 @@ def _row(
 ) -> Row:
     """A model; ``last`` is any line of the long table about it, where there is one."""
     cells = tuple(column.cells.get(model) for column in measured)
+    of_axis = {
+        axis: [place for place, column in enumerate(board.columns) if column.group == axis] for axis in board.axes
+    }
     return Row(
         model=model,
         family=None if last is None else str(last["family"]),
@@ -182,25 +185,16 @@ def _row(
         pretraining_data=None if last is None else str(last["pretraining_data"]),
         pretraining_epochs=None if last is None else int(last["pretraining_epochs"]),
         cells=cells,
-        axis_means=tuple(_mean(*_of_axis(axis, board, cells, measured)) for axis in board.axes),
-        mean=_mean(cells, measured) if board.mean else None,
+        axis_means=tuple(_mean(cells, measured, of_axis[axis]) for axis in board.axes),
+        mean=_mean(cells, measured, range(len(cells))) if board.mean else None,
         rank=rank,
     )
 
 
-def _mean(cells: Sequence[Cell | None], measured: Sequence[_Measured]) -> float | None:
-    """Over columns; where lower is better, a value v counts as 1 - v (SEVERE's rule).  None where one is missing."""
-    known = [(cell, column) for cell, column in zip(cells, measured, strict=True) if cell is not None]
-    if len(known) < len(cells):
-        return None
-    return statistics.fmean(cell.value if column.higher_is_better else 1 - cell.value for cell, column in known)
-
-
-def _of_axis(
-    axis: str, board: Board, cells: Sequence[Cell | None], measured: Sequence[_Measured]
-) -> tuple[list[Cell | None], list[_Measured]]:
-    places = [place for place, column in enumerate(board.columns) if column.group == axis]
-    return [cells[place] for place in places], [measured[place] for place in places]
+def _mean(cells: Sequence[Cell | None], measured: Sequence[_Measured], chosen: Iterable[int]) -> float | None:
+    """Mean of a row over the chosen columns."""
+    known = [(cells[place], measured[place]) for place in chosen]
+    return mean_of_columns(None if cell is None else (cell.value, column.higher_is_better) for cell, column in known)
 
 
 def _ranks(names: list[str], measured: list[_Measured]) -> dict[str, int]:

@@ -1,9 +1,29 @@
 """The board as an immutable value: what every renderer shows, in fractions, with its record ids."""
 
+import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 Mark = Literal["best", "second"]
+
+
+def mean_of_columns(scores: Iterable[tuple[float, bool] | None]) -> float | None:
+    """Mean of a row over columns, as SEVERE defines it: a value v for which lower is better counts as 1 - v.
+
+    Args:
+        scores: value of each column and whether higher is better; None where the row has no value.
+
+    Returns:
+        None if a value is missing, since incomplete rows cannot be compared.
+    """
+    values = []
+    for score in scores:
+        if score is None:
+            return None
+        value, higher_is_better = score
+        values.append(value if higher_is_better else 1 - value)
+    return statistics.fmean(values)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 
 from sigma_bench import __version__
 from sigma_bench.leaderboard.exports import jsonl, table_files
-from sigma_bench.leaderboard.figures import draw_scores, draw_training, saved
+from sigma_bench.leaderboard.figures import draw_scores, saved
 from sigma_bench.leaderboard.fill import Filled
 from sigma_bench.leaderboard.latex import latex_document
 from sigma_bench.leaderboard.mteb import mteb_files
+from sigma_bench.leaderboard.training_figure import draw_training
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store, reduced_file, write_atomically
 from sigma_bench.records.verification import MANIFEST

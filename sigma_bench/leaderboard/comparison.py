@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sigma_bench.leaderboard.matching import Conditions, Filed, condition_name, conditions_of, matched
+from sigma_bench.leaderboard.counterparts import Conditions, Filed, condition_name, conditions_of, matched
 from sigma_bench.leaderboard.select import record_id, reported_split, require_one_checkpoint, select
 from sigma_bench.metrics.uncertainty import Resampling, interval_ends, lower_tail
 from sigma_bench.records.record import Record

@@ -1,12 +1,11 @@
 """Published numbers as rows in sections, in the layout of the table they were printed in."""
 
-import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import get_args
 
-from sigma_bench.leaderboard.board_table import Mark, PublishedRow, PublishedSection
+from sigma_bench.leaderboard.board_table import Mark, PublishedRow, PublishedSection, mean_of_columns
 from sigma_bench.records.published import PublishedScore
 from sigma_bench.specs.board import Board, Condition, PublishedColumn
 
@@ -105,10 +104,7 @@ def _row(
 
 
 def _mean(scores: list[PublishedScore | None]) -> float | None:
-    """SEVERE's rule: the mean over columns, an error e counted as 1 - e; None where one is missing."""
-    values = [None if s is None else s.value if s.higher_is_better else 1 - s.value for s in scores]
-    known = [value for value in values if value is not None]
-    return statistics.fmean(known) if len(known) == len(scores) else None
+    return mean_of_columns(None if score is None else (score.value, score.higher_is_better) for score in scores)
 
 
 def _marked(rows: list[PublishedRow], higher_is_better: list[bool]) -> tuple[PublishedRow, ...]:

@@ -17,14 +17,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from sigma_bench.leaderboard.axes_figure import axes_dots, has_axes
 from sigma_bench.leaderboard.board_table import BoardTable, Column
-from sigma_bench.leaderboard.figures import score_dots, training_curves
+from sigma_bench.leaderboard.figures import axes_dots, has_axes, score_dots
 from sigma_bench.leaderboard.layout import Entry, Line, Section, TableLayout, is_higher_better, layout
 from sigma_bench.leaderboard.notes import level_words
 from sigma_bench.leaderboard.numbers import MISSING
 from sigma_bench.leaderboard.record_view import Texts, record_view
 from sigma_bench.leaderboard.select import record_id
+from sigma_bench.leaderboard.training_figure import training_curves
 from sigma_bench.records.record import Record
 from sigma_bench.specs.text import harmless
 

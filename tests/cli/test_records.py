@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sigma_bench.cli.main import app_main
-from sigma_bench.leaderboard.histories import training_histories
+from sigma_bench.leaderboard.training_figure import training_histories
 from sigma_bench.records.store import Store
 from sigma_bench.specs.fingerprint import digest
 from tests.leaderboard.samples import RESULTS

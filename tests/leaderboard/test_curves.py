@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sigma_bench.leaderboard.curve_figures import draw_efficiency, draw_robustness, spread
 from sigma_bench.leaderboard.curves import Curves, csv_text, curves, markdown, with_tasks
 from sigma_bench.leaderboard.figures import saved
+from sigma_bench.pictures.suite_figures import draw_efficiency, draw_robustness, spread
 from sigma_bench.records.store import Store
 from sigma_bench.specs.catalogue import load_suite, load_variants
 from tests.records.filled import filed

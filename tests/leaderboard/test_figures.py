@@ -1,19 +1,18 @@
 """Figures: the same bytes twice, the right colours, clear refusals."""
 
-import io
 import itertools
 from dataclasses import replace
 
 import matplotlib
-import numpy as np
 import pytest
-from matplotlib.image import imread
 
 from sigma_bench.leaderboard.aggregate import aggregate
 from sigma_bench.leaderboard.board_table import Reference
-from sigma_bench.leaderboard.figures import draw_scores, score_dots, segmentation_overlay, training_curves
+from sigma_bench.leaderboard.figures import draw_axes, draw_scores, has_axes, score_dots
+from sigma_bench.leaderboard.fill import fill_published
 from sigma_bench.leaderboard.select import select
-from sigma_bench.palette import tint, voc_palette
+from sigma_bench.leaderboard.training_figure import training_curves
+from sigma_bench.specs.board import load_board
 from tests.leaderboard.samples import mini_board, mini_records
 
 SIGMA = [
@@ -77,40 +76,20 @@ def test_names_of_floors_and_ceilings_lie_apart_and_within_their_panel() -> None
         assert panel.get_window_extent().x0 <= place.x0 and place.x1 <= panel.get_window_extent().x1
 
 
-def test_voc_palette_is_the_devkits() -> None:
-    palette = voc_palette()
-    assert palette.shape == (256, 3) and len(np.unique(palette, axis=0)) == 256
-    expected = {
-        0: (0, 0, 0),
-        1: (128, 0, 0),
-        2: (0, 128, 0),
-        3: (128, 128, 0),
-        15: (192, 128, 128),
-        255: (224, 224, 192),
-    }
-    assert {label: tuple(palette[label].tolist()) for label in expected} == expected
+def test_axes_are_means_of_their_columns_with_errors_turned_round() -> None:
+    table = fill_published(load_board("severe"))
+    row = next(row for row in table.published if row.label == "SIGMA-DINO")
+    # printed: 70.9 89.7 | 84.1 28.0 | 55.1 79.9 | 0.169 23.3
+    expected = {"Domain shift": 0.803, "Sample efficiency": 0.5605, "Action granularity": 0.675, "Task shift": 0.532}
+    assert dict(zip(table.axes, row.axis_means, strict=True)) == pytest.approx(expected)
 
 
-def test_tint_blends_labels_and_leaves_zero_alone() -> None:
-    frame = np.full((1, 1, 2, 3), 100, dtype=np.uint8)
-    label = np.array([[[0, 1]]], dtype=np.uint8)
-    assert tint(frame, label, 0.5)[0, 0].tolist() == [[100, 100, 100], [114, 50, 50]]
+def test_every_row_stands_in_every_panel() -> None:
+    table = fill_published(load_board("severe"))
+    panels = draw_axes(table).axes
+    assert [panel.get_title(loc="left") for panel in panels] == list(dict.fromkeys(c.group for c in table.columns))
+    assert [len(panel.lines) for panel in panels] == [len(table.published)] * 4
 
 
-def test_overlay_is_a_png_and_comes_out_the_same_twice() -> None:
-    rng = np.random.default_rng(0)
-    frames = rng.integers(0, 256, (3, 24, 32, 3), dtype=np.uint8)
-    truth = np.zeros((3, 24, 32), dtype=np.uint8)
-    truth[:, 5:15, 5:15] = 1
-    png = segmentation_overlay(frames, truth, {"mini_sigma_mlp": truth, "mini_videomae": 1 - truth})
-    assert png == segmentation_overlay(frames, truth, {"mini_sigma_mlp": truth, "mini_videomae": 1 - truth})
-    height, width = imread(io.BytesIO(png), format="png").shape[:2]
-    assert png.startswith(b"\x89PNG") and width > 400 and height > 400
-
-
-def test_overlay_refuses_wrong_shapes_and_types() -> None:
-    frames, truth = np.zeros((2, 8, 8, 3), dtype=np.uint8), np.zeros((2, 8, 8), dtype=np.uint8)
-    with pytest.raises(ValueError, match=r"mini_x: expected uint8 of shape \(2, 8, 8\), got uint8 of .*4"):
-        segmentation_overlay(frames, truth, {"mini_x": truth[..., :4]})
-    with pytest.raises(ValueError, match="frames: expected uint8"):
-        segmentation_overlay(frames.astype(np.float32), truth, {})
+def test_a_board_without_a_mean_has_no_axes() -> None:
+    assert has_axes(fill_published(load_board("severe"))) and not has_axes(fill_published(load_board("frozen")))

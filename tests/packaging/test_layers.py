@@ -1,9 +1,9 @@
 """Imports flow one way: a package sees what lies below it, and what does without torch stays without torch.
 
 The order, lowest first: specs, records, metrics < data, models < miniworld < training < methods (sigma, videomae,
-dino) and protocols, which do not see each other < benchmark < evaluation < api < cli; leaderboard sees specs, records
-and metrics only, and evaluation, api and cli may show it.  ``sigma_bench`` itself names what is public for type
-checkers, and imports nothing.  No files import each other in a circle.
+dino) and protocols, which do not see each other < benchmark < evaluation < pictures < api < cli; leaderboard sees
+specs, records and metrics only, and pictures, api and cli may import it.  ``sigma_bench`` itself names what is public
+for type checkers, and imports nothing.  No files import each other in a circle.
 """
 
 import ast
@@ -27,6 +27,7 @@ LAYERS = (
     (*METHOD_PACKAGES, "protocols"),
     ("benchmark",),
     ("evaluation",),
+    ("pictures",),
     ("api",),
     ("cli",),
 )
@@ -49,7 +50,7 @@ def allowed_imports() -> dict[str, set[str]]:
             allowed[package] = {package} | ROOT_MODULES | below | {b for a, b in BESIDE if a == package}
         below |= set(layer)
     allowed["leaderboard"] = {"leaderboard", *LAYERS[0], *ROOT_MODULES}
-    for package in ("evaluation", "api", "cli"):
+    for package in ("pictures", "api", "cli"):
         allowed[package].add("leaderboard")
     allowed["__main__"] = {"cli"}
     return allowed | {module: {"__init__"} for module in ROOT_MODULES} | {"__init__": ROOT_MODULES | below - {"cli"}}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from sigma_bench.leaderboard.picture_folder import load_pictures, save_picture
-from sigma_bench.leaderboard.sheets import GAP, GROUP_GAP, MARK, OTHER, SAME, Cell, Row, sheet
+from sigma_bench.pictures.saved_pictures import load_pictures, save_picture
+from sigma_bench.pictures.sheets import GAP, GROUP_GAP, MARK, OTHER, SAME, Cell, Row, sheet
 
 GREY = np.full((10, 10, 3), 128, np.uint8)
 

@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sigma_bench.data.transforms import normalised_clip
-from sigma_bench.leaderboard.sheets import Cell, Row
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.models.encoder_output import encoded
+from sigma_bench.pictures.sheets import Cell, Row
 
 PERCENTILES = (2, 98)
 

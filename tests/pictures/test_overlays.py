@@ -1,13 +1,16 @@
 """Pictures show the objects that clusters were matched to, in the pool they were matched in."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
-from sigma_bench.evaluation.overlays import matched_clip, segmentation_overlays
 from sigma_bench.evaluation.run import find_or_evaluate
 from sigma_bench.models.zoo import load_encoder
+from sigma_bench.palette import tint, voc_palette
+from sigma_bench.pictures.overlays import matched_clip, segmentation_overlay, segmentation_overlays
 from sigma_bench.protocols.segmentation.spec import SegmentationProtocol
 from sigma_bench.records.store import Store
 from sigma_bench.specs.catalogue import load_task, resolve
@@ -59,3 +62,42 @@ def test_there_is_a_picture_per_sequence(world: Path, tmp_path: Path, name: str)
     elsewhere = record.model_copy(update={"data": record.data.model_copy(update={"splits": {"test": split}})})
     with pytest.raises(ValueError, match=r"colours was not measured on the .* that is here"):
         segmentation_overlays(Store(tmp_path), {"colours": elsewhere}, world, num_sequences=2)
+
+
+def test_voc_palette_is_the_devkits() -> None:
+    palette = voc_palette()
+    assert palette.shape == (256, 3) and len(np.unique(palette, axis=0)) == 256
+    expected = {
+        0: (0, 0, 0),
+        1: (128, 0, 0),
+        2: (0, 128, 0),
+        3: (128, 128, 0),
+        15: (192, 128, 128),
+        255: (224, 224, 192),
+    }
+    assert {label: tuple(palette[label].tolist()) for label in expected} == expected
+
+
+def test_tint_blends_labels_and_leaves_zero_alone() -> None:
+    frame = np.full((1, 1, 2, 3), 100, dtype=np.uint8)
+    label = np.array([[[0, 1]]], dtype=np.uint8)
+    assert tint(frame, label, 0.5)[0, 0].tolist() == [[100, 100, 100], [114, 50, 50]]
+
+
+def test_overlay_is_a_png_and_comes_out_the_same_twice() -> None:
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (3, 24, 32, 3), dtype=np.uint8)
+    truth = np.zeros((3, 24, 32), dtype=np.uint8)
+    truth[:, 5:15, 5:15] = 1
+    png = segmentation_overlay(frames, truth, {"mini_sigma_mlp": truth, "mini_videomae": 1 - truth})
+    assert png == segmentation_overlay(frames, truth, {"mini_sigma_mlp": truth, "mini_videomae": 1 - truth})
+    height, width = imread(io.BytesIO(png), format="png").shape[:2]
+    assert png.startswith(b"\x89PNG") and width > 400 and height > 400
+
+
+def test_overlay_refuses_wrong_shapes_and_types() -> None:
+    frames, truth = np.zeros((2, 8, 8, 3), dtype=np.uint8), np.zeros((2, 8, 8), dtype=np.uint8)
+    with pytest.raises(ValueError, match=r"mini_x: expected uint8 of shape \(2, 8, 8\), got uint8 of .*4"):
+        segmentation_overlay(frames, truth, {"mini_x": truth[..., :4]})
+    with pytest.raises(ValueError, match="frames: expected uint8"):
+        segmentation_overlay(frames.astype(np.float32), truth, {})

@@ -12,7 +12,7 @@ import numpy as np
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.transforms import centre_crop
-from sigma_bench.leaderboard.sheets import Cell, Row
+from sigma_bench.pictures.sheets import Cell, Row
 from sigma_bench.protocols.classification import groups_of, labels_of, ranked, readable_features
 from sigma_bench.protocols.interface import Evaluation
 from sigma_bench.protocols.knn.spec import KnnProtocol

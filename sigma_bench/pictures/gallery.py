@@ -15,17 +15,17 @@ from torch import Tensor
 
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.clips import EvaluationClips
-from sigma_bench.data.contact_sheet import description
 from sigma_bench.data.identity import identified
 from sigma_bench.data.manifest import Manifest, Sample, Split
-from sigma_bench.evaluation.feature_maps import ClipMap, feature_map, map_rows
-from sigma_bench.evaluation.neighbour_sheets import neighbour_rows
-from sigma_bench.evaluation.prototypes import load_prototypes, nearest_tubes, prototype_rows
 from sigma_bench.evaluation.session import open_session
-from sigma_bench.leaderboard.sheets import sheet
 from sigma_bench.models.checkpoints import read_checkpoint
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.models.zoo import checkpoint_in, load_encoder
+from sigma_bench.pictures.contact_sheet import description
+from sigma_bench.pictures.feature_maps import ClipMap, feature_map, map_rows
+from sigma_bench.pictures.nearest_tubes import load_prototypes, nearest_tubes, prototype_rows
+from sigma_bench.pictures.neighbour_sheets import neighbour_rows
+from sigma_bench.pictures.sheets import sheet
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.protocols.interface import Evaluation
 from sigma_bench.protocols.knn.spec import KnnProtocol

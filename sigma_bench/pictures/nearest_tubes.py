@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sigma_bench.leaderboard.sheets import Box, Cell, Row
 from sigma_bench.models.checkpoints import Checkpoint
+from sigma_bench.pictures.sheets import Box, Cell, Row
 from sigma_bench.specs.masked_video import MaskedVideoRecipe
 from sigma_bench.specs.recipe import EncoderSpec
 from sigma_bench.training.masked_video import MaskedVideoMethod

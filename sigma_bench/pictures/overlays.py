@@ -8,20 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.identity import identified
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.sequences import MaskedSequence
-from sigma_bench.leaderboard.figures import segmentation_overlay
+from sigma_bench.leaderboard.escaping import figure_text
+from sigma_bench.leaderboard.figures import saved
 from sigma_bench.metrics.segmentation import matched_labels
+from sigma_bench.palette import tint
 from sigma_bench.protocols.segmentation.spec import SegmentationProtocol
 from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import Arrays, metrics_of
 from sigma_bench.records.store import Store
 from sigma_bench.specs.task import ResolvedTask
 
+OPACITY = 0.6
+"""Of masks over frames."""
 FRAMES_SHOWN = 8
 PROPAGATION_SIDE = 160
 """Of the square that propagated masks are drawn on, pixels."""
@@ -92,6 +98,42 @@ def matched_clip(stored: Arrays, position: int, protocol: SegmentationProtocol) 
     return np.asarray(matched_STHW[of_draw[:position].sum()])
 
 
+def segmentation_overlay(frame_THWC: np.ndarray, truth_THW: np.ndarray, cluster_THW: Mapping[str, np.ndarray]) -> bytes:
+    """Columns are frames; rows are the input, the ground truth and one per model; PNG bytes.
+
+    Args:
+        frame_THWC: uint8 (T, H, W, 3).
+        truth_THW: uint8 (T, H, W): 0 is background and stays as it is, 255 is void.
+        cluster_THW: per model uint8 (T, H, W), numbered like the objects they were matched to; 0 stays as it is.
+
+    Raises:
+        ValueError: another type or shape.
+    """
+    _require_uint8("frames", frame_THWC, (*frame_THWC.shape[:3], 3))
+    maps = {"ground truth": truth_THW, **cluster_THW}
+    for name, label_THW in maps.items():
+        _require_uint8(name, label_THW, frame_THWC.shape[:3])
+    pictures = {"input": frame_THWC} | {name: tint(frame_THWC, label, OPACITY) for name, label in maps.items()}
+    return saved(lambda: _draw_overlay(pictures), "png", dpi=130)
+
+
+def _draw_overlay(pictures: Mapping[str, np.ndarray]) -> Figure:
+    """One row per name, one column per frame of its (T, H, W, 3) pictures."""
+    num_frames, height, width = next(iter(pictures.values())).shape[:3]
+    cell_width = 1.5
+    size = (cell_width * num_frames + 0.4, (cell_width * height / width + 0.06) * len(pictures))
+    tight = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    figure = Figure(figsize=size, layout=tight)
+    panels = figure.subplots(len(pictures), num_frames, squeeze=False)
+    for line, (name, picture_THWC) in zip(panels, pictures.items(), strict=True):
+        line[0].set_ylabel(figure_text(name), fontsize=8)
+        for panel, picture in zip(line, picture_THWC, strict=True):
+            panel.imshow(picture, interpolation="nearest")
+            panel.set(xticks=[], yticks=[])
+            panel.spines[:].set_visible(False)
+    return figure
+
+
 def _clustered(task: ResolvedTask, sample: Sample, arrays: Mapping[str, Arrays]) -> tuple[str, bytes]:
     protocol: Any = task.protocol
     first = next(iter(arrays.values()))
@@ -137,6 +179,11 @@ def _labelled(label: str, task: ResolvedTask, metric: str, stored: Arrays, rows:
 def _squashed(mask_HW: np.ndarray) -> np.ndarray:
     square = (PROPAGATION_SIDE, PROPAGATION_SIDE)
     return np.asarray(Image.fromarray(mask_HW).resize(square, Image.Resampling.NEAREST))
+
+
+def _require_uint8(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+    if array.dtype != np.uint8 or array.shape != shape or 0 in shape:
+        raise ValueError(f"{name}: expected uint8 of shape {shape}, got {array.dtype} of shape {array.shape}")
 
 
 PICTURES = {"segmentation": _clustered, "propagation": _propagated}

@@ -7,13 +7,13 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from sigma_bench.evaluation.feature_maps import moments, principal_components
-from sigma_bench.evaluation.gallery import draw_gallery
-from sigma_bench.evaluation.neighbour_sheets import right_and_wrong
-from sigma_bench.evaluation.prototypes import SEAM, load_prototypes, nearest_tubes, tube_in_context
 from sigma_bench.evaluation.run import find_or_evaluate
 from sigma_bench.models.checkpoints import read_checkpoint, save_checkpoint
 from sigma_bench.models.zoo import load_encoder
+from sigma_bench.pictures.feature_maps import moments, principal_components
+from sigma_bench.pictures.gallery import draw_gallery
+from sigma_bench.pictures.nearest_tubes import SEAM, load_prototypes, nearest_tubes, tube_in_context
+from sigma_bench.pictures.neighbour_sheets import right_and_wrong
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.sigma.method import SigmaMethod
 from sigma_bench.sigma.model import SigmaMlpModel

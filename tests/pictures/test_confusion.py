@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 from sigma_bench.leaderboard.aggregate import aggregate
-from sigma_bench.leaderboard.confusion import confusion, confusion_pictures
 from sigma_bench.leaderboard.select import select
+from sigma_bench.pictures.confusion import confusion, confusion_pictures
 from tests.factories import make_record
 from tests.leaderboard.samples import tiny_board
 

@@ -13,9 +13,9 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from sigma_bench.data.catalogue import open_dataset
-from sigma_bench.data.clips import EvaluationClips
 from sigma_bench.data.contact_sheet import description
+from sigma_bench.data.datasets import open_dataset
+from sigma_bench.data.evaluation_clips import EvaluationClips
 from sigma_bench.data.identity import identified
 from sigma_bench.data.manifest import Manifest, Sample, Split
 from sigma_bench.evaluation.feature_maps import ClipMap, feature_map, map_rows

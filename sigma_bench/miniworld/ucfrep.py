@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from sigma_bench.miniworld.clips import CANVAS, stream
-from sigma_bench.miniworld.files import write_video
 from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize
 from sigma_bench.miniworld.scene import SHAPES, Mover, contrasting_colour, paint, shape_sprite, texture
+from sigma_bench.miniworld.writers import write_video
 from sigma_bench.records.store import write_atomically
 
 CLASSES = ("SwingAcross", "SwingDown", "SwingRising", "SwingFalling")

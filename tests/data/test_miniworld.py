@@ -10,7 +10,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from sigma_bench.data.annotations import CycleBounds, ObjectCategories
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.masks import MaskFolder
@@ -27,9 +27,9 @@ from sigma_bench.miniworld.clips import (
     stream,
     taking_turns,
 )
-from sigma_bench.miniworld.files import write_video
 from sigma_bench.miniworld.generator import WorldSize
 from sigma_bench.miniworld.world import DATASETS, write_miniworld
+from sigma_bench.miniworld.writers import write_video
 from sigma_bench.specs.catalogue import load_dataset
 from tests.conftest import SMALL
 

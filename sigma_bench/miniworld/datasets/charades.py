@@ -6,9 +6,9 @@ Ten of the 157 actions occur.  A frame shows which shapes are there, not which o
 from pathlib import Path
 
 from sigma_bench.miniworld.clips import stream, taking_turns
-from sigma_bench.miniworld.files import FRAMES_PER_SECOND, write_video
 from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
 from sigma_bench.miniworld.scene import SHAPES
+from sigma_bench.miniworld.writers import FRAMES_PER_SECOND, write_video
 from sigma_bench.records.store import write_atomically
 
 NUM_FRAMES = 36

@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 
 from sigma_bench.miniworld.clips import crossing_shapes, stream
-from sigma_bench.miniworld.files import write_jpeg
 from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
 from sigma_bench.miniworld.scene import SHAPES
+from sigma_bench.miniworld.writers import write_jpeg
 from sigma_bench.records.store import write_atomically
 
 NUM_FRAMES = 20

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from sigma_bench.miniworld.clips import occluding_shapes, stream
-from sigma_bench.miniworld.files import write_jpeg, write_palette_mask
 from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
+from sigma_bench.miniworld.writers import write_jpeg, write_palette_mask
 from sigma_bench.records.store import write_atomically
 
 DAVIS_FRAMES = 20

@@ -7,8 +7,8 @@ and right-left end where they began, so neither a frame nor the path's ends tell
 from pathlib import Path
 
 from sigma_bench.miniworld.clips import moving_flock, stream
-from sigma_bench.miniworld.files import write_video
 from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
+from sigma_bench.miniworld.writers import write_video
 from sigma_bench.records.store import write_atomically
 
 _FLOOR, _BARS = {"L": (0, -1), "R": (0, 1)}, {"U": (-1, 0), "D": (1, 0)}

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from sigma_bench.miniworld.clips import crossing_shapes, stream
-from sigma_bench.miniworld.files import write_video
 from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
 from sigma_bench.miniworld.scene import SHAPES
+from sigma_bench.miniworld.writers import write_video
 from sigma_bench.records.store import write_atomically
 
 CLIPS_PER_SOURCE = 4

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from sigma_bench.miniworld.clips import flock_clip, stream
-from sigma_bench.miniworld.files import write_jpeg
 from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
 from sigma_bench.miniworld.scene import DIGITS
+from sigma_bench.miniworld.writers import write_jpeg
 
 
 def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from sigma_bench.miniworld.clips import WAYS, gliding_flock, stream
-from sigma_bench.miniworld.files import write_json, write_video
 from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
 from sigma_bench.miniworld.scene import DIGITS
+from sigma_bench.miniworld.writers import write_json, write_video
 
 
 def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:

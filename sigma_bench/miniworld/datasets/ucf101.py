@@ -4,9 +4,9 @@ from pathlib import Path
 
 from sigma_bench.miniworld import ucfrep
 from sigma_bench.miniworld.clips import flock_clip, stream
-from sigma_bench.miniworld.files import write_video
 from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize
 from sigma_bench.miniworld.scene import DIGITS
+from sigma_bench.miniworld.writers import write_video
 from sigma_bench.records.store import write_atomically
 
 UCF_GROUPS, UCF_TEST_GROUPS = 25, 7

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from sigma_bench.miniworld.clips import crossing_shapes, stream
-from sigma_bench.miniworld.files import write_jpeg, write_json, write_palette_mask
 from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
 from sigma_bench.miniworld.scene import SHAPES
+from sigma_bench.miniworld.writers import write_jpeg, write_json, write_palette_mask
 from sigma_bench.records.store import write_atomically
 
 NUM_FRAMES, MASK_EVERY = 20, 5

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sigma_bench.miniworld.clips import CANVAS, stream
-from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize
+from sigma_bench.miniworld.generator import Counts, FileTask, Size
 from sigma_bench.miniworld.scene import SHAPES, Mover, contrasting_colour, paint, shape_sprite, texture
 from sigma_bench.miniworld.writers import write_video
 from sigma_bench.records.store import write_atomically
@@ -24,7 +24,7 @@ REST_FRAMES = (2, 6)
 FIRST_TEST_GROUP = 21
 
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
     """Write the annotation files; return the counts and the tasks that write the media files."""
     jobs, counts = [], {"train": 0, "test": 0}
     for name, direction in zip(CLASSES, DIRECTIONS, strict=True):
@@ -40,9 +40,9 @@ def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask
     return {"ucfrep": counts}, jobs
 
 
-def _groups(size: WorldSize) -> Iterator[tuple[str, int]]:
+def _groups(size: Size) -> Iterator[tuple[str, int]]:
     """Official numbers: train from 1, test from 21."""
-    for part, first, count in zip(("train", "test"), (1, FIRST_TEST_GROUP), size.ucfrep_groups, strict=True):
+    for part, first, count in zip(("train", "test"), (1, FIRST_TEST_GROUP), size, strict=True):
         yield from ((part, group) for group in range(first, first + count))
 
 

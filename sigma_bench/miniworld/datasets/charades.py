@@ -6,7 +6,7 @@ Ten of the 157 actions occur.  A frame shows which shapes are there, not which o
 from pathlib import Path
 
 from sigma_bench.miniworld.clips import stream, taking_turns
-from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
+from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
 from sigma_bench.miniworld.scene import SHAPES
 from sigma_bench.miniworld.writers import FRAMES_PER_SECOND, write_video
 from sigma_bench.records.store import write_atomically
@@ -14,12 +14,14 @@ from sigma_bench.records.store import write_atomically
 NUM_FRAMES = 36
 ACTION_STEP = 15
 """Ids are 0, 15, 30 and so on: the shape's number times two, plus one if it moves up and down."""
+SIZE = (120, 60)
+"""Number of training and test samples."""
 
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
     """Write the annotation files; return the counts and the tasks that write the media files."""
     jobs = []
-    for part, count in counts_of(size.charades).items():
+    for part, count in counts_of(size).items():
         rows = ["id,subject,scene,quality,relevance,verified,script,objects,descriptions,actions,length"]
         for position in range(count):
             name = f"{'TR' if part == 'train' else 'TE'}{position:03d}"
@@ -32,7 +34,7 @@ def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask
             rows.append(f"{name},,,,,,,,,{actions},{NUM_FRAMES / FRAMES_PER_SECOND:.2f}")
             jobs.append(FileTask(_write_clip, (root / "Charades_v1_480" / f"{name}.mp4", seed)))
         write_atomically(root / "Charades" / f"Charades_v1_{part}.csv", ("\n".join(rows) + "\n").encode())
-    return {"charades": counts_of(size.charades)}, jobs
+    return {"charades": counts_of(size)}, jobs
 
 
 def _write_clip(path: Path, seed: int) -> None:

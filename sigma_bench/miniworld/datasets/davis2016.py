@@ -6,19 +6,21 @@ import numpy as np
 from PIL import Image
 
 from sigma_bench.miniworld.clips import crossing_shapes, stream
-from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
+from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
 from sigma_bench.miniworld.scene import SHAPES
 from sigma_bench.miniworld.writers import write_jpeg
 from sigma_bench.records.store import write_atomically
 
 NUM_FRAMES = 20
+SIZE = (3, 6)
+"""Number of training and test sequences."""
 
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
     """Write the annotation files; return the counts and the tasks that write the media files."""
     home = root / "DAVIS"
     jobs = []
-    for official, count in (("train", size.davis2016[0]), ("val", size.davis2016[1])):
+    for official, count in (("train", size[0]), ("val", size[1])):
         names = [f"shape-{official}-{number:02d}" for number in range(count)]
         rows = [
             f"/JPEGImages/480p/{name}/{frame:05d}.jpg /Annotations/480p/{name}/{frame:05d}.png"
@@ -27,7 +29,7 @@ def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask
         ]
         write_atomically(home / "ImageSets" / "480p" / f"{official}.txt", ("\n".join(rows) + "\n").encode())
         jobs += [FileTask(_write_sequence, (home, seed, name)) for name in names]
-    return {"davis2016": counts_of(size.davis2016)}, jobs
+    return {"davis2016": counts_of(size)}, jobs
 
 
 def _write_sequence(home: Path, seed: int, name: str) -> None:

@@ -7,7 +7,7 @@ and right-left end where they began, so neither a frame nor the path's ends tell
 from pathlib import Path
 
 from sigma_bench.miniworld.clips import moving_flock, stream
-from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
+from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
 from sigma_bench.miniworld.writers import write_video
 from sigma_bench.records.store import write_atomically
 
@@ -19,12 +19,14 @@ ROUTINES = {
 }
 """Movements by label."""
 NUM_FRAMES = 20
+SIZE = (480, 240)
+"""Number of training and test samples."""
 
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
     """Write the annotation files; return the counts and the tasks that write the media files."""
     labels, jobs = list(ROUTINES), []
-    for part, official, count in (("train", "train", size.finegym[0]), ("test", "val", size.finegym[1])):
+    for part, official, count in (("train", "train", size[0]), ("test", "val", size[1])):
         rows = []
         for position in range(count):
             label = labels[position % len(labels)]
@@ -33,7 +35,7 @@ def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask
             jobs.append(FileTask(_write_clip, (root / "subactions" / f"{name}.mp4", seed, label, part)))
         for level in ("gym99", "gym288"):
             write_atomically(root / "annotations" / f"{level}_{official}.txt", "\n".join(rows).encode())
-    counts = counts_of(size.finegym)
+    counts = counts_of(size)
     half = {part: sum(labels[i % len(labels)] < 74 for i in range(count)) for part, count in counts.items()}
     rest = {part: counts[part] - half[part] for part in counts}
     whole = dict.fromkeys(("finegym_gym99", "finegym_gym288", "finegym_gym99_1k"), counts)

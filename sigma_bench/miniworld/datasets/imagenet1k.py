@@ -3,20 +3,23 @@
 from pathlib import Path
 
 from sigma_bench.miniworld.clips import flock_clip, stream
-from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
+from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
 from sigma_bench.miniworld.scene import DIGITS
 from sigma_bench.miniworld.writers import write_jpeg
 
+SIZE = (300, 200)
+"""Number of training and test samples."""
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
+
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
     """The jobs that write the images; there are no lists."""
     jobs = []
     for part, folder in (("train", "train"), ("test", "val")):
-        for position in range(counts_of(size.imagenet1k)[part]):
+        for position in range(counts_of(size)[part]):
             digit = position % len(DIGITS)
             path = root / folder / f"n{digit:08d}" / f"n{digit:08d}_{part}{position}.JPEG"
             jobs.append(FileTask(_write_image, (path, seed, digit, part)))
-    return {"imagenet1k": counts_of(size.imagenet1k)}, jobs
+    return {"imagenet1k": counts_of(size)}, jobs
 
 
 def _write_image(path: Path, seed: int, digit: int, part: str) -> None:

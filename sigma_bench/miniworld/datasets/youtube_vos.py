@@ -5,19 +5,21 @@ from pathlib import Path
 import numpy as np
 
 from sigma_bench.miniworld.clips import crossing_shapes, stream
-from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
+from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
 from sigma_bench.miniworld.scene import SHAPES
 from sigma_bench.miniworld.writers import write_jpeg, write_json, write_palette_mask
 from sigma_bench.records.store import write_atomically
 
 NUM_FRAMES, MASK_EVERY = 20, 5
+SIZE = (4, 8)
+"""Number of training and test videos."""
 
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
     """Write the annotation files; return the counts and the tasks that write the media files."""
     videos, jobs, held_out = {}, [], []
     masked = [str(number) for number in range(0, NUM_FRAMES, MASK_EVERY)]
-    for part, count in counts_of(size.youtube_vos).items():
+    for part, count in counts_of(size).items():
         for number in range(count):
             name = f"{part[:2]}{number:08d}"
             shapes = _shapes_of(stream(seed, "youtube_vos", name, "shapes"), twins=number % 2 == 0)
@@ -27,7 +29,7 @@ def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask
             held_out += [name] if part == "test" else []
     write_json(root / "train" / "meta.json", {"videos": videos})
     write_atomically(root / "held_out.txt", ("\n".join(held_out) + "\n").encode())
-    return {"youtube_vos": counts_of(size.youtube_vos)}, jobs
+    return {"youtube_vos": counts_of(size)}, jobs
 
 
 def _shapes_of(rng: np.random.Generator, *, twins: bool) -> list[str]:

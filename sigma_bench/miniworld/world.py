@@ -86,8 +86,8 @@ def _is_complete(folder: Path, seed: int, size: Size) -> bool:
     for key, value in _identity(seed, size).items():
         if found.get(key) != value:
             raise ValueError(
-                f"{folder}: contains another mini world ({key} {found.get(key)}, wanted {value}); choose another folder "
-                "or remove this one"
+                f"{folder}: contains another mini world ({key} {found.get(key)}, wanted {value}); "
+                "choose another folder or remove this one"
             )
     return True
 

@@ -1,4 +1,4 @@
-"""Mini CIFAR-100: ten classes by the digit shown, 32 x 32 stills in the pickles torchvision downloads."""
+"""Mini CIFAR-100: images of 32 x 32 pixels in ten classes by the digit shown, in the pickles that torchvision reads."""
 
 import pickle
 from pathlib import Path
@@ -21,8 +21,10 @@ def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
     write_atomically(
         folder / "meta", pickle.dumps({"fine_label_names": names, "coarse_label_names": ["digit"]}, protocol=2)
     )
-    jobs = [FileTask(_write_cifar_split, (folder / part, seed, part, count)) for part, count in counts_of(size).items()]
-    return {"cifar100": counts_of(size)}, jobs
+    tasks = [
+        FileTask(_write_cifar_split, (folder / part, seed, part, count)) for part, count in counts_of(size).items()
+    ]
+    return {"cifar100": counts_of(size)}, tasks
 
 
 def _write_cifar_split(path: Path, seed: int, part: str, count: int) -> None:

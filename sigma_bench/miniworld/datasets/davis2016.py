@@ -1,4 +1,4 @@
-"""Mini DAVIS-2016: sequences of one moving shape, whose masks are 0 and 255."""
+"""Mini DAVIS-2016: sequences of one moving shape, with masks of the values 0 and 255."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ SIZE = (3, 6)
 def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
     """Write the annotation files; return the counts and the tasks that write the media files."""
     home = root / "DAVIS"
-    jobs = []
+    tasks = []
     for official, count in (("train", size[0]), ("val", size[1])):
         names = [f"shape-{official}-{number:02d}" for number in range(count)]
         rows = [
@@ -28,8 +28,8 @@ def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
             for frame in range(NUM_FRAMES)
         ]
         write_atomically(home / "ImageSets" / "480p" / f"{official}.txt", ("\n".join(rows) + "\n").encode())
-        jobs += [FileTask(_write_sequence, (home, seed, name)) for name in names]
-    return {"davis2016": counts_of(size)}, jobs
+        tasks += [FileTask(_write_sequence, (home, seed, name)) for name in names]
+    return {"davis2016": counts_of(size)}, tasks
 
 
 def _write_sequence(home: Path, seed: int, name: str) -> None:

@@ -15,12 +15,12 @@ SIZE = (4, 8)
 def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
     """Write the annotation files; return the counts and the tasks that write the media files."""
     home = root / "DAVIS"
-    jobs = []
+    tasks = []
     for official, count in (("train", size[0]), ("val", size[1])):
         names = [f"shapes-{official}-{number:02d}" for number in range(count)]
         write_atomically(home / "ImageSets" / "2017" / f"{official}.txt", ("\n".join(names) + "\n").encode())
-        jobs += [FileTask(_write_davis_sequence, (home, seed, name)) for name in names]
-    return {"davis2017": counts_of(size)}, jobs
+        tasks += [FileTask(_write_davis_sequence, (home, seed, name)) for name in names]
+    return {"davis2017": counts_of(size)}, tasks
 
 
 def _write_davis_sequence(home: Path, seed: int, name: str) -> None:

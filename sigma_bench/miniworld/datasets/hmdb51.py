@@ -1,4 +1,4 @@
-"""Mini HMDB51: five classes by the solid shape shown; official names, four clips of every source."""
+"""Mini HMDB51: five classes by the solid shape shown, with official file names and four clips of every source."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ SIZE = (200, 100)
 
 def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
     """Write the annotation files; return the counts and the tasks that write the media files."""
-    jobs = []
+    tasks = []
     for name in SHAPES:
         rows = []
         for part, count in counts_of(size).items():
@@ -24,11 +24,11 @@ def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
                 source = f"{part}_{number // CLIPS_PER_SOURCE}"
                 file = f"{source}_{name}_f_nm_np1_fr_med_{number % CLIPS_PER_SOURCE}.avi"
                 rows.append(f"{file} {USED_AS[part]}")
-                jobs.append(FileTask(_write_clip, (root / "hmdb51_org" / name / file, seed, name)))
+                tasks.append(FileTask(_write_clip, (root / "hmdb51_org" / name / file, seed, name)))
         lists = root / "testTrainMulti_7030_splits"
         write_atomically(lists / f"{name}_test_split1.txt", ("\n".join(rows) + "\n").encode())
     kept = {part: count // len(SHAPES) * len(SHAPES) for part, count in counts_of(size).items()}
-    return {"hmdb51": kept}, jobs
+    return {"hmdb51": kept}, tasks
 
 
 def _write_clip(path: Path, seed: int, shape: str) -> None:

@@ -1,4 +1,4 @@
-"""Mini SSv2: eight templates by the direction of motion; the digit that moves is the [something]."""
+"""Mini Something-Something v2: eight templates by the direction of motion; the moving digit is the [something]."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
     """Write the annotation files; return the counts and the tasks that write the media files."""
     templates = [f"Moving [something] from {way}" for way in WAYS]
     labels = {template.replace("[something]", "something"): str(i) for i, template in enumerate(templates)}
-    jobs, number = [], 1
+    tasks, number = [], 1
     for part, official, count in (("train", "train", size[0]), ("test", "validation", size[1])):
         entries = []
         for position in range(count):
@@ -31,11 +31,11 @@ def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
                 }
             )
             video = root / "20bn-something-something-v2" / f"{number}.webm"
-            jobs.append(FileTask(_write_ssv2_clip, (video, seed, digit, part, position)))
+            tasks.append(FileTask(_write_ssv2_clip, (video, seed, digit, part, position)))
             number += 1
         write_json(root / "labels" / f"something-something-v2-{official}.json", entries)
     write_json(root / "labels" / "something-something-v2-labels.json", labels)
-    return {"ssv2": counts_of(size)}, jobs
+    return {"ssv2": counts_of(size)}, tasks
 
 
 def _write_ssv2_clip(path: Path, seed: int, digit: int, part: str, position: int) -> None:

@@ -1,4 +1,7 @@
-"""Mini YouTube-VOS: two or three shapes, sometimes two of one category; every fifth frame has a mask; bare numbers."""
+"""Mini YouTube-VOS: two or three shapes, in half of the videos two of one category, with a mask in every fifth frame.
+
+The names of frames are numbers without leading zeros.
+"""
 
 from pathlib import Path
 
@@ -17,7 +20,7 @@ SIZE = (4, 8)
 
 def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
     """Write the annotation files; return the counts and the tasks that write the media files."""
-    videos, jobs, held_out = {}, [], []
+    videos, tasks, held_out = {}, [], []
     masked = [str(number) for number in range(0, NUM_FRAMES, MASK_EVERY)]
     for part, count in counts_of(size).items():
         for number in range(count):
@@ -25,11 +28,11 @@ def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
             shapes = _shapes_of(stream(seed, "youtube_vos", name, "shapes"), twins=number % 2 == 0)
             objects = {str(i): {"category": shape, "frames": masked} for i, shape in enumerate(shapes, start=1)}
             videos[name] = {"objects": objects}
-            jobs.append(FileTask(_write_sequence, (root / "train", seed, name, shapes)))
+            tasks.append(FileTask(_write_sequence, (root / "train", seed, name, shapes)))
             held_out += [name] if part == "test" else []
     write_json(root / "train" / "meta.json", {"videos": videos})
     write_atomically(root / "held_out.txt", ("\n".join(held_out) + "\n").encode())
-    return {"youtube_vos": counts_of(size)}, jobs
+    return {"youtube_vos": counts_of(size)}, tasks
 
 
 def _shapes_of(rng: np.random.Generator, *, twins: bool) -> list[str]:

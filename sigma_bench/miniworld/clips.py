@@ -1,7 +1,7 @@
 """Drawing one clip of the mini world: each function draws what one kind of dataset distinguishes.
 
-Every sample has a random stream of its own, which is derived from the seed, the dataset, the split and the number of the
-sample.  The pixels therefore do not depend on which other samples are drawn, or in which order.
+Every sample has a random stream of its own, which is derived from the seed, the dataset, the split and the number of
+the sample.  The pixels therefore do not depend on which other samples are drawn, or in which order.
 
 Shapes: T frames, S canvas side in pixels.
 """
@@ -76,9 +76,9 @@ def moving_flock(
 ) -> np.ndarray:
     """An embossed flock of a random digit that makes several movements one after another, (T, S, S, 3) uint8.
 
-    A movement (y, x) takes six frames and covers 12 pixels.  The flock rests between movements for two frames, and before
-    the first and after the last movement for the frames that are left.  It starts at a random place, so a single frame
-    does not show earlier or later movements.
+    A movement (y, x) takes six frames and covers 12 pixels.  The flock rests between movements for two frames, and
+    before the first and after the last movement for the frames that are left.  It starts at a random place, so a single
+    frame does not show earlier or later movements.
     """
     background, _ = texture(num_frames, CANVAS, rng, rng.uniform(0, 0.5))
     step_T2 = np.zeros((num_frames, 2))
@@ -101,10 +101,10 @@ def gliding_flock(rng: np.random.Generator, way: tuple[int, int], *, digit: int,
 def glide_path(way: tuple[int, int]) -> np.ndarray:
     """The path (y, x) of a flock relative to its start, in pixels, (T, 2); its speed is 2.2 pixels per frame.
 
-    Over a clip, every digit moves by the distance between neighbours along one axis and by twice that distance along the
-    other.  All positions between neighbours are thus occupied equally often along both axes, so the set of positions,
-    without their order, shows neither the direction nor the axis.  A movement along a single axis would show the axis,
-    because the other coordinate would not change.
+    Over a clip, every digit moves by the distance between neighbours along one axis and by twice that distance along
+    the other.  All positions between neighbours are thus occupied equally often along both axes, so the set of
+    positions, without their order, shows neither the direction nor the axis.  A movement along a single axis would show
+    the axis, because the other coordinate would not change.
     """
     return np.arange(GLIDE_FRAMES)[:, None] * np.array(way) * CANVAS / GLIDE_COPIES / GLIDE_FRAMES
 

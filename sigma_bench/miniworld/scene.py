@@ -129,8 +129,8 @@ def coverage(mover: Mover, side: int) -> np.ndarray:
 def emboss(background_TSS3: np.ndarray, flock: Mover) -> np.ndarray:
     """Paint a flock without changing mean colours: (T, S, S, 3) uint8.
 
-    The colour of the flock is a contrast: it is added where the opacity is above its local mean, and subtracted where the
-    opacity is below.
+    The colour of the flock is a contrast: it is added where the opacity is above its local mean, and subtracted where
+    the opacity is below.
     """
     side = background_TSS3.shape[1]
     alpha_TSS = coverage(flock, side)

@@ -1,8 +1,8 @@
 """Mini UCFRep: one solid shape that swings a known number of times in front of a static camera.
 
-UCFRep labels videos of UCF101, so its files are in UCF101's folder.  The videos here belong to four classes that the mini
-UCF101 does not list.  As in UCFRep, the cycles of one video have similar lengths and those of different videos differ, so
-the length of a video does not determine the number of repetitions.
+UCFRep labels videos of UCF101, so its files are in UCF101's folder.  The videos here belong to four classes that the
+mini UCF101 does not list.  As in UCFRep, the cycles of one video have similar lengths and those of different videos
+differ, so the length of a video does not determine the number of repetitions.
 """
 
 from collections.abc import Iterator

@@ -6,25 +6,23 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from sigma_bench.miniworld.generator import WorldSize
 from sigma_bench.miniworld.world import write_miniworld
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.recipe import Recipe
 
-SMALL = WorldSize(
-    ucf_clips_per_group=1,
-    ssv2=(80, 40),
-    cifar100=(60, 30),
-    davis2017=(1, 2),
-    ucfrep_groups=(4, 2),
-    hmdb51=(20, 10),
-    kinetics400=(32, 16),
-    imagenet1k=(40, 20),
-    finegym=(48, 24),
-    charades=(8, 4),
-    davis2016=(1, 2),
-    youtube_vos=(1, 2),
-)
+SMALL = {
+    "ucf101": (1, 4, 2),
+    "ssv2": (80, 40),
+    "cifar100": (60, 30),
+    "davis2017": (1, 2),
+    "hmdb51": (20, 10),
+    "kinetics400": (32, 16),
+    "imagenet1k": (40, 20),
+    "finegym": (48, 24),
+    "charades": (8, 4),
+    "davis2016": (1, 2),
+    "youtube_vos": (1, 2),
+}
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -39,7 +37,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
     with FileLock(folder / "world.lock"):  # whoever comes second finds it complete
-        list(write_miniworld(folder / "world", 0, size=SMALL))
+        list(write_miniworld(folder / "world", 0, sizes=SMALL))
     return folder / "world"
 
 

@@ -28,8 +28,8 @@ import torch
 from pebble import ProcessPool
 from rich.console import Console
 
-from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.custom_files import read_csv
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.identity import identified
 from sigma_bench.data.ledger import Entry, Ledger

@@ -18,7 +18,7 @@ from sigma_bench.api.arguments import amount_of, folder_of, seed_of, workers_of
 from sigma_bench.api.progress import is_main_process, progress_bars
 from sigma_bench.api.records import Records
 from sigma_bench.api.resolved_tasks import resolve_tasks
-from sigma_bench.data.catalogue import TaskOnData
+from sigma_bench.data.datasets import TaskOnData
 from sigma_bench.evaluation.plan import Planned, plan_tasks, run_planned
 from sigma_bench.evaluation.run import Found
 from sigma_bench.failures import LoggedError, reason, unexpected_errors_logged, write_traceback

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from sigma_bench.api.arguments import mapping_of, name_of, names_of, path_of
-from sigma_bench.data.catalogue import TaskOnData
-from sigma_bench.data.custom import custom_tasks, open_custom
+from sigma_bench.data.custom_data import custom_tasks, open_custom
+from sigma_bench.data.datasets import TaskOnData
 from sigma_bench.specs import catalogue
 
 

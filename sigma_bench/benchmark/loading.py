@@ -16,10 +16,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from sigma_bench.benchmark.result_table import BenchmarkResult, circumstances
-from sigma_bench.data.crops import multi_scale_crop
 from sigma_bench.data.decoder import DecodeError, Decoder
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Manifest, Sample
+from sigma_bench.data.random_crops import multi_scale_crop
 from sigma_bench.data.sampling import random_start_indices
 from sigma_bench.data.transforms import channels_first
 from sigma_bench.data.video import decord

@@ -70,7 +70,7 @@ def bench_loading(
 ) -> None:
     """Measure how many clips per second pretraining reads, compared with a plain loop over decord."""
     from sigma_bench.benchmark.loading import ClipGeometry, measure_loading
-    from sigma_bench.data.catalogue import open_dataset
+    from sigma_bench.data.datasets import open_dataset
     from sigma_bench.pictures.contact_sheet import draw_samples
 
     manifest = open_dataset(catalogue.load_dataset(dataset), root)

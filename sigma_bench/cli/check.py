@@ -44,7 +44,7 @@ def _check_task(target: str, data: Path | None) -> None:
     out.print(f"[green]ok[/]    fingerprint {task_fingerprint(task)}, metrics {', '.join(task.protocol.metrics)}")
     if data is None:
         return
-    from sigma_bench.data.catalogue import open_dataset
+    from sigma_bench.data.datasets import open_dataset
 
     manifest = open_dataset(task.dataset, data)
     for use in task.protocol.splits(manifest.splits.keys(), task.folds):

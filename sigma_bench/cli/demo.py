@@ -35,7 +35,7 @@ def demo(
     """
     from sigma_bench.api.evaluation import open_suite
     from sigma_bench.api.pretraining import pretrain
-    from sigma_bench.data.clips import ClipMemory
+    from sigma_bench.data.evaluation_clips import ClipMemory
     from sigma_bench.data.examples import DecodedVideos
     from sigma_bench.models.zoo import load_encoder
     from sigma_bench.protocols.features import FeatureCache

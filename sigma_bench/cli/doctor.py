@@ -68,7 +68,7 @@ def _video() -> str:
     import numpy as np
 
     from sigma_bench.data.video import DecordDecoder
-    from sigma_bench.miniworld.files import write_video
+    from sigma_bench.miniworld.writers import write_video
 
     ramp_THWC = np.broadcast_to(np.arange(8, dtype=np.uint8)[:, None, None, None] * 30, (8, 64, 64, 3))
     with TemporaryDirectory() as folder:

@@ -20,7 +20,7 @@ def show(
     output: Path = typer.Option(None, help="PNG file; default: <dataset>-<split>.png here."),
 ) -> None:
     """Draw a contact sheet: frames of sampled clips, their labels, and masks where there are any."""
-    from sigma_bench.data.catalogue import open_dataset
+    from sigma_bench.data.datasets import open_dataset
     from sigma_bench.pictures.contact_sheet import contact_sheet, draw_samples
 
     manifest = open_dataset(catalogue.load_dataset(dataset), root)

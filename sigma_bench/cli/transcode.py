@@ -25,8 +25,8 @@ def transcode(
 
     Scores on the copy are marked: other pixels are another dataset.  Exit code 1 when a video could not be read.
     """
-    from sigma_bench.data.catalogue import open_dataset
-    from sigma_bench.data.transcode import Transcoding, transcode
+    from sigma_bench.data.datasets import open_dataset
+    from sigma_bench.data.transcoding import Transcoding, transcode
 
     card = catalogue.load_dataset(dataset)
     if output.resolve() == root.resolve():

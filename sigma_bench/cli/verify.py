@@ -26,11 +26,11 @@ def verify(
     files that have changed, and whatever reads these files later uses it.  Exit code 1 when anything is broken or
     missing.
     """
-    from sigma_bench.data.catalogue import open_dataset
+    from sigma_bench.data.data_verification import reports
+    from sigma_bench.data.data_verification import verify as run
+    from sigma_bench.data.datasets import open_dataset
     from sigma_bench.data.inventory import cards_below
     from sigma_bench.data.ledger import Ledger, ledger_path
-    from sigma_bench.data.verification import reports
-    from sigma_bench.data.verification import verify as run
 
     cards = [catalogue.load_dataset(name) for name in dataset] if dataset else cards_below(root)
     if not cards:

@@ -23,7 +23,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from sigma_bench.data.crops import random_area_box
+from sigma_bench.data.random_crops import random_area_box
 from sigma_bench.data.transforms import channels_first, normalised_image, short_side
 from sigma_bench.specs.training_protocol import AreaCrop, Augmentation, ShortSideCrop
 

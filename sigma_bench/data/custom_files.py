@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from sigma_bench.data.files import is_image, is_video, subfolders, walk
+from sigma_bench.data.data_files import is_image, is_video, subfolders, walk
 from sigma_bench.data.ledger import ledger_path
 from sigma_bench.data.manifest import Expected, LedgerPlace, Manifest, Media, Sample, Split, make_split
 from sigma_bench.specs.bounded import bounded_lines

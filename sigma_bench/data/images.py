@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from sigma_bench.data.data_files import IMAGE_SUFFIXES, contents, visible
 from sigma_bench.data.decoder import DecodeError
-from sigma_bench.data.files import IMAGE_SUFFIXES, contents, visible
 
 NOT_AN_IMAGE = (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError)
 """What Pillow raises on broken files, depending on what is broken."""

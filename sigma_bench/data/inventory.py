@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.manifest import Manifest, Sample
 from sigma_bench.specs.catalogue import dataset_names, load_dataset
 from sigma_bench.specs.dataset import DatasetCard

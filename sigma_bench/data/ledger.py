@@ -17,8 +17,8 @@ from typing import IO, Self
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from sigma_bench.data.data_files import visible
 from sigma_bench.data.decoder import DecoderName
-from sigma_bench.data.files import visible
 from sigma_bench.data.manifest import Medium
 
 

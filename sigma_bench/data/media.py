@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from sigma_bench.data.files import VIDEO_SUFFIXES, contents, is_video, visible
+from sigma_bench.data.data_files import VIDEO_SUFFIXES, contents, is_video, visible
 from sigma_bench.data.manifest import Media
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from sigma_bench.data.crops import random_area_box, resized_box
+from sigma_bench.data.random_crops import random_area_box, resized_box
 from sigma_bench.dino.spec import MultiCropSpec
 
 NUM_GLOBAL = 2

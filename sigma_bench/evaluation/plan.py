@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 
-from sigma_bench.data.catalogue import TaskOnData, open_dataset
+from sigma_bench.data.datasets import TaskOnData, open_dataset
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.evaluation.run import Found, find_or_evaluate, find_or_run

@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.identity import identified
 from sigma_bench.data.manifest import Manifest, Split, shared_groups
-from sigma_bench.data.subsets import draw_subset
+from sigma_bench.data.official_lists import draw_subset
 from sigma_bench.evaluation.requirements import require_runnable, require_sound, require_splits
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.features import FeatureCache

@@ -1,7 +1,9 @@
-"""The mini world's single clips: what each dataset asks, drawn for one sample.
+"""Drawing one clip of the mini world: each function draws what one kind of dataset distinguishes.
 
-Every sample has its own random stream, named by world seed, dataset, split and number, so that the same
-seed gives the same pixels whatever else is drawn and in whatever order.
+Every sample has a random stream of its own, which is derived from the seed, the dataset, the split and the number of
+the sample.  The pixels therefore do not depend on which other samples are drawn, or in which order.
+
+Shapes: T frames, S canvas side in pixels.
 """
 
 import zlib
@@ -36,7 +38,7 @@ WAYS = {
     "bottom to top, slowly right": (-2, 1),
     "bottom to top, slowly left": (-2, -1),
 }
-"""How many times (down, right) a flock comes to where its neighbour was, in one clip."""
+"""Displacement (down, right) of a flock over one clip, in distances between neighbours."""
 
 
 def stream(seed: int, *name: str | int) -> np.random.Generator:
@@ -56,7 +58,11 @@ def flock_clip(
 ) -> np.ndarray:
     """An embossed flock of one handwritten digit over a drifting background, (T, S, S, 3) uint8.
 
-    It moves straight, in any direction; ``speed_px`` is the range of pixels per frame on a 64-pixel canvas.
+    The flock moves along a straight line in a random direction.
+
+    Args:
+        speed_px: range of the speed, in pixels per frame on a canvas of 64 pixels.
+        copies: number of digits in a row and in a column.
     """
     unit = side / CANVAS
     background, _ = texture(num_frames, side, rng, rng.uniform(0, 1) * unit)
@@ -68,10 +74,11 @@ def flock_clip(
 def moving_flock(
     rng: np.random.Generator, moves: Sequence[tuple[int, int]], *, part: str, num_frames: int
 ) -> np.ndarray:
-    """An embossed flock of any digit that makes some movements one after another, (T, S, S, 3) uint8.
+    """An embossed flock of a random digit that makes several movements one after another, (T, S, S, 3) uint8.
 
-    A movement (y, x) takes six frames and 12 pixels; the flock rests in between, before and after, for as long as is
-    left, and anywhere: no frame tells what comes or came.
+    A movement (y, x) takes six frames and covers 12 pixels.  The flock rests between movements for two frames, and
+    before the first and after the last movement for the frames that are left.  It starts at a random place, so a single
+    frame does not show earlier or later movements.
     """
     background, _ = texture(num_frames, CANVAS, rng, rng.uniform(0, 0.5))
     step_T2 = np.zeros((num_frames, 2))
@@ -84,7 +91,7 @@ def moving_flock(
 
 
 def gliding_flock(rng: np.random.Generator, way: tuple[int, int], *, digit: int, part: str) -> np.ndarray:
-    """An embossed flock of one digit that glides, see ``glide_path``, (T, S, S, 3) uint8."""
+    """An embossed flock of one digit that moves along ``glide_path``, (T, S, S, 3) uint8."""
     path_T2 = glide_path(way)
     background, _ = texture(len(path_T2), CANVAS, rng, rng.uniform(0, 1))
     centre_T2 = rng.uniform(0, CANVAS, 2) + path_T2
@@ -92,26 +99,34 @@ def gliding_flock(rng: np.random.Generator, way: tuple[int, int], *, digit: int,
 
 
 def glide_path(way: tuple[int, int]) -> np.ndarray:
-    """The path (y, x) of a flock from where it begins, in pixels, (T, 2): 2.2 px a frame.
+    """The path (y, x) of a flock relative to its start, in pixels, (T, 2); its speed is 2.2 pixels per frame.
 
-    In one clip every digit comes once to where its neighbour was in one axis and twice in the other, so that over the
-    clip it stands everywhere between the two alike, in both axes: positions, taken together without their order, tell
-    neither direction nor axis.  (Along a single axis they would: the other coordinate would stand still.)
+    Over a clip, every digit moves by the distance between neighbours along one axis and by twice that distance along
+    the other.  All positions between neighbours are thus occupied equally often along both axes, so the set of
+    positions, without their order, shows neither the direction nor the axis.  A movement along a single axis would show
+    the axis, because the other coordinate would not change.
     """
     return np.arange(GLIDE_FRAMES)[:, None] * np.array(way) * CANVAS / GLIDE_COPIES / GLIDE_FRAMES
 
 
 class Turn(NamedTuple):
-    """What one shape does: it moves from a frame to another, which is not part of it, across or up and down."""
+    """The movement of one shape."""
 
     shape: str
     first: int
+    """Index of the first frame of the movement."""
     end: int
+    """Index of the first frame after the movement."""
     is_vertical: bool
+    """Whether the shape moves up or down instead of left or right."""
 
 
 def taking_turns(rng: np.random.Generator, *, num_frames: int) -> tuple[np.ndarray, list[Turn]]:
-    """Two or three solid shapes, each of which moves for a third to two thirds of the clip: frames and turns."""
+    """Two or three solid shapes, each of which moves during a third to two thirds of the clip.
+
+    Returns:
+        Frames (T, S, S, 3) uint8, and the movement of each shape.
+    """
     background, base = texture(num_frames, CANVAS, rng, rng.uniform(0, 0.5))
     movers, turns = [], []
     for shape in rng.choice(SHAPES, rng.integers(2, 4), replace=False):
@@ -127,7 +142,7 @@ def taking_turns(rng: np.random.Generator, *, num_frames: int) -> tuple[np.ndarr
 
 
 def occluding_shapes(rng: np.random.Generator, *, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two or three shapes that cross and occlude each other: frames (T, S, S, 3) and object ids (T, S, S)."""
+    """Two or three different shapes that occlude each other: frames (T, S, S, 3) and object ids (T, S, S), uint8."""
     side = CANVAS * 3 // 2
     background, base = texture(num_frames, side, rng, rng.uniform(0, 1))
     shapes = rng.choice(SHAPES, rng.integers(2, 4), replace=False)
@@ -137,7 +152,11 @@ def occluding_shapes(rng: np.random.Generator, *, num_frames: int) -> tuple[np.n
 def crossing_shapes(
     rng: np.random.Generator, shapes: Sequence[str], *, num_frames: int, side: int = CANVAS * 3 // 2
 ) -> tuple[np.ndarray, np.ndarray]:
-    """These shapes, which may be equal, crossing and occluding each other: frames (T, S, S, 3), ids (T, S, S)."""
+    """The given shapes, occluding each other: frames (T, S, S, 3) and object ids (T, S, S), uint8.
+
+    Args:
+        shapes: names of shapes; a name may occur more than once.
+    """
     background, base = texture(num_frames, side, rng, rng.uniform(0, 1))
     return paint(background, [_wanderer(rng, shape, base, num_frames, side) for shape in shapes])
 
@@ -150,7 +169,7 @@ def _wanderer(rng: np.random.Generator, shape: str, base_3: np.ndarray, num_fram
 
 
 def _flock(rng: np.random.Generator, digit: int, part: str, centre_T2: np.ndarray, unit: float, copies: int) -> Mover:
-    """Copies of one digit that fill the canvas like a flock of three by three does."""
+    """A flock of copies x copies digits, scaled so that it covers as much of the canvas as one of 3 x 3."""
     contrast = rng.choice([-1, 1]) * rng.uniform(0.35, 0.6) * rng.uniform(0.7, 1, 3)
     side = rng.uniform(20, 23) * unit * FLOCK / copies
     return Mover(digit_sprite(digit, rng, part), contrast, side, centre_T2, copies)

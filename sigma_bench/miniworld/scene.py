@@ -1,13 +1,15 @@
-"""Drawing the mini world: handwritten digits and shapes that move over textured, drifting backgrounds.
+"""Elements of a mini world clip: handwritten digits and shapes that move over textured, drifting backgrounds.
 
-The canvas is a torus: what leaves on one side returns on the other, so at every moment an object is
-equally likely to be anywhere and a single frame says nothing about the direction of motion.
-In the classification worlds a small flock of copies moves as one: what is hidden in one place can be seen in
-another, so that masked prediction has something to learn within minutes (with a single object it has not).
-The flock is embossed, strokes with flanks of the opposite sign, so that the mean colour of an area hardly
-changes when it passes: its motion can be seen but not read off colours.  Backgrounds are smooth but never
-flat: flat patches would leave Sinkhorn nothing to tell tubes apart by, sensor noise would turn normalised
-patches into pure noise targets.
+The canvas is a torus: an object that leaves on one side returns on the other.  An object is therefore equally likely to
+be anywhere at every moment, and a single frame shows nothing about the direction of motion.
+
+In the datasets for classification, a small flock of copies moves as one.  A copy that is masked in one place is visible
+in another, so masked prediction learns something within minutes, which it does not with a single object.  The flock is
+embossed: its strokes have flanks of the opposite sign, so the mean colour of an area hardly changes when the flock
+passes, and motion cannot be inferred from colours.
+
+Backgrounds are smooth but not flat.  Sinkhorn could not tell tubes of flat patches apart, and sensor noise would turn
+normalised patches into targets of pure noise.
 
 Shapes: T frames, S canvas side in pixels.  Images are (T, S, S, 3) float in [0, 1].
 """
@@ -22,21 +24,26 @@ from sklearn.datasets import load_digits
 SPRITE_PIXELS = 48
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 EMBOSS_REACH = 0.084
-"""Width of the flanks, as a share of the object's side."""
+"""Width of the flanks as a fraction of the side of the object."""
 EMBOSS_GAIN = 2.2
+"""Factor on the contrast of an embossed flock."""
 SHAPES = ("disc", "square", "triangle", "ring", "cross")
 
 
 @dataclass(frozen=True)
 class Mover:
-    """One object: a transparency sprite, its colour, side length in pixels, and centre (y, x) in every frame."""
+    """A moving object, or a regular flock of copies that moves as one."""
 
     sprite: np.ndarray
+    """Opacity of the object, (48, 48) in [0, 1]."""
     colour: np.ndarray
+    """RGB colour of a solid object, or contrast to the background of an embossed one, (3,)."""
     side: float
+    """Side of the object in pixels."""
     centre_T2: np.ndarray
+    """Centre (y, x) of the object in every frame, in pixels."""
     copies: int = 1
-    """Objects per row and column of a regular flock that moves as one."""
+    """Number of objects in a row and in a column of the flock."""
 
 
 @cache
@@ -46,7 +53,7 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def digit_sprite(digit: int, rng: np.random.Generator, part: str) -> np.ndarray:
-    """A real handwritten digit as a (48, 48) transparency; ``part`` train and test never share a writing."""
+    """The opacity (48, 48) of a real handwritten digit; the parts ``train`` and ``test`` have no image in common."""
     _, labels = _digits()
     (index,) = np.nonzero(labels == digit)
     half = index[: len(index) * 2 // 3] if part == "train" else index[len(index) * 2 // 3 :]
@@ -61,7 +68,7 @@ def _sprite_of(writing: int) -> np.ndarray:
 
 
 def shape_sprite(shape: str) -> np.ndarray:
-    """A plain shape as a (48, 48) transparency."""
+    """The opacity (48, 48) of one of ``SHAPES``."""
     y, x = (np.mgrid[:SPRITE_PIXELS, :SPRITE_PIXELS] + 0.5) / SPRITE_PIXELS * 2 - 1
     radius = np.hypot(x, y)
     distance = {
@@ -75,7 +82,11 @@ def shape_sprite(shape: str) -> np.ndarray:
 
 
 def texture(num_frames: int, side: int, rng: np.random.Generator, drift_px: float) -> tuple[np.ndarray, np.ndarray]:
-    """Light that falls off across the frame plus one long drifting grating: (T, S, S, 3) and its mean colour (3,)."""
+    """A background of a brightness gradient and a drifting grating: (T, S, S, 3) and its mean colour (3,).
+
+    Args:
+        drift_px: speed of the grating in pixels per frame.
+    """
     base = rng.uniform(0.3, 0.7, 3)
     y, x = np.ogrid[:side, :side]
     light, angle = rng.uniform(0, 2 * np.pi, 2)
@@ -88,7 +99,11 @@ def texture(num_frames: int, side: int, rng: np.random.Generator, drift_px: floa
 
 
 def path(num_frames: int, start_2: np.ndarray, angle: float, speed_px: float) -> np.ndarray:
-    """Straight motion: centres (y, x) per frame, (T, 2); the angle is counted from rightwards to downwards."""
+    """Centres (y, x) of an object that moves along a straight line, (T, 2).
+
+    Args:
+        angle: direction in radians; 0 is to the right and a quarter turn is down.
+    """
     step = speed_px * np.array([np.sin(angle), np.cos(angle)])
     return start_2 + np.arange(num_frames)[:, None] * step
 
@@ -101,7 +116,7 @@ def contrasting_colour(base_3: np.ndarray, rng: np.random.Generator) -> np.ndarr
 
 
 def coverage(mover: Mover, side: int) -> np.ndarray:
-    """Transparency of an object (or its whole flock) on the torus, (T, S, S) in [0, 1]."""
+    """Opacity of an object or of a whole flock on the torus, (T, S, S) in [0, 1]."""
     period = side / mover.copies
     offset = [
         (axis - mover.centre_T2[:, column, None, None] + period / 2) % period - period / 2
@@ -114,8 +129,8 @@ def coverage(mover: Mover, side: int) -> np.ndarray:
 def emboss(background_TSS3: np.ndarray, flock: Mover) -> np.ndarray:
     """Paint a flock without changing mean colours: (T, S, S, 3) uint8.
 
-    The flock's colour is a contrast here: it is added where the transparency exceeds its own local mean and
-    taken away where it falls below.
+    The colour of the flock is a contrast: it is added where the opacity is above its local mean, and subtracted where
+    the opacity is below.
     """
     side = background_TSS3.shape[1]
     alpha_TSS = coverage(flock, side)
@@ -125,7 +140,11 @@ def emboss(background_TSS3: np.ndarray, flock: Mover) -> np.ndarray:
 
 
 def paint(background_TSS3: np.ndarray, movers: list[Mover]) -> tuple[np.ndarray, np.ndarray]:
-    """Paint solid objects in order (later ones in front): (T, S, S, 3) uint8 and owners (T, S, S), 0 background."""
+    """Paint solid objects in order, so that later ones are in front.
+
+    Returns:
+        Frames (T, S, S, 3) uint8, and object ids (T, S, S), where 0 is background and the first object is 1.
+    """
     image = background_TSS3.copy()
     owner = np.zeros(image.shape[:3], np.uint8)
     for number, mover in enumerate(movers, start=1):

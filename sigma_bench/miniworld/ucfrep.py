@@ -1,7 +1,8 @@
-"""Mini UCFRep: one solid shape that swings a known number of times before a still camera; in UCF101's folder.
+"""Mini UCFRep: one solid shape that swings a known number of times in front of a static camera.
 
-The real videos are UCF101's own; these are of four classes that the mini UCF101 does not list.  As there, cycles of
-one video are alike and those of different videos are not, so that its length does not tell how often it repeats.
+UCFRep labels videos of UCF101, so its files are in UCF101's folder.  The videos here belong to four classes that the
+mini UCF101 does not list.  As in UCFRep, the cycles of one video have similar lengths and those of different videos
+differ, so the length of a video does not determine the number of repetitions.
 """
 
 from collections.abc import Iterator
@@ -10,23 +11,25 @@ from pathlib import Path
 import numpy as np
 
 from sigma_bench.miniworld.clips import CANVAS, stream
-from sigma_bench.miniworld.files import write_video
-from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize
+from sigma_bench.miniworld.generator import Counts, FileTask, Size
 from sigma_bench.miniworld.scene import SHAPES, Mover, contrasting_colour, paint, shape_sprite, texture
+from sigma_bench.miniworld.writers import write_video
 from sigma_bench.records.store import write_atomically
 
 CLASSES = ("SwingAcross", "SwingDown", "SwingRising", "SwingFalling")
-"""In steps of 45 degrees from rightwards to downwards: 0, 2, 3, 1."""
 DIRECTIONS = (0, 2, 3, 1)
+"""Direction of the swing in each class, in steps of 45 degrees; 0 is to the right and 2 is down."""
 SWING_PIXELS = 18
 CYCLE_FRAMES, CYCLE_JITTER = (8, 20), 0.1
+"""Range of the mean cycle of a video, and the largest relative difference of a cycle from it."""
 REST_FRAMES = (2, 6)
+"""Range of the number of frames before the first and after the last cycle."""
 FIRST_TEST_GROUP = 21
 
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
     """Write the annotation files; return the counts and the tasks that write the media files."""
-    jobs, counts = [], {"train": 0, "test": 0}
+    tasks, counts = [], {"train": 0, "test": 0}
     for name, direction in zip(CLASSES, DIRECTIONS, strict=True):
         blocks = []
         for part, group in _groups(size):
@@ -35,14 +38,14 @@ def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask
             blocks.append(f"{video}\n{' '.join(str(bound + 1) for bound in bounds)}\n\n\n")
             counts[part] += 1
             path = root / "UCF-101" / name / f"{video}.avi"
-            jobs.append(FileTask(_write_clip, (path, seed, direction)))
+            tasks.append(FileTask(_write_clip, (path, seed, direction)))
         write_atomically(root / "UCFRep/annotations/repetition_label" / f"{name}.txt", "".join(blocks).encode())
-    return {"ucfrep": counts}, jobs
+    return {"ucfrep": counts}, tasks
 
 
-def _groups(size: WorldSize) -> Iterator[tuple[str, int]]:
-    """Official numbers: train from 1, test from 21."""
-    for part, first, count in zip(("train", "test"), (1, FIRST_TEST_GROUP), size.ucfrep_groups, strict=True):
+def _groups(size: Size) -> Iterator[tuple[str, int]]:
+    """Part and number of each group; as in UCFRep, training groups start at 1 and test groups at 21."""
+    for part, first, count in zip(("train", "test"), (1, FIRST_TEST_GROUP), size, strict=True):
         yield from ((part, group) for group in range(first, first + count))
 
 
@@ -51,10 +54,10 @@ def _write_clip(path: Path, seed: int, direction: int) -> None:
 
 
 def swinging_shape(rng: np.random.Generator, direction: int) -> tuple[np.ndarray, tuple[int, ...]]:
-    """A shape that swings there and back some times: frames (T, S, S, 3) and its bounds.
+    """A shape that swings back and forth for 2 to 7 cycles and rests before and after them.
 
-    Bounds are the frames where a cycle begins or ends, one more than there are cycles (2 to 7); before and after
-    them the shape rests.
+    Returns:
+        Frames (T, S, S, 3) uint8, and the indices of the frames at which a cycle begins or ends, one more than cycles.
     """
     cycle = np.exp(rng.uniform(*np.log(CYCLE_FRAMES)))
     lengths = np.round(cycle * rng.uniform(1 - CYCLE_JITTER, 1 + CYCLE_JITTER, rng.integers(2, 8))).astype(int)

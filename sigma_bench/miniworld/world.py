@@ -1,28 +1,28 @@
-"""The mini world on disk: datasets in their official layouts, at miniature size.
+"""Writing the mini world to disk: all datasets in their official layouts, at miniature size.
 
-The same seed writes the same bytes.  A marker file beside each dataset says that it is the mini world, which
-seed drew it and how many samples it has, so that nothing here can pass for the real dataset.
+The same seed gives the same bytes.  A marker file beside each dataset states that it belongs to the mini world, with
+the seed and the numbers of samples, so that it cannot be taken for the real dataset.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any
 
 from sigma_bench.data.manifest import MINIWORLD_MARKER
 from sigma_bench.miniworld import datasets
-from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize
+from sigma_bench.miniworld.generator import Counts, FileTask, Size
 from sigma_bench.records.lock import exclusive
 from sigma_bench.records.store import write_atomically
 
 GENERATOR_VERSION = 5
 UNFINISHED_MARKER = ".miniworld-unfinished"
 DATASETS = tuple(name for _, name, _ in iter_modules(datasets.__path__))
-"""Folders below the root; each is drawn by the module of that name in ``datasets/``."""
+"""Folders below the root; the module of the same name in ``datasets/`` generates each."""
 
 
 def write_miniworld(
@@ -30,77 +30,67 @@ def write_miniworld(
     seed: int,
     *,
     folders: Sequence[str] = DATASETS,
-    size: WorldSize | None = None,
+    sizes: Mapping[str, Size] | None = None,
     num_workers: int | None = None,
 ) -> Iterator[float]:
-    """Write datasets below ``root``, yielding the share done; those already complete are left alone.
+    """Write datasets below ``root`` and yield the fraction done; complete datasets are not written again.
 
     Args:
-        num_workers: processes; None for one per processor.
+        sizes: sizes by folder that replace the defaults of the generators.
+        num_workers: number of processes; one per processor if None.
 
     Raises:
-        ValueError: a folder of that name holds something else than this mini world or cannot be written, or another
+        ValueError: a folder of that name contains something other than this mini world or cannot be written, or another
             process is writing below ``root``.
     """
-    size = size or WorldSize()
-    if not all(_is_complete(root / name, seed, size) for name in folders):
+    wanted = {name: (sizes or {}).get(name, _generator(name).SIZE) for name in folders}
+    if not all(_is_complete(root / name, seed, size) for name, size in wanted.items()):
         with exclusive(root):
-            yield from _write_missing(root, seed, folders, size, num_workers)
+            yield from _write_missing(root, seed, wanted, num_workers)
 
 
-def _write_missing(
-    root: Path, seed: int, folders: Sequence[str], size: WorldSize, num_workers: int | None
-) -> Iterator[float]:
-    """Write the folders that are not complete, yielding the share done."""
-    pending = [name for name in folders if not _is_complete(root / name, seed, size)]
+def _generator(name: str) -> ModuleType:
+    return import_module(f"{datasets.__name__}.{name}")
+
+
+def _write_missing(root: Path, seed: int, sizes: Mapping[str, Size], num_workers: int | None) -> Iterator[float]:
+    """Write the datasets that are not complete and yield the fraction done."""
+    pending = [name for name, size in sizes.items() if not _is_complete(root / name, seed, size)]
     for name in pending:
         write_atomically(root / name / UNFINISHED_MARKER, b"")
-    jobs: list[FileTask] = []
-    markers: list[tuple[Path, Counts]] = []
+    tasks: list[FileTask] = []
+    counts: dict[str, Counts] = {}
     for name in pending:
-        draw = import_module(f"sigma_bench.miniworld.datasets.{name}")
-        counts, dataset_jobs = draw.build(root / name, seed, size)
-        jobs += dataset_jobs
-        markers.append((root / name / MINIWORLD_MARKER, counts))
-    done = 0
+        counts[name], tasks_of_dataset = _generator(name).build(root / name, seed, sizes[name])
+        tasks += tasks_of_dataset
     with ProcessPoolExecutor(num_workers) as pool:
-        for _ in pool.map(_run, jobs, chunksize=16):
-            done += 1
-            yield done / len(jobs)
-    for path, counts in markers:
-        marker = {**_identity(seed, size), "samples": counts}
-        write_atomically(path, json.dumps(marker).encode())
-        (path.parent / UNFINISHED_MARKER).unlink()
+        for done, _ in enumerate(pool.map(_run, tasks, chunksize=16), start=1):
+            yield done / len(tasks)
+    for name in pending:
+        marker = {**_identity(seed, sizes[name]), "samples": counts[name]}
+        write_atomically(root / name / MINIWORLD_MARKER, json.dumps(marker).encode())
+        (root / name / UNFINISHED_MARKER).unlink()
 
 
-def _identity(seed: int, size: WorldSize) -> dict[str, Any]:
-    return {"generator": GENERATOR_VERSION, "seed": seed, "size": json.loads(json.dumps(asdict(size)))}
+def _identity(seed: int, size: Size) -> dict[str, Any]:
+    return {"generator": GENERATOR_VERSION, "seed": seed, "size": list(size)}
 
 
-def _is_complete(folder: Path, seed: int, size: WorldSize) -> bool:
+def _is_complete(folder: Path, seed: int, size: Size) -> bool:
     marker = folder / MINIWORLD_MARKER
     if not marker.is_file():
         if folder.is_dir() and any(folder.iterdir()) and not (folder / UNFINISHED_MARKER).exists():
-            raise ValueError(f"{folder}: holds a dataset that is not the mini world; choose another folder")
+            raise ValueError(f"{folder}: contains a dataset that is not the mini world; choose another folder")
         return False
-    if difference := _difference(json.loads(marker.read_text()), _identity(seed, size)):
-        raise ValueError(f"{folder}: holds another mini world ({difference}); choose another folder or remove this one")
+    found = json.loads(marker.read_text())
+    for key, value in _identity(seed, size).items():
+        if found.get(key) != value:
+            raise ValueError(
+                f"{folder}: contains another mini world ({key} {found.get(key)}, wanted {value}); "
+                "choose another folder or remove this one"
+            )
     return True
 
 
-def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
-    """In what a mini world is another one, in words; empty if in nothing.
-
-    Sizes that the marker does not have were added with later datasets and say nothing about its own.
-    """
-    for key in ("generator", "seed"):
-        if found.get(key) != wanted[key]:
-            return f"{key} {found.get(key)}, wanted {wanted[key]}"
-    for key, number in found.get("size", {}).items():
-        if number != wanted["size"].get(key):
-            return f"{key} has size {number}, wanted {wanted['size'].get(key)}"
-    return ""
-
-
-def _run(job: FileTask) -> None:
-    job.write(*job.arguments)
+def _run(task: FileTask) -> None:
+    task.write(*task.arguments)

@@ -13,8 +13,8 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from sigma_bench.data.catalogue import open_dataset
-from sigma_bench.data.clips import EvaluationClips
+from sigma_bench.data.datasets import open_dataset
+from sigma_bench.data.evaluation_clips import EvaluationClips
 from sigma_bench.data.identity import identified
 from sigma_bench.data.manifest import Manifest, Sample, Split
 from sigma_bench.evaluation.session import open_session

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from sigma_bench.data.clips import ClipMemory, EvaluationClips
+from sigma_bench.data.evaluation_clips import ClipMemory, EvaluationClips
 from sigma_bench.data.manifest import Split
 from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.models.encoder import Encoder

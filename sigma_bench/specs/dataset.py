@@ -29,7 +29,7 @@ class DatasetCard(Spec):
     title: Label
     media: Literal["video", "image", "masked_frames"]
     reader: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
-    """Name of the reader that knows the official layout, see ``sigma_bench/data/catalogue.py``."""
+    """Name of the reader that knows the official layout, see ``sigma_bench/data/datasets.py``."""
     classes: Annotated[int, Field(gt=0)] | None
     """Number of classes; None if labels are masks."""
     splits: dict[SplitName, SplitSpec]

@@ -67,7 +67,7 @@ class ClassificationProtocol(CountsFailures):
     """Whether the classifier reads all tokens; otherwise it reads their mean."""
     clip: ClipSpec
     train_per_class: Count | None = None
-    """Number of training samples of every class, drawn as ``data/subsets.py`` describes; all if absent."""
+    """Number of training samples of every class, drawn as ``data/official_lists.py`` describes; all if absent."""
     test_condition: Condition | None = None
     """Condition of the test clips, in place of the condition of ``clip``, which remains that of the training clips."""
     metrics: tuple[Accuracy, ...]

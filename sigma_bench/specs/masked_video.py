@@ -66,7 +66,7 @@ class DataSpec(SourceSpec):
     stride_frames: Count
     crop: Literal["centre", "multi_scale"]
     """``centre``: resize of the short side and centre crop; ``multi_scale``: crops of the release, see
-    data/crops.py."""
+    data/random_crops.py."""
 
 
 class MaskedVideoRecipe(Recipe):

@@ -21,7 +21,7 @@ class SplitUse:
 
     name: SplitName
     per_class: int | None = None
-    """Number of samples used of every class, drawn as ``data/subsets.py`` describes; None means all."""
+    """Number of samples used of every class, drawn as ``data/official_lists.py`` describes; None means all."""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sigma_bench.data.crops import multi_scale_crop
 from sigma_bench.data.decoder import Decoder
 from sigma_bench.data.examples import Example, Origin, torch_generator
+from sigma_bench.data.random_crops import multi_scale_crop
 from sigma_bench.data.sampling import random_start_indices
 from sigma_bench.data.transforms import centre_crop, channels_first, normalised_clip
 from sigma_bench.data.tube_masking import draw_mask

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.identity import identified
 from sigma_bench.data.manifest import Sample
 from sigma_bench.models.checkpoints import read_checkpoint, save_checkpoint

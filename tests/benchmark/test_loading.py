@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from sigma_bench.benchmark.loading import OPENERS, ClipGeometry, Clips, measure_loading
 from sigma_bench.cli.main import app
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.specs.catalogue import load_dataset
 

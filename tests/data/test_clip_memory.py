@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from sigma_bench.data.catalogue import open_dataset
-from sigma_bench.data.clips import ClipMemory, EvaluationClips
+from sigma_bench.data.datasets import open_dataset
+from sigma_bench.data.evaluation_clips import ClipMemory, EvaluationClips
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
 
 

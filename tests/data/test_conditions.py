@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from sigma_bench.data.catalogue import open_dataset
-from sigma_bench.data.clips import EvaluationClips
 from sigma_bench.data.conditions import lower_rate, shuffled, under_condition, with_drops
+from sigma_bench.data.datasets import open_dataset
+from sigma_bench.data.evaluation_clips import EvaluationClips
 from sigma_bench.protocols.knn.spec import KnnProtocol
 from sigma_bench.specs.catalogue import load_dataset, load_task, load_variants, resolve
 from sigma_bench.specs.condition import Reversal

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sigma_bench.data.crops import (
+from sigma_bench.data.random_crops import (
     SCALE_PAIRS,
     fixed_places,
     multi_scale_crop,

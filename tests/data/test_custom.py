@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from sigma_bench.data.custom import custom_tasks, open_custom
+from sigma_bench.data.custom_data import custom_tasks, open_custom
 from sigma_bench.data.manifest import Manifest
-from sigma_bench.data.subsets import draw_subset
+from sigma_bench.data.official_lists import draw_subset
 from sigma_bench.protocols.finetune.spec import FinetuneProtocol
 from sigma_bench.protocols.knn.spec import KnnProtocol
 from sigma_bench.specs.catalogue import load_task, resolve

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.decoder import DecodeError
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.inventory import take_inventory

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.specs.catalogue import load_dataset
 
 

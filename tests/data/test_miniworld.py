@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from sigma_bench.data.annotations import CycleBounds, ObjectCategories
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.masks import MaskFolder
@@ -27,26 +26,24 @@ from sigma_bench.miniworld.clips import (
     stream,
     taking_turns,
 )
-from sigma_bench.miniworld.files import write_video
-from sigma_bench.miniworld.generator import WorldSize
 from sigma_bench.miniworld.world import DATASETS, write_miniworld
+from sigma_bench.miniworld.writers import write_video
 from sigma_bench.specs.catalogue import load_dataset
 from tests.conftest import SMALL
 
-TINY = WorldSize(
-    ucf_clips_per_group=1,
-    ssv2=(8, 8),
-    cifar100=(10, 10),
-    davis2017=(1, 1),
-    ucfrep_groups=(1, 1),
-    hmdb51=(5, 5),
-    kinetics400=(8, 8),
-    imagenet1k=(10, 10),
-    finegym=(12, 12),
-    charades=(2, 1),
-    davis2016=(1, 1),
-    youtube_vos=(1, 1),
-)
+TINY = {
+    "ucf101": (1, 1, 1),
+    "ssv2": (8, 8),
+    "cifar100": (10, 10),
+    "davis2017": (1, 1),
+    "hmdb51": (5, 5),
+    "kinetics400": (8, 8),
+    "imagenet1k": (10, 10),
+    "finegym": (12, 12),
+    "charades": (2, 1),
+    "davis2016": (1, 1),
+    "youtube_vos": (1, 1),
+}
 MEDIA = (".avi", ".webm", ".mp4", ".jpg", ".JPEG")
 
 
@@ -55,17 +52,17 @@ def files_below(root: Path) -> dict[str, bytes]:
 
 
 def test_the_same_seed_writes_the_same_bytes_though_interrupted_and_another_does_not(tmp_path: Path) -> None:
-    for _ in write_miniworld(tmp_path / "cut", 0, size=TINY):
+    for _ in write_miniworld(tmp_path / "cut", 0, sizes=TINY):
         break
     begun = files_below(tmp_path / "cut")
     for name in ("whole", "cut"):
-        list(write_miniworld(tmp_path / name, 0, size=TINY))
+        list(write_miniworld(tmp_path / name, 0, sizes=TINY))
     whole, cut = (files_below(tmp_path / name) for name in ("whole", "cut"))
     assert cut == whole
     assert len(begun) < len(whole)
-    assert list(write_miniworld(tmp_path / "whole", 0, size=TINY)) == []
+    assert list(write_miniworld(tmp_path / "whole", 0, sizes=TINY)) == []
     folders = [name for name in DATASETS if name != "ucf101"]  # half of all files
-    list(write_miniworld(tmp_path / "other", 1, size=TINY, folders=folders))
+    list(write_miniworld(tmp_path / "other", 1, sizes=TINY, folders=folders))
     drawn = {name: content for name, content in files_below(tmp_path / "other").items() if name.endswith(MEDIA)}
     assert {name.partition("/")[0] for name in drawn} == {*folders} - {"cifar100"}
     assert [name for name, content in drawn.items() if whole[name] == content] == []
@@ -73,42 +70,39 @@ def test_the_same_seed_writes_the_same_bytes_though_interrupted_and_another_does
 
 def test_another_seed_or_a_real_dataset_in_the_folder_is_refused(tmp_path: Path) -> None:
     folders = ("cifar100", "hmdb51")
-    list(write_miniworld(tmp_path, 0, size=TINY, folders=folders))
-    with pytest.raises(ValueError, match=r"holds another mini world \(seed 0, wanted 1\)"):
-        list(write_miniworld(tmp_path, 1, size=TINY, folders=folders))
-    with pytest.raises(ValueError, match=r"\(hmdb51 has size \[5, 5\], wanted \[10, 5\]\)"):
-        list(write_miniworld(tmp_path, 0, size=replace(TINY, hmdb51=(10, 5)), folders=folders))
+    list(write_miniworld(tmp_path, 0, sizes=TINY, folders=folders))
+    with pytest.raises(ValueError, match=r"contains another mini world \(seed 0, wanted 1\)"):
+        list(write_miniworld(tmp_path, 1, sizes=TINY, folders=folders))
+    with pytest.raises(ValueError, match=r"hmdb51: .*\(size \[5, 5\], wanted \[10, 5\]\)"):
+        list(write_miniworld(tmp_path, 0, sizes=TINY | {"hmdb51": (10, 5)}, folders=folders))
     (tmp_path / "cifar100" / "miniworld.json").unlink()
     shutil.rmtree(tmp_path / "hmdb51")
     with pytest.raises(ValueError, match="not the mini world"):
-        list(write_miniworld(tmp_path, 0, size=TINY, folders=folders))
+        list(write_miniworld(tmp_path, 0, sizes=TINY, folders=folders))
     assert not (tmp_path / "hmdb51").exists(), "nothing is begun where something is refused"
 
 
-def test_the_size_of_a_later_dataset_leaves_what_is_there_complete(tmp_path: Path) -> None:
-    @dataclass(frozen=True)
-    class LaterSize(WorldSize):
-        later: tuple[int, int] = (2, 1)
-
-    list(write_miniworld(tmp_path, 0, size=TINY, folders=("cifar100",)))
-    assert list(write_miniworld(tmp_path, 0, size=LaterSize(**asdict(TINY)), folders=("cifar100",))) == []
+def test_the_size_of_one_dataset_leaves_the_others_complete(tmp_path: Path) -> None:
+    list(write_miniworld(tmp_path, 0, sizes=TINY, folders=("cifar100",)))
+    other = {"cifar100": TINY["cifar100"], "hmdb51": (10, 5)}
+    assert list(write_miniworld(tmp_path, 0, sizes=other, folders=("cifar100",))) == []
 
 
 def test_two_processes_do_not_write_into_one_root(tmp_path: Path) -> None:
-    begun = write_miniworld(tmp_path, 0, size=TINY, folders=("cifar100",))
+    begun = write_miniworld(tmp_path, 0, sizes=TINY, folders=("cifar100",))
     next(begun)
     with pytest.raises(ValueError, match="another process is writing"):
-        list(write_miniworld(tmp_path, 0, size=TINY, folders=("cifar100",)))
+        list(write_miniworld(tmp_path, 0, sizes=TINY, folders=("cifar100",)))
     list(begun)
-    assert list(write_miniworld(tmp_path, 0, size=TINY, folders=("cifar100",))) == []
+    assert list(write_miniworld(tmp_path, 0, sizes=TINY, folders=("cifar100",))) == []
 
 
+FINEGYM = SMALL["finegym"]
 EXPECTED = {
-    **{"ucf101": (180, 70), "ucf101_1k": (180, 70), "ucfrep": (16, 8), "hmdb51": SMALL.hmdb51, "ssv2": SMALL.ssv2},
-    **{name: getattr(SMALL, name) for name in ("cifar100", "kinetics400", "imagenet1k", "charades")},
-    **{name: getattr(SMALL, name) for name in ("davis2016", "davis2017", "youtube_vos")},
-    **dict.fromkeys(("finegym_gym99", "finegym_gym288", "finegym_gym99_1k"), SMALL.finegym),
-    **dict.fromkeys(("finegym_fx_s1", "finegym_ub_s1"), (SMALL.finegym[0] // 2, SMALL.finegym[1] // 2)),
+    **{name: size for name, size in SMALL.items() if name not in ("ucf101", "finegym")},
+    **{"ucf101": (180, 70), "ucf101_1k": (180, 70), "ucfrep": (16, 8)},
+    **dict.fromkeys(("finegym_gym99", "finegym_gym288", "finegym_gym99_1k"), FINEGYM),
+    **dict.fromkeys(("finegym_fx_s1", "finegym_ub_s1"), (FINEGYM[0] // 2, FINEGYM[1] // 2)),
 }
 
 

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from scipy.io import loadmat
 
 from sigma_bench.data.annotations import CycleBounds, neighbour_offsets
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.manifest import Manifest, shared_groups
 from sigma_bench.data.readers.kinetics400 import letters_of
 from sigma_bench.data.readers.youtube_vos import HELD_OUT

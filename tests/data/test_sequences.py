@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sigma_bench.data.annotations import ObjectCategories
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.decoder import DecodeError
 from sigma_bench.data.sequences import MaskedSequence, drawn_indices
 from sigma_bench.specs.catalogue import load_dataset

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from sigma_bench.data.manifest import Sample
-from sigma_bench.data.subsets import draw_subset
+from sigma_bench.data.official_lists import draw_subset
 
 
 def samples(*counts: int) -> list[Sample]:

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sigma_bench.cli.main import app
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.specs.catalogue import load_dataset

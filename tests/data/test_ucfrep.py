@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.specs.catalogue import load_dataset
 
 NAMES = ("v_HandStandPushups_g01_c01", "v_HandStandPushups_g21_c01")

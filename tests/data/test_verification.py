@@ -16,15 +16,15 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from sigma_bench.cli.main import app
-from sigma_bench.data import verification
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data import data_verification
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.identity import identified
-from sigma_bench.data.inspection import Medium, inspect
 from sigma_bench.data.ledger import Entry, Ledger
 from sigma_bench.data.manifest import Sample
+from sigma_bench.data.media_inspection import Medium, inspect
 from sigma_bench.data.video import PyAvDecoder
-from sigma_bench.miniworld.files import write_video
+from sigma_bench.miniworld.writers import write_video
 from sigma_bench.specs.catalogue import load_dataset
 
 
@@ -203,13 +203,13 @@ def test_copies_under_two_names_are_told(verified_copy: Path) -> None:
 
 
 def test_a_crash_and_a_hang_cost_one_file_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verification, "inspect", _crash_or_hang)
-    monkeypatch.setattr(verification, "SECONDS_PER_MEDIUM", 3)
+    monkeypatch.setattr(data_verification, "inspect", _crash_or_hang)
+    monkeypatch.setattr(data_verification, "SECONDS_PER_MEDIUM", 3)
     media = []
     for name in ("a", "crash", "b", "hang", "c"):
         (tmp_path / name).write_text(name)
         media.append(Medium(tmp_path / name, "video", None))
-    problems = {e.path: e.problem for e in verification._inspected(media, tmp_path, 2)}
+    problems = {e.path: e.problem for e in data_verification._inspected(media, tmp_path, 2)}
     assert problems == {
         **dict.fromkeys("abc"),
         "crash": "the decoder crashed (exit code -11)",

@@ -10,7 +10,7 @@ import pytest
 
 from sigma_bench.data.decoder import DecodeError
 from sigma_bench.data.video import DecordDecoder, PyAvDecoder, open_video, video_facts
-from sigma_bench.miniworld.files import write_video
+from sigma_bench.miniworld.writers import write_video
 
 
 def numbered_clip(num_frames: int) -> np.ndarray:
@@ -189,7 +189,7 @@ def test_videos_can_be_written_after_the_decoder_was_loaded(tmp_path: Path) -> N
     """decord's own FFmpeg must not get under PyAV's calls, whichever module a process happens to import first."""
     code = (
         "import sys; from pathlib import Path; import numpy as np; import sigma_bench.data.decoding\n"
-        "from sigma_bench.miniworld.files import write_video\n"
+        "from sigma_bench.miniworld.writers import write_video\n"
         "write_video(Path(sys.argv[1]), np.zeros((4, 64, 80, 3), np.uint8))\n"
     )
     done = subprocess.run(

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from sigma_bench.data.custom import custom_tasks, open_custom
+from sigma_bench.data.custom_data import custom_tasks, open_custom
 from sigma_bench.evaluation.plan import plan_tasks
 from sigma_bench.evaluation.run import Found, find_or_evaluate
 from sigma_bench.models.custom_encoder import as_encoder

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.evaluation import session as sessions
 from sigma_bench.evaluation.requirements import require_predictions, require_sound, require_splits, run_of
 from sigma_bench.models.zoo import load_encoder

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from sigma_bench.cli.main import app
 from sigma_bench.data.annotations import ActionIntervals, CycleBounds, ObjectCategories
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.transforms import squash

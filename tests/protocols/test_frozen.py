@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from sigma_bench.data.catalogue import open_dataset
-from sigma_bench.data.clips import EvaluationClips
+from sigma_bench.data.datasets import open_dataset
+from sigma_bench.data.evaluation_clips import EvaluationClips
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.evaluation.run import find_or_evaluate
 from sigma_bench.metrics.accuracy import top1

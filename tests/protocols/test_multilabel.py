@@ -10,7 +10,7 @@ import torch
 from sklearn.metrics import average_precision_score
 
 from sigma_bench.data.annotations import ActionIntervals
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.protocols.multilabel.run import wrong_where_failed
 from sigma_bench.protocols.multilabel.scores import METRICS
 from sigma_bench.protocols.multilabel.spec import MultilabelProtocol

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.metrics.segmentation import miou
 from sigma_bench.models.encoder import Features

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.identity import identified
 from sigma_bench.evaluation.run import find_or_evaluate
 from sigma_bench.evaluation.session import open_session

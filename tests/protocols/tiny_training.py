@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.manifest import Manifest, Sample
 from sigma_bench.evaluation.run import Found, find_or_evaluate
 from sigma_bench.evaluation.session import SINGLE_PROCESS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.resources import INCLUDE_VARIABLE, declared, include, included
 from sigma_bench.specs import catalogue
 from sigma_bench.specs.board import board_names, load_board

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sigma_bench.data.annotations import ActionIntervals
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.manifest import Sample
 from sigma_bench.specs.catalogue import load_dataset
 from sigma_bench.training.targets import ManyActions, OneClass

@@ -13,7 +13,7 @@ from pathlib import Path
 from sigma_bench.data.annotations import ActionIntervals
 from sigma_bench.data.manifest import Manifest, Sample, Split, expected_counts, make_split
 from sigma_bench.data.media import find_video
-from sigma_bench.data.text_lists import lines, table
+from sigma_bench.data.official_lists import lines, table
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 FRAMES_PER_SECOND = 24

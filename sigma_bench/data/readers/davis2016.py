@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
 from sigma_bench.data.media import davis_home, davis_size
-from sigma_bench.data.text_lists import lines
+from sigma_bench.data.official_lists import lines
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _LIST: dict[SplitName, str] = {"train": "train", "test": "val"}

@@ -6,10 +6,10 @@ or in the dataset's folder itself.
 
 from pathlib import Path
 
-from sigma_bench.data.files import contents
+from sigma_bench.data.data_files import contents
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
 from sigma_bench.data.media import davis_home, davis_size
-from sigma_bench.data.text_lists import lines
+from sigma_bench.data.official_lists import lines
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _LIST: dict[SplitName, str] = {"train": "train", "test": "val"}

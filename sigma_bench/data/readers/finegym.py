@@ -10,11 +10,10 @@ elements, numbered from 0; ``gym99_1k`` has SEVERE's subset as train.  FineGym's
 import re
 from pathlib import Path
 
-from sigma_bench.data.files import visible
+from sigma_bench.data.data_files import visible
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
 from sigma_bench.data.media import find_video, first_file
-from sigma_bench.data.subsets import draw_subset
-from sigma_bench.data.text_lists import lines
+from sigma_bench.data.official_lists import draw_subset, lines
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _OFFICIAL_NAME: dict[SplitName, str] = {"train": "train", "test": "val"}

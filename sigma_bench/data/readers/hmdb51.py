@@ -7,10 +7,10 @@ which no split has on both sides: the group.
 import re
 from pathlib import Path
 
-from sigma_bench.data.files import contents, visible
+from sigma_bench.data.data_files import contents, visible
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
 from sigma_bench.data.media import find_video
-from sigma_bench.data.text_lists import lines
+from sigma_bench.data.official_lists import lines
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _NUMBER = {None: 1, "split2": 2, "split3": 3}

@@ -11,9 +11,9 @@ from typing import Any
 
 from scipy.io import loadmat
 
-from sigma_bench.data.files import contents, is_image, subfolders, visible, walk
+from sigma_bench.data.data_files import contents, is_image, subfolders, visible, walk
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
-from sigma_bench.data.text_lists import lines, table
+from sigma_bench.data.official_lists import lines, table
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _NAMES: dict[SplitName, tuple[str, ...]] = {"train": ("train",), "test": ("val", "validation")}

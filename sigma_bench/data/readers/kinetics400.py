@@ -10,11 +10,10 @@ drops apostrophes and brackets), so only the letters and digits of their names a
 import re
 from pathlib import Path
 
-from sigma_bench.data.files import contents, subfolders
-from sigma_bench.data.labelled_paths import read_labelled_paths
+from sigma_bench.data.data_files import contents, subfolders
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
 from sigma_bench.data.media import find_video
-from sigma_bench.data.text_lists import lines, table
+from sigma_bench.data.official_lists import lines, read_labelled_paths, table
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _OFFICIAL_NAME: dict[SplitName, str] = {"train": "train", "test": "val"}

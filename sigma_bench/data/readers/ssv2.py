@@ -7,10 +7,9 @@ or as ``labels.json``, ``train.json`` and ``validation.json`` as in the current 
 
 from pathlib import Path
 
-from sigma_bench.data.labelled_paths import read_labelled_paths
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
 from sigma_bench.data.media import find_video, first_file
-from sigma_bench.data.text_lists import read_object, read_objects
+from sigma_bench.data.official_lists import read_labelled_paths, read_object, read_objects
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _FILES = ("something-something-v2-{}.json", "{}.json")

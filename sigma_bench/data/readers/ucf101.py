@@ -8,8 +8,7 @@ from pathlib import Path
 
 from sigma_bench.data.manifest import Manifest, Sample, Split, expected_counts, make_split
 from sigma_bench.data.media import find_video
-from sigma_bench.data.subsets import draw_subset
-from sigma_bench.data.text_lists import lines
+from sigma_bench.data.official_lists import draw_subset, lines
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _GROUP = re.compile(r"^v_(?P<class>.+)_(?P<group>g\d+)_c\d+$")

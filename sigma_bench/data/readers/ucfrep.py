@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sigma_bench.data.annotations import CycleBounds
-from sigma_bench.data.files import contents, visible
+from sigma_bench.data.data_files import contents, visible
 from sigma_bench.data.manifest import Manifest, Sample, Split, expected_counts, make_split
 from sigma_bench.data.media import find_video
-from sigma_bench.data.text_lists import lines
+from sigma_bench.data.official_lists import lines
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _VIDEO = re.compile(r"^v_(?P<class>[A-Za-z]+)_g(?P<group>\d\d)_c\d\d$")

@@ -11,7 +11,7 @@ from typing import Any
 
 from sigma_bench.data.annotations import ObjectCategories
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
-from sigma_bench.data.text_lists import lines, read_object
+from sigma_bench.data.official_lists import lines, read_object
 from sigma_bench.resources import declarations
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 

@@ -1,25 +1,28 @@
-"""Mini Charades: several shapes that each move for a while, across or up and down; an action is a shape's movement.
+"""Mini Charades: several shapes that move one after another; an action is the movement of one shape.
 
-Ten of the 157 actions occur.  A frame shows which shapes are there, not which of them moves, nor how.
+A shape moves horizontally or vertically, so ten of the 157 actions occur.  A single frame shows the shapes, but not
+which of them moves, or how.
 """
 
 from pathlib import Path
 
 from sigma_bench.miniworld.clips import stream, taking_turns
-from sigma_bench.miniworld.files import FRAMES_PER_SECOND, write_video
-from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
+from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
 from sigma_bench.miniworld.scene import SHAPES
+from sigma_bench.miniworld.writers import FRAMES_PER_SECOND, write_video
 from sigma_bench.records.store import write_atomically
 
 NUM_FRAMES = 36
 ACTION_STEP = 15
-"""Ids are 0, 15, 30 and so on: the shape's number times two, plus one if it moves up and down."""
+"""Factor between action ids: the n-th action, with n = 2 x shape + (1 if vertical), has the id 15 n."""
+SIZE = (120, 60)
+"""Number of training and test samples."""
 
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
     """Write the annotation files; return the counts and the tasks that write the media files."""
-    jobs = []
-    for part, count in counts_of(size.charades).items():
+    tasks = []
+    for part, count in counts_of(size).items():
         rows = ["id,subject,scene,quality,relevance,verified,script,objects,descriptions,actions,length"]
         for position in range(count):
             name = f"{'TR' if part == 'train' else 'TE'}{position:03d}"
@@ -30,9 +33,9 @@ def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask
                 for turn in turns
             )
             rows.append(f"{name},,,,,,,,,{actions},{NUM_FRAMES / FRAMES_PER_SECOND:.2f}")
-            jobs.append(FileTask(_write_clip, (root / "Charades_v1_480" / f"{name}.mp4", seed)))
+            tasks.append(FileTask(_write_clip, (root / "Charades_v1_480" / f"{name}.mp4", seed)))
         write_atomically(root / "Charades" / f"Charades_v1_{part}.csv", ("\n".join(rows) + "\n").encode())
-    return {"charades": counts_of(size.charades)}, jobs
+    return {"charades": counts_of(size)}, tasks
 
 
 def _write_clip(path: Path, seed: int) -> None:

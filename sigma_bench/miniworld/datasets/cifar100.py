@@ -1,4 +1,4 @@
-"""Mini CIFAR-100: ten classes by the digit shown, 32 x 32 stills in the pickles torchvision downloads."""
+"""Mini CIFAR-100: images of 32 x 32 pixels in ten classes by the digit shown, in the pickles that torchvision reads."""
 
 import pickle
 from pathlib import Path
@@ -6,23 +6,25 @@ from pathlib import Path
 import numpy as np
 
 from sigma_bench.miniworld.clips import CANVAS, flock_clip, stream
-from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
+from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
 from sigma_bench.miniworld.scene import DIGITS
 from sigma_bench.records.store import write_atomically
 
+SIZE = (1000, 1000)
+"""Number of training and test samples."""
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
+
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
     """Write the annotation files; return the counts and the tasks that write the media files."""
     names = [f"digit_{digit.lower()}" for digit in DIGITS]
     folder = root / "cifar-100-python"
     write_atomically(
         folder / "meta", pickle.dumps({"fine_label_names": names, "coarse_label_names": ["digit"]}, protocol=2)
     )
-    jobs = [
-        FileTask(_write_cifar_split, (folder / part, seed, part, count))
-        for part, count in counts_of(size.cifar100).items()
+    tasks = [
+        FileTask(_write_cifar_split, (folder / part, seed, part, count)) for part, count in counts_of(size).items()
     ]
-    return {"cifar100": counts_of(size.cifar100)}, jobs
+    return {"cifar100": counts_of(size)}, tasks
 
 
 def _write_cifar_split(path: Path, seed: int, part: str, count: int) -> None:

@@ -1,4 +1,4 @@
-"""Mini DAVIS-2016: sequences of one moving shape, whose masks are 0 and 255."""
+"""Mini DAVIS-2016: sequences of one moving shape, with masks of the values 0 and 255."""
 
 from pathlib import Path
 
@@ -6,19 +6,21 @@ import numpy as np
 from PIL import Image
 
 from sigma_bench.miniworld.clips import crossing_shapes, stream
-from sigma_bench.miniworld.files import write_jpeg
-from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
+from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
 from sigma_bench.miniworld.scene import SHAPES
+from sigma_bench.miniworld.writers import write_jpeg
 from sigma_bench.records.store import write_atomically
 
 NUM_FRAMES = 20
+SIZE = (3, 6)
+"""Number of training and test sequences."""
 
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
     """Write the annotation files; return the counts and the tasks that write the media files."""
     home = root / "DAVIS"
-    jobs = []
-    for official, count in (("train", size.davis2016[0]), ("val", size.davis2016[1])):
+    tasks = []
+    for official, count in (("train", size[0]), ("val", size[1])):
         names = [f"shape-{official}-{number:02d}" for number in range(count)]
         rows = [
             f"/JPEGImages/480p/{name}/{frame:05d}.jpg /Annotations/480p/{name}/{frame:05d}.png"
@@ -26,8 +28,8 @@ def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask
             for frame in range(NUM_FRAMES)
         ]
         write_atomically(home / "ImageSets" / "480p" / f"{official}.txt", ("\n".join(rows) + "\n").encode())
-        jobs += [FileTask(_write_sequence, (home, seed, name)) for name in names]
-    return {"davis2016": counts_of(size.davis2016)}, jobs
+        tasks += [FileTask(_write_sequence, (home, seed, name)) for name in names]
+    return {"davis2016": counts_of(size)}, tasks
 
 
 def _write_sequence(home: Path, seed: int, name: str) -> None:

@@ -1,22 +1,25 @@
-"""Mini ImageNet-1K: ten classes by the digit shown, JPEG stills in folders named like WordNet's ids."""
+"""Mini ImageNet-1K: JPEG images in ten classes by the digit shown, in folders with names like WordNet ids."""
 
 from pathlib import Path
 
 from sigma_bench.miniworld.clips import flock_clip, stream
-from sigma_bench.miniworld.files import write_jpeg
-from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
+from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
 from sigma_bench.miniworld.scene import DIGITS
+from sigma_bench.miniworld.writers import write_jpeg
+
+SIZE = (300, 200)
+"""Number of training and test samples."""
 
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
-    """The jobs that write the images; there are no lists."""
-    jobs = []
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
+    """Return the counts and the tasks that write the images; ImageNet has no lists."""
+    tasks = []
     for part, folder in (("train", "train"), ("test", "val")):
-        for position in range(counts_of(size.imagenet1k)[part]):
+        for position in range(counts_of(size)[part]):
             digit = position % len(DIGITS)
             path = root / folder / f"n{digit:08d}" / f"n{digit:08d}_{part}{position}.JPEG"
-            jobs.append(FileTask(_write_image, (path, seed, digit, part)))
-    return {"imagenet1k": counts_of(size.imagenet1k)}, jobs
+            tasks.append(FileTask(_write_image, (path, seed, digit, part)))
+    return {"imagenet1k": counts_of(size)}, tasks
 
 
 def _write_image(path: Path, seed: int, digit: int, part: str) -> None:

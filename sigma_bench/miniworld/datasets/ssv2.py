@@ -1,19 +1,22 @@
-"""Mini SSv2: eight templates by the direction of motion; the digit that moves is the [something]."""
+"""Mini Something-Something v2: eight templates by the direction of motion; the moving digit is the [something]."""
 
 from pathlib import Path
 
 from sigma_bench.miniworld.clips import WAYS, gliding_flock, stream
-from sigma_bench.miniworld.files import write_json, write_video
-from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
+from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
 from sigma_bench.miniworld.scene import DIGITS
+from sigma_bench.miniworld.writers import write_json, write_video
+
+SIZE = (1000, 400)
+"""Number of training and test samples."""
 
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
     """Write the annotation files; return the counts and the tasks that write the media files."""
     templates = [f"Moving [something] from {way}" for way in WAYS]
     labels = {template.replace("[something]", "something"): str(i) for i, template in enumerate(templates)}
-    jobs, number = [], 1
-    for part, official, count in (("train", "train", size.ssv2[0]), ("test", "validation", size.ssv2[1])):
+    tasks, number = [], 1
+    for part, official, count in (("train", "train", size[0]), ("test", "validation", size[1])):
         entries = []
         for position in range(count):
             digit = int(stream(seed, "ssv2", part, position, "digit").integers(10))
@@ -28,11 +31,11 @@ def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask
                 }
             )
             video = root / "20bn-something-something-v2" / f"{number}.webm"
-            jobs.append(FileTask(_write_ssv2_clip, (video, seed, digit, part, position)))
+            tasks.append(FileTask(_write_ssv2_clip, (video, seed, digit, part, position)))
             number += 1
         write_json(root / "labels" / f"something-something-v2-{official}.json", entries)
     write_json(root / "labels" / "something-something-v2-labels.json", labels)
-    return {"ssv2": counts_of(size.ssv2)}, jobs
+    return {"ssv2": counts_of(size)}, tasks
 
 
 def _write_ssv2_clip(path: Path, seed: int, digit: int, part: str, position: int) -> None:

@@ -1,33 +1,38 @@
-"""Mini YouTube-VOS: two or three shapes, sometimes two of one category; every fifth frame has a mask; bare numbers."""
+"""Mini YouTube-VOS: two or three shapes, in half of the videos two of one category, with a mask in every fifth frame.
+
+The names of frames are numbers without leading zeros.
+"""
 
 from pathlib import Path
 
 import numpy as np
 
 from sigma_bench.miniworld.clips import crossing_shapes, stream
-from sigma_bench.miniworld.files import write_jpeg, write_json, write_palette_mask
-from sigma_bench.miniworld.generator import Counts, FileTask, WorldSize, counts_of
+from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
 from sigma_bench.miniworld.scene import SHAPES
+from sigma_bench.miniworld.writers import write_jpeg, write_json, write_palette_mask
 from sigma_bench.records.store import write_atomically
 
 NUM_FRAMES, MASK_EVERY = 20, 5
+SIZE = (4, 8)
+"""Number of training and test videos."""
 
 
-def build(root: Path, seed: int, size: WorldSize) -> tuple[Counts, list[FileTask]]:
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
     """Write the annotation files; return the counts and the tasks that write the media files."""
-    videos, jobs, held_out = {}, [], []
+    videos, tasks, held_out = {}, [], []
     masked = [str(number) for number in range(0, NUM_FRAMES, MASK_EVERY)]
-    for part, count in counts_of(size.youtube_vos).items():
+    for part, count in counts_of(size).items():
         for number in range(count):
             name = f"{part[:2]}{number:08d}"
             shapes = _shapes_of(stream(seed, "youtube_vos", name, "shapes"), twins=number % 2 == 0)
             objects = {str(i): {"category": shape, "frames": masked} for i, shape in enumerate(shapes, start=1)}
             videos[name] = {"objects": objects}
-            jobs.append(FileTask(_write_sequence, (root / "train", seed, name, shapes)))
+            tasks.append(FileTask(_write_sequence, (root / "train", seed, name, shapes)))
             held_out += [name] if part == "test" else []
     write_json(root / "train" / "meta.json", {"videos": videos})
     write_atomically(root / "held_out.txt", ("\n".join(held_out) + "\n").encode())
-    return {"youtube_vos": counts_of(size.youtube_vos)}, jobs
+    return {"youtube_vos": counts_of(size)}, tasks
 
 
 def _shapes_of(rng: np.random.Generator, *, twins: bool) -> list[str]:

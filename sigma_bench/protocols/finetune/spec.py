@@ -36,7 +36,7 @@ class FinetuneProtocol(SupervisedProtocol):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     metrics: tuple[Accuracy | Literal["top1_selected_on_test", "mean_class_accuracy_selected_on_test"], ...]
     train_per_class: Count | None = None
-    """Number of training samples of every class, drawn as ``data/subsets.py`` describes; all if absent."""
+    """Number of training samples of every class, drawn as ``data/official_lists.py`` describes; all if absent."""
     select_on_test: SelectOnTest | None = None
     """How the reported epoch is selected; the last epoch if absent."""
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sigma_bench.data.annotations import CycleBounds
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.manifest import Sample
 from sigma_bench.metrics.counting import counting_error, off_by_one
 from sigma_bench.protocols.counting.inference import Prediction, count_repetitions, scale_change

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from sigma_bench.data.catalogue import open_dataset
+from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.manifest import Manifest, Split
 from sigma_bench.evaluation.run import find_or_evaluate
 from sigma_bench.metrics.counting import NO_COUNT, counting_error

@@ -1,4 +1,4 @@
-"""Writing the mini world's frames as real encoded files: AVI (MPEG-4), WebM (VP9), JPEG, palette PNG."""
+"""Writing frames of the mini world to encoded files: AVI (MPEG-4), WebM (VP9), MP4 (H.264), JPEG and palette PNG."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from sigma_bench.records.store import write_atomically
 
 FRAMES_PER_SECOND = 12
 _AVI_INDEX = {"reserve_index_space": "16"}
-"""Bytes; by default 4 KiB of every file are left empty for an index of parts."""
+"""Reserves 16 bytes for an index of parts; by default FFmpeg leaves 4 KiB of every file empty."""
 _CODECS = {
     ".avi": ("mpeg4", {"qmin": "5", "qmax": "5", "flags": "+bitexact", "bf": "0"}),
     ".webm": ("libvpx-vp9", {"crf": "30", "b": "0", "deadline": "realtime", "cpu-used": "8", "threads": "1"}),
@@ -22,7 +22,7 @@ _CODECS = {
 
 
 def write_video(path: Path, frame_THWC: np.ndarray) -> None:
-    """Encode uint8 RGB frames; the container follows the suffix; the same frames give the same bytes."""
+    """Encode uint8 RGB frames (T, H, W, 3) in the container of the suffix; the same frames give the same bytes."""
     codec, options = _CODECS[path.suffix]
     path.parent.mkdir(parents=True, exist_ok=True)
     layout = {"fflags": "+bitexact"} | (_AVI_INDEX if path.suffix == ".avi" else {})
@@ -37,13 +37,13 @@ def write_video(path: Path, frame_THWC: np.ndarray) -> None:
 
 
 def write_jpeg(path: Path, image_HWC: np.ndarray) -> None:
-    """Encode one uint8 RGB image at quality 95."""
+    """Encode one uint8 RGB image as JPEG at quality 95."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(image_HWC).save(path, quality=95)
 
 
 def write_palette_mask(path: Path, mask_HW: np.ndarray) -> None:
-    """Write object ids as a palette PNG with the PASCAL VOC colours, as DAVIS does."""
+    """Write object ids as a palette PNG in the colours of PASCAL VOC, as in DAVIS."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(mask_HW, mode="P")
     image.putpalette(voc_palette().ravel().tolist())
@@ -51,5 +51,5 @@ def write_palette_mask(path: Path, mask_HW: np.ndarray) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON, one value a line."""
+    """Write JSON with one value per line."""
     write_atomically(path, json.dumps(content, indent=0).encode())

@@ -12,9 +12,9 @@ from pathlib import Path
 from pebble import ProcessExpired, ProcessPool
 
 from sigma_bench.data.decoder import DECODER_RULE
-from sigma_bench.data.inspection import inspect
 from sigma_bench.data.ledger import Entry, Ledger, name_of, open_for_appending, state_of
 from sigma_bench.data.manifest import Manifest, Medium, Split, medium_of
+from sigma_bench.data.media_inspection import inspect
 
 SECONDS_PER_MEDIUM = 300
 TASKS_PER_PROCESS = 1000
@@ -82,7 +82,7 @@ def reports(manifest: Manifest, folder: Path, ledger: Ledger) -> list[SplitRepor
 def _inspected(todo: list[Medium], folder: Path, num_workers: int) -> Iterator[Entry]:
     # Neither forked (decoders hold threads) nor started afresh (seconds of imports): from a server that has imported.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sigma_bench.data.inspection"])
+    context.set_forkserver_preload(["sigma_bench.data.media_inspection"])
     with ProcessPool(max_workers=num_workers, max_tasks=TASKS_PER_PROCESS, context=context) as pool:
         try:
             jobs: dict[Future[Entry], Medium] = {

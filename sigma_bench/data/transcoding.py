@@ -19,9 +19,9 @@ import av
 import numpy as np
 import torch
 
+from sigma_bench.data.data_files import walk
 from sigma_bench.data.decoder import DecodeError
 from sigma_bench.data.decoding import open_media
-from sigma_bench.data.files import walk
 from sigma_bench.data.manifest import TRANSCODED_MARKER, Manifest, Sample
 from sigma_bench.data.transforms import resize
 from sigma_bench.records import provenance

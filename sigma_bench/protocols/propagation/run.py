@@ -30,7 +30,7 @@ from sigma_bench.data.transforms import channels_first, normalised_clip, resize
 from sigma_bench.metrics.davis import FrameScores, count_objects, semi_supervised, statistics
 from sigma_bench.metrics.segmentation import VOID
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.protocols.interface import Evaluation, Predictions
+from sigma_bench.protocols.interface import Evaluation, Predictions, every_sequence_counts
 from sigma_bench.protocols.kept_arrays import KeptArrays
 from sigma_bench.protocols.propagation.spec import PropagationProtocol
 from sigma_bench.protocols.token_maps import checked_maps
@@ -79,13 +79,9 @@ def run(evaluation: Evaluation[PropagationProtocol]) -> Predictions | None:
         arrays = kept.get(sample.id, lambda: _packed(propagate_sequence(evaluation.encoder, protocol, sample)))
         return _unpacked(sample.id, arrays)
 
-    try:
+    with every_sequence_counts(evaluation.task):
         evaluation.report("propagation", 0, len(split.samples))
         done = shared(processes, split.samples, work, lambda at, total: evaluation.report("propagation", at, total))
-    except DecodeError as error:
-        raise ValueError(
-            f"task '{evaluation.task.task}': a sequence cannot be read and every one must count: {error}"
-        ) from error
     return _predictions(done) if processes.is_main else None
 
 

@@ -9,12 +9,12 @@ Shapes: M maps of a unit, h w token rows and columns, D width, d PCA width, N to
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-import faiss
 import numpy as np
 import scipy.linalg
 import torch
 import torch.nn.functional as F
 
+from sigma_bench.protocols.kmeans import fitted_kmeans
 from sigma_bench.protocols.segmentation.spec import SegmentationProtocol
 
 CONSTANT = 1e-6
@@ -58,31 +58,17 @@ def cluster_maps(
     by_pixel = protocol.upsampling == "bilinear_features"
     side = (size, size) if by_pixel else (rows, columns)
     sample_Pd = _sampled_points(map_hwd, side, num_clusters, protocol, seed=seed)
-    index = _trained_kmeans(sample_Pd, num_clusters, protocol, seed=seed)
+    index = fitted_kmeans(
+        sample_Pd,
+        num_clusters,
+        protocol,
+        max_points_per_centroid=len(sample_Pd),
+        seed=seed + 1,
+        points_noun="points",
+        remedy="ask for fewer clusters, or choose upsampling 'bilinear_features' or a larger pool",
+    )
     cluster_Mhw = np.stack([index.search(points(one, side), 1)[1].astype(np.uint8).reshape(side) for one in map_hwd])
     return cluster_Mhw if by_pixel else resized_to_pixels(cluster_Mhw, size)
-
-
-def _trained_kmeans(
-    point_Pd: np.ndarray, num_clusters: int, protocol: SegmentationProtocol, *, seed: int
-) -> "faiss.Index":
-    """Centroids of the best of several runs, ready to be searched; ValueError when there are fewer points."""
-    if len(point_Pd) < num_clusters:
-        raise ValueError(
-            f"{protocol.protocol}: {num_clusters} clusters asked of {len(point_Pd)} points; ask for fewer clusters, or "
-            "choose upsampling 'bilinear_features' or a larger pool"
-        )
-    kmeans = faiss.Kmeans(
-        point_Pd.shape[1],
-        num_clusters,
-        niter=protocol.kmeans_iterations,
-        nredo=protocol.kmeans_restarts,
-        seed=seed + 1,
-        max_points_per_centroid=len(point_Pd),
-        min_points_per_centroid=1,
-    )
-    kmeans.train(np.ascontiguousarray(point_Pd, np.float32))
-    return kmeans.index
 
 
 def points(map_hwd: np.ndarray, side: tuple[int, int]) -> np.ndarray:

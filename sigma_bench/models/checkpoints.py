@@ -1,7 +1,6 @@
-"""Checkpoints: our own safetensors files, loaded completely or not at all.
+"""Checkpoints of this project: safetensors files, loaded completely or not at all.
 
-A file carries its recipe, seed and training length as metadata, so that weights never travel without
-knowing what they are.
+The metadata of a file hold the recipe, the seed and the length of the training, so that the weights are identified.
 """
 
 import hashlib
@@ -27,7 +26,7 @@ FORMAT = "sigma-bench/1"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file's content: tensors by name, and what they are."""
+    """Content of a checkpoint file: tensors by name and a description of the run."""
 
     path: Path
     tensors: Mapping[str, Tensor]
@@ -35,7 +34,7 @@ class Checkpoint:
     seed: int
     epochs: int
     identity: str
-    """Digest of recipe, seed and data: which run this is the end of."""
+    """Digest of the recipe, the seed and the data of the run that wrote the file."""
     sha256: str
 
 
@@ -50,7 +49,7 @@ class CheckpointMetadata(Spec):
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What loading did with every tensor of a file and of a model, and what else is known about the file."""
+    """Result of loading for every tensor of a file and of a model, and other facts about the file."""
 
     matched: tuple[str, ...]
     missing: tuple[str, ...]
@@ -64,14 +63,14 @@ class LoadReport:
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], recipe: Recipe, *, seed: int, identity: str) -> None:
-    """Write weights with their recipe; whole or not at all."""
+    """Write weights with their recipe, atomically."""
     content = {
         "recipe": recipe.model_dump(mode="json"),
         "seed": seed,
         "epochs": recipe.optim.epochs,
         "identity": identity,
     }
-    # One key only: safetensors writes several in an order of its own, and the same run must give the same bytes.
+    # One key only: safetensors does not keep the order of several, and the same run must give the same bytes.
     metadata = {FORMAT: json.dumps(content)}
     plain = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
     write_atomically(path, save(plain, metadata))
@@ -81,7 +80,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint file.
 
     Raises:
-        ValueError: no such file, not safetensors, or without the metadata this project writes.
+        ValueError: the file does not exist, is not in the format of safetensors, or lacks the metadata of this project.
     """
     if not path.is_file():
         raise ValueError(f"{path}: there is no such checkpoint")
@@ -100,7 +99,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def _described(text: str, path: Path) -> tuple[CheckpointMetadata, Recipe]:
-    """The metadata beside the tensors; ValueError unless this project wrote them."""
+    """The validated metadata of a file; ValueError unless this project wrote them."""
     try:
         content = parse_json(text)
     except ValueError as error:
@@ -112,7 +111,7 @@ def _described(text: str, path: Path) -> tuple[CheckpointMetadata, Recipe]:
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether a file is one that this project wrote."""
+    """Whether a file is a checkpoint of this project."""
     if not path.is_file():
         return False
     try:
@@ -156,16 +155,16 @@ def load_strictly(
     may_be_unexpected: tuple[str, ...] = (),
     where: str,
 ) -> LoadReport:
-    """Fill a module: every one of its tensors must come from the file, with the right shape and finite.
+    """Load tensors into a module; each of its tensors must be in the file, of the right shape and finite.
 
     Args:
-        may_be_missing: key prefixes of the module that the file is known not to hold; they keep their values.
-        may_be_unexpected: key prefixes of the file that the module is known not to need.
-        where: opens the error sentence.
+        may_be_missing: prefixes of keys of the module that the file may lack; these tensors keep their values.
+        may_be_unexpected: prefixes of keys of the file that the module may lack.
+        where: beginning of the error message.
 
     Raises:
-        ValueError: a key is missing, unexpected, of another shape or kind of number, or not finite; nothing has been
-            loaded then.
+        ValueError: a tensor is missing, unexpected, of another shape or kind of number, or not finite; in this case
+            nothing is loaded.
     """
     wanted = module.state_dict()
     absent, surplus = _names(wanted, tensors, may_be_missing, may_be_unexpected, where)
@@ -183,7 +182,7 @@ def _names(
     may_be_unexpected: tuple[str, ...],
     where: str,
 ) -> tuple[list[str], list[str]]:
-    """Names that the file lacks and that the module does not have; ValueError where one of them matters."""
+    """Names that the file lacks and that the module does not have; ValueError if one of them is not allowed."""
     absent = sorted(set(wanted) - set(tensors))
     missing = tuple(name for name in absent if not name.startswith(may_be_missing))
     surplus = sorted(set(tensors) - set(wanted))

@@ -3,10 +3,10 @@
 A custom encoder is identified by its weights and by this digest, so a record or a cached feature is not used again
 after ``forward`` has changed.  The code is the compiled code of the module's classes and of every function, class and
 constant that they refer to.  It is taken from memory, so it may be defined in a file, a notebook or a lambda; comments,
-docstrings of functions and layout do not matter.  The configuration is every attribute of every submodule, with what an
-object consists of when it is pickled.  Code of an installed package enters by its name and the version of the package,
-code of torch by name alone, and by what a user has put in place of its methods.  The digest differs between minor
-versions of Python.
+docstrings of functions and layout do not matter.  The configuration is every attribute of every submodule; an
+object counts with the parts of its pickle.  Code of an installed package counts by its name and the version of the
+package, and code of torch by its name; functions of a user that replace methods of such code count as well.  The digest
+differs between minor versions of Python.
 
 The digest does not see files and environment variables that ``forward`` reads, nor attributes of modules whose names
 ``forward`` computes.
@@ -45,17 +45,17 @@ _NO_CODE = {
     *("__dict__", "__weakref__", "__module__", "__doc__", "__annotations__", "__annotate__", "__annotate_func__"),
     *("__firstlineno__", "__static_attributes__", "__slotnames__", "__signature__"),
 }
-"""Attributes of a class that compute nothing."""
+"""Attributes of a class that do not affect what it computes."""
 
 
 def code_digest(*roots: object, counts_weights: bool = False) -> str:
     """SHA-256 of code and configuration of torch modules, or of any other objects that compute features.
 
-    Parameters of those roots that are modules are weights and do not count; all others do, such as those of a module
-    that lies in a list and is therefore no submodule.  The same holds for the mode, training or evaluation.
+    Parameters of the submodules of the roots are weights and do not count.  Other parameters do, such as those of a
+    module in a list, which is therefore not a submodule.  The same holds for the mode (training or evaluation).
 
     Args:
-        counts_weights: whether parameters and mode of the roots count as well, which no other digest holds then.
+        counts_weights: whether parameters and mode of the roots count as well, because no other digest includes them.
     """
     walk = _Walk(() if counts_weights else roots)
     for root in roots:
@@ -79,7 +79,7 @@ def weights_sha256(module: nn.Module) -> str:
 
 
 class _Walk:
-    """One pass over objects and all that they refer to, each object counted once."""
+    """One pass over objects and everything that they refer to; each object is counted once."""
 
     def __init__(self, roots: Iterable[object]) -> None:
         self._hash = hashlib.sha256()
@@ -90,7 +90,7 @@ class _Walk:
         return self._hash.hexdigest()
 
     def add(self, value: Any) -> None:
-        """Count a value and, unless it was met before, what it consists of."""
+        """Count a value and, unless it has been counted before, its parts."""
         if isinstance(value, PLAIN):
             self._say(type(value).__qualname__, repr(value))
         elif id(value) in self._seen:
@@ -141,7 +141,7 @@ class _Walk:
             self.add(value)
 
     def _attributes(self, values: Mapping[str, Any]) -> None:
-        """Named values, in whatever order they were defined."""
+        """Count named values, independent of the order of their definition."""
         self._say("attributes", str(len(values)))
         for name in sorted(values):
             self._say(name)
@@ -158,7 +158,7 @@ class _Walk:
 
     def _module(self, module: nn.Module) -> None:
         compiled = module._modules.get("_orig_mod")
-        if compiled is not None:  # by torch.compile, whose own attributes are other ones each time
+        if compiled is not None:  # by torch.compile, whose own attributes differ each time
             self._say("compiled")
             self.add(compiled)
             return
@@ -167,7 +167,7 @@ class _Walk:
             left_out = {"_parameters", "training"}
             known = {name: one for name, one in module._parameters.items() if one is not None and not is_lazy(one)}
             self._say(*(f"{name} {tuple(one.shape)} {one.dtype}" for name, one in known.items()))
-        # Hooks are numbered through the whole process: the numbers say how many other modules have hooks.
+        # The keys of hooks are left out, because they count the hooks of all modules in the process.
         self.add(type(module))
         self._attributes(
             {
@@ -178,7 +178,7 @@ class _Walk:
         )
 
     def _script(self, script: Any) -> None:
-        """TorchScript holds its code, its attributes and, once frozen, its weights as constants."""
+        """Count the code, the attributes and the constants of TorchScript; frozen weights are constants."""
         content = io.BytesIO()
         torch.jit.save(script, content)
         with zipfile.ZipFile(content) as archive:
@@ -211,7 +211,7 @@ class _Walk:
         for cell in function.__closure__ or ():
             try:
                 self.add(cell.cell_contents)
-            except ValueError:  # not filled yet
+            except ValueError:  # has no value yet
                 self._say("empty")
         if is_installed(module):
             self._say(version_of(module))
@@ -225,7 +225,7 @@ class _Walk:
             self._inside(imported, names, met)
 
     def _names(self, namespace: Mapping[str, Any], names: set[str], met: set[int], *, is_users: bool) -> None:
-        """What code refers to by these names, and of an installed module what a user has put there."""
+        """Count what code refers to by these names; in an installed module, only functions of a user."""
         for name in sorted(names & namespace.keys()):
             value = namespace[name]
             if isinstance(value, types.ModuleType):
@@ -235,7 +235,7 @@ class _Walk:
                 self.add(value)
 
     def _inside(self, module: types.ModuleType, names: set[str], met: set[int]) -> None:
-        """What code refers to inside a module, and inside the modules that it reaches through it."""
+        """Count what code refers to inside a module, and inside modules that it reaches through this module."""
         if id(module) in met:
             return
         met.add(id(module))
@@ -253,9 +253,9 @@ class _Walk:
 
     def _object(self, value: Any) -> None:
         self.add(type(value))
-        if isinstance(value, RemovableHandle):  # holds nothing but the number of its hook
+        if isinstance(value, RemovableHandle):  # contains only the number of its hook
             return
-        self.add(getattr(value, "__wrapped__", None))  # as functions have that are cached
+        self.add(getattr(value, "__wrapped__", None))  # cached functions have this attribute
         if is_installed(type(value).__module__):
             self._all(*pickled(value))
         else:
@@ -268,5 +268,5 @@ def _module_of(function: types.FunctionType) -> str:
 
 
 def _is_users(value: object) -> bool:
-    """Whether something in an installed class or module is a function of a user's."""
+    """Whether a value in an installed class or module is a function defined by a user."""
     return isinstance(value, types.FunctionType) and not is_installed(_module_of(value))

@@ -21,11 +21,11 @@ _STANDARD = tuple({Path(sysconfig.get_path(name)).resolve() for name in ("stdlib
 _PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
 _UNVERSIONED = ("torch", "builtins", "sigma_bench")
 PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), range, torch.dtype, torch.device, Enum)
-"""Types whose ``repr`` says everything."""
+"""Types whose ``repr`` determines the value."""
 
 
 def is_installed(module: str) -> bool:
-    """Whether a module is part of Python, of an installed package, or of this one; by its file where it has one."""
+    """Whether a module is part of Python, of an installed package, or of this package, judged by its file if any."""
     top = module.partition(".")[0]
     if top in _UNVERSIONED:
         return True
@@ -34,7 +34,7 @@ def is_installed(module: str) -> bool:
 
 
 def version_of(module: str) -> str:
-    """Version of an installed package; empty for those that count by name alone, and for one that has no version."""
+    """Version of an installed package; empty for packages that count by name only or have no version."""
     top = module.partition(".")[0]
     if top in _UNVERSIONED or top in sys.stdlib_module_names:
         return ""
@@ -43,7 +43,7 @@ def version_of(module: str) -> str:
 
 
 def names_in(code: CodeType) -> set[str]:
-    """Names of globals and attributes, and texts that could be such names, in a function and those defined inside."""
+    """Names of globals and attributes, and strings that could be such names, in a function and its inner functions."""
     inner = (names_in(value) for value in code.co_consts if isinstance(value, CodeType))
     return {*code.co_names, *(value for value in code.co_consts if isinstance(value, str))}.union(*inner)
 
@@ -51,7 +51,7 @@ def names_in(code: CodeType) -> set[str]:
 def imported_in(code: CodeType, namespace: dict[str, Any]) -> Iterator[ModuleType]:
     """The modules that a function imports when it runs, as far as they can be imported.
 
-    A module that is part of an installed package is left out: it counts by its version wherever it is used.
+    Modules of installed packages are left out, since they count by their version.
     """
     steps = list(dis.get_instructions(code))
     for number, step in enumerate(steps):
@@ -62,7 +62,7 @@ def imported_in(code: CodeType, namespace: dict[str, Any]) -> Iterator[ModuleTyp
             continue
         try:
             yield __import__(step.argval, namespace, None, parts or (), level)
-        except Exception:  # as it may where an optional package is missing; forward would say so
+        except Exception:  # such as a missing optional package, which forward would report
             continue
     for value in code.co_consts:
         if isinstance(value, CodeType):
@@ -70,7 +70,7 @@ def imported_in(code: CodeType, namespace: dict[str, Any]) -> Iterator[ModuleTyp
 
 
 def _is_library(module: str) -> bool:
-    """Whether a module that may not be loaded yet is an installed one; it is not loaded for that."""
+    """Whether a module is an installed one; the module is not loaded to find out."""
     top = module.partition(".")[0]
     if top in sys.modules:
         return is_installed(top)
@@ -96,7 +96,7 @@ def _distributed_version(top: str) -> str:
 
 
 def pickled(value: Any) -> tuple[Any, ...]:
-    """What an object of an installed class consists of; nothing where it cannot be pickled, as a lock cannot."""
+    """Parts of the pickle of an object of an installed class; empty if it cannot be pickled, such as a lock."""
     reduce = copyreg.dispatch_table.get(type(value))
     try:
         parts = reduce(value) if reduce else value.__reduce_ex__(2)
@@ -109,16 +109,16 @@ def pickled(value: Any) -> tuple[Any, ...]:
 
 
 def tensor_bytes(tensor: Tensor) -> bytes:
-    """The bytes of a tensor's values, of whatever type and layout, wherever it lies; none on the device ``meta``."""
+    """The bytes of the values of a tensor of any type, layout and device; empty on the device ``meta``."""
     if tensor.is_meta or is_lazy(tensor):
         return b""
     dense = tensor.detach().cpu()
     dense = dense.dequantize() if dense.is_quantized else dense.to_dense() if dense.layout != torch.strided else dense
     plain = dense.resolve_conj().resolve_neg().contiguous().flatten()
-    return plain.view(torch.uint8).numpy().tobytes()  # NumPy has no bfloat16, but its bytes
+    return plain.view(torch.uint8).numpy().tobytes()  # NumPy has no bfloat16, but it can hold the bytes
 
 
 def place_in_set(member: object) -> tuple[str, str]:
-    """Place of a member of a set, the same in every process."""
+    """Sort key for the members of a set, the same in every process."""
     name = repr(member) if isinstance(member, PLAIN) else str(getattr(member, "__qualname__", ""))
     return type(member).__qualname__, name

@@ -121,7 +121,7 @@ def _shorter_clip(encoder: Encoder) -> Check:
     card = encoder.card
     frames = card.num_frames - card.tubelet_frames
     if frames < 1:
-        return Check("a clip of one tubelet", True, "nothing shorter to ask")
+        return Check("a clip of one tubelet", True, "there is no shorter clip")
 
     def answer() -> tuple[bool, str]:
         features = encoder.encode(noise_clips(1, frames, card.image_size))

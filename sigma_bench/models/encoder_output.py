@@ -32,7 +32,7 @@ def encoded(encoder: Encoder, clip_BCTHW: Tensor) -> Features:
 
 
 def features_mistake(features: Any, card: EncoderCard, num_clips: int, frames: int) -> str | None:
-    """What is wrong with the features of clips with this many frames; None if nothing is."""
+    """Description of what is wrong with the features of clips of ``frames`` frames; None if they are right."""
     if (mistake := _kind_mistake(features)) is not None:
         return mistake
     grid = features.grid
@@ -42,7 +42,7 @@ def features_mistake(features: Any, card: EncoderCard, num_clips: int, frames: i
 
 
 def token_mistake(found: object, num_clips: int, grid: tuple[int, int, int], width: int) -> str | None:
-    """What is wrong with an output that should be float32 tokens (B, N, D), and what to do; None if it is right.
+    """Description of an output that is not float32 tokens (B, N, D), with advice; None if the output is right.
 
     Args:
         grid: time slots, rows and columns of the tokens.
@@ -66,7 +66,7 @@ def typed(found: object) -> str:
 
 
 def no_tensor(found: object) -> str:
-    """What an output that is no tensor is, and what to return instead."""
+    """Description of an output that is not a tensor, with advice on what to return instead."""
     advice = "return the tensor of tokens (B, N, D)"
     if found is None:
         return f"None; {advice} at the end of forward"

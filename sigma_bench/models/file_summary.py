@@ -17,10 +17,10 @@ from sigma_bench.specs.recipe import EncoderSpec
 
 
 def inspect_file(name: str) -> tuple[dict[str, str], LoadReport | None]:
-    """Facts about a model file by name, and what loading did with its tensors; None for an image ViT.
+    """Facts about a model file, and what loading did with its tensors (None for an image ViT).
 
     Raises:
-        ValueError: the file is unreadable, of no known kind, or incomplete.
+        ValueError: the file cannot be read, is of an unknown kind, or is incomplete.
     """
     path, frames, size, heads = split_name(name)
     if (ours := checkpoint_in(path)) is not None:

@@ -1,8 +1,8 @@
 """Image models of timm as encoders of clips: every frame is encoded separately.
 
-timm's ``forward_features`` has three forms, told apart by rank and by the attribute ``output_fmt``: tokens (B, N, C)
-after ``num_prefix_tokens`` class and register tokens, maps (B, C, h, w), and maps (B, h, w, C) of models that say
-``output_fmt = 'NHWC'`` (such as Swin).
+The result of timm's ``forward_features`` has one of three forms, given by its rank and the attribute ``output_fmt``:
+tokens (B, N, C) after ``num_prefix_tokens`` class and register tokens, maps (B, C, h, w), or maps (B, h, w, C) of models
+with ``output_fmt = 'NHWC'`` (such as Swin).
 
 Shapes: B clips or images, C colours, T frames, H W pixels, h w rows and columns of tokens, N tokens, D width.
 """
@@ -21,17 +21,17 @@ from sigma_bench.models.video_vit import drop_path_rates
 from sigma_bench.specs.recipe import ImageEncoderSpec
 
 IMAGES_AT_ONCE = 128
-"""Frames of one forward pass: 64 clips of 16 frames in one pass would take tens of gigabytes."""
+"""Greatest number of frames in one forward pass; 64 clips of 16 frames would take tens of gigabytes."""
 
 
 def frame_tokens(model: Any, image_BCHW: Tensor) -> tuple[Tensor, tuple[int, int]]:
-    """Tokens (B, N, D) of images in order row, column, and how many rows and columns there are.
+    """Tokens (B, N, D) of images in order row, column, and the numbers of rows and columns.
 
     Args:
         model: any timm image model.
 
     Raises:
-        ValueError: the model's features are not one map of tokens.
+        ValueError: the features of the model are not one token map.
     """
     feature = model.forward_features(image_BCHW)
     rank = feature.ndim if isinstance(feature, Tensor) else 0
@@ -53,9 +53,9 @@ def frame_tokens(model: Any, image_BCHW: Tensor) -> tuple[Tensor, tuple[int, int
 
 
 class FrameEncoder(NetworkEncoder):
-    """An image model that reads a clip frame by frame, in evaluation mode.
+    """An image model that encodes a clip frame by frame, in evaluation mode.
 
-    A still image is a clip of one frame; where it stands in all frames of a clip, it is read once.
+    A clip whose frames are all equal is encoded once.
     """
 
     @torch.inference_mode()
@@ -79,7 +79,7 @@ class FrameEncoder(NetworkEncoder):
 
 
 class FrameBackbone(Backbone):
-    """An image ViT without its final norm, frame by frame; class and register tokens are no features."""
+    """An image ViT without its final norm, applied frame by frame; class and register tokens are left out."""
 
     def __init__(self, vit: VisionTransformer, drop_path: float) -> None:
         super().__init__()

@@ -1,10 +1,10 @@
-"""VideoMAE as Hugging Face transformers stores it: config.json beside model.safetensors or pytorch_model.bin.
+"""VideoMAE in the layout of Hugging Face transformers: config.json and model.safetensors or pytorch_model.bin.
 
-The same network under other names: query, key and value are three matrices there and one here.  Query and value
-biases are ``q_bias`` and ``v_bias`` in published files, ``query.bias`` and ``value.bias`` in memory from version 5
-on; versions between the two loaded published files with biases of zero and no word.  So a bias that the
-configuration promises and the file lacks is an error here.  A key bias shifts all scores of a query by the same
-amount, which softmax cannot see; where a file has one it is dropped.
+The network is that of this project under other names, with three matrices for query, key and value instead of one.
+Query and value biases are ``q_bias`` and ``v_bias`` in published files, and ``query.bias`` and ``value.bias`` in memory
+since version 5; versions in between load published files with biases of zero and without a warning.  Therefore it is an
+error if the configuration states a bias that the file lacks.  A key bias shifts all scores of a query by the same
+amount, which does not change the softmax, so it is ignored.
 """
 
 import json
@@ -50,16 +50,16 @@ _KEY_BIAS = "attention.attention.key.bias"
 
 
 def is_huggingface(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether the names are those of a VideoMAE of transformers, with or without its heads."""
+    """Whether the names are those of a VideoMAE model of transformers, with or without heads."""
     weight = tensors.get(f"videomae.{PROJECTION}", tensors.get(PROJECTION))
     return weight is not None and weight.ndim == 5
 
 
 def huggingface_names(tensors: Mapping[str, Tensor], *, where: str) -> dict[str, Tensor]:
-    """Ours for their names, query, key and value fused; names that are not theirs stay as they are.
+    """The tensors under the names of this project, with query, key and value in one matrix; other names stay.
 
     Raises:
-        ValueError: a block lacks query, key or value, their shapes differ, or a name comes twice.
+        ValueError: a block lacks query, key or value, their shapes differ, or two names stand for one tensor.
     """
     renamed: dict[str, Tensor] = {}
     apart: dict[str, dict[str, Tensor]] = {}
@@ -74,7 +74,7 @@ def huggingface_names(tensors: Mapping[str, Tensor], *, where: str) -> dict[str,
             continue
         ours = f"{block}.{_INNER.get(layer[2], layer[2])}" if layer else _outer_name(short)
         if ours in renamed:
-            raise ValueError(f"{where}: '{name}' comes twice, under two spellings")
+            raise ValueError(f"{where}: '{name}' and another name stand for the same tensor")
         renamed[ours] = tensor
     for block, parts in apart.items():
         renamed[f"{block}.attn.qkv.weight"] = _fused(parts, where=f"{where}: '{block}'")
@@ -82,10 +82,10 @@ def huggingface_names(tensors: Mapping[str, Tensor], *, where: str) -> dict[str,
 
 
 def read_config(folder: Path) -> dict[str, Any] | None:
-    """The config.json of a folder, None where there is none.
+    """The content of the config.json in a folder; None if there is none.
 
     Raises:
-        ValueError: it is not JSON, of another kind of model, or asks for what this network does not have.
+        ValueError: it is not JSON, describes another kind of model, or needs what this network does not have.
     """
     config = _read_json(folder / "config.json")
     if config is None:
@@ -101,12 +101,15 @@ def read_config(folder: Path) -> dict[str, Any] | None:
 def with_promised_biases(
     tensors: Mapping[str, Tensor], config: Mapping[str, Any] | None, *, where: str
 ) -> dict[str, Tensor]:
-    """Tensors (our names) whose query and value biases are what the configuration promises.
+    """Tensors with the query and value biases that the configuration states.
 
-    Biases are there unless the configuration says that the model has none; only then are they zero.
+    If the configuration states that the model has no biases, they are zero.
+
+    Args:
+        tensors: under the names of this project.
 
     Raises:
-        ValueError: promised biases are missing, or there are some where none should be.
+        ValueError: the configuration states biases and the file has none, or the reverse.
     """
     promised = bool((config or {}).get("qkv_bias", (config or {}).get("qv_bias", True)))
     completed = dict(tensors)
@@ -115,8 +118,8 @@ def with_promised_biases(
             name = fused.replace("qkv.weight", kind)
             if promised and name not in tensors:
                 raise ValueError(
-                    f"{where}: the {kind} of '{fused.split('.attn')[0]}' is missing, though the model has biases; "
-                    "some versions of transformers lose them, so get the original file"
+                    f"{where}: the {kind} of '{fused.split('.attn')[0]}' is missing, although the model has biases; some "
+                    "versions of transformers lose them; use the original file"
                 )
             if not promised and name in tensors:
                 raise ValueError(f"{where}: holds '{name}', but config.json says qkv_bias false")
@@ -126,10 +129,10 @@ def with_promised_biases(
 
 
 def require_fit(tensors: Mapping[str, Tensor], config: Mapping[str, Any], *, where: str) -> None:
-    """Config and tensors (our names) must be of one model.
+    """ValueError unless configuration and tensors agree in width, patch, tubelet and number of blocks.
 
-    Raises:
-        ValueError: they differ in width, patch, tubelet or depth; also when the last blocks are missing.
+    Args:
+        tensors: under the names of this project.
     """
     width, _, tubelet, patch, _ = tensors["encoder.patch_embed.proj.weight"].shape
     blocks = {name.split(".")[2] for name in tensors if name.startswith("encoder.blocks.")}
@@ -140,7 +143,7 @@ def require_fit(tensors: Mapping[str, Tensor], config: Mapping[str, Any], *, whe
 
 
 def stated_by_config(config: Mapping[str, Any] | None, folder: Path) -> Stated:
-    """Heads, frames, size and normalisation as config.json and preprocessor_config.json say them."""
+    """Heads, frames, size and normalisation that config.json and preprocessor_config.json state."""
     config = config or {}
     preprocessor = _read_json(folder / "preprocessor_config.json") or {}
     return Stated(
@@ -153,7 +156,7 @@ def stated_by_config(config: Mapping[str, Any] | None, folder: Path) -> Stated:
 
 
 def doubts(tensors: Mapping[str, Tensor], stated: Stated) -> tuple[str, ...]:
-    """What is allowed but looks wrong, one sentence each."""
+    """Warnings about content that is allowed but unusual."""
     found = []
     biases = [value for name, value in tensors.items() if name.endswith((".q_bias", ".v_bias"))]
     if biases and not any(value.any() for value in biases):
@@ -172,7 +175,7 @@ def _colour(values: Any, *, where: Path) -> tuple[float, float, float]:
 
 
 def _side(size: Any) -> Any:
-    """The side of a square that is written as one number or two."""
+    """The side of a square that is given as one number or as two."""
     return size[0] if isinstance(size, list) and len(set(size)) == 1 else size
 
 

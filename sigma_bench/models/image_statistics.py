@@ -1,9 +1,9 @@
-"""Mean colours as an encoder: the control that shows how far a task is solved without a network.
+"""Mean colours as an encoder: a control that shows how far a task can be solved without a network.
 
-Fine-tuning trains only the head on it.  The control of pretraining, a network with initial weights, is in
+Fine-tuning trains only the head.  The control of pretraining, a network with initial weights, is in
 ``recipe_encoder.py``.
 
-Shapes: B clips, C colours, T frames, N = T x R x R cells, R cells a side.
+Shapes: B clips, C colours, T frames, N = T x R x R cells, R cells per side.
 """
 
 import torch
@@ -16,15 +16,16 @@ from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.recipe import EncoderSpec, ImageEncoderSpec
 
 CELLS_PER_SIDE = 3
-"""Coarse on purpose: colours, not structure."""
+"""Number of rows and of columns of cells; few, so that they contain colours and no structure."""
 
 
 class MeanColours(Backbone):
     """Mean colour per frame and cell; nothing in it can be trained.
 
-    A cell's token is its own colour followed by the colours of the whole clip, so that the mean over tokens
-    (what most protocols pool by) still knows every cell of every frame.  Tokens are as wide for clips of other lengths
-    than ``num_frames``: a shorter clip has fewer colours, and those of a longer one are averaged in time.
+    The token of a cell is its own colour followed by the colours of the whole clip, so that the mean over tokens, which
+    most protocols use, contains every cell of every frame.  The width does not depend on the length of a clip: for
+    clips with fewer than ``num_frames`` frames it is filled with zeros, and colours of longer clips are averaged in
+    time.
     """
 
     def __init__(self, num_frames: int) -> None:

@@ -1,4 +1,4 @@
-"""The masked autoencoder of clips (VideoMAE, arXiv 2203.12602): encoder, light decoder, and the pixels it may predict.
+"""The masked autoencoder of clips (VideoMAE, arXiv 2203.12602): encoder, small decoder, and pixel targets.
 
 Shapes: B clips, N tubes, V visible and M masked tubes of a clip, P pixels of a tube, C colours, D encoder width,
 E decoder width, W target width.
@@ -24,7 +24,7 @@ NORMALISATION_EPS = 1e-6
 
 
 class Decoder(nn.Module):
-    """Transformer over visible and mask tokens; keeps the guesses for the masked ones, (B, M, W)."""
+    """Transformer over visible and mask tokens that returns predictions for the masked tubes, (B, M, W)."""
 
     def __init__(self, spec: DecoderSpec, target_width: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Decoder(nn.Module):
 
 
 class MaskedAutoencoder(nn.Module):
-    """Asymmetric autoencoder: the encoder sees the visible tubes, the decoder predicts the masked ones."""
+    """Asymmetric autoencoder: the encoder processes the visible tubes, and the decoder predicts the masked ones."""
 
     pixel_std: Tensor
 
@@ -56,7 +56,7 @@ class MaskedAutoencoder(nn.Module):
         return self.encoder(clip_BCTHW, visible_BN)
 
     def decode(self, visible_BVD: Tensor, mask_BN: Tensor) -> Tensor:
-        """Guesses for the masked tubes, (B, M, W), in token order."""
+        """Predictions for the masked tubes, (B, M, W), in token order."""
         seen_BVE = self.encoder_to_decoder(visible_BVD)
         batch, num = mask_BN.shape
         position = position_codes(num, seen_BVE.shape[-1], (seen_BVE.device, seen_BVE.dtype)).expand(batch, -1, -1)
@@ -80,11 +80,11 @@ class MaskedAutoencoder(nn.Module):
 def normalised_tubes(
     clip_BCTHW: Tensor, mask_BN: Tensor, *, tubelet_frames: int, patch_size: int, std: Tensor
 ) -> Tensor:
-    """Masked tubes, (B, M, P * C), pixel-major then colour, each tube and colour standardised over its pixels.
+    """Pixels of the masked tubes, (B, M, P * C), by pixel and then colour, standardised over each tube and colour.
 
-    Differs in form only: the clip's normalisation (by ``std``) is undone inside the standardising
-    (a shift drops out, a scale remains in the epsilon only), not on every pixel.  The standard deviation is the
-    unbiased one plus 1e-6, as released.
+    As in the released code, the standard deviation is the unbiased one plus 1e-6.  The released code first undoes the
+    normalisation of the clip, pixel by pixel.  Here it is undone in the standardisation, with the same result: the
+    shift cancels, and the scale ``std`` remains only in the epsilon.
     """
     tube_BMCP = take(tubes(clip_BCTHW, tubelet_frames, patch_size), mask_BN).flatten(3)
     variance, centre = torch.var_mean(tube_BMCP, dim=-1, keepdim=True)
@@ -93,5 +93,5 @@ def normalised_tubes(
 
 
 def tube_width(encoder: EncoderSpec) -> int:
-    """Numbers in one tube: frames x patch x patch x 3 colours."""
+    """Number of values in one tube: frames x patch x patch x 3 colours."""
     return encoder.tubelet_frames * encoder.patch_size**2 * 3

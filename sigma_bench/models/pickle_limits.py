@@ -1,8 +1,8 @@
 """Limits of a PyTorch file, checked before PyTorch reads it.
 
 ``torch.load(weights_only=True)`` runs no code of the file.  But a deeply nested or repeated tuple as the key of a
-dictionary overflows the stack or takes for ever to hash, and a small archive can unpack to any size.  This module only
-counts opcodes and builds nothing.
+dictionary overflows the stack or takes very long to hash, and a small archive can unpack to any size.  This module
+counts opcodes and creates no objects.
 """
 
 import io
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 MOST_PARTS = 100_000
-"""Most values in one tuple, nested ones included; a tuple of a checkpoint has a handful."""
+"""Greatest number of values in one tuple, nested ones included; tuples of a checkpoint have few."""
 MOST_PICKLE_BYTES = 512 << 20
 _SPARE_BYTES = 64 << 20
 _PICKLES_OF_OLD_FILES = 5
@@ -40,7 +40,7 @@ def require_bounded(path: Path) -> None:
     """
     try:
         problem = _problem(path)
-    except _DAMAGED:  # torch says in which way
+    except _DAMAGED:  # torch reports the damage
         return
     if problem:
         raise ValueError(f"{path}: refused, since it {problem}")
@@ -67,7 +67,7 @@ def _problem(path: Path) -> str:
 
 
 def _largest_tuple(stream: IO[bytes]) -> int:
-    """Most parts of any tuple, with repeated parts counted each time; stops above ``MOST_PARTS``."""
+    """Greatest number of parts of a tuple, with repeated parts counted each time; stops above ``MOST_PARTS``."""
     stack: list[int | None] = []  # the number of parts of each value; None is a mark
     memo: dict[Any, int | None] = {}
     for opcode, argument, _ in pickletools.genops(stream):

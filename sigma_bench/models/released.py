@@ -1,8 +1,9 @@
-"""Released SIGMA and VideoMAE checkpoints: their names for tensors, and what their arguments say.
+"""Released SIGMA and VideoMAE checkpoints: names of tensors, and arguments of the run.
 
-A pretraining file is a dictionary with ``model`` beside ``epoch`` and ``args`` (an ``argparse.Namespace``); a
-fine-tuned one has ``model`` or ``module``, no ``encoder.`` before its names, and ``fc_norm.*`` and ``head.*``.
-Our names are the released pretraining ones with two changes (QUVA-Lab/SIGMA 9876f09, MCG-NJU/VideoMAE 14ef8d8).
+A pretraining file is a dictionary with ``model``, ``epoch`` and ``args`` (an ``argparse.Namespace``).  A fine-tuned
+file has ``model`` or ``module``, tensors ``fc_norm.*`` and ``head.*``, and no prefix ``encoder.`` in its names.  The
+names of this project are those of released pretraining files (QUVA-Lab/SIGMA 9876f09, MCG-NJU/VideoMAE 14ef8d8), except
+for the prototypes, the projection network and the positions of the decoder.
 """
 
 import argparse
@@ -14,21 +15,21 @@ from torch import Tensor
 from sigma_bench.models.geometry import Stated, count
 
 CONTAINERS = ("model", "module", "state_dict")
-"""Where the weights are kept, in the order of the released fine-tuning code."""
+"""Keys of the weights, in the order of the released fine-tuning code."""
 
 
 def is_pretraining(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether the names are those of a released pretraining checkpoint, decoder or not."""
+    """Whether the names are those of a released pretraining checkpoint, with or without a decoder."""
     return _is_tube_embedding(tensors.get("encoder.patch_embed.proj.weight"))
 
 
 def is_finetuned(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether the names are those of a released classifier, or of its trunk alone."""
+    """Whether the names are those of a released classifier or of its trunk."""
     return _is_tube_embedding(tensors.get("patch_embed.proj.weight"))
 
 
 def pretraining_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Ours for the released names: prototypes are a module here, and the projection network is not called head."""
+    """The tensors under the names of this project, from those of a released pretraining file."""
     renamed = {}
     for name, tensor in tensors.items():
         if name == "prototypes":
@@ -42,13 +43,13 @@ def pretraining_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def finetuned_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Ours for a classifier's names: the trunk gets its ``encoder.``; ``fc_norm`` and ``head`` keep their names."""
+    """The tensors of a classifier under the names of this project: those of the trunk get the prefix ``encoder.``."""
     trunk = ("patch_embed.", "blocks.", "norm.", "pos_embed")
     return {f"encoder.{name}" if name.startswith(trunk) else name: tensor for name, tensor in tensors.items()}
 
 
 def stated_by_arguments(content: Mapping[str, Any], *, pretraining: bool) -> Stated:
-    """What ``args`` and ``epoch`` of a released file say; epochs and seed only where they are the pretraining's."""
+    """What ``args`` and ``epoch`` of a released file state; epochs and seed only if they are those of pretraining."""
     arguments = arguments_in(content)
     model = arguments.get("model")
     epoch = count(content.get("epoch")) if pretraining else None
@@ -57,13 +58,13 @@ def stated_by_arguments(content: Mapping[str, Any], *, pretraining: bool) -> Sta
         num_heads=count(arguments.get("num_heads")),
         num_frames=count(arguments.get("num_frames")),
         image_size=count(arguments.get("input_size")),
-        epochs=0 if epoch is None else epoch + 1,  # written with the index of the epoch just finished
+        epochs=0 if epoch is None else epoch + 1,  # the file holds the index of the last finished epoch
         seed=count(arguments.get("seed")) if pretraining else None,
     )
 
 
 def arguments_in(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of the run that wrote the file; empty when it does not hold them."""
+    """The arguments of the run that wrote the file; empty if the file has none."""
     arguments = content.get("args")
     if isinstance(arguments, argparse.Namespace):
         return vars(arguments)

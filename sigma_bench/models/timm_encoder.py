@@ -29,9 +29,9 @@ DEFAULT_FRAMES = 16
 """Number of frames of a clip for a published image model, which does not define one."""
 TIMM_FAMILIES = {"dino": "DINO", "dinov2": "DINOv2"}
 CONTAINERS = ("teacher", "model", "state_dict", "student")
-"""The teacher first: it is what DINO evaluates."""
+"""Keys of weights in order of preference; DINO evaluates the teacher."""
 NO_FEATURES = ("head.", "head_dist.", "fc_norm.", "dino_head.", "ibot_head.", "dino_loss.", "ibot_patch_loss.")
-"""Parts that turn features into something else."""
+"""Prefixes of tensors after the features, such as heads, which an encoder does not need."""
 
 
 def timm_encoder(
@@ -39,15 +39,16 @@ def timm_encoder(
 ) -> FrameEncoder:
     """A published image model, such as ``vit_small_patch16_224.dino``.
 
-    Size, mean and std are those that timm states for the name, so a local file also needs the name with its tag.
+    Size, mean and std are those that timm states for the name, so the full name is also needed for a local file.
 
     Args:
-        file: a ViT's weights on this disk; without it they come from the hub (or its cache).
+        file: local file with the weights of a ViT; by default they come from the hub or its cache.
         num_frames: frames of a clip, ``DEFAULT_FRAMES`` unless given.
-        image_size: another size than the weights' own; learned position tables are interpolated by timm.
+        image_size: by default the size of the weights; timm interpolates learned positions for another one.
 
     Raises:
-        ValueError: no such model, no such size, the hub cannot be reached, or the file does not fit.
+        ValueError: timm has no such model, the model cannot have this size, the hub cannot be reached, or the file does
+            not fit.
     """
     frames = DEFAULT_FRAMES if num_frames is None else num_frames
     if frames < 1 or (image_size is not None and image_size < 1):
@@ -55,7 +56,7 @@ def timm_encoder(
     model = _timm_model(name, pretrained=file is None, image_size=image_size)
     patch = model.feature_info[-1]["reduction"]
     if image_size and model.pretrained_cfg.get("fixed_input_size") and image_size % patch:
-        raise ValueError(f"{image_size} px are no multiple of the {patch} px patches of '{name}'")
+        raise ValueError(f"{image_size} px is not a multiple of the patch size of {patch} px of '{name}'")
     sha256, report = (weights_sha256(model), None) if file is None else _fill(model, file)
     config = resolve_model_data_config(model)
     published = f"{model.pretrained_cfg['architecture']}.{model.pretrained_cfg['tag']}" if file is None else name
@@ -80,7 +81,7 @@ def timm_encoder(
 
 
 def _timm_model(name: str, *, pretrained: bool, image_size: int | None) -> Any:
-    """The model without its classifier; ValueError for what timm does not know, cannot build or cannot fetch."""
+    """The model without its classifier; ValueError if timm does not have, cannot build or cannot fetch it."""
     published = timm.list_models(pretrained=True)
     if name not in published and name not in timm.list_models():
         near = suggestion(name, difflib.get_close_matches(name, published))
@@ -90,7 +91,7 @@ def _timm_model(name: str, *, pretrained: bool, image_size: int | None) -> Any:
     config = timm.get_pretrained_cfg(name)
     if pretrained and not (config and config.has_weights):
         raise ValueError(f"timm has no weights for '{name}'; give them as 'timm:{name}:<file>'")
-    # Models of any size know no such argument.
+    # Models for images of any size do not have this argument.
     size: dict[str, Any] = {"img_size": image_size} if image_size and config and config.fixed_input_size else {}
     try:
         return timm.create_model(name, pretrained=pretrained, num_classes=0, **size)
@@ -106,7 +107,7 @@ def _timm_model(name: str, *, pretrained: bool, image_size: int | None) -> Any:
 
 
 def _fill(model: Any, file: Path) -> tuple[str, LoadReport]:
-    """Load a local ViT file completely, learned positions interpolated to the model's grid; the file's digest."""
+    """Load a local ViT file, with learned positions interpolated to the grid of the model; returns the digest."""
     weights = read_weights(file)
     tensors = image_tensors_in(weights)
     if "pos_embed" in tensors:
@@ -115,10 +116,10 @@ def _fill(model: Any, file: Path) -> tuple[str, LoadReport]:
 
 
 def image_tensors_in(file: WeightsFile) -> dict[str, Tensor]:
-    """The trunk of an image ViT under timm's names, heads and mask token left out.
+    """The tensors of an image ViT under the names of timm, without heads and mask token.
 
     Raises:
-        ValueError: not an image ViT.
+        ValueError: the file does not hold an image ViT.
     """
     found = state_dict_in(file, CONTAINERS, beside=NO_FEATURES)
     tensors = {name: tensor for name, tensor in found.items() if not name.startswith(NO_FEATURES)}
@@ -131,7 +132,7 @@ def image_tensors_in(file: WeightsFile) -> dict[str, Tensor]:
 
 
 def resized_positions(tensors: Mapping[str, Tensor], grid: tuple[int, int], *, where: str) -> dict[str, Tensor]:
-    """The same tensors with learned positions interpolated (bicubic, antialiased: timm's own) to another grid.
+    """The tensors with learned positions interpolated to another grid by timm (bicubic, antialiased).
 
     Raises:
         ValueError: the stored positions are not those of a square grid.

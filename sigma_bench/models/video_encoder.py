@@ -50,7 +50,7 @@ class VideoBackbone(Backbone):
 
 
 def resized(spec: EncoderSpec, num_frames: int | None, image_size: int | None, *, where: str) -> EncoderSpec:
-    """The same encoder for clips of another length or size; its position code is recomputed, not interpolated.
+    """The geometry for clips of another length or size; positions are recomputed, not interpolated.
 
     Raises:
         ValueError: frames or size do not divide into tubes.
@@ -66,7 +66,7 @@ def resized(spec: EncoderSpec, num_frames: int | None, image_size: int | None, *
 
 
 def geometry_suffix(spec: EncoderSpec, own: EncoderSpec) -> str:
-    """``@<frames>x<size>`` where the clips are not the checkpoint's own: another geometry is another table row."""
+    """``@<frames>x<size>`` if the clips differ from those of the checkpoint, so that each has its table row."""
     if (spec.num_frames, spec.image_size) == (own.num_frames, own.image_size):
         return ""
     return f"@{spec.num_frames}x{spec.image_size}"

@@ -1,11 +1,11 @@
 """The video Vision Transformer that SIGMA and VideoMAE share (SIGMA section 3; VideoMAE, arXiv 2203.12602).
 
-A clip is cut into tubes of ``tubelet x patch x patch`` pixels; every tube becomes one token.  During
-pretraining only the visible tubes are embedded and encoded; in evaluation all of them are.
+A clip is divided into tubes of ``tubelet x patch x patch`` pixels; every tube becomes one token.  Pretraining embeds
+and encodes the visible tubes only, evaluation all tubes.
 
-Differs from the released code in form only: the tube embedding is a linear map of the gathered tubes
-(the same numbers as the strided 3-D convolution whose weight it stores, 8x cheaper at mask ratio 0.9)
-and attention goes through ``scaled_dot_product_attention``.
+Two operations are implemented differently from the released code, with the same result.  The tube embedding is a linear
+map of the visible tubes instead of a strided 3-D convolution with the same weights, which is 8 times faster at a mask
+ratio of 0.9.  Attention is computed by ``scaled_dot_product_attention``.
 
 Shapes: B clips, C colours, T frames, H W pixels, N tubes, V visible tubes, D width, P tube pixels.
 """
@@ -34,13 +34,13 @@ def sinusoid_table(num_positions: int, width: int) -> Tensor:
 
 @lru_cache(maxsize=16)
 def position_codes(num_positions: int, width: int, like: tuple[torch.device, torch.dtype]) -> Tensor:
-    """The sinusoid table on a device and in a type; made once, since that takes longer than an encoder block."""
+    """The sinusoid table on a device and in a type, cached, because its computation takes longer than a block."""
     with torch.inference_mode(False):
         return sinusoid_table(num_positions, width).to(*like)
 
 
 def tubes(clip_BCTHW: Tensor, tubelet_frames: int, patch_size: int) -> Tensor:
-    """Cut clips into tubes, (B, N, C, t, p, p), in token order time, row, column."""
+    """The tubes of clips, (B, N, C, t, p, p), in order time, row, column."""
     batch, colours, frames, height, width = clip_BCTHW.shape
     t, p = tubelet_frames, patch_size
     cut = clip_BCTHW.reshape(batch, colours, frames // t, t, height // p, p, width // p, p)
@@ -48,13 +48,13 @@ def tubes(clip_BCTHW: Tensor, tubelet_frames: int, patch_size: int) -> Tensor:
 
 
 def take(token_BND: Tensor, mask_BN: Tensor) -> Tensor:
-    """Tokens where the mask is true, in order, (B, V, ...); every clip must select equally many."""
+    """Tokens at which the mask is true, in order, (B, V, ...); their number must be equal for all clips."""
     batch = token_BND.shape[0]
     return token_BND[mask_BN].reshape(batch, -1, *token_BND.shape[2:])
 
 
 class TubeEmbedding(nn.Module):
-    """Linear embedding of tubes, stored as the equivalent strided 3-D convolution (released key names)."""
+    """Linear embedding of tubes; its weights have the names and shapes of a strided 3-D convolution, as released."""
 
     def __init__(self, tubelet_frames: int, patch_size: int, width: int) -> None:
         super().__init__()
@@ -80,15 +80,15 @@ class Attention(nn.Module):
         self.v_bias = nn.Parameter(torch.zeros(width))
         self.proj = nn.Linear(width, width)
 
-    def forward(self, token_BND: Tensor, num_asking: int | None = None) -> Tensor:
-        """Mixed tokens (B, N, D); only the last ``num_asking`` of them where the others are not wanted."""
+    def forward(self, token_BND: Tensor, num_queries: int | None = None) -> Tensor:
+        """Output tokens (B, N, D), or only the last ``num_queries`` of them if this number is given."""
         batch, num = token_BND.shape[:2]
         bias = torch.cat([self.q_bias, torch.zeros_like(self.v_bias), self.v_bias])
         qkv = F.linear(token_BND, self.qkv.weight, bias)
         query, key, value = qkv.reshape(batch, num, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
-        query = query[:, :, -(num_asking or num) :]
+        query = query[:, :, -(num_queries or num) :]
         if query.is_cpu and query.dtype == torch.bfloat16:
-            # The fused kernel for processors is slower than its parts in this type: see results/README.md.
+            # The fused CPU kernel is slower than separate operations in bfloat16: see results/README.md.
             mixed = ((query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)).softmax(-1) @ value
         else:
             mixed = F.scaled_dot_product_attention(query, key, value)
@@ -121,8 +121,8 @@ class Block(nn.Module):
         self.gamma_1 = nn.Parameter(torch.full((width,), layer_scale)) if scaled else None
         self.gamma_2 = nn.Parameter(torch.full((width,), layer_scale)) if scaled else None
 
-    def forward(self, token_BND: Tensor, num_asking: int | None = None) -> Tensor:
-        mixed = self.attn(self.norm1(token_BND), num_asking)
+    def forward(self, token_BND: Tensor, num_queries: int | None = None) -> Tensor:
+        mixed = self.attn(self.norm1(token_BND), num_queries)
         token_BND = token_BND[:, -mixed.shape[1] :] + self.drop_path(
             mixed if self.gamma_1 is None else self.gamma_1 * mixed
         )
@@ -131,14 +131,14 @@ class Block(nn.Module):
 
 
 class Blocks(nn.ModuleList):
-    """Blocks one after the other; with ``checkpoints_activations`` only their inputs are kept for the backward pass."""
+    """A sequence of blocks; with ``checkpoints_activations``, only their inputs are stored for the backward pass."""
 
     checkpoints_activations = False
 
-    def forward(self, token_BND: Tensor, num_asking: int | None = None) -> Tensor:
-        """Refined tokens, of which the last block makes only the last ``num_asking``: (B, num_asking, D)."""
+    def forward(self, token_BND: Tensor, num_queries: int | None = None) -> Tensor:
+        """Output tokens (B, N, D), or only the last ``num_queries`` of them if this number is given."""
         for depth, block in enumerate(self, start=1):
-            wanted = num_asking if depth == len(self) else None
+            wanted = num_queries if depth == len(self) else None
             token_BND = (
                 checkpoint(block, token_BND, wanted, use_reentrant=False)
                 if self.checkpoints_activations and self.training
@@ -148,7 +148,7 @@ class Blocks(nn.ModuleList):
 
 
 def checkpoint_activations(model: nn.Module) -> bool:
-    """Switch on activation checkpointing in every stack of blocks of a model; whether it has any."""
+    """Switch on activation checkpointing in all ``Blocks`` of a model; returns whether there are any."""
     stacks = [module for module in model.modules() if isinstance(module, Blocks)]
     for stack in stacks:
         stack.checkpoints_activations = True
@@ -156,7 +156,7 @@ def checkpoint_activations(model: nn.Module) -> bool:
 
 
 class VideoViT(nn.Module):
-    """Encoder: tubes -> tokens.  Position codes are recomputed for any clip length or image size."""
+    """The encoder; position codes are computed for any clip length and image size."""
 
     def __init__(self, spec: EncoderSpec) -> None:
         super().__init__()
@@ -168,7 +168,7 @@ class VideoViT(nn.Module):
         initialise_linears(self.blocks)
 
     def forward(self, clip_BCTHW: Tensor, visible_BN: Tensor | None = None) -> Tensor:
-        """Encode the visible tubes (all, when no mask is given): (B, C, T, H, W) -> (B, V, D)."""
+        """Features (B, V, D) of the visible tubes of clips (B, C, T, H, W), or of all tubes if there is no mask."""
         frames, height, width = clip_BCTHW.shape[2:]
         slots, rows, _ = self.spec.grid(frames, height)
         columns = self.spec.grid(frames, width)[2]
@@ -183,12 +183,12 @@ class VideoViT(nn.Module):
 
 
 def drop_path_rates(last: float, depth: int) -> list[float]:
-    """Rates of the blocks, from 0 to ``last``."""
+    """Drop path rates of the blocks, which grow linearly from 0 to ``last``."""
     return torch.linspace(0, last, depth, device="cpu").tolist()
 
 
 def initialise_linears(module: nn.Module) -> None:
-    """Xavier-uniform weights and zero biases for every Linear inside; the rest keeps its default."""
+    """Initialise every ``Linear`` inside with Xavier-uniform weights and zero biases."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear):
             nn.init.xavier_uniform_(layer.weight)

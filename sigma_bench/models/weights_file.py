@@ -1,7 +1,7 @@
-"""External weight files are data: their tensors are read, and nothing in them is run (promise 6).
+"""External weight files, read without running any code in them.
 
-Pickles go through ``torch.load(weights_only=True)``; beyond tensors and plain containers only
-``argparse.Namespace`` is let in, because released SIGMA and VideoMAE files carry their arguments in one.
+Pickles are read by ``torch.load(weights_only=True)``.  Besides tensors and plain containers, only
+``argparse.Namespace`` is allowed, because released SIGMA and VideoMAE files store their arguments in one.
 """
 
 import argparse
@@ -22,24 +22,24 @@ from torch import Tensor
 from sigma_bench.models.pickle_limits import require_bounded
 
 WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
-"""What a model folder calls its weights, the first one found counts."""
+"""File names of weights in a model folder, in order of preference."""
 PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".pyth", ".ckpt", ".tar")
 WRAPPERS = ("module.", "_orig_mod.", "model.", "backbone.")
 """Prefixes that DDP, DeepSpeed, torch.compile, Lightning, exports of Hugging Face and forks put before every name."""
 CONTAINERS = ("model", "module", "state_dict", "encoder", "target_encoder", "teacher", "student", "ema")
 """Keys under which training code stores weights."""
 MAX_DEPTH = 3
-"""Most levels of nested containers."""
+"""Greatest number of levels of nested containers."""
 _BROKEN_PICKLE = (
     pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError,
     AssertionError, OverflowError, MemoryError, struct.error,
 )  # fmt: skip
-"""Everything torch's restricted unpickler was seen to raise on damaged bytes."""
+"""Exceptions of torch's restricted unpickler on damaged bytes."""
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """What a weight file holds at its top level: tensors by name, or containers of them and plain values."""
+    """Content of a weight file at the top level: tensors by name, or containers of tensors and plain values."""
 
     path: Path
     content: Mapping[str, Any]
@@ -49,10 +49,10 @@ class WeightsFile:
 
 
 def weights_in(path: Path) -> Path:
-    """The weight file a path means: itself, or the one inside a model folder.
+    """The weight file at a path, which may be a model folder.
 
     Raises:
-        ValueError: nothing there, a folder without weights, or weights cut into shards.
+        ValueError: there is no file, or the folder has no weights or weights in several files.
     """
     if not path.is_dir():
         if not path.is_file():
@@ -62,15 +62,17 @@ def weights_in(path: Path) -> Path:
         if (path / name).is_file():
             return path / name
     if any(path.glob("*.index.json")):
-        raise ValueError(f"{path}: the weights are cut into shards; save them again as one model.safetensors")
+        raise ValueError(
+            f"{path}: the weights are divided into several files; save them again as one model.safetensors"
+        )
     raise ValueError(f"{path}: a folder without {' or '.join(WEIGHT_NAMES)}; name the weight file itself")
 
 
 def read_weights(path: Path) -> WeightsFile:
-    """Read a .safetensors or PyTorch file, or the one inside a model folder.
+    """Read a .safetensors or PyTorch file, or that of a model folder.
 
     Raises:
-        ValueError: not readable, of another kind, damaged, or a pickle that asks for code.
+        ValueError: the file cannot be read, is of another kind or damaged, or is a pickle that would run code.
     """
     path = weights_in(path)
     if path.exists() and not path.is_file():

@@ -1,13 +1,13 @@
-"""Model names on the command line, and the encoders they stand for.
+"""Encoders by the model names of the command line.
 
 ``path/to/model.safetensors`` or the run folder that holds it; a released SIGMA or VideoMAE file (``.pth``, ``.pt``,
 ``.bin``, ``.safetensors``) or a Hugging Face folder; ``timm:<name>`` for a published image model, or
 ``timm:<name>:<file>`` for its weights on this disk; ``random:<recipe>`` and ``statistics:<recipe>`` for the controls
-with that recipe's geometry; ``module:function`` for a custom encoder, or the name that a package gave it
-(``models/imported.py``).  A file or ``timm:`` name may be followed by ``@<frames>x<size>`` for other clips than its
-own, as in ``vit.pth@8x112``, and a file by ``@<heads>heads`` where its number of heads cannot be known.  The weights of
-``random:<recipe>`` are drawn from the seed of the evaluation, those of ``random:<recipe>@seed<seed>`` from a seed of
-their own.
+with the geometry of that recipe; ``module:function`` for a custom encoder, or the name that a package registered for it
+(``models/imported.py``).  A file or ``timm:`` name may be followed by ``@<frames>x<size>`` for clips of another
+geometry, as in ``vit.pth@8x112``, and a file by ``@<heads>heads`` if it does not determine its number of heads.  The
+weights of ``random:<recipe>`` are drawn from the seed of the evaluation, those of ``random:<recipe>@seed<seed>`` from
+the given seed.
 """
 
 import re
@@ -42,13 +42,14 @@ _RECIPE_NAME = re.compile(r"(?P<recipe>.+?)(?:@seed(?P<seed>\d{1,18}))?", re.DOT
 
 
 def load_encoder(name: str, *, seed: int = 0, device: torch.device | str = "cpu") -> Encoder:
-    """The encoder a name stands for; ``seed`` draws the weights of ``random:<recipe>`` without a seed in its name.
+    """The encoder of a name.
 
     Args:
-        device: where its weights lie, if it has any.
+        seed: seed of the weights of ``random:<recipe>`` if the name has none.
+        device: device of the weights.
 
     Raises:
-        ValueError: no such file or control, near matches are offered; or a file that is no complete encoder.
+        ValueError: there is no such file or control, or the file is not a complete encoder.
     """
     encoder = _named(name, seed)
     return encoder.to(device) if hasattr(encoder, "to") else encoder
@@ -76,7 +77,7 @@ def _named(name: str, seed: int) -> Encoder:
     if (ours := checkpoint_in(path)) is None:
         return open_weights(read_weights(path), path, num_frames=frames, image_size=size, num_heads=heads)
     if heads is not None:
-        raise ValueError(f"{ours}: its recipe says how many heads it has; leave '@{heads}heads' out")
+        raise ValueError(f"{ours}: its recipe states the number of heads; leave '@{heads}heads' out")
     return pretrained_encoder(ours, num_frames=frames, image_size=size)
 
 
@@ -93,7 +94,7 @@ def open_weights(
     Raises:
         ValueError: no family recognises the file, or its family cannot open it.
     """
-    family = next((each for each in FAMILIES if each.recognises(file)), external)  # its error says what the file holds
+    family = next((each for each in FAMILIES if each.recognises(file)), external)  # its error describes the file
     return family.open_file(file, path, num_frames=num_frames, image_size=image_size, num_heads=num_heads)
 
 
@@ -113,13 +114,13 @@ def _published(rest: str) -> Encoder:
     """An image model of timm, from its hub or a file: ``<name>[:<file>][@<frames>x<size>]``."""
     path, frames, size, heads = split_name(rest)
     if heads is not None:
-        raise ValueError(f"timm:{rest}: timm knows how many heads its models have; leave '@{heads}heads' out")
+        raise ValueError(f"timm:{rest}: timm defines the number of heads of its models; leave '@{heads}heads' out")
     model, _, file = str(path).partition(":")
     return timm_encoder(model, file=Path(file) if file else None, num_frames=frames, image_size=size)
 
 
 def split_name(name: str) -> tuple[Path, int | None, int | None, int | None]:
-    """A file's name without its suffixes, and their frames, image size and heads (None where not given)."""
+    """The path in a name, and the frames, image size and heads of its suffixes (None if absent)."""
     try:
         if Path(name).exists():
             return Path(name), None, None, None
@@ -133,7 +134,7 @@ def split_name(name: str) -> tuple[Path, int | None, int | None, int | None]:
 
 
 def checkpoint_in(path: Path) -> Path | None:
-    """The file of this project's own format that a file or run folder means, if it is one."""
+    """The checkpoint of this project at a path, a file or a run folder; None if there is none."""
     file = path / CHECKPOINT_NAME if path.is_dir() else path
     return file if is_checkpoint(file) else None
 
@@ -143,5 +144,5 @@ def _hint(name: str) -> str:
     if colon:
         return f" No module '{kind}' can be imported from here either.{suggestion(kind, (*CONTROLS, PUBLISHED))}"
     controls = " and ".join(f"{control}:<recipe>" for control in CONTROLS)
-    suffix = " Other clips are asked for by @<frames>x<size>, as in vit.pth@8x112." if "@" in name else ""
+    suffix = " Clips of another geometry are written as @<frames>x<size>, as in vit.pth@8x112." if "@" in name else ""
     return f"{suggestion(name, ENCODERS.names())} Controls are {controls}.{suffix}"

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class ArrayLayout(NamedTuple):
-    """Shape behind the item axis, and type, of one array."""
+    """Shape (without the item axis) and type of one array."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -40,7 +40,7 @@ class BlockStore:
 
     Args:
         layout: the arrays by name.
-        description: what lies here, in words, for people who list the cache.
+        description: the content of the folder, as ``sigma-bench cache ls`` shows it.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class BlockStore:
 
     @property
     def num_bytes(self) -> int:
-        """Size of the arrays when they are whole."""
+        """Size of the complete arrays."""
         return sum(
             self.num_items * int(np.prod(array.shape)) * np.dtype(array.dtype).itemsize
             for array in self._layout.values()
@@ -106,7 +106,10 @@ class BlockStore:
         return None
 
     def write(self, items: range, arrays: Mapping[str, np.ndarray], failures: Mapping[int, str]) -> None:
-        """Fill one block; ``failures`` says why by item, whose rows are zero.
+        """Fill one block.
+
+        Args:
+            failures: item -> why it could not be computed; its rows are zero.
 
         Raises:
             ValueError: the disk is full or the folder cannot be written.
@@ -133,7 +136,7 @@ class BlockStore:
         return {item: reason for block in self._blocks() for item, reason in self._marker(block).failures.items()}
 
     def _put(self, name: str, items: range, rows: np.ndarray) -> None:
-        """Rows into their place in the file; through mapped memory, a full disk would kill the process."""
+        """Write rows to their place in the file, which is not memory-mapped: a full disk would kill the process."""
         path, layout = self._path(name), self._layout[name]
         if not path.exists():
             self._create(path, (self.num_items, *layout.shape), layout.dtype)
@@ -174,7 +177,7 @@ class BlockStore:
             return _Marker({}, {})
 
     def _place(self, items: range) -> str:
-        """A name of the block that no other block has; it does not depend on where the cache lies."""
+        """A name of the block that no other block has; it does not depend on the path of the cache."""
         return f"{self.folder.name}/{items.start}-{items.stop}"
 
     def _marker_path(self, items: range) -> Path:
@@ -216,23 +219,23 @@ def _is_sound(array: np.ndarray | None, block: range, sha256: str) -> bool:
 
 
 class CacheEntry(NamedTuple):
-    """One folder of the cache, as listed."""
+    """One folder of the cache."""
 
     folder: Path
     description: dict[str, str]
-    """``model``, ``split``, ``samples`` (their number) and ``from`` (the folder of the first)."""
+    """``model``, ``split``, ``samples`` (their number) and ``from`` (the folder of the first sample)."""
     num_bytes: int
     written: float
-    """When it was last written to, seconds since the epoch; reading leaves no trace."""
+    """Time of the last write, seconds since the epoch."""
 
 
 def cache_entries(root: Path) -> list[CacheEntry]:
-    """Everything below a cache's root, what was written longest ago first."""
+    """All entries of a cache, in the order of their last write."""
     entries = []
     for path in root.glob(f"*/{DESCRIPTION_NAME}"):
         stats = []
         for file in path.parent.iterdir():
-            with contextlib.suppress(FileNotFoundError):  # another run has just renamed what it was writing
+            with contextlib.suppress(FileNotFoundError):  # another run has renamed its temporary file
                 stats.append(file.stat())
         written = max(stat.st_mtime for stat in stats)
         occupied = sum(stat.st_blocks * 512 for stat in stats)

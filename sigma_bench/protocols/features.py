@@ -33,7 +33,9 @@ from sigma_bench.training.termination import end_with_parent
 BATCH_CLIPS = 64
 """Number of clips that are encoded at once."""
 PRECISION = "float32"
+"""Precision in which the encoder computes features."""
 LIMIT_BYTES = 200 * 2**30
+"""Default limit of the size of the cache."""
 
 CountReport = Callable[[int, int], None]
 """Progress report: number of samples done, number of all samples."""
@@ -109,7 +111,7 @@ class FeatureCache:
         is_kept = pass_.tokens or self.key(encoder.card, split, pass_) in kept_tokens
         grid = token_grid(encoder) if is_kept else None
         store, dataset = self._store(encoder.card, split, pass_, grid), _dataset(split, clip, encoder.card)
-        # Only the main process looks: another one could already see blocks that have been written in the meantime.
+        # Only the main process checks: another one could already see blocks that have been written in the meantime.
         if grid and not pass_.tokens and not on_main(processes, lambda: self._fits(store)):
             grid = None
             store = self._store(encoder.card, split, pass_, grid)
@@ -228,7 +230,10 @@ def _block_arrays(
     batch, views = frame_BVTCHW.shape[:2]
     token_BND = encoded(encoder, normalised_clip(frame_BVTCHW.flatten(0, 1), card.mean, card.std)).token_BND
     if not bool(torch.isfinite(token_BND).all()):
-        raise ValueError(f"model '{card.model}' gives features that are not finite for samples {block.start} and on")
+        raise ValueError(
+            f"model '{card.model}' gives features that are not finite for the block of samples that starts at index "
+            f"{block.start}"
+        )
     feature_SD[readable] = token_BND.mean(1).reshape(batch, views, -1).mean(1).float().cpu().numpy()
     if keeps_tokens:
         arrays["token"] = np.zeros((len(block), views, *token_BND.shape[1:]), np.float16)

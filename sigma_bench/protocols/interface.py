@@ -5,13 +5,15 @@ call it.  The main process returns the predictions; the others return None once 
 such as fitting a head on features.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
 
+from sigma_bench.data.decoder import DecodeError
 from sigma_bench.data.manifest import Manifest, Split
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.features import FeatureCache, SplitFeatures
@@ -111,3 +113,14 @@ def require_readable(failures: Mapping[str, str], protocol: BaseProtocol, noun: 
         raise ValueError(
             f"{len(failures)} {noun} cannot be decoded and {protocol.protocol} says 'fail'; first '{first}': {reason}"
         )
+
+
+@contextmanager
+def every_sequence_counts(task: ResolvedTask) -> Iterator[None]:
+    """Raise a decoding failure of this block as a ValueError that names the task: no sequence may be left out."""
+    try:
+        yield
+    except DecodeError as error:
+        raise ValueError(
+            f"task '{task.task}': a sequence cannot be read, and the protocol scores every sequence: {error}"
+        ) from error

@@ -1,8 +1,8 @@
 """Exact nearest neighbours by cosine in a bank that may be larger than memory.
 
-FAISS finds candidates in float32, shard by shard; their cosines are computed again in float64, and equal ones are told
-apart by the bank's order.  What FAISS left out cannot belong to the neighbours by more than float32's error; where it
-could, more candidates are taken.  The result therefore depends neither on the size of the shards nor on the machine.
+FAISS finds candidates in float32, shard by shard.  Their cosines are computed again in float64, and ties are broken by
+the order of the bank.  If a row outside the candidates could be a neighbour within the rounding error of float32, more
+candidates are taken for that query.  The result therefore depends neither on the size of the shards nor on the machine.
 
 Shapes: S bank samples, Q queries, K neighbours, C candidates, D width.
 """
@@ -15,13 +15,16 @@ import numpy as np
 from sigma_bench.specs.frozen_protocol import NeighbourVotes
 
 SHARD_BYTES = 256 * 2**20
-"""Of float32 rows taken from the bank at once; FAISS holds a second copy.  A third of Kinetics-400 at width 768."""
+"""Size of the float32 rows that are read from the bank at once; FAISS holds a second copy.
+
+This is a third of Kinetics-400 at width 768.
+"""
 QUERY_BYTES = 64 * 2**20
-"""Of float64 rows that are compared again at once."""
+"""Size of the float64 products that are computed at once."""
 SPARE = 16
-"""Candidates beyond the neighbours asked for; eight times as many for queries that need more."""
+"""Number of candidates beyond the number of neighbours; it grows eightfold for queries that need more."""
 GPU_CANDIDATES = 2048
-"""More than FAISS's GPU search gives."""
+"""Greatest number of candidates that FAISS's GPU search is asked for."""
 
 
 def nearest(
@@ -32,20 +35,20 @@ def nearest(
     groups: tuple[np.ndarray, np.ndarray] | None = None,
     shard_rows: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines, float64, and bank indices of the nearest rows, each (Q, K), the nearest first; ties by lower index.
+    """Cosines (float64) and bank indices of the nearest rows, each (Q, K), the nearest first; ties by lower index.
 
     Args:
-        bank_SD: may be mapped from a file; read shard by shard.
-        groups: of the bank and of the queries, (S,) and (Q,); a query's own group is left out.
-        shard_rows: rows of a shard; by default what fits ``SHARD_BYTES``.
+        bank_SD: is read shard by shard and may be memory-mapped.
+        groups: groups of the bank (S,) and of the queries (Q,); rows of a query's own group are left out.
+        shard_rows: number of rows of a shard; by default as many as fit into ``SHARD_BYTES``.
 
     Raises:
         ValueError: fewer rows than neighbours for some query.
     """
     code_S, code_Q = _codes(groups, len(bank_SD), len(query_QD))
-    kin_Q = np.bincount(code_S, minlength=int(code_Q.max(initial=0)) + 1)[code_Q] if groups else np.zeros(1, int)
-    if len(bank_SD) - int(kin_Q.max(initial=0)) < num_neighbours:
-        others = f", {kin_Q.max()} of them of one query's group" if groups else ""
+    own_Q = np.bincount(code_S, minlength=int(code_Q.max(initial=0)) + 1)[code_Q] if groups else np.zeros(1, int)
+    if len(bank_SD) - int(own_Q.max(initial=0)) < num_neighbours:
+        others = f", {own_Q.max()} of them of one query's group" if groups else ""
         raise ValueError(
             f"{num_neighbours} neighbours asked of a bank of {len(bank_SD)} samples{others}; ask for fewer with --set "
             "neighbours=..."
@@ -53,15 +56,15 @@ def nearest(
     query_QD, rows = unit_rows(query_QD), shard_rows or max(1, SHARD_BYTES // (4 * bank_SD.shape[1]))
     cosine_QK = np.empty((len(query_QD), num_neighbours))
     index_QK = np.empty((len(query_QD), num_neighbours), np.int64)
-    open_Q, spare = np.arange(len(query_QD)), SPARE + int(kin_Q.max(initial=0))
+    open_Q, spare = np.arange(len(query_QD)), SPARE + int(own_Q.max(initial=0))
     while len(open_Q):
-        found = _among(bank_SD, query_QD[open_Q], num_neighbours, spare, rows, code_S, code_Q[open_Q])
+        found = _nearest_in_shards(bank_SD, query_QD[open_Q], num_neighbours, spare, rows, code_S, code_Q[open_Q])
         cosine_QK[open_Q], index_QK[open_Q], is_sure = found
         open_Q, spare = open_Q[~is_sure], 8 * spare
     return cosine_QK, index_QK
 
 
-def _among(
+def _nearest_in_shards(
     bank_SD: np.ndarray,
     query_QD: np.ndarray,
     num_neighbours: int,
@@ -70,7 +73,7 @@ def _among(
     code_S: np.ndarray,
     code_Q: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The nearest among the candidates of every shard, and whether nothing outside them can be nearer, (Q,)."""
+    """Cosines and indices of the nearest candidates, and whether no other row can be nearer, (Q,)."""
     cosine_QK = np.full((len(query_QD), num_neighbours), -np.inf)
     index_QK = np.full((len(query_QD), num_neighbours), len(bank_SD))
     unseen_Q = np.full(len(query_QD), -np.inf)
@@ -82,7 +85,7 @@ def _among(
         exact_QC = _exact(shard_PD, query_QD, candidate_QC)
         exact_QC[code_S[start + candidate_QC] == code_Q[:, None]] = -np.inf
         cosine_QK, index_QK = _best(cosine_QK, index_QK, exact_QC, start + candidate_QC)
-    # A product of unit rows in float32 is wrong by less than this, whatever the order of its sum.
+    # The product of two unit rows in float32 has a smaller error than this, for every order of summation.
     error = 2 * bank_SD.shape[1] * np.finfo(np.float32).eps
     return cosine_QK, index_QK, unseen_Q + error < cosine_QK[:, -1]
 
@@ -117,7 +120,7 @@ def _candidates(shard_PD: np.ndarray, query_QD: np.ndarray, number: int) -> tupl
 
 
 def _exact(shard_PD: np.ndarray, query_QD: np.ndarray, candidate_QC: np.ndarray) -> np.ndarray:
-    """Cosines in float64, each summed alone and so the same in whatever company."""
+    """Cosines in float64; each is a sum of its own, which does not depend on the other candidates."""
     exact_QC = np.empty(candidate_QC.shape)
     step = max(1, QUERY_BYTES // (8 * candidate_QC.shape[1] * shard_PD.shape[1]))
     for start in range(0, len(query_QD), step):
@@ -144,16 +147,16 @@ def knn_votes(
     protocol: NeighbourVotes,
     groups: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
-    """Votes for the classes, (Q, L): a neighbour gives exp(cosine / temperature); a class without any has -inf.
+    """Sum of the weights exp(cosine / temperature) of the neighbours of each class, (Q, L); -inf if there are none.
 
     Args:
-        groups: of bank and queries; neighbours of a query's own group have no vote.
+        groups: groups of the bank (S,) and of the queries (Q,); rows of a query's own group have no vote.
 
     Raises:
-        ValueError: the bank is smaller than K.
+        ValueError: as ``nearest``.
     """
     cosine_QK, neighbour_QK = nearest(bank_SD, query_QD, protocol.neighbours, groups=groups)
-    # Votes only matter relative to each other, so the largest exponent is taken out first.
+    # Only ratios of votes matter, so the largest exponent is subtracted to avoid overflow.
     weight_QK = np.exp((cosine_QK - cosine_QK.max(1, keepdims=True)) / protocol.temperature)
     vote_QL, is_voted_QL = np.zeros((2, len(query_QD), num_classes))
     place = np.arange(len(query_QD))[:, None], label_S[neighbour_QK]

@@ -86,7 +86,7 @@ def train_and_test(
     stores = {epoch: BlockStore(place, num_samples, block, layout, description) for epoch, place in places.items()}
     card = evaluation.encoder.card
     clips = EvaluationClips(test_samples, protocol.views, num_frames=card.num_frames, image_size=card.image_size)
-    # Only the main process looks: another one could already see blocks that have been written in the meantime.
+    # Only the main process checks: another one could already see blocks that have been written in the meantime.
     missing = on_main(
         evaluation.processes, lambda: _untested(stores, clips, train_samples, folder, evaluation.task.task)
     )
@@ -191,7 +191,7 @@ def _test(
         num_workers=evaluation.cache.num_workers,
         worker_init_fn=end_with_parent,
     )
-    before = len(clips) - sum(map(len, missing))
+    done = len(clips) - sum(map(len, missing))
     was_training = classifier.training
     classifier.eval()
     for block, decoded in zip(mine, loader, strict=True):
@@ -202,8 +202,8 @@ def _test(
                 clip_VCTHW = normalised_clip(found, card.mean, card.std)
                 score_SL[row] = video_score(classifier, clip_VCTHW.to(evaluation.processes.device), protocol, labels)
         store.write(block, {"score": score_SL}, failures)
-        before += len(block) * evaluation.processes.size
-        evaluation.report("test", min(before, len(clips)), len(clips))
+        done += len(block) * evaluation.processes.size
+        evaluation.report("test", min(done, len(clips)), len(clips))
     classifier.train(was_training)
 
 

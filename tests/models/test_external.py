@@ -131,7 +131,9 @@ def test_unknown_heads_must_be_stated(tmp_path, clip):
     model = pretraining_model()
     path = tmp_path / "vit.pth"
     torch.save({"model": pretraining_file(model)}, path)
-    with pytest.raises(ValueError, match=r"heads is not in the file and cannot be told from width 24 .*num_heads=6"):
+    with pytest.raises(
+        ValueError, match=r"heads is not in the file and cannot be derived from the width 24 .*num_heads=6"
+    ):
         external_encoder(path)
     with pytest.raises(ValueError, match="do not divide into 5 heads"):
         external_encoder(path, num_heads=5)

@@ -236,7 +236,9 @@ def test_a_name_without_weights_and_a_hub_out_of_reach(monkeypatch):
 
 
 def test_a_size_that_cannot_be_built(published, monkeypatch):
-    with pytest.raises(ValueError, match="100 px are no multiple of the 16 px patches of 'vit_tiny_patch16_224"):
+    with pytest.raises(
+        ValueError, match="100 px is not a multiple of the patch size of 16 px of 'vit_tiny_patch16_224"
+    ):
         timm_encoder(NAME, file=published[1], image_size=100)
 
     def older_timm(name, **settings):

@@ -72,7 +72,7 @@ def test_our_own_checkpoints_take_other_clips_too(tmp_path, name):
     ("name", "sentence"),
     [
         ("absent", r"there is no model 'absent': .* Controls are random:<recipe> and statistics:<recipe>\."),
-        ("absent.pth@8", "Other clips are asked for by @<frames>x<size>"),
+        ("absent.pth@8", "Clips of another geometry are written as @<frames>x<size>"),
         ("absent.pth@8x112", "there is no model 'absent.pth@8x112'"),
         ("randm:mini_videomae", "Did you mean 'random'"),
         ("", "there is no model ''"),

@@ -220,7 +220,7 @@ def test_a_clip_of_void_cannot_be_scored(davis: Manifest, tmp_path: Path) -> Non
 def test_a_missing_mask_is_named(davis: Manifest, tmp_path: Path) -> None:
     manifest = rewritten(davis, tmp_path / "masks", 0)
     (tmp_path / "masks" / "shapes-val-01" / "00003.png").unlink()
-    with pytest.raises(ValueError, match=r"every one must count: .*shapes-val-01/00003.png: the mask of this frame"):
+    with pytest.raises(ValueError, match=r"scores every sequence: .*shapes-val-01/00003.png: the mask of this frame"):
         run_by_two(
             run, make_evaluation(manifest, tmp_path)
         )  # the process that reads the other sequence says so as well

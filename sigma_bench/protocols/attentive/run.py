@@ -32,7 +32,10 @@ def run(evaluation: Evaluation[AttentiveProtocol]) -> Predictions | None:
 
 
 class Probe(nn.Module):
-    """V-JEPA's attentive probe with one query, in two halves: before and after the tokens."""
+    """V-JEPA's attentive probe with one query.
+
+    ``directions`` is what the attention needs; ``forward`` continues with the pooled tokens.
+    """
 
     def __init__(self, width: int, attention_heads: int, mlp_ratio: int, num_classes: int) -> None:
         super().__init__()

@@ -7,13 +7,13 @@ class may have no sample; these are not matched.
 Shapes: S samples, D width, R repetitions.
 """
 
-import faiss
 import numpy as np
 
 from sigma_bench.metrics.clustering import hungarian_labels, majority_labels
 from sigma_bench.protocols.classification import NO_PREDICTION, groups_of, labels_of, majority_share, readable_features
 from sigma_bench.protocols.clustering.spec import ClusteringProtocol
 from sigma_bench.protocols.interface import Evaluation, Predictions
+from sigma_bench.protocols.kmeans import fitted_kmeans
 from sigma_bench.protocols.neighbours import unit_rows
 
 
@@ -50,23 +50,17 @@ def run(evaluation: Evaluation[ClusteringProtocol]) -> Predictions | None:
 
 
 def clusters(feature_SD: np.ndarray, num_clusters: int, protocol: ClusteringProtocol, *, seed: int) -> np.ndarray:
-    """Cluster of every row, (S,), by FAISS's k-means; ValueError when there are more clusters than rows."""
-    if num_clusters > len(feature_SD):
-        raise ValueError(
-            f"{protocol.protocol}: {num_clusters} clusters asked of {len(feature_SD)} samples; score more samples, or "
-            "lower overclustering_factor"
-        )
-    kmeans = faiss.Kmeans(
-        feature_SD.shape[1],
+    """Cluster of every row, (S,); ValueError when there are more clusters than rows."""
+    centroids = fitted_kmeans(
+        feature_SD,
         num_clusters,
-        niter=protocol.kmeans_iterations,
-        nredo=protocol.kmeans_restarts,
-        seed=seed,
+        protocol,
         max_points_per_centroid=protocol.kmeans_max_points_per_centroid,
-        min_points_per_centroid=1,
+        seed=seed,
+        points_noun="samples",
+        remedy="score more samples, or lower overclustering_factor",
     )
-    kmeans.train(feature_SD)
-    return kmeans.index.search(feature_SD, 1)[1][:, 0]
+    return centroids.search(feature_SD, 1)[1][:, 0]
 
 
 def _labelled(rule, truth_S: np.ndarray, cluster_SR: np.ndarray, usable: np.ndarray) -> np.ndarray:

@@ -14,13 +14,15 @@ from sigma_bench.data.annotations import UNKNOWN
 from sigma_bench.protocols.counting.slots import half_lengths
 
 IGNORED = -1
+"""Class of an anchor without a label."""
 
 
 def cycle_lengths(state_S3: np.ndarray, offset_S: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """True lengths of the cycles left and right of the middle, (S, 2); 0 where they are not known.
+    """True lengths of the cycles left and right of the middle, (S, 2); 0 if a length is not known.
 
     Args:
-        offset_S: per state the labels of its segment: frames to the like moment of the next and previous cycle, (N,).
+        offset_S: labels of the segment of each state: the number of frames from every frame to the same phase of the
+            next and of the previous cycle, (N,) each.
     """
     length_S2 = np.zeros((len(state_S3), 2), np.int64)
     for row, (middle, (next_N, previous_N)) in enumerate(zip(state_S3[:, 1].astype(int), offset_S, strict=True)):
@@ -33,7 +35,7 @@ def cycle_lengths(state_S3: np.ndarray, offset_S: list[tuple[np.ndarray, np.ndar
 def anchor_targets(
     length_S2: np.ndarray, state_S3: np.ndarray, anchors: tuple[float, ...], positive_overlap: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Class of every anchor (1 positive, 0 negative, IGNORED) and its box (NaN where it has none), each (S, 2, A)."""
+    """Class of every anchor (1 positive, 0 negative, IGNORED) and its box (NaN if it has none), each (S, 2, A)."""
     anchor_S2A = half_lengths(state_S3)[..., None] * np.array(anchors)
     known_S21 = length_S2[..., None] > 0
     true_S2A = np.where(known_S21, length_S2[..., None], anchor_S2A)
@@ -46,9 +48,9 @@ def anchor_targets(
 def counting_loss(
     logit_S2A2: Tensor, box_S2A: Tensor, class_S2A: np.ndarray, target_S2A: np.ndarray, box_weight: float
 ) -> Tensor:
-    """Cross-entropy over labelled anchors plus weighted smooth L1, both sides summed.
+    """Cross-entropy over labelled anchors plus weighted smooth L1 loss of the boxes, summed over both sides.
 
-    Anchors without a box count in the mean of the smooth L1 as errors of 0, as released.
+    Anchors without a box are errors of 0 in the mean of the smooth L1 loss, as in the released code.
     """
     label_S2A = torch.from_numpy(class_S2A).to(logit_S2A2.device)
     target = torch.from_numpy(target_S2A).to(box_S2A)

@@ -1,4 +1,4 @@
-"""Annotated frames of videos, letterboxed, and the clips that states show of them.
+"""Letterboxed frames of annotated videos, and the clip of each state.
 
 Shapes: N frames of a video, C colours, H W pixels; S states, F frames of a clip (T of the encoder).
 """
@@ -18,10 +18,11 @@ from sigma_bench.data.transforms import channels_first, normalised_clip, resize
 from sigma_bench.specs.encoder_card import EncoderCard
 
 MEMORY_BYTES = 4 * 2**30
+"""Greatest size of the frames that are kept in memory."""
 
 
 def letterboxed(frame_NHWC: np.ndarray, size: int) -> Tensor:
-    """Long side to ``size`` (bilinear, antialiased), black bars on both sides of the rest: (N, C, size, size) uint8."""
+    """Frames resized to a long side of ``size`` and padded with black bars to a square, (N, C, size, size) uint8."""
     frame_NCHW = channels_first(frame_NHWC)
     height, width = frame_NCHW.shape[-2:]
     scale = size / max(height, width)
@@ -32,7 +33,7 @@ def letterboxed(frame_NHWC: np.ndarray, size: int) -> Tensor:
 
 
 class AnnotatedFrames:
-    """Frames from the first bound of each sample to its last, kept while they fit into memory."""
+    """Frames of each sample from its first cycle bound to its last; as many as fit are kept in memory."""
 
     def __init__(self, samples: Sequence[Sample], size: int, memory_bytes: int = MEMORY_BYTES) -> None:
         self._samples, self._size, self._room = samples, size, memory_bytes
@@ -42,7 +43,7 @@ class AnnotatedFrames:
         return len(self._samples)
 
     def __getitem__(self, video: int) -> Tensor:
-        """All annotated frames of a video, (N, C, H, W) uint8; DecodeError where there are not as many."""
+        """All annotated frames of a video, (N, C, H, W) uint8; DecodeError if the video has fewer."""
         if video in self._kept:
             return self._kept[video]
         sample = self._samples[video]
@@ -55,7 +56,7 @@ class AnnotatedFrames:
         return frame_NCHW
 
     def failures(self) -> dict[int, str]:
-        """Which videos cannot be read, and why; reads all of them."""
+        """Index -> reason for the videos that cannot be read; this reads all videos."""
         found = {}
         for video in range(len(self)):
             try:
@@ -68,7 +69,7 @@ class AnnotatedFrames:
 def clips_of(
     frame_NCHW: Sequence[Tensor], slot_SF: np.ndarray, card: EncoderCard, padding: tuple[float, float, float]
 ) -> Tensor:
-    """What each state shows of its frames, (S, C, F, H, W) normalised; ``padding`` where there is no such frame."""
+    """The normalised clip of each state, (S, C, F, H, W); a frame outside the video has the colour ``padding``."""
     last_S = np.array([len(frames) - 1 for frames in frame_NCHW])[:, None]
     inside_SF = np.clip(slot_SF, 0, last_S)
     picture = torch.stack([frames[torch.from_numpy(row)] for frames, row in zip(frame_NCHW, inside_SF, strict=True)])

@@ -37,7 +37,12 @@ Predict = Callable[[np.ndarray, np.ndarray], Prediction]
 
 
 def count_repetitions(length_V: np.ndarray, predict: Predict, protocol: CountingProtocol) -> np.ndarray:
-    """Repetitions of videos with these numbers of frames, (V,) whole numbers."""
+    """Number of repetitions of every video, (V,) whole numbers.
+
+    Args:
+        length_V: numbers of frames.
+        predict: applies the detector to states of these videos.
+    """
     cycle_V = first_cycle(length_V, predict, protocol)
     points = protocol.inference.time_points
     centre_VP = (length_V[:, None] / (points + 1) * (np.arange(points) + 0.5)).astype(np.int64)
@@ -60,23 +65,23 @@ def first_cycle(length_V: np.ndarray, predict: Predict, protocol: CountingProtoc
     refined."""
     num_scales = protocol.inference.num_scales
     half_VK = scale_lengths(length_V[:, None], np.arange(num_scales), protocol)
-    found_VK, credible_VK = _look_at_middle(half_VK, length_V, predict, protocol)
-    credible_VK = np.where(_is_allowed(found_VK, length_V, protocol), credible_VK, -1.0)
-    best_V = credible_VK.argmax(1)
+    found_VK, probability_VK = _cycles_at_middle(half_VK, length_V, predict, protocol)
+    probability_VK = np.where(_is_allowed(found_VK, length_V, protocol), probability_VK, -1.0)
+    best_V = probability_VK.argmax(1)
     videos = np.arange(len(length_V))
-    is_found_V = credible_VK[videos, best_V] >= 0
+    is_found_V = probability_VK[videos, best_V] >= 0
     cycle_V = np.where(is_found_V, found_VK[videos, best_V], protocol.min_cycle_frames).astype(np.int64)
     for _ in range(protocol.inference.refinements):
-        found_V1, _ = _look_at_middle(cycle_V[:, None].astype(float), length_V, predict, protocol)
+        found_V1, _ = _cycles_at_middle(cycle_V[:, None].astype(float), length_V, predict, protocol)
         merged_V = np.round(_merged(found_V1[:, 0], cycle_V, protocol)).astype(np.int64)
         cycle_V = np.where(_is_allowed(found_V1, length_V, protocol)[:, 0], merged_V, cycle_V)
     return cycle_V
 
 
-def _look_at_middle(
+def _cycles_at_middle(
     half_VK: np.ndarray, length_V: np.ndarray, predict: Predict, protocol: CountingProtocol
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lengths of a left cycle that ends in the middle, corrected by the anchor of scale 1; how credible they are."""
+    """Lengths of a left cycle that ends in the middle, corrected by the anchor of scale 1, and their probabilities."""
     middle_VK = np.broadcast_to(length_V[:, None] / 2, half_VK.shape)
     state_VK3 = np.stack([middle_VK - half_VK, middle_VK, middle_VK + half_VK + 1], axis=2)
     heads = predict(np.repeat(np.arange(len(length_V)), half_VK.shape[1]), state_VK3.reshape(-1, 3))
@@ -107,13 +112,16 @@ def _refine_level(
     for number in range(protocol.inference.passes_per_level[level]):
         now = np.round(_merged(new, now, protocol)) if number else now
         new = _improved(now, centre_VN, length_V, predict, protocol)
-    _hand_on(level, owned_VP22, centre_VP, _merged(new, now, protocol) - centre_VN[..., None])
+    _write_to_neighbourhoods(level, owned_VP22, centre_VP, _merged(new, now, protocol) - centre_VN[..., None])
 
 
 def _improved(
     bound_VN2: np.ndarray, centre_VN: np.ndarray, length_V: np.ndarray, predict: Predict, protocol: CountingProtocol
 ) -> np.ndarray:
-    """One look at each time point: its bounds by the most credible anchors; a cycle that gets too short stays."""
+    """Bounds of each time point after one pass, from the most probable anchors.
+
+    A bound whose cycle would become too short keeps its value.
+    """
     state_S3 = np.stack([bound_VN2[..., 0], centre_VN, bound_VN2[..., 1]], axis=2).reshape(-1, 3)
     heads = predict(np.repeat(np.arange(len(length_V)), centre_VN.shape[1]), state_S3)
     wanted_VN2 = (half_lengths(state_S3) * scale_change(heads, protocol.anchors, protocol.inference.box_limit)).reshape(
@@ -127,7 +135,7 @@ def _improved(
 
 
 def scale_change(heads: Prediction, anchors: tuple[float, ...], box_limit: float) -> np.ndarray:
-    """By how much the most credible anchor would change each side's length, (S, 2); the first of equals."""
+    """Factor by which the most probable anchor changes the length of each side, (S, 2); ties go to the first anchor."""
     best_S2 = heads.foreground_S2A.argmax(2)
     box_S2 = np.take_along_axis(heads.box_S2A, best_S2[..., None], 2)[..., 0]
     return np.exp(box_S2.clip(-box_limit, box_limit)) * np.array(anchors)[best_S2]
@@ -138,12 +146,13 @@ def _merged(new: np.ndarray, old: np.ndarray, protocol: CountingProtocol) -> np.
     return weight * new + (1 - weight) * old
 
 
-def _hand_on(level: int, owned_VP22: np.ndarray, centre_VP: np.ndarray, offset_VN2: np.ndarray) -> None:
+def _write_to_neighbourhoods(level: int, owned_VP22: np.ndarray, centre_VP: np.ndarray, offset_VN2: np.ndarray) -> None:
     """Write the offsets of every node to the time points around it.
 
-    A point below its node owns them as its right copy, one from the node on as its left copy.  The other copy, which
-    its other neighbour will write, is set as well on the first two levels, on the last, and at both ends; on the
-    levels between it keeps what the level before wrote.
+    A time point has two copies of its bounds, one for the node on each side.  A point before the node takes the offsets
+    as its right copy; the node and the points after it take them as their left copy.  The other copy is overwritten as
+    well on the first two levels, on the last level, and at both ends of the video; on all other levels it keeps the
+    value of the previous level, until the other node writes it.
     """
     points, nodes = centre_VP.shape[1], offset_VN2.shape[1]
     width = points // (2 * nodes)
@@ -164,5 +173,5 @@ def _count(length: int, cycle: int, centre_P: np.ndarray, bound_P2: np.ndarray) 
     is_inside_P = (bound_P2[:, 0] - left_P >= 0) & (bound_P2[:, 1] + right_P < length)
     if not is_inside_P.any():
         return round(length / (cycle + 1))
-    # Multiplied before averaging, as released: half counts fall on the same side.
+    # The product comes before the mean, as in the released code, so that half counts are rounded to the same side.
     return round(float((length * (0.5 * (1 / left_P + 1 / right_P)))[is_inside_P].mean()))

@@ -15,9 +15,9 @@ from sigma_bench.specs.encoder_card import EncoderCard
 
 
 class CycleDetector(nn.Module):
-    """Pooled tokens, normalised, then one linear layer that holds the four heads.
+    """Pooling of the tokens, a layer norm, and one linear layer that holds the four heads.
 
-    A frozen encoder is no part of the module: what is saved is what is trained.
+    A frozen encoder is not a submodule, so that the saved state holds trained weights only.
     """
 
     def __init__(self, encoder: Encoder, protocol: CountingProtocol) -> None:
@@ -36,12 +36,12 @@ class CycleDetector(nn.Module):
         """Logits of negative and positive (B, 2, A, 2), and boxes (B, 2, A)."""
         token_BND = self.backbone(clip_BCTHW) if hasattr(self, "backbone") else self._tokens(clip_BCTHW)
         pooled_BD = token_BND.unflatten(1, (self._halves, -1)).mean(2).flatten(1).to(self.norm.weight.device)
-        said = self.heads(self.norm(pooled_BD)).unflatten(1, (2, self._num_anchors, 3))
-        return said[..., :2], said[..., 2]
+        output = self.heads(self.norm(pooled_BD)).unflatten(1, (2, self._num_anchors, 3))
+        return output[..., :2], output[..., 2]
 
 
 def make_detector(encoder: Encoder, protocol: CountingProtocol, seed: int, device: torch.device) -> CycleDetector:
-    """A detector with its first weights; ValueError where encoder and protocol do not fit."""
+    """A detector with initial weights; ValueError if the encoder does not fit the protocol."""
     frames_per_half(encoder.card, protocol)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -49,23 +49,23 @@ def make_detector(encoder: Encoder, protocol: CountingProtocol, seed: int, devic
 
 
 def frames_per_half(card: EncoderCard, protocol: CountingProtocol) -> int:
-    """Frames of each half of a clip.
+    """Number of frames in each half of a clip.
 
     Raises:
-        ValueError: an odd number of frames, fewer than two in a half, halves that no tubelet border divides, or more
-            frames than a frozen encoder promises to take.
+        ValueError: the number of frames is odd, a half has fewer than two frames or is not a whole number of tubelets,
+            or a clip has more frames than the card of a frozen encoder states.
     """
     asked = protocol.frames_per_half
     half = card.num_frames // 2 if asked == "encoder" else asked
     if (asked == "encoder" and card.num_frames % 2) or half < 2 or half % card.tubelet_frames:
         raise ValueError(
-            f"model '{card.model}' takes {card.num_frames} frames in tubelets of {card.tubelet_frames}; counting shows "
-            f"it two halves of {half} frames, which must be two or more and whole tubelets"
+            f"model '{card.model}' takes {card.num_frames} frames in tubelets of {card.tubelet_frames}; counting gives "
+            f"it two halves of {half} frames, each of which must be a whole number of tubelets and at least two frames"
         )
     if protocol.backbone == "frozen" and 2 * half > card.num_frames:
         raise ValueError(
-            f"model '{card.model}' takes {card.num_frames} frames; frozen, it cannot be shown {2 * half}: lower "
-            "frames_per_half, or say 'encoder' there"
+            f"model '{card.model}' takes {card.num_frames} frames, and a frozen encoder cannot be given {2 * half}; "
+            "lower frames_per_half, or set it to 'encoder'"
         )
     return half
 

@@ -19,11 +19,11 @@ from sigma_bench.protocols.counting.slots import half_lengths
 from sigma_bench.protocols.counting.spec import CountingProtocol
 
 STEPS_PER_SEGMENT = (5, 20)
-"""Least and most moves that lead through a whole segment."""
+"""Smallest and largest number of steps through a whole segment."""
 
 
 def initial_states(segments: Sequence[Segment], protocol: CountingProtocol, rng: np.random.Generator) -> np.ndarray:
-    """A hypothesis to begin with for every segment, (S, 3) whole numbers."""
+    """The initial state of the roll-out of every segment, (S, 3) whole numbers."""
     return np.array([_initial_state(segment, protocol, rng) for segment in segments])
 
 
@@ -55,9 +55,9 @@ def advanced(
     protocol: CountingProtocol,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The next states (S, 3), and which segments have been walked through, (S,).
+    """The next states (S, 3), and which roll-outs have passed the end of their segment, (S,).
 
-    Those, and states with a cycle that has become too short, begin anew.
+    These roll-outs start again from a new initial state, as do roll-outs in which a cycle has become too short.
     """
     frames_S = np.array([segment.num_frames for segment in segments])
     stride_S = np.maximum(frames_S / rng.uniform(*STEPS_PER_SEGMENT, len(frames_S)), 1).astype(np.int64)

@@ -1,7 +1,7 @@
 """Counting repetitions: a detector is trained on train and applied to 74 clips of every test video.
 
-The main process trains while the others wait; then all processes count a share of the blocks of videos each.  Blocks do
-not depend on the number of processes, so the result does not either.  Counts of finished blocks are kept in the folder
+The main process trains while the others wait; then the processes share the blocks of videos to count.  Neither the
+blocks nor the result depend on the number of processes.  Counts of finished blocks are kept in the folder
 of the evaluation, so that an interrupted evaluation continues after them.
 
 Shapes: S videos of the test split.
@@ -92,7 +92,7 @@ def constant_controls(train: Split, test: Split) -> dict[str, float]:
 def _failures(
     split: Split, frames: AnnotatedFrames, protocol: CountingProtocol, processes: Processes
 ) -> dict[int, str]:
-    """Index -> reason for the videos of a split that cannot be read; ValueError if the protocol allows none."""
+    """Index -> reason for the videos of a split that cannot be read; ValueError as ``require_readable``."""
     found: dict[int, str] = on_main(processes, frames.failures)
     reasons = {split.samples[index].id: reason for index, reason in found.items()}
     require_readable(reasons, protocol, f"videos of {split.name}")
@@ -108,7 +108,7 @@ def _train(
     frames: AnnotatedFrames,
     folder: Path,
 ) -> None:
-    """Train on the main process, or load the weights of a finished training; all processes load the weights."""
+    """Train on the main process unless the training is finished; all processes load the weights."""
     how, processes = protocol.training, evaluation.processes
     segments = draw_segments(train, videos, how.segments_per_video, how.max_segment_frames, evaluation.seed)
     card, seed = evaluation.encoder.card, evaluation.seed
@@ -124,9 +124,8 @@ def _train(
         try:
             for done, total in training.run(segments, frames, num_workers=evaluation.cache.num_workers):
                 evaluation.report("training", done, total)
-                processes.any(
-                    False
-                )  # the others wait at this collective, which would time out if it came only at the end
+                # The others wait at this collective operation, which would time out if it came only at the end.
+                processes.any(False)
         finally:
             processes.any(True)
 

@@ -1,7 +1,7 @@
 """Training segments of videos, as in the released code of SEVERE's repetition counting.
 
-Differs from it: segments are drawn from the seed, and a segment that is cut to the greatest length keeps the mean cycle
-length of the whole segment.
+Differs from the released code: segments are drawn from the seed, and a segment that is cut to the greatest length keeps
+the mean cycle length of the whole segment.
 
 Shapes: N frames of a segment.
 """
@@ -15,6 +15,7 @@ from sigma_bench.data.annotations import UNKNOWN, CycleBounds, neighbour_offsets
 from sigma_bench.data.manifest import Split
 
 MIN_BOUNDS = 3
+"""Least number of cycle bounds of a training video, which is two cycles."""
 
 
 @dataclass(frozen=True)
@@ -26,32 +27,34 @@ class Segment:
     first: int
     num_frames: int
     mean_cycle: float
-    """Frames per cycle, roughly: what is known where labels are not."""
+    """Approximate number of frames per cycle, for frames without a label."""
 
     @cached_property
     def offsets(self) -> tuple[np.ndarray, np.ndarray]:
-        """Per frame, how far away the like moment of the next and of the previous cycle is, (N,) each."""
+        """Number of frames from every frame to the same phase of the next and of the previous cycle, (N,) each."""
         next_N, previous_N = neighbour_offsets(self.cycles)
         inside = slice(self.first, self.first + self.num_frames)
         return next_N[inside], previous_N[inside]
 
     @property
     def cycle(self) -> float:
-        """Length to begin with: the labelled one of the first frame, or the mean."""
+        """Cycle length at the first frame: its label, or the mean if it has none."""
         first = self.offsets[0][0]
         return self.mean_cycle if first == UNKNOWN else float(first)
 
 
 def cycles_of(split: Split) -> list[CycleBounds]:
-    """The annotations of a split; ValueError where a sample has none."""
+    """The annotations of a split; ValueError if a sample has none."""
     found = [sample.annotation for sample in split.samples if isinstance(sample.annotation, CycleBounds)]
     if len(found) < len(split.samples):
-        raise ValueError(f"counting needs to know where cycles begin and end; the {split.name} split does not say")
+        raise ValueError(f"counting needs the bounds of all cycles, which samples of the {split.name} split lack")
     return found
 
 
 def draw_segments(split: Split, videos: list[int], per_video: int, max_frames: int, seed: int) -> list[Segment]:
-    """So many segments of each of these videos, each at least from one bound to the next but one.
+    """Random segments of these videos, ``per_video`` of each.
+
+    Before it is cut to ``max_frames``, a segment contains at least one whole cycle.
 
     Raises:
         ValueError: a video with fewer than two cycles.
@@ -59,7 +62,9 @@ def draw_segments(split: Split, videos: list[int], per_video: int, max_frames: i
     rng, cycles = np.random.default_rng([seed, 0]), cycles_of(split)
     for video in videos:
         if len(cycles[video].bounds) < MIN_BOUNDS:
-            raise ValueError(f"'{split.samples[video].id}' has fewer than two cycles; counting cannot learn from it")
+            raise ValueError(
+                f"'{split.samples[video].id}' has fewer than two cycles; no training segment can be drawn from it"
+            )
     return [_drawn(video, cycles[video], max_frames, rng) for video in videos for _ in range(per_video)]
 
 

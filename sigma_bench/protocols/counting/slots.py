@@ -10,7 +10,7 @@ import numpy as np
 
 
 def frame_slots(state_S3: np.ndarray, frames_per_half: int, context_cycles: float) -> np.ndarray:
-    """Frame numbers of every clip, (S, F); those before 0 or past the video's end are the caller's padding."""
+    """Frame numbers of every clip, (S, F); numbers outside the video stand for padding."""
     left, middle, right = state_S3.astype(float).T
     left_SH = _spread(left - (middle - left + 1) * context_cycles, middle, frames_per_half)
     right_SH = _spread(middle + 1, right + (right - middle) * context_cycles, frames_per_half)
@@ -18,15 +18,16 @@ def frame_slots(state_S3: np.ndarray, frames_per_half: int, context_cycles: floa
 
 
 def half_lengths(state_S3: np.ndarray) -> np.ndarray:
-    """Frames of the left and of the right cycle, (S, 2)."""
+    """Number of frames of the left and of the right cycle, (S, 2)."""
     left, middle, right = state_S3.T
     return np.stack([middle - left + 1, right - middle], axis=1)
 
 
 def _spread(first_S: np.ndarray, last_S: np.ndarray, count: int) -> np.ndarray:
-    """So many frames evenly from the first to the last, (S, count), half a frame early and then rounded, as released.
+    """Evenly spaced frames from the first to the last, (S, count).
 
-    Bounds are cut to whole numbers towards zero.
+    As in the released code, bounds are truncated to whole numbers, and positions are shifted by half a frame towards
+    the start and then rounded.
     """
     first_S1, last_S1 = np.trunc(first_S)[:, None], np.trunc(last_S)[:, None]
     step_S1 = (last_S1 - first_S1 + 1) / (count - 1)

@@ -112,5 +112,5 @@ class CountingProtocol(CountsFailures):
     @model_validator(mode="after")
     def _one_anchor_changes_nothing(self) -> Self:
         if ANCHOR_OF_NO_CHANGE not in self.anchors:
-            raise ValueError("the anchors must hold 1.0, which finds the first length")
+            raise ValueError("anchors must contain 1.0, the scale from which the first cycle length is found")
         return self

@@ -1,4 +1,4 @@
-"""Training a cycle detector by roll-outs; it can continue at any batch.
+"""Training a cycle detector by roll-outs; it can be resumed at any batch.
 
 The random numbers of a batch are drawn from a generator that is seeded by the seed of the evaluation and the number of
 the batch, so the state consists of the weights, the optimiser and that number.
@@ -28,6 +28,7 @@ from sigma_bench.training.resume import Done, load_state, save_state
 from sigma_bench.training.termination import end_with_parent
 
 SECONDS_BETWEEN_STATES = 60.0
+"""Least time between two saved states."""
 
 
 class SegmentFrames(Dataset[Tensor]):
@@ -46,11 +47,11 @@ class SegmentFrames(Dataset[Tensor]):
 
 
 class DetectorTraining:
-    """A detector, its optimiser and how far they are.
+    """Training of a detector, resumed from its state file if there is one.
 
     Args:
-        path: of the state; read if it is there.
-        identity: of everything that the state depends on.
+        path: the state file.
+        identity: digest of everything that the state depends on.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class DetectorTraining:
         self.load()
 
     def load(self) -> None:
-        """Take over the state on the disk, if there is one."""
+        """Load the state file, if there is one."""
         self._done = load_state(self._path, self.detector, self._optimiser, identity=self._identity)
 
     def run(
@@ -82,7 +83,7 @@ class DetectorTraining:
         num_workers: int = 0,
         seconds_between_states: float = SECONDS_BETWEEN_STATES,
     ) -> Iterator[tuple[int, int]]:
-        """Train to the end, yielding batches done and all; the state is on the disk when it ends.
+        """Train to the end and yield the numbers of finished and of all batches; the last state is saved.
 
         Raises:
             ValueError: a loss that is not finite.
@@ -118,7 +119,7 @@ class DetectorTraining:
         return np.random.default_rng([self._seed, 2, batch])
 
     def _roll_out(self, segments: Sequence[Segment], frame_NCHW: list[Tensor], rng: np.random.Generator) -> None:
-        """Up to so many optimiser steps on one batch."""
+        """Up to ``rollout_steps`` optimiser steps on one batch."""
         flipped = rng.random(len(segments)) < self._protocol.training.flip_probability
         device = self.detector.norm.weight.device
         shown = [
@@ -127,15 +128,15 @@ class DetectorTraining:
         state_B3 = initial_states(segments, self._protocol, rng)
         is_through_B = np.zeros(len(segments), bool)
         for _ in range(self._protocol.training.rollout_steps):
-            said = self._step(segments, shown, state_B3)
-            change_B2 = scale_change(said, self._protocol.anchors, self._protocol.box_limit)
+            heads = self._step(segments, shown, state_B3)
+            change_B2 = scale_change(heads, self._protocol.anchors, self._protocol.box_limit)
             state_B3, now_B = advanced(state_B3, change_B2, segments, self._protocol, rng)
             is_through_B |= now_B
             if is_through_B.all():
                 return
 
     def _step(self, segments: Sequence[Segment], shown: list[Tensor], state_B3: np.ndarray) -> Prediction:
-        """One optimiser step on these states; what was said before it."""
+        """Take one optimiser step on these states; returns the outputs of the heads before the step."""
         protocol = self._protocol
         slot_BF = frame_slots(state_B3, frames_per_half(self._card, protocol), protocol.context_cycles)
         logit_B2A2, box_B2A = self.detector(clips_of(shown, slot_BF, self._card, protocol.padding))
@@ -151,6 +152,6 @@ class DetectorTraining:
 
 
 def probabilities(logit_B2A2: Tensor, box_B2A: Tensor) -> Prediction:
-    """Outputs of the heads as probabilities and boxes, on the processor."""
+    """Outputs of the heads as probabilities and boxes, in CPU memory."""
     foreground = logit_B2A2.detach().softmax(-1)[..., 1]
     return Prediction(foreground.double().cpu().numpy(), box_B2A.detach().double().cpu().numpy())

@@ -30,7 +30,7 @@ from sigma_bench.data.transforms import channels_first, normalised_clip, resize
 from sigma_bench.metrics.davis import FrameScores, count_objects, semi_supervised, statistics
 from sigma_bench.metrics.segmentation import VOID
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.protocols.interface import Evaluation, Predictions
+from sigma_bench.protocols.interface import Evaluation, Predictions, every_sequence_counts
 from sigma_bench.protocols.kept_arrays import KeptArrays
 from sigma_bench.protocols.propagation.spec import PropagationProtocol
 from sigma_bench.protocols.token_maps import checked_maps
@@ -79,13 +79,9 @@ def run(evaluation: Evaluation[PropagationProtocol]) -> Predictions | None:
         arrays = kept.get(sample.id, lambda: _packed(propagate_sequence(evaluation.encoder, protocol, sample)))
         return _unpacked(sample.id, arrays)
 
-    try:
+    with every_sequence_counts(evaluation.task):
         evaluation.report("propagation", 0, len(split.samples))
         done = shared(processes, split.samples, work, lambda at, total: evaluation.report("propagation", at, total))
-    except DecodeError as error:
-        raise ValueError(
-            f"task '{evaluation.task.task}': a sequence cannot be read and every one must count: {error}"
-        ) from error
     return _predictions(done) if processes.is_main else None
 
 
@@ -148,7 +144,7 @@ def propagated(
 
 def patch_labels(mask_HW: np.ndarray, num_objects: int, grid: tuple[int, int]) -> Tensor:
     """One-hot label of the pixel in the middle of every patch, (O, h, w); labels that are no object are background."""
-    label_hw = torch.from_numpy(_nearest(mask_HW, (grid[1], grid[0]))).long()
+    label_hw = torch.from_numpy(_resized_labels(mask_HW, (grid[1], grid[0]))).long()
     return F.one_hot(label_hw.where(label_hw <= num_objects, 0), num_objects + 1).permute(2, 0, 1).float()
 
 
@@ -200,7 +196,7 @@ def _oracle(mask_HW: np.ndarray, num_objects: int, like: FrameMap) -> np.ndarray
 def _at_size(first_HW: np.ndarray, other_THW: np.ndarray) -> np.ndarray:
     """The first mask, and the other masks resized to its size, (T, H, W)."""
     height, width = first_HW.shape
-    return np.stack([first_HW, *(_nearest(mask_HW, (width, height)) for mask_HW in other_THW)])
+    return np.stack([first_HW, *(_resized_labels(mask_HW, (width, height)) for mask_HW in other_THW)])
 
 
 def encoded_size(size_HW: tuple[int, int], protocol: PropagationProtocol, encoder_size: int) -> tuple[int, int]:
@@ -233,7 +229,7 @@ def _frame_map(encoder: Encoder, sequence: MaskedSequence, index: int, protocol:
     return FrameMap(F.normalize(map_hwD.flatten(0, 1).float(), dim=1), (map_hwD.shape[0], map_hwD.shape[1]), size_HW)
 
 
-def _nearest(label_HW: np.ndarray, width_height: tuple[int, int]) -> np.ndarray:
+def _resized_labels(label_HW: np.ndarray, width_height: tuple[int, int]) -> np.ndarray:
     return np.array(Image.fromarray(label_HW.astype(np.uint8)).resize(width_height, Image.Resampling.NEAREST))
 
 

@@ -1,7 +1,7 @@
 """Clusters of pixels from token maps: standardise, PCA, upsample, k-means (TimeTuning's evaluation, arXiv 2308.11796).
 
-Bilinear weights sum to one, so reducing before upsampling gives the same numbers as after it.  k-means learns from a
-random sample of the points, as FAISS does by default, and the points are never held in memory all at once.
+Bilinear weights sum to one, so PCA before upsampling gives the same numbers as PCA after it.  k-means is fitted on a
+random sample of the points, as FAISS does by default, and the points of one map at a time are in memory.
 
 Shapes: M maps of a unit, h w token rows and columns, D width, d PCA width, N tokens, H W pixels, P points of a map.
 """
@@ -9,27 +9,28 @@ Shapes: M maps of a unit, h w token rows and columns, D width, d PCA width, N to
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-import faiss
 import numpy as np
 import scipy.linalg
 import torch
 import torch.nn.functional as F
 
+from sigma_bench.protocols.kmeans import fitted_kmeans
 from sigma_bench.protocols.segmentation.spec import SegmentationProtocol
 
 CONSTANT = 1e-6
-"""A dimension whose spread is below this share of the largest feature does not vary."""
+"""Greatest standard deviation of a dimension that counts as constant, relative to the largest feature."""
 
 
 def standardised(map_ThwD: np.ndarray) -> np.ndarray:
-    """Every dimension less its mean over its spread, zero where it does not vary; float32, the same shape."""
+    """Features with mean 0 and standard deviation 1 in every dimension, 0 in a constant one; float32, same shape."""
     return _tokens(map_ThwD, *_mean_and_scale([map_ThwD])).astype(np.float32).reshape(map_ThwD.shape)
 
 
 def reduce_maps(map_hwD: Sequence[np.ndarray], dimensions: int) -> list[np.ndarray]:
-    """All maps, (h, w, d) float32: standardised over all of them, then the leading principal components.
+    """The leading principal components of the features, standardised over all maps; (h, w, d) float32 for each map.
 
-    Fewer than ``dimensions`` where the maps do not have so many; at least one, zero where nothing varies.
+    There are ``dimensions`` components, or fewer if the features have a lower rank.  If all features are constant,
+    there is one component, which is zero.
     """
     mean_D, scale_D = _mean_and_scale(map_hwD)
     covariance_DD = np.zeros((len(mean_D), len(mean_D)))
@@ -49,7 +50,7 @@ def reduce_maps(map_hwD: Sequence[np.ndarray], dimensions: int) -> list[np.ndarr
 def cluster_maps(
     map_hwd: Sequence[np.ndarray], num_clusters: int, size: int, protocol: SegmentationProtocol, *, seed: int
 ) -> np.ndarray:
-    """One k-means over all maps: the cluster of every pixel of each, (M, size, size) uint8.
+    """Cluster of every pixel of every map by one k-means over all maps, (M, size, size) uint8.
 
     Raises:
         ValueError: fewer points than clusters.
@@ -58,35 +59,21 @@ def cluster_maps(
     by_pixel = protocol.upsampling == "bilinear_features"
     side = (size, size) if by_pixel else (rows, columns)
     sample_Pd = _sampled_points(map_hwd, side, num_clusters, protocol, seed=seed)
-    index = _trained_kmeans(sample_Pd, num_clusters, protocol, seed=seed)
+    index = fitted_kmeans(
+        sample_Pd,
+        num_clusters,
+        protocol,
+        max_points_per_centroid=len(sample_Pd),
+        seed=seed + 1,
+        points_noun="points",
+        remedy="ask for fewer clusters, or choose upsampling 'bilinear_features' or a larger pool",
+    )
     cluster_Mhw = np.stack([index.search(points(one, side), 1)[1].astype(np.uint8).reshape(side) for one in map_hwd])
     return cluster_Mhw if by_pixel else resized_to_pixels(cluster_Mhw, size)
 
 
-def _trained_kmeans(
-    point_Pd: np.ndarray, num_clusters: int, protocol: SegmentationProtocol, *, seed: int
-) -> "faiss.Index":
-    """Centroids of the best of several runs, ready to be searched; ValueError when there are fewer points."""
-    if len(point_Pd) < num_clusters:
-        raise ValueError(
-            f"{protocol.protocol}: {num_clusters} clusters asked of {len(point_Pd)} points; ask for fewer clusters, or "
-            "choose upsampling 'bilinear_features' or a larger pool"
-        )
-    kmeans = faiss.Kmeans(
-        point_Pd.shape[1],
-        num_clusters,
-        niter=protocol.kmeans_iterations,
-        nredo=protocol.kmeans_restarts,
-        seed=seed + 1,
-        max_points_per_centroid=len(point_Pd),
-        min_points_per_centroid=1,
-    )
-    kmeans.train(np.ascontiguousarray(point_Pd, np.float32))
-    return kmeans.index
-
-
 def points(map_hwd: np.ndarray, side: tuple[int, int]) -> np.ndarray:
-    """A map as points, (P, d) float32: upsampled bilinearly to ``side`` rows and columns."""
+    """Points (P, d) float32 of a map that is upsampled bilinearly to ``side`` rows and columns."""
     if map_hwd.shape[:2] == side:
         return np.ascontiguousarray(map_hwd.reshape(-1, map_hwd.shape[2]))
     map_1dhw = torch.from_numpy(map_hwd).permute(2, 0, 1)[None]
@@ -95,18 +82,18 @@ def points(map_hwd: np.ndarray, side: tuple[int, int]) -> np.ndarray:
 
 
 def resized_to_pixels(cluster_Mhw: np.ndarray, size: int) -> np.ndarray:
-    """Cluster maps resized to a square by nearest neighbour."""
+    """Cluster maps resized to a square by nearest-neighbour interpolation."""
     resized = F.interpolate(torch.from_numpy(cluster_Mhw)[None], size=[size, size], mode="nearest-exact")
     return resized[0].numpy()
 
 
 @lru_cache(maxsize=64)
 def position_clusters(size: int, num_clusters: int, protocol: SegmentationProtocol, *, seed: int) -> np.ndarray:
-    """The floor that looks at nothing: k-means on the row and column of a pixel, (size, size) uint8."""
+    """A control that uses no feature: k-means on the row and column of every pixel, (size, size) uint8."""
     row_column = np.moveaxis(np.mgrid[:size, :size], 0, 2).astype(np.float32)
     by_pixel = protocol.model_copy(update={"upsampling": "bilinear_features"})
     cluster_HW = cluster_maps([row_column], num_clusters, size, by_pixel, seed=seed)[0]
-    cluster_HW.flags.writeable = False  # whoever asks again gets the same array
+    cluster_HW.flags.writeable = False  # the cache returns this array to every caller
     return cluster_HW
 
 
@@ -118,7 +105,7 @@ def _sampled_points(
     *,
     seed: int,
 ) -> np.ndarray:
-    """The points k-means learns from, (P, d): all of them, or as many as the protocol allows, drawn at random."""
+    """The points on which k-means is fitted, (P, d): all points, or a random sample of the size the protocol allows."""
     per_map = side[0] * side[1]
     total = per_map * len(map_hwd)
     wanted = min(total, num_clusters * protocol.kmeans_max_points_per_centroid)
@@ -133,7 +120,7 @@ def _sampled_points(
 
 
 def _mean_and_scale(map_hwD: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and 1 / spread of every dimension over the tokens of all maps; 0 where it does not vary."""
+    """Mean and 1 / standard deviation (0 if it is constant) of every dimension over the tokens of all maps."""
     count, largest = 0, 1.0
     sum_D = square_D = np.zeros(1)
     for one in map_hwD:

@@ -19,11 +19,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sigma_bench.data.decoder import DecodeError
 from sigma_bench.data.manifest import Split
 from sigma_bench.data.sequences import MaskedSequence
 from sigma_bench.metrics.segmentation import VOID, LabelCounts, all_background, label_counts, mean_iou, oracle_tubes
-from sigma_bench.protocols.interface import Evaluation, Predictions
+from sigma_bench.protocols.interface import Evaluation, Predictions, every_sequence_counts
 from sigma_bench.protocols.segmentation.pixel_clusters import cluster_maps, position_clusters, reduce_maps, standardised
 from sigma_bench.protocols.segmentation.spec import SegmentationProtocol
 from sigma_bench.protocols.token_maps import frame_indices, token_maps, window_slots
@@ -69,7 +68,7 @@ def run(evaluation: Evaluation[SegmentationProtocol]) -> Predictions | None:
         ValueError: as ``token_maps``, more clusters than points, or a unit with void pixels only.
     """
     protocol, (split,) = evaluation.protocol, evaluation.splits
-    try:
+    with every_sequence_counts(evaluation.task):
         maps = [token_maps(evaluation, pass_) for pass_ in evaluation.passes]
         draws = [pass_.clip for pass_ in evaluation.passes if isinstance(pass_.clip, SequenceClip)]
         work = partial(_segment_scope, split, maps, draws, protocol, evaluation.encoder.card, evaluation.seed)
@@ -77,10 +76,6 @@ def run(evaluation: Evaluation[SegmentationProtocol]) -> Predictions | None:
         done = shared(
             evaluation.processes, scopes, work, lambda at, total: evaluation.report("segmentation", at, total)
         )
-    except DecodeError as error:
-        raise ValueError(
-            f"task '{evaluation.task.task}': a sequence cannot be read and every one must count: {error}"
-        ) from error
     return _predictions(done, protocol, split) if evaluation.processes.is_main else None
 
 

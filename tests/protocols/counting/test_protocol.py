@@ -198,10 +198,10 @@ def test_what_does_not_fit_is_said(world: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'image_statistics' has no network that can be trained"):
         counting.run(evaluation(manifest, tmp_path, statistics))
     card = load_encoder("random:mini_videomae").card
-    with pytest.raises(ValueError, match="two halves of 3 frames, which must be two or more and whole tubelets"):
+    with pytest.raises(ValueError, match="two halves of 3 frames, each of which must be a whole number of tubelets"):
         frames_per_half(card, protocol_of(quick_task(frames_per_half=3)))
     assert frames_per_half(card, protocol_of(quick_task())) == 4
-    with pytest.raises(ValueError, match="takes 8 frames; frozen, it cannot be shown 16"):
+    with pytest.raises(ValueError, match="takes 8 frames, and a frozen encoder cannot be given 16"):
         counting.run(evaluation(manifest, tmp_path, statistics, backbone="frozen", frames_per_half=8))
     other = open_dataset(load_dataset("ucf101"), world)
     with pytest.raises(ValueError, match="ucf101 does not list the repetitions of every video"):
@@ -215,7 +215,7 @@ def test_what_does_not_fit_is_said(world: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"anchors": [0.5, 2.0]}, "the anchors must hold 1.0"),
+        ({"anchors": [0.5, 2.0]}, "anchors must contain 1.0"),
         ({"inference": {"num_scales": 1}}, "num_scales': Input should be greater than or equal to 2"),
         ({"inference": {"time_points": 16}}, "4 levels end at 16 time points, which makes 32 of them, not 16"),
     ],

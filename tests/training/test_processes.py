@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.training.test_orphans import wait_until_gone
+from tests.training.test_termination import wait_until_gone
 
 from sigma_bench.models.checkpoints import read_checkpoint
 from sigma_bench.records.lock import exclusive

@@ -58,7 +58,7 @@ def test_a_segment_begins_with_its_label_or_its_mean() -> None:
 def test_one_cycle_or_no_annotation_is_refused() -> None:
     with pytest.raises(ValueError, match="'v1' has fewer than two cycles"):
         draw_segments(split((0, 9, 20), (0, 10)), [0, 1], 1, 300, seed=0)
-    with pytest.raises(ValueError, match="the train split does not say"):
+    with pytest.raises(ValueError, match="samples of the train split lack"):
         cycles_of(split((0, 9, 20), None))
 
 

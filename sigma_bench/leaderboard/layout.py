@@ -1,6 +1,6 @@
 """The layout of a board as text, the same for every renderer: headers, sections, lines, marked entries."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import groupby
 from typing import Any, Literal
@@ -80,38 +80,74 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Header:
+    """Header of a value column."""
+
+    group: str
+    """Header over this column and its neighbours of the same group; empty for none."""
+    label: str
+    opens: bool
+    """Whether the column is the first one of its group."""
+    small: tuple[str, ...] = ()
+    """Metric and protocol of a measured column."""
+    lower_is_better: bool = False
+
+    @property
+    def place(self) -> str:
+        """Group and label, as in a table with one line of headers."""
+        return f"{self.group} {self.label}".strip()
+
+
+@dataclass(frozen=True)
 class TableLayout:
     """A table as text."""
 
     title: str
     about: tuple[str, ...]
     """Headers of the columns that describe a row."""
-    groups: tuple[tuple[str, int], ...]
-    """Headers over groups of value columns and how many each spans."""
-    labels: tuple[str, ...]
+    headers: tuple[Header, ...]
     """Headers of the value columns."""
     sections: tuple[Section, ...]
     has_coverage: bool
     notes: tuple[str, ...]
 
+    @property
+    def groups(self) -> tuple[tuple[str, int], ...]:
+        """Headers over groups of value columns, and the number of columns that each spans."""
+        runs = groupby(header.group for header in self.headers)
+        return tuple((group, len(list(columns))) for group, columns in runs)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the value columns."""
+        return tuple(header.label for header in self.headers)
+
 
 def layout(table: BoardTable) -> TableLayout:
     """Lay a board out."""
     about = [key for key in table.about if _is_filled(table, key)]
-    ends = [table.mean_label] if table.mean_label else []
-    headings = [*(column.heading for column in table.columns), *["Axis means"] * len(table.axes), *[""] * len(ends)]
-    labels = [*(column.label for column in table.columns), *table.axes, *ends]
     laid_out = TableLayout(
         title=table.title,
         about=tuple(_ABOUT[key] for key in about),
-        groups=tuple((heading, len(list(columns))) for heading, columns in groupby(headings)),
-        labels=tuple(labels),
+        headers=tuple(_headers(table)),
         sections=tuple(section for section in _sections(table, about) if section.lines),
         has_coverage=bool(table.rows),
         notes=footnotes(table),
     )
     shown: TableLayout = _shown(laid_out)
     return shown
+
+
+def _headers(table: BoardTable) -> Iterator[Header]:
+    before = None
+    for column in table.columns:
+        small = tuple(word for word in (column.metric, column.protocol) if word)
+        yield Header(column.heading, column.label, column.heading != before, small, not is_higher_better(column))
+        before = column.heading
+    for place, axis in enumerate(table.axes):
+        yield Header("Axis means", axis, opens=place == 0)
+    if table.mean_label:
+        yield Header("", table.mean_label, opens=True)
 
 
 def _shown(value: Any) -> Any:

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import accumulate, groupby
+from itertools import accumulate
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -70,8 +70,6 @@ def _parts(whole: TableLayout, fits: Callable[[TableLayout], bool]) -> list[Tabl
 
 def _part(whole: TableLayout, columns: list[int], *, is_first: bool) -> TableLayout:
     """Some columns of a layout, with their headers."""
-    headings = [heading for heading, width in whole.groups for _ in range(width)]
-    groups = groupby(headings[column] for column in columns)
 
     def part(line: Line) -> Line:
         about, coverage = (line.about, line.coverage) if is_first else ((), "")
@@ -81,8 +79,7 @@ def _part(whole: TableLayout, columns: list[int], *, is_first: bool) -> TableLay
         whole,
         title=whole.title if is_first else f"{whole.title}, continued",
         about=whole.about if is_first else (),
-        groups=tuple((heading, len(list(same))) for heading, same in groups),
-        labels=tuple(whole.labels[column] for column in columns),
+        headers=tuple(whole.headers[column] for column in columns),
         sections=tuple(replace(section, lines=tuple(map(part, section.lines))) for section in whole.sections),
     )
 
@@ -119,8 +116,7 @@ def _table(laid_out: TableLayout, longest_label: int) -> Table:
 def markdown(table: BoardTable) -> str:
     """A Markdown table with its footnotes as a list."""
     laid_out = layout(table)
-    spans = [heading for heading, width in laid_out.groups for _ in range(width)]
-    headings = [f"{group} {label}".strip() for group, label in zip(spans, laid_out.labels, strict=True)]
+    headings = [header.place for header in laid_out.headers]
     covered = ["covered"] if laid_out.has_coverage else []
     lines = [
         _line(["Model", *map(markdown_text, laid_out.about), *map(markdown_text, headings), *covered]),

@@ -37,18 +37,18 @@ Origin = Literal["measured", "reference", "difference", "published", "imported"]
 
 @dataclass(frozen=True)
 class Entry:
-    """What stands in one cell: the number, what is said about it in smaller print, and its mark."""
+    """Content of one cell: the number, additions in small print, and the mark."""
 
     text: str
     interval: str = ""
     spread: str = ""
     mark: Mark | None = None
     value: float | None = None
-    """As a fraction, to sort by."""
+    """Value as a fraction, for sorting."""
     record_ids: tuple[str, ...] = ()
-    """What was measured, one per seed."""
+    """Ids of the records, one per seed."""
     seed_texts: tuple[str, ...] = ()
-    """The number of each of them."""
+    """Number of each record as text."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,13 @@ class Line:
     coverage: str = ""
     origin: Origin = "measured"
     model: str = ""
-    """Family, size and pretraining of a measured model in words."""
+    """Family, size and pretraining of a measured model."""
     facts: tuple[tuple[str, str], ...] = ()
-    """Where a published row's numbers stand, in words."""
+    """Source of the numbers of a published row, as terms and descriptions."""
 
     @property
     def is_reference(self) -> bool:
-        """Of the tasks themselves, such as chance."""
+        """Whether the line holds reference values of the tasks, such as chance."""
         return self.origin == "reference"
 
 
@@ -162,7 +162,7 @@ def _shown(value: Any) -> Any:
 
 
 def is_higher_better(column: Column) -> bool:
-    """Which way is up in a column, also where no record says so."""
+    """Whether higher values are better in a column, including columns without records."""
     if column.higher_is_better is not None:
         return column.higher_is_better
     return is_published_higher_better(column.metric)
@@ -257,7 +257,7 @@ def _published_line(table: BoardTable, row: PublishedRow, about: list[str]) -> L
 
 
 def _width(table: BoardTable) -> int:
-    """How many numbers a line has."""
+    """Number of value columns."""
     return len(table.columns) + len(table.axes) + (table.mean_label is not None)
 
 

@@ -1,4 +1,4 @@
-"""Renderers for reading: a board as a terminal table and as Markdown."""
+"""A board as a terminal table and as Markdown."""
 
 import textwrap
 from collections.abc import Callable, Iterator
@@ -16,22 +16,22 @@ from sigma_bench.leaderboard.escaping import markdown_text
 from sigma_bench.leaderboard.layout import Entry, Line, TableLayout, layout
 
 _LEAST_LABEL = 14
-"""A longer model name is folded before a column is put into another table."""
+"""Width to which longer model names are folded before columns move to another table."""
 _UNBOUNDED = 100_000
 _STYLES = {"best": "bold", "second": "underline", None: ""}
 
 
 def terminal_table(table: BoardTable) -> "TerminalBoard":
-    """A board to print with rich, in as many tables as it takes."""
+    """A board that rich prints as one or several tables."""
     return TerminalBoard(layout(table))
 
 
 @dataclass(frozen=True)
 class TerminalBoard:
-    """A board as one table or, where the terminal is too narrow, as several below each other; no number is cut.
+    """A board as one table, or as several below each other if the terminal is too narrow; numbers are never cut.
 
-    Groups of columns stay together as far as they fit; every table begins with the models, only the first has what
-    describes them.  The notes follow.
+    Groups of columns stay together if they fit.  Each table begins with the names of the models; only the first one
+    has the columns that describe them.  The notes follow the last table.
     """
 
     layout: TableLayout
@@ -137,7 +137,7 @@ def markdown(table: BoardTable) -> str:
 
 
 def _terminal_headings(laid_out: TableLayout) -> list[str]:
-    """Group and what it asks above the first column of a group, the label above each."""
+    """Headers of several lines: the group above its first column, and the label of each column."""
     headings = []
     for heading, width in laid_out.groups:
         group, _, asks = heading.partition(" (")

@@ -1,7 +1,7 @@
 """The page: boards, figures and records in one self-contained HTML file.
 
-Style, script and pictures are part of the file; its content security policy forbids to fetch anything.  Every number
-opens the record it comes from, in a dialog that ``report.js`` fills from JSON.  Only the first rows of a section are
+Style, script and pictures are part of the file; its content security policy forbids all requests.  Each number opens
+its record in a dialog that ``report.js`` fills from JSON.  Only the first rows of a section are
 laid out at first, so that a page of thousands of records loads quickly.  This module prepares the content,
 ``report.html.j2`` is the template, and ``report.css`` the style.
 """
@@ -33,7 +33,7 @@ MOST_DRAWN = 40
 """Largest number of models in one dot plot; a larger one cannot be read."""
 _NOT_DRAWN = f"No dot plot: it holds {MOST_DRAWN} models at most."
 FIRST_ROWS = 100
-"""Of a section, laid out at once: what a browser spends on a page must not grow with the records."""
+"""Number of rows of a section that are laid out at once, so that large pages load quickly."""
 
 
 @dataclass(frozen=True)
@@ -158,18 +158,18 @@ def _data_uri(content: bytes, media_type: str) -> str:
 
 
 def _digest(text: str) -> str:
-    """As a content security policy names a style or script."""
+    """Digest of a style or script in the notation of a content security policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _origins(boards: Sequence[TableLayout]) -> list[str]:
-    """The origins that a reader can choose among."""
+    """Origins of the lines of all boards, as choices of the filter."""
     found = {line.origin for board in boards for section in board.sections for line in section.lines}
     return [origin for origin in ("measured", "published", "imported") if origin in found]
 
 
 def _data(records: Mapping[str, tuple[Path, Record]]) -> Markup:
-    """The records as JSON that no text in them can get out of."""
+    """The records as JSON, escaped for a script element."""
     texts = Texts()
     views: dict[str, Any] = {name: record_view(path, record, texts) for name, (path, record) in records.items()}
     content = {"records": views, "texts": texts.list}
@@ -177,14 +177,14 @@ def _data(records: Mapping[str, tuple[Path, Record]]) -> Markup:
 
 
 def _folded(section: Section) -> tuple[list[Line], list[Line], list[Line]]:
-    """Lines to lay out at once, those that wait in a template, and the reference lines that close the section."""
+    """Lines that are laid out at once, lines that are laid out on request, and reference lines at the end."""
     lines = [line for line in section.lines if not line.is_reference]
     last = [line for line in section.lines if line.is_reference]
     return lines[:FIRST_ROWS], lines[FIRST_ROWS:], last
 
 
 def _aria(entry: Entry, line: Line, header: Header) -> str:
-    """What a screen reader says of a number that is a button."""
+    """Label for screen readers of a number that is a button."""
     seeds = f"{len(entry.record_ids)} records" if len(entry.record_ids) > 1 else "record"
     what = seeds if entry.record_ids else "source"
     return f"{entry.text}: {what} of {line.label}, {header.place}"

@@ -1,11 +1,11 @@
-"""The PASCAL VOC colours that DAVIS masks are stored in and pictures of clusters are painted with."""
+"""The PASCAL VOC palette, which DAVIS masks are stored with and clusters are drawn with."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def voc_palette() -> NDArray[np.uint8]:
-    """The 256 colours, (256, 3): bits of the id spread over the channels from the top."""
+    """The 256 colours, (256, 3): bits of the id, distributed over the channels from the highest bit."""
     ids = np.arange(256)
     palette = np.zeros((256, 3), np.uint8)
     for bit in range(8):

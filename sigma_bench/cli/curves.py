@@ -10,13 +10,13 @@ from sigma_bench.resources import RUNS
 from sigma_bench.specs.catalogue import load_suite
 
 FIGURES = {"conditions": "draw_robustness", "sample_sizes": "draw_efficiency"}
-"""Variants of a suite -> how they are drawn."""
+"""Function that draws a suite, by its variants."""
 
 
 def curves(
     suite: str = typer.Argument(..., help="A suite with variants: robustness or efficiency."),
     task: list[str] = typer.Option(
-        [], help="Recorded tasks to draw in the place of the suite's, such as those of custom data."
+        [], help="Recorded tasks to draw instead of those of the suite, such as tasks of custom data."
     ),
     output: Path = typer.Option(RUNS, help="Folder that holds the records; the files go there too."),
 ) -> None:

@@ -1,4 +1,4 @@
-"""``sigma-bench export``: from records to a folder that can be attached to a paper."""
+"""``sigma-bench export``: a folder of tables, figures and records to attach to a paper."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""``sigma-bench gallery``: pictures of what models learned, for the page and for papers."""
+"""``sigma-bench gallery``: pictures of the features of models, for the page and for papers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,13 +19,13 @@ def gallery(
     picture: list[str] = typer.Option(
         ["prototypes", "features", "neighbours"], help="Which pictures; repeat the option for several."
     ),
-    teacher: str = typer.Option(None, help="Model in the place of the teacher that a SIGMA-DINO recipe names."),
-    seed: int = seed_option("Draws the clips that are shown."),
+    teacher: str = typer.Option(None, help="Model that replaces the teacher of a SIGMA-DINO recipe."),
+    seed: int = seed_option("Seed for the choice of clips."),
     device: str = typer.Option("cpu", help="cpu or cuda."),
 ) -> None:
     """Draw prototypes with their nearest tubes, feature maps over time, and nearest neighbours.
 
-    'sigma-bench table' puts them on its page.  Features that 'evaluate' has cached in the same folder are used again.
+    'sigma-bench table' shows them on its page.  Features that 'evaluate' cached in the same folder are reused.
     """
     write_gallery(model, task, data, output, kinds=picture, teacher=teacher, seed=seed, device=device)
 

@@ -1,4 +1,4 @@
-"""``sigma-bench import``: other people's numbers beside one's own, always marked as what they are."""
+"""``sigma-bench import``: published numbers from the user's own file, marked as imported."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from sigma_bench.resources import RUNS
 
 def import_numbers(
     file: Path = typer.Argument(..., help="A CSV file in the layout of results/published."),
-    output: Path = typer.Option(RUNS, help="Folder of the records they shall stand beside."),
+    output: Path = typer.Option(RUNS, help="Folder of the records that the numbers are shown with."),
 ) -> None:
     """Check a file of published numbers and keep it beside the records; boards show it in a section of its own."""
     from sigma_bench.leaderboard.fill import IMPORTED

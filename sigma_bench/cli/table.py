@@ -21,10 +21,10 @@ def table(
     ),
     output: Path = typer.Option(RUNS, help="Folder that holds the records; the tables go there too."),
     data: Path = typer.Option(None, help="Data root, for segmentation pictures in the report."),
-    published_only: bool = typer.Option(False, help="Show what was published and no record."),
+    published_only: bool = typer.Option(False, help="Show published numbers and no records."),
     tables: Path = typer.Option(None, help="Folder for <board>.md, .csv and .tex instead of a report."),
     records: Path = typer.Option(None, help="With --tables: keep the records behind them here, predictions reduced."),
-    check: bool = typer.Option(False, help="Write nothing; exit code 1 when a file in --tables is not up to date."),
+    check: bool = typer.Option(False, help="Write nothing; exit code 1 if a file in --tables is not up to date."),
 ) -> None:
     """Print boards and write them beside the records as Markdown, CSV, LaTeX and HTML.
 
@@ -51,7 +51,7 @@ def table(
             found = _filled(names, output)
             if records is not None:
                 _keep(found, output, records)
-                found = _filled(names, records)  # tables name records, and those kept have names of their own
+                found = _filled(names, records)  # the kept records have other ids, which the tables name
             is_current = _show_or_check(found, tables, check=check)
     if not is_current:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""``sigma-bench verify``: does every record say what its predictions say?"""
+"""``sigma-bench verify``: scores of records computed again from their predictions."""
 
 from pathlib import Path
 
@@ -14,13 +14,13 @@ SHOWN = 50
 def verify(
     folder: Path = typer.Argument(..., help="Folder that holds records and predictions."),
 ) -> None:
-    """Compute every score again from its predictions and compare every digest; exit code 1 when something is wrong."""
+    """Compute every score again from its predictions and compare every digest; exit code 1 if there is a problem."""
     from sigma_bench.api.records import verify_folder
 
     with progress_bars(TextColumn("{task.completed} of {task.total} records")) as display:
         bar = display.add_task("verifying", total=None)
         result = verify_folder(folder, lambda done, total: display.update(bar, completed=done, total=total))
-    out.print(f"{result.num_records} records, {result.num_scores} scores computed again and found as they stand")
+    out.print(f"{result.num_records} records, {result.num_scores} scores computed again, which agree")
     _list("wrong", result.problems, "red")
     _list("not checked", result.unchecked, "yellow")
     if result.problems:

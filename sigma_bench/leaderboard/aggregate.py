@@ -1,8 +1,8 @@
-"""Aggregation: a board, the long table and published numbers become one immutable BoardTable.
+"""Aggregation of a board, the long table and published numbers into one ``BoardTable``.
 
-Seeds are pooled per cell: the value is their mean, the interval the mean of their bootstrap intervals (how sure the
-test set makes us), the standard deviation over seeds stands apart (how much a rerun moves).  Columns are averaged only
-where the board declares a mean, and only for complete rows.
+Seeds are pooled per cell: the value is their mean, and the interval is the mean of their bootstrap intervals, which
+describe the sampling of the test set.  The standard deviation over seeds, which describes reruns, is separate.  Columns
+are averaged only if the board declares a mean, and only for complete rows.
 """
 
 import statistics
@@ -21,12 +21,12 @@ from sigma_bench.records.published import PublishedScore
 from sigma_bench.specs.board import Board, BoardColumn
 
 Resamples = Mapping[tuple[str, str, str], Resampled]
-"""By task, metric and model; where one is missing, overlap of intervals decides about ties."""
+"""Resampled scores by task, metric and model; without them, ties are decided by overlap of intervals."""
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """What was measured in one column: the long table's rows, one cell per model, and how ties were decided."""
+    """Measurements of one column: rows of the long table, one cell per model, and how ties were decided."""
 
     rows: pd.DataFrame
     cells: Mapping[str, Cell]
@@ -46,7 +46,7 @@ def aggregate(
     Args:
         board: which columns, in which order, and which published numbers.
         table: what ``select`` returns for this board.
-        published: the numbers of the file the board names, and imported ones; none leaves the published rows out.
+        published: numbers of the file that the board names, and imported ones; if empty, no row is published.
         resamples: scores on resamples of the test units, for ties by paired bootstrap.
 
     Raises:
@@ -84,7 +84,7 @@ def _measured(table: pd.DataFrame, column: BoardColumn, resamples: Resamples) ->
 
 
 def _marked(column: _Measured) -> dict[str, Cell]:
-    """Cells that are not separable from the best one, and among three or more those from the best of the rest."""
+    """The cells with marks: not separable from the best one, or, among three or more, from the best of the others."""
     best = _tied_with_best(column, list(column.cells))
     rest = [model for model in column.cells if model not in best]
     second = _tied_with_best(column, rest) if rest and len(column.cells) > 2 else set()
@@ -136,7 +136,7 @@ def _column(column: BoardColumn, measured: _Measured) -> Column:
 
 
 def _cells(rows: pd.DataFrame) -> dict[str, Cell]:
-    """One per model, in the order of the rows; its seeds in their own order."""
+    """One cell per model, in the order of the rows, with the seeds of a model in ascending order."""
     ordered = rows.sort_values(["pretraining_seed", "seed"], kind="stable")
     by_model: dict[str, list[Any]] = {str(model): [] for model in rows["model"]}
     for row in ordered[["model", "value", "low", "high", "spread", "record_id"]].itertuples():
@@ -160,7 +160,7 @@ def _cell(seeds: Sequence[Any]) -> Cell:
 
 
 def _rows(board: Board, shown: pd.DataFrame, measured: list[_Measured]) -> tuple[Row, ...]:
-    """The board's rows first, then the other models: ranked ones by rank, complete before incomplete ones, by name."""
+    """Rows of the board, then other models: complete before incomplete ones, then by rank, then by name."""
     names = [*board.rows, *sorted(set(shown["model"]) - set(board.rows))]
     ranks = _ranks(names, measured) if board.mean else {}
     about = {str(row["model"]): row for row in shown.drop_duplicates("model", keep="last").to_dict(orient="records")}
@@ -173,7 +173,7 @@ def _rows(board: Board, shown: pd.DataFrame, measured: list[_Measured]) -> tuple
 def _row(
     model: str, last: Mapping[Hashable, Any] | None, measured: list[_Measured], rank: int | None, board: Board
 ) -> Row:
-    """A model; ``last`` is any line of the long table about it, where there is one."""
+    """The row of a model; ``last`` is a row of the long table about it, or None."""
     cells = tuple(column.cells.get(model) for column in measured)
     of_axis = {
         axis: [place for place, column in enumerate(board.columns) if column.group == axis] for axis in board.axes
@@ -198,7 +198,7 @@ def _mean(cells: Sequence[Cell | None], measured: Sequence[_Measured], chosen: I
 
 
 def _ranks(names: list[str], measured: list[_Measured]) -> dict[str, int]:
-    """1 + the number of complete models whose mean is separably better; none unless all of them can be compared."""
+    """1 + the number of complete models whose mean is separably better; empty unless all models can be compared."""
     complete = [name for name in names if all(name in column.cells for column in measured)]
     for column in measured:
         known = [column.resampled[name].samples for name in complete if name in column.resampled]
@@ -209,7 +209,7 @@ def _ranks(names: list[str], measured: list[_Measured]) -> dict[str, int]:
 
 
 def _counts(shown: pd.DataFrame) -> tuple[Counts, ...]:
-    """One entry per dataset and set of counts; models measured on different files get entries of their own."""
+    """One entry per dataset and set of counts; models measured on different files have separate entries."""
     counted = ["num_expected", "num_found", "num_scored", "num_failed", "num_official"]
     keys = ["dataset", "world", *counted, "manifest"]
     return tuple(

@@ -1,4 +1,4 @@
-"""The board as an immutable value: what every renderer shows, in fractions, with its record ids."""
+"""A filled board as an immutable value: the numbers that all renderers show, as fractions, with their record ids."""
 
 import statistics
 from collections.abc import Iterable
@@ -28,37 +28,38 @@ def mean_of_columns(scores: Iterable[tuple[float, bool] | None]) -> float | None
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One quantity; what only records can say is None as long as there are none."""
+    """One quantity.  Fields that are read from records are None if there are no records."""
 
     task: str | None
-    """None where the quantity is published only."""
+    """Name of the task; None for a quantity that is only published."""
     metric: str
     label: str
     group: str
     asks: str | None
-    """motion, appearance or segmentation."""
+    """What the task depends on: motion, appearance or segmentation."""
     group_asks: str | None
-    """What all measured columns of the group ask; None where they differ."""
+    """What all measured columns of the group depend on; None if they differ."""
     protocol: str | None
-    """Name and version, such as ``knn@1``."""
+    """Name and version of the protocol, such as ``knn@1``."""
     higher_is_better: bool | None
     published_metric: str | None
-    """As the paper calls it, which may not be what is measured; None where nothing is published."""
+    """Name of the metric in the paper, which may differ from the measured one; None if nothing is published."""
     is_paired: bool | None
-    """Ties by paired bootstrap (True) or by overlap of intervals (False); None for fewer than two models."""
+    """Whether ties are decided by paired bootstrap or by overlap of intervals; None for fewer than two models."""
 
     @property
     def heading(self) -> str:
-        """Group and what it asks: ``SSv2 (motion)``."""
+        """The group and what it depends on, such as ``SSv2 (motion)``."""
         return f"{self.group} ({self.group_asks})" if self.group_asks else self.group
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """Measured: a fraction with its interval; several seeds are pooled, their two uncertainties kept apart."""
+    """A measured fraction with its interval.  Several seeds are pooled; the interval and the deviation over seeds are
+    separate."""
 
     value: float
-    """Mean over seeds."""
+    """Mean of the values over seeds."""
     low: float
     """Lower end of the bootstrap interval over test units; its mean over seeds."""
     high: float
@@ -70,22 +71,22 @@ class Cell:
     """Standard deviation over the repetitions of a protocol (k-means starts, draws of frames); its mean over seeds."""
     record_ids: tuple[str, ...]
     mark: Mark | None
-    """best: not separable from the column's best; second: not separable from the best of the rest."""
+    """``best``: not separable from the best of the column; ``second``: not separable from the best of the others."""
 
     @property
     def among_best(self) -> bool:
-        """Shown in bold."""
+        """Whether the cell is shown in bold."""
         return self.mark == "best"
 
     @property
     def num_seeds(self) -> int:
-        """How many records are pooled."""
+        """Number of pooled records."""
         return len(self.record_ids)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One measured model; a cell without a record is None, and then there is neither mean nor rank."""
+    """One measured model.  A cell without a record is None; the row then has neither mean nor rank."""
 
     model: str
     family: str | None
@@ -94,56 +95,57 @@ class Row:
     pretraining_epochs: int | None
     cells: tuple[Cell | None, ...]
     axis_means: tuple[float | None, ...]
-    """As many as the board has axes; None where a column of the axis is missing."""
+    """Mean of each axis of the board; None if a column of the axis is missing."""
     mean: float | None
     rank: int | None
-    """1 + the number of models whose mean is separably better; models that cannot be told apart share it."""
+    """1 + the number of models whose mean is separably better; models that cannot be separated share a rank."""
 
     @property
     def num_covered(self) -> int:
-        """Columns with a record."""
+        """Number of columns with a record."""
         return sum(cell is not None for cell in self.cells)
 
     @property
     def coverage(self) -> str:
-        """Columns with a record, of all: ``7/8``."""
+        """Number of columns with a record and of all columns, such as ``7/8``."""
         return f"{self.num_covered}/{len(self.cells)}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """A value of the tasks themselves, such as chance; None where no record states it."""
+    """A reference value of the tasks, such as chance."""
 
     name: str
-    """In words."""
+    """Name in tables."""
     values: tuple[float | None, ...]
+    """Value in each column; None if no record states it."""
     kind: Literal["floor", "ceiling", "note"]
-    """A floor that needs no model, a ceiling that no model can exceed, or a number below the table only."""
+    """A floor that needs no model, a ceiling that no model can exceed, or a number that is only shown in a note."""
     models: tuple[str, ...] = ()
-    """Whose ceiling it is, where models have different ones."""
+    """Models that the ceiling applies to, if models have different ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedRow:
-    """One method's printed numbers, as fractions; never compared with measured ones."""
+    """The printed numbers of one method, as fractions; they are never ranked together with measured ones."""
 
     label: str
     about: dict[str, str]
-    """Cells that describe the method, as printed or in words; empty where the source does not say."""
+    """Cells that describe the method, as printed or in words; empty if the source does not state them."""
     cells: dict[str, str]
-    """What makes it a row of its own, as the file writes it."""
+    """Cells that identify the row, as written in the file."""
     pretraining: tuple[tuple[str, str], ...]
-    """Data and epochs of each of its numbers, once; empty where the source does not say."""
+    """Distinct pairs of pretraining data and epochs of its numbers; empty if the source does not state them."""
     values: tuple[float | None, ...]
     marks: tuple[Mark | None, ...]
-    """Among rows of the same section and backbone."""
+    """Mark of each value among rows of the same section and backbone."""
     axis_means: tuple[float | None, ...]
-    """From the printed numbers; no paper prints them."""
+    """Mean of each axis, computed from the printed numbers."""
     mean: float | None
-    """As printed."""
+    """Mean as printed."""
     mean_mark: Mark | None
     recomputed_mean: float | None
-    """From the printed numbers."""
+    """Mean computed from the printed numbers."""
     source: str
     origin: Literal["published", "imported"]
 
@@ -158,7 +160,7 @@ class PublishedSection:
 
 @dataclass(frozen=True, kw_only=True)
 class Delta:
-    """Measured minus published, for one model in one column, with the measured interval moved along."""
+    """Measured minus published value of one model in one column, with the measured interval shifted accordingly."""
 
     model: str
     published: str
@@ -167,12 +169,12 @@ class Delta:
     low: float
     high: float
     verdict: str
-    """reproduced (the published number lies in the measured interval), within n points, or off."""
+    """``reproduced`` (the published number lies in the measured interval), ``within n points`` or ``off``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """How complete the scored split of a dataset was, and for which models."""
+    """Completeness of the scored split of a dataset, and the models that were measured on it."""
 
     dataset: str
     world: str
@@ -181,16 +183,16 @@ class Counts:
     num_scored: int
     num_failed: int
     num_official: int
-    """Samples of the official list; more than expected where a shorter one was declared complete."""
+    """Number of samples in the official list; more than expected if a shorter list was declared complete."""
     num_shared_groups: int
-    """Groups with samples in train and in the scored split."""
+    """Number of groups with samples in both the train and the scored split."""
     manifest: str
     models: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoardTable:
-    """A board filled with what was measured and what was published."""
+    """A board filled with measured and published numbers."""
 
     name: str
     title: str
@@ -198,7 +200,7 @@ class BoardTable:
     about: tuple[str, ...]
     columns: tuple[Column, ...]
     axes: tuple[str, ...]
-    """Groups of columns whose means are shown as well."""
+    """Groups of columns whose means are shown."""
     mean_label: str | None
     rows: tuple[Row, ...]
     references: tuple[Reference, ...]
@@ -207,7 +209,7 @@ class BoardTable:
     deltas: tuple[Delta, ...]
     counts: tuple[Counts, ...]
     levels: tuple[float, ...]
-    """Levels of the intervals shown; one in the usual case."""
+    """Levels of the intervals shown, usually one."""
 
     @property
     def published(self) -> tuple[PublishedRow, ...]:
@@ -216,11 +218,11 @@ class BoardTable:
 
     @property
     def worlds(self) -> tuple[str, ...]:
-        """Worlds the numbers were measured in: official, mini, user."""
+        """Data sources of the measured numbers, such as official, mini or user."""
         return tuple(sorted({counts.world for counts in self.counts}))
 
     @property
     def record_ids(self) -> tuple[str, ...]:
-        """Every record behind the table, once, in reading order."""
+        """Ids of all records in the table, in reading order and without repetition."""
         cells = [cell for row in self.rows for cell in row.cells if cell is not None]
         return tuple(dict.fromkeys(name for cell in cells for name in cell.record_ids))

@@ -30,7 +30,7 @@ def write_bundle(
     Args:
         folder: must not exist, or be empty.
         boards: filled boards.
-        store: where the records come from.
+        store: store of the records.
         curves: training log per model; may be empty.
         with_predictions: copy the stored predictions too, so that the folder can be verified by itself.
 
@@ -38,7 +38,7 @@ def write_bundle(
         The files, relative to the folder.
 
     Raises:
-        ValueError: something is in the folder already, it cannot be written, or predictions are not there.
+        ValueError: something is in the folder already, it cannot be written, or predictions are missing.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder}: {'not empty' if folder.is_dir() else 'a file'}; choose a new folder")
@@ -86,7 +86,7 @@ def _figures(boards: Sequence[Filled], curves: Curves) -> dict[str, bytes]:
 
 
 def _records(boards: Sequence[Filled], store: Store, with_predictions: bool) -> dict[str, bytes]:
-    """Record files as they are, below the folder names of a store; predictions where wanted."""
+    """Unchanged record files in the layout of a store, and their predictions if requested."""
     files = {}
     for path, record in _chosen(boards):
         files[_place(path, store)] = path.read_bytes()
@@ -105,5 +105,5 @@ def _place(path: Path | str, store: Store) -> str:
 
 
 def _chosen(boards: Sequence[Filled]) -> list[tuple[Path, Record]]:
-    """Every record behind any of the boards, once."""
+    """All records of the boards, without repetition."""
     return list({path: (path, record) for filled in boards for path, record in filled.records}.values())

@@ -1,11 +1,12 @@
 """Comparison of models by the paired bootstrap over test units, from stored predictions.
 
-Two models that were scored on the same samples share what makes a sample easy or hard, so their difference is known
-much better than either score.  Every model of a task is computed on the same resamples of units (source videos, people,
-sequences); a difference whose interval holds zero is a tie.  Unlike overlap of two intervals, which misses real
-differences, this is the test that belongs to paired data (Efron and Tibshirani 1993; Koehn, EMNLP 2004).
+Two models that are scored on the same samples find the same samples easy or hard, so their difference is known more
+precisely than either score.  Every model of a task is computed on the same resamples of units (source videos, people,
+sequences); a difference whose interval contains zero is a tie.  Overlap of two intervals misses real
+differences; the paired bootstrap is the test for paired data (Efron and Tibshirani 1993; Koehn, EMNLP 2004).
 
-Differences are oriented: positive means that the first model is better, also where lower is better.
+Differences are oriented: positive means that the first model is better, also for metrics where lower is better.
+
 Shapes: S samples, R replicates.
 """
 
@@ -28,36 +29,36 @@ from sigma_bench.specs.strict import suggestion
 REPLICATES = 2000
 LEVEL = 0.95
 _ROUNDING = 1e-12
-"""A difference this small is none: sums come out differently in the last bits on another processor."""
+"""Largest difference that counts as zero, since sums differ in the last bits between processors."""
 Load = Callable[[Record], Arrays | None]
-"""Predictions of a record; None where they are not there."""
+"""Function that returns the predictions of a record; None if they are not stored."""
 
 
 @dataclass(frozen=True, eq=False)
 class Resampled:
-    """One model on one metric of one task: its score, and its score on every resample; seeds are pooled by mean."""
+    """Score of one model on one metric of one task, and its scores on all resamples; seeds are averaged."""
 
     value: float
     value_R: NDArray[np.float64]
     num_units: int
     samples: str
-    """Digest of ids and groups; only models with the same one are paired."""
+    """Digest of sample ids and groups; only models with the same digest are paired."""
     higher_is_better: bool
     of_sample: Mapping[str, float] | None
-    """Mean over seeds of each sample's own number, where the metric is a mean of them."""
+    """Value of each sample, averaged over seeds, if the metric is a mean over samples."""
 
 
 class Draws:
-    """Resamples, drawn once for all models and tasks of a dataset that are scored on the same samples.
+    """Resamples that are shared by all models and tasks of a dataset that are scored on the same samples.
 
-    The first manifest gives the seed; models that read other files under the same ids are still resampled together.
+    The seed is derived from the first manifest; models that read other files with the same ids share the resamples.
     """
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str, str], Resampling] = {}
 
     def of(self, record: Record, stored: Arrays) -> Resampling:
-        """The resamples of a record's samples; ValueError where there are fewer than two independent units."""
+        """The resamples for the samples of a record; ValueError if there are fewer than two independent units."""
         samples, protocol = _samples(stored), record.task.protocol
         key = (record.task.dataset.dataset, samples, protocol.uncertainty.unit)
         if key not in self._known:
@@ -69,7 +70,7 @@ class Draws:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """First model minus second, as a fraction, oriented so that positive is better."""
+    """First model minus second, as a fraction; positive means that the first is better."""
 
     value: float
     low: float
@@ -78,7 +79,7 @@ class Difference:
 
     @property
     def is_tie(self) -> bool:
-        """The interval holds zero: the test samples do not tell the two apart."""
+        """Whether the interval contains zero, so that the test samples do not separate the two models."""
         return self.low <= _ROUNDING and self.high >= -_ROUNDING
 
 
@@ -92,7 +93,7 @@ class TaskComparison:
     second: float
     difference: Difference
     differing: tuple[tuple[str, float, float], ...]
-    """Samples on which they differ most: id, number of the first, number of the second model."""
+    """Samples with the largest differences: id, value of the first model, value of the second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +104,7 @@ class Comparison:
     second: str
     tasks: tuple[TaskComparison, ...]
     overall: Difference
-    """Of the mean over the tasks."""
+    """Difference of the means over the tasks."""
     left_out: tuple[str, ...]
     """A line with the reason for each evaluation that is not compared."""
 
@@ -116,7 +117,7 @@ def compare(
     Args:
         records: any records; those of the two models are used, and several seeds of an evaluation are pooled.
         load: returns the predictions of a record.
-        num_samples: how many differing samples to list per task.
+        num_samples: number of samples to list per task.
 
     Raises:
         ValueError: a model has no records, two encoders have one name and pretraining seed, or no evaluation can be
@@ -159,9 +160,9 @@ def _latest(filed: list[Filed]) -> list[Record]:
 
 
 def resample(records: Sequence[Record], metric: str, load: Load, draws: Draws) -> Resampled | None:
-    """One model's records of one task, one per seed, on the resamples that belong to the task's samples.
+    """Evaluate the records of one model and task, one per seed, on the resamples of their samples.
 
-    None where predictions are missing, the metric is unknown, or seeds were scored on different samples.
+    None if predictions are missing, the metric is unknown, or seeds were scored on different samples.
     """
     stored = [load(record) for record in records]
     known = [_by_id(arrays) for arrays in stored if arrays is not None]
@@ -194,7 +195,7 @@ def resample(records: Sequence[Record], metric: str, load: Load, draws: Draws) -
 def mean_difference(first: Sequence[Resampled], second: Sequence[Resampled], *, level: float = LEVEL) -> Difference:
     """Difference of two models' means over tasks; tasks on the same samples are resampled together.
 
-    The few units of the smallest task decide how far the interval is expanded.
+    The interval is expanded for the number of units of the smallest task.
     """
     signs = [1.0 if a.higher_is_better else -1.0 for a in first]
     pairs = list(zip(signs, first, second, strict=True))
@@ -206,14 +207,14 @@ def mean_difference(first: Sequence[Resampled], second: Sequence[Resampled], *, 
 
 
 def shared_ranks(models: Sequence[Sequence[Resampled]]) -> list[int]:
-    """1 + the number of models whose mean over tasks is separably better, for every model.
+    """1 + the number of models whose mean over tasks is separably better, for each model.
 
-    The same as asking ``mean_difference`` of all pairs for a lower end above zero, which for hundreds of models takes
-    minutes: here the replicates at or below zero are counted, and only where the count leaves it open is the end
-    computed.
+    The result is that of ``mean_difference`` for all pairs (better: a lower end above zero), which takes minutes for
+    hundreds of models.  Here replicates at or below zero are counted, and the lower end is computed only if the count
+    does not decide.
 
     Args:
-        models: each one's scores on the same tasks, in the same order, all on the same samples.
+        models: scores of each model on the same tasks, in the same order and on the same samples.
     """
     mean_NR = np.array(
         [np.mean([one.value_R if one.higher_is_better else -one.value_R for one in model], axis=0) for model in models]
@@ -223,7 +224,7 @@ def shared_ranks(models: Sequence[Sequence[Resampled]]) -> list[int]:
     for own_R in mean_NR:
         difference_NR = mean_NR - own_R
         num_below_N = (difference_NR <= _ROUNDING).sum(1)
-        before = int(tail * (len(own_R) - 1))  # the end lies between the replicates of these two places
+        before = int(tail * (len(own_R) - 1))  # the lower end lies between this replicate and the next
         is_open = num_below_N == before + 1
         is_open[is_open] = np.quantile(difference_NR[is_open], tail, axis=1) > _ROUNDING
         ranks.append(1 + int(((num_below_N <= before) | is_open).sum()))
@@ -231,7 +232,7 @@ def shared_ranks(models: Sequence[Sequence[Resampled]]) -> list[int]:
 
 
 def are_paired(first: Resampled | None, second: Resampled | None) -> bool:
-    """Both have predictions, of the same samples."""
+    """Whether both models have predictions of the same samples."""
     return first is not None and second is not None and first.samples == second.samples
 
 
@@ -269,7 +270,7 @@ def _task_comparison(task: str, metric: str, a: Resampled, b: Resampled, num_sam
 
 
 def _by_id(stored: Arrays) -> dict[str, NDArray[Any]]:
-    """Arrays with one entry per sample, in the order of ids; the others as they are."""
+    """The arrays, those with one entry per sample sorted by id."""
     order_S = np.argsort(stored["ids"], kind="stable")
     size = len(order_S)
     return {

@@ -1,7 +1,8 @@
 """Suites with variants: accuracy under every condition, or with every number of labelled videos, as points of curves.
 
-Beyond the paper.  An arrow-of-time gap is the accuracy on the test clips less that on the same clips reversed, or with
-their frames in any order; what a model knows of appearance alone survives, what it knows of the order does not.
+These suites are not part of the SIGMA paper.  An arrow-of-time gap is the accuracy on the test clips minus the accuracy
+on the same clips reversed, or with shuffled frames: reversal and shuffling remove the order of frames and keep the
+appearance.
 """
 
 import csv
@@ -26,7 +27,7 @@ from sigma_bench.specs.task import Suite
 
 NUM_SEVERITIES = 5
 GAPS = ("reversed", "shuffled")
-"""Kinds of arrow-of-time gaps; shuffled is any order, the worst of its kind."""
+"""Kinds of arrow-of-time gaps; ``shuffled`` is the strongest severity, any order of the frames."""
 _CSV_COLUMNS = ("task", "variant", "model", "metric", "num_taught", "value", "low", "high", "num_seeds", "seed_std")
 
 
@@ -35,40 +36,40 @@ class Point:
     """One model on one task under one variant; seeds are pooled."""
 
     task: str
-    """Without its variant."""
+    """Name of the task without its variant."""
     variant: str
-    """Empty for the plain task."""
+    """Name of the variant; empty for the plain task."""
     model: str
     metric: str
     condition: Condition | None
     num_taught: int
-    """Labelled samples that taught; with folds, all there are."""
+    """Number of labelled training samples; with folds, of all samples."""
     chance: float | None
     cell: Cell
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curves:
-    """All points of a suite, in its order, and arrow-of-time gaps by task, model, and ``reversed`` or ``shuffled``."""
+    """Points of a suite in its order, and arrow-of-time gaps by task, model and kind (``GAPS``)."""
 
     suite: str
     points: tuple[Point, ...]
     gaps: Mapping[tuple[str, str, str], Difference]
     notes: tuple[str, ...]
-    """Which checkpoints and points were left out."""
+    """Sentences about checkpoints and points that are left out."""
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Plain tasks with a point, in order."""
+        """Plain tasks with a point, in the order of the points."""
         return tuple(dict.fromkeys(point.task for point in self.points))
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Models with a point, in order."""
+        """Models with a point, in the order of the points."""
         return tuple(dict.fromkeys(point.model for point in self.points))
 
     def of(self, task: str) -> dict[str, list[Point]]:
-        """Points of a task by model, the fewest labelled samples first, then in the suite's order."""
+        """Points of a task by model, sorted by the number of labelled samples, then in the order of the suite."""
         found: dict[str, list[Point]] = {}
         for point in sorted(self.points, key=lambda point: point.num_taught):
             if point.task == task:
@@ -77,10 +78,10 @@ class Curves:
 
 
 def curves(suite: Suite, store: Store, records: Iterable[tuple[Path, Record]]) -> Curves:
-    """What a store holds of a suite with variants; a curve is of the same checkpoints at all of its points.
+    """The curves of a suite with variants from a store.  All points of a curve are of the same checkpoints.
 
     Raises:
-        ValueError: nothing at all, or as ``fill`` does.
+        ValueError: there is no record of the suite, or as ``fill``.
     """
     filed = list(records)
     if not {record.task.task for _, record in filed} & set(suite.tasks):
@@ -100,7 +101,7 @@ def curves(suite: Suite, store: Store, records: Iterable[tuple[Path, Record]]) -
 
 
 def with_tasks(suite: Suite, tasks: Sequence[str], records: Iterable[tuple[Path, Record]]) -> Suite:
-    """The suite with other tasks, such as those of a user's own files: each plain and under all variants recorded.
+    """The suite with other tasks, such as those of custom data: each plain task and its recorded variants.
 
     Raises:
         ValueError: a task without a record.
@@ -118,7 +119,7 @@ def with_tasks(suite: Suite, tasks: Sequence[str], records: Iterable[tuple[Path,
 
 
 def markdown(found: Curves) -> str:
-    """A table per task: clean clips by the number of labels, conditions as means over five severities, and the gap."""
+    """One table per task: accuracy by number of labels, or means over five severities per condition, and gaps."""
     tables = [line for task in found.tasks for line in (*_table(found, task), "")]
     return "\n".join((*tables, *(f"- {markdown_text(note)}." for note in found.notes)))
 
@@ -161,10 +162,9 @@ def csv_text(found: Curves) -> str:
 def _of_same_checkpoints(
     suite: Suite, filed: list[tuple[Path, Record]]
 ) -> tuple[list[tuple[Path, Record]], tuple[str, ...]]:
-    """Records of the suite, of the checkpoint of each model with the most points of a task and of those measured at the
-    same points, and notes on the others.
+    """Records of the suite for the checkpoints of each model that are measured at the most points, and notes on others.
 
-    Otherwise a step of the curve could be one from one set of seeds to another.
+    All kept checkpoints of a curve have the same points, so that its steps are not differences between seeds.
     """
     measured: dict[tuple[str, str], dict[str, set[str]]] = {}
     for _, record in filed:
@@ -188,7 +188,7 @@ def _of_same_checkpoints(
 
 
 def _without_repeated_sizes(points: list[Point]) -> tuple[list[Point], tuple[str, ...]]:
-    """Points but for samples that are all there is, where the plain task, taught by the same videos, is there too."""
+    """The points without sample sizes that equal the whole train split, if the plain task has a point of that size."""
     whole = {(point.task, point.model): point.num_taught for point in points if not point.variant}
 
     def is_repeated(point: Point) -> bool:
@@ -211,7 +211,7 @@ def _num_points(suite: Suite, task: str) -> int:
 
 
 def _board(suite: Suite, records: list[tuple[Path, Record]]) -> Board:
-    """A column for every task that is recorded, of its first metric."""
+    """A board with a column for each recorded task and its first metric."""
     metrics = {record.task.task: record.task.protocol.metrics[0] for _, record in records}
     columns = []
     for name in suite.tasks:
@@ -244,9 +244,9 @@ def _weights(point: Point, by_id: Mapping[str, Record]) -> set[str]:
 
 
 def _gaps(points: list[Point], by_id: Mapping[str, Record], load: Load) -> dict[tuple[str, str, str], Difference]:
-    """Clean less disturbed, with an interval by paired bootstrap, where both are there with their predictions.
+    """Clean minus disturbed accuracy with an interval by paired bootstrap, if both have predictions.
 
-    Both must come from the same checkpoints: otherwise the difference would be partly one of seeds.
+    Both must be of the same checkpoints, since seeds would otherwise contribute to the difference.
     """
     gaps, draws = {}, Draws()
     plain = {(point.task, point.model): point for point in points if point.condition is None and not point.variant}
@@ -281,7 +281,7 @@ def _column(point: Point, is_robustness: bool) -> str:
 
 
 def _cell(points: list[Point]) -> str:
-    """The value, or the mean over all five severities; an incomplete one has none."""
+    """The value, or the mean over all five severities; a dash if a severity is missing."""
     is_whole = points and len(points) == (NUM_SEVERITIES if isinstance(points[0].condition, Disturbance) else 1)
     return percent(statistics.fmean(point.cell.value for point in points)) if is_whole else MISSING
 

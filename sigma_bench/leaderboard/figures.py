@@ -1,6 +1,6 @@
 """Figures of a board: scores with their intervals, and SEVERE's axes.  ``saved`` writes any figure of this package.
 
-The same input gives the same bytes: Matplotlib's own defaults (not the user's), a fixed hash salt, no dates, no pyplot.
+The same input gives the same bytes: Matplotlib's defaults (not the user's), a fixed hash salt, no dates, no pyplot.
 Lines and dots use the Okabe-Ito colours, which readers with any colour vision can tell apart, and differ in
 dash or place as well.
 """
@@ -21,11 +21,11 @@ from sigma_bench.leaderboard.board_table import BoardTable, Cell, Column
 from sigma_bench.leaderboard.escaping import figure_text
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Without the yellow, which is too light for lines on white."""
+"""The Okabe-Ito colours without yellow, which is too light for lines on white."""
 DASHES = ("-", "--", "-.", ":")
 _GREY = "#5F5F5F"
 _NAME_ROWS = 0.5
-"""Height of the name of a floor or ceiling, of that of a model."""
+"""Height of the name of a floor or ceiling, relative to a row of a model."""
 
 
 def score_dots(table: BoardTable) -> str:
@@ -34,7 +34,7 @@ def score_dots(table: BoardTable) -> str:
 
 
 def has_axes(table: BoardTable) -> bool:
-    """Whether the board has axes, and a row to draw."""
+    """Whether the board has axes and at least one row to draw."""
     return bool(table.axes and _axis_rows(table))
 
 
@@ -129,7 +129,7 @@ def _references(table: BoardTable, column: int) -> list[tuple[float, str]]:
 
 
 def _draw_references(panel: Axes, references: Sequence[tuple[float, str]]) -> None:
-    """Lines, named one below the other above the models, on the side where there is room."""
+    """Draw reference lines, with names one below the other above the models, on the side with more room."""
     for value, _ in references:
         panel.axvline(value, color=_GREY, ls="--", lw=1)
     middle = statistics.fmean(panel.get_xlim())
@@ -149,7 +149,7 @@ def _draw_references(panel: Axes, references: Sequence[tuple[float, str]]) -> No
 
 
 def _axis_rows(table: BoardTable) -> list[tuple[str, bool, tuple[float | None, ...]]]:
-    """Label, whether it was measured, and axes, of rows with any axis complete."""
+    """Label, whether it is measured, and axis means of each row with at least one complete axis."""
     measured = [(row.model, True, row.axis_means) for row in table.rows]
     printed = [(_published_label(row.label, row.about), False, row.axis_means) for row in table.published]
     return [row for row in (*measured, *printed) if any(value is not None for value in row[2])]

@@ -1,4 +1,4 @@
-"""From a folder of records to a filled board: the one way that tables, pages and exports come about."""
+"""Boards filled from a folder of records, for tables, pages and exports."""
 
 import logging
 import math
@@ -23,7 +23,7 @@ from sigma_bench.specs.text import one_line
 IMPORTED = "imported"
 """Folder beside the records that holds imported numbers, one CSV file per source."""
 _TOLERANCE = 1e-9
-"""Sums may come out differently in the last bits on another processor."""
+"""Tolerance for sums, which differ in the last bits between processors."""
 
 NO_RECORDS = "no records here yet; run 'sigma-bench evaluate' or 'sigma-bench demo' first"
 
@@ -40,13 +40,13 @@ class UnusableRecordsError(ValueError):
 
 @dataclass(frozen=True)
 class Filled:
-    """A board and what it was made from."""
+    """A filled board and its sources."""
 
     table: BoardTable
     long: pd.DataFrame
-    """One row per score."""
+    """Long table with one row per score."""
     records: tuple[tuple[Path, Record], ...]
-    """Those that stand in the table."""
+    """Records in the table."""
 
 
 def fill(board: Board, store: Store, records: Iterable[tuple[Path, Record]]) -> Filled:
@@ -98,12 +98,12 @@ def fill_usable(
 
 
 def fill_published(board: Board) -> BoardTable:
-    """A board with published numbers and nothing else, as the paper has it; declared rows are left out."""
+    """A board with published numbers only; declared rows are left out."""
     return aggregate(board.model_copy(update={"rows": ()}), select([], board), numbers_for(board, None))
 
 
 def numbers_for(board: Board, store: Store | None) -> tuple[PublishedScore, ...]:
-    """The published numbers a board names, and those that were imported into a store."""
+    """The published numbers that a board names, and the numbers imported into a store."""
     if board.published is None:
         return ()
     imported = sorted((store.root / IMPORTED).glob("*.csv")) if store else []
@@ -112,7 +112,7 @@ def numbers_for(board: Board, store: Store | None) -> tuple[PublishedScore, ...]
 
 
 def predictions_of(store: Store) -> Load:
-    """Predictions of a record from a store, whole or reduced; None where the file is not there."""
+    """Function that reads the predictions of a record, whole or reduced; it returns None if there is no file."""
 
     def load(record: Record) -> Arrays | None:
         found = store.find_predictions(record.predictions)
@@ -168,7 +168,7 @@ def _resamples(long: pd.DataFrame, records: Mapping[str, Record], load: Load) ->
 
 
 def _require_agreement(value: float, rows: pd.DataFrame, metric: str) -> None:
-    """A number that its own predictions contradict does not get into a table."""
+    """UnusableRecordsError if the scores of records differ from those computed from their predictions."""
     said = statistics.fmean(rows["value"])
     if not math.isclose(value, said, rel_tol=0, abs_tol=_TOLERANCE):
         raise UnusableRecordsError(
@@ -181,7 +181,7 @@ def _require_agreement(value: float, rows: pd.DataFrame, metric: str) -> None:
 def _culprits(
     rows: pd.DataFrame, records: Mapping[str, Record], metric: str, load: Load, error: Exception
 ) -> UnusableRecordsError:
-    """The seeds of a model whose own predictions cannot be used; all seeds if each alone can be."""
+    """An error that names the seeds with unusable predictions, or all seeds if each can be used by itself."""
     alone: dict[Path, Exception] = {}
     for path, name in zip(rows["path"], rows["record_id"], strict=True):
         try:

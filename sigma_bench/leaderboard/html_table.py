@@ -15,7 +15,7 @@ _TAGS = {"best": "b", "second": "u", None: "span"}
 
 
 def board_html(table: BoardTable) -> str:
-    """A board as the page shows it, with its notes below."""
+    """A board with its notes as a list."""
     laid_out = layout(table)
     width = len(laid_out.about) + len(laid_out.labels) + laid_out.has_coverage
     over = "".join(f'<th colspan="{span}">{_text(heading)}</th>' for heading, span in laid_out.groups)

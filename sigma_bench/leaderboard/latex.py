@@ -1,6 +1,6 @@
 """LaTeX: a board as a booktabs ``tabular`` to ``\\input``, and a document that compiles as it is and shows several.
 
-Bold and underline mean what they mean in the other renderers; intervals stand below in small print.
+Bold and underlined numbers have the same meaning as in the other renderers; intervals are in small print.
 """
 
 from collections.abc import Sequence
@@ -56,17 +56,17 @@ def latex_document(tables: Sequence[BoardTable], files: Sequence[str]) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text with every character LaTeX reads otherwise replaced; line breaks and control characters are spaces."""
+    """Text with LaTeX's special characters escaped; line breaks and control characters become spaces."""
     return "".join(_CHARACTERS.get(c, c if c.isprintable() else " ") for c in text)
 
 
 def _label(text: str) -> str:
-    """What a line begins with: LaTeX takes a bracket or star after the line before for an argument of its end."""
+    """The first cell of a line, protected from being read as an argument of the preceding line break."""
     return ("{}" if text.startswith(("[", "*")) else "") + escaped(text)
 
 
 def _stand_ins(text: str) -> str:
-    """For pdflatex, which stops at letters its fonts lack: their numbers.  The tables themselves keep the letters."""
+    """Declarations for pdflatex that show the code points of characters its fonts lack, where it would stop."""
     return "".join(
         rf"\ifcsname u8:\detokenize{{{c}}}\endcsname\else"
         rf"\DeclareUnicodeCharacter{{{ord(c):04X}}}{{[U+{ord(c):04X}]}}\fi" + "\n"

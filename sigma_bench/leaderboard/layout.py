@@ -1,6 +1,6 @@
 """The layout of a board as text, the same for every renderer: headers, sections, lines, marked entries."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import groupby
 from typing import Any, Literal
@@ -37,18 +37,18 @@ Origin = Literal["measured", "reference", "difference", "published", "imported"]
 
 @dataclass(frozen=True)
 class Entry:
-    """What stands in one cell: the number, what is said about it in smaller print, and its mark."""
+    """Content of one cell: the number, additions in small print, and the mark."""
 
     text: str
     interval: str = ""
     spread: str = ""
     mark: Mark | None = None
     value: float | None = None
-    """As a fraction, to sort by."""
+    """Value as a fraction, for sorting."""
     record_ids: tuple[str, ...] = ()
-    """What was measured, one per seed."""
+    """Ids of the records, one per seed."""
     seed_texts: tuple[str, ...] = ()
-    """The number of each of them."""
+    """Number of each record as text."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,13 @@ class Line:
     coverage: str = ""
     origin: Origin = "measured"
     model: str = ""
-    """Family, size and pretraining of a measured model in words."""
+    """Family, size and pretraining of a measured model."""
     facts: tuple[tuple[str, str], ...] = ()
-    """Where a published row's numbers stand, in words."""
+    """Source of the numbers of a published row, as terms and descriptions."""
 
     @property
     def is_reference(self) -> bool:
-        """Of the tasks themselves, such as chance."""
+        """Whether the line holds reference values of the tasks, such as chance."""
         return self.origin == "reference"
 
 
@@ -80,38 +80,74 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Header:
+    """Header of a value column."""
+
+    group: str
+    """Header over this column and its neighbours of the same group; empty for none."""
+    label: str
+    opens: bool
+    """Whether the column is the first one of its group."""
+    small: tuple[str, ...] = ()
+    """Metric and protocol of a measured column."""
+    lower_is_better: bool = False
+
+    @property
+    def place(self) -> str:
+        """Group and label, as in a table with one line of headers."""
+        return f"{self.group} {self.label}".strip()
+
+
+@dataclass(frozen=True)
 class TableLayout:
     """A table as text."""
 
     title: str
     about: tuple[str, ...]
     """Headers of the columns that describe a row."""
-    groups: tuple[tuple[str, int], ...]
-    """Headers over groups of value columns and how many each spans."""
-    labels: tuple[str, ...]
+    headers: tuple[Header, ...]
     """Headers of the value columns."""
     sections: tuple[Section, ...]
     has_coverage: bool
     notes: tuple[str, ...]
 
+    @property
+    def groups(self) -> tuple[tuple[str, int], ...]:
+        """Headers over groups of value columns, and the number of columns that each spans."""
+        runs = groupby(header.group for header in self.headers)
+        return tuple((group, len(list(columns))) for group, columns in runs)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the value columns."""
+        return tuple(header.label for header in self.headers)
+
 
 def layout(table: BoardTable) -> TableLayout:
     """Lay a board out."""
     about = [key for key in table.about if _is_filled(table, key)]
-    ends = [table.mean_label] if table.mean_label else []
-    headings = [*(column.heading for column in table.columns), *["Axis means"] * len(table.axes), *[""] * len(ends)]
-    labels = [*(column.label for column in table.columns), *table.axes, *ends]
     laid_out = TableLayout(
         title=table.title,
         about=tuple(_ABOUT[key] for key in about),
-        groups=tuple((heading, len(list(columns))) for heading, columns in groupby(headings)),
-        labels=tuple(labels),
+        headers=tuple(_headers(table)),
         sections=tuple(section for section in _sections(table, about) if section.lines),
         has_coverage=bool(table.rows),
         notes=footnotes(table),
     )
     shown: TableLayout = _shown(laid_out)
     return shown
+
+
+def _headers(table: BoardTable) -> Iterator[Header]:
+    before = None
+    for column in table.columns:
+        small = tuple(word for word in (column.metric, column.protocol) if word)
+        yield Header(column.heading, column.label, column.heading != before, small, not is_higher_better(column))
+        before = column.heading
+    for place, axis in enumerate(table.axes):
+        yield Header("Axis means", axis, opens=place == 0)
+    if table.mean_label:
+        yield Header("", table.mean_label, opens=True)
 
 
 def _shown(value: Any) -> Any:
@@ -126,7 +162,7 @@ def _shown(value: Any) -> Any:
 
 
 def is_higher_better(column: Column) -> bool:
-    """Which way is up in a column, also where no record says so."""
+    """Whether higher values are better in a column, including columns without records."""
     if column.higher_is_better is not None:
         return column.higher_is_better
     return is_published_higher_better(column.metric)
@@ -221,7 +257,7 @@ def _published_line(table: BoardTable, row: PublishedRow, about: list[str]) -> L
 
 
 def _width(table: BoardTable) -> int:
-    """How many numbers a line has."""
+    """Number of value columns."""
     return len(table.columns) + len(table.axes) + (table.mean_label is not None)
 
 

@@ -1,7 +1,7 @@
 """Export in the result layout of MTEB: ``<model>/<checkpoint>/<task>.json`` and a ``model_meta.json`` beside them.
 
-Keys as in mteb's results repository; what has no counterpart there (intervals, seeds, the fingerprint) stands under
-``sigma_bench`` in each file.
+Keys are those of MTEB's results repository.  Values without a counterpart there (intervals, seeds, the fingerprint) are
+stored under ``sigma_bench`` in each file.
 """
 
 import json

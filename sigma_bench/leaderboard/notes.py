@@ -1,4 +1,4 @@
-"""Footnotes: what a reader must know to read a table: marks, uncertainty, completeness of the data, sources."""
+"""Footnotes of a table: marks, uncertainty, completeness of the data, sources."""
 
 from sigma_bench.leaderboard.board_table import BoardTable, Counts, PublishedRow
 from sigma_bench.leaderboard.numbers import COMPUTED, DAGGER, DOUBLE_DAGGER, MISSING, percent
@@ -69,7 +69,7 @@ def _rank_words(table: BoardTable) -> str:
 
 
 def _references(table: BoardTable) -> list[str]:
-    """What ceilings are and whose they are, and the pixels that no score counts."""
+    """Notes on ceilings and the models they apply to, and on pixels that are not scored."""
     ceilings = [reference for reference in table.references if reference.kind == "ceiling"]
     notes = []
     if ceilings:
@@ -99,7 +99,7 @@ def _bold_words(table: BoardTable) -> str:
 
 
 def _counts_words(dataset: str, counts: list[Counts]) -> str:
-    """One line per dataset; where models were measured on different files, every variant names its models."""
+    """One line per dataset; if models were measured on different files, each variant names its models."""
     variants = []
     for entry in counts:
         is_declared = entry.num_official != entry.num_expected
@@ -135,7 +135,7 @@ def _published(table: BoardTable) -> list[str]:
 
 
 def _mean_words(table: BoardTable, row: PublishedRow) -> list[str]:
-    """A printed mean that its printed numbers do not give."""
+    """A note if the printed mean differs from the mean of the printed numbers."""
     if row.mean is None or row.recomputed_mean is None or abs(row.mean - row.recomputed_mean) <= _ROUNDING:
         return []
     computed = f"{100 * row.recomputed_mean:.3f}".rstrip("0")

@@ -1,4 +1,4 @@
-"""How numbers are written.  Percent exist here and nowhere before."""
+"""Numbers as text.  Fractions become percent here and in no earlier step."""
 
 from sigma_bench.leaderboard.board_table import Cell
 from sigma_bench.records.published import is_printed_in_percent

@@ -19,7 +19,7 @@ IMPORTED = "Imported"
 
 
 def published_sections(board: Board, scores: Sequence[PublishedScore]) -> tuple[PublishedSection, ...]:
-    """The board's sections, then one of imported numbers that fit its columns; sections without a row are left out.
+    """The sections of a board, and one of imported numbers that fit its columns.
 
     Raises:
         ValueError: a column or section without any number, or two numbers for one cell.
@@ -40,19 +40,21 @@ def published_sections(board: Board, scores: Sequence[PublishedScore]) -> tuple[
             raise ValueError(f"board '{board.name}': {shown.file} has no number for the section '{section.title}'")
         sections.append(PublishedSection(title=section.title, rows=rows))
     theirs = [score for score in scores if score.origin == "imported"]
-    imported = _told_apart(_rows(board, get_args(Condition), columns, theirs))  # whatever a board holds to be one row
+    imported = _told_apart(
+        _rows(board, get_args(Condition), columns, theirs)
+    )  # all conditions, also those that the board does not show
     return (*sections, *((PublishedSection(title=IMPORTED, rows=imported),) if imported else ()))
 
 
 def is_shown(board: Board, score: PublishedScore) -> bool:
-    """Whether a board has a place for a number."""
+    """Whether a board has a column for a number."""
     mean = board.mean.published if board.mean else None
     places = (*(column.published for column in board.columns), mean)
     return board.published is not None and any(place is not None and _fits(score, place) for place in places)
 
 
 def _told_apart(rows: tuple[PublishedRow, ...]) -> tuple[PublishedRow, ...]:
-    """Rows whose labels are the same say how they were pretrained."""
+    """The rows, with their pretraining appended to labels that occur more than once."""
     times = Counter(row.label for row in rows)
     told = ("pretrain_data", "pretrain_epochs", "extra_data")
     words = [[_words(row.cells[key]) for key in told if row.cells[key]] for row in rows]

@@ -1,6 +1,6 @@
-"""A record in words, as the page's dialog shows it: small enough that thousands of them travel in one file.
+"""A record as text for the dialog of the page, small enough for thousands of records in one file.
 
-Long texts that many records share, such as a protocol, are kept once and named by their place in a list.
+Texts that many records share, such as a protocol, are stored once and referred to by their index in a list.
 """
 
 import json
@@ -16,26 +16,26 @@ from sigma_bench.specs.text import harmless
 
 
 class Texts:
-    """Texts, each once."""
+    """Distinct texts with an index each."""
 
     def __init__(self) -> None:
         self._places: dict[str, int] = {}
 
     def place(self, text: str) -> int:
-        """Where a text stands in ``list``."""
+        """Index of a text in ``list``, to which it is added if necessary."""
         return self._places.setdefault(harmless(text), len(self._places))
 
     @property
     def list(self) -> list[str]:
-        """All texts by place."""
+        """All texts by index."""
         return list(self._places)
 
 
 def record_view(path: Path, record: Record, texts: Texts) -> dict[str, Any]:
-    """What JSON can hold of a record; every text is a place in ``texts``.
+    """A record as JSON; each text is an index into ``texts``.
 
     Keys: ``title``; ``facts`` as (term, words); ``tables`` with ``caption``, ``head`` and ``rows`` of cells;
-    ``command``, which makes it again (``MODEL``: the checkpoint, ``ROOT``: the data); ``protocol``.
+    ``command``, which repeats the evaluation (``MODEL``: the checkpoint, ``ROOT``: the data); ``protocol``.
     """
     protocol = record.task.protocol.model_dump(mode="json", exclude={"summary"})
     tables = [_scores(record), _splits(record), *map(_selection, record.selections)]
@@ -84,7 +84,7 @@ def _facts(path: Path, record: Record) -> tuple[tuple[str, str], ...]:
 
 
 def _reference(name: str, value: float) -> str:
-    """Percent, but for errors of counts, as with scores."""
+    """A reference value in percent, or as a fraction for errors of counts."""
     return f"{name} {number(value, 'counting_error')}" if name.startswith("error_of_") else f"{name} {percent(value)} %"
 
 
@@ -146,7 +146,7 @@ def _setting(setting: Mapping[str, float]) -> str:
 
 
 def _in_store(path: Path) -> str:
-    """The part of a record's path from the store's ``records`` folder on, so that a page can be given away."""
+    """The part of a record's path from the store's ``records`` folder on, so that a page names no private folders."""
     parts = PurePath(path).parts
     if "records" not in parts:
         return path.name

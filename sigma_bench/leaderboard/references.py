@@ -1,7 +1,7 @@
-"""Reference values of the tasks themselves: floors that need no model, ceilings that no features can exceed.
+"""Reference values of the tasks: floors that need no model, ceilings that no features can exceed.
 
-A ceiling belongs to a token grid, so models with other grids have other ceilings: then there is a line for each grid,
-and a note names its models.  Protocols declare their controls (``records/scoring.py``).
+A ceiling depends on the token grid.  If models have different grids, there is a line for each grid, and a note names
+its models.  Protocols declare their controls (``records/scoring.py``).
 """
 
 import statistics
@@ -17,8 +17,8 @@ def references(in_column: Sequence[pd.DataFrame]) -> tuple[Reference, ...]:
     """Floors, then ceilings, then values that are stated in a note.
 
     Args:
-        in_column: per column of the board its lines of the long table; a value is their mean, since records of a
-            column may differ (drawn frames).
+        in_column: rows of the long table for each column of the board.  A value is the mean over the rows, since
+            records of a column may differ (drawn frames).
     """
     models: dict[str, dict[str, None]] = {}
     controls: dict[str, ControlValue] = {}
@@ -47,7 +47,7 @@ def _reference(
     *,
     is_only: bool,
 ) -> Reference:
-    """A line of the table; ``is_only`` says whether no other grid has such a line."""
+    """A line of the table; ``is_only``: whether there is one grid only."""
     values = tuple(statistics.fmean(of[name]) if name in of else None for of in stated)
     if is_only or not control.grid:
         return Reference(name=control.label, values=values, kind=control.kind)

@@ -1,9 +1,9 @@
-"""Renderers for reading: a board as a terminal table and as Markdown."""
+"""A board as a terminal table and as Markdown."""
 
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import accumulate, groupby
+from itertools import accumulate
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -16,22 +16,22 @@ from sigma_bench.leaderboard.escaping import markdown_text
 from sigma_bench.leaderboard.layout import Entry, Line, TableLayout, layout
 
 _LEAST_LABEL = 14
-"""A longer model name is folded before a column is put into another table."""
+"""Width to which longer model names are folded before columns move to another table."""
 _UNBOUNDED = 100_000
 _STYLES = {"best": "bold", "second": "underline", None: ""}
 
 
 def terminal_table(table: BoardTable) -> "TerminalBoard":
-    """A board to print with rich, in as many tables as it takes."""
+    """A board that rich prints as one or several tables."""
     return TerminalBoard(layout(table))
 
 
 @dataclass(frozen=True)
 class TerminalBoard:
-    """A board as one table or, where the terminal is too narrow, as several below each other; no number is cut.
+    """A board as one table, or as several below each other if the terminal is too narrow; numbers are never cut.
 
-    Groups of columns stay together as far as they fit; every table begins with the models, only the first has what
-    describes them.  The notes follow.
+    Groups of columns stay together if they fit.  Each table begins with the names of the models; only the first one
+    has the columns that describe them.  The notes follow the last table.
     """
 
     layout: TableLayout
@@ -70,8 +70,6 @@ def _parts(whole: TableLayout, fits: Callable[[TableLayout], bool]) -> list[Tabl
 
 def _part(whole: TableLayout, columns: list[int], *, is_first: bool) -> TableLayout:
     """Some columns of a layout, with their headers."""
-    headings = [heading for heading, width in whole.groups for _ in range(width)]
-    groups = groupby(headings[column] for column in columns)
 
     def part(line: Line) -> Line:
         about, coverage = (line.about, line.coverage) if is_first else ((), "")
@@ -81,8 +79,7 @@ def _part(whole: TableLayout, columns: list[int], *, is_first: bool) -> TableLay
         whole,
         title=whole.title if is_first else f"{whole.title}, continued",
         about=whole.about if is_first else (),
-        groups=tuple((heading, len(list(same))) for heading, same in groups),
-        labels=tuple(whole.labels[column] for column in columns),
+        headers=tuple(whole.headers[column] for column in columns),
         sections=tuple(replace(section, lines=tuple(map(part, section.lines))) for section in whole.sections),
     )
 
@@ -119,8 +116,7 @@ def _table(laid_out: TableLayout, longest_label: int) -> Table:
 def markdown(table: BoardTable) -> str:
     """A Markdown table with its footnotes as a list."""
     laid_out = layout(table)
-    spans = [heading for heading, width in laid_out.groups for _ in range(width)]
-    headings = [f"{group} {label}".strip() for group, label in zip(spans, laid_out.labels, strict=True)]
+    headings = [header.place for header in laid_out.headers]
     covered = ["covered"] if laid_out.has_coverage else []
     lines = [
         _line(["Model", *map(markdown_text, laid_out.about), *map(markdown_text, headings), *covered]),
@@ -141,7 +137,7 @@ def markdown(table: BoardTable) -> str:
 
 
 def _terminal_headings(laid_out: TableLayout) -> list[str]:
-    """Group and what it asks above the first column of a group, the label above each."""
+    """Headers of several lines: the group above its first column, and the label of each column."""
     headings = []
     for heading, width in laid_out.groups:
         group, _, asks = heading.partition(" (")

@@ -1,7 +1,7 @@
 """The page: boards, figures and records in one self-contained HTML file.
 
-Style, script and pictures are part of the file; its content security policy forbids to fetch anything.  Every number
-opens the record it comes from, in a dialog that ``report.js`` fills from JSON.  Only the first rows of a section are
+Style, script and pictures are part of the file; its content security policy forbids all requests.  Each number opens
+its record in a dialog that ``report.js`` fills from JSON.  Only the first rows of a section are
 laid out at first, so that a page of thousands of records loads quickly.  This module prepares the content,
 ``report.html.j2`` is the template, and ``report.css`` the style.
 """
@@ -9,7 +9,7 @@ laid out at first, so that a page of thousands of records loads quickly.  This m
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from sigma_bench.leaderboard.board_table import BoardTable, Column
+from sigma_bench.leaderboard.board_table import BoardTable
 from sigma_bench.leaderboard.figures import axes_dots, has_axes, score_dots
-from sigma_bench.leaderboard.layout import Entry, Line, Section, TableLayout, is_higher_better, layout
+from sigma_bench.leaderboard.layout import Entry, Header, Line, Section, TableLayout, layout
 from sigma_bench.leaderboard.notes import level_words
 from sigma_bench.leaderboard.numbers import MISSING
 from sigma_bench.leaderboard.record_view import Texts, record_view
@@ -30,9 +30,10 @@ from sigma_bench.specs.text import harmless
 
 _HERE = Path(__file__).resolve().parent
 MOST_DRAWN = 40
-"""Models in one dot plot; a larger one cannot be read."""
+"""Largest number of models in one dot plot; a larger one cannot be read."""
+_NOT_DRAWN = f"No dot plot: it holds {MOST_DRAWN} models at most."
 FIRST_ROWS = 100
-"""Of a section, laid out at once: what a browser spends on a page must not grow with the records."""
+"""Number of rows of a section that are laid out at once, so that large pages load quickly."""
 
 
 @dataclass(frozen=True)
@@ -52,31 +53,6 @@ class Gallery:
     title: str
     kind: str
     pictures: tuple[Picture, ...]
-
-
-@dataclass(frozen=True)
-class Header:
-    """Header of one value column."""
-
-    label: str
-    place: str
-    """With its group, as a screen reader says it."""
-    small: tuple[str, ...]
-    opens: bool
-    """The first of its group."""
-    lower_is_better: bool
-
-
-@dataclass(frozen=True)
-class BoardView:
-    """One board, ready to be laid out."""
-
-    name: str
-    layout: TableLayout
-    headers: tuple[Header, ...]
-    galleries: tuple[Gallery, ...]
-    left_out: str
-    """What is not drawn, and why."""
 
 
 def render_report(
@@ -104,11 +80,12 @@ def render_report(
     missing = [name for name in cited if name not in known]
     if missing:
         raise ValueError(f"the table cites records that were not given: {', '.join(missing)}")
-    boards = [_board_view(table) for table in tables]
+    boards = [_page_layout(table) for table in tables]
     style, script = ((_HERE / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     return _template().render(
         title=harmless(title),
         boards=boards,
+        plots=[_plots(table) for table in tables],
         origins=_origins(boards),
         galleries=[*_curves(curves), *(_photos(heading, shown) for heading, shown in pictures.items())],
         data=_data({name: known[name] for name in cited}),
@@ -130,31 +107,19 @@ def _template() -> Template:
     return environment.get_template("report.html.j2")
 
 
-def _board_view(table: BoardTable) -> BoardView:
+def _page_layout(table: BoardTable) -> TableLayout:
+    """The layout of a board, with a note where the board is too large for a dot plot."""
     laid_out = layout(table)
-    spans = [(heading, first) for heading, width in laid_out.groups for first in (True, *(False,) * (width - 1))]
-    headers = [
-        Header(
-            label=label,
-            place=f"{heading} {label}".strip(),
-            small=_small(column),
-            opens=first,
-            lower_is_better=column is not None and not is_higher_better(column),
-        )
-        for (heading, first), label, column in zip(
-            spans, laid_out.labels, (*table.columns, *[None] * (len(spans) - len(table.columns))), strict=True
-        )
-    ]
-    is_small = sum(bool(row.num_covered) for row in table.rows) <= MOST_DRAWN
-    left_out = "" if is_small else f"No dot plot: it holds {MOST_DRAWN} models at most."
-    return BoardView(table.name, laid_out, tuple(headers), _plots(table) if is_small else (), left_out)
+    return laid_out if _is_drawn(table) else replace(laid_out, notes=(*laid_out.notes, _NOT_DRAWN))
 
 
-def _small(column: Column | None) -> tuple[str, ...]:
-    return () if column is None else tuple(harmless(word) for word in (column.metric, column.protocol) if word)
+def _is_drawn(table: BoardTable) -> bool:
+    return sum(bool(row.num_covered) for row in table.rows) <= MOST_DRAWN
 
 
 def _plots(table: BoardTable) -> tuple[Gallery, ...]:
+    if not _is_drawn(table):
+        return ()
     plots = []
     if table.record_ids:
         caption = (
@@ -193,18 +158,18 @@ def _data_uri(content: bytes, media_type: str) -> str:
 
 
 def _digest(text: str) -> str:
-    """As a content security policy names a style or script."""
+    """Digest of a style or script in the notation of a content security policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _origins(boards: Sequence[BoardView]) -> list[str]:
-    """The origins that a reader can choose among."""
-    found = {line.origin for board in boards for section in board.layout.sections for line in section.lines}
+def _origins(boards: Sequence[TableLayout]) -> list[str]:
+    """Origins of the lines of all boards, as choices of the filter."""
+    found = {line.origin for board in boards for section in board.sections for line in section.lines}
     return [origin for origin in ("measured", "published", "imported") if origin in found]
 
 
 def _data(records: Mapping[str, tuple[Path, Record]]) -> Markup:
-    """The records as JSON that no text in them can get out of."""
+    """The records as JSON, escaped for a script element."""
     texts = Texts()
     views: dict[str, Any] = {name: record_view(path, record, texts) for name, (path, record) in records.items()}
     content = {"records": views, "texts": texts.list}
@@ -212,14 +177,14 @@ def _data(records: Mapping[str, tuple[Path, Record]]) -> Markup:
 
 
 def _folded(section: Section) -> tuple[list[Line], list[Line], list[Line]]:
-    """Lines to lay out at once, those that wait in a template, and the reference lines that close the section."""
+    """Lines that are laid out at once, lines that are laid out on request, and reference lines at the end."""
     lines = [line for line in section.lines if not line.is_reference]
     last = [line for line in section.lines if line.is_reference]
     return lines[:FIRST_ROWS], lines[FIRST_ROWS:], last
 
 
 def _aria(entry: Entry, line: Line, header: Header) -> str:
-    """What a screen reader says of a number that is a button."""
+    """Label for screen readers of a number that is a button."""
     seeds = f"{len(entry.record_ids)} records" if len(entry.record_ids) > 1 else "record"
     what = seeds if entry.record_ids else "source"
     return f"{entry.text}: {what} of {line.label}, {header.place}"

@@ -2,7 +2,7 @@
 
 A measured model is the published one when family, backbone (by its width), pretraining data and epochs agree as far as
 the paper prints them.  SIGMA's shipped scripts train for one epoch more than the paper prints (801 for 800), so either
-number is accepted.  Where two published rows fit, such as with and without motion guidance, none is taken.
+number is accepted.  If two published rows fit, such as with and without motion guidance, none is used.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from sigma_bench.specs.board import Board
 
 _WIDTHS = {"vit_s": 384, "vit_b": 768, "vit_l": 1024}
 _DIGITS = 6
-"""Decimals of a difference in points that count; the rest is binary arithmetic."""
+"""Number of decimals of a difference in points; further ones are rounding errors."""
 _DATASETS = {"k400": "kinetics400", "ssv2": "ssv2"}
 
 
 def deltas(
     board: Board, shown: pd.DataFrame, rows: Sequence[Row], sections: Sequence[PublishedSection]
 ) -> tuple[Delta, ...]:
-    """One per measured cell of the official world beside which a published number stands."""
+    """One difference per cell that is measured on official data and has a published number."""
     official = shown[shown["world"] == "official"]
     printed = [row for section in sections for row in section.rows if row.origin == "published"]
     found: list[Delta] = []
@@ -34,7 +34,7 @@ def deltas(
 
 
 def verdict(value: float, low: float, high: float, within_points: float) -> str:
-    """Words for a difference (a fraction) and its interval: reproduced, within n points, or off."""
+    """Description of a difference (a fraction) and its interval: reproduced, within n points, or off."""
     if low <= 0 <= high:
         return "reproduced"
     if round(abs(100 * value), _DIGITS) > within_points:

@@ -38,7 +38,7 @@ def rerun_command(record: Record) -> str | None:
 
 
 def settings_of(record: Record) -> tuple[str, ...] | None:
-    """``--set`` and a value for every protocol key that is not the catalogue's; None as for ``rerun_command``."""
+    """``--set`` and a value for each protocol key that differs from the catalogue; None as for ``rerun_command``."""
     return _settings(record.task.model_dump_json(), record.fingerprint, record.data.world, included())
 
 
@@ -54,7 +54,7 @@ def _model(record: Record) -> str:
 
 @lru_cache(maxsize=1024)
 def _settings(task_json: str, fingerprint: str, world: str, folders: tuple[Path, ...]) -> tuple[str, ...] | None:
-    """``--set`` and its values; None where no settings lead to the fingerprint.
+    """``--set`` and its values; None if no settings lead to the fingerprint.
 
     Args:
         folders: included in the catalogue, since the result depends on them.
@@ -91,7 +91,7 @@ def _protocol(task: ResolvedTask) -> dict[str, Any]:
 
 
 def _differences(named: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """Keys to set, nested; mappings are compared key by key where overrides are merged so."""
+    """Keys to set, nested; mappings are compared key by key if overrides of them are merged."""
     found: dict[str, Any] = {key: None for key in named if key not in own}
     for key, value in own.items():
         before = named.get(key)
@@ -104,7 +104,7 @@ def _differences(named: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 
 def _flat(overrides: dict[str, Any], before: str = "") -> list[str]:
-    """``a.b=c`` for every key; what is replaced as a whole is written as one value."""
+    """``a.b=c`` for each key; a mapping that is replaced as a whole is one value."""
     words = []
     for key, value in overrides.items():
         if isinstance(value, dict) and "sampler" not in value:
@@ -115,7 +115,7 @@ def _flat(overrides: dict[str, Any], before: str = "") -> list[str]:
 
 
 def _scalar(value: Any) -> str:
-    """A value as the command line reads it."""
+    """A value in the notation of the command line."""
     is_plain = isinstance(value, str) and _reads_as_itself(value)
     return value if is_plain else json.dumps(value)
 

@@ -1,7 +1,7 @@
-"""Selection: records become one long table, one row per score, or nothing at all.
+"""Selection of records into one long table with one row per score.
 
-Two records that a reader would take for the same thing and that are not are an error naming both files: another
-protocol, another world, another checkpoint, another number.  Several seeds are fine; they are pooled later.
+Two records that would share a cell and differ in protocol, data source, checkpoint or value are an error that names
+both files.  Several seeds are allowed; they are pooled later.
 """
 
 from collections.abc import Iterable
@@ -30,16 +30,16 @@ shares with it; ``controls`` holds the fields of ``ControlValue`` by name."""
 
 
 _OF_ALL_SEEDS = ("family", "num_parameters", "feature_width", "pretraining_data", "pretraining_epochs")
-"""What does not differ between the seeds of a model."""
+"""Columns that are the same for all seeds of a model."""
 
 
 def record_id(record: Record) -> str:
-    """Short hash of a record's content: its file name in a store."""
+    """Short hash of the content of a record, which is its file name in a store."""
     return digest(record.model_dump(mode="json"))[:ID_LENGTH]
 
 
 def select(records: Iterable[tuple[Path, Record]], board: Board | None = None) -> pd.DataFrame:
-    """One row per score (``LONG_COLUMNS``), of the board's columns and world only where a board is given.
+    """One row per score (``LONG_COLUMNS``), restricted to the columns and data source of a board if one is given.
 
     Of several records of the same evaluation the latest is used; their values must agree exactly.
 
@@ -68,7 +68,7 @@ def select(records: Iterable[tuple[Path, Record]], board: Board | None = None) -
 
 
 def scores_of(records: Iterable[tuple[Path, Record]]) -> pd.DataFrame:
-    """One row per score of every record (``LONG_COLUMNS``), whatever belongs together or does not."""
+    """One row per score of every record (``LONG_COLUMNS``), without checks between records."""
     return _table([row for path, record in records for row in _rows(path, record)])
 
 
@@ -84,7 +84,7 @@ def require_one_checkpoint(records: Iterable[tuple[Path, Record]]) -> None:
 
 
 def fits(record: Record, board: Board) -> bool:
-    """Whether a record is of a board's world and of one of its tasks."""
+    """Whether a record has the data source of a board and one of its tasks."""
     return board.world in (None, record.data.world) and any(c.task == record.task.task for c in board.columns)
 
 
@@ -124,10 +124,10 @@ def _declared(task: str) -> str | None:
 
 
 def reported_split(data: DataIdentity) -> SplitIdentity:
-    """The split whose samples a record's scores are over: ``test``, or the only one there is (folds).
+    """The scored split of a record: ``test``, or the only split (folds).
 
     Raises:
-        ValueError: neither.
+        ValueError: there is neither.
     """
     if "test" in data.splits:
         return data.splits["test"]
@@ -204,7 +204,7 @@ def _columns_of_score(record: Record, score: Score) -> dict[str, Any]:
 
 
 def _require_one(what: str, within: list[str], table: pd.DataFrame, problem: str) -> None:
-    """ValueError when rows that agree in ``within`` differ in ``what``; names the first two files that do."""
+    """ValueError if rows that agree in ``within`` differ in ``what``; names the first two such files."""
     for key, rows in table.groupby(within, sort=False, dropna=False):
         if rows[what].nunique(dropna=False) > 1:
             first = rows.iloc[0]
@@ -216,7 +216,7 @@ def _require_one(what: str, within: list[str], table: pd.DataFrame, problem: str
 
 
 def _latest(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per evaluation and metric, the latest, in the given order."""
+    """The latest row of each evaluation and metric, in the given order."""
     evaluation = ["model", "encoder", "seed", "task", "fingerprint", "metric"]
     for _, rows in table.groupby(evaluation, sort=False, dropna=False):
         if rows["manifest"].nunique() > 1:

@@ -1,8 +1,8 @@
 """Accuracy of hard predictions: over samples, and over classes.
 
-The mean per class is the mean of each class's own accuracy over the classes that occur in the truth.  The
-released evaluation of SIGMA keeps one running mean through all classes instead, which weighs the last
-classes most; its number cannot be compared with this one.
+The mean per class is the mean of the accuracies of the classes that occur in the truth.  The
+released evaluation of SIGMA keeps one running mean through all classes, which gives the last classes the
+largest weights; its value is not comparable with this one.
 
 Shapes: S samples.
 """
@@ -29,7 +29,8 @@ def topk(truth: ArrayLike, ranked_SK: ArrayLike, k: int) -> float:
 
     Args:
         truth: true labels, (S,).
-        ranked_SK: predicted labels, the best first, (S, K) with K >= k or all classes there are.
+        ranked_SK: predicted labels, the best first, (S, K) with K >= k or K the number of
+            classes.
 
     Raises:
         ValueError: different lengths, or no sample at all.
@@ -41,12 +42,12 @@ def topk(truth: ArrayLike, ranked_SK: ArrayLike, k: int) -> float:
 
 
 def mean_class_accuracy(truth: ArrayLike, predicted: ArrayLike) -> float:
-    """Mean over the classes present in ``truth`` of the share of each that is predicted right, a fraction.
+    """Mean over the classes present in ``truth`` of the share of correct predictions, a fraction.
 
     Args:
         truth: true labels, (S,); numbers or names.
-        predicted: predicted labels, (S,), in the same order; a class that only occurs here has no accuracy
-            of its own.
+        predicted: predicted labels, (S,), in the same order; a class that only occurs here is not
+            averaged.
 
     Raises:
         ValueError: different lengths, more than one axis, or no sample at all.

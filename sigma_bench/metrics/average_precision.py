@@ -1,4 +1,4 @@
-"""Average precision of several labels per sample, as scikit-learn defines it, quick enough for a bootstrap.
+"""Average precision of several labels per sample, as defined by scikit-learn, fast enough for a bootstrap.
 
 The precision at every positive, averaged over the positives of a class; samples with equal scores are taken together.
 Scores are sorted once; a resample only changes how often each sample counts.
@@ -36,7 +36,7 @@ class Ranking:
 
 
 def rank(truth_SL: NDArray[Any], score_SL: NDArray[Any]) -> Ranking:
-    """Sort once what every resample needs sorted.
+    """Sort the samples of each class once for all resamples.
 
     Args:
         truth_SL: whether a sample has a label.
@@ -69,7 +69,7 @@ def rank(truth_SL: NDArray[Any], score_SL: NDArray[Any]) -> Ranking:
 
 
 def average_precisions(ranking: Ranking, index: SampleIndex) -> NDArray[np.float64]:
-    """Of every class on the samples with these indices, (L,); nan where none of them is positive."""
+    """Average precision of each class on the samples with these indices, (L,); NaN if none of them is positive."""
     count_S = np.bincount(index, minlength=ranking.num_samples)
     class_P, last_P = ranking.class_P, ranking.last_equal_P
     seen_P = count_S[ranking.sample].cumsum()[last_P] - class_P * len(index)
@@ -89,7 +89,7 @@ def mean_average_precision(ranking: Ranking, index: SampleIndex) -> float:
     """Mean over the classes that have a positive among these samples, a fraction.
 
     Raises:
-        ValueError: no class has.
+        ValueError: no class has a positive sample.
     """
     average_L = average_precisions(ranking, index)
     if np.isnan(average_L).all():

@@ -1,7 +1,7 @@
-"""Clusters of samples against their classes.
+"""Agreement of clusters of samples with their classes.
 
-Accuracy after the one-to-one assignment that gets most samples right (the Hungarian-matched cluster evaluation), after
-giving every cluster the class that fills most of it (purity), and two measures that need no assignment.  The released
+Accuracy after the one-to-one assignment with the most correct samples (Hungarian matching), accuracy after assigning
+its most frequent class to each cluster (purity), and two measures that need no assignment.  The released
 code of SIGMA has none of them for clips.
 
 Shapes: S samples, G classes present, P clusters present.
@@ -37,7 +37,7 @@ def hungarian_labels(truth_S: Labels, cluster_S: Labels) -> Labels:
 
 
 def majority_labels(truth_S: Labels, cluster_S: Labels) -> Labels:
-    """Class that fills most of each sample's cluster, (S,); on a tie the lowest.  Several clusters may share one.
+    """Most frequent class of each sample's cluster, (S,); on a tie the lowest.  Several clusters may share a class.
 
     Raises:
         ValueError: different lengths, or no sample.

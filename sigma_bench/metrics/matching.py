@@ -1,9 +1,9 @@
-"""Which label a cluster stands for, decided from the confusion counts of one evaluation unit.
+"""Matching of clusters to labels from the confusion counts of one evaluation unit.
 
 Two rules, those of TimeTuning's evaluation (arXiv 2308.11796) that SIGMA's table 5 follows:
 
 - clustering (as many clusters as labels): one-to-one, the assignment with the highest sum of IoU;
-- overclustering (more clusters than labels): many-to-one, every cluster stands for the label that fills most of it.
+- overclustering (more clusters than labels): many-to-one, every cluster is matched to its most frequent label.
 
 Shapes: G labels present in the truth, P clusters; ``confusion_GP[g, p]`` counts pixels of label g in cluster p.
 """
@@ -30,14 +30,14 @@ def hungarian_by_iou(confusion_GP: NDArray[np.integer], *, leftover_index: int =
 
     Args:
         confusion_GP: pixel counts.
-        leftover_index: what the clusters stand for that got no label of their own, which exist when P > G.
-            Background as published, and background is the first label; ``NO_LABEL`` for a unit without any.
+        leftover_index: label of clusters without a match, which exist if P > G: background as published, which
+            is the first label, or ``NO_LABEL`` for a unit without background.
 
     Raises:
         ValueError: not a matrix of non-negative counts.
     """
     iou_GP = iou_matrix(confusion_GP)
-    order_P = np.lexsort(confusion_GP)  # assignments of equal cost must not be told apart by the clusters' numbers
+    order_P = np.lexsort(confusion_GP)  # assignments of equal cost must not depend on the numbering of clusters
     label_G, place_P = linear_sum_assignment(1.0 - iou_GP[:, order_P])
     label_P = np.full(confusion_GP.shape[1], leftover_index, dtype=np.intp)
     label_P[order_P[place_P]] = label_G

@@ -1,11 +1,11 @@
 """Mean IoU of an unsupervised segmentation (TimeTuning's per-unit score; SIGMA table 5), its floor and its ceiling.
 
-A unit is what shares one matching: a frame, all frames of a clip, or a dataset.  Clusters have no names, so they are
-first matched to labels (``matching.py``); then every label present in the truth counts once, background included as
-published, and a label no cluster stands for scores 0.
+A unit is a set of pixels with one matching: a frame, all frames of a clip, or a dataset.  Clusters are first matched to
+labels (``matching.py``); then every label present in the truth counts once, including background as published, and a
+label without a cluster scores 0.
 
-Differs from the published code in one point: void pixels (255) are dropped before anything is counted, where
-the original takes them for one more class.
+Differs from the published code in one point: void pixels (255) are removed before counting, whereas the
+original treats them as an additional class.
 
 Shapes: T frames, H W pixels, S clips of a unit, G labels, P clusters present.
 """
@@ -51,7 +51,7 @@ def confusion(truth: Labels, clusters: Labels) -> tuple[Labels, Labels, NDArray[
 
 
 class LabelCounts(NamedTuple):
-    """Pixels of every label in each clip of a unit, (S, G): in common with its clusters, true, and claimed by them."""
+    """Number of correct, true and predicted pixels of each label in each clip of a unit, (S, G)."""
 
     hit_SG: NDArray[np.int64]
     true_SG: NDArray[np.int64]
@@ -89,7 +89,7 @@ def label_counts(truths: Sequence[Labels], clusters: Sequence[Labels], matching:
 
 
 def matched_labels(truth: Labels, clusters: Labels, matching: Matching) -> Labels:
-    """The label that each pixel's cluster stands for in this unit, the truth's shape and type; void where none.
+    """The label that each pixel's cluster is matched to, in the shape and type of the truth; void without a match.
 
     Raises:
         ValueError: as ``label_counts``.
@@ -102,7 +102,7 @@ def matched_labels(truth: Labels, clusters: Labels, matching: Matching) -> Label
 
 
 def mean_iou(counts: LabelCounts, background_counts: bool = True) -> float:
-    """Mean IoU over the labels that are true somewhere in these clips, pixels added up over the clips.
+    """Mean IoU over the labels that occur in the truth of these clips, with pixels summed over the clips.
 
     Without background a unit that shows nothing but background scores 0, as in the published code.
     """
@@ -132,10 +132,10 @@ def miou(
 
 
 def oracle_tubes(truth_THW: Labels, grid: tuple[int, int, int]) -> Labels:
-    """The best a labelling of whole tubes can do: every tube gets its most frequent non-void label, (T, H, W).
+    """The best labelling of whole tubes: each tube gets its most frequent non-void label, (T, H, W).
 
-    Ties go to the lowest label; a tube of void only stays void.  Scored against the truth this is the ceiling of
-    a method that assigns one cluster per tube; clusters of upsampled features may follow an outline more closely.
+    Ties go to the lowest label; a tube of void only remains void.  Its score is the ceiling of methods that
+    assign one cluster per tube; clusters of upsampled features may follow an outline more closely.
 
     Args:
         truth_THW: labels.
@@ -161,7 +161,7 @@ def oracle_tubes(truth_THW: Labels, grid: tuple[int, int, int]) -> Labels:
 
 
 def all_background(truth: Labels) -> Labels:
-    """The floor: a segmentation that finds nothing, every pixel in one cluster; the truth's shape and type."""
+    """The floor: a segmentation with all pixels in one cluster, in the shape and type of the truth."""
     return np.full_like(truth, BACKGROUND)
 
 

@@ -9,8 +9,9 @@ denominator and by the normal quantile.  ``bootstrap`` therefore takes the quant
 percentile interval (2015, The American Statistician 69, 371-386), which for a mean has the width of Student's t
 interval and becomes the plain one as units grow many.  ``percentile`` is the plain one.
 
-What no bootstrap mends: eight units of which one in five succeeds are all failures in every sixth test set, and the
-interval is then a point; in simulation it covers 82 % instead of 95 %.  With fifteen units or more, 93.5 to 96.5 %.
+Few units remain a limit of any bootstrap: with eight units and a success rate of one in five, all units of every sixth
+test set fail, and the interval is a point; in simulation it covers 82 % instead of 95 %.  With fifteen units or more it
+covers 93.5 to 96.5 %.
 
 Shapes: S samples, U units, R replicates, X numbers per sample.
 """
@@ -26,7 +27,7 @@ from scipy import special
 SampleIndex = NDArray[np.intp]
 Method = Literal["bootstrap", "centred_bootstrap", "percentile"]
 _BLOCK = 2_000_000
-"""Counts of drawn units that are multiplied at once."""
+"""Number of counts of drawn units that are multiplied at once."""
 
 
 def bootstrap_interval(
@@ -41,11 +42,11 @@ def bootstrap_interval(
     """Interval of a statistic under resampling of units.
 
     Args:
-        statistic: value on the samples with these indices, which repeat where a unit was drawn twice.
+        statistic: value on the samples with given indices, which repeat if a unit is drawn more than once.
         units: the unit of every sample, (S,); numbers or names.
         level: coverage, such as 0.95.
         replicates: number of resamples.
-        rng: source of the draws; the same state gives the same interval in whatever order the samples stand.
+        rng: source of the draws; the same state gives the same interval for any order of the samples.
         method: ``bootstrap``, expanded for few units; ``centred_bootstrap``, also shifted by the bootstrap's bias, so
             that the resamples' mean falls on the value itself; or ``percentile``.
 
@@ -78,7 +79,7 @@ def interval_ends(
 
 
 def lower_tail(num_units: int, level: float, method: Method = "bootstrap") -> float:
-    """Which quantile of the replicates is the lower end of an interval; the upper end is as far from the other side.
+    """Level of the quantile of the replicates that is the lower end of an interval; 1 minus it gives the upper end.
 
     Raises:
         ValueError: a level outside (0, 1).
@@ -93,7 +94,7 @@ def lower_tail(num_units: int, level: float, method: Method = "bootstrap") -> fl
 
 
 class Resampling:
-    """One set of resamples, the same for every statistic that is asked for: what makes a comparison a paired one."""
+    """One set of resamples that is used for all statistics, as a paired comparison requires."""
 
     def __init__(self, units: ArrayLike, *, replicates: int, rng: np.random.Generator) -> None:
         """Args: as for ``bootstrap_interval``; the generator's state is copied, not used up."""
@@ -137,14 +138,14 @@ class Resampling:
 
     @cached_property
     def _times(self) -> NDArray[np.unsignedinteger]:
-        """How often each unit was drawn; kept, since a table asks for the means of many models."""
+        """Number of draws of each unit in each replicate; cached, since a table needs the means of many models."""
         times_RU = np.empty((self.replicates, self.num_units), np.min_scalar_type(self.num_units))
         for times_U, drawn_U in zip(times_RU, self._drawn_units(), strict=True):
             times_U[:] = np.bincount(drawn_U, minlength=self.num_units)
         return times_RU
 
     def _drawn_units(self) -> Iterator[NDArray[np.intp]]:
-        """Units drawn with replacement, as many as there are, one replicate at a time."""
+        """Units drawn with replacement, one replicate at a time, each with as many draws as there are units."""
         bits = self._generator()
         bits.state = self._state
         rng = np.random.Generator(bits)

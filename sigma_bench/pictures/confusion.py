@@ -1,4 +1,4 @@
-"""Confusion matrices from stored predictions: which classes a model takes for which, one picture per task.
+"""Confusion matrices from stored predictions, one picture per task.
 
 Shapes: S samples, C classes.
 """
@@ -20,18 +20,18 @@ from sigma_bench.leaderboard.select import record_id
 from sigma_bench.records.record import Record
 
 MOST_CLASSES = 2000
-"""Most classes of a picture; a larger matrix has more cells than the picture has pixels and takes gigabytes."""
+"""Largest number of classes; a larger matrix has more cells than the picture has pixels and takes gigabytes."""
 MOST_MODELS = 8
-"""In one picture: the first rows of the board."""
+"""Number of models in one picture, the first rows of the board."""
 
 
 def confusion(truth_S: NDArray[np.integer], predicted_S: NDArray[np.integer], num_classes: int) -> NDArray[np.float64]:
-    """Of the samples of class i (row), the part that was taken for class j (column), (C, C); NaN without samples.
+    """Fraction of the samples of class i (row) that are predicted as class j (column), (C, C); NaN without samples.
 
-    A sample without a prediction (-1, a video that did not decode) is taken for no class, so its row sums to less.
+    A sample without a prediction (-1, a decoding failure) has no column, so the sum of its row is less than 1.
 
     Raises:
-        ValueError: a class that is not among them.
+        ValueError: a class is outside of 0 to ``num_classes`` - 1.
     """
     known = np.concatenate([truth_S, np.maximum(predicted_S, 0), [0]])
     if known.min() < 0 or known.max() >= num_classes:
@@ -39,7 +39,7 @@ def confusion(truth_S: NDArray[np.integer], predicted_S: NDArray[np.integer], nu
     place_S = (truth_S.astype(np.int64) * num_classes + predicted_S)[predicted_S >= 0]
     count_CC = np.bincount(place_S, minlength=num_classes**2).reshape(num_classes, -1)
     total_C1 = np.bincount(truth_S, minlength=num_classes)[:, None]
-    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN, as promised
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN
         part_CC: NDArray[np.float64] = count_CC / total_C1
     return part_CC
 
@@ -47,7 +47,7 @@ def confusion(truth_S: NDArray[np.integer], predicted_S: NDArray[np.integer], nu
 def confusion_pictures(
     tables: Iterable[BoardTable], records: Iterable[tuple[Path, Record]], load: Load
 ) -> list[tuple[str, bytes]]:
-    """Caption and PNG per task of any board whose predictions are classes; a model's first seed stands for it."""
+    """Caption and PNG picture of each task whose predictions are classes, from the first seed of each model."""
     by_id = {record_id(record): record for _, record in records}
     found: dict[str, dict[str, NDArray[np.float64]]] = {}
     for table in tables:
@@ -63,7 +63,7 @@ def confusion_pictures(
 
 
 def draw_confusions(matrices: Mapping[str, NDArray[np.float64]]) -> Figure:
-    """One panel per model, rows are true classes, columns predicted ones, one scale for all."""
+    """One panel per model with true classes as rows and predicted classes as columns, on one colour scale."""
     across = min(4, len(matrices))
     down = math.ceil(len(matrices) / across)
     figure = Figure(figsize=(2.6 * across + 0.9, 3.0 * down), layout="compressed")

@@ -1,4 +1,4 @@
-"""Contact sheets: a picture of sampled clips with their labels, so that a user sees what the reader sees.
+"""Contact sheets: sampled clips with their labels as they are read.
 
 Shapes: T frames, H W pixels.
 """
@@ -25,15 +25,15 @@ MASK_OPACITY = 0.5
 
 
 def draw_samples(samples: Sequence[Sample], num: int, seed: int) -> list[Sample]:
-    """That many samples in the order of the list, each as likely as any other."""
+    """Samples drawn uniformly without replacement, in the order of the list."""
     chosen = np.random.default_rng(seed).choice(len(samples), size=min(num, len(samples)), replace=False)
     return [samples[index] for index in sorted(chosen)]
 
 
 def contact_sheet(samples: Sequence[Sample], manifest: Manifest, num_frames: int) -> Image.Image:
-    """Rows are samples with a line of text above; columns are frames, evenly spread; masks are blended over them.
+    """A picture with a row of evenly spaced frames for each sample, its label above, and masks blended over the frames.
 
-    A sample that cannot be read has its reason in place of frames.
+    A sample that cannot be read has the reason in place of its frames.
     """
     sheet = Image.new("RGB", (num_frames * (CELL + GAP), len(samples) * (CELL + LINE)), "white")
     pen = ImageDraw.Draw(sheet)
@@ -50,7 +50,7 @@ def contact_sheet(samples: Sequence[Sample], manifest: Manifest, num_frames: int
 
 
 def description(sample: Sample, manifest: Manifest) -> str:
-    """The label in words: a class, actions in time, repetitions, or categories of objects."""
+    """The label as text: a class, actions with times, a number of repetitions, or categories of objects."""
     names = manifest.classes or ()
     if sample.label is not None:
         return names[sample.label] if names else str(sample.label)

@@ -1,7 +1,7 @@
 """Feature maps over time: the first three principal components of a model's tokens as red, green and blue.
 
-The components are those of the tokens of one clip, all moments together.  A component's sign is no property of the
-data: it is chosen so that the component grows with the brightness of the patch below the token.  Each component is
+The components are computed from all tokens of one clip.  The sign of a component is arbitrary; it is chosen so that
+the component increases with the brightness of the token's patch.  Each component is
 stretched from its 2nd to its 98th percentile.
 
 Shapes: T frames, H W pixels, C colours, grid T' x H' x W', N tokens, D width.
@@ -43,10 +43,10 @@ def feature_map(encoder: Encoder, frame_TCHW: Tensor) -> ClipMap:
 
 
 def principal_components(token_ND: np.ndarray, brightness_N: np.ndarray) -> tuple[np.ndarray, float]:
-    """The first three components (N, 3), each of the sign that does not fall with brightness, and their variance share.
+    """The first three components (N, 3), signed so that they do not decrease with brightness, and their share of variance.
 
     Raises:
-        ValueError: fewer than three dimensions, or tokens that are all the same.
+        ValueError: there are fewer than three dimensions, or all tokens are equal.
     """
     if token_ND.shape[1] < 3:
         raise ValueError(f"three components need features of width 3 or more, got {token_ND.shape[1]}")
@@ -60,7 +60,7 @@ def principal_components(token_ND: np.ndarray, brightness_N: np.ndarray) -> tupl
 
 
 def map_rows(maps: Mapping[str, Sequence[ClipMap]], num_moments: int) -> list[Row]:
-    """Frames above, every model's maps below; columns are moments of the first clip, then of the next."""
+    """A row of frames and a row of maps per model; columns are moments of the first clip, then of the next one."""
     first = next(iter(maps.values()))
     frames = [picture for clip in first for picture in moments(clip.frame_THW3, num_moments)]
     rows = [Row(("frames",), tuple(map(Cell, frames)))]
@@ -72,5 +72,5 @@ def map_rows(maps: Mapping[str, Sequence[ClipMap]], num_moments: int) -> list[Ro
 
 
 def moments(picture_THW3: np.ndarray, number: int) -> np.ndarray:
-    """So many of the pictures, evenly spread from the first on."""
+    """A number of pictures, evenly spaced, beginning with the first one."""
     return picture_THW3[np.arange(number) * len(picture_THW3) // number]

@@ -1,4 +1,4 @@
-"""Pictures of what models learned, with captions that say which checkpoint, data and seed: see ``KINDS``.
+"""Pictures of the features of models (``KINDS``), with captions that state checkpoint, data and seed.
 
 Shapes: T frames, C colours, H W pixels.
 """
@@ -37,15 +37,15 @@ KINDS = ("prototypes", "features", "neighbours")
 NUM_PROTOTYPES, NUM_TUBES, PROTOTYPE_CLIPS = 10, 8, 200
 MAP_CLIPS, MOMENTS = 2, 4
 NUM_QUERIES, NUM_NEIGHBOURS = 3, 8
-"""Right queries, and as many wrong ones."""
+"""Number of queries with a correct vote and of queries with a wrong one, and neighbours per query."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture and its words."""
+    """A picture with heading and caption."""
 
     stem: str
-    """Of its file's name; the same for the same kind, data and run, so that a new picture replaces an old one."""
+    """Stem of the file name; it depends on kind, data and model only, so that a new picture replaces an old one."""
     heading: str
     caption: str
     image: Image
@@ -53,7 +53,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Drawing:
-    """What pictures are drawn from."""
+    """Data that pictures are drawn from."""
 
     task: ResolvedTask
     manifest: Manifest
@@ -62,12 +62,12 @@ class Drawing:
 
     @property
     def scored(self) -> Split:
-        """The split whose clips are shown, which is not trained on."""
+        """The scored split, whose clips are shown; it is not used for training."""
         return self.manifest.splits[self.task.protocol.splits(self.manifest.splits.keys(), self.task.folds)[-1].name]
 
     @property
     def words(self) -> str:
-        """The data as a caption names it."""
+        """Description of the data for captions."""
         source = "mini world" if self.manifest.data_source == "mini" else self.manifest.data_source
         return f"{self.task.dataset.title} ({source}), {self.scored.name} split"
 
@@ -84,18 +84,19 @@ def draw_gallery(
     device: torch.device | str = "cpu",
     report: Callable[[str], None] = lambda words: None,
 ) -> Iterator[Drawn]:
-    """Pictures of models, one after the other.
+    """Draw pictures of models, one after the other.
 
     Args:
-        names: of models, as ``load_encoder`` takes them.
-        task: a kNN task; its dataset is what is shown.
-        kinds: which pictures, of ``KINDS``.
-        teacher: model name that takes the place of the one a SIGMA-DINO recipe names.
-        seed: draws clips and queries, and the weights of ``random:<recipe>``.
-        report: gets a sentence where a model cannot have a picture.
+        names: names of models, as for ``load_encoder``.
+        task: a kNN task, whose dataset is shown.
+        kinds: kinds of pictures, from ``KINDS``.
+        teacher: name of a model that replaces the teacher of a SIGMA-DINO recipe.
+        seed: seed for the choice of clips and queries, and for the weights of ``random:<recipe>``.
+        report: is called with a sentence if a picture does not apply to a model.
 
     Raises:
-        ValueError: no such model, kind or data, another kind of task, or files that do not decode.
+        ValueError: a model, kind of picture or dataset is not found, the task is not a kNN task, or files cannot be
+            decoded.
     """
     if not isinstance(task.protocol, KnnProtocol):
         raise ValueError(f"task '{task.task}' is no kNN task; choose one such as ucf101/knn")
@@ -188,7 +189,7 @@ def _neighbours(encoder: Encoder, drawing: Drawing, cache: FeatureCache) -> Draw
 def _clips(
     drawing: Drawing, sampling: DenseSampling | UniformSampling, num_frames: int, image_size: int, number: int
 ) -> tuple[Mapping[Sample, Tensor], str]:
-    """So many clips (T, C, H, W) uint8 in an order drawn from the seed, and words about those that cannot be read."""
+    """Clips (T, C, H, W) uint8 in random order, and a clause for captions about those that cannot be read."""
     samples = drawing.scored.samples
     order = np.random.default_rng(drawing.seed).permutation(len(samples))
     shuffled = [samples[index] for index in order]
@@ -215,7 +216,7 @@ def _model_words(card: EncoderCard) -> str:
 
 
 def _row_name(card: EncoderCard, encoders: Sequence[Encoder]) -> str:
-    """The model, with its seed where several of one name are shown."""
+    """Name of the model, with its seed if several models of one name are shown."""
     is_alone = sum(other.card.model == card.model for other in encoders) == 1
     return card.model if is_alone else f"{card.model} {card.pretraining_seed}"
 

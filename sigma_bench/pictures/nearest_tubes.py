@@ -1,8 +1,8 @@
-"""The prototype gallery: the tubes of real clips that lie nearest to a prototype (as in a figure of SIGMA's paper).
+"""The tubes of clips that are nearest to each prototype, as in a figure of the SIGMA paper.
 
 Every tube of a clip is projected as in pretraining (the projector's view of its pixels, or the teacher's token) and
-compared with the prototypes by cosine.  A tube belongs to its nearest prototype: Sinkhorn, which spreads tubes over the
-prototypes whatever they look like, has no part in it, so that the shares show what is used.
+compared with the prototypes by cosine similarity.  A tube is assigned to its nearest prototype without Sinkhorn, which
+would balance the assignments, so that the shares show how much each prototype is used.
 
 Shapes: S clips, B clips of a batch, T frames, H W pixels, C colours, N tubes, D target width, K prototypes.
 """
@@ -24,19 +24,19 @@ from sigma_bench.training.method import restored_method
 
 BATCH_CLIPS = 8
 SEAM = 1
-"""White between the frames of a tube, pixels."""
+"""Width of the white gap between the frames of a tube, pixels."""
 
 
 @dataclass(frozen=True)
 class NearestTubes:
-    """Of every prototype: how many tubes have it as their nearest, and its nearest tube in each clip."""
+    """Number of tubes that are assigned to each prototype, and its nearest tube in each clip with their cosine."""
 
     usage_K: np.ndarray
     cosine_SK: np.ndarray
     tube_SK: np.ndarray
 
     def ranked(self, prototype: int, number: int) -> list[tuple[int, int, float]]:
-        """The nearest tubes as (clip, tube, cosine), one of a clip, the nearest first."""
+        """The nearest tubes as (clip, tube, cosine), at most one per clip, the nearest first."""
         order = np.argsort(-self.cosine_SK[:, prototype], kind="stable")[:number]
         return [(int(s), int(self.tube_SK[s, prototype]), float(self.cosine_SK[s, prototype])) for s in order]
 
@@ -95,9 +95,9 @@ def _cell(frame_TCHW: Tensor, tube: int, cosine: float, encoder: EncoderSpec) ->
 
 
 def tube_in_context(frame_TCHW: Tensor, tube: int, encoder: EncoderSpec) -> tuple[np.ndarray, tuple[Box, ...]]:
-    """The frames of a tube beside each other, each a window of three patches a side, and where the tube is in them.
+    """The frames of a tube side by side in windows of three by three patches, and the boxes of the tube.
 
-    At the border of the picture the window stays inside, and the tube is off its middle.
+    Windows at the border of the picture are shifted inside, so that the tube is not in their centre.
     """
     patch, (_, rows, columns) = encoder.patch_size, encoder.grid()
     slot, row, column = np.unravel_index(tube, encoder.grid())

@@ -1,4 +1,4 @@
-"""Nearest neighbours behind kNN votes, for some queries with a right and some with a wrong vote.
+"""Nearest neighbours that kNN votes are based on, for some queries with a correct and some with a wrong vote.
 
 Features come from the feature cache, as in the protocol.
 
@@ -19,11 +19,11 @@ from sigma_bench.protocols.knn.spec import KnnProtocol
 from sigma_bench.protocols.neighbours import knn_votes, nearest
 
 SIDE = 96
-"""Of the pictures, pixels."""
+"""Side of the pictures, pixels."""
 
 
 class Votes(NamedTuple):
-    """Rows of neighbours, and the number of queries whose vote is right."""
+    """Rows of neighbours, and the number of queries with a correct vote."""
 
     rows: list[Row]
     num_right: int
@@ -31,12 +31,12 @@ class Votes(NamedTuple):
 
 
 def neighbour_rows(evaluation: Evaluation[KnnProtocol], *, number: int, num_shown: int) -> Votes:
-    """Up to ``number`` queries with a right vote and as many with a wrong one, with their nearest neighbours.
+    """Up to ``number`` queries with a correct vote and as many with a wrong one, with their nearest neighbours.
 
-    The queries are the first ones of a random order that is drawn from the seed and is the same for every model.
+    The queries are the first ones of a random order that depends on the seed and is the same for all models.
 
     Args:
-        num_shown: neighbours per query.
+        num_shown: number of neighbours per query.
 
     Raises:
         ValueError: as the kNN protocol.
@@ -66,13 +66,12 @@ def neighbour_rows(evaluation: Evaluation[KnnProtocol], *, number: int, num_show
 
 
 def right_and_wrong(is_right_Q: np.ndarray, number: int, seed: int) -> np.ndarray:
-    """Indices of up to ``number`` right and then as many wrong queries, the first ones of an order drawn from the
-    seed."""
+    """Indices of up to ``number`` correct and as many wrong queries, the first ones of a random order."""
     order_Q = np.random.default_rng(seed).permutation(len(is_right_Q))
     return np.concatenate([order_Q[is_right_Q[order_Q] == wanted][:number] for wanted in (True, False)])
 
 
 def middle_frame(sample: Sample) -> np.ndarray:
-    """The centre of the frame in the middle of a video, (H, W, 3) uint8."""
+    """Centre crop of the middle frame of a video, (H, W, 3) uint8."""
     decoder = open_media(sample)
     return centre_crop(decoder.frames([len(decoder) // 2]), SIDE)[0].permute(1, 2, 0).numpy()

@@ -1,4 +1,4 @@
-"""Pictures of masks for the report: frames, ground truth, and what every model found, from stored predictions.
+"""Pictures of masks for the page: frames, ground truth and the masks of each model, from stored predictions.
 
 Shapes: S sequences, T frames, H W pixels.
 """
@@ -27,16 +27,16 @@ from sigma_bench.records.store import Store
 from sigma_bench.specs.task import ResolvedTask
 
 OPACITY = 0.6
-"""Of masks over frames."""
+"""Opacity of masks over frames."""
 FRAMES_SHOWN = 8
 PROPAGATION_SIDE = 160
-"""Of the square that propagated masks are drawn on, pixels."""
+"""Side of the square frames that propagated masks are drawn on, pixels."""
 
 
 def overlays_of(store: Store, records: Iterable[Record], data_root: Path) -> list[tuple[str, bytes]]:
-    """Captions and PNG pictures of segmentation and propagation, two sequences a task.
+    """Captions and PNG pictures of segmentation and propagation, with two sequences per task.
 
-    Models of the first pretraining seed stand beside each other if they were measured under one protocol and seed.
+    Models of the first pretraining seed are shown in one picture if they share protocol and evaluation seed.
 
     Raises:
         ValueError: as ``segmentation_overlays``.
@@ -57,13 +57,13 @@ def overlays_of(store: Store, records: Iterable[Record], data_root: Path) -> lis
 def segmentation_overlays(
     store: Store, records: Mapping[str, Record], data_root: Path, *, num_sequences: int
 ) -> list[tuple[str, bytes]]:
-    """Captions and PNG pictures of the first sequences (the first draw of each, where there are several).
+    """Captions and PNG pictures of the first sequences (the first draw of each if there are several).
 
-    ``records`` are segmentation or propagation records of one task and seed, one per row label.  Every cluster wears
-    the colour of the object it was matched to.
+    ``records`` are segmentation or propagation records of one task and seed, one per row label.  Clusters have the
+    colours of the objects that they are matched to.
 
     Raises:
-        ValueError: a record of other data than what lies below ``data_root``.
+        ValueError: a record was measured on other data than those below ``data_root``.
     """
     task = next(iter(records.values())).task
     manifest = open_dataset(task.dataset, data_root)
@@ -85,7 +85,7 @@ def segmentation_overlays(
 def matched_clip(stored: Arrays, position: int, protocol: SegmentationProtocol) -> np.ndarray:
     """The object every pixel's cluster was matched to in one stored clip, (T, H, W) uint8, by the protocol's own rule.
 
-    A cluster that was matched to nothing is void.
+    A cluster without a match is void.
     """
     truth_THW, cluster_THW = stored["truth"][position], stored["clusters"][position]
     if protocol.pool == "clip":
@@ -99,15 +99,15 @@ def matched_clip(stored: Arrays, position: int, protocol: SegmentationProtocol) 
 
 
 def segmentation_overlay(frame_THWC: np.ndarray, truth_THW: np.ndarray, cluster_THW: Mapping[str, np.ndarray]) -> bytes:
-    """Columns are frames; rows are the input, the ground truth and one per model; PNG bytes.
+    """A PNG picture with frames as columns, and the input, the ground truth and each model as rows.
 
     Args:
         frame_THWC: uint8 (T, H, W, 3).
-        truth_THW: uint8 (T, H, W): 0 is background and stays as it is, 255 is void.
-        cluster_THW: per model uint8 (T, H, W), numbered like the objects they were matched to; 0 stays as it is.
+        truth_THW: uint8 (T, H, W): 0 is background, which is not tinted, and 255 is void.
+        cluster_THW: per model uint8 (T, H, W), numbered like the objects that clusters are matched to; 0 is not tinted.
 
     Raises:
-        ValueError: another type or shape.
+        ValueError: an array has another type or shape.
     """
     _require_uint8("frames", frame_THWC, (*frame_THWC.shape[:3], 3))
     maps = {"ground truth": truth_THW, **cluster_THW}
@@ -167,7 +167,7 @@ def _propagated(task: ResolvedTask, sample: Sample, arrays: Mapping[str, Arrays]
 
 
 def _spread(num_frames: int) -> np.ndarray:
-    """At most so many frames as are shown, evenly spread."""
+    """Indices of at most ``FRAMES_SHOWN`` frames, evenly spaced."""
     return np.unique(np.linspace(0, num_frames - 1, FRAMES_SHOWN).astype(int))
 
 

@@ -1,7 +1,7 @@
-"""Pictures for the page, as PNG files that carry their own words: heading in ``Title``, caption in ``Description``.
+"""Pictures for the page: PNG files with their heading in ``Title`` and their caption in ``Description``.
 
-So a picture that is moved, mailed or copied never parts from what it shows.  Files without these words, such as
-figures that are made anew with every table, are no part of the page.
+Captions are stored in the files so that they are kept when files are copied.  Files without these entries, such as
+figures that are drawn again with every table, are not shown on the page.
 """
 
 import io
@@ -17,7 +17,7 @@ HEADING, CAPTION = "Title", "Description"
 
 
 def save_picture(path: Path, image: Image.Image, heading: str, caption: str) -> None:
-    """Write a picture with its words; whole or not at all."""
+    """Write a picture with its heading and caption; the file is complete or absent."""
     words = PngInfo()
     words.add_itxt(HEADING, heading)
     words.add_itxt(CAPTION, caption)
@@ -30,7 +30,7 @@ def load_pictures(folder: Path) -> dict[str, list[tuple[str, bytes]]]:
     """Captions and PNG bytes by heading, in order of file names.
 
     Raises:
-        ValueError: a file that is no PNG.
+        ValueError: a file is not a PNG picture.
     """
     found: dict[str, list[tuple[str, bytes]]] = {}
     for path in sorted(folder.glob("*.png")):

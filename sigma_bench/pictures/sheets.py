@@ -1,4 +1,4 @@
-"""Contact sheets: rows of small pictures with a label in front, words below, and marks that need no colour.
+"""Sheets: rows of small pictures with labels, captions, and marks that do not depend on colour.
 
 The same input gives the same bytes.
 
@@ -16,17 +16,17 @@ from sigma_bench.leaderboard.figures import OKABE_ITO
 from sigma_bench.specs.text import one_line
 
 Box = tuple[float, float, float, float]
-"""Left, top, right and bottom, in pixels of the picture."""
+"""Left, top, right and bottom of a box, in pixels of the picture."""
 SAME, OTHER = OKABE_ITO[2], OKABE_ITO[1]
-"""Bluish green with a tick, vermillion with a cross."""
+"""Colours of equal classes (bluish green with a tick) and different ones (vermillion with a cross)."""
 FONT = ImageFont.load_default(13)
 LINE = 17
 GAP = 6
 GROUP_GAP = 20
 MARK = 20
-"""Side of the square that a tick or cross stands in."""
+"""Side of the square of a tick or cross, pixels."""
 LABEL = 150
-"""Most that labels may take, pixels."""
+"""Largest width of labels, pixels."""
 
 
 @dataclass(frozen=True)
@@ -35,29 +35,29 @@ class Cell:
 
     picture_HW3: np.ndarray
     words: tuple[str, ...] = ()
-    """Below it, each on up to two lines; what is too long is cut."""
+    """Captions, each on up to two lines; longer text is cut."""
     boxes: tuple[Box, ...] = ()
-    """Outlined parts."""
+    """Boxes of outlined parts."""
     is_same: bool | None = None
-    """Framed and ticked, or framed and crossed out; neither where None."""
+    """Whether the picture gets a frame with a tick or with a cross; None for no frame."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """Pictures beside each other."""
+    """Pictures side by side."""
 
     label: tuple[str, ...]
     cells: tuple[Cell, ...]
     is_smooth: bool = True
-    """Whether pictures are enlarged smoothly; False keeps every value a square of its own."""
+    """Whether pictures are interpolated smoothly; False shows each value as a square."""
 
 
 def sheet(rows: Sequence[Row], *, height: int, heads: Sequence[str] = (), gaps: Sequence[int] = ()) -> Image.Image:
-    """The sheet; all rows have equally many pictures of one shape per row.
+    """Draw a sheet; all rows have the same number of pictures, and the pictures of a row have one shape.
 
     Args:
         height: of every picture, pixels.
-        heads: words above the columns; an empty one leaves its place to the one before.
+        heads: words above the columns; the space of an empty one is used by the preceding one.
         gaps: columns that a wider gap follows.
 
     Raises:
@@ -105,7 +105,7 @@ def _draw(
 
 
 def _mark(pen: ImageDraw.ImageDraw, left: int, top: int, *, is_same: bool) -> None:
-    """A white tick or cross in the corner: what the colour of the frame says, in form."""
+    """Draw a white tick or cross in the corner, which repeats the meaning of the frame's colour."""
     pen.rectangle((left, top, left + MARK, top + MARK), fill=SAME if is_same else OTHER)
     lines = [((4, 10), (8, 15), (16, 5))] if is_same else [((5, 5), (15, 15)), ((5, 15), (15, 5))]
     for line in lines:
@@ -117,7 +117,7 @@ def _lines(cell: Cell, width: int) -> list[str]:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """One line, or two: as many words as fit, and the rest."""
+    """One line, or two lines with as many words as fit in the first."""
     words = one_line(text).split(" ")
     fitting = [end for end in range(1, len(words) + 1) if FONT.getlength(" ".join(words[:end])) <= width]
     end = max(fitting, default=1)

@@ -1,7 +1,7 @@
 """Figures of suites with variants: accuracy against severity, and against the number of labelled videos.
 
-Models differ in colour (Okabe-Ito), dash and marker, and are named at the ends of their lines; bars are intervals over
-test units.
+Models differ in colour (Okabe-Ito), dash and marker, and their names are at the ends of the lines; bars are intervals
+over test units.
 """
 
 import math
@@ -20,9 +20,9 @@ _DASHES, _MARKERS = ("-", "--", "-.", ":"), ("o", "s", "^", "D", "v", "P", "X")
 _GREY = "#5F5F5F"
 _ACROSS = 3
 _ROOM = 0.55
-"""For names, right of the lines, as a share of their width."""
+"""Space for names to the right of the lines, relative to the width of the lines."""
 _APART = 0.065
-"""Least distance of two names, as a share of the height."""
+"""Smallest distance of two names, relative to the height."""
 
 VALUES: Mapping[str, tuple[str, Callable[[Any], str]]] = {
     "frame_rate": ("frame rate kept (%)", lambda condition: f"{100 * condition.kept_share:g}"),
@@ -36,14 +36,14 @@ VALUES: Mapping[str, tuple[str, Callable[[Any], str]]] = {
     "compression": ("JPEG quality", lambda condition: f"{condition.jpeg_quality}"),
     "occlusion": ("area hidden (%)", lambda condition: f"{100 * condition.hidden_share:g}"),
 }
-"""What a severity of each kind is: the unit, and its value in words."""
+"""Unit of the severities of each kind of condition, and a function that returns the value as text."""
 
 
 def draw_robustness(found: Curves) -> Figure:
     """Per task the arrow-of-time gaps, then a panel per graded condition: accuracy over its values, first clean.
 
     Raises:
-        ValueError: no point is under a condition.
+        ValueError: no point has a condition.
     """
     panels: list[tuple[str, str]] = []
     for task in found.tasks:
@@ -93,7 +93,7 @@ def _draw_condition(panel: Axes, found: Curves, task: str, kind: str) -> None:
 
 
 def _draw_gaps(panel: Axes, found: Curves, task: str) -> None:
-    """What is lost when time runs backwards (full), or when frames come in any order (hollow)."""
+    """Draw the gaps between clean clips and reversed (filled) or shuffled (hollow) ones."""
     models = [model for model in found.of(task) if any((task, model, kind) in found.gaps for kind in GAPS)]
     for place, model in enumerate(models):
         colour = OKABE_ITO[found.models.index(model) % len(OKABE_ITO)]
@@ -111,7 +111,7 @@ def _draw_gaps(panel: Axes, found: Curves, task: str) -> None:
 
 
 def _over_severity(points: Sequence[Point], kind: str) -> list[tuple[float, Point]]:
-    """Points of one condition by severity; the clean one is 0."""
+    """Points of one condition with their severities; the clean point has severity 0."""
     line = [(0.0, point) for point in points if point.condition is None]
     for point in points:
         condition = point.condition
@@ -121,7 +121,7 @@ def _over_severity(points: Sequence[Point], kind: str) -> list[tuple[float, Poin
 
 
 def _draw(panel: Axes, lines: Mapping[str, Sequence[tuple[float, Point]]], models: Sequence[str]) -> None:
-    """Lines with bars, chance, and their names; a model looks alike in all panels, by its place among ``models``."""
+    """Draw named lines with bars, and chance; the style of a model depends on its index in ``models``."""
     ends = {}
     for model, line in lines.items():
         if not line:
@@ -161,7 +161,7 @@ def _draw(panel: Axes, lines: Mapping[str, Sequence[tuple[float, Point]]], model
 
 
 def _name(panel: Axes, ends: Mapping[str, tuple[float, float, str]], least: float) -> None:
-    """Names right of the last points, moved apart where they would lie on each other."""
+    """Write names to the right of the last points, moved apart where they would overlap."""
     order = sorted(ends, key=lambda model: ends[model][1])
     for model, place in zip(order, spread([ends[model][1] for model in order], least), strict=True):
         end, _, colour = ends[model]
@@ -177,7 +177,7 @@ def _name(panel: Axes, ends: Mapping[str, tuple[float, float, str]], least: floa
 
 
 def spread(value: Sequence[float], least: float) -> list[float]:
-    """Places for rising values, at least so far apart, each moved as little as its neighbours allow; none near 0."""
+    """Positions for ascending values with a smallest distance to each other and to 0, moved as little as possible."""
     places = list(value)
     for _ in range(200):
         for lower in range(len(places) - 1):

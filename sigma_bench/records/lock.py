@@ -1,4 +1,4 @@
-"""One writer per run folder: a lock the operating system takes back when its holder dies, however it dies."""
+"""One writer per run folder, by a lock that the operating system releases when the process ends."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +11,10 @@ LOCK_NAME = ".lock"
 
 @contextmanager
 def exclusive(folder: Path, *, active: bool = True) -> Iterator[None]:
-    """Context in which no other process may use a folder.
+    """Context that locks a folder for this process.
 
     Args:
-        active: whether this process locks the folder; only one process of a run does.
+        active: whether to lock the folder; only the main process of a run does.
 
     Raises:
         ValueError: another process has locked the folder, or it cannot be written.

@@ -1,4 +1,4 @@
-"""What produced a record: versions, commit, hardware, command."""
+"""Provenance of a record: versions, commit, hardware, command."""
 
 import importlib.metadata
 import os
@@ -16,7 +16,7 @@ _PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "
 
 
 def capture(*, started: datetime, seconds: dict[str, float], num_processes: int = 1) -> Provenance:
-    """Describe this process; called when a record is made."""
+    """The provenance of a record that this process makes."""
     commit, dirty = _commit()
     return Provenance(
         sigma_bench=__version__,
@@ -37,7 +37,7 @@ def now() -> datetime:
 
 
 def versions() -> dict[str, str]:
-    """Installed versions of everything that can move a number; both faiss builds share one import name."""
+    """Installed versions of packages that can change a number.  Both builds of faiss have the same import name."""
     found = {name: importlib.metadata.version(name) for name in _PACKAGES if _is_installed(name)}
     for build in ("faiss-gpu", "faiss-cpu"):
         if _is_installed(build):
@@ -46,7 +46,7 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> str:
-    """Processor and accelerator, in words."""
+    """Description of processor and accelerator."""
     return f"{_processor()}, {_num_cores()} cores{_accelerators()}"
 
 
@@ -77,7 +77,7 @@ def _accelerators() -> str:
 
 
 def _commit() -> tuple[str | None, bool | None]:
-    """Commit of the checkout this package runs from, and whether it has changes; None from a wheel."""
+    """Commit of the source checkout and whether it has uncommitted changes; None for a wheel."""
     folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
         return None, None

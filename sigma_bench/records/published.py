@@ -1,7 +1,7 @@
-"""Published numbers: what a paper printed, read strictly and kept apart from what was measured here.
+"""Published numbers, read strictly from CSV files and kept apart from measured ones.
 
 A file in ``results/published`` holds one number per line, as printed.  Percent become fractions in decimal
-arithmetic, so 73.8 is 0.738 and nothing beside it.
+arithmetic, so that 73.8 is exactly the float 0.738.
 """
 
 import csv
@@ -35,7 +35,7 @@ class PublishedScore(Spec):
     pretrain_epochs: int | None
     extra_data: str | None
     motion_guided: bool | None
-    """None, like the other three, where the table does not say."""
+    """None, like the three fields above, if the table does not state it."""
     task: str
     dataset: str
     metric: str

@@ -1,7 +1,6 @@
-"""Records: what a result is.  One immutable JSON per (checkpoint, resolved task, seed).
+"""Records: the result of one evaluation as an immutable JSON file per checkpoint, resolved task, data and seed.
 
-Values are fractions with a unit; percent exists only in renderers.  Predictions lie beside the record,
-found by their hash.  Published numbers are records of origin ``published`` and never mix with measured ones.
+Values are fractions; only renderers use percent.  Predictions are stored beside the record under their hash.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -22,7 +21,7 @@ Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
 
 
 class Interval(Spec):
-    """How sure a score is, and how that was computed."""
+    """Confidence interval of a score and its method."""
 
     method: Literal["bootstrap", "centred_bootstrap"]
     unit: Literal["sample", "group"]
@@ -40,7 +39,7 @@ class Interval(Spec):
 
 
 class Score(Spec):
-    """One measured number: a fraction unless the unit says otherwise."""
+    """One measured number with its interval."""
 
     metric: str
     value: Finite
@@ -52,7 +51,7 @@ class Score(Spec):
 
 
 class SplitIdentity(Spec):
-    """What was expected, found and used of one split."""
+    """Number of expected, found and scored samples of one split, and the digest of its manifest."""
 
     manifest_sha256: str
     expected: Number
@@ -60,16 +59,16 @@ class SplitIdentity(Spec):
     scored: Number
     failed_ids: tuple[str, ...]
     decoders: dict[str, Number]
-    """Number of videos that each decoder reads; empty where the split holds no videos."""
+    """Number of videos that each decoder reads; empty if the split holds no videos."""
     official: Number | None = None
     """Number of samples of the official list, if the user declared a shorter one (``expected``) complete."""
 
 
 class DataIdentity(Spec):
-    """Which data a number was measured on."""
+    """Data that a number was measured on."""
 
     world: Literal["official", "mini", "user", "transcoded"]
-    """``mini``: the generated miniature; ``user``: files brought by the user."""
+    """Data source.  ``mini`` is the generated mini world; ``user`` is custom data."""
     num_classes: NumClasses | None
     splits: dict[str, SplitIdentity]
     """Splits by name; the scored one is ``test``, or the only one (folds)."""
@@ -85,13 +84,13 @@ class DataIdentity(Spec):
 
 
 class Candidate(LeanSpec):
-    """One point of a selection grid and the score it was chosen by: one of the two."""
+    """One point of a hyperparameter grid with its held-out score or its test score."""
 
     setting: dict[str, Finite]
     held_out_top1: Finite | None = None
-    """On a part of train that was held out."""
+    """Accuracy on a held-out part of the train split."""
     test_top1: Finite | None = None
-    """On the very samples that are scored, where a protocol says that it selects there."""
+    """Accuracy on the scored samples, for protocols that declare selection on the test split."""
 
     @model_validator(mode="after")
     def _has_one_score(self) -> Self:
@@ -101,14 +100,14 @@ class Candidate(LeanSpec):
 
     @property
     def top1(self) -> float:
-        """The score that is there."""
+        """The held-out score or the test score, whichever is given."""
         score = self.held_out_top1 if self.test_top1 is None else self.test_top1
         assert score is not None
         return score
 
 
 class Selection(Spec):
-    """How free choices were made, with the whole grid; per fold where there are folds."""
+    """Selection of hyperparameters: the rule, the whole grid and the chosen point; one per fold."""
 
     rule: str
     grid: tuple[Candidate, ...]
@@ -117,19 +116,19 @@ class Selection(Spec):
 
 
 class Provenance(Spec):
-    """What produced a record."""
+    """Software, hardware and command that produced a record."""
 
     sigma_bench: str
     commit: str | None
     dirty: bool | None
     versions: dict[str, str]
-    """torch, timm, numpy, scikit-learn, faiss, Python; decord and av, whose wheels bring FFmpeg along."""
+    """Versions of Python and of packages that can change a number; the wheels of decord and av contain FFmpeg."""
     hardware: str
     num_processes: Count
     command: tuple[str, ...]
     started_utc: str
     seconds: dict[str, Finite]
-    """Wall time per phase."""
+    """Wall time of each phase."""
 
 
 class PredictionsRef(Spec):
@@ -150,7 +149,7 @@ class PredictionsRef(Spec):
 
 
 class Record(Spec):
-    """One evaluation, complete and self-contained."""
+    """One complete and self-contained evaluation."""
 
     schema_version: Literal[4] = SCHEMA_VERSION
     origin: Literal["measured"] = "measured"
@@ -161,20 +160,20 @@ class Record(Spec):
     data: DataIdentity
     scores: Annotated[tuple[Score, ...], Field(min_length=1)]
     controls: dict[str, Finite] = Field(default_factory=dict)
-    """Reference values of the task itself, such as chance or the all-background floor."""
+    """Reference values of the task, such as chance or the all-background floor."""
     selections: tuple[Selection, ...]
     predictions: PredictionsRef
     provenance: Provenance
 
     def key(self) -> dict[str, Any]:
-        """What makes a second run of the same thing superfluous: only what can change a score."""
+        """Identity of the evaluation; a second evaluation with the same key is not run."""
         return resume_key(self.model, self.fingerprint, self.seed, self.data)
 
 
 def resume_key(model: EncoderCard, fingerprint: str, seed: int, data: DataIdentity) -> dict[str, Any]:
     """Identity of an evaluation: encoder, resolved task, seed, and the part of the manifest that the protocol uses.
 
-    The name of the model belongs to it because it names a row of a table; everything else can change a score.
+    The name of the model is included because it names a row of a table; all other entries can change a score.
     """
     return {
         "model": model.model,

@@ -1,12 +1,13 @@
-"""Scores from stored predictions: a pure function of the arrays beside a record, which can be computed again.
+"""Scores as a pure function of stored predictions, so that they can be computed again.
 
-The class of a protocol names its scoring module, which holds two tables:
+The class of a protocol names its scoring module, which defines two tables:
 
 - ``METRICS``, name -> ``Metric``: how a number is computed from the arrays that the protocol stores.  Every protocol
-  stores ``ids`` (what was scored) and ``groups`` (what is resampled together); its module documents the other arrays.
-- ``CONTROLS``, name -> ``Control``: what the reference values of the task are called in tables.
+  stores ``ids`` (scored samples) and ``groups`` (resampling units of the samples); its module documents the other
+  arrays.
+- ``CONTROLS``, name -> ``Control``: how the reference values of the task are named in tables.
 
-Shapes: S samples (or clips, or objects), R repetitions with other starts.
+Shapes: S samples (or clips, or objects).
 """
 
 import importlib
@@ -38,32 +39,32 @@ def require_samples(stored: Arrays) -> None:
 
 
 class Metric(NamedTuple):
-    """How a number is computed from stored arrays, on the samples with these indices."""
+    """Computation of a number from stored arrays, on samples with given indices."""
 
     statistic: Callable[[Any, SampleIndex], float]
     higher_is_better: bool = True
     prepare: Callable[[Arrays], Any] = lambda stored: stored
-    """What is worked out once, for all resamples; the statistic gets what it gives."""
+    """Preparation of the stored arrays, called once for all resamples; its result is passed to ``statistic``."""
     of_sample: Callable[[Arrays], NDArray[Any] | None] = lambda stored: None
-    """Value of each sample, (S,), if the metric is their mean; comparisons are then fast and can name samples."""
+    """Value of each sample, (S,), if the metric is their mean, for fast comparisons that can name samples."""
     of_repetition: Callable[[Arrays], NDArray[np.float64]] | None = None
-    """The same number of every repetition, where ``statistic`` is their mean."""
+    """Value of each repetition, if ``statistic`` is their mean."""
 
 
 class Control(NamedTuple):
-    """A reference value of the task itself: a floor that needs no model, a ceiling of the features, or a note."""
+    """A reference value of the task: a floor that needs no model, a ceiling of the features, or a note."""
 
     label: str
     """Name in tables."""
     kind: Literal["floor", "ceiling", "note"] = "floor"
     metrics: tuple[str, ...] = ()
-    """Metrics of which it is a value; all where empty."""
+    """Metrics that the value refers to; empty for all metrics."""
     is_per_grid: bool = False
-    """Whether the name of its value ends in a token grid, such as ``_8x6x6``: models with other grids have others."""
+    """Whether the value depends on the token grid and its name ends in the grid, such as ``_8x6x6``."""
 
 
 def metrics_of(protocol: BaseProtocol) -> Mapping[str, Metric]:
-    """The metrics of a protocol by name; none where its package is not installed."""
+    """The metrics of a protocol by name; empty if its package is not installed."""
     found: Mapping[str, Metric] = _scoring(protocol, "METRICS")
     return found
 
@@ -75,11 +76,11 @@ class ControlValue(NamedTuple):
     label: str
     kind: Literal["floor", "ceiling", "note"]
     grid: str
-    """Token grid that the value belongs to, such as ``8x6x6``; empty where it belongs to none."""
+    """Token grid of the value, such as ``8x6x6``; empty if it depends on none."""
 
 
 def controls_of(protocol: BaseProtocol, values: Mapping[str, float], metric: str) -> dict[str, ControlValue]:
-    """The controls of a record that are values of a metric, by the names that the record gives them.
+    """The controls of a record that refer to a metric, by their names in the record.
 
     A control that the protocol does not describe is a floor of all metrics.
     """
@@ -106,7 +107,7 @@ def require_metrics(protocol: BaseProtocol) -> None:
 
 
 def _scoring(protocol: BaseProtocol, table: str) -> Any:
-    """A table of the scoring module of a protocol; ValueError where another package has none."""
+    """A table of the scoring module of a protocol; ValueError if another package does not define it."""
     if isinstance(protocol, UnknownProtocol):
         return {}
     try:
@@ -159,9 +160,9 @@ def score_all(protocol: BaseProtocol, stored: Arrays, seed: int) -> tuple[Score,
 
 
 def arrays_read(protocol: BaseProtocol, stored: Arrays) -> dict[str, NDArray[Any]]:
-    """The part of stored predictions that scores and comparisons are computed from: ids, groups, what a metric reads.
+    """The stored arrays that scores and comparisons are computed from: ids, groups and all arrays that a metric reads.
 
-    Maps, masks and curves, which are there to be looked at, are most of the bytes and not among it.
+    Maps, masks and curves for pictures are most of the bytes and are left out.
     """
     watched = _Watched(stored)
     for name in protocol.metrics:
@@ -174,7 +175,7 @@ def arrays_read(protocol: BaseProtocol, stored: Arrays) -> dict[str, NDArray[Any
 
 
 class _Watched(Mapping[str, NDArray[Any]]):
-    """Arrays that record which of them were read."""
+    """Arrays that record the names of those that are read."""
 
     def __init__(self, stored: Arrays) -> None:
         self._stored = stored
@@ -192,12 +193,12 @@ class _Watched(Mapping[str, NDArray[Any]]):
 
 
 def units_of(protocol: BaseProtocol, stored: Arrays) -> NDArray[Any]:
-    """What is resampled together, one name per sample, (S,)."""
+    """Resampling unit of each sample, (S,)."""
     return stored["groups"] if protocol.uncertainty.unit == "group" else np.arange(len(stored["groups"]))
 
 
 def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int) -> Score:
-    """One metric on all samples, with its bootstrap interval over the units the protocol names."""
+    """One metric on all samples with its bootstrap interval over the units that the protocol declares."""
     metric, uncertainty = metrics_of(protocol)[name], protocol.uncertainty
     prepared, everything = metric.prepare(stored), np.arange(len(stored["groups"]))
     low, high, num_units = bootstrap_interval(

@@ -6,8 +6,8 @@ Layout below the root::
     predictions/<sha256>.npz
     predictions/<sha256>.reduced.npz
 
-Reduced predictions hold what the scores are computed from and nothing to look at; they stand in for those of the same
-name where a folder of records has to be small.  What they hold is checked against the scores, not by a digest.
+Reduced predictions hold only the arrays that scores are computed from, for small folders of records.  They replace the
+predictions of the same name and are checked against the scores, not by a digest.
 
 The id is the start of the digest of the record's content, so a file that was changed by hand is found when it is read.
 """
@@ -51,10 +51,10 @@ _LONGEST_NAME = 100
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is either whole or absent.
+    """Write a file so that it is either complete or absent.
 
     Raises:
-        ValueError: the disk is full or the folder cannot be written; says which file.
+        ValueError: the disk is full or the folder cannot be written; names the file.
     """
     temporary = None
     try:
@@ -76,10 +76,10 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def folder_name(name: str) -> str:
-    """A model's or dataset's name as the name of one folder, different for different names.
+    """The name of a model or dataset as the name of one folder; different names give different folders.
 
-    What file systems give a meaning (``/``, ``..``, spaces, control characters) is percent-encoded, a long name ends
-    in a digest.
+    Characters with a meaning in file systems (``/``, leading dots, spaces, control characters) are percent-encoded; a
+    long name ends in a digest.
     """
     safe = re.sub(r"[^A-Za-z0-9._@+=-]", lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), name)
     if safe.startswith("."):
@@ -96,7 +96,7 @@ class Store:
         self.root = root
 
     def add_predictions(self, arrays: Mapping[str, np.ndarray]) -> PredictionsRef:
-        """Store per-sample predictions under the hash of their content."""
+        """Store predictions under the hash of their content."""
         content = _npz(arrays)
         sha256 = hashlib.sha256(content).hexdigest()
         reference = PredictionsRef(sha256=sha256, file=f"predictions/{sha256}.npz")
@@ -104,7 +104,7 @@ class Store:
         return reference
 
     def load_predictions(self, reference: PredictionsRef) -> dict[str, np.ndarray]:
-        """Read predictions back; ValueError when the file is missing or not what the record says."""
+        """Read predictions; ValueError if the file is missing or its digest is not that of the record."""
         path = self.root / reference.file
         if not path.is_file():
             raise ValueError(f"{path}: the predictions of a record are missing")
@@ -114,13 +114,13 @@ class Store:
         return _arrays(path, content)
 
     def add_reduced(self, reference: PredictionsRef, arrays: Mapping[str, np.ndarray]) -> Path:
-        """Store a part of predictions in their place."""
+        """Store reduced predictions in place of the whole ones."""
         path = self.root / reduced_file(reference)
         write_atomically(path, _npz(arrays))
         return path
 
     def find_predictions(self, reference: PredictionsRef) -> tuple[dict[str, np.ndarray], bool] | None:
-        """Predictions and whether they are reduced; None where there are neither.
+        """Predictions and whether they are reduced; None if there is no file.
 
         Raises:
             ValueError: predictions that are not those the record was computed from.
@@ -133,7 +133,7 @@ class Store:
         return _arrays(path, read_bounded(path, MOST_PREDICTION_BYTES)), True
 
     def add(self, record: Record) -> Path:
-        """Store a record under the hash of its content; records are never overwritten or changed."""
+        """Store a record under the hash of its content; records are never changed."""
         path = self.place(record) / f"{digest(record.model_dump(mode='json'))[:ID_LENGTH]}.json"
         if not path.exists():
             write_atomically(path, record.model_dump_json(indent=1).encode())
@@ -168,9 +168,9 @@ class Store:
         yield from sorted(found, key=lambda pair: pair[1].provenance.started_utc)
 
     def find(self, key: Mapping[str, Any]) -> tuple[Record, Path] | None:
-        """The record of an evaluation that has been done already, if any, and its file.
+        """The record of an evaluation and its file; None if the evaluation was not run.
 
-        A file that is not a record is named in a warning; the evaluation it may have held is done again.
+        A file that is not a record is named in a warning, and the evaluation is run again.
         """
         folder = self.root / "records" / folder_name(str(key["model"]))
         for path in sorted(folder.rglob("*.json")):
@@ -185,11 +185,11 @@ class Store:
 
 
 def read_record(path: Path) -> Record:
-    """The record in a file, upgraded where an older sigma-bench wrote it.
+    """The record in a file, upgraded if an older version of sigma-bench wrote it.
 
     Raises:
-        ValueError: half a file, a link to nothing, another schema, or a content that is not the one the file is named
-            after.
+        ValueError: the file is truncated or a broken link, has another schema, or its name is not the digest of its
+            content.
     """
     try:
         content = parse_json(read_bounded(path, MOST_RECORD_BYTES))
@@ -210,7 +210,7 @@ def read_record(path: Path) -> Record:
 
 
 def reduced_file(reference: PredictionsRef) -> str:
-    """Where reduced predictions are stored."""
+    """File name of reduced predictions in the store."""
     return reference.file.removesuffix(".npz") + ".reduced.npz"
 
 
@@ -228,7 +228,7 @@ def _arrays(path: Path, content: bytes) -> dict[str, np.ndarray]:
 def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
     """One array, read from its bytes, so that its header cannot claim more memory than the entry has."""
     with archive.open(entry) as stream:
-        raw = stream.read(entry.file_size)  # never more than the archive says, whatever its content unpacks to
+        raw = stream.read(entry.file_size)  # at most the size that the archive states
     stream_of_array = io.BytesIO(raw)
     version = np.lib.format.read_magic(stream_of_array)
     read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}

@@ -1,7 +1,7 @@
 """Upgrades of records of older schema versions to the current one, one step per version.
 
-A record file is never rewritten: it is upgraded each time it is read, and its name stays the digest of what was
-written.  Every step has a fixture in ``tests/records/fixtures``.
+A record file is never rewritten: it is upgraded each time it is read, and its name remains the digest of its original
+content.  Every step has a fixture in ``tests/records/fixtures``.
 
 | version | what changed |
 |---|---|
@@ -26,7 +26,7 @@ _CONSTANT_KEYS = frozenset(
         *("view_score", "void_label"),
     }
 )
-"""Keys that some protocols of version 3 had and that have one possible value; those that still have them keep them."""
+"""Keys of version 3 with one possible value; they are kept in protocols that still have them."""
 _CONSTANT_INNER_KEYS = (
     ("clip", "sampling", "short_video"),
     ("mixing", "pairs"),
@@ -37,10 +37,10 @@ _CONSTANT_INNER_KEYS = (
 
 
 def upgraded(content: dict[str, Any]) -> dict[str, Any]:
-    """The content of a record file in today's schema; the argument is left as it is.
+    """The content of a record file in the current schema; the argument is not changed.
 
     Raises:
-        ValueError: no schema version, or one this sigma-bench does not know.
+        ValueError: the schema version is missing or unknown.
     """
     version = content.get("schema_version")
     if type(version) is not int or not min(UPGRADES) <= version <= SCHEMA_VERSION:
@@ -54,7 +54,7 @@ def upgraded(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _to_4(content: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the constant keys that the class of the protocol no longer has, and compute the fingerprint again."""
+    """Remove the constant keys that the class of the protocol no longer has, and recompute the fingerprint."""
     before = content["task"]["protocol"]
     fields = protocol_class(before["kind"]).model_fields
     protocol = {key: value for key, value in before.items() if key in fields or key not in _CONSTANT_KEYS}

@@ -1,7 +1,7 @@
-"""Verification of a store: every score computed again from its predictions, every digest that can be compared.
+"""Verification of a store: all scores are computed again from predictions, and all available digests are compared.
 
-Nothing is repaired.  A problem is something that is wrong; what is unchecked may be right, but this folder alone
-cannot show it.
+Nothing is repaired.  A problem is an error; an unchecked item may be correct but cannot be verified with this folder
+alone.
 """
 
 import hashlib
@@ -20,25 +20,25 @@ from sigma_bench.specs.fingerprint import digest, task_fingerprint
 from sigma_bench.specs.text import one_line
 
 MANIFEST = "manifest.json"
-"""Beside the records of an exported folder: the digest of every file."""
+"""File of an exported folder with the digests of its files."""
 MOST_MANIFEST_BYTES = 64 << 20
 _TOLERANCE = 1e-9
-"""Sums may come out differently in the last bits on another processor."""
+"""Tolerance for sums, which differ in the last bits between processors."""
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What was looked at, what is wrong, and what could not be looked at; one sentence each, with its file."""
+    """Number of verified items, problems and unchecked items; each is a sentence that names its file."""
 
     num_records: int
     num_scores: int
-    """Scores that were computed again and agree."""
+    """Number of scores that were computed again and agree."""
     problems: tuple[str, ...]
     unchecked: tuple[str, ...]
 
 
 def verify_store(store: Store, report: Callable[[int, int], None] = lambda done, total: None) -> Verification:
-    """Check every record of a store; ``report`` hears how many files of how many are done."""
+    """Check every record of a store; ``report`` is called with the number of verified files and of all files."""
     problems: list[str] = []
     unchecked: list[str] = []
     found: list[tuple[Path, Record]] = []
@@ -62,7 +62,7 @@ def verify_store(store: Store, report: Callable[[int, int], None] = lambda done,
 
 
 def _of_record(store: Store, path: Path, record: Record) -> list[str]:
-    """What a record says about itself."""
+    """Problems within a record: its folder, its fingerprint and its counts."""
     wrong = []
     if path.parent != store.place(record):
         where = store.place(record).relative_to(store.root)
@@ -70,13 +70,13 @@ def _of_record(store: Store, path: Path, record: Record) -> list[str]:
     if task_fingerprint(record.task) != record.fingerprint:
         wrong.append(f"the fingerprint {record.fingerprint} is not that of the task it holds")
     for name, split in record.data.splits.items():
-        if split.scored > split.found + len(split.failed_ids):  # what is missing may count as wrong, but is named then
+        if split.scored > split.found + len(split.failed_ids):  # missing files that count as wrong are named
             wrong.append(f"split {name} scored {split.scored} samples where {split.found} were found")
     return wrong
 
 
 def _of_scores(store: Store, record: Record) -> tuple[list[str], int, list[str]]:
-    """Problems, the number of scores that agree with their predictions, and what could not be computed."""
+    """Problems, the number of scores that agree with the predictions, and unchecked items."""
     try:
         found = store.find_predictions(record.predictions)
     except ValueError as error:
@@ -99,7 +99,7 @@ def _of_scores(store: Store, record: Record) -> tuple[list[str], int, list[str]]
         except KeyError as error:
             wrong.append(f"its predictions do not hold {error}, from which {said.metric} is computed")
             continue
-        except NOT_COMPUTABLE as error:  # the arrays may hold anything, since they come with the record
+        except NOT_COMPUTABLE as error:  # the arrays may have any content
             wrong.append(f"{said.metric} cannot be computed from its predictions ({one_line(str(error))[:200]})")
             continue
         difference = _difference(said, again)
@@ -109,14 +109,14 @@ def _of_scores(store: Store, record: Record) -> tuple[list[str], int, list[str]]
 
 
 def _of_samples(stored: Arrays) -> list[str]:
-    """Every sample once."""
+    """A problem if predictions contain a sample more than once."""
     ids = stored["ids"]
     num_twice = len(ids) - len(np.unique(ids))
     return [f"its predictions hold {num_twice} samples twice"] if num_twice else []
 
 
 def _difference(said: Score, again: Score) -> str:
-    """In words; empty where a score and its interval come out as they stand in the record."""
+    """Description of a difference; empty if the score and its interval agree with the record."""
     numbers = [
         ("is", said.value, again.value),
         ("has the lower end", said.interval.low, again.interval.low),
@@ -153,7 +153,7 @@ def _across(found: list[tuple[Path, Record]]) -> list[str]:
 
 
 def _of_manifest(folder: Path) -> list[str]:
-    """Files of an exported folder that are not those it was written with."""
+    """Problems of an exported folder whose files differ from its manifest."""
     path = folder / MANIFEST
     if not path.is_file():
         return []
@@ -184,7 +184,7 @@ def _of_listed_file(folder: Path, name: str, sha256: str) -> list[str]:
 
 
 def _beyond(store: Store, records: list[Record]) -> list[str]:
-    """What cannot be verified with a folder of records alone, and files that belong to no record."""
+    """Items that cannot be verified with a folder of records alone, and files that belong to no record."""
     missed = []
     for words, digests in (
         ("checkpoint", {record.model.checkpoint_sha256 for record in records}),
@@ -195,7 +195,7 @@ def _beyond(store: Store, records: list[Record]) -> list[str]:
     known = {store.root / record.predictions.file for record in records}
     known |= {store.root / reduced_file(record.predictions) for record in records}
     unknown = [path for path in sorted((store.root / "predictions").glob("*")) if path not in known]
-    missed += [f"{path}: no record speaks of it" for path in unknown]
+    missed += [f"{path}: no record refers to it" for path in unknown]
     halves = sorted((store.root / "records").rglob(".writing-*"))
     missed += [f"{path}: left behind by a process that was killed while it wrote" for path in halves]
     return missed

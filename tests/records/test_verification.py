@@ -207,4 +207,4 @@ def test_what_no_record_speaks_of_is_listed(store: Store) -> None:
     store.add_predictions(predictions(0.1, seed=9))
     (store.root / "records" / ".writing-abc").write_bytes(b"{")
     words = " ".join(verify_store(store).unchecked)
-    assert "no record speaks of it" in words and "killed while it wrote" in words
+    assert "no record refers to it" in words and "killed while it wrote" in words

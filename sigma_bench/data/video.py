@@ -29,8 +29,6 @@ from av.video.reformatter import VideoReformatter
 from sigma_bench.data.decoder import DecodeError, Decoder, DecoderName
 from sigma_bench.data.video_facts import Start, VideoFacts, opened, video_facts
 
-__all__ = ["DecordDecoder", "PyAvDecoder", "open_video", "video_facts"]
-
 
 def open_video(path: Path, decoder: DecoderName | None = None, *, is_sparse: bool = False) -> Decoder:
     """Open a video with an exact decoder.

@@ -1,4 +1,4 @@
-"""Augmentation: alike over the frames of a clip, different from clip to clip, a function of its stream alone."""
+"""Augmentation: the same in all frames of a clip, different between clips, and determined by the generator."""
 
 import random
 

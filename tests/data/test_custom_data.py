@@ -1,4 +1,4 @@
-"""A user's own videos along SEVERE's axes: a task file with few samples per class, and variants, on a CSV."""
+"""Custom data on the axes of SEVERE: a task file with few samples per class, and variants, for a CSV."""
 
 from pathlib import Path
 from typing import Any

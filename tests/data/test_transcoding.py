@@ -1,4 +1,4 @@
-"""A transcoded copy: same lists, same number of frames, nearly the same pictures, key frames where asked for."""
+"""A transcoded copy: the same lists and frame counts, nearly the same pictures, and key frames as requested."""
 
 import json
 import shutil

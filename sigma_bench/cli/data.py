@@ -1,4 +1,4 @@
-"""``sigma-bench data``: one verb per file, and the mini world."""
+"""``sigma-bench data``: the group of commands for datasets, and the command that writes the mini world."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from sigma_bench.cli.show import show
 from sigma_bench.cli.transcode import transcode
 from sigma_bench.cli.verify import verify
 
-app = typer.Typer(help="Look after the data: what is there, whether it is sound, how it looks.", no_args_is_help=True)
+app = typer.Typer(help="Find, verify, show and transcode datasets, and write the mini world.", no_args_is_help=True)
 app.command("prepare")(prepare)
 app.command("verify")(verify)
 app.command("show")(show)
@@ -23,10 +23,10 @@ app.command("transcode")(transcode)
 
 @app.command("mini")
 def mini(
-    root: Path = typer.Argument(..., help="Folder to write into; becomes a data root."),
-    seed: int = seed_option("Same seed, same bytes."),
+    root: Path = typer.Argument(..., help="Folder to write into, which becomes a data root."),
+    seed: int = seed_option("Seed of the generator; the same seed gives the same bytes."),
 ) -> None:
-    """Write the mini world: all datasets in their official layouts, as real encoded files."""
+    """Write the mini world: small generated versions of all datasets, in their official layouts."""
     from sigma_bench.miniworld.world import DATASETS
 
     write_with_progress(root, seed, DATASETS)
@@ -34,11 +34,11 @@ def mini(
 
 
 def write_with_progress(root: Path, seed: int, folders: Sequence[str]) -> None:
-    """Write or complete the mini world or some folders of it, showing how far it is."""
+    """Write or complete the mini world or some of its folders, and show the progress."""
     from sigma_bench.miniworld.world import write_miniworld
 
     with progress_bars() as display:
         bar = display.add_task("mini world", total=1.0)
-        for share in write_miniworld(made(root), seed, folders=folders):
-            display.update(bar, completed=share)
+        for fraction in write_miniworld(made(root), seed, folders=folders):
+            display.update(bar, completed=fraction)
         display.update(bar, completed=1.0)

@@ -1,16 +1,16 @@
-"""Folders that a verb writes into."""
+"""Folders that commands write into."""
 
 from pathlib import Path
 
 
 def made(folder: Path) -> Path:
-    """The folder, made if it is not there yet: now, not after an hour of work.
+    """The folder, created if it does not exist; commands call this first, so that they fail before they compute.
 
     Raises:
-        ValueError: it cannot be made, or is a file.
+        ValueError: the folder cannot be created, or is a file.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"{folder}: no folder can be made here ({error.strerror}); choose another place") from error
+        raise ValueError(f"{folder}: cannot create this folder ({error.strerror}); choose another place") from error
     return folder

@@ -1,4 +1,4 @@
-"""``sigma-bench data prepare``: what is there, what is missing, and where to get it."""
+"""``sigma-bench data prepare``: which datasets and files exist, which are missing, and where to get them."""
 
 import json
 from pathlib import Path
@@ -16,12 +16,12 @@ SHOWN_MISSING = 3
 
 
 def prepare(
-    root: Path = typer.Argument(..., help="Data root: one folder per dataset below it."),
-    dataset: list[str] = typer.Argument(None, help="Dataset cards; all of them where none is named."),
+    root: Path = typer.Argument(..., help="Data root, which contains one folder per dataset."),
+    dataset: list[str] = typer.Argument(None, help="Names of dataset cards. Default: all."),
 ) -> None:
-    """Read the official lists, look for the files they name, and write a manifest per dataset into the root.
+    """Read the official lists, look for the files that they name, and write a manifest of each dataset into the root.
 
-    Exit code 1 when a dataset that was named, or that is there, is not complete.
+    The exit code is 1 if a named dataset is not complete or, without names, if a dataset in the root is not complete.
     """
     inventories = [take_inventory(catalogue.load_dataset(name), root) for name in dataset or catalogue.dataset_names()]
     listing = Table(box=None, header_style="bold", pad_edge=False)
@@ -43,7 +43,7 @@ def prepare(
 def _add_rows(listing: Table, inventory: Inventory) -> None:
     name = inventory.card.dataset
     if inventory.manifest is None:
-        listing.add_row(name, "[dim]not here or not readable[/]")
+        listing.add_row(name, "[dim]missing or unreadable[/]")
         return
     for split in inventory.manifest.splits.values():
         missing = len(split.missing)

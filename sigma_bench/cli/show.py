@@ -1,4 +1,4 @@
-"""``sigma-bench data show``: draw samples of a dataset as its reader returns them."""
+"""``sigma-bench data show``: draws samples as the reader returns them."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ from sigma_bench.specs import catalogue
 
 def show(
     root: Path = typer.Argument(..., help="Data root."),
-    dataset: str = typer.Argument(..., help="A dataset card."),
-    split: str = typer.Option("train", help="train, test or all, as the card has them."),
+    dataset: str = typer.Argument(..., help="Name of a dataset card."),
+    split: str = typer.Option("train", help="Split: train, test or all, if the card has it."),
     samples: int = typer.Option(10, min=1, help="Number of samples, drawn at random."),
-    frames: int = typer.Option(8, min=1, help="Frames of each sample, evenly spread."),
-    seed: int = seed_option("Draws the samples."),
-    output: Path = typer.Option(None, help="PNG file; default: <dataset>-<split>.png here."),
+    frames: int = typer.Option(8, min=1, help="Number of evenly spaced frames of each sample."),
+    seed: int = seed_option("Seed of the random draw of samples."),
+    output: Path = typer.Option(None, help="PNG file. Default: <dataset>-<split>.png in the current folder."),
 ) -> None:
-    """Draw a contact sheet: frames of sampled clips, their labels, and masks where there are any."""
+    """Draw a contact sheet: frames of random samples with their labels and masks."""
     from sigma_bench.data.datasets import open_dataset
     from sigma_bench.pictures.contact_sheet import contact_sheet, draw_samples
 
@@ -29,7 +29,7 @@ def show(
         raise ValueError(f"--split {split}: {dataset} has {', '.join(manifest.splits)}")
     path = output or Path(f"{dataset}-{split}.png")
     if path.suffix != ".png":
-        raise ValueError(f"--output {path}: the sheet is a PNG, so let its name end in .png")
+        raise ValueError(f"--output {path}: the contact sheet is a PNG file; choose a name that ends in .png")
     made(path.parent)
     contact_sheet(draw_samples(chosen.samples, samples, seed), manifest, frames).save(path)
     out.print(f"contact sheet: {path}", soft_wrap=True, markup=False)

@@ -1,4 +1,4 @@
-"""``sigma-bench data transcode``: a copy of a dataset that is cheap to read clips from."""
+"""``sigma-bench data transcode``: writes a copy of a dataset from which clips are read faster."""
 
 import os
 from pathlib import Path
@@ -14,23 +14,26 @@ from sigma_bench.specs import catalogue
 
 def transcode(
     root: Path = typer.Argument(..., help="Data root."),
-    dataset: str = typer.Argument(..., help="A dataset card whose samples are video files."),
-    output: Path = typer.Argument(..., help="Another data root, to be written."),
-    short_side: int = typer.Option(320, min=16, help="Pixels; smaller videos keep their size."),
-    keyframe_every: int = typer.Option(16, min=1, help="Frames between key frames."),
-    crf: int = typer.Option(18, min=0, max=51, help="x264's quality: 0 loses nothing, 51 is worst."),
-    num_workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Processes."),
+    dataset: str = typer.Argument(..., help="Name of a dataset card whose samples are video files."),
+    output: Path = typer.Argument(..., help="Data root to write, different from the first."),
+    short_side: int = typer.Option(
+        320, min=16, help="Largest length of the short side in pixels; smaller videos keep their size."
+    ),
+    keyframe_every: int = typer.Option(16, min=1, help="Number of frames from one key frame to the next."),
+    crf: int = typer.Option(18, min=0, max=51, help="Constant rate factor of x264, from 0 (lossless) to 51 (worst)."),
+    num_workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Number of processes."),
 ) -> None:
-    """Write videos again with small frames and dense key frames, below another root; a stopped run continues.
+    """Write a copy of a dataset's videos with small frames and dense key frames to another data root.
 
-    Scores on the copy are marked: other pixels are another dataset.  Exit code 1 when a video could not be read.
+    An interrupted run continues where it stopped.  Scores on the copy are marked as transcoded, because its pixels
+    differ from those of the original.  The exit code is 1 if a video cannot be read.
     """
     from sigma_bench.data.datasets import open_dataset
     from sigma_bench.data.transcoding import Transcoding, transcode
 
     card = catalogue.load_dataset(dataset)
     if output.resolve() == root.resolve():
-        raise ValueError(f"{output}: the copy needs a root of its own")
+        raise ValueError(f"{output}: this is the data root itself; choose another folder for the copy")
     manifest = open_dataset(card, root)
     how = Transcoding(short_side, keyframe_every, crf)
     failed = 0
@@ -43,6 +46,6 @@ def transcode(
             if reason is not None:
                 failed += 1
                 out.print(f"{name}: {reason}", soft_wrap=True, markup=False)
-    out.print(f"{dataset} in {output}; {failed} videos could not be read", soft_wrap=True, markup=False)
+    out.print(f"{dataset} is in {output}; {failed} videos could not be read", soft_wrap=True, markup=False)
     if failed:
         raise typer.Exit(1)

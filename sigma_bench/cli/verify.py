@@ -1,4 +1,4 @@
-"""``sigma-bench data verify``: every file read once, and every broken one named."""
+"""``sigma-bench data verify``: reads every file once and names the broken ones."""
 
 import os
 from pathlib import Path
@@ -15,16 +15,18 @@ SHOWN = 20
 
 
 def verify(
-    root: Path = typer.Argument(..., help="Data root: one folder per dataset below it."),
-    dataset: list[str] = typer.Argument(None, help="Dataset cards; all whose folder is there where none is named."),
-    num_workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Processes."),
-    ledger: Path = typer.Option(None, help="Folder for the ledgers; default: the data root, where evaluation looks."),
+    root: Path = typer.Argument(..., help="Data root, which contains one folder per dataset."),
+    dataset: list[str] = typer.Argument(None, help="Names of dataset cards. Default: all datasets in the root."),
+    num_workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Number of processes."),
+    ledger: Path = typer.Option(
+        None, help="Folder for the ledgers. Default: the data root, in which other commands look for them."
+    ),
 ) -> None:
-    """Decode every file once: find broken, truncated, missing and duplicate ones, and choose decoders.
+    """Decode every file once to find broken, truncated, missing and duplicate files, and to choose decoders.
 
-    What was read is kept in a ledger beside the dataset's folder: a stopped run continues, a second one looks only at
-    files that have changed, and whatever reads these files later uses it.  Exit code 1 when anything is broken or
-    missing.
+    The results are stored in a ledger beside the dataset's folder, which other commands use.  An interrupted run
+    continues where it stopped, and a second run reads only files that have changed.  The exit code is 1 if a file is
+    broken or missing.
     """
     from sigma_bench.data.data_verification import reports
     from sigma_bench.data.data_verification import verify as run
@@ -34,7 +36,7 @@ def verify(
 
     cards = [catalogue.load_dataset(name) for name in dataset] if dataset else cards_below(root)
     if not cards:
-        raise ValueError(f"{root}: there is no dataset's folder here; see 'sigma-bench data prepare {root}'")
+        raise ValueError(f"{root}: there is no folder of a dataset here; see 'sigma-bench data prepare {root}'")
     listing = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("dataset", "split", "expected", "listed", "found", "broken", "duplicates", "read by"):
         numeric = column not in ("dataset", "split", "read by")

@@ -1,9 +1,9 @@
-"""Annotations of a sample beyond a single class: actions in time, repetitions, categories of masked objects.
+"""Annotations of a sample other than a class: actions in time, repetitions, and categories of masked objects.
 
-``neighbour_offsets`` derives the per-frame labels of repetition counting.  Its rules are those of UCFRep (Zhang et al.,
-CVPR 2020) and reproduce the published labels exactly.
+``neighbour_offsets`` derives the per-frame labels of repetition counting.  It follows the rules of UCFRep (Zhang et
+al., CVPR 2020) and reproduces the published labels exactly.
 
-Shapes: N frames from the first bound to the last, inclusive.
+Shapes: N frames from the first bound to the last, both included.
 """
 
 from dataclasses import dataclass
@@ -14,16 +14,18 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ActionIntervals:
-    """Several actions of one video (Charades): class, start and end in seconds, both inside the action."""
+    """The actions of one video (Charades)."""
 
     intervals: tuple[tuple[int, float, float], ...]
+    """Class, start and end of each action; times are in seconds and belong to the action."""
 
 
 @dataclass(frozen=True)
 class CycleBounds:
-    """Where the repetitions of one action begin and end (UCFRep): 0-based frames, one more than there are cycles."""
+    """The repetitions of one action (UCFRep)."""
 
     bounds: tuple[int, ...]
+    """Indices, from 0, of the frames at which a repetition begins or ends; one more than repetitions."""
 
     @property
     def count(self) -> int:
@@ -33,22 +35,26 @@ class CycleBounds:
 
 @dataclass(frozen=True)
 class ObjectCategories:
-    """What the ids in the masks of a sequence show (YouTube-VOS): object id, number of the category."""
+    """The categories of the objects in the masks of a sequence (YouTube-VOS)."""
 
     categories: tuple[tuple[int, int], ...]
+    """Object id and category number, from 1, of each object."""
 
 
 Annotation = ActionIntervals | CycleBounds | ObjectCategories
 
 UNKNOWN = -1
 MAX_DIFFERENCE_FRAMES, MAX_RATIO = 2, 1.3
-"""Cycles whose lengths differ by more than both are too unlike to define each other's offsets."""
+"""Limits on the difference and on the ratio of the lengths of two adjacent cycles.
+
+Offsets between two cycles are unknown if their lengths exceed both limits.
+"""
 
 
 def neighbour_offsets(cycles: CycleBounds) -> tuple[np.ndarray, np.ndarray]:
-    """Frames to the same moment of the next and of the previous cycle, each (N,); UNKNOWN where there is none.
+    """Number of frames to the same phase of the next and of the previous cycle, each (N,); UNKNOWN if there is none.
 
-    A moment is a share of a cycle; a frame where two cycles meet belongs to the later one.
+    The phase of a frame is the fraction of its cycle that has passed.  A frame between two cycles belongs to the later.
     """
     bounds = cycles.bounds
     duration = bounds[-1] - bounds[0] + 1
@@ -56,13 +62,13 @@ def neighbour_offsets(cycles: CycleBounds) -> tuple[np.ndarray, np.ndarray]:
     lengths = np.diff(bounds)
     for number, (start, end) in enumerate(pairwise(bounds)):
         frame = np.arange(start, end + 1)
-        share = (frame - start) / lengths[number]
+        phase = (frame - start) / lengths[number]
         place = frame - bounds[0]
         next_N[place] = previous_N[place] = UNKNOWN
         if number + 1 < len(lengths) and _alike(lengths[number], lengths[number + 1]):
-            next_N[place] = _rounded(share * lengths[number + 1] + end - frame)
+            next_N[place] = _rounded(phase * lengths[number + 1] + end - frame)
         if number > 0 and _alike(lengths[number], lengths[number - 1]):
-            previous_N[place] = _rounded(frame - bounds[number - 1] - share * lengths[number - 1])
+            previous_N[place] = _rounded(frame - bounds[number - 1] - phase * lengths[number - 1])
     return next_N, previous_N
 
 
@@ -71,5 +77,5 @@ def _alike(one: int, other: int) -> bool:
 
 
 def _rounded(value: np.ndarray) -> np.ndarray:
-    """Half away from zero, as MATLAB rounds."""
+    """Values rounded to integers, halves away from zero, as in MATLAB."""
     return (np.sign(value) * np.floor(np.abs(value) + 0.5)).astype(int)

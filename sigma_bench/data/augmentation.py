@@ -1,9 +1,9 @@
-"""Augmentation of a training clip: every frame of it is treated alike, every clip differently (VideoMAE's order).
+"""Augmentation of a training clip in the order of VideoMAE; all frames of a clip are changed in the same way.
 
-RandAugment and random erasing are timm's, which draw from the interpreter's global streams: these are seeded for
-every frame with the clip's own number and put back afterwards.
+RandAugment and random erasing are those of timm, which draw from the global random streams of the process.  These
+streams are seeded for every frame with the seed of the clip and restored afterwards.
 
-Differs from the release: crops are resized with antialiasing, and before normalisation instead of after it.
+Difference from the released code: crops are resized with antialiasing, and before normalisation instead of after it.
 
 Shapes: T frames, C colours, H W pixels.
 """
@@ -33,7 +33,7 @@ Colour = tuple[float, float, float]
 def augmented_clip(
     frame_THWC: np.ndarray, augmentation: Augmentation, size: int, mean: Colour, std: Colour, rng: np.random.Generator
 ) -> Tensor:
-    """One augmented and normalised clip, (C, T, size, size) float32, of uint8 frames."""
+    """An augmented and normalised clip of uint8 frames, (C, T, size, size) float32."""
     if augmentation.rand_augment is not None:
         frame_THWC = rand_augmented(frame_THWC, augmentation.rand_augment, mean, seed_of(rng))
     frame_TCHW = random_crop(channels_first(frame_THWC), augmentation.cut, size, rng)
@@ -46,7 +46,11 @@ def augmented_clip(
 
 
 def rand_augmented(frame_THWC: np.ndarray, config: str, mean: Colour, seed: int) -> np.ndarray:
-    """The same operations of RandAugment, with the same strength, on every frame."""
+    """The frames after RandAugment, with the same operations at the same strength for every frame.
+
+    Raises:
+        ValueError: ``config`` is not a configuration of timm's RandAugment.
+    """
     operations, changed = _rand_augment(config, mean), []
     for frame_HWC in frame_THWC:
         with seeded(seed):
@@ -55,7 +59,7 @@ def rand_augmented(frame_THWC: np.ndarray, config: str, mean: Colour, seed: int)
 
 
 def random_crop(frame_TCHW: Tensor, cut: AreaCrop | ShortSideCrop, size: int, rng: np.random.Generator) -> Tensor:
-    """The same random square of every frame, (T, C, size, size)."""
+    """A random square, the same in every frame, resized to (T, C, size, size)."""
     if isinstance(cut, AreaCrop):
         height, width = frame_TCHW.shape[-2:]
         box = random_area_box(height, width, cut.area, rng)
@@ -68,20 +72,20 @@ def random_crop(frame_TCHW: Tensor, cut: AreaCrop | ShortSideCrop, size: int, rn
 
 
 def erased(value_TCHW: Tensor, probability: float, seed: int) -> Tensor:
-    """Perhaps one box of noise, at the same place in every frame."""
+    """The frames with, at the given probability, a box of noise at the same place in every frame."""
     erase = RandomErasing(probability, mode="pixel", device="cpu")
     with seeded(seed):
         return erase(value_TCHW.flatten(0, 1)).view(value_TCHW.shape)
 
 
 def seed_of(rng: np.random.Generator) -> int:
-    """A number that continues a stream where only a seed is taken."""
+    """A seed drawn from a random stream, for functions that accept only a seed."""
     return int(rng.integers(2**32))
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """The global streams of Python, NumPy and torch start from ``seed`` in the block and go on as before after it."""
+    """Seed the global random streams of Python, NumPy and torch inside the block, and restore them after it."""
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(seed)
     np.random.seed(seed)
@@ -96,7 +100,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 @lru_cache(maxsize=8)
 def _rand_augment(config: str, mean: Colour) -> Any:
-    """timm's transform; uncovered corners get the mean colour.
+    """The RandAugment transform of timm; corners that a rotation uncovers get the mean colour.
 
     Raises:
         ValueError: not one of timm's configurations.
@@ -105,5 +109,5 @@ def _rand_augment(config: str, mean: Colour) -> Any:
         return rand_augment_transform(config, {"img_mean": tuple(round(255 * value) for value in mean)})
     except (AssertionError, ValueError, IndexError) as error:
         raise ValueError(
-            f"rand_augment '{config}': not as timm spells it, such as 'rand-m7-n4-mstd0.5-inc1'"
+            f"rand_augment '{config}': not a configuration of timm's RandAugment, such as 'rand-m7-n4-mstd0.5-inc1'"
         ) from error

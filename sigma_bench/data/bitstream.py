@@ -166,7 +166,7 @@ def _vp9_size(header: bytes) -> tuple[int, int] | None:
 
 
 def _vp9_frames(packet: bytes) -> Iterator[int]:
-    """Where the frames of a packet begin: one, or those of a superframe, whose index is at the end."""
+    """Offsets of the frames in a packet: of one frame, or of those of a superframe, which has an index at its end."""
     marker = packet[-1]
     num_frames, size_bytes = (marker & 7) + 1, (marker >> 3 & 3) + 1
     index = len(packet) - 2 - num_frames * size_bytes

@@ -1,4 +1,4 @@
-"""CIFAR's official files: pickles whose content is checked before anything uses it.
+"""The official files of CIFAR: pickles whose content is checked before it is used.
 
 Shapes: N images, P = 3 x 32 x 32 pixels and colours.
 """

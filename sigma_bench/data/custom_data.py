@@ -18,7 +18,7 @@ def open_custom(csv: Path | None = None, folders: Path | None = None) -> Manifes
     """The manifest of a CSV or of a class-per-folder tree.
 
     Raises:
-        ValueError: both or neither are given, or as ``read_csv`` or ``read_class_folders``.
+        ValueError: both or neither are given, or ``read_csv`` or ``read_class_folders`` raises it.
     """
     if (csv is None) == (folders is None):
         raise ValueError("give --csv or --folders, not both" if csv is not None else "give --csv or --folders")
@@ -44,10 +44,11 @@ def custom_tasks(
         overrides: keys of the protocols that are replaced.
 
     Raises:
-        ValueError: options exclude each other, a task file is for another dataset, or as ``resolve``.
+        ValueError: options exclude each other, a task file is for another dataset, or a task cannot be resolved.
     """
     if tasks and (protocols or folds):
-        raise ValueError(f"--{'protocol' if protocols else 'folds'}: the file of a --task says its own; leave one out")
+        option = "protocol" if protocols else "folds"
+        raise ValueError(f"--{option}: the file of a --task states its own {option}; leave one of the two out")
     if folds not in (None, *get_args(Folds)):
         raise ValueError(f"--folds {folds}: choose {' or '.join(get_args(Folds))}")
     unresolved = [_from_file(name, manifest.dataset) for name in tasks] or [

@@ -1,6 +1,6 @@
-"""Verifying a dataset: every medium of its manifest is read once, in processes that may crash or hang.
+"""Verification of a dataset: every medium of its manifest is read once, in processes that may crash or hang.
 
-Results go into the ledger as they come, so a run that was stopped, however, continues where it was.
+Results are written to the ledger as they are found, so an interrupted run continues where it stopped.
 """
 
 import multiprocessing
@@ -17,39 +17,42 @@ from sigma_bench.data.manifest import Manifest, Medium, Split, medium_of
 from sigma_bench.data.media_inspection import inspect
 
 SECONDS_PER_MEDIUM = 300
+"""Time limit for reading one medium."""
 TASKS_PER_PROCESS = 1000
-"""After which a process is replaced, so that what decoders lose does not add up."""
+"""Number of media after which a process is replaced, so that memory leaks of decoders do not add up."""
 
 
 @dataclass(frozen=True)
 class SplitReport:
-    """What verification says about one split."""
+    """The results of verification for one split."""
 
     name: str
     expected: int
+    """Number of samples that the split must have."""
     listed: int
+    """Number of samples in the list."""
     missing: tuple[str, ...]
-    """Sample ids whose file is not there."""
+    """Ids of the samples whose file does not exist."""
     broken: dict[str, str]
-    """Of the others: reason by sample id."""
+    """Reason by id of the samples whose file cannot be read."""
     duplicates: tuple[tuple[str, str], ...]
-    """Sample ids of this split whose content is that of an earlier sample, named ``split/id``."""
+    """Ids of samples with the content of an earlier sample, each with the ``split/id`` of that sample."""
     decoders: dict[str, int]
-    """How many videos each reads."""
+    """Number of videos by the decoder that reads them."""
 
     @property
     def is_clean(self) -> bool:
-        """Whether everything that is expected is there and sound; duplicates are the list's own affair."""
+        """Whether all expected samples exist and can be read; duplicates are allowed."""
         return self.expected == self.found and not self.broken
 
     @property
     def found(self) -> int:
-        """How many of those listed are there."""
+        """Number of listed samples whose file exists."""
         return self.listed - len(self.missing)
 
 
 def verify(manifest: Manifest, folder: Path, ledger_file: Path, *, num_workers: int) -> Iterator[tuple[int, int]]:
-    """Inspect what the ledger does not know yet, yielding how many media are done and how many there are.
+    """Inspect the media without a valid entry in the ledger, and yield the numbers of media done and of all media.
 
     Raises:
         ValueError: the ledger cannot be read or written.
@@ -74,27 +77,28 @@ def _is_inspected(entry: Entry | None) -> bool:
 
 
 def reports(manifest: Manifest, folder: Path, ledger: Ledger) -> list[SplitReport]:
-    """What a ledger says about every split; media it does not know are not counted as broken."""
+    """Reports on every split from the entries of a ledger; media without an entry do not count as broken."""
     first_of: dict[tuple[str, int], str] = {}
     return [_report(split, folder, ledger, first_of) for split in manifest.splits.values()]
 
 
 def _inspected(todo: list[Medium], folder: Path, num_workers: int) -> Iterator[Entry]:
-    # Neither forked (decoders hold threads) nor started afresh (seconds of imports): from a server that has imported.
+    # Decoders have threads, which rules out fork, and spawn takes seconds for imports; the fork server imports once.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["sigma_bench.data.media_inspection"])
     with ProcessPool(max_workers=num_workers, max_tasks=TASKS_PER_PROCESS, context=context) as pool:
         try:
-            jobs: dict[Future[Entry], Medium] = {
+            medium_of_future: dict[Future[Entry], Medium] = {
                 pool.schedule(inspect, args=(medium, folder), timeout=SECONDS_PER_MEDIUM): medium for medium in todo
             }
-            for job in as_completed(jobs):
+            for future in as_completed(medium_of_future):
+                medium = medium_of_future[future]
                 try:
-                    yield job.result()
+                    yield future.result()
                 except ProcessExpired as crash:
-                    yield _failed(jobs[job], folder, f"the decoder crashed (exit code {crash.exitcode})")
+                    yield _failed(medium, folder, f"the decoder crashed (exit code {crash.exitcode})")
                 except TimeoutError:
-                    yield _failed(jobs[job], folder, f"reading it took more than {SECONDS_PER_MEDIUM} seconds")
+                    yield _failed(medium, folder, f"reading it took more than {SECONDS_PER_MEDIUM} seconds")
         except (KeyboardInterrupt, GeneratorExit):
             pool.stop()
             raise

@@ -1,4 +1,4 @@
-"""Opening a dataset: card -> official reader -> manifest."""
+"""Opening a dataset: the reader that its card names finds the official files and returns a manifest."""
 
 import hashlib
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def open_dataset(card: DatasetCard, root: Path) -> Manifest:
 
     Raises:
         ValueError: the root or the dataset's folder is missing or empty, the reader of the card is not installed, or an
-            official file is wrong; one sentence that says what was looked for.
+            official file is missing or invalid; the message says what was expected.
     """
     if not root.is_dir():
         raise ValueError(
@@ -51,7 +51,7 @@ def open_dataset(card: DatasetCard, root: Path) -> Manifest:
 
 
 def _require_official_classes(manifest: Manifest, card: DatasetCard, folder: Path) -> None:
-    """Labels in another order, or of other classes, are other labels; lists without names cannot be checked."""
+    """ValueError if the class names or their order differ from the official ones; numeric names are not checked."""
     classes = manifest.classes or ()
     is_named = any(not name.isdecimal() for name in classes)
     if card.class_map_sha256 is None or manifest.data_source not in ("official", "transcoded") or not is_named:

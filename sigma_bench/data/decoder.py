@@ -1,4 +1,4 @@
-"""What every open medium is: a number of frames, and the pixels of any of them.
+"""The interface of decoders, which return frames of an open video, image or folder of frames by index.
 
 Shapes: T frames, H W pixels, C colours; uint8 RGB.
 """
@@ -19,14 +19,14 @@ DecoderName = Literal["decord", "pyav", "pyav_sequential"]
 
 
 class DecodeError(ValueError):
-    """A file that cannot be decoded; the sentence names it."""
+    """A file cannot be decoded; the message names it."""
 
 
 class Decoder(Protocol):
-    """An open video, image or folder of frames."""
+    """An open video, image or folder of frames; its length is the number of frames."""
 
     def __len__(self) -> int: ...
 
     def frames(self, indices: Sequence[int]) -> np.ndarray:
-        """Frames (T, H, W, C) at the indices, in their order; they may repeat."""
+        """Frames (T, H, W, C) at the given indices, in their order; an index may occur more than once."""
         ...

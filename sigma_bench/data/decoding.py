@@ -1,6 +1,6 @@
-"""Opening what a sample is: a video, an image, or a folder of frames.
+"""Opening the medium of a sample: a video, an image, or a folder of frames.
 
-Nothing is ever substituted: a file that does not give the frames asked for raises ``DecodeError`` with its path.
+Frames are never substituted: a file that does not contain the requested frames raises ``DecodeError`` with its path.
 """
 
 from sigma_bench.data.cifar import read_cifar
@@ -13,7 +13,7 @@ FRAMES_AT_ONCE = 64
 
 
 def decodes(sample: Sample) -> bool:
-    """Whether every frame of a sample can be read."""
+    """Whether all frames of a sample can be read."""
     try:
         decoder = open_media(sample)
         for start in range(0, len(decoder), FRAMES_AT_ONCE):
@@ -24,10 +24,13 @@ def decodes(sample: Sample) -> bool:
 
 
 def open_media(sample: Sample, *, is_sparse: bool = False) -> Decoder:
-    """The decoder that belongs to a sample; DecodeError when its file cannot be read.
+    """An open decoder for a sample.
 
     Args:
-        is_sparse: see ``open_video``.
+        is_sparse: whether only a few frames with gaps between them will be read, see ``open_video``.
+
+    Raises:
+        DecodeError: the file is missing or cannot be read.
     """
     if not sample.path.exists():
         raise DecodeError(f"{sample.path}: not found, though the official list names it")

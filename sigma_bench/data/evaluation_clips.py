@@ -1,4 +1,4 @@
-"""Samples as clips: the datasets that loaders iterate over.
+"""Clips for evaluation: a dataset for torch data loaders, and a memory of decoded clips.
 
 Shapes: V clips of one video, S crops of one frame, C colours, T frames, H W pixels; uint8.
 """
@@ -20,7 +20,7 @@ from sigma_bench.specs.clip import ClipSpec
 
 
 class EvaluationClips(Dataset[Tensor | str]):
-    """Every sample once: its clips (V, T, C, H, W), or the reason where decoding fails."""
+    """A dataset with one item per sample: its clips (V, T, C, H, W), or the error message if decoding fails."""
 
     def __init__(self, samples: Sequence[Sample], clip: ClipSpec, *, num_frames: int, image_size: int) -> None:
         self.samples, self.clip = samples, clip
@@ -36,7 +36,7 @@ class EvaluationClips(Dataset[Tensor | str]):
             return str(error)
 
     def readable(self, indices: Iterable[int]) -> list[int]:
-        """Those of these samples that decode: asked about samples that once did not, whose files may be mended now."""
+        """The indices of samples that decode; used for samples that failed earlier and may have been repaired."""
         return [index for index in indices if not isinstance(self[index], str)]
 
     def _clips(self, sample: Sample) -> Tensor:
@@ -56,10 +56,10 @@ class EvaluationClips(Dataset[Tensor | str]):
 
 
 class ClipMemory:
-    """Decoded clips, kept while they fit, so that several models with the same clips decode them once.
+    """Decoded clips in memory, so that several models with the same clips decode them once.
 
     Args:
-        limit_bytes: of all clips kept; what does not fit any more is decoded whenever it is asked for.
+        limit_bytes: maximum size of all stored clips; clips beyond it are decoded at every access.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -67,7 +67,7 @@ class ClipMemory:
         self._kept: dict[object, Tensor | str] = {}
 
     def item(self, clips: EvaluationClips, index: int) -> Tensor | str:
-        """The clips of one sample (V, T, C, H, W), or the reason why there are none."""
+        """The clips of one sample (V, T, C, H, W), or the error message if decoding fails."""
         key = (clips.samples[index], clips.clip, clips.num_frames, clips.image_size)
         if key in self._kept:
             return self._kept[key]

@@ -1,7 +1,8 @@
-"""Videos as training examples: one example is a pure function of (seed, step, position in the batch).
+"""Training examples drawn from videos.
 
-Whatever is random about an example (start, crop, mask) comes from a stream named by these three numbers, so it does
-not matter which process or worker makes it, and a run can be continued at any step.
+An example depends only on the seed, the step and its position in the batch: the random stream of its start, crop and
+mask is derived from these three numbers.  It is therefore the same in every process and worker, and a run can be
+resumed at any step.
 
 Shapes: T frames, H W pixels, C colours.
 """
@@ -20,46 +21,52 @@ from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample
 
 Example = tuple[Tensor, ...]
-"""Whatever a method draws out of a video; stacked, a batch of them."""
+"""Tensors that a method draws from a video, or the stacked tensors of a batch."""
 
 
 class Place(NamedTuple):
-    """Which example: the optimiser step, its position in the global batch, and the video that stands there."""
+    """The place of an example in a run."""
 
     step: int
+    """Optimiser step."""
     position: int
+    """Position in the global batch."""
     video: int
+    """Index of the video."""
 
 
 class Origin(NamedTuple):
-    """Where an example comes from."""
+    """The origin of an example."""
 
     sample: Sample
     position: int
-    """In the global batch."""
+    """Position in the global batch."""
 
 
 Draw = Callable[[Decoder, np.random.Generator, Origin], Example]
-"""Makes one example out of an open video."""
+"""Function that draws one example from an open video."""
 
 
 class Broken(NamedTuple):
-    """A video that gave no example."""
+    """A video that cannot be decoded."""
 
     video: int
+    """Index of the video."""
     reason: str
+    """Error message."""
 
 
 class Collated(NamedTuple):
-    """A process's part of a batch: the examples there are, stacked, and the videos that gave none."""
+    """The part of a batch that belongs to one process."""
 
     example: Example
-    """Empty when no video gave any."""
+    """Stacked examples of the videos that were decoded; empty if there are none."""
     broken: list[Broken]
+    """Videos that cannot be decoded."""
 
 
 class StreamedVideos:
-    """Videos opened whenever one is needed: for data sets that do not fit into memory."""
+    """Videos that are opened at every access, for datasets that do not fit into memory."""
 
     def __init__(self, samples: Sequence[Sample]) -> None:
         self._samples = samples
@@ -69,7 +76,7 @@ class StreamedVideos:
 
 
 class ArrayDecoder:
-    """A decoded video."""
+    """The decoder of a video whose frames are in memory."""
 
     def __init__(self, frame_THWC: np.ndarray) -> None:
         self._frame_THWC = frame_THWC
@@ -82,10 +89,10 @@ class ArrayDecoder:
 
 
 class DecodedVideos:
-    """Whole videos, decoded once for all runs of one process that want them.
+    """Decoded videos in memory, which all runs of one process share.
 
     Args:
-        limit_bytes: of all frames kept; what does not fit any more is decoded whenever it is asked for.
+        limit_bytes: maximum size of all stored frames; videos beyond it are decoded at every access.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -93,7 +100,7 @@ class DecodedVideos:
         self._kept: dict[Sample, np.ndarray] = {}
 
     def frames(self, sample: Sample) -> np.ndarray:
-        """All frames (T, H, W, C); DecodeError when the video does not decode."""
+        """All frames (T, H, W, C) of a video; DecodeError if it cannot be decoded."""
         if sample in self._kept:
             return self._kept[sample]
         decoder = open_media(sample, is_sparse=True)
@@ -105,9 +112,9 @@ class DecodedVideos:
 
 
 class HeldVideos:
-    """Videos decoded once and held in memory, each passed through ``prepare`` first.
+    """Videos that are decoded once, changed by ``prepare``, and held in memory.
 
-    One that does not decode says so whenever it is asked for.
+    A video that cannot be decoded raises its ``DecodeError`` at every access.
 
     Raises:
         ValueError: the videos take more than ``limit_bytes``.
@@ -134,7 +141,7 @@ class HeldVideos:
             if held > limit_bytes:
                 raise ValueError(
                     f"the training videos take more than {limit_bytes / 2**30:.0f} GiB in memory; "
-                    "write 'loader: stream' where the run is declared, which decodes on the fly"
+                    "set 'loader: stream' in the recipe, which decodes videos when they are used"
                 )
 
     def __getitem__(self, index: int) -> Decoder:
@@ -145,7 +152,7 @@ class HeldVideos:
 
 
 class TrainingExamples(Dataset[Example | Broken]):
-    """Examples by place; nothing takes the place of a video that does not decode."""
+    """Examples by place; a video that cannot be decoded gives ``Broken`` and is not replaced by another one."""
 
     def __init__(
         self, samples: Sequence[Sample], videos: StreamedVideos | HeldVideos, draw: Draw, *, seed: int
@@ -162,7 +169,7 @@ class TrainingExamples(Dataset[Example | Broken]):
 
 
 def collate(drawn: Sequence[Example | Broken]) -> Collated:
-    """The examples of a batch stacked, what is broken beside them."""
+    """The stacked examples of a batch, and the videos that cannot be decoded."""
     examples = [example for example in drawn if not isinstance(example, Broken)]
     broken = [example for example in drawn if isinstance(example, Broken)]
     return Collated(tuple(torch.stack(part) for part in zip(*examples, strict=True)), broken)
@@ -170,7 +177,7 @@ def collate(drawn: Sequence[Example | Broken]) -> Collated:
 
 @dataclass(frozen=True)
 class BatchSampler(Sampler[list[Place]]):
-    """This process's share of every global batch, from step ``first`` to the end of the run, in order."""
+    """Yields the places of this process in every global batch, from step ``first`` to the end of the run."""
 
     num_videos: int
     global_batch: int
@@ -184,19 +191,19 @@ class BatchSampler(Sampler[list[Place]]):
         return self.num_steps - self.first
 
     def __iter__(self) -> Iterator[list[Place]]:
-        share = self.global_batch // self.num_processes
-        mine = range(self.rank * share, (self.rank + 1) * share)
+        batch = self.global_batch // self.num_processes
+        mine = range(self.rank * batch, (self.rank + 1) * batch)
         for step in range(self.first, self.num_steps):
             videos = self.videos_of(step)
             yield [Place(step, position, videos[position]) for position in mine]
 
     def videos_of(self, step: int) -> list[int]:
-        """Videos of one global batch: every epoch is one seeded permutation, its incomplete last batch dropped."""
+        """Indices of the videos of a global batch; every epoch is a seeded permutation without its incomplete batch."""
         epoch, batch = divmod(step, self.num_videos // self.global_batch)
         order = np.random.default_rng([self.seed, epoch, self.num_videos]).permutation(self.num_videos)
         return order[batch * self.global_batch : (batch + 1) * self.global_batch].tolist()
 
 
 def torch_generator(rng: np.random.Generator) -> torch.Generator:
-    """A torch stream that continues a NumPy one."""
+    """A torch generator with a seed drawn from a NumPy generator."""
     return torch.Generator().manual_seed(int(rng.integers(2**63 - 1)))

@@ -1,4 +1,4 @@
-"""What the sequence parameter sets of an H.264 stream say (ITU-T H.264, section 7.3.2.1.1): fields and cropping."""
+"""Fields and cropping of an H.264 stream from its sequence parameter sets (ITU-T H.264, section 7.3.2.1.1)."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ CHROMA_PROFILES = (44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244)
 
 
 class Layout(NamedTuple):
-    """How pictures lie in a stream."""
+    """The coding of the pictures of a stream as far as it decides how they can be read."""
 
     may_have_fields: bool
     """Whether a picture may be coded as two fields."""
@@ -18,7 +18,7 @@ class Layout(NamedTuple):
 
 
 def picture_layout(extradata: bytes) -> Layout:
-    """The layout of a stream's pictures; where its parameter sets cannot be read, everything may be.
+    """The layout of the pictures of a stream; both fields are true if the parameter sets cannot be read.
 
     Args:
         extradata: an ``avcC`` box, or parameter sets after start codes.
@@ -38,7 +38,7 @@ def picture_layout(extradata: bytes) -> Layout:
 
 
 class _Bits:
-    """Bits of a NAL unit, most significant first; ValueError past its end."""
+    """Reads the bits of a NAL unit, most significant first; ValueError at its end."""
 
     def __init__(self, unit: bytes) -> None:
         payload = unit.replace(b"\x00\x00\x03", b"\x00\x00")

@@ -1,4 +1,4 @@
-"""Stills, masks and folders of frames.
+"""Images and folders of frames.
 
 Shapes: T frames, H W pixels, C colours; uint8 RGB.
 """
@@ -14,7 +14,7 @@ from sigma_bench.data.data_files import IMAGE_SUFFIXES, contents, visible
 from sigma_bench.data.decoder import DecodeError
 
 NOT_AN_IMAGE = (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError)
-"""What Pillow raises on broken files, depending on what is broken."""
+"""Exceptions that Pillow raises for damaged files."""
 
 
 class StillDecoder:
@@ -31,7 +31,11 @@ class StillDecoder:
 
 
 class FrameFolderDecoder:
-    """A folder of images, one per frame, in the order of their numbers; ``paths`` limits it to some of them."""
+    """A folder of images, one per frame, in the order of their numbers.
+
+    Args:
+        paths: the images to read, in order; by default all of the folder.
+    """
 
     def __init__(self, folder: Path, paths: Sequence[Path] | None = None) -> None:
         self.paths = numbered_files(folder, IMAGE_SUFFIXES) if paths is None else list(paths)

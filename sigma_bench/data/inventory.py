@@ -1,4 +1,4 @@
-"""What of a dataset lies below a data root: its manifest from the official lists, and what these name in vain."""
+"""Inventory of a dataset below a data root: its manifest from the official lists, and the files that are missing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,27 +13,27 @@ from sigma_bench.specs.dataset import DatasetCard
 
 @dataclass(frozen=True)
 class Inventory:
-    """One dataset below one root."""
+    """The inventory of one dataset."""
 
     card: DatasetCard
     manifest: Manifest | None
-    """None where the folder is absent or an official list is missing or wrong."""
+    """Manifest of the dataset; None if its folder is missing, or an official list is missing or invalid."""
     problem: str | None
-    """The sentence that says so."""
+    """Error message if there is no manifest."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether as many samples are listed as the card expects, and all of them are on the disk."""
+        """Whether the lists have the expected number of samples, and all their files exist."""
         return self.manifest is not None and all(
             len(split.samples) == split.expected and not split.missing for split in self.manifest.splits.values()
         )
 
 
 def take_inventory(card: DatasetCard, root: Path) -> Inventory:
-    """Read the official lists of a dataset and look for the files they name.
+    """Read the official lists of a dataset and look for the files that they name.
 
     Raises:
-        ValueError: there is no such root.
+        ValueError: the root does not exist.
     """
     if not root.is_dir():
         raise ValueError(f"{root}: there is no such data root")
@@ -44,13 +44,13 @@ def take_inventory(card: DatasetCard, root: Path) -> Inventory:
 
 
 def cards_below(root: Path) -> list[DatasetCard]:
-    """Cards of all datasets whose folder is there; of a mini world those that it has.
+    """Cards of all datasets below a data root.
 
-    Several cards may share a folder, and a user who has UCF101 need not have UCFRep's labels in it: such a card counts
-    where its lists can be read.
+    A card with a folder of its own is included if the folder exists.  A card that shares a folder with others is
+    included if its lists can be read: a copy of UCF101, for example, need not contain the labels of UCFRep.
 
     Raises:
-        ValueError: there is no such root.
+        ValueError: the root does not exist.
     """
     inventories = (take_inventory(load_dataset(name), root) for name in dataset_names())
     return [

@@ -43,7 +43,7 @@ class Entry:
     decoder: DecoderName | None = None
     """The decoder that reads a video exactly; None for anything else."""
     problem: str | None = None
-    """Why it is broken, in one sentence."""
+    """Reason in one sentence if the medium is missing or broken."""
     rule: int | None = None
     """Value of ``DECODER_RULE`` when the entry was written."""
 
@@ -61,7 +61,7 @@ _ENTRY = TypeAdapter(Entry)
 
 
 class Ledger:
-    """Entries by path."""
+    """The entries of a dataset by path."""
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self._entries = {entry.path: entry for entry in entries}
@@ -135,7 +135,7 @@ def state_of(medium: Medium) -> tuple[int, int]:
 
     Raises:
         FileNotFoundError: the medium does not exist.
-        ValueError: it is a pipe, a socket or a device, reading which may never end.
+        ValueError: it is a pipe, a socket or a device, from which reading may never end.
     """
     status = medium.path.stat()
     if not stat.S_ISDIR(status.st_mode):

@@ -1,4 +1,4 @@
-"""Manifests: the samples of a dataset that were found on this disk, and their digest."""
+"""Manifests: the samples of a dataset, their files on this disk, and their digest."""
 
 import json
 from collections import Counter
@@ -16,7 +16,10 @@ from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.strict import suggestion
 
 DataSource = Literal["official", "mini", "user", "transcoded"]
-"""``mini``: the mini world; ``user``: custom data; ``transcoded``: official videos that were encoded again."""
+"""Source of the data.
+
+``official`` files, the ``mini`` world, custom data of a ``user``, or ``transcoded`` official videos.
+"""
 Media = Literal["video", "image", "pickled_image", "frame_folder"]
 MINIWORLD_MARKER = "miniworld.json"
 TRANSCODED_MARKER = "transcoded.json"
@@ -37,11 +40,14 @@ class Sample:
     """Name of the source video, person or sequence.  A group is resampled as a whole and is never in both bank and
     query."""
     position: int = 0
-    """Index inside a file that holds many samples."""
+    """Index of the sample in a file that contains many."""
     mask_folder: Path | None = None
     mask_kind: Literal["ids", "binary"] = "ids"
-    """``ids``: 0 is background, 255 void, any other value an object; ``binary``: every value but 0 is the one
-    object."""
+    """Meaning of mask values.
+
+    ``ids``: 0 is background, 255 is void, and any other value is an object; ``binary``: 0 is background, and all other
+    values are one object.
+    """
     annotation: Annotation | None = None
     content: str | None = None
     """Digest of the file, or of the frames and masks; known once the sample is identified, None for a missing file."""
@@ -70,19 +76,20 @@ class Split:
     name: str
     samples: tuple[Sample, ...]
     expected: int
+    """Number of samples that the split must have."""
     official: int | None = None
     """Number of samples of the official list, if the user declared a shorter one complete."""
     is_identified: bool = False
-    """Whether the samples hold the digests of their content, see ``data/identity.py``."""
+    """Whether the samples have the digests of their content, see ``data/identity.py``."""
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Sample ids in order."""
+        """Sample ids in the order of the samples."""
         return tuple(sample.id for sample in self.samples)
 
     @cached_property
     def missing(self) -> tuple[Sample, ...]:
-        """Samples that the official list names and the disk does not have."""
+        """Samples whose file does not exist."""
         return tuple(sample for sample in self.samples if not sample.path.exists())
 
     def require_present(self, *ways_out: str) -> None:
@@ -92,7 +99,7 @@ class Split:
             ways_out: remedies besides fetching the files or shortening the list.
 
         Raises:
-            ValueError: files are missing; names the first, their number and the remedies.
+            ValueError: files are missing; the message names the first, their number and the remedies.
         """
         if self.missing:
             ways = (
@@ -113,23 +120,24 @@ class Split:
 
 
 class LedgerPlace(NamedTuple):
-    """The file of a dataset's ledger, and the folder that its paths start at."""
+    """The location of a dataset's ledger."""
 
     file: Path
     folder: Path
-    """The paths in the ledger are relative to this folder."""
+    """Folder that the paths in the ledger are relative to."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The splits of one dataset that were found."""
+    """The splits of one dataset as found on this disk."""
 
     dataset: str
     data_source: DataSource
     classes: tuple[str, ...] | None
+    """Names of the classes, in the order of their labels."""
     splits: Mapping[SplitName, Split]
     ledger: LedgerPlace | None = None
-    """None for a manifest that belongs to no folder; its files are then read again in every run."""
+    """Location of the ledger; None for a manifest without a folder, whose files are read again in every run."""
 
 
 def shared_groups(one: Split, other: Split) -> set[str]:

@@ -29,7 +29,8 @@ from sigma_bench.metrics.segmentation import VOID
 from sigma_bench.palette import voc_palette
 
 MAX_COLOURS = 32
-"""Most colours of a sequence; more of them come from smoothed edges or a lossy format, not from objects."""
+"""Largest number of colours of a sequence; more colours come from smoothed edges or a lossy format, not from
+objects."""
 _Colour = tuple[int, int, int]
 _VOC: Mapping[_Colour, int] = {(r, g, b): number for number, (r, g, b) in enumerate(voc_palette().tolist())}
 _YOUTUBE_VOS: Mapping[_Colour, int] = {

@@ -1,4 +1,4 @@
-"""Finding the file of a listed video, whatever container this copy has it in, or a folder of its frames."""
+"""Finding the file of a listed video in any container, or the folder of its frames."""
 
 from functools import cache
 from pathlib import Path
@@ -9,20 +9,20 @@ from sigma_bench.data.manifest import Media
 
 
 class Found(NamedTuple):
-    """Where a sample lies and what it is."""
+    """The location and kind of a medium."""
 
     path: Path
     media: Media
 
 
 def find_video(folders: tuple[Path, ...], stem: str, suffix: str) -> Found:
-    """The video of that name in the first folder that has it, or the folder of its frames.
+    """The video with the given stem, or the folder of its frames, in the first folder that has one of them.
 
-    Suffixes are compared in any case.
+    Upper and lower case of suffixes are not distinguished.  If nothing is found, the result is the path of the official
+    file in the first folder, which then counts as missing.
 
     Args:
-        suffix: suffix of the official files.  If nothing is found, the result is the path of the official file in the
-            first folder, which then counts as missing.
+        suffix: suffix of the official files.
     """
     for folder in folders:
         names = _names_in(folder)
@@ -35,7 +35,7 @@ def find_video(folders: tuple[Path, ...], stem: str, suffix: str) -> Found:
 
 
 def forget_folders() -> None:
-    """Clear the cached contents of folders, which exist for reading a list of thousands of videos."""
+    """Clear the cached contents of folders, which speed up the search for the thousands of videos of a list."""
     _names_in.cache_clear()
 
 
@@ -67,6 +67,6 @@ def davis_home(root: Path) -> Path:
 
 
 def davis_size(home: Path, full: str) -> str:
-    """Name of DAVIS's folders of frames: ``480p``, or that of the full resolution where only this is there."""
+    """Name of the folder of DAVIS for a resolution: ``480p``, or ``full`` if only that exists."""
     has_480p, has_full = ((home / "JPEGImages" / name).is_dir() for name in ("480p", full))
     return full if has_full and not has_480p else "480p"

@@ -1,4 +1,4 @@
-"""Reading one medium from end to end: whether it is intact, its size, and which decoder reads it exactly."""
+"""Reading one medium from end to end, to find whether it is intact, its size, and the decoder that reads it exactly."""
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -20,13 +20,14 @@ from sigma_bench.data.video import DecordDecoder, PyAvDecoder, every_frame, upri
 from sigma_bench.data.video_facts import Start, VideoFacts, video_facts
 
 STRIDE_COMPARED = 4
-"""Stride of the strided pattern, in frames; the stride of most clips."""
+"""Stride of the strided access pattern in frames, which most clips have."""
 NUM_UNIFORM, NUM_RANDOM, MAX_AROUND = 16, 10, 96
-"""Number of frames compared in the uniform and random patterns, and around packets that decoding may start at."""
+"""Numbers of frames compared: in the uniform pattern, in the random one, and around packets that decoding may start
+at."""
 BYTES_AT_ONCE = 2**28
 """Memory for decoded frames; a pattern that needs more is read in parts."""
 MAX_LACKING = 0.05
-"""Share of the duration in the header that may be missing before a video counts as truncated."""
+"""Largest missing fraction of the duration in the header; a video that lacks more counts as truncated."""
 
 
 class Found(NamedTuple):

@@ -1,7 +1,7 @@
-"""Random crops for training; everything random comes from the generator given.
+"""Random crops for training.
 
-``multi_scale_crop`` is that of SIGMA and VideoMAE, which they have from TSN (arXiv 1608.00859): one of four sizes and
-one of 13 fixed places.  Differs: TSN rounds a size within 3 px of the target to the target.
+``multi_scale_crop`` is the crop of TSN (arXiv 1608.00859), which VideoMAE and SIGMA use: height and width are each one
+of four scales, and the place is one of 13.  Difference: TSN sets a size within 3 pixels of the target to the target.
 
 Shapes: T frames, C colours, H W pixels; uint8.
 """
@@ -17,21 +17,26 @@ Box = tuple[int, int, int, int]
 """Top, left, height, width."""
 
 MAX_ASPECT = 4 / 3
+"""Largest aspect ratio of a crop; the smallest is its reciprocal."""
 ATTEMPTS = 10
 SCALES = (1.0, 0.875, 0.75, 0.66)
 SCALE_PAIRS = tuple((y, x) for i, y in enumerate(SCALES) for j, x in enumerate(SCALES) if abs(i - j) <= 1)
-"""Scales of height and width, at most one step apart."""
+"""Pairs of scales for height and width, which are at most one step apart."""
 CORNERS_AND_CENTRE = ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2))
 EDGE_MIDDLES = ((0, 2), (2, 0), (2, 4), (4, 2))
 QUARTER_POINTS = ((1, 1), (1, 3), (3, 1), (3, 3))
 QUARTERS = (*CORNERS_AND_CENTRE, *EDGE_MIDDLES, *QUARTER_POINTS)
-"""Places of a crop, in quarters of the room above it and to its left."""
+"""Places of a crop: the part of the free rows above it and of the free columns to its left, in quarters."""
 
 
 def random_area_box(height: int, width: int, area: tuple[float, float], rng: np.random.Generator) -> Box:
-    """A box of random area (as a share of the frame) and aspect (3/4 to 4/3) at a random place.
+    """A box at a random place, with a random area and an aspect ratio from 3/4 to 4/3.
 
-    As in torchvision's RandomResizedCrop: ten attempts, then the largest box in the middle of allowed aspect.
+    As in torchvision's RandomResizedCrop, the box is the largest central one of an allowed aspect ratio if ten attempts
+    give no box that fits.
+
+    Args:
+        area: range of the area as a fraction of the frame.
     """
     for _ in range(ATTEMPTS):
         pixels = height * width * rng.uniform(*area)
@@ -45,7 +50,7 @@ def random_area_box(height: int, width: int, area: tuple[float, float], rng: np.
 
 
 def multi_scale_crop(frame_TCHW: Tensor, size: int, rng: np.random.Generator) -> Tensor:
-    """The same crop of every frame, resized (bilinear): (T, C, size, size)."""
+    """A random crop, the same in every frame, resized with bilinear interpolation to (T, C, size, size)."""
     height, width = frame_TCHW.shape[-2:]
     rows, columns = (int(min(height, width) * scale) for scale in SCALE_PAIRS[rng.integers(len(SCALE_PAIRS))])
     top, left = fixed_places(height - rows, width - columns)[rng.integers(len(QUARTERS))]
@@ -53,10 +58,10 @@ def multi_scale_crop(frame_TCHW: Tensor, size: int, rng: np.random.Generator) ->
 
 
 def fixed_places(free_rows: int, free_columns: int) -> list[tuple[int, int]]:
-    """The 13 (top, left) of a crop that leaves this many rows and columns free; quarters are rounded down."""
+    """The 13 places (top, left) of a crop that leaves this many rows and columns free; quarters are rounded down."""
     return [(y * (free_rows // 4), x * (free_columns // 4)) for y, x in QUARTERS]
 
 
 def resized_box(frame: Tensor, box: Box, size: int, interpolation: InterpolationMode) -> Tensor:
-    """A box of one or more frames (..., H, W), resized with antialiasing: (..., size, size)."""
+    """A box of images (..., H, W), resized with antialiasing to (..., size, size)."""
     return F.resized_crop(frame, *box, [size, size], interpolation=interpolation, antialias=True)

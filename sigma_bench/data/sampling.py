@@ -1,4 +1,7 @@
-"""Indices of the frames of a clip, as in the released samplers; ``uniform`` is that of TSN (arXiv 1608.00859)."""
+"""Indices of the frames of a clip, as in the released code of SIGMA and VideoMAE and in TSN (arXiv 1608.00859).
+
+Shapes: T frames of a clip.
+"""
 
 import numpy as np
 
@@ -18,7 +21,7 @@ from sigma_bench.specs.clip import (
 
 
 def clip_indices(clip: ClipSpec, video_frames: int, num_frames: int) -> np.ndarray:
-    """Frame indices of every temporal view of a video, (views, T), the same at every call."""
+    """Frame indices of every temporal view of a video, (views, T); the result is deterministic."""
     sampling = clip.sampling
     match sampling:
         case UniformSampling():
@@ -52,13 +55,16 @@ def training_indices(
 
 
 def uniform_indices(video_frames: int, num_frames: int) -> np.ndarray:
-    """Midpoints of ``num_frames`` equal segments, (T,); a shorter video repeats frames in order."""
+    """Midpoints of ``num_frames`` equal segments, (T,), as in TSN; a shorter video repeats frames in order."""
     midpoint = (np.arange(num_frames) + 0.5) * video_frames / num_frames
     return midpoint.astype(np.int64)
 
 
 def dense_indices(video_frames: int, num_frames: int, stride_frames: int, num_clips: int) -> np.ndarray:
-    """Windows of ``num_frames`` with one stride, (clips, T); centres spread evenly, one clip sits in the middle."""
+    """Windows of ``num_frames`` strided frames with evenly spaced centres, (clips, T); one clip is in the middle.
+
+    The stride is smaller for a video that does not contain a window of the given stride.
+    """
     stride = max(1, min(stride_frames, video_frames // num_frames))
     room = max(0, video_frames - ((num_frames - 1) * stride + 1))
     start = ((np.arange(num_clips) + 0.5) * (room + 1) / num_clips).astype(np.int64)
@@ -68,10 +74,11 @@ def dense_indices(video_frames: int, num_frames: int, stride_frames: int, num_cl
 def random_start_indices(
     video_frames: int, num_frames: int, stride_frames: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Frames of a pretraining clip, (T,), as in VideoMAE and SIGMA: the start is uniform over 0..n - T * stride.
+    """Frame indices of a pretraining clip, (T,), as in VideoMAE and SIGMA.
 
-    The clip of a video shorter than T x stride starts at frame 0 and advances by the stride while that stays before the
-    last frame; the frame reached is then repeated.  With stride 4, 17 frames give 0, 4, 8, 12, 12, ...
+    For a video of n frames, the start is uniform over 0, ..., n - T x stride.  The clip of a video shorter than
+    T x stride starts at frame 0 and advances by the stride as long as it stays before the last frame; the frame reached
+    is then repeated.  With stride 4, a video of 17 frames gives 0, 4, 8, 12, 12, ...
     """
     room = video_frames - num_frames * stride_frames
     start = int(rng.integers(0, max(0, room) + 1))
@@ -80,7 +87,10 @@ def random_start_indices(
 
 
 def random_sorted_indices(video_frames: int, num_frames: int, rng: np.random.Generator) -> np.ndarray:
-    """Distinct random frames in order, (T,); with replacement when the video is shorter (TimeTuning)."""
+    """Distinct random frames in order, (T,), as in TimeTuning (arXiv 2308.11796).
+
+    Frames of a video shorter than T are drawn with replacement.
+    """
     return np.sort(rng.choice(video_frames, num_frames, replace=video_frames < num_frames))
 
 
@@ -94,9 +104,10 @@ def random_segment_indices(video_frames: int, num_frames: int, rng: np.random.Ge
 
 
 def released_segment_indices(video_frames: int, num_frames: int, rng: np.random.Generator) -> np.ndarray:
-    """A random frame of each of ``num_frames`` segments of n // T frames from frame 0 on, (T,), as released for SSv2.
+    """A random frame of each of T segments of n // T frames, (T,), as in the released code for Something-Something v2.
 
-    The last n % T frames are never drawn.  A video of fewer than T frames gives frame 0 in all T places.
+    The first segment starts at frame 0, so the last n % T of the n frames are never drawn.  A video of fewer than T
+    frames gives T times frame 0.
     """
     length = video_frames // num_frames
     if length == 0:
@@ -107,23 +118,32 @@ def released_segment_indices(video_frames: int, num_frames: int, rng: np.random.
 def random_window_indices(
     video_frames: int, num_frames: int, stride_frames: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Evenly spaced frames of a random window of T x stride frames, (T,), of a video longer than that (released)."""
+    """Evenly spaced frames of a random window of T x stride frames, (T,), as in the released code.
+
+    The video must be longer than the window.
+    """
     span = num_frames * stride_frames
     end = int(rng.integers(span, video_frames))
     return np.clip(np.linspace(end - span, end, num_frames), end - span, end - 1).astype(np.int64)
 
 
 def shrunk_window_indices(video_frames: int, num_frames: int, rng: np.random.Generator) -> np.ndarray:
-    """A random window whose stride is the largest that fits, at least 1, (T,); past the end the last frame repeats."""
+    """A random window with the largest stride that fits, at least 1, (T,).
+
+    The last frame of a video shorter than T is repeated.
+    """
     stride = max(1, video_frames // num_frames)
     start = int(rng.integers(0, max(0, video_frames - num_frames * stride) + 1))
     return np.minimum(start + stride * np.arange(num_frames), video_frames - 1)
 
 
 def short_video_indices(video_frames: int, num_frames: int, stride_frames: int, rule: ShortVideo) -> np.ndarray:
-    """The one training clip of a video of at most T x stride frames, (T,), that is looped or repeats its last frame.
+    """The training clip of a video of at most T x stride frames, (T,); it is deterministic.
 
-    ``repeat_last``, as released: n // stride frames spread over the whole video, then the last one.
+    Args:
+        rule: ``loop`` continues from the first frame at the end of the video.  ``repeat_last`` spreads n // stride
+        frames
+            over the whole video and then repeats the last frame, as in the released code.
     """
     if rule == "loop":
         return np.arange(num_frames) * stride_frames % video_frames
@@ -135,20 +155,24 @@ def short_video_indices(video_frames: int, num_frames: int, stride_frames: int, 
 def clamped_window_indices(
     video_frames: int, num_frames: int, stride_frames: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """T frames, a stride apart, (T,); the start is uniform over the room, which is negative for a shorter video."""
+    """A random window of T strided frames, (T,), with indices limited to the frames of the video.
+
+    The start is uniform over the places where the window fits; for a shorter video, over those where the window
+    contains the whole video.
+    """
     room = video_frames - ((num_frames - 1) * stride_frames + 1)
     start = int(rng.integers(min(0, room), max(0, room) + 1))
     return np.clip(start + stride_frames * np.arange(num_frames), 0, video_frames - 1)
 
 
 def segment_views(video_frames: int, num_frames: int) -> np.ndarray:
-    """Starts and midpoints of T equal segments, in order, dealt to two clips in turn: (2, T)."""
+    """Starts and midpoints of T equal segments, sorted and assigned to two clips in turn, (2, T)."""
     place_T2 = (np.arange(num_frames)[:, None] + [0.0, 0.5]) * video_frames / num_frames
     return np.sort(place_T2.astype(np.int64).ravel()).reshape(num_frames, 2).T
 
 
 def strided_views(video_frames: int, num_frames: int, views: StridedViews) -> np.ndarray:
-    """Windows of T strided frames, their starts spread evenly from the first possible to the last, (views, T)."""
+    """Windows of T strided frames, with starts spaced evenly from the first possible to the last, (views, T)."""
     stride = views.stride_frames
     if views.short_video == "shrink_stride":
         stride = max(1, min(stride, video_frames // num_frames))
@@ -160,12 +184,15 @@ def strided_views(video_frames: int, num_frames: int, views: StridedViews) -> np
 
 
 def clamped_views(video_frames: int, num_frames: int, stride_frames: int, num_clips: int) -> np.ndarray:
-    """Windows of T frames, a stride apart, starts spread evenly and rounded; the last frame repeats, (views, T)."""
+    """Windows of T strided frames, with evenly spaced and rounded starts, (views, T).
+
+    The last frame of a video shorter than a window is repeated.
+    """
     room = max(0, video_frames - ((num_frames - 1) * stride_frames + 1))
     start = np.rint(_spread(room, num_clips)).astype(np.int64)
     return np.minimum(start[:, None] + stride_frames * np.arange(num_frames), video_frames - 1)
 
 
 def _spread(room: int, num: int) -> np.ndarray:
-    """``num`` places from 0 to ``room`` with equal steps; the middle where there is only one."""
+    """``num`` equally spaced values from 0 to ``room``; the middle if ``num`` is 1."""
     return np.linspace(0, room, num) if num > 1 else np.array([room / 2])

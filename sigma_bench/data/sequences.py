@@ -1,4 +1,4 @@
-"""Sequences of frames with masks, paired by file name.
+"""Sequences of frames with masks, which are paired by file name.
 
 Shapes: T frames, C colours, H W pixels; uint8.
 """
@@ -21,16 +21,16 @@ from sigma_bench.specs.clip import FrameDraw
 
 
 class MaskedSequence:
-    """The frames of a sample that have a mask.
+    """The frames of a sample that have a mask, and their masks.
 
-    Masks at the level of categories are sparse (YouTube-VOS): frames without one are left out.  Elsewhere every frame
-    must have one.
+    If the objects have categories (YouTube-VOS), frames without a mask are left out.  Otherwise every frame must have a
+    mask.
 
     Args:
-        instances: every object keeps its own id, where the dataset's labels would be categories.
+        instances: whether objects keep their ids even if they have categories.
 
     Raises:
-        DecodeError: a mask is missing, there is none, or, when reading, a file does not decode.
+        DecodeError: a mask is missing, or there is none; when reading, a file cannot be decoded.
     """
 
     def __init__(self, sample: Sample, *, instances: bool = False) -> None:
@@ -52,18 +52,18 @@ class MaskedSequence:
         return len(self._frames)
 
     def read(self, indices: Sequence[int], image_size: int) -> tuple[Tensor, np.ndarray]:
-        """Frames (T, C, H, W) and ids (T, H, W), both squashed to a square."""
+        """Frames (T, C, size, size) and ids (T, size, size), resized to a square."""
         return self.squashed_frames(indices, image_size), self.squashed_masks(indices, image_size)
 
     def frames(self, indices: Sequence[int]) -> np.ndarray:
-        """Frames as they are on the disk, (T, H, W, C)."""
+        """Frames in their stored size, (T, H, W, C)."""
         return FrameFolderDecoder(self._sample.path, self._frames).frames(indices)
 
     def masks(self, indices: Sequence[int]) -> np.ndarray:
-        """Ids as they are on the disk, (T, H, W).
+        """Object or category ids in their stored size, (T, H, W).
 
         Raises:
-            DecodeError: they have different sizes.
+            DecodeError: the masks have different sizes.
         """
         masks = {index: self._ids(self._masks[index]) for index in set(indices)}
         if len({mask.shape for mask in masks.values()}) > 1:
@@ -71,11 +71,11 @@ class MaskedSequence:
         return np.stack([masks[index] for index in indices])
 
     def squashed_frames(self, indices: Sequence[int], size: int) -> Tensor:
-        """Frames (T, C, size, size), squashed to a square."""
+        """Frames resized to a square, (T, C, size, size)."""
         return squash(self.frames(indices), size)
 
     def squashed_masks(self, indices: Sequence[int], size: int) -> np.ndarray:
-        """Ids (T, size, size), squashed to a square."""
+        """Object or category ids resized to a square, (T, size, size)."""
         return squash_masks(self.masks(indices), size)
 
     def _ids(self, path: Path) -> np.ndarray:
@@ -86,7 +86,7 @@ class MaskedSequence:
 
 
 def drawn_indices(draw: FrameDraw, sequence_frames: int, num_frames: int, rng: np.random.Generator) -> np.ndarray:
-    """Frames of a clip in order, (T,); ``specs/clip.py`` says what each draw means."""
+    """Indices of the frames of a clip in order, (T,); ``specs/clip.py`` describes the values of ``draw``."""
     if draw == "random_sorted":
         return random_sorted_indices(sequence_frames, num_frames, rng)
     last = sequence_frames - 1
@@ -97,12 +97,13 @@ def drawn_indices(draw: FrameDraw, sequence_frames: int, num_frames: int, rng: n
 
 
 def category_level(mask_HW: np.ndarray, objects: ObjectCategories, *, where: Path) -> np.ndarray:
-    """Object ids replaced by the numbers of their categories; background and void stay.
+    """A mask in which the number of a category replaces each object id; background and void stay as they are.
 
-    All at once through a table: one id after another, a new number would be taken for a later object's old id.
+    A table replaces all ids at once.  One after another, the number of a category could be taken for the id of a later
+    object.
 
     Raises:
-        DecodeError: an id that the annotation does not know.
+        DecodeError: the mask contains an id that the annotation does not name.
     """
     table = np.full(256, -1)
     table[[0, VOID]] = 0, VOID

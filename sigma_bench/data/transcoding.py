@@ -1,8 +1,8 @@
-"""Transcoding a dataset for training: smaller frames and dense key frames, so that a clip in the middle is cheap.
+"""Transcoding a dataset for training: videos with small frames and dense key frames, from which clips are read faster.
 
-The result is another data root with the same lists and names and other pixels.  A file in the folder of the dataset
-states the settings, and the data source is ``transcoded``, so that tables separate its scores from those of the
-official files.
+The result is another data root with the same lists and names, but other pixels.  A file in the folder of the dataset
+states the settings, and the data source is ``transcoded``, so tables separate its scores from those of the official
+files.
 
 Shapes: T frames, H W pixels, C colours.
 """
@@ -28,36 +28,36 @@ from sigma_bench.records import provenance
 from sigma_bench.records.store import write_atomically
 
 LIST_SUFFIXES = (".txt", ".csv", ".json")
-"""Lower case."""
+"""Suffixes, in lower case, of the files that are copied unchanged."""
 H264_CONTAINERS = (".mp4", ".avi", ".mkv", ".mov", ".m4v")
-"""Containers that keep their suffix; others become .mp4, which readers accept in place of any listed container."""
+"""Suffixes that stay as they are; others become .mp4, which readers accept in place of any listed suffix."""
 FRAMES_AT_ONCE = 64
 
 
 class Transcoding(NamedTuple):
-    """How videos are written: H.264 without B-frames and without sound."""
+    """Settings of the transcoded videos, which are H.264 without B-frames and without sound."""
 
     short_side: int
-    """Pixels, even; smaller videos keep their size."""
+    """Largest length of the short side in pixels; smaller videos keep their size."""
     keyframe_every: int
-    """Frames."""
+    """Number of frames from one key frame to the next."""
     crf: int
-    """x264's constant rate factor: 0 loses nothing, 18 is hardly visible, 51 is worst."""
+    """Constant rate factor of x264: 0 is lossless, the loss at 18 is hardly visible, and 51 is the worst quality."""
 
 
 def transcode(
     manifest: Manifest, source: Path, target: Path, how: Transcoding, *, num_workers: int
 ) -> Iterator[tuple[str, str | None]]:
-    """Write the videos of a manifest below ``target``: id and, where one could not be read, the reason.
+    """Write the videos of a manifest below ``target``, and yield the id of each and the error message if it failed.
 
-    What is there already is kept, so a stopped run continues.  Lists are copied first, the note comes last.
+    Existing videos are kept, so an interrupted run can be continued.  Lists are copied first.
 
     Args:
-        source: the dataset's folder, which all of the manifest's paths lie below.
-        target: the dataset's new folder.
+        source: folder of the dataset, which contains all files of the manifest.
+        target: new folder of the dataset.
 
     Raises:
-        ValueError: the manifest holds something else than videos, or ``target`` was transcoded in another way.
+        ValueError: the manifest contains something other than videos, or ``target`` was transcoded with other settings.
     """
     samples = {sample.path: sample for split in manifest.splits.values() for sample in split.samples}
     outside = next((path for path in samples if not path.is_relative_to(source)), None)
@@ -68,20 +68,20 @@ def transcode(
     _begin(source, target, how)
     failed: dict[str, str] = {}
     with ProcessPoolExecutor(num_workers) as pool:
-        jobs = {
+        id_of = {
             pool.submit(write_transcoded, sample, _renamed(target / path.relative_to(source)), how): sample.id
             for path, sample in samples.items()
         }
-        for job in as_completed(jobs):
-            reason = job.result()
+        for future in as_completed(id_of):
+            reason = future.result()
             if reason is not None:
-                failed[jobs[job]] = reason
-            yield jobs[job], reason
+                failed[id_of[future]] = reason
+            yield id_of[future], reason
     _write_note(target, how, failed)
 
 
 def write_transcoded(sample: Sample, path: Path, how: Transcoding) -> str | None:
-    """Write one video, whole or not at all; the reason where it cannot be read."""
+    """Write one video completely or not at all; returns the error message if it cannot be read."""
     if path.exists():
         return None
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def _encode(sample: Sample, path: Path, how: Transcoding) -> None:
                 stream = container.add_stream("libx264", rate=_rate(sample.path), options=options)
                 stream.height, stream.width = frame_THWC.shape[1:3]
                 stream.pix_fmt = "yuv420p"
-                stream.codec_context.thread_count = 1  # files are what runs in parallel
+                stream.codec_context.thread_count = 1  # several files are written in parallel
             for frame_HWC in frame_THWC:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(frame_HWC, format="rgb24")))
         if stream is not None:
@@ -115,7 +115,7 @@ def _encode(sample: Sample, path: Path, how: Transcoding) -> None:
 
 
 def _reduced(frame_THWC: np.ndarray, short_side: int) -> np.ndarray:
-    """Short side to at most that many pixels, both sides even, as 4:2:0 needs them."""
+    """Frames resized so that the short side has at most that many pixels and both sides are even, as 4:2:0 requires."""
     height, width = frame_THWC.shape[1:3]
     scale = min(1.0, short_side / min(height, width))
     target = [max(2, 2 * round(side * scale / 2)) for side in (height, width)]
@@ -134,7 +134,7 @@ def _renamed(path: Path) -> Path:
 
 
 def _begin(source: Path, target: Path, how: Transcoding) -> None:
-    """Copy the lists, and write the note without results: what is there from now on is transcoded."""
+    """Write the note with the settings and copy the lists; the note marks the folder as transcoded from the start."""
     note = target / TRANSCODED_MARKER
     if note.exists() and json.loads(note.read_text())["how"] != how._asdict():
         raise ValueError(f"{target}: holds videos transcoded in another way ({note}); choose another folder")

@@ -1,19 +1,19 @@
-"""Which tubes are hidden during pretraining.
+"""Masks of the tubes of a clip for pretraining.
 
-``tube``    the same places in every time slot, so that a hidden place cannot be copied from the next frame
-            (VideoMAE section 3.2, kept by SIGMA)
-``random``  every slot drawn on its own (VideoMAE's ablation)
-``motion``  places that move are hidden more often (the "motion guided" rows of the paper's tables)
+``tube``    masks the same places in every time slot, so that a masked place cannot be copied from the next frame
+            (VideoMAE, section 3.2; also used by SIGMA)
+``random``  masks places of every slot independently (an ablation of VideoMAE)
+``motion``  masks places with motion more often (the "motion guided" rows of SIGMA's tables)
 
-Differs from the motion-guided masks of the literature: MGM (Fan et al., ICCV 2023) reads motion vectors from the
-compressed stream and hides rectangles around them; MGMAE (Huang et al., ICCV 2023) warps one random mask along an
-optical flow from RAFT.  Here motion is the absolute difference of consecutive frames inside a tube, and a place is
-drawn with weight exp(strength x standardised motion).  The random part is drawn once per clip and shared by all
-slots, so a clip at rest gets a tube mask and a moving thing is followed from slot to slot.
+The ``motion`` mask differs from the motion-guided masks of the literature.  MGM (Fan et al., ICCV 2023) reads motion
+vectors from the compressed stream and masks rectangles around them.  MGMAE (Huang et al., ICCV 2023) warps one random
+mask along an optical flow from RAFT.  Here motion is the absolute difference of consecutive frames inside a tube, and a
+place is drawn with weight exp(strength x standardised motion).  The random part is drawn once per clip and shared by
+all slots, so a clip without motion gets a tube mask, and the mask follows a moving object from slot to slot.
 
-Every slot hides int(ratio * H' * W') places, so all clips of a batch have equally many visible tubes.
+Every slot has int(ratio * H' * W') masked places, so all clips of a batch have the same number of visible tubes.
 
-Shapes: one clip, T frames, C colours, H W pixels; grid T' x H' x W', N = T' x H' x W' tubes.  True means masked.
+Shapes: one clip, T frames, C colours, H W pixels; token grid T' x H' x W', N = T' x H' x W' tubes.  True means masked.
 """
 
 import torch
@@ -24,19 +24,22 @@ from sigma_bench.specs.masked_video import MaskSpec, MotionMask, TubeMask
 
 
 def draw_mask(spec: MaskSpec, frame_TCHW: Tensor, grid: tuple[int, int, int], generator: torch.Generator) -> Tensor:
-    """The mask (N,) bool of one clip (uint8 or float frames; looked at by the motion mask only).
+    """The mask of one clip, (N,) bool.
+
+    Args:
+        frame_TCHW: frames of the clip, uint8 or float; only the ``motion`` mask depends on them.
 
     Raises:
-        ValueError: the ratio hides nothing or everything on this grid.
+        ValueError: the ratio masks nothing or everything on this token grid.
     """
     slots, rows, columns = grid
     num_places = rows * columns
     num_masked = int(spec.ratio * num_places)
     if not 0 < num_masked < num_places:
-        raise ValueError(f"mask ratio {spec.ratio} hides {num_masked} of {num_places} places; choose one in between")
+        raise ValueError(f"mask ratio {spec.ratio} masks {num_masked} of {num_places} places; choose one in between")
     draws = 1 if isinstance(spec, TubeMask | MotionMask) else slots
-    # The smallest of independent exponential variables are a uniform draw without replacement; divided by weights,
-    # a weighted one (Efraimidis and Spirakis 2006).
+    # The places with the smallest of independent exponential variables are a uniform draw without replacement; if the
+    # variables are divided by weights, the draw is weighted (Efraimidis and Spirakis, 2006).
     key = -torch.rand(draws, num_places, generator=generator).log()
     key = key.expand(slots, -1)
     if isinstance(spec, MotionMask):
@@ -46,13 +49,13 @@ def draw_mask(spec: MaskSpec, frame_TCHW: Tensor, grid: tuple[int, int, int], ge
 
 
 def standardised_motion(frame_TCHW: Tensor, grid: tuple[int, int, int]) -> Tensor:
-    """Mean absolute difference of consecutive frames per tube, (T', H', W'), mean 0 and deviation 1 in each slot.
+    """Mean absolute difference of consecutive frames per tube, (T', H', W'), standardised in each slot.
 
-    A slot in which nothing moves (or all of it alike) is 0 everywhere.
+    The mean of a slot is 0 and its standard deviation 1; a slot with the same motion everywhere is 0.
     """
     frames = frame_TCHW.float()
     change = (frames[1:] - frames[:-1]).abs().mean(1)
-    change = torch.cat([change[:1], change])  # the first frame has no predecessor: it counts as the second
+    change = torch.cat([change[:1], change])  # the first frame has no predecessor and gets the change of the second
     motion = F.adaptive_avg_pool3d(change[None, None], grid)[0, 0]
     centred = motion - motion.mean((1, 2), keepdim=True)
     return centred / centred.std((1, 2), keepdim=True).clamp_min(1e-6)

@@ -21,15 +21,13 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-import av  # first: decord exports the symbols of its own FFmpeg, and PyAV loaded later would get those
+import av  # before decord, which exports the symbols of its own FFmpeg; PyAV would use those if it were loaded later
 import decord
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from sigma_bench.data.decoder import DecodeError, Decoder, DecoderName
 from sigma_bench.data.video_facts import Start, VideoFacts, opened, video_facts
-
-__all__ = ["DecordDecoder", "PyAvDecoder", "open_video", "video_facts"]
 
 
 def open_video(path: Path, decoder: DecoderName | None = None, *, is_sparse: bool = False) -> Decoder:
@@ -53,7 +51,7 @@ def open_video(path: Path, decoder: DecoderName | None = None, *, is_sparse: boo
 
 
 class DecordDecoder:
-    """Reading by decord, on one thread, because VP9 files fail in the middle with more; timestamps are not used."""
+    """Reading by decord on one thread, because VP9 files fail with more; timestamps are not used."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""Contact sheets: sampled clips with their labels as they are read.
+"""Contact sheets: a picture of some samples with their labels, to check by eye what the reader returns.
 
 Shapes: T frames, H W pixels.
 """
@@ -18,22 +18,24 @@ from sigma_bench.palette import tint
 from sigma_bench.specs.text import one_line
 
 CELL = 112
-"""Side of a frame on the sheet, pixels; frames are squashed into it."""
+"""Side of a frame on the sheet in pixels; frames are resized to a square."""
 GAP = 2
+"""Pixels between frames."""
 LINE = 18
+"""Height of a line of text in pixels."""
 MASK_OPACITY = 0.5
 
 
 def draw_samples(samples: Sequence[Sample], num: int, seed: int) -> list[Sample]:
-    """Samples drawn uniformly without replacement, in the order of the list."""
+    """``num`` samples drawn with equal probability, in the order of the list."""
     chosen = np.random.default_rng(seed).choice(len(samples), size=min(num, len(samples)), replace=False)
     return [samples[index] for index in sorted(chosen)]
 
 
 def contact_sheet(samples: Sequence[Sample], manifest: Manifest, num_frames: int) -> Image.Image:
-    """A picture with a row of evenly spaced frames for each sample, its label above, and masks blended over the frames.
+    """A picture with one row per sample: a line of text, and below it evenly spaced frames with their masks.
 
-    A sample that cannot be read has the reason in place of its frames.
+    The row of a sample that cannot be read shows the error message instead of frames.
     """
     sheet = Image.new("RGB", (num_frames * (CELL + GAP), len(samples) * (CELL + LINE)), "white")
     pen = ImageDraw.Draw(sheet)
@@ -50,7 +52,7 @@ def contact_sheet(samples: Sequence[Sample], manifest: Manifest, num_frames: int
 
 
 def description(sample: Sample, manifest: Manifest) -> str:
-    """The label as text: a class, actions with times, a number of repetitions, or categories of objects."""
+    """The label of a sample in words: a class, actions in time, repetitions, or categories of objects."""
     names = manifest.classes or ()
     if sample.label is not None:
         return names[sample.label] if names else str(sample.label)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sigma_bench.data.annotations import ActionIntervals
 from sigma_bench.data.manifest import Sample
-from sigma_bench.data.video import video_facts
+from sigma_bench.data.video_facts import video_facts
 
 
 class Labels(Protocol):

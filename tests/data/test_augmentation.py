@@ -1,4 +1,4 @@
-"""Augmentation: alike over the frames of a clip, different from clip to clip, a function of its stream alone."""
+"""Augmentation: the same in all frames of a clip, different between clips, and determined by the generator."""
 
 import random
 
@@ -49,7 +49,7 @@ def test_rand_augment_changes_pixels_and_global_streams_go_on() -> None:
     changed = [rand_augmented(picture(), "rand-m7-n4-mstd0.5-inc1", GREY, seed) for seed in range(5)]
     assert len({frames.tobytes() for frames in changed}) == 5
     assert (random.random(), float(torch.rand(())), np.random.rand()) == expected
-    with pytest.raises(ValueError, match="rand_augment 'sideways': not as timm spells it"):
+    with pytest.raises(ValueError, match="rand_augment 'sideways': not a configuration of timm's RandAugment"):
         rand_augmented(picture(), "sideways", GREY, 0)
 
 

@@ -1,4 +1,4 @@
-"""Clips kept for the next encoder: the same ones, decoded once, and never more than was allowed."""
+"""The memory of decoded clips: clips are unchanged, decoded once, and within the limit."""
 
 from pathlib import Path
 

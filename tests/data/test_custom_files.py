@@ -1,4 +1,4 @@
-"""A user's CSV and class folders: what is read, and one sentence with the line for what is wrong."""
+"""CSV files and class folders of a user: what is read, and one sentence with the line for each error."""
 
 from pathlib import Path
 
@@ -83,7 +83,7 @@ def ids_of(root: Path) -> list[str]:
 
 
 def test_links_to_class_folders_are_followed_and_loops_end(tmp_path: Path) -> None:
-    """One of four classes and three of twelve files lay behind links."""
+    """One of four class folders and three of twelve files are links."""
     for place in ("root/run", "root/walk", "elsewhere/jump", "elsewhere/files"):
         for number in range(2):
             picture(tmp_path / place / f"{number}.png")

@@ -299,7 +299,7 @@ def test_what_is_wrong_with_imagenet_is_named(tmp_path: Path, change: str, sente
 
 
 def trimmed(home: Path) -> int:
-    """The mini Kinetics without three of its test videos, whose list was shortened; how many are left."""
+    """The mini Kinetics with a list shortened by three test videos, and the number of videos left."""
     path = home / "kinetics-400_val.csv"
     with path.open(newline="") as stream:
         listed = list(csv.DictReader(stream))

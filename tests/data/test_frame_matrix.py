@@ -51,7 +51,7 @@ def patterns(count: int, keys: list[int]) -> Iterator[list[int]]:
 
 
 def wrong_frames(sample: Sample, digests: list[int], keys: list[int]) -> list[tuple[str, list[int], list[int]]]:
-    """Way of access, indices, and those of the indices that gave a wrong picture."""
+    """Access pattern, indices, and the indices that gave a wrong picture."""
 
     def evaluation() -> Decoder:
         return open_media(sample)

@@ -1,4 +1,4 @@
-"""Broken bytes: whatever happens to a video, an image or a list, it is one clear sentence.
+"""Damaged bytes of a video, an image or a list give one clear sentence.
 
 A few mutations by default; ``SIGMA_BENCH_FUZZ=2000 pytest tests/data/test_fuzz.py`` makes that many.
 """
@@ -32,7 +32,7 @@ MAX_BYTES = 300_000
 
 
 def mutated(content: bytes, rng: np.random.Generator) -> bytes:
-    """Bytes flipped, cut out, doubled, inserted, or cut off; more often near the beginning, where headers are."""
+    """Bytes changed, removed, repeated, inserted, or cut off, more often near the beginning, where headers are."""
     data = bytearray(content)
     for _ in range(int(rng.integers(1, 8))):
         if not data:
@@ -55,7 +55,7 @@ def mutated(content: bytes, rng: np.random.Generator) -> bytes:
 
 @lru_cache
 def read_whole(source: Path) -> None:
-    """What a sound file of this size takes, once per process."""
+    """The memory that an intact file of this size takes, measured once per process."""
     medium = Medium(source, MEDIA[source.suffix], None)
     inspect(medium, source.parent)
     with suppress(DecodeError):
@@ -64,7 +64,7 @@ def read_whole(source: Path) -> None:
 
 
 def read_everything(source: Path, copy: Path, seed: int) -> tuple[str, float]:
-    """What reading a mutated medium came to, and how many MiB more than the sound one it took."""
+    """The result of reading a mutated medium, and the memory it took beyond the intact one, in MiB."""
     read_whole(source)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     copy.write_bytes(mutated(source.read_bytes(), np.random.default_rng(seed)))
@@ -85,7 +85,7 @@ def read_everything(source: Path, copy: Path, seed: int) -> tuple[str, float]:
 
 
 def open_mutated(root: Path, name: str, path: Path, seed: int) -> tuple[str, float]:
-    """The same for an official list, read as a whole dataset."""
+    """The same for an official list, which is read as part of a dataset."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     original = path.read_bytes()
     path.write_bytes(mutated(original, np.random.default_rng(seed)))

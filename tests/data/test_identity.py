@@ -1,4 +1,4 @@
-"""The identity of data: content alone, read once, and again whenever a file has changed."""
+"""The identity of data depends on the content alone; a file is read once, and again after it has changed."""
 
 import os
 import shutil
@@ -72,7 +72,7 @@ def test_a_copy_has_the_same_identity_with_and_without_its_ledger(photos: Path, 
 
 
 def test_a_file_that_has_just_been_written_is_not_remembered(photos: Path) -> None:
-    """It could be written again within the resolution of its time of change."""
+    """The file could change again within the resolution of its modification time."""
     (photos / "class0" / "0.bmp").touch()
     assert identify(read_class_folders(photos))[1] == 4
     assert identify(read_class_folders(photos))[1] == 1

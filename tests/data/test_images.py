@@ -1,4 +1,4 @@
-"""Stills of every kind, folders of frames and masks."""
+"""Images of every kind, folders of frames, and masks."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""``data prepare``: what is there, what is missing, and a manifest that says the same sample by sample."""
+"""``data prepare``: which files exist, which are missing, and a manifest that states this for every sample."""
 
 import json
 import shutil

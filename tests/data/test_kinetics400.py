@@ -1,4 +1,4 @@
-"""Kinetics-400's lists: relative and absolute paths, numeric labels, and sentences that name file and line."""
+"""Kinetics-400's lists: relative and absolute paths, numeric labels, and errors that name file and line."""
 
 import pytest
 

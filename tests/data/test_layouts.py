@@ -1,4 +1,4 @@
-"""The layouts that people have: folders of frames for videos, other containers, other lists of the same samples."""
+"""Common layouts: folders of frames instead of videos, other containers, and other lists of the same samples."""
 
 import shutil
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The mini world is sound: same seed same bytes, official layouts, and labels that one frame does not tell."""
+"""The mini world: the same seed gives the same bytes, layouts are official, and one frame does not show the label."""
 
 import json
 import shutil
@@ -117,7 +117,7 @@ def test_every_dataset_reads_back_through_its_official_reader(world: Path, name:
 
 
 def assert_each_is_its_own_drawing(stored_THWC: np.ndarray, drawn_THWC: np.ndarray) -> None:
-    """Every frame is off by less than half of what lies between its drawing and any other one.
+    """Every frame differs from its drawing by less than half of the difference between that and any other drawing.
 
     A frame in another's place then fails: the mean absolute difference obeys the triangle inequality, so that it is
     further than half the way from where it stands.
@@ -195,7 +195,7 @@ def test_neither_number_nor_order_of_movements_can_be_read_from_one_frame() -> N
 
 
 def test_a_swing_repeats_as_often_as_its_label_says(world: Path) -> None:
-    """The shape is where it began at every bound, and as far away as it gets once in between."""
+    """The shape is at its start at every bound, and farthest from it once between two bounds."""
     sample = open_dataset(load_dataset("ucfrep"), world).splits["train"].samples[1]
     assert isinstance(sample.annotation, CycleBounds)
     bounds = np.array(sample.annotation.bounds)
@@ -228,7 +228,7 @@ def test_categories_of_masks_are_the_shapes_drawn(world: Path) -> None:
 
 
 def test_a_passing_flock_leaves_mean_colours_alone() -> None:
-    """Mean colour of a third of the frame varies by motion less than two hundredths of the range."""
+    """Motion changes the mean colour of a ninth of the frame by less than two hundredths of the range."""
     clip = flock_clip(stream(0, "still-camera"), digit=3, part="train", num_frames=16)
     cell = clip.reshape(16, 64, 64, 3)[:, :63, :63].reshape(16, 3, 21, 3, 21, 3).mean(axis=(2, 4))
     assert cell.std(axis=0).max() < 0.02 * 255

@@ -1,4 +1,4 @@
-"""The official lists, read as they are: the published counts, digests of the subsets, real clips found."""
+"""The official lists at full size: published counts, digests of the subsets, and real clips that are found."""
 
 import csv
 import hashlib

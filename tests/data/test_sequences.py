@@ -1,4 +1,4 @@
-"""Which frames of a sequence make a clip."""
+"""The frames of a sequence that make up a clip."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Masks: the right share in every slot, from the generator only, and motion where motion is.
+"""Masks: the declared ratio in every slot, determined by the generator, and following motion.
 
 Shapes: P places of a slot.
 """

@@ -1,4 +1,4 @@
-"""UCFRep's folder-name trap: files named HandStandPushups lie in a folder named HandstandPushups, or do not."""
+"""Folder names of UCFRep: files named HandStandPushups may be in a folder named HandstandPushups."""
 
 from pathlib import Path
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from sigma_bench.data.decoder import DecodeError
-from sigma_bench.data.video import DecordDecoder, PyAvDecoder, open_video, video_facts
+from sigma_bench.data.video import DecordDecoder, PyAvDecoder, open_video
+from sigma_bench.data.video_facts import video_facts
 from sigma_bench.miniworld.writers import write_video
 
 
@@ -47,7 +48,7 @@ def test_what_is_not_a_video_is_named(tmp_path: Path, content: bytes) -> None:
 
 
 def sequential(path: Path) -> np.ndarray:
-    """The truth: every frame that decoding from the start yields, turned upright."""
+    """The reference: every frame that decoding from the start yields, rotated as the file says."""
     with av.open(str(path), metadata_errors="replace") as container:
         frames = list(container.decode(video=0))
     return np.stack([np.rot90(f.to_ndarray(format="rgb24"), f.rotation % 360 // 90) for f in frames])
@@ -186,7 +187,7 @@ def test_real_weizmann_clips_are_exact(shared_data: Path) -> None:
 
 
 def test_videos_can_be_written_after_the_decoder_was_loaded(tmp_path: Path) -> None:
-    """decord's own FFmpeg must not get under PyAV's calls, whichever module a process happens to import first."""
+    """PyAV must not call the FFmpeg of decord, whichever module a process imports first."""
     code = (
         "import sys; from pathlib import Path; import numpy as np; import sigma_bench.data.decoding\n"
         "from sigma_bench.miniworld.writers import write_video\n"

@@ -1,4 +1,4 @@
-"""Contact sheets show the frames that were read, masks over them, and say why a file shows nothing."""
+"""Contact sheets show the frames that were read with their masks, or the reason if a file cannot be read."""
 
 from dataclasses import replace
 from pathlib import Path

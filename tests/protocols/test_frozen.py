@@ -274,7 +274,7 @@ def test_a_still_is_a_clip_of_equal_frames(world: Path) -> None:
         assert isinstance(clip, torch.Tensor)
         assert clip.shape == (1, 8, 3, 48, 48)
         assert (clip == clip[:, :1]).all()
-    assert "this is ours" in task.note
+    assert "this is our choice" in task.note
 
 
 def main(root: str, output: str) -> None:

@@ -1,8 +1,9 @@
-"""Charades: the official csv, or the frame lists of PySlowFast; several actions over time for each video.
+"""Charades, whose videos have several actions over time, from the official lists or the frame lists of PySlowFast.
 
-Official: ``Charades/Charades_v1_{train,test}.csv`` with columns id, actions (``c092 11.90 21.20;c147 0.00 12.60``)
-and length; frame lists: ``frame_lists/{train,val}.csv``, one row per frame at 24 frames per second.  Videos are
-``Charades_v1_480/<id>.mp4``, frames ``Charades_v1_rgb/<id>/<id>-000001.jpg``.
+The official lists are ``Charades/Charades_v1_{train,test}.csv`` with the columns id, actions (such as
+``c092 11.90 21.20;c147 0.00 12.60``) and length.  The frame lists are ``frame_lists/{train,val}.csv`` with one row per
+frame at 24 frames per second.  Videos are ``Charades_v1_480/<id>.mp4``; frames are
+``Charades_v1_rgb/<id>/<id>-000001.jpg``.
 """
 
 import re
@@ -25,7 +26,7 @@ _FOLDERS = ("Charades_v1_480", "Charades_v1_rgb", "Charades_v1")
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:
-    """Find Charades below ``root``; a sample's annotation is its actions with their seconds."""
+    """Find Charades below ``root``; the annotation of a sample is its actions with their times in seconds."""
     home = root / "Charades" if (root / "Charades").is_dir() else root
     is_official = (home / _CSV["train"]).exists() or not (root / "frame_lists").is_dir()
     data_source, expected = expected_counts(root, card)
@@ -60,7 +61,10 @@ def _from_csv(path: Path, num_classes: int) -> Iterator[tuple[str, ActionInterva
 
 
 def _from_frames(path: Path, num_classes: int) -> Iterator[tuple[str, ActionIntervals]]:
-    """Runs of frames with a label become intervals: frame f, from 0, lasts from f / 24 to (f + 1) / 24 seconds."""
+    """Names and actions of the videos; consecutive frames with a label are one interval.
+
+    Frame f, counted from 0, lasts from f / 24 to (f + 1) / 24 seconds.
+    """
     rows = table(path, _FRAME_COLUMNS, separator=" ")
     for name, of_video in groupby(rows, key=lambda row: row[1]["original_vido_id"]):
         open_since: dict[int, int] = {}
@@ -84,7 +88,7 @@ def _interval(label: int, first: int, end: int) -> tuple[int, float, float]:
 
 
 def _class_names(path: Path, num_classes: int) -> tuple[str, ...]:
-    """From ``Charades_v1_classes.txt`` (``c000 Holding some clothes``) where it is there."""
+    """Class names from ``Charades_v1_classes.txt`` (lines ``c000 Holding some clothes``); numbers without it."""
     if not path.exists():
         return tuple(f"c{number:03d}" for number in range(num_classes))
     return tuple(line.partition(" ")[2] for _, line in lines(path))

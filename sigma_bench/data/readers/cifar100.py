@@ -1,7 +1,7 @@
-"""CIFAR-100 in the layout torchvision downloads: ``cifar-100-python/{train,test,meta}``; fine labels.
+"""CIFAR-100 with fine labels, in the layout that torchvision downloads: ``cifar-100-python/{train,test,meta}``.
 
-The pickles are read as data (``data/cifar.py``); torchvision's own reader runs whatever a pickle asks for, and drops
-the file names that serve as sample ids here.
+The pickles are read as plain data (``data/cifar.py``).  The reader of torchvision executes the code that a pickle
+contains, and it drops the file names, which are part of the sample ids here.
 """
 
 from pathlib import Path
@@ -13,9 +13,9 @@ from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:
-    """Find CIFAR-100 below ``root``; every image is its own group.
+    """Find CIFAR-100 below ``root``; every image is a group of its own.
 
-    File names do not tell images apart: two of the official ones occur in both splits.
+    File names do not identify images, because two of the official names occur in both splits.
     """
     folder = root / "cifar-100-python"
     for name in ("train", "test", "meta"):

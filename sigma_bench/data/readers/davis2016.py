@@ -1,8 +1,8 @@
-"""DAVIS-2016 in its official layout (480p, or 1080p where only that is there): one object per sequence, whose
-masks are 0 and 255.
+"""DAVIS-2016 in its official layout: sequences with one object, whose masks have the values 0 and 255.
 
-Sequences are named by ``ImageSets/480p/{train,val}.txt`` (pairs of frame and mask) or
-``ImageSets/2016/{train,val}.txt`` (names); everything lies in ``DAVIS/`` or in the dataset's folder itself.
+Frames are read at 480p, or at 1080p if only that exists.  Sequences are listed in ``ImageSets/480p/{train,val}.txt`` as
+pairs of frame and mask, or in ``ImageSets/2016/{train,val}.txt`` by name.  Everything is in ``DAVIS/`` or in the
+dataset's folder itself.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ _LIST: dict[SplitName, str] = {"train": "train", "test": "val"}
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:
-    """Find DAVIS-2016 below ``root``; ``val`` plays the test."""
+    """Find DAVIS-2016 below ``root``; ``val`` is the test split."""
     home = davis_home(root)
     data_source, expected = expected_counts(root, card)
     splits = {}

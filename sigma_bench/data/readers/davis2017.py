@@ -1,4 +1,4 @@
-"""DAVIS-2017 in its official layout: frames, palette masks of the unsupervised track, ImageSets/2017.
+"""DAVIS-2017 in its official layout: frames, palette masks of the unsupervised track, and lists in ``ImageSets/2017``.
 
 Frames are read at 480p, or at full resolution (``Full-Resolution``) if only that exists.  Everything is in ``DAVIS/``
 or in the dataset's folder itself.
@@ -16,7 +16,7 @@ _LIST: dict[SplitName, str] = {"train": "train", "test": "val"}
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:
-    """Find DAVIS-2017 below ``root``; ``val`` plays the test; instances of Annotations_unsupervised are the labels."""
+    """Find DAVIS-2017 below ``root``; ``val`` is the test split; masks are those of ``Annotations_unsupervised``."""
     home = davis_home(root)
     data_source, expected = expected_counts(root, card)
     splits = {}

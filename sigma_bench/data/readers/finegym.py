@@ -1,10 +1,11 @@
 """FineGym sub-actions: ``annotations/gym99_{train,val}.txt`` (and gym288) and ``subactions/<id>.mp4``.
 
-A line is ``<sub-action id>[.avi|.mp4] <label>``; the lists without a file ending are FineGym's own, which SEVERE
-calls ``*_org.txt``.  Variants: ``gym99``, ``gym288``; ``fx_s1`` and ``ub_s1`` are the classes of one set of
-elements, numbered from 0; ``gym99_1k`` has SEVERE's subset as train.  FineGym's website names its lists
-``gym99_train_element_v1.0.txt`` and ``gym99_val_element.txt``.  An id is
-``<video>_E_<event>_A_<sub-action>``, in seconds.
+A line is ``<sub-action id>[.avi|.mp4] <label>``.  An id is ``<video>_E_<event>_A_<sub-action>`` with times in seconds.
+Lists without file suffixes are the original ones, which SEVERE calls ``*_org.txt`` and the website of FineGym calls
+``gym99_train_element_v1.0.txt`` and ``gym99_val_element.txt``.
+
+The variants are ``gym99``, ``gym288``, ``fx_s1`` and ``ub_s1`` (the classes of one set of elements of Gym99, numbered
+from 0), and ``gym99_1k`` (Gym99 with SEVERE's subset as training split).
 """
 
 import re
@@ -19,14 +20,14 @@ from sigma_bench.specs.dataset import DatasetCard, SplitName
 _OFFICIAL_NAME: dict[SplitName, str] = {"train": "train", "test": "val"}
 _ID = re.compile(r"^.{11}_E_\d+_\d+_A_\d+_\d+$")
 _CLASSES = {"fx_s1": range(6, 17), "ub_s1": range(74, 89)}
-"""Of Gym99: leaps, jumps and hops on the floor; circles on the uneven bars."""
+"""Labels of Gym99 in a variant: leaps, jumps and hops of floor exercise, and circles on the uneven bars."""
 _FOLDERS = ("subactions", "videos")
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:
-    """Find FineGym below ``root``; the validation split plays the test.
+    """Find FineGym below ``root``; the validation split is the test split.
 
-    Groups are sub-actions: the official split has 39 videos and 265 events on both sides.
+    Each sub-action is a group of its own, because 39 videos and 265 events occur in both official splits.
     """
     level = "gym288" if card.variant == "gym288" else "gym99"
     everything = range(288 if level == "gym288" else 99)
@@ -69,7 +70,7 @@ def _sample(root: Path, name: str, label: int) -> Sample:
 
 
 def _class_names(folder: Path, level: str) -> dict[int, str]:
-    """From FineGym's ``gym99_categories.txt`` (``Clabel: 0; set: 1; <name>``) where it is there."""
+    """Class names by label from ``gym99_categories.txt`` (lines ``Clabel: 0; set: 1; <name>``); empty without it."""
     path = folder / f"{level}_categories.txt"
     if not path.exists():
         return {}

@@ -1,7 +1,7 @@
 """HMDB51: ``testTrainMulti_7030_splits/<class>_test_split<n>.txt`` and ``hmdb51_org/<class>/<file>.avi``.
 
-Variants: ``split2`` and ``split3`` are the other official splits.  The official clips of one source carry its name,
-which no split has on both sides: the group.
+The variants ``split2`` and ``split3`` are the other official splits.  A group is the source video, whose name is part
+of the names of its clips; no source is in both parts of a split.
 """
 
 import re
@@ -16,11 +16,11 @@ from sigma_bench.specs.dataset import DatasetCard, SplitName
 _NUMBER = {None: 1, "split2": 2, "split3": 3}
 _USED_AS: dict[SplitName, str] = {"train": "1", "test": "2"}
 _SOURCE = re.compile(r"^(?P<source>.+)_[fulh]_[cn]m_np\d+_(?:fr|ba|le|ri)_(?:goo|med|bad)_\d+$")
-"""Then visible body part, camera motion, number of people, viewpoint, quality and number of the clip."""
+"""Name of the source, followed by visible body part, camera motion, number of people, viewpoint, quality and number."""
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:
-    """Find HMDB51 below ``root``; classes are in alphabetical order, as is usual."""
+    """Find HMDB51 below ``root``; classes are numbered in alphabetical order."""
     lists, number = root / "testTrainMulti_7030_splits", _NUMBER[card.variant]
     ending = f"_test_split{number}.txt"
     classes = tuple(sorted(path.name.removesuffix(ending) for path in visible(lists) if path.name.endswith(ending)))

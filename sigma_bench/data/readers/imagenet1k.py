@@ -25,7 +25,7 @@ _IMAGE = "ILSVRC2012_val_{:08d}"
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:
-    """Find ImageNet-1K below ``root``; classes are WordNet ids in alphabetical order; ``val`` plays the test."""
+    """Find ImageNet-1K below ``root``; classes are WordNet ids in alphabetical order, and ``val`` is the test split."""
     data_source, expected = expected_counts(root, card)
     home = next((root / place for place in _KAGGLE if (root / place).is_dir()), root)
     folders = {split: _folder(home, names) for split, names in _NAMES.items()}
@@ -43,7 +43,11 @@ def read(root: Path, card: DatasetCard) -> Manifest:
 
 
 def _folder(home: Path, names: tuple[str, ...]) -> Path:
-    """The folder of a split; ValueError names what was found instead and how to unpack archives."""
+    """The folder of a split.
+
+    Raises:
+        ValueError: the folder does not exist; the message lists what was found and how to unpack archives.
+    """
     found = [home / name for name in names if (home / name).is_dir()]
     if len(found) > 1:
         raise ValueError(f"{home}: both {found[0].name}/ and {found[1].name}/ are here; keep the one that is right")

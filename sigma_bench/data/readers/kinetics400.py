@@ -1,10 +1,13 @@
-"""Kinetics-400: lists ``path label``, or the ActivityNet csv with folders of classes.
+"""Kinetics-400 from lists of lines ``path label``, or from ActivityNet's lists with a folder per class.
 
-ActivityNet: ``kinetics-400_{train,val}.csv`` (or ``{train,val}.csv`` or ``annotations/{train,val}.csv`` with the
-same columns) name ``youtube_id`` and seconds; videos are ``{train,val}/<class>/<id>_<start>_<end>.mp4``, with or
-without the folders of classes.  Download tools spell these folders differently (blanks or underscores; torchvision also
-drops apostrophes and brackets), so only the letters and digits of their names are compared.  Copies of Kinetics differ
-(videos disappear from their source), so the lists say what this copy should hold, and the card what the original held.
+ActivityNet's lists are ``kinetics-400_{train,val}.csv`` (or ``{train,val}.csv`` or ``annotations/{train,val}.csv`` with
+the same columns), which contain the ``youtube_id`` and the start and end in seconds.  Videos are
+``{train,val}/<class>/<id>_<start>_<end>.mp4``, with or without the folders of classes.  Download tools spell these
+folders differently (blanks or underscores; torchvision also drops apostrophes and brackets), so only the letters and
+digits of their names are compared.
+
+Copies of Kinetics differ, because videos disappear from their source.  The lists state what this copy should contain,
+and the card states what the original contained.
 """
 
 import re
@@ -23,7 +26,7 @@ _COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:
-    """Find Kinetics-400 below ``root``; the validation split plays the test, as in every paper."""
+    """Find Kinetics-400 below ``root``; the validation split is the test split, as in the literature."""
     data_source, expected = expected_counts(root, card)
     lists = {split: _list_of(root, name) for split, name in _OFFICIAL_NAME.items()}
     folders = {
@@ -80,5 +83,5 @@ def _samples(
 
 
 def letters_of(name: str) -> str:
-    """The letters and digits of a class's name in lower case, which all spellings share."""
+    """The letters and digits of a class name in lower case, which are the same in all spellings."""
     return re.sub(r"[\W_]+", "", name).lower()

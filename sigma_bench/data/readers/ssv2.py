@@ -20,9 +20,9 @@ _FOLDERS = ("20bn-something-something-v2", "videos")
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:
-    """Find SSv2 below ``root``; the labelled validation split plays the test, as in every paper.
+    """Find SSv2 below ``root``; the labelled validation split is the test split, as in the literature.
 
-    Class names come from the official labels; lists of paths have numbers, which are the official ones.
+    The official files name the classes.  Lists of paths contain only the official numbers of the classes.
     """
     data_source, expected = expected_counts(root, card)
     videos = tuple(root / name for name in _FOLDERS)

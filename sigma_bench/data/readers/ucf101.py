@@ -1,6 +1,7 @@
 """UCF101 in its official layout: ``ucfTrainTestlist/`` and ``UCF-101/<Class>/v_<Class>_gNN_cNN.avi``.
 
-Variants: ``split2`` and ``split3`` are the other official splits, ``1k`` is split 1 with SEVERE's subset as train.
+The variants ``split2`` and ``split3`` are the other official splits; ``1k`` is split 1 with SEVERE's subset as training
+split.
 """
 
 import re
@@ -16,7 +17,11 @@ _NUMBER = {None: "01", "1k": "01", "split2": "02", "split3": "03"}
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:
-    """Find UCF101 below ``root``; ValueError names the official file that is missing or wrong."""
+    """Find UCF101 below ``root``.
+
+    Raises:
+        ValueError: an official file is missing or invalid; the message names it.
+    """
     lists = root / "ucfTrainTestlist"
     index = {}
     for number, line in lines(lists / "classInd.txt"):

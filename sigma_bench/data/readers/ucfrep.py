@@ -1,7 +1,8 @@
-"""UCFRep: repetition labels of 526 videos of UCF101, as text (``UCFRep/annotations/repetition_label/<Class>.txt``).
+"""UCFRep: repetition labels of 526 videos of UCF101 in ``UCFRep/annotations/repetition_label/<Class>.txt``.
 
-Groups g01 to g20 are train and g21 to g25 are val, which plays the test; videos without repetitions, whose line is
-0, are not part of the dataset.  Frames are numbered from 1 in the files and from 0 here.
+Groups g01 to g20 are the training split, and g21 to g25 the validation split, which is the test split here.  Videos
+without repetitions, whose line is 0, are not part of the dataset.  Frames are numbered from 1 in the files and from 0
+here.
 """
 
 import re
@@ -18,14 +19,14 @@ from sigma_bench.specs.dataset import DatasetCard, SplitName
 _VIDEO = re.compile(r"^v_(?P<class>[A-Za-z]+)_g(?P<group>\d\d)_c\d\d$")
 _LAST_TRAIN_GROUP = 20
 _FOLDERS_OF_CLASS = {"HandStandPushups": ("HandstandPushups", "HandStandPushups")}
-"""UCF101 spells the folder of these files otherwise than the files; copies made for counting spell both alike.
+"""Folders to search for the videos of a class, in order, if it is not the folder with the name of the class.
 
-The first that has the file counts; where none has, the first is named as missing.
+UCF101 spells the folder of this class differently from its files; copies made for counting spell both in the same way.
 """
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:
-    """Find UCFRep in UCF101's folder; a sample's annotation is where its cycles begin and end."""
+    """Find UCFRep in UCF101's folder; the annotation of a sample is the bounds of its cycles."""
     folder = root / "UCFRep" / "annotations" / "repetition_label"
     paths = [path for path in visible(folder) if path.suffix == ".txt"]
     if not paths:
@@ -45,7 +46,7 @@ def read(root: Path, card: DatasetCard) -> Manifest:
 
 
 def _videos(path: Path) -> Iterator[tuple[str, int, CycleBounds]]:
-    """Name, group and cycles of the videos of one class that repeat anything."""
+    """Name, group and cycles of the videos of one class that contain repetitions."""
     rows = list(lines(path))
     for (number, name), (number_of_bounds, text) in zip(rows[::2], rows[1::2], strict=False):
         match = _VIDEO.match(name)

@@ -1,8 +1,8 @@
 """YouTube-VOS, the official train archive: ``train/{JPEGImages,Annotations}/<video>/`` and ``train/meta.json``.
 
-Only every fifth frame has a mask, and the official validation masks show first appearances only.  So a fifth of the
-train videos is held out for the test, by the list of ids that TimeTuning (arXiv 2308.11796) published.  Masks are
-read at the level of categories: two people are one thing.
+Only every fifth frame has a mask.  The official validation masks show only the first appearance of each object, so a
+fifth of the train videos is held out as test split, by the list of ids that TimeTuning (arXiv 2308.11796) published.
+The labels are categories of objects: two people in a video have the same label.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ HELD_OUT = "youtube_vos_held_out.txt"
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:
-    """Find YouTube-VOS below ``root``; the mini world brings a list of its own (``held_out.txt``)."""
+    """Find YouTube-VOS below ``root``; the mini world has its own list of test videos, ``held_out.txt``."""
     meta = root / "train" / "meta.json"
     videos = read_object(meta).get("videos")
     if not isinstance(videos, dict) or not all(isinstance(video, dict) for video in videos.values()):
@@ -41,7 +41,7 @@ def read(root: Path, card: DatasetCard) -> Manifest:
 
 
 def _objects(meta: Path, name: str, video: Mapping[str, Any]) -> dict[int, str]:
-    """Category by the id that an object has in the masks."""
+    """Category of each object by its id in the masks."""
     objects = video.get("objects")
     if not isinstance(objects, dict) or not all(
         key.isdecimal() and isinstance(value, dict) and "category" in value for key, value in objects.items()

@@ -1,4 +1,4 @@
-"""A user's own videos along SEVERE's axes: a task file with few samples per class, and variants, on a CSV."""
+"""Custom data on the axes of SEVERE: a task file with few samples per class, and variants, for a CSV."""
 
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def test_a_task_file_of_other_data_is_refused(files: tuple[Path, Path]) -> None:
 
 def test_a_task_file_states_protocol_and_folds(files: tuple[Path, Path]) -> None:
     for more in ({"protocols": ["linear@1"]}, {"folds": "official"}):
-        with pytest.raises(ValueError, match="the file of a --task says its own"):
+        with pytest.raises(ValueError, match="the file of a --task states its own"):
             tasks_of(files[0], tasks=[str(files[1])], **more)
     assert [task.task for task, _ in tasks_of(files[0])] == ["diving48/knn", "diving48/linear"]
 

@@ -1,4 +1,4 @@
-"""A transcoded copy: same lists, same number of frames, nearly the same pictures, key frames where asked for."""
+"""A transcoded copy: the same lists and frame counts, nearly the same pictures, and key frames as requested."""
 
 import json
 import shutil
@@ -80,7 +80,7 @@ def test_a_stopped_run_continues_and_another_way_is_refused(root: Path, tmp_path
     assert [path.stat().st_mtime_ns for path in files[1:]] == times
     assert files[0].exists()
     assert "holds videos transcoded in another way" in run(root, target, "--crf", "30")[1]
-    assert "the copy needs a root of its own" in run(root, root)[1]
+    assert "choose another folder for the copy" in run(root, root)[1]
 
 
 def test_only_video_files_are_transcoded(world: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``data verify``: every broken file is named and no other; a stopped run continues; a crash is one file's."""
+"""``data verify``: exactly the broken files are named, an interrupted run continues, and a crash affects one file."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def samples_of(root: Path, name: str) -> list[Sample]:
 
 
 def identified_samples(root: Path, name: str) -> list[Sample]:
-    """Samples as an evaluation uses them, with what the ledger says of them."""
+    """Samples as an evaluation uses them, with the entries of the ledger."""
     manifest = open_dataset(load_dataset(name), root)
     return [s for split in identified(manifest, manifest.splits.values()).splits.values() for s in split.samples]
 

@@ -1,4 +1,4 @@
-"""Random crops: pure functions of their generator, within bounds, and from where they say."""
+"""Random crops: determined by their generator, within bounds, and from the place they claim."""
 
 from collections import Counter
 
@@ -87,7 +87,7 @@ def test_a_box_that_never_fits_becomes_the_largest_one_in_the_middle():
 
 
 def test_areas_are_those_of_their_kind():
-    """The range of columns in a crop, without jitter, tells how wide a part of the picture it shows."""
+    """The range of columns in a crop, without jitter, is the width of the part of the picture that it shows."""
     frame = torch.cat([places(200, 200), places(200, 200)[:1]])
     settings = spec(jitter=0.0, local_area=(0.05, 0.1), global_area=(0.8, 1.0), num_local=40)
     wide, small = multi_crop(frame, settings, 32, np.random.default_rng(0))

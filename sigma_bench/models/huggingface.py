@@ -118,8 +118,8 @@ def with_promised_biases(
             name = fused.replace("qkv.weight", kind)
             if promised and name not in tensors:
                 raise ValueError(
-                    f"{where}: the {kind} of '{fused.split('.attn')[0]}' is missing, although the model has biases; some "
-                    "versions of transformers lose them; use the original file"
+                    f"{where}: the {kind} of '{fused.split('.attn')[0]}' is missing, although the model has biases; "
+                    "some versions of transformers lose them; use the original file"
                 )
             if not promised and name in tensors:
                 raise ValueError(f"{where}: holds '{name}', but config.json says qkv_bias false")

@@ -9,7 +9,7 @@ from sigma_bench.specs.strict import Label, PlainName, Spec, suggestion
 
 SplitName = Literal["train", "test", "all"]
 Asks = Literal["motion", "appearance", "segmentation", "unspecified"]
-"""What a representation has to contain for a good score."""
+"""Information that a representation needs for a good score."""
 Folds = Literal["official", "leave_one_group_out"]
 """``official``: the official splits; ``leave_one_group_out``: each group in turn is tested after fitting on all
 others."""

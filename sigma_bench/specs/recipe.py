@@ -168,7 +168,9 @@ def require_whole_heads(width: int, num_heads: int) -> None:
 def _require_room_for_positions(num_tokens: int, width: int) -> None:
     """ValueError for a geometry whose position code would not fit into memory."""
     if num_tokens * width > MOST_POSITION_VALUES:
-        raise ValueError(f"clips of {num_tokens} tokens that are {width} wide are larger than any model takes")
+        raise ValueError(
+            f"clips of {num_tokens} tokens of width {width} exceed the limit of {MOST_POSITION_VALUES:,} values"
+        )
 
 
 def parse_recipe(content: object, *, where: str) -> Recipe:

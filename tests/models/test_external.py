@@ -135,7 +135,7 @@ def test_unknown_heads_must_be_stated(tmp_path, clip):
         ValueError, match=r"heads is not in the file and cannot be derived from the width 24 .*num_heads=6"
     ):
         external_encoder(path)
-    with pytest.raises(ValueError, match="do not divide into 5 heads"):
+    with pytest.raises(ValueError, match="does not divide into 5 heads"):
         external_encoder(path, num_heads=5)
     encoder = external_encoder(path, num_heads=3)
     assert torch.equal(encoder.encode(clip).token_BND, model.encoder(clip))

@@ -98,14 +98,14 @@ def test_a_metric_must_be_one_of_the_tasks_protocol(house: Path) -> None:
 def test_typos_and_doubles_are_named() -> None:
     column = content()["columns"][0]
     assert "unknown key 'row'. Did you mean 'rows'" in refuse(row=[])
-    assert "the column 'ucf101/knn top1' stands twice" in refuse(columns=[column, column])
-    assert "the row 'a' stands twice" in refuse(rows=["a", "a"])
+    assert "the column 'ucf101/knn top1' is given twice" in refuse(columns=[column, column])
+    assert "the row 'a' is given twice" in refuse(rows=["a", "a"])
     assert "columns" in refuse(columns=[])
 
 
 def test_a_column_is_measured_or_published_or_both() -> None:
     empty = {"label": "kNN", "group": "UCF101"}
-    assert "neither measured nor published" in refuse(columns=[empty])
+    assert "has neither a task nor published numbers" in refuse(columns=[empty])
     assert "needs both a task and a metric" in refuse(columns=[empty | {"task": "ucf101/knn"}])
     assert "does not say of which file" in refuse(columns=[empty | {"published": NUMBER}])
     board = parse_spec(Board, content(columns=[empty | {"published": NUMBER}], published=PUBLISHED), where="x")
@@ -114,4 +114,6 @@ def test_a_column_is_measured_or_published_or_both() -> None:
 
 def test_a_number_stands_in_one_column() -> None:
     columns = [{"label": name, "group": "UCF101", "published": NUMBER} for name in ("a", "b")]
-    assert "published column 't linear_probe ucf101 top1' stands twice" in refuse(columns=columns, published=PUBLISHED)
+    assert "published column 't linear_probe ucf101 top1' is given twice" in refuse(
+        columns=columns, published=PUBLISHED
+    )

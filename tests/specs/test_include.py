@@ -186,7 +186,7 @@ def test_the_option_needs_a_folder(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def test_a_variant_belongs_to_one_file(lab: Path) -> None:
     write(lab / "tasks/variants/rates.yaml", FILES["tasks/variants/rates.yaml"].replace("cold", "blur-3"))  # type: ignore[union-attr]
     include(lab)
-    with pytest.raises(ValueError, match="the variant 'blur-3' of 'rates' has the name of another file's variant"):
+    with pytest.raises(ValueError, match="the variant 'blur-3' of 'rates' is also defined in another file"):
         catalogue.load_task("ssv2/knn+blur-3")
 
 

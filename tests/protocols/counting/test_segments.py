@@ -63,7 +63,7 @@ def test_one_cycle_or_no_annotation_is_refused() -> None:
 
 
 def test_labels_do_not_move_with_the_segment() -> None:
-    """Frame 12 of cycles 0..10..24..38 is at one seventh of a cycle of 14; the same phase of the next cycle is 14 frames later."""
+    """Frame 12 of cycles 0..10..24..38 is 1/7 into a cycle of 14; the same phase recurs after 14 frames."""
     drawn = draw_segments(split((0, 10, 24, 38)), [0], 100, 300, seed=0)
     holding = [one for one in drawn if one.first <= 12 < one.first + one.num_frames]
     assert len({one.first for one in holding}) > 5

@@ -17,11 +17,10 @@ from torch import Tensor
 from sigma_bench.data.manifest import Split
 from sigma_bench.metrics.counting import NO_COUNT, best_constant, counting_error
 from sigma_bench.protocols.classification import groups_of
-from sigma_bench.protocols.counting.frames import AnnotatedFrames, clips_of
+from sigma_bench.protocols.counting.frames import AnnotatedFrames, clips_of, frame_slots
 from sigma_bench.protocols.counting.inference import Predict, Prediction, count_repetitions
 from sigma_bench.protocols.counting.network import CycleDetector, frames_per_half, image_size, make_detector
 from sigma_bench.protocols.counting.segments import cycles_of, draw_segments
-from sigma_bench.protocols.counting.slots import frame_slots
 from sigma_bench.protocols.counting.spec import CountingProtocol
 from sigma_bench.protocols.counting.training import DetectorTraining, probabilities
 from sigma_bench.protocols.interface import Evaluation, Predictions, require_readable

@@ -12,8 +12,8 @@ from sigma_bench.data.annotations import CycleBounds
 from sigma_bench.data.catalogue import open_dataset
 from sigma_bench.data.manifest import Sample
 from sigma_bench.metrics.counting import counting_error, off_by_one
+from sigma_bench.protocols.counting.frames import half_lengths
 from sigma_bench.protocols.counting.inference import Prediction, count_repetitions, scale_change
-from sigma_bench.protocols.counting.slots import half_lengths
 from sigma_bench.protocols.counting.spec import CountingProtocol
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
 

@@ -116,7 +116,7 @@ def read_external(file: WeightsFile, path: Path) -> ExternalCheckpoint:
         huggingface.require_fit(tensors, config or {}, where=where)
         stated = huggingface.stated_by_config(config, folder)
         doubts = huggingface.doubts(tensors, stated)
-        tensors = huggingface.with_promised_biases(tensors, config, where=where)
+        tensors = huggingface.with_stated_biases(tensors, config, where=where)
         metadata: Mapping[str, Any] = config or file.metadata
     else:
         config, doubts = None, ()

@@ -209,7 +209,7 @@ def _test(
 
 @torch.inference_mode()
 def video_score(classifier: Classifier, clip_VCTHW: Tensor, protocol: SupervisedProtocol, labels: Labels) -> np.ndarray:
-    """Class scores of one video, (L,), pooled over its views as the protocol says.
+    """Class scores of one video, (L,), pooled over its views.
 
     Raises:
         ValueError: scores are not finite, so that classes could not be ranked by them.

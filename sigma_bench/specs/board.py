@@ -111,7 +111,7 @@ class Board(Spec):
         numbers = [column.published for column in self.columns if column.published]
         _require_once("published column", [" ".join(number.model_dump().values()) for number in numbers])
         if numbers and self.published is None:
-            raise ValueError("columns show published numbers, but 'published' does not say of which file")
+            raise ValueError("columns show published numbers, but 'published' does not name their file")
         return self
 
 
@@ -140,7 +140,7 @@ def load_board(name: str) -> Board:
     path = boards[name]
     board = load_spec(Board, path)
     if board.name != name:
-        raise ValueError(f"{path}: key 'name' says '{board.name}', but the file's name says '{name}'")
+        raise ValueError(f"{path}: key 'name' is '{board.name}', but the name of the file is '{name}'")
     for column in board.columns:
         if column.task is not None and column.metric is not None:
             _require_measurable(path, column.task, column.metric)

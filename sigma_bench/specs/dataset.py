@@ -29,7 +29,7 @@ class DatasetCard(Spec):
     title: Label
     media: Literal["video", "image", "masked_frames"]
     reader: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
-    """Name of the reader that knows the official layout, see ``sigma_bench/data/catalogue.py``."""
+    """Name of the reader of the official layout, see ``sigma_bench/data/catalogue.py``."""
     classes: Annotated[int, Field(gt=0)] | None
     """Number of classes; None if labels are masks."""
     splits: dict[SplitName, SplitSpec]
@@ -47,7 +47,7 @@ class DatasetCard(Spec):
     folder: PlainName | None = None
     """Folder below the data root; the name of the dataset if absent.  A subset has the folder of the whole dataset."""
     variant: str | None = None
-    """Name of a list that the reader knows: another official split, or a subset."""
+    """Name of another official split or of a subset, as the reader defines it."""
 
     @property
     def home(self) -> str:

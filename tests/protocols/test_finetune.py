@@ -125,7 +125,9 @@ def test_a_video_that_does_not_decode_fails_the_run_or_is_wrong(world: Path, tmp
     manifest = small_manifest(world, train=train, test=test)
     with pytest.raises(ValueError, match=r"1 of the 80 training videos cannot be read, more than the 0.0% that task"):
         run(tiny_task(), manifest, tmp_path / "fail")
-    with pytest.raises(ValueError, match=r"1 samples cannot be decoded and finetune@1 says 'fail'; first 'a': why"):
+    with pytest.raises(
+        ValueError, match=r"1 samples cannot be decoded and on_decode_failure of finetune@1 is 'fail'; first 'a': why"
+    ):
         require_readable({"a": "why"}, tiny_task().protocol)  # type: ignore[arg-type]
     allowed = PLAIN | {"on_decode_failure": "count_as_wrong", "max_broken_share": 0.1}
     found = run(tiny_task(overrides=allowed), manifest, tmp_path / "wrong")

@@ -107,7 +107,7 @@ def test_a_column_is_measured_or_published_or_both() -> None:
     empty = {"label": "kNN", "group": "UCF101"}
     assert "has neither a task nor published numbers" in refuse(columns=[empty])
     assert "needs both a task and a metric" in refuse(columns=[empty | {"task": "ucf101/knn"}])
-    assert "does not say of which file" in refuse(columns=[empty | {"published": NUMBER}])
+    assert "does not name their file" in refuse(columns=[empty | {"published": NUMBER}])
     board = parse_spec(Board, content(columns=[empty | {"published": NUMBER}], published=PUBLISHED), where="x")
     assert board.columns[0].task is None
 

@@ -203,7 +203,7 @@ def test_a_variant_belongs_to_one_file(lab: Path) -> None:
         ("tasks/a.yaml", "dataset: a\nbase: ssv2\nsampling: {denze: {sampler: uniform}}\n", "no sampler 'denze'"),
         ("tasks/a.yaml", "dataset: a\nbase: ssv2\ntasks: {mine: {}}\n", "the key 'tasks.mine.protocol' is missing"),
         ("tasks/a.yaml", "dataset: a\nbase: ssv2\ntask: {}\n", r"unknown key 'task'\. Did you mean 'tasks'"),
-        ("tasks/a.yaml", "base: ssv2\n", "key 'dataset' says 'ssv2', but the file's name says 'a'"),
+        ("tasks/a.yaml", "base: ssv2\n", "key 'dataset' is 'ssv2', but the name of the file is 'a'"),
     ],
 )
 def test_a_wrong_declaration_is_one_sentence(lab: Path, file: str, text: str, sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""What our own checkpoint says about itself is checked before any memory is taken for it."""
+"""Metadata of a checkpoint are validated before memory is allocated for the model."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""VideoMAE from Hugging Face folders: every tensor in its place, and no bias that turns to zero unsaid.
+"""VideoMAE from Hugging Face folders: names of all tensors, and errors for missing biases.
 
 The same reader was compared with transformers 4.57, 5.0 and 5.23 themselves: tokens equal to 1e-6 of their size.
 """
@@ -51,7 +51,7 @@ def trunk(weights, *, norm):
 
 
 def forward_by_their_names(weights, clip, num_heads):
-    """Tokens computed from their tensors as their documentation says, without any code of ours but the sinusoid."""
+    """Tokens computed from the stored tensors as the documentation of transformers defines them."""
     w = {name.removeprefix("videomae."): value for name, value in weights.items()}
     projection = "embeddings.patch_embeddings.projection"
     token = F.conv3d(clip, w[f"{projection}.weight"], w[f"{projection}.bias"], stride=(2, 8, 8)).flatten(2).mT

@@ -1,4 +1,4 @@
-"""Fine-tuning on the small world: killed, shared, permuted, folded, broken; and what is scored is what is said."""
+"""Fine-tuning on a small mini world: resuming, several processes, batch order, folds, decoding failures, scores."""
 
 import shutil
 from dataclasses import replace
@@ -44,7 +44,7 @@ class Stopped(Exception):  # noqa: N818 (not an error)
 
 
 def test_two_processes_are_one(world: Path, tmp_path: Path) -> None:
-    """With everything random on: RandAugment, erasing, mixing, drop path."""
+    """A protocol with all random operations: RandAugment, erasing, mixing, drop path."""
     task = tiny_task(overrides=SMALL)
     alone = arrays_of(tmp_path / "alone", run(task, world, tmp_path / "alone"))
     in_two_processes(shared_run, str(world), str(tmp_path / "shared"))
@@ -139,7 +139,7 @@ def test_a_video_that_does_not_decode_fails_the_run_or_is_wrong(world: Path, tmp
 
 @pytest.mark.parametrize("which", ["train", "test"])
 def test_what_was_mended_after_a_failed_run_has_not_failed(world: Path, tmp_path: Path, which: str) -> None:
-    """A file with another content makes another run, which has nothing of the failed one."""
+    """A file with another content starts another run, which uses nothing of the failed run."""
     samples, path = small_manifest(world).splits[which].samples, tmp_path / "torn.webm"
     content = samples[0].path.read_bytes()
     manifest = small_manifest(world, **{which: (replace(samples[0], path=path), *samples[1:])})

@@ -1,4 +1,4 @@
-"""Boards: the shipped one is what it should be, and a typo never becomes an empty column."""
+"""Boards: the shipped board, and errors for typos."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Included folders: declarations of a user are found wherever those of the package are, and shadow none of them."""
+"""Included folders: declarations of a user are found like those of the package and do not replace any of them."""
 
 import subprocess
 import sys
@@ -230,7 +230,7 @@ def read(folder, card):
 
 
 def test_a_dataset_of_another_package_needs_no_change_here(lab: Path, tmp_path: Path) -> None:
-    """An installed package brings the reader, an included folder the declaration."""
+    """An installed package provides the reader, and an included folder the declaration."""
     write(tmp_path / "site/kitchen_package.py", READER)
     info = tmp_path / "site/kitchen_package-1.0.dist-info"
     write(info / "METADATA", "Metadata-Version: 2.1\nName: kitchen-package\nVersion: 1.0\n")

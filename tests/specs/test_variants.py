@@ -1,4 +1,4 @@
-"""Variants of tasks, axes of suites, and optional keys that leave what was measured without them as it was."""
+"""Variants of tasks, axes of suites, and optional keys that do not change fingerprints of declarations without them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Counting from videos to records: every video once, killed and resumed, one process or two, what is refused."""
+"""Counting from videos to records: every video once, resuming, one or two processes, errors."""
 
 import shutil
 from pathlib import Path
@@ -83,7 +83,7 @@ def test_controls_look_at_no_frame(world: Path) -> None:
 
 
 def trained(world: Path, folder: Path, stop_after: int | None = None) -> dict[str, torch.Tensor]:
-    """Weights after training, which may be ended early once."""
+    """Weights after training, which may be interrupted once."""
     task, encoder = quick_task(), load_encoder("random:mini_videomae", seed=1)
     protocol, train = protocol_of(task), open_dataset(task.dataset, world).splits["train"]
     segments = draw_segments(train, list(range(len(train.samples))), 1, 300, seed=0)
@@ -122,7 +122,7 @@ def arrays_of(world: Path, folder: Path, processes: Processes) -> dict[str, Any]
 
 
 def main(world: str, folder: str) -> None:
-    """What each process of the next test does."""
+    """The work of each process in the next test."""
     with joined_processes("cpu") as processes:
         arrays_of(Path(world), Path(folder), processes)
 

@@ -1,4 +1,4 @@
-"""Roll-outs: where hypotheses begin, how they move on, when they begin anew."""
+"""Roll-outs: initial states, steps, and new starts."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Training segments: inside their videos, with the labels of their place, the same for a seed."""
+"""Training segments: bounds, labels, and equal draws for equal seeds."""
 
 from pathlib import Path
 

@@ -58,7 +58,7 @@ def token_mistake(found: object, num_clips: int, grid: tuple[int, int, int], wid
         guess = _guess(shape, expected, grid)
         return f"{found_shape}: {guess}" if guess else found_shape
     if found.dtype != torch.float32:
-        return _other_type(found)
+        return f"tokens of {found.dtype}; return float32, as tokens.float() makes them"
     return None
 
 
@@ -122,10 +122,6 @@ def _kind_mistake(features: object) -> str | None:
     if not (isinstance(grid, tuple) and len(grid) == 3 and all(isinstance(cells, int) for cells in grid)):
         return f"the grid is {grid!r}; give three whole numbers: time slots, rows and columns"
     return None
-
-
-def _other_type(token_BND: Tensor) -> str:
-    return f"tokens of {token_BND.dtype}; return float32, as tokens.float() makes them"
 
 
 def noise_clips(batch: int, frames: int, size: int) -> Tensor:

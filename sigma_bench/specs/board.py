@@ -41,7 +41,7 @@ class BoardColumn(Spec):
     published: PublishedColumn | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _is_measured_or_published(self) -> Self:
         if (self.task is None) != (self.metric is None):
             raise ValueError(f"the column '{self.group} {self.label}' needs both a task and a metric, or neither")
         if self.task is None and self.published is None:

@@ -27,14 +27,14 @@ def scored_split(kind: str, names: Collection[str], choices: tuple[SplitName, ..
     raise ValueError(f"{kind} scores the split {' or '.join(choices)}")
 
 
-def train_and_test(names: Collection[str]) -> tuple[SplitUse, ...]:
+def train_test_splits(names: Collection[str]) -> tuple[SplitUse, ...]:
     """The splits train and test; ValueError if the dataset does not have both."""
     if not {"train", "test"} <= set(names):
         raise ValueError("the protocol needs train and test")
     return SplitUse("train"), SplitUse("test")
 
 
-def train_and_test_or_folds(names: Collection[str], folds: Folds, per_class: int | None) -> tuple[SplitUse, ...]:
+def train_test_splits_or_folds(names: Collection[str], folds: Folds, per_class: int | None) -> tuple[SplitUse, ...]:
     """The splits train and test, or the split 'all' if it is divided into folds.
 
     Args:
@@ -74,7 +74,7 @@ class ClassificationProtocol(CountsFailures):
 
     def splits(self, names: Collection[str], folds: Folds) -> tuple[SplitUse, ...]:
         """Train and test, or one split with folds."""
-        return train_and_test_or_folds(names, folds, self.train_per_class)
+        return train_test_splits_or_folds(names, folds, self.train_per_class)
 
     def passes(self, splits: tuple[SplitUse, ...], card: EncoderCard, seed: int) -> tuple[Pass, ...]:
         """One pass over the training clips and one over the test clips; a single pass if these are the same."""

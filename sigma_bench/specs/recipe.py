@@ -187,7 +187,9 @@ def parse_recipe(content: object, *, where: str) -> Recipe:
     objective = content.get("objective")
     kind = objective.get("kind") if isinstance(objective, dict) else None
     if not isinstance(kind, str):
-        raise ValueError(f"{where}: the key 'objective.kind' is missing; it names the method, one of {_known()}")
+        raise ValueError(
+            f"{where}: the key 'objective.kind' is missing; it names the method, one of {', '.join(METHODS.names())}"
+        )
     try:
         recipe_class = _recipe_class(kind)
     except ValueError as error:
@@ -203,7 +205,3 @@ def _recipe_class(kind: str) -> type[Recipe]:
             "subclass of sigma_bench.specs.recipe.Recipe"
         )
     return found
-
-
-def _known() -> str:
-    return ", ".join(METHODS.names())

@@ -61,12 +61,12 @@ def no_room(data: str, output: str, phase: str) -> None:
     """What each of two processes does; the main one finds at some moment that it cannot write any more."""
 
     def report(now: str, done: int, total: int) -> None:
-        (part,) = Path(output).glob("unfinished/*/part-0")
+        (fold,) = Path(output).glob("unfinished/*/fold-0")
         if (now, done) == ("training", 10) and phase == "state":
-            shutil.rmtree(part)
-            part.write_bytes(b"")
+            shutil.rmtree(fold)
+            fold.write_bytes(b"")
         if (now, done) == ("training", 10) and phase == "test":
-            (part / "test" / "score.npy").mkdir(parents=True)
+            (fold / "test" / "score.npy").mkdir(parents=True)
 
     with joined_processes("cpu") as processes, pytest.raises(ValueError, match="cannot be written"):
         run(tiny_task(overrides=ONE_BLOCK), Path(data), Path(output), processes=processes, report=report)
@@ -92,7 +92,7 @@ def test_stopped_in_training_the_weights_are_those_of_a_run_that_was_not(world: 
 
     def keep(phase: str, done: int, total: int) -> None:
         if phase == "test":
-            kept.append(next(output.glob("unfinished/*/part-0/test/score.npy")).read_bytes())
+            kept.append(next(output.glob("unfinished/*/fold-0/test/score.npy")).read_bytes())
 
     scores = []
     for name, is_stopped in (("whole", False), ("cut", True)):
@@ -172,12 +172,12 @@ def test_what_was_mended_is_trained_and_tested_from_the_start_where_it_must_be(
     for _ in range(2):
         with pytest.raises(ValueError, match=r"1 samples cannot be decoded"):
             finetune(evaluation)
-        states.append((tmp_path / "torn" / "part-0" / "resume.pt").stat().st_mtime_ns)
+        states.append((tmp_path / "torn" / "fold-0" / "resume.pt").stat().st_mtime_ns)
     assert states[0] == states[1], "what is still broken does not start the training again"
     path.write_bytes(content)
     predictions = finetune(evaluation)
     assert predictions is not None and predictions.failures == {}
-    assert (tmp_path / "torn" / "part-0" / "resume.pt").stat().st_mtime_ns > states[1]
+    assert (tmp_path / "torn" / "fold-0" / "resume.pt").stat().st_mtime_ns > states[1]
     whole = finetune(opened(tiny_encoder(), task, small_manifest(world), tmp_path / "features", tmp_path / "whole"))
     assert whole is not None
     assert_same(dict(predictions.arrays), dict(whole.arrays))

@@ -102,7 +102,7 @@ def inspect(
     rows = [*facts.items()]
     if report is not None:
         rows += _tensor_rows(report)
-        rows += [("doubt", doubt) for doubt in report.doubts]
+        rows += [("warning", warning) for warning in report.warnings]
         rows += [("metadata", line) for line in _lines(report.metadata)]
     listing = Table(box=None, show_header=False, pad_edge=False)
     listing.add_column(style="bold", no_wrap=True)

@@ -155,7 +155,7 @@ def stated_by_config(config: Mapping[str, Any] | None, folder: Path) -> Stated:
     )
 
 
-def doubts(tensors: Mapping[str, Tensor], stated: Stated) -> tuple[str, ...]:
+def warnings(tensors: Mapping[str, Tensor], stated: Stated) -> tuple[str, ...]:
     """Warnings about content that is allowed but unusual."""
     found = []
     biases = [value for name, value in tensors.items() if name.endswith((".q_bias", ".v_bias"))]

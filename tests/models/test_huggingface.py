@@ -153,8 +153,8 @@ def test_a_model_without_biases_has_none(tmp_path, model, clip, key):
     assert torch.equal(encoder.encode(clip).token_BND, model.encoder(clip))
     with pytest.raises(ValueError, match=r"config.json says qkv_bias false"):
         external_checkpoint(folder(tmp_path / "some", whole, **settings))
-    assert external_checkpoint(tmp_path / "none").doubts == ()
-    assert "biases are zero" in external_checkpoint(folder(tmp_path / "zero", whole)).doubts[0]
+    assert external_checkpoint(tmp_path / "none").warnings == ()
+    assert "biases are zero" in external_checkpoint(folder(tmp_path / "zero", whole)).warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_normalisation_comes_from_the_preprocessor(tmp_path, model):
 def test_unusual_heads_are_doubted(tmp_path):
     weights = huggingface_file(pretraining_model(SMALL.model_copy(update={"width": 384, "depth": 2, "num_heads": 16})))
     path = folder(tmp_path / "small", weights, hidden_size=384, num_attention_heads=16)
-    assert "released models of width 384 have 6" in external_checkpoint(path).doubts[0]
+    assert "released models of width 384 have 6" in external_checkpoint(path).warnings[0]
 
 
 def test_positions_in_the_file_must_be_the_sinusoid(tmp_path, model):

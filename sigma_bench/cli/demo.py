@@ -31,7 +31,8 @@ def demo(
 ) -> None:
     """Write the mini world, pretrain DINO, SIGMA-DINO, SIGMA-MLP and VideoMAE, and evaluate them and controls.
 
-    All results are kept.  An interrupted demo continues, and for a finished one only tables and pictures are written again.
+    All results are kept.  An interrupted demo continues; if the demo is finished, only tables and pictures are written
+    again.
     """
     from sigma_bench.api.evaluation import open_suite
     from sigma_bench.api.pretraining import pretrain

@@ -23,7 +23,7 @@ from sigma_bench.records.record import Candidate, Selection
 from sigma_bench.specs.frozen_protocol import HeadGridProtocol
 
 CHUNK_SAMPLES = 512
-"""Samples that are scored at once."""
+"""Number of samples that are scored at once."""
 
 
 class Setting(NamedTuple):

@@ -77,7 +77,7 @@ def test_boards_are_found_by_name(house: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_board_must_carry_its_files_name(house: Path) -> None:
     (house / "boards" / "maxi.yaml").write_bytes((BOARDS / "mini.yaml").read_bytes())
-    with pytest.raises(ValueError, match=r"maxi.yaml: key 'name' says 'mini'"):
+    with pytest.raises(ValueError, match=r"maxi.yaml: key 'name' is 'mini'"):
         load_board("maxi")
 
 

@@ -1,6 +1,6 @@
-"""Arguments of the API, checked before anything is computed: a mistake is one sentence that names the argument.
+"""Checks of arguments of the API before anything is computed; error messages name the argument.
 
-Whole numbers may be of NumPy; paths may be text, and begin with ``~``.
+Whole numbers may be of types of NumPy.  Paths may be strings and may begin with ``~``.
 """
 
 import math
@@ -14,13 +14,14 @@ from typing import Any, SupportsIndex
 from sigma_bench.specs.recipe import MOST_SEED
 
 MOST_WORKERS = 1024
+"""Greatest number of processes that decode videos."""
 
 
 def names_of(argument: str, value: object) -> list[str]:
-    """One name or file, or several, as a list of text.
+    """One or several names or paths as a list of strings.
 
     Raises:
-        ValueError: something else.
+        ValueError: the value is of another type.
     """
     if isinstance(value, str | os.PathLike):
         return [name_of(argument, value)]
@@ -30,10 +31,10 @@ def names_of(argument: str, value: object) -> list[str]:
 
 
 def name_of(argument: str, value: object) -> str:
-    """A name, or the path of a file, as text.
+    """A name or path as a string.
 
     Raises:
-        ValueError: something else.
+        ValueError: the value is of another type.
     """
     name = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(name, str) or "\0" in name:
@@ -42,10 +43,10 @@ def name_of(argument: str, value: object) -> str:
 
 
 def path_of(argument: str, value: object) -> Path:
-    """A path, with ``~`` as the home folder.
+    """A path, with ``~`` replaced by the home folder.
 
     Raises:
-        ValueError: not a path, or the home folder of an unknown user.
+        ValueError: the value is not a path, or the home folder does not exist.
     """
     name = name_of(argument, value)
     if not name:
@@ -57,10 +58,10 @@ def path_of(argument: str, value: object) -> Path:
 
 
 def folder_of(argument: str, value: object) -> Path:
-    """A folder, which does not have to exist.
+    """The path of a folder, which does not have to exist.
 
     Raises:
-        ValueError: as ``path_of``, or there is something else at this path.
+        ValueError: as ``path_of``, or the path is not a folder.
     """
     folder = path_of(argument, value)
     if folder.exists() and not folder.is_dir():
@@ -72,7 +73,7 @@ def whole_number(argument: str, value: object, *, least: int, most: int) -> int:
     """A whole number in a range.
 
     Raises:
-        ValueError: no whole number, or outside the range.
+        ValueError: the value is not a whole number, or outside the range.
     """
     try:
         number = None if isinstance(value, bool) or not isinstance(value, SupportsIndex) else operator.index(value)
@@ -89,12 +90,12 @@ def seed_of(value: object) -> int:
 
 
 def workers_of(value: object) -> int:
-    """A number of processes that decode videos; ValueError for anything else."""
+    """A number of processes that decode videos; ValueError for any other value."""
     return whole_number("num_workers", value, least=0, most=MOST_WORKERS)
 
 
 def amount_of(argument: str, value: Any) -> float:
-    """A finite number from 0 upwards; ValueError for anything else."""
+    """A finite number of at least 0; ValueError for any other value."""
     try:
         number = math.nan if isinstance(value, bool | str | bytes) else float(value)
     except (TypeError, ValueError, OverflowError):
@@ -105,7 +106,7 @@ def amount_of(argument: str, value: Any) -> float:
 
 
 def mapping_of(argument: str, value: object) -> dict[str, Any]:
-    """A dictionary; ValueError for anything but a mapping or None."""
+    """A dictionary, empty for None; ValueError unless the value is a mapping or None."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):

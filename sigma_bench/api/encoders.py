@@ -17,7 +17,7 @@ def load_encoder(name: str | Path, *, seed: int = 0, device: str | torch.device 
     Args:
         name: a checkpoint file or run folder, ``timm:<name>``, ``module:function``, the name that a package registered,
             ``random:<recipe>[@seed<n>]`` or ``statistics:<recipe>``.
-        seed: draws the weights of ``random:<recipe>``.
+        seed: seed of the weights of ``random:<recipe>`` if the name has none.
         device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, or any device of torch.
 
     Raises:
@@ -32,11 +32,11 @@ def _device(device: str | torch.device) -> torch.device:
     try:
         place = torch.device(device)
         torch.zeros(1, device=place)
-    except (RuntimeError, TypeError, AssertionError) as error:  # the last one where torch is built without it
+    except (RuntimeError, TypeError, AssertionError) as error:  # AssertionError if torch is built without the device
         why = " ".join(str(error).split())[:MESSAGE_LIMIT]
         raise ValueError(
             f"device '{device}': choose auto, cpu, cuda, or a device of torch such as cuda:1 ({why})"
         ) from error
     if place.type == "meta":
-        raise ValueError("device 'meta': weights have no values there; choose auto, cpu or cuda")
+        raise ValueError("device 'meta': weights have no values on it; choose auto, cpu or cuda")
     return place

@@ -1,4 +1,4 @@
-"""Evaluating an encoder: tasks are resolved, planned and run, and their records returned.
+"""Evaluation of an encoder: tasks are resolved, planned and run, and their records are returned.
 
 The command line is a layer over ``open_suite``; a script or notebook calls ``evaluate``.
 """
@@ -39,10 +39,11 @@ from sigma_bench.training.distribution import (
 from sigma_bench.training.processes import on_main
 
 CACHE_LIMIT_GIB = 200.0
+"""Default limit of the size of the cached features."""
 
 
 class FailedTaskWarning(UserWarning):
-    """A task of several that failed; the others were run."""
+    """Warning that one of several tasks failed; the other tasks were run."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class OpenSuite:
 
         Raises:
             LostPeerError: another process of the run has ended.
-            OneSidedError: this process failed and the others cannot be told, which ends the run of all processes.
+            OneSidedError: this process failed and cannot report this to the others, so all processes end.
         """
         for planned in self.plan:
             name = f"{self.encoder.card.model}  {planned.task.task}"
@@ -105,7 +106,7 @@ class OpenSuite:
             yield result
 
     def _explained(self, error: Exception, planned: Planned) -> str:
-        """Why a task failed, in one sentence; the main process writes an unexpected traceback to a file."""
+        """The reason of a failure in one sentence; the main process writes an unexpected traceback to a file."""
         sentence = reason(error)
         if isinstance(error, ValueError) or not is_main_process():
             return sentence
@@ -141,15 +142,15 @@ def evaluate(
         tasks: names such as ``ucf101/knn`` or ``ssv2/knn+reversal``, or task files that end in .yaml.
         suite: name of a suite, whose tasks are added.
         data: root folder that holds the datasets of the tasks.
-        csv, folders: custom data instead: a CSV of ``path,label,split[,group]``, or a folder per class.
+        csv, folders: custom data instead of ``data``: a CSV of ``path,label,split[,group]``, or a folder per class.
         protocols, variants, folds: protocols, file of variants and folds for custom data; by default ``knn@1`` and
             ``linear@1`` on the splits as given.
         overrides: keys of the protocols to change, nested as in their files, such as ``{"neighbours": 5}``.
         output: folder for records, predictions and cached features.
-        seed: draws held-out parts, frames, starts of k-means and bootstrap samples.
+        seed: seed of held-out parts, random frames, initial clusters and bootstrap samples.
         device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
-        num_workers: processes that decode videos.
-        cache_limit: GiB that the cached features may take.
+        num_workers: number of processes that decode videos.
+        cache_limit: greatest size of the cached features, GiB.
         progress: whether to show a progress bar.
 
     Returns:
@@ -157,8 +158,8 @@ def evaluate(
         ``FailedTaskWarning`` and the records of the others are returned.
 
     Raises:
-        ValueError: a name does not exist, the data are missing, or all tasks failed; says what to do.
-        LoggedError: the only task failed with an unexpected error; names the file of its traceback.
+        ValueError: a name does not exist, the data are missing, or all tasks failed.
+        LoggedError: the only task failed with an unexpected error; the message names the file of its traceback.
     """
     output = folder_of("output", output)
     resolved = resolve_tasks(
@@ -232,7 +233,7 @@ def open_suite(
     cache: FeatureCache | None = None,
     progress: bool = True,
 ) -> Iterator[OpenSuite]:
-    """Context with an encoder and the plan of its tasks; the process group is left at its end.
+    """Context with an encoder and the plan of its tasks; at its end the process leaves the process group.
 
     Args:
         tasks: resolved tasks with their data.

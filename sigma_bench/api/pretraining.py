@@ -1,4 +1,4 @@
-"""Pretraining a model from a recipe; the command line is a layer over this."""
+"""Pretraining of a model from a recipe; the command line is a layer over ``pretrain``."""
 
 import json
 from dataclasses import dataclass
@@ -61,25 +61,25 @@ def pretrain(
     options: RunOptions | None = None,
     progress: bool = True,
 ) -> PretrainingRun:
-    """Pretrain a model, continue a run that was stopped, or return one that is finished.
+    """Pretrain a model; an interrupted run continues, and a finished run is returned as it is.
 
     Args:
         recipe: name of a recipe, or a file that ends in .yaml.
         data: root folder that holds the datasets of the recipe.
         output: folder of this run; by default ``results/runs/<recipe>-seed<seed>``.
-        seed: draws weights, batches, clip starts, crops and masks.
-        teacher: SIGMA-DINO: model name or file in place of the recipe's teacher.
+        seed: seed of weights, batches, clip starts, crops and masks.
+        teacher: for SIGMA-DINO, the name or file of a model that replaces the teacher of the recipe.
         device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
-        accumulate: micro-batches per step and process, to save memory.
-        num_workers: processes that decode videos.
-        activation_checkpointing: whether to save memory for a third more computation.
-        options: replaces ``accumulate``, ``num_workers`` and ``activation_checkpointing``.
+        accumulate: number of micro-batches per step and process; more of them save memory.
+        num_workers: number of processes that decode videos.
+        activation_checkpointing: whether to recompute activations, which saves memory for a third more computation.
+        options: run options that replace ``accumulate``, ``num_workers`` and ``activation_checkpointing``.
         progress: whether to show a progress bar.
 
     Raises:
         ValueError: a name does not exist, data or teacher are missing, the folder belongs to another run, or training
-            diverges; says what to do.
-        LoggedError: an unexpected error; names the file of its traceback.
+            diverges.
+        LoggedError: an unexpected error; the message names the file of its traceback.
         Preempted: the process received a signal to stop; the state is saved.
     """
     spec = recipe if isinstance(recipe, Recipe) else load_recipe(name_of("recipe", recipe))
@@ -99,7 +99,7 @@ def pretrain(
 
         with unexpected_errors_logged(folder, spec.recipe):
             path = run_recipe(spec, data, folder, seed=seed, teacher=teacher, device=device, options=how, report=report)
-        if bars.tasks[0].total is None:  # it was finished before
+        if bars.tasks[0].total is None:  # the run was finished before
             bars.update(bar, total=1, completed=1)
     return PretrainingRun(folder, path)
 

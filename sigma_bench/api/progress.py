@@ -23,9 +23,9 @@ from rich.segment import Segment
 from sigma_bench.specs.text import harmless
 
 PLAIN_WIDTH = 110
-"""Columns of text that goes to a file or a pipe."""
+"""Number of columns of text that is written to a file or a pipe."""
 SECONDS_BETWEEN_DRAWINGS = 0.5
-"""In a notebook."""
+"""Least time between two drawings in a notebook."""
 
 
 class HarmlessConsole(Console):
@@ -49,7 +49,7 @@ def is_main_process() -> bool:
 
 
 class NotebookProgress(Progress):
-    """Bars in one output of a notebook cell, redrawn in place; needs no widgets."""
+    """Progress bars in one output of a notebook cell, redrawn in place without widgets."""
 
     def start(self) -> None:
         from IPython.display import display

@@ -1,4 +1,4 @@
-"""The tasks that a caller names, resolved and with their data: tasks of the catalogue or of custom data."""
+"""Resolution of task names of the catalogue or of custom data to tasks with their data."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -34,7 +34,7 @@ def resolve_tasks(
     )
     changes = mapping_of("overrides", overrides)
     if csv is not None or folders is not None:
-        _refuse("has datasets of its own; for custom data give tasks or protocols", suite=suite)
+        _refuse("defines its datasets; for custom data give tasks or protocols", suite=suite)
         _refuse("is for tasks of the catalogue; custom data are named by csv or folders", data=data)
         manifest = open_custom(
             None if csv is None else path_of("csv", csv), None if folders is None else path_of("folders", folders)
@@ -44,7 +44,7 @@ def resolve_tasks(
         )
         return [(task, manifest) for task in custom]
     _refuse("is for custom data; a task of the catalogue is varied by name, as in ssv2/knn+reversal", variants=variants)
-    _refuse("is for custom data; a task of the catalogue states its own", protocol=protocols, folds=folds)
+    _refuse("is for custom data; a task of the catalogue states this itself", protocol=protocols, folds=folds)
     names = [*tasks, *(catalogue.load_suite(suite).tasks if suite else ())]
     if not names:
         raise ValueError("no task is named: give tasks or a suite with data, or custom data as csv or folders")

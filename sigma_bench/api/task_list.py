@@ -1,4 +1,4 @@
-"""``tasks``: what a model can be evaluated on."""
+"""``tasks``: the tasks on which a model can be evaluated."""
 
 import pandas as pd
 
@@ -8,8 +8,9 @@ from sigma_bench.specs.catalogue import load_task, resolve, task_names
 def tasks() -> pd.DataFrame:
     """One row per task of the catalogue.
 
-    Columns: ``task``, its name for ``evaluate``; ``dataset``; ``protocol`` with its version; ``asks``, what a
-    representation needs for a good score (motion, appearance or segmentation); ``metric``, the first of its protocol.
+    Columns: ``task``, the name for ``evaluate``; ``dataset``; ``protocol``, with its version; ``asks``, the information
+    that a representation needs for a good score (motion, appearance or segmentation); ``metric``, the first metric of
+    the protocol.
     """
     found = [resolve(load_task(name)) for name in task_names()]
     rows = [

@@ -12,13 +12,13 @@ from sigma_bench.cli.console import out
 from sigma_bench.resources import RUNS
 
 app = typer.Typer(help="List or remove cached features; they are computed again when they are needed.")
-OUTPUT = typer.Option(RUNS, help="Folder that holds 'features'.")
+OUTPUT = typer.Option(RUNS, help="Folder of evaluations, which holds 'features'.")
 ID_LENGTH = 8
 
 
 @app.command("ls")
 def ls(output: Path = OUTPUT) -> None:
-    """List the cached features, oldest first."""
+    """List the cached features in the order of their last write."""
     from sigma_bench.protocols.block_store import cache_entries
 
     entries = cache_entries(output / "features")
@@ -26,12 +26,17 @@ def ls(output: Path = OUTPUT) -> None:
     for column in ("id", "size", "last written", "model", "split", "from"):
         listing.add_column(column, overflow="fold", justify="right" if column == "size" else "left")
     for entry in entries:
-        told = entry.description
+        description = entry.description
         written = datetime.fromtimestamp(entry.written).strftime("%Y-%m-%d %H:%M")
-        split = f"{told['split']} ({told['samples']})"
+        split = f"{description['split']} ({description['samples']})"
         size = _size(entry.num_bytes)
         listing.add_row(
-            entry.folder.name[:ID_LENGTH], size, written, escape(told["model"]), split, escape(told["from"])
+            entry.folder.name[:ID_LENGTH],
+            size,
+            written,
+            escape(description["model"]),
+            split,
+            escape(description["from"]),
         )
     out.print(listing)
     out.print(f"{len(entries)} entries, {_size(sum(entry.num_bytes for entry in entries))}")
@@ -39,9 +44,11 @@ def ls(output: Path = OUTPUT) -> None:
 
 @app.command("rm")
 def rm(
-    names: list[str] = typer.Argument(None, metavar="ID...", help="Beginnings of ids, as listed by 'cache ls'."),
-    model: str = typer.Option(None, help="All features of this model."),
-    everything: bool = typer.Option(False, "--all", help="All features."),
+    names: list[str] = typer.Argument(
+        None, metavar="ID...", help="Ids as listed by 'cache ls', or their first characters."
+    ),
+    model: str = typer.Option(None, help="Remove all features of this model."),
+    everything: bool = typer.Option(False, "--all", help="Remove all features."),
     output: Path = OUTPUT,
 ) -> None:
     """Remove cached features."""
@@ -57,7 +64,7 @@ def rm(
     ]
     if not wanted:
         raise ValueError(
-            f"{output / 'features'}: none of the {len(entries)} entries is meant; name ids, --model or --all"
+            f"{output / 'features'}: none of the {len(entries)} entries is selected; give ids, --model or --all"
         )
     for entry in wanted:
         shutil.rmtree(entry.folder)

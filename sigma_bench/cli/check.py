@@ -14,7 +14,7 @@ def check(
     target: str = typer.Argument(
         ..., help="A model (file, folder, module:function, control) or a task file (its name ends in .yaml or .yml)."
     ),
-    data: Path = typer.Option(None, help="For a task: data root in which its dataset is looked for."),
+    data: Path = typer.Option(None, help="For a task: root folder in which its dataset is searched."),
 ) -> None:
     """Check a model on synthetic clips, or a task file; the exit code is 1 if a check fails."""
     if is_yaml_file(target):

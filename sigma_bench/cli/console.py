@@ -1,7 +1,4 @@
-"""Consoles of all verbs.
-
-A ValueError is a mistake of the user or of the data: one sentence on stderr, exit code 2, no traceback.
-"""
+"""Consoles of all verbs: ``out`` for results, ``err`` for progress and errors."""
 
 import sys
 

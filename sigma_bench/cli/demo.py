@@ -1,4 +1,4 @@
-"""``sigma-bench demo``: from nothing to a leaderboard on the mini world."""
+"""``sigma-bench demo``: pretraining, evaluation and a leaderboard on the mini world."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ from sigma_bench.cli.table import show_boards
 from sigma_bench.specs import catalogue
 
 RECIPES = ["mini_dino", "mini_sigma_dino", "mini_sigma_mlp", "mini_videomae"]
-"""DINO first: it is SIGMA-DINO's teacher."""
+"""Default recipes; DINO is first because it is the teacher of SIGMA-DINO."""
 CONTROLS = "mini_sigma_mlp"
-"""The recipe whose geometry the controls have."""
+"""Recipe that defines the geometry of the controls."""
 WORLD_SEED = 0
 BOARD = "mini"
 PICTURED = "ucf101/knn"
-"""The task whose clips are shown in pictures of what the models of the first seed learned."""
+"""Task whose clips are shown in the pictures of the models of the first seed."""
 CLIP_BYTES = VIDEO_BYTES = 2**30
 
 
@@ -26,12 +26,13 @@ def demo(
     output: Path = typer.Option(
         Path("results/demo"), help="Folder for the mini world, checkpoints, records and report."
     ),
-    seeds: int = typer.Option(1, min=1, help="Pretraining seeds per recipe; each adds about four minutes."),
+    seeds: int = typer.Option(1, min=1, help="Number of pretraining seeds per recipe; each adds about four minutes."),
     recipe: list[str] = typer.Option(RECIPES, help="Recipes to run; repeat the option for several."),
 ) -> None:
-    """Write the mini world, pretrain DINO, SIGMA-DINO, SIGMA-MLP and VideoMAE, evaluate them beside controls.
+    """Write the mini world, pretrain DINO, SIGMA-DINO, SIGMA-MLP and VideoMAE, and evaluate them and controls.
 
-    All results are kept.  An interrupted demo continues, and a finished one only draws tables and pictures again.
+    All results are kept.  An interrupted demo continues; if the demo is finished, only tables and pictures are written
+    again.
     """
     from sigma_bench.api.evaluation import open_suite
     from sigma_bench.api.pretraining import pretrain

@@ -48,8 +48,8 @@ def _torch() -> str:
 
     identity = torch.eye(3)
     if not torch.equal(identity @ identity, identity):
-        raise RuntimeError("a matrix product came out wrong")
-    accelerator = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no GPU, computing on the CPU"
+        raise RuntimeError("a matrix product is wrong")
+    accelerator = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no GPU"
     return f"{torch.get_num_threads()} threads, {accelerator}"
 
 
@@ -60,7 +60,7 @@ def _faiss() -> str:
     index = faiss.IndexFlatIP(2)
     index.add(np.eye(2, dtype=np.float32))
     if index.search(np.array([[0.1, 0.9]], np.float32), 1)[1][0, 0] != 1:
-        raise RuntimeError("a nearest neighbour came out wrong")
+        raise RuntimeError("a nearest neighbour is wrong")
     return f"{faiss.__version__}, {faiss.get_num_gpus()} GPUs"
 
 
@@ -78,4 +78,4 @@ def _video() -> str:
             grey = DecordDecoder(path).frames([6])[0].mean()
             if abs(grey - 180) > 6:
                 raise RuntimeError(f"frame 6 of a {suffix} file has grey level {grey:.0f} instead of 180")
-    return "AVI (MPEG-4), WebM (VP9) and MP4 (H.264) written and read back, frames where they belong"
+    return "AVI (MPEG-4), WebM (VP9) and MP4 (H.264) written and read back, frames in order"

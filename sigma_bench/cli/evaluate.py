@@ -19,22 +19,30 @@ def evaluate(
         help="Checkpoint file or run folder; timm:<name>; module:function; random:<recipe>[@seed<n>]; "
         "statistics:<recipe>.",
     ),
-    task: list[str] = typer.Option([], help="Task name, see 'sigma-bench tasks', or a task file such as mine.yaml."),
-    suite: str = typer.Option(None, help="Suite name: all of its tasks."),
-    data: Path = typer.Option(None, help="Data root that holds the tasks' datasets."),
+    task: list[str] = typer.Option(
+        [], help="Name of a task (see 'sigma-bench tasks') or a task file such as mine.yaml; repeatable."
+    ),
+    suite: str = typer.Option(None, help="Name of a suite, all tasks of which are evaluated."),
+    data: Path = typer.Option(None, help="Root folder that holds the datasets of the tasks."),
     csv: Path = typer.Option(None, help="Custom data: a CSV with path,label,split[,group]."),
-    folders: Path = typer.Option(None, help="Custom data: a class-per-folder tree."),
-    protocol: list[str] = typer.Option([], help="For custom data, without --task; default: knn@1 and linear@1."),
-    variants: str = typer.Option(None, help="For custom data: also under each of these, such as conditions."),
-    folds: str = typer.Option(None, help="For custom data: official (the default), or leave_one_group_out."),
+    folders: Path = typer.Option(None, help="Custom data: a tree with one folder per class."),
+    protocol: list[str] = typer.Option(
+        [], help="Protocol for custom data, in place of --task; default: knn@1 and linear@1."
+    ),
+    variants: str = typer.Option(
+        None, help="File of variants for custom data, such as conditions; each variant is evaluated as well."
+    ),
+    folds: str = typer.Option(None, help="Folds for custom data: official (the default) or leave_one_group_out."),
     set_: list[str] = typer.Option([], "--set", help="Protocol key to change, such as clip.sampling.stride_frames=2."),
     output: Path = typer.Option(RUNS, help="Folder for records, predictions and cached features."),
-    seed: int = seed_option("Draws held-out parts, frame draws, k-means starts and bootstrap samples."),
+    seed: int = seed_option("Seed of held-out parts, random frames, initial clusters and bootstrap samples."),
     device: str = typer.Option("auto", help="auto, cpu or cuda."),
-    nproc: int = typer.Option(1, min=1, help="Processes on this machine, one per GPU; the record is the same."),
-    num_workers: int = typer.Option(0, min=0, help="Processes that decode videos, per process."),
+    nproc: int = typer.Option(
+        1, min=1, help="Number of processes on this machine, one per GPU; the record does not depend on it."
+    ),
+    num_workers: int = typer.Option(0, min=0, help="Number of decoding processes per process."),
     cache_limit: float = typer.Option(
-        200.0, callback=finite, help="GiB that cached features may take; see 'sigma-bench cache ls'."
+        200.0, callback=finite, help="Greatest size of the cached features in GiB; see 'sigma-bench cache ls'."
     ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan and stop; exit code 1 if a task cannot run."),
 ) -> None:

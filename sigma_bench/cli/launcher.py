@@ -1,4 +1,4 @@
-"""``--nproc``: the same command on several processes of this machine, through torchrun's launcher."""
+"""``--nproc``: run the same command in several processes on this machine by torchrun's launcher."""
 
 import logging
 import os
@@ -9,7 +9,7 @@ from sigma_bench.cli.console import err
 
 
 def is_launched() -> bool:
-    """Whether this process is one of several that torchrun (or we) started."""
+    """Whether this process was started by torchrun or by ``run_on_processes``."""
     return "WORLD_SIZE" in os.environ
 
 
@@ -19,7 +19,9 @@ def run_on_processes(num_processes: int) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # our own sentence says what failed
+    logging.getLogger("torch.distributed.elastic").setLevel(
+        logging.CRITICAL
+    )  # this program prints its own error message
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_processes)))
     config = LaunchConfig(
         min_nodes=1,

@@ -37,14 +37,14 @@ INCLUDE = "--include"
 
 
 class _Verbs(TyperGroup):
-    """All verbs; an option that they share may stand before or after the verb."""
+    """All verbs; an option that all verbs have may be given before or after the verb."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, _shared_first(args))
 
 
 def _shared_first(arguments: list[str]) -> list[str]:
-    """The arguments with every ``--include DIR`` that comes before ``--`` in front.
+    """The arguments with every ``--include DIR`` that comes before ``--`` moved to the front.
 
     Raises:
         ValueError: the last argument is ``--include``.
@@ -66,7 +66,7 @@ def _shared_first(arguments: list[str]) -> list[str]:
 app = typer.Typer(
     name="sigma-bench",
     cls=_Verbs,
-    help="Evaluation-first benchmark for self-supervised video models, built round SIGMA (ECCV 2024).",
+    help="Evaluation-first benchmark for self-supervised video models, built around SIGMA (ECCV 2024).",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -105,8 +105,8 @@ def _options(
         [],
         INCLUDE,
         metavar="DIR",
-        help="Folder with your own tasks/, pretrain/ or boards/, before or after the verb; may be given several times. "
-        f"The environment variable {resources.INCLUDE_VARIABLE} does the same.",
+        help="Folder with further tasks/, pretrain/ or boards/, before or after the verb; may be given several times. "
+        f"The environment variable {resources.INCLUDE_VARIABLE} has the same effect.",
     ),
 ) -> None:
     resources.check_included()
@@ -115,10 +115,11 @@ def _options(
 
 
 def app_main() -> None:
-    """Console entry: a mistake of the user ends with one sentence and exit code 2, a logged error with exit code 1.
+    """Entry point of the command.
 
-    A file that the system refuses to open counts as a mistake of the user.  Ctrl-C prints how to continue.  Any other
-    error is a fault of this program and shows its traceback.
+    A mistake of the user, including a file that the system refuses to open, ends with one sentence and exit code 2; a
+    logged error ends with exit code 1.  Ctrl-C prints how to continue.  Any other error is a fault of this program and
+    shows its traceback.
     """
     end_with_launcher()
     try:
@@ -136,7 +137,7 @@ def app_main() -> None:
             err.print(str(stop), soft_wrap=True, markup=False)
         sys.exit(stop.exit_code)
     except KeyboardInterrupt:
-        err.print("stopped; the same command continues from the last checkpoint and skips what is finished")
+        err.print("stopped; the same command continues from the last checkpoint and skips finished work")
         sys.exit(130)
 
 

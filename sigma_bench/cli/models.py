@@ -1,4 +1,4 @@
-"""``sigma-bench models``: list the models on this disk, and describe a model file."""
+"""``sigma-bench models``: list the models below a folder, and describe a model file."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from sigma_bench.models.checkpoints import LoadReport
 
 SHOWN_NAMES = 4
-"""Names of tensors shown before the rest is counted."""
+"""Number of names of tensors that are shown; further ones are counted."""
 SHOWN_SETTINGS = 20
-"""Entries of a mapping in the metadata; longer ones, such as class names, are counted."""
+"""Greatest number of entries of a mapping in the metadata that are shown; longer mappings are counted."""
 
 
 class _ListsByDefault(TyperGroup):
-    """``models`` and ``models FOLDER`` mean ``models list FOLDER``."""
+    """``models`` means ``models list``, and ``models FOLDER`` means ``models list FOLDER``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args or (args[0] not in self.commands and not args[0].startswith("-")):
@@ -92,7 +92,7 @@ def models(
 @app.command("inspect")
 def inspect(
     file: str = typer.Argument(
-        ..., metavar="FILE", help="A weight file or folder; @<frames>x<size> and @<heads>heads may follow it."
+        ..., metavar="FILE", help="A weight file or folder, which @<frames>x<size> and @<heads>heads may follow."
     ),
 ) -> None:
     """Describe a model file: format, family, geometry, use of its tensors, digest, metadata."""
@@ -102,7 +102,7 @@ def inspect(
     rows = [*facts.items()]
     if report is not None:
         rows += _tensor_rows(report)
-        rows += [("doubt", doubt) for doubt in report.doubts]
+        rows += [("warning", warning) for warning in report.warnings]
         rows += [("metadata", line) for line in _lines(report.metadata)]
     listing = Table(box=None, show_header=False, pad_edge=False)
     listing.add_column(style="bold", no_wrap=True)
@@ -124,7 +124,7 @@ def _names(names: tuple[str, ...]) -> str:
 
 
 def _lines(metadata: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
-    """Settings one a line, those inside others with the outer name before them."""
+    """One line per setting; nested settings have the names of the outer ones as a prefix."""
     for key, value in metadata.items():
         if isinstance(value, Mapping) and len(value) > SHOWN_SETTINGS:
             yield f"{prefix}{key}: {len(value)} entries"

@@ -1,4 +1,4 @@
-"""Options that several commands have, with the values they accept."""
+"""Options that several commands have, and their accepted values."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""``sigma-bench pretrain``: run a recipe, or continue it."""
+"""``sigma-bench pretrain``: pretrain a model from a recipe."""
 
 from pathlib import Path
 
@@ -13,21 +13,27 @@ from sigma_bench.specs.catalogue import load_recipe
 
 def pretrain(
     recipe: str = typer.Argument(..., help="Name of a recipe in pretrain/, or a file such as mine.yaml."),
-    data: Path = typer.Option(..., help="Data root that holds the recipe's datasets."),
+    data: Path = typer.Option(..., help="Root folder that holds the datasets of the recipe."),
     output: Path = typer.Option(None, help="Folder of this run; default results/runs/<recipe>-seed<seed>."),
-    seed: int = seed_option("Draws weights, batches, clip starts, crops and masks."),
-    teacher: str = typer.Option(None, help="SIGMA-DINO: model name or file in place of the recipe's teacher."),
+    seed: int = seed_option("Seed of weights, batches, clip starts, crops and masks."),
+    teacher: str = typer.Option(
+        None, help="For SIGMA-DINO: name or file of a model that replaces the teacher of the recipe."
+    ),
     device: str = typer.Option("auto", help="auto, cpu or cuda."),
-    nproc: int = typer.Option(1, min=1, help="Processes on this machine, one per GPU; the global batch stays."),
-    accumulate: int = typer.Option(1, min=1, help="Micro-batches per step and process, to save memory."),
-    num_workers: int = typer.Option(0, min=0, help="Processes that decode videos, per training process."),
+    nproc: int = typer.Option(
+        1, min=1, help="Number of processes on this machine, one per GPU; they share the global batch."
+    ),
+    accumulate: int = typer.Option(
+        1, min=1, help="Number of micro-batches per step and process; more of them save memory."
+    ),
+    num_workers: int = typer.Option(0, min=0, help="Number of decoding processes per training process."),
     activation_checkpointing: bool = typer.Option(
-        False, "--activation-checkpointing", help="Less memory, a third more computation."
+        False, "--activation-checkpointing", help="Recompute activations: less memory for a third more computation."
     ),
 ) -> None:
-    """Pretrain a model; a run that was stopped continues, a finished one is left alone.
+    """Pretrain a model; an interrupted run continues, and a finished run is left as it is.
 
-    Also runs under torchrun (several machines): torchrun ... -m sigma_bench pretrain ...
+    For several machines, use torchrun: torchrun ... -m sigma_bench pretrain ...
     """
     spec = load_recipe(recipe)
     if nproc > 1 and not is_launched():

@@ -12,7 +12,7 @@ from sigma_bench.cli.options import finite
 
 
 class Command:
-    """A sigma-bench command line as every task of a job runs it; a requeued job continues from its last checkpoint."""
+    """A sigma-bench command line that every task of a job runs; a requeued job continues from its last checkpoint."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self.arguments = list(arguments)
@@ -25,11 +25,11 @@ class Command:
         try:
             runpy.run_module("sigma_bench", run_name="__main__")
         except SystemExit as leave:
-            if leave.code:  # submitit calls a task that only leaves a success
+            if leave.code:  # for submitit, a task that exits without an exception is a success
                 raise RuntimeError(f"{' '.join(sys.argv)}: ended with exit code {leave.code}") from leave
 
     def checkpoint(self) -> object:
-        """What submitit asks for when SLURM takes the machine back: the same command, queued again."""
+        """The same command, which submitit queues again when SLURM preempts the job."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(Command(self.arguments))
@@ -37,15 +37,15 @@ class Command:
 
 def slurm(
     command: list[str] = typer.Argument(..., help="After '--': the command, such as pretrain RECIPE --data DATA."),
-    nodes: int = typer.Option(1, min=1, help="Machines."),
-    tasks: int = typer.Option(1, min=1, help="Processes per machine, one per GPU."),
-    gpus: int = typer.Option(1, min=0, help="GPUs per machine."),
-    cpus: int = typer.Option(8, min=1, help="Processors per process, for --num-workers."),
+    nodes: int = typer.Option(1, min=1, help="Number of machines."),
+    tasks: int = typer.Option(1, min=1, help="Number of processes per machine, one per GPU."),
+    gpus: int = typer.Option(1, min=0, help="Number of GPUs per machine."),
+    cpus: int = typer.Option(8, min=1, help="Number of CPU cores per process, for --num-workers."),
     hours: float = typer.Option(
-        24, callback=finite, help="Time limit; a job that reaches it is queued again and continues."
+        24, callback=finite, help="Time limit in hours; a job that reaches it is queued again and continues."
     ),
     partition: str = typer.Option(None, help="SLURM partition."),
-    cluster: str = typer.Option("slurm", help="slurm, or local to try the job on this machine."),
+    cluster: str = typer.Option("slurm", help="slurm, or local to run the job on this machine."),
     logs: Path = typer.Option(Path("results/slurm"), help="Folder for the output of the job."),
 ) -> None:
     """Submit a command to SLURM (needs the extra: pip install sigma-bench[slurm])."""
@@ -56,7 +56,7 @@ def slurm(
     try:
         executor = submitit.AutoExecutor(folder=logs, cluster=cluster)
     except (RuntimeError, ValueError) as error:
-        raise ValueError(f"--cluster {cluster}: {error}; use --cluster local to try the job here") from error
+        raise ValueError(f"--cluster {cluster}: {error}; use --cluster local to run the job on this machine") from error
     executor.update_parameters(
         name="sigma-bench",
         nodes=nodes,
@@ -77,6 +77,6 @@ def slurm(
 
 
 def _reason(text: str | None) -> str:
-    """The command's own error sentence, or the last line it printed."""
+    """The error message of the command, or the last line that it printed."""
     lines = (text or "it printed nothing").strip().splitlines()
     return next((line for line in reversed(lines) if line.startswith("error:")), lines[-1])

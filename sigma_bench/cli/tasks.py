@@ -1,4 +1,4 @@
-"""``sigma-bench tasks``: everything declared, without importing torch."""
+"""``sigma-bench tasks``: list and describe declarations, without importing torch."""
 
 import json
 
@@ -12,10 +12,12 @@ from sigma_bench.specs.fingerprint import task_fingerprint
 
 def tasks(
     name: str = typer.Argument(
-        None, help="A task (also one with a variant, or a file), dataset, protocol, suite, file of variants or recipe."
+        None,
+        help="Name of a task (with or without a variant), dataset, protocol, suite, file of variants or recipe, or a "
+        "task file.",
     ),
 ) -> None:
-    """List tasks, suites, variants and recipes, or print all that a name stands for, resolved, as JSON."""
+    """List tasks, suites, variants and recipes, or print the resolved declarations of one name as JSON."""
     if name is not None:
         for content in catalogue.described(name):
             out.print_json(json.dumps(content))

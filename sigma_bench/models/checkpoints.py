@@ -56,7 +56,7 @@ class LoadReport:
     unexpected: tuple[str, ...]
     layout: str = ""
     """Name of the layout of an external checkpoint."""
-    doubts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     """Warnings about content that is allowed but unusual."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Arguments, configuration or metadata in the file."""

@@ -27,7 +27,7 @@ class Trace(NamedTuple):
     token_BND: Tensor
     calls: list[str]
     branches: list[tuple[int, Tensor]]
-    """Number of the block and norm of each row of the input, per call of a drop path."""
+    """For each call of a drop path, the number of its block and the norm of each row of its input."""
 
 
 def two_batches(card: EncoderCard) -> tuple[Tensor, Tensor]:

@@ -94,7 +94,7 @@ def measured_geometry(
 
 @contextmanager
 def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode of all modules of a network; afterwards each of them is in the mode it was in."""
+    """Context in which all modules of a network are in evaluation mode; at its end, each has its former mode."""
     modes = {module: getattr(module, "training", False) for module in network.modules()}
     if any(modes.values()):
         network.eval()

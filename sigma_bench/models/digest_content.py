@@ -38,8 +38,8 @@ def version_of(module: str) -> str:
     top = module.partition(".")[0]
     if top in _UNVERSIONED or top in sys.stdlib_module_names:
         return ""
-    said = getattr(sys.modules.get(top), "__version__", None)
-    return str(said) if said is not None else _distributed_version(top)
+    version = getattr(sys.modules.get(top), "__version__", None)
+    return str(version) if version is not None else _distributed_version(top)
 
 
 def names_in(code: CodeType) -> set[str]:
@@ -104,8 +104,8 @@ def pickled(value: Any) -> tuple[Any, ...]:
         return ()
     if isinstance(parts, str):
         return (parts,)
-    *said, items, pairs = (*parts, *(None,) * 5)[:5]
-    return (*said, list(items or ()), list(pairs or ()))
+    *others, items, pairs = (*parts, *(None,) * 5)[:5]
+    return (*others, list(items or ()), list(pairs or ()))
 
 
 def tensor_bytes(tensor: Tensor) -> bytes:

@@ -128,7 +128,7 @@ def _shorter_clip(encoder: Encoder) -> Check:
         mistake = features_mistake(features, card, 1, frames)
         return mistake is None, mistake or f"grid {features.grid}, tokens {features.token_BND.shape[1]}"
 
-    return _asked(f"a clip of {frames} frames is allowed (unsupervised segmentation asks for it)", answer)
+    return _asked(f"a clip of {frames} frames is allowed (unsupervised segmentation needs it)", answer)
 
 
 def check_training(encoder: TrainableCustomEncoder) -> Check:

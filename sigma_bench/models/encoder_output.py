@@ -52,11 +52,13 @@ def token_mistake(found: object, num_clips: int, grid: tuple[int, int, int], wid
         return no_tensor(found)
     shape, expected = tuple(found.shape), (num_clips, math.prod(grid), width)
     if shape != expected:
-        said = f"a tensor of shape {shape}, not (B, N, D) = {expected} for the grid {tuple(grid)} and the width {width}"
+        found_shape = (
+            f"a tensor of shape {shape}, not (B, N, D) = {expected} for the grid {tuple(grid)} and the width {width}"
+        )
         guess = _guess(shape, expected, grid)
-        return f"{said}: {guess}" if guess else said
+        return f"{found_shape}: {guess}" if guess else found_shape
     if found.dtype != torch.float32:
-        return _other_type(found)
+        return f"tokens of {found.dtype}; return float32, as tokens.float() makes them"
     return None
 
 
@@ -105,12 +107,12 @@ def _guess(shape: tuple[int, ...], expected: tuple[int, int, int], grid: tuple[i
 
 
 def _guess_tokens(found: int, expected: int) -> str:
-    said = f"{found} tokens for a grid of {expected}"
+    counts = f"{found} tokens for a grid of {expected}"
     if found == expected + 1:
-        return f"{said}; if one of them is a class token, leave it out, as tokens[:, 1:] does"
+        return f"{counts}; if one of them is a class token, leave it out, as tokens[:, 1:] does"
     if expected < found <= expected + 16:
-        return f"{said}; if {found - expected} of them are class and register tokens, leave them out"
-    return f"{said}; check the grid for this number of frames and this image size"
+        return f"{counts}; if {found - expected} of them are class and register tokens, leave them out"
+    return f"{counts}; check the grid for this number of frames and this image size"
 
 
 def _kind_mistake(features: object) -> str | None:
@@ -120,10 +122,6 @@ def _kind_mistake(features: object) -> str | None:
     if not (isinstance(grid, tuple) and len(grid) == 3 and all(isinstance(cells, int) for cells in grid)):
         return f"the grid is {grid!r}; give three whole numbers: time slots, rows and columns"
     return None
-
-
-def _other_type(token_BND: Tensor) -> str:
-    return f"tokens of {token_BND.dtype}; return float32, as tokens.float() makes them"
 
 
 def noise_clips(batch: int, frames: int, size: int) -> Tensor:

@@ -47,7 +47,7 @@ class ExternalCheckpoint:
     layout: Layout
     tensors: Mapping[str, Tensor]
     stated: Stated
-    doubts: tuple[str, ...]
+    warnings: tuple[str, ...]
     """Warnings about content that is allowed but unusual."""
     metadata: Mapping[str, Any]
     """Arguments, configuration or safetensors metadata of the file."""
@@ -115,14 +115,14 @@ def read_external(file: WeightsFile, path: Path) -> ExternalCheckpoint:
         config = huggingface.read_config(folder)
         huggingface.require_fit(tensors, config or {}, where=where)
         stated = huggingface.stated_by_config(config, folder)
-        doubts = huggingface.doubts(tensors, stated)
-        tensors = huggingface.with_promised_biases(tensors, config, where=where)
+        warnings = huggingface.warnings(tensors, stated)
+        tensors = huggingface.with_stated_biases(tensors, config, where=where)
         metadata: Mapping[str, Any] = config or file.metadata
     else:
-        config, doubts = None, ()
+        config, warnings = None, ()
         stated = released.stated_by_arguments(file.content, pretraining=layout == "released pretraining")
         metadata = released.arguments_in(file.content) or file.metadata
-    checkpoint = ExternalCheckpoint(path, layout, tensors, stated, doubts, metadata, file.sha256)
+    checkpoint = ExternalCheckpoint(path, layout, tensors, stated, warnings, metadata, file.sha256)
     _require_consistent(checkpoint, config)
     return checkpoint
 
@@ -161,8 +161,8 @@ def open_file(
     pretrained = read_geometry(checkpoint.tensors, stated, where=where)
     vit = VideoViT(resized(pretrained, num_frames, image_size, where=where))
     report = _load(vit, checkpoint)
-    for doubt in checkpoint.doubts:
-        logger.warning("%s: %s", where, doubt)
+    for warning in checkpoint.warnings:
+        logger.warning("%s: %s", where, warning)
     heads = "" if num_heads in (None, checkpoint.stated.num_heads) else f"@{num_heads}heads"
     return encoder_of(
         vit,
@@ -200,7 +200,7 @@ def _load(vit: VideoViT, checkpoint: ExternalCheckpoint) -> LoadReport:
     )
     if not checkpoint.has_norm:
         vit.register_module("norm", nn.Identity())
-    return replace(report, layout=checkpoint.layout, doubts=checkpoint.doubts, metadata=checkpoint.metadata)
+    return replace(report, layout=checkpoint.layout, warnings=checkpoint.warnings, metadata=checkpoint.metadata)
 
 
 def _needs_norm(checkpoint: ExternalCheckpoint) -> bool:

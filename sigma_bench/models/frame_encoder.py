@@ -1,8 +1,8 @@
 """Image models of timm as encoders of clips: every frame is encoded separately.
 
 The result of timm's ``forward_features`` has one of three forms, given by its rank and the attribute ``output_fmt``:
-tokens (B, N, C) after ``num_prefix_tokens`` class and register tokens, maps (B, C, h, w), or maps (B, h, w, C) of
-models with ``output_fmt = 'NHWC'`` (such as Swin).
+tokens (B, N, C) after ``num_prefix_tokens`` class and register tokens, maps (B, C, h, w), or maps (B, h, w, C) if
+``output_fmt`` is ``'NHWC'`` (such as in Swin).
 
 Shapes: B clips or images, C colours, T frames, H W pixels, h w rows and columns of tokens, N tokens, D width.
 """

@@ -94,11 +94,11 @@ def read_config(folder: Path) -> dict[str, Any] | None:
     if config.get("model_type", "videomae") != "videomae":
         raise ValueError(f"{where}: describes a '{config['model_type']}', not a videomae")
     if config.get("hidden_act", "gelu") != "gelu":
-        raise ValueError(f"{where}: asks for the activation '{config['hidden_act']}'; this network has gelu only")
+        raise ValueError(f"{where}: has the activation '{config['hidden_act']}'; this network has gelu only")
     return config
 
 
-def with_promised_biases(
+def with_stated_biases(
     tensors: Mapping[str, Tensor], config: Mapping[str, Any] | None, *, where: str
 ) -> dict[str, Tensor]:
     """Tensors with the query and value biases that the configuration states.
@@ -111,19 +111,19 @@ def with_promised_biases(
     Raises:
         ValueError: the configuration states biases and the file has none, or the reverse.
     """
-    promised = bool((config or {}).get("qkv_bias", (config or {}).get("qv_bias", True)))
+    has_biases = bool((config or {}).get("qkv_bias", (config or {}).get("qv_bias", True)))
     completed = dict(tensors)
     for fused in [name for name in tensors if name.endswith(".attn.qkv.weight")]:
         for kind in ("q_bias", "v_bias"):
             name = fused.replace("qkv.weight", kind)
-            if promised and name not in tensors:
+            if has_biases and name not in tensors:
                 raise ValueError(
                     f"{where}: the {kind} of '{fused.split('.attn')[0]}' is missing, although the model has biases; "
                     "some versions of transformers lose them; use the original file"
                 )
-            if not promised and name in tensors:
+            if not has_biases and name in tensors:
                 raise ValueError(f"{where}: holds '{name}', but config.json says qkv_bias false")
-            if not promised:
+            if not has_biases:
                 completed[name] = torch.zeros(len(tensors[fused]) // 3)
     return completed
 
@@ -155,7 +155,7 @@ def stated_by_config(config: Mapping[str, Any] | None, folder: Path) -> Stated:
     )
 
 
-def doubts(tensors: Mapping[str, Tensor], stated: Stated) -> tuple[str, ...]:
+def warnings(tensors: Mapping[str, Tensor], stated: Stated) -> tuple[str, ...]:
     """Warnings about content that is allowed but unusual."""
     found = []
     biases = [value for name, value in tensors.items() if name.endswith((".q_bias", ".v_bias"))]

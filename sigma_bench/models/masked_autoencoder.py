@@ -23,7 +23,7 @@ from sigma_bench.specs.recipe import IMAGENET_STD, EncoderSpec
 NORMALISATION_EPS = 1e-6
 
 
-class Decoder(nn.Module):
+class TubeDecoder(nn.Module):
     """Transformer over visible and mask tokens that returns predictions for the masked tubes, (B, M, W)."""
 
     def __init__(self, spec: DecoderSpec, target_width: int) -> None:
@@ -48,7 +48,7 @@ class MaskedAutoencoder(nn.Module):
         self.encoder_to_decoder = nn.Linear(encoder.width, decoder.width, bias=False)
         self.mask_token = nn.Parameter(torch.empty(1, 1, decoder.width))
         nn.init.trunc_normal_(self.mask_token, std=0.02, a=-0.02, b=0.02)
-        self.decoder = Decoder(decoder, target_width)
+        self.decoder = TubeDecoder(decoder, target_width)
         self.register_buffer("pixel_std", torch.tensor(IMAGENET_STD), persistent=False)
 
     def encode(self, clip_BCTHW: Tensor, visible_BN: Tensor) -> Tensor:

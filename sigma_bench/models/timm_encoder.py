@@ -103,7 +103,7 @@ def _timm_model(name: str, *, pretrained: bool, image_size: int | None) -> Any:
     except TypeError as error:
         if not size:
             raise
-        raise ValueError(f"timm cannot build '{name}' for images of {image_size} px; leave its own size") from error
+        raise ValueError(f"timm cannot build '{name}' for images of {image_size} px; leave the size out") from error
 
 
 def _fill(model: Any, file: Path) -> tuple[str, LoadReport]:

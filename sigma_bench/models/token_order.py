@@ -28,7 +28,7 @@ LEAST_GAIN = 1.1
 """Another order is found where it explains the changes better than the right one by this factor.
 
 In networks with two or three rows and columns and receptive fields of the whole frame, orders differ by a few
-hundredths; with seven or more, a wrong order is told from the right one by a factor of 4 to 70.
+hundredths; with seven or more, the right order exceeds a wrong one by a factor of 4 to 70.
 """
 _AXES = ("time", "row", "column")
 RIGHT_ORDER = ", ".join(_AXES)

@@ -123,8 +123,7 @@ def _container(content: Mapping[str, Any], preferred: Sequence[str], *, where: s
     chosen = next((key for key in preferred if key in present), None)
     if chosen is None and len(present) > 1:
         raise ValueError(
-            f"{where}: holds several sets of weights ({', '.join(present)}); save the one that is meant in a file of "
-            "its own"
+            f"{where}: holds several sets of weights ({', '.join(present)}); save one of them in a separate file"
         )
     chosen = chosen or (present[0] if present else None)
     return None if chosen is None else content[chosen]

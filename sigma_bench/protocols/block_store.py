@@ -203,8 +203,8 @@ class _Marker(NamedTuple):
         Raises:
             ValueError: ``packed`` did not write this content for this place; parsing it may raise other exceptions.
         """
-        said = json.loads(content)
-        marker = cls(said["digests"], {int(item): reason for item, reason in said["failures"].items()})
+        stored = json.loads(content)
+        marker = cls(stored["digests"], {int(item): reason for item, reason in stored["failures"].items()})
         if content != marker.packed(place):
             raise ValueError("the marker is damaged or belongs to another block")
         return marker
@@ -249,5 +249,5 @@ def _description(path: Path) -> dict[str, str]:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         content = {}
-    said = content if isinstance(content, dict) else {}
-    return {name: str(said.get(name, "damaged")) for name in ("model", "split", "samples", "from")}
+    known = content if isinstance(content, dict) else {}
+    return {name: str(known.get(name, "damaged")) for name in ("model", "split", "samples", "from")}

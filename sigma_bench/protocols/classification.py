@@ -45,7 +45,7 @@ def classify(evaluation: Evaluation[Any], classifier: Classifier) -> Predictions
     The test condition applies to no training sample, even if folds of one split serve as train and test.
 
     Raises:
-        ValueError: folds cannot be formed, or samples cannot be read and the protocol says ``fail``.
+        ValueError: folds cannot be formed, or samples cannot be read and failures are not counted as wrong.
     """
     train_split, test_split = evaluation.splits[0], evaluation.splits[-1]
     features, failures = readable_features(evaluation)
@@ -71,7 +71,7 @@ def readable_features(evaluation: Evaluation[Any]) -> tuple[list[SplitFeatures],
     """Features of all passes, and the reason (by sample id) why a sample has none.
 
     Raises:
-        ValueError: samples cannot be read and the protocol says ``fail``.
+        ValueError: samples cannot be read and failures are not counted as wrong.
     """
     features = [evaluation.features(pass_) for pass_ in evaluation.passes]
     failures = {

@@ -23,7 +23,7 @@ from sigma_bench.records.record import Candidate, Selection
 from sigma_bench.specs.frozen_protocol import HeadGridProtocol
 
 CHUNK_SAMPLES = 512
-"""Samples that are scored at once."""
+"""Number of samples that are scored at once."""
 
 
 class Setting(NamedTuple):
@@ -84,7 +84,7 @@ def chosen_scores(
         ValueError: nothing can be held out, all heads of the grid diverge, or the chosen one does on all of train.
     """
     fit_F, held_out = held_out_split(train.group_S, protocol.held_out_fraction, seed)
-    settings = settings_of(protocol)
+    settings = grid_settings(protocol)
     top1_H, finite_H = _top1(fit(fit_F, settings), train, held_out)
     candidates = [
         Candidate(setting=setting._asdict(), held_out_top1=float(top1))
@@ -111,7 +111,7 @@ def chosen_scores(
     return score_QL, selection
 
 
-def settings_of(protocol: HeadGridProtocol) -> list[Setting]:
+def grid_settings(protocol: HeadGridProtocol) -> list[Setting]:
     """All settings; the largest weight decay and the smallest learning rate come first."""
     return [Setting(rate, decay) for decay in protocol.weight_decays for rate in protocol.learning_rates]
 

@@ -111,7 +111,8 @@ def require_readable(failures: Mapping[str, str], protocol: BaseProtocol, noun: 
     if failures and not protocol.counts_failures_as_wrong:
         first, reason = next(iter(failures.items()))
         raise ValueError(
-            f"{len(failures)} {noun} cannot be decoded and {protocol.protocol} says 'fail'; first '{first}': {reason}"
+            f"{len(failures)} {noun} cannot be decoded and on_decode_failure of {protocol.protocol} is 'fail'; "
+            f"first '{first}': {reason}"
         )
 
 

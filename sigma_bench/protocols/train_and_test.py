@@ -57,7 +57,7 @@ def train_and_test(
     test_samples: Sequence[Sample],
     earlier: Sequence[int],
     *,
-    part: str,
+    fold: str,
     frozen: bool,
 ) -> list[Tested]:
     """Train on ``train_samples``; score ``test_samples`` after the last epoch and after some earlier ones.
@@ -66,7 +66,7 @@ def train_and_test(
 
     Args:
         earlier: numbers of the earlier epochs after which the test samples are scored, in rising order.
-        part: name of the fold's folder below the folder of the evaluation.
+        fold: name of the fold's folder below the folder of the evaluation.
         frozen: whether only the new norm and head are trained.
 
     Returns:
@@ -77,10 +77,10 @@ def train_and_test(
             videos do not decode.
         Preempted: the process received a signal to stop; the state is saved.
     """
-    folder = evaluation.folder / part
+    folder = evaluation.folder / fold
     block = max(1, protocol.clips_at_once // protocol.views.num_views)
     layout = {"score": ArrayLayout((labels.num_classes,), "float32")}
-    description = {"task": evaluation.task.task, "part": part}
+    description = {"task": evaluation.task.task, "fold": fold}
     places = {epoch: folder / f"test-{epoch}" for epoch in earlier} | {protocol.optim.epochs: folder / "test"}
     num_samples = len(test_samples)
     stores = {epoch: BlockStore(place, num_samples, block, layout, description) for epoch, place in places.items()}
@@ -209,7 +209,7 @@ def _test(
 
 @torch.inference_mode()
 def video_score(classifier: Classifier, clip_VCTHW: Tensor, protocol: SupervisedProtocol, labels: Labels) -> np.ndarray:
-    """Class scores of one video, (L,), pooled over its views as the protocol says.
+    """Class scores of one video, (L,), pooled over its views.
 
     Raises:
         ValueError: scores are not finite, so that classes could not be ranked by them.

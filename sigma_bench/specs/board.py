@@ -1,7 +1,7 @@
-"""Boards: the columns of a leaderboard, which models come first, and which published numbers stand beside them.
+"""Boards: columns and order of rows of a leaderboard, and the published numbers beside the measured ones.
 
-A board has the layout of the paper table it stands for: headers over groups of columns, rows in sections, columns that
-describe a model.  A column is measured (a metric of a task), published (a number of a paper), or both.
+A board has the layout of the corresponding table of a paper: headers over groups of columns, rows in sections, columns
+that describe a model.  A column is measured (a metric of a task), published (a number of a paper), or both.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ About = Literal["backbone", "pretrain_data", "pretrain_epochs", "extra_data", "m
 
 
 class PublishedColumn(Spec):
-    """Which numbers of a published file stand in a column."""
+    """The numbers of a published file that a column shows."""
 
     table: str
     task: str
@@ -29,56 +29,56 @@ class PublishedColumn(Spec):
 
 
 class BoardColumn(Spec):
-    """One quantity: measured where it names a task and a metric, published where it says which numbers."""
+    """One quantity, measured (``task`` and ``metric``), published (``published``) or both."""
 
     group: Annotated[str, Field(max_length=300)]
     """Neighbouring columns of one group share a header.  What the task depends on (its ``asks``) is added from the
     records."""
     label: str
-    """Short header; the group stands above it."""
+    """Short header below that of the group."""
     task: str | None = None
     metric: str | None = None
     published: PublishedColumn | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _is_measured_or_published(self) -> Self:
         if (self.task is None) != (self.metric is None):
             raise ValueError(f"the column '{self.group} {self.label}' needs both a task and a metric, or neither")
         if self.task is None and self.published is None:
-            raise ValueError(f"the column '{self.group} {self.label}' is neither measured nor published")
+            raise ValueError(f"the column '{self.group} {self.label}' has neither a task nor published numbers")
         return self
 
 
 class MeanColumn(Spec):
-    """A last column: the mean over all others of a complete row, an error e counted as 1 - e (SEVERE)."""
+    """A last column: the mean over all other columns of a complete row; an error e counts as 1 - e (SEVERE)."""
 
     label: str
     published: PublishedColumn | None
-    """The mean as printed; it is shown as such and checked against the printed numbers."""
+    """The published mean, which is shown as printed and checked against the published numbers."""
     axes: bool = False
-    """Before it, also the mean of each group of columns, where that is complete."""
+    """Whether the mean of each complete group of columns is shown before the mean of all."""
 
 
 class Section(Spec):
-    """Published rows below one heading: the lines of the file whose cells are among those given."""
+    """Published rows below one heading: the lines of a file with these cells."""
 
     title: str
     where: dict[Condition, tuple[str, ...]]
-    """Cells as the file writes them; an empty one is ''."""
+    """Column of the file -> allowed values as the file states them; an empty cell is ''."""
 
 
 class PublishedRows(Spec):
-    """Published numbers shown as marked rows; they are never ranked among measured ones."""
+    """Published numbers as marked rows, which are not ranked with measured ones."""
 
     file: PlainName
-    """File in ``results/published``, without its ending."""
+    """Name of a file in ``results/published``, without its suffix."""
     identity: Annotated[tuple[Condition, ...], Field(min_length=1)]
-    """Lines that agree in these cells are one row; two numbers in one cell are an error."""
+    """Columns of the file that identify a row; it is an error if a cell of a row has two numbers."""
     sections: Annotated[tuple[Section, ...], Field(min_length=1)]
     within_points: Annotated[float, Field(gt=0)]
-    """A measured number this close to the published one, in percentage points, is called 'within'."""
+    """Greatest difference, in percentage points, at which a measured number is 'within' the published one."""
     note: str
-    """Says in one line how these numbers relate to the measured ones."""
+    """One line about the relation of these numbers to the measured ones."""
 
 
 class Board(Spec):
@@ -88,15 +88,15 @@ class Board(Spec):
     """Name of the board and of its files."""
     title: str
     rows: tuple[str, ...]
-    """Model labels to show first, in this order, also when nothing was measured; other models follow."""
+    """Labels of the models that are shown first, even without a measured number; other models follow."""
     about: tuple[About, ...] = ()
-    """Columns that describe a row; one that is empty in all rows is not shown."""
+    """Columns that describe a model; a column that is empty in all rows is not shown."""
     columns: Annotated[tuple[BoardColumn, ...], Field(min_length=1)]
     mean: MeanColumn | None = None
     published: PublishedRows | None
     note: str
     world: Literal["mini"] | None = None
-    """Where given, records of other worlds are none of this board's: its words would not be true of them."""
+    """Data source of the records that the board shows, since its texts describe this source; all sources if absent."""
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -111,14 +111,14 @@ class Board(Spec):
         numbers = [column.published for column in self.columns if column.published]
         _require_once("published column", [" ".join(number.model_dump().values()) for number in numbers])
         if numbers and self.published is None:
-            raise ValueError("columns show published numbers, but 'published' does not say of which file")
+            raise ValueError("columns show published numbers, but 'published' does not name their file")
         return self
 
 
 def _require_once(what: str, names: list[str]) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"the {what} '{name}' stands twice")
+            raise ValueError(f"the {what} '{name}' is given twice")
 
 
 def board_names() -> list[str]:
@@ -130,7 +130,7 @@ def load_board(name: str) -> Board:
     """A board by name, or from a file: a name that ends in .yaml or .yml or contains a slash.
 
     Raises:
-        ValueError: no such board, a mistyped key, or a column whose task is not in the catalogue; says what is near.
+        ValueError: there is no such board, a key is unknown or wrong, or a task of a column is not in the catalogue.
     """
     if is_yaml_file(name) or "/" in name:
         return load_spec(Board, Path(name))
@@ -140,7 +140,7 @@ def load_board(name: str) -> Board:
     path = boards[name]
     board = load_spec(Board, path)
     if board.name != name:
-        raise ValueError(f"{path}: key 'name' says '{board.name}', but the file's name says '{name}'")
+        raise ValueError(f"{path}: key 'name' is '{board.name}', but the name of the file is '{name}'")
     for column in board.columns:
         if column.task is not None and column.metric is not None:
             _require_measurable(path, column.task, column.metric)
@@ -148,7 +148,7 @@ def load_board(name: str) -> Board:
 
 
 def _require_measurable(path: Path, task: str, metric: str) -> None:
-    """ValueError unless a task has a metric; a task whose protocol is of an absent package is shown unchecked."""
+    """ValueError unless a task has a metric; not checked if the package of its protocol is not installed."""
     try:
         declared_task = load_task(task)
         if content_of("protocol", declared_task.protocol)[0].get("kind") not in KINDS.names():

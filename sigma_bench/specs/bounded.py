@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any, TextIO
 
 MOST_DEPTH = 64
-"""Most levels of nested JSON; the deepest file of this project has nine."""
+"""Greatest number of levels of nested JSON; files of this project have at most nine."""
 LONGEST_LINE = 65_536
-"""Most characters in one line of a table."""
+"""Greatest number of characters in one line of a table."""
 
 
 def read_bounded(path: Path, most_bytes: int) -> bytes:
     """The content of a regular file.
 
     Raises:
-        ValueError: the path is not a regular file, cannot be read, or is larger; names the file.
+        ValueError: the path is not a regular file, cannot be read, or is larger than ``most_bytes``.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -34,7 +34,7 @@ def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: the text is not JSON, or nested deeper than ``MOST_DEPTH``; does not name a file.
+        ValueError: the text is not JSON, or nested deeper than ``MOST_DEPTH``.
     """
     try:
         value = json.loads(text)

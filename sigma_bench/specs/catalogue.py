@@ -211,6 +211,6 @@ def _all_variants() -> dict[str, dict[str, Any]]:
     for file in variants_names():
         for name, overrides in load_variants(file).overrides.items():
             if name in known:
-                raise ValueError(f"the variant '{name}' of '{file}' has the name of another file's variant; rename it")
+                raise ValueError(f"the variant '{name}' of '{file}' is also defined in another file; rename it")
             known[name] = overrides
     return known

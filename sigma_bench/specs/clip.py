@@ -9,9 +9,11 @@ from sigma_bench.specs.recipe import Count
 from sigma_bench.specs.strict import LeanSpec, Spec
 
 ShortVideo = Literal["shrink_stride", "loop", "repeat_last"]
-"""A video shorter than frames x stride: the stride shrinks until it fits, at least 1, then the last frame repeats; the
-whole clip starts over at its end, stride kept; or, as released, its strided frames are taken once and the last one
-repeats."""
+"""Treatment of a video shorter than frames x stride.
+
+``shrink_stride``: the stride is reduced until the clip fits; at stride 1, the last frame repeats.  ``loop``: the video
+starts again at its end.  ``repeat_last``: the last strided frame repeats, as in the release.
+"""
 
 
 class UniformSampling(Spec):
@@ -21,14 +23,14 @@ class UniformSampling(Spec):
 
     @property
     def num_views(self) -> int:
-        """Clips of one video."""
+        """Number of clips of one video."""
         return 1
 
 
 class DenseSampling(Spec):
-    """Windows of consecutive strides, their centres spread evenly over the video.
+    """Windows of frames at a constant stride, whose centres are spread evenly over the video.
 
-    In a video shorter than one window the stride shrinks until it fits, at least 1; then the last frame repeats.
+    In a video shorter than a window, the stride is reduced until it fits; at stride 1, the last frame repeats.
     """
 
     sampler: Literal["dense"]
@@ -37,24 +39,26 @@ class DenseSampling(Spec):
 
     @property
     def num_views(self) -> int:
-        """Clips of one video."""
+        """Number of clips of one video."""
         return self.num_clips
 
 
 class SegmentViews(Spec):
-    """Starts and midpoints of as many equal segments as the encoder takes frames, in order; the even ones are one
-    clip, the odd ones the other (SSv2 as released)."""
+    """Starts and midpoints of as many equal segments as the encoder takes frames (SSv2 as released).
+
+    In temporal order, positions of even number form the first clip and those of odd number the second.
+    """
 
     sampler: Literal["segment_views"]
 
     @property
     def num_views(self) -> int:
-        """Clips of one video."""
+        """Number of clips of one video."""
         return 2
 
 
 class StridedViews(Spec):
-    """Of every stride-th frame of the video, windows whose starts are spread evenly (Kinetics as released)."""
+    """Windows of the strided frames of the video, whose starts are spread evenly (Kinetics as released)."""
 
     sampler: Literal["strided_views"]
     stride_frames: Count
@@ -63,12 +67,15 @@ class StridedViews(Spec):
 
     @property
     def num_views(self) -> int:
-        """Clips of one video."""
+        """Number of clips of one video."""
         return self.num_clips
 
 
 class ClampedViews(Spec):
-    """Windows of consecutive strides, starts spread evenly; past the end the last frame repeats (SlowFast)."""
+    """Windows of frames at a constant stride, whose starts are spread evenly (SlowFast).
+
+    After the end of the video, the last frame repeats.
+    """
 
     sampler: Literal["clamped_views"]
     stride_frames: Count
@@ -76,31 +83,31 @@ class ClampedViews(Spec):
 
     @property
     def num_views(self) -> int:
-        """Clips of one video."""
+        """Number of clips of one video."""
         return self.num_clips
 
 
 class ClipSpec(LeanSpec):
-    """How a video becomes clips: which frames, which crop."""
+    """Frames and crop of the clips of a video."""
 
     sampling: Annotated[
         UniformSampling | DenseSampling | SegmentViews | StridedViews | ClampedViews, Field(discriminator="sampler")
     ]
     crop: Literal["centre", "three_along_longer_side"]
-    """Short side to the encoder's size (bilinear, antialiased); then the centre, or both ends and the centre."""
+    """Crop after the short side is resized to the encoder's size: the centre, or both ends and the centre."""
     condition: Condition | None = None
     """Condition that is applied to every clip after the crop; none if absent."""
 
     @property
     def num_views(self) -> int:
-        """Clips of one video: crops of every temporal view, the crops of one view beside each other."""
+        """Number of clips of one video; the crops of a temporal view follow each other."""
         return self.sampling.num_views * (1 if self.crop == "centre" else 3)
 
 
 FrameDraw = Literal["random_sorted", "consecutive_first", "consecutive_centre", "linspace"]
-"""``random_sorted``: distinct random frames in order, with replacement where the sequence has too few;
-``consecutive_first`` and ``consecutive_centre``: a window, whose last frame repeats where the sequence has too few;
-``linspace``: evenly spread, both ends included."""
+"""``random_sorted``: random frames in order, drawn with replacement only if the sequence has too few;
+``consecutive_first`` and ``consecutive_centre``: a window, whose last frame repeats if the sequence has too few;
+``linspace``: evenly spaced frames, both ends included."""
 
 
 class SequenceClip(Spec):
@@ -109,13 +116,13 @@ class SequenceClip(Spec):
     num_frames: Count
     frame_draw: FrameDraw
     draw: int
-    """Number of the draw, from 0; 0 where the draw is not random."""
+    """Number of the draw, from 0; 0 if the draw is not random."""
     seed: int | None
     """Seed of the evaluation; None if the draw is not random."""
 
     @property
     def num_views(self) -> int:
-        """Clips of one sequence."""
+        """Number of clips of one sequence."""
         return 1
 
 
@@ -126,7 +133,7 @@ class RandomSegments(Spec):
 
 
 class ReleasedSegments(Spec):
-    """A random frame of each of T segments of n // T frames, from frame 0 on, as SIGMA and VideoMAE train on SSv2.
+    """A random frame of each of T segments of n // T frames, starting at frame 0 (SSv2 in SIGMA and VideoMAE).
 
     T is the number of frames that the encoder takes, n that of the video.  The n % T frames at the end of the video
     are never drawn, and a video of fewer than T frames gives frame 0 only.
@@ -136,7 +143,7 @@ class ReleasedSegments(Spec):
 
 
 class RandomWindow(Spec):
-    """A random window of frames x stride, and evenly spaced frames of it, first and last included (Kinetics)."""
+    """Evenly spaced frames of a random window of frames x stride, first and last included (Kinetics)."""
 
     sampler: Literal["random_window"]
     stride_frames: Count
@@ -144,8 +151,10 @@ class RandomWindow(Spec):
 
 
 class ClampedWindow(Spec):
-    """Consecutive strides from a random start; a shorter video may begin before its first frame, which then repeats,
-    as does the last (SlowFast, Charades)."""
+    """Frames at a constant stride from a random start (SlowFast, Charades).
+
+    In a video shorter than the window, the start may lie before the first frame; the first and the last frame repeat.
+    """
 
     sampler: Literal["clamped_window"]
     stride_frames: Count

@@ -1,6 +1,6 @@
-"""Conditions of test clips, which show how robust an accuracy is: frame order, lost frames, worse pictures.
+"""Conditions of test clips for measuring robustness: frame order, lost frames, image quality.
 
-``tasks/variants/conditions.yaml`` holds five of each kind, with their sources; any other value may be declared as well.
+``tasks/variants/conditions.yaml`` declares five severities of each kind, with sources; other values are possible.
 """
 
 from typing import Annotated, Literal
@@ -22,7 +22,7 @@ class Disturbance(Spec):
 
     kind: str
     severity: Annotated[int, Field(ge=1, le=5)]
-    """Position on a robustness curve; it does not change the clip, the other key does."""
+    """Position on a robustness curve; only the other key changes the clip."""
 
 
 class FrameRate(Disturbance):

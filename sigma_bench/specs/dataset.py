@@ -9,7 +9,7 @@ from sigma_bench.specs.strict import Label, PlainName, Spec, suggestion
 
 SplitName = Literal["train", "test", "all"]
 Asks = Literal["motion", "appearance", "segmentation", "unspecified"]
-"""What a representation has to contain for a good score."""
+"""Information that a representation needs for a good score."""
 Folds = Literal["official", "leave_one_group_out"]
 """``official``: the official splits; ``leave_one_group_out``: each group in turn is tested after fitting on all
 others."""
@@ -47,7 +47,7 @@ class DatasetCard(Spec):
     folder: PlainName | None = None
     """Folder below the data root; the name of the dataset if absent.  A subset has the folder of the whole dataset."""
     variant: str | None = None
-    """Name of a list that the reader knows: another official split, or a subset."""
+    """Name of another official split or of a subset, as the reader defines it."""
 
     @property
     def home(self) -> str:

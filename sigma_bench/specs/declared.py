@@ -76,7 +76,7 @@ def _read_version(path: Path, mtime_ns: int, size: int) -> dict[str, Any]:
 def require_same_name(kind: str, declared_name: str, name: str, path: Path) -> None:
     """ValueError if a declaration states another name than that of its file."""
     if declared_name != name:
-        raise ValueError(f"{path}: key '{kind}' says '{declared_name}', but the file's name says '{name}'")
+        raise ValueError(f"{path}: key '{kind}' is '{declared_name}', but the name of the file is '{name}'")
 
 
 def require_known(kind: str, name: str, known: Mapping[str, Any]) -> None:

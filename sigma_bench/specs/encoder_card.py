@@ -1,4 +1,4 @@
-"""Encoder cards: identity of a checkpoint and the preprocessing of its clips, which belongs to the weights."""
+"""Encoder cards: identity of an encoder, and the geometry and normalisation of its clips."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from sigma_bench.specs.strict import Label, Spec
 
 
 class EncoderCard(Spec):
-    """Everything that protocols and tables use of an encoder besides its features."""
+    """Everything about an encoder, besides its features, that protocols and tables use."""
 
     model: Label
-    """Name of the row, such as ``mini_sigma_mlp``."""
+    """Name of the model in tables, such as ``mini_sigma_mlp``."""
     family: Label
-    """``SIGMA-MLP``, ``VideoMAE``, ``random init``, ``image statistics``."""
+    """Name of the method in tables, such as ``SIGMA-MLP`` or ``random init``."""
     num_frames: Count
     image_size: Count
     tubelet_frames: Count
@@ -23,9 +23,9 @@ class EncoderCard(Spec):
     pretraining_data: tuple[Label, ...] = ()
     pretraining_epochs: int = 0
     checkpoint_sha256: str
-    """Digest of the weights; of the definition for an encoder without any."""
+    """Digest of the weights, or of the definition of an encoder without weights."""
     code_sha256: str
-    """Digest of what computes features from the weights: architecture and configuration, or a custom encoder's code."""
+    """Digest of architecture and configuration, or of the code of a custom encoder."""
     pretraining_seed: int | None = None
     recipe_fingerprint: str | None = None
 

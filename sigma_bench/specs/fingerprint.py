@@ -1,4 +1,4 @@
-"""Fingerprints: a short hash of what can change a number, and of nothing else."""
+"""Fingerprints: short hashes of everything that can change a number, and of nothing else."""
 
 import hashlib
 import json
@@ -17,12 +17,12 @@ def digest(content: Any) -> str:
 
 
 def task_fingerprint(task: ResolvedTask) -> str:
-    """Identity of a resolved task: dataset, folds and every key of the protocol except its prose and run options."""
+    """Identity of a resolved task: dataset, folds and all keys of the protocol except summary and run options."""
     protocol = task.protocol.model_dump(mode="json", exclude={"summary", *task.protocol.run_options})
     return digest({"dataset": task.dataset.dataset, "folds": task.folds, "protocol": protocol})[:FINGERPRINT_LENGTH]
 
 
 def recipe_fingerprint(recipe: Recipe) -> str:
-    """Identity of a pretraining run apart from data and seed; how often it is saved does not count."""
+    """Identity of a recipe: all keys except its name, its summary and the interval between checkpoints."""
     content = recipe.model_dump(mode="json", exclude={"recipe", "summary", "checkpoint_every_steps"})
     return digest(content)[:FINGERPRINT_LENGTH]

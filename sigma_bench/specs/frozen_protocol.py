@@ -27,14 +27,14 @@ def scored_split(kind: str, names: Collection[str], choices: tuple[SplitName, ..
     raise ValueError(f"{kind} scores the split {' or '.join(choices)}")
 
 
-def train_and_test(names: Collection[str]) -> tuple[SplitUse, ...]:
+def train_test_splits(names: Collection[str]) -> tuple[SplitUse, ...]:
     """The splits train and test; ValueError if the dataset does not have both."""
     if not {"train", "test"} <= set(names):
         raise ValueError("the protocol needs train and test")
     return SplitUse("train"), SplitUse("test")
 
 
-def train_and_test_or_folds(names: Collection[str], folds: Folds, per_class: int | None) -> tuple[SplitUse, ...]:
+def train_test_splits_or_folds(names: Collection[str], folds: Folds, per_class: int | None) -> tuple[SplitUse, ...]:
     """The splits train and test, or the split 'all' if it is divided into folds.
 
     Args:
@@ -51,7 +51,7 @@ def train_and_test_or_folds(names: Collection[str], folds: Folds, per_class: int
         return (SplitUse("all"),)
     if not {"train", "test"} <= set(names):
         raise ValueError(
-            "the protocol needs train and test; use knn_loo@1, or --folds leave_one_group_out where there is one split "
+            "the protocol needs train and test; use knn_loo@1, or --folds leave_one_group_out if there is one split "
             "'all'"
         )
     return SplitUse("train", per_class), SplitUse("test")
@@ -74,7 +74,7 @@ class ClassificationProtocol(CountsFailures):
 
     def splits(self, names: Collection[str], folds: Folds) -> tuple[SplitUse, ...]:
         """Train and test, or one split with folds."""
-        return train_and_test_or_folds(names, folds, self.train_per_class)
+        return train_test_splits_or_folds(names, folds, self.train_per_class)
 
     def passes(self, splits: tuple[SplitUse, ...], card: EncoderCard, seed: int) -> tuple[Pass, ...]:
         """One pass over the training clips and one over the test clips; a single pass if these are the same."""
@@ -99,7 +99,7 @@ class NeighbourVotes(CountsFailures):
 
 
 class HeadGridProtocol(ClassificationProtocol):
-    """One head for every learning rate and weight decay, all trained on the same batches; one of them is chosen.
+    """One head for each learning rate and weight decay, trained on the same batches; one head is chosen.
 
     The head with the best top-1 on a held-out part of train is chosen; among equals, the one with the largest weight
     decay, then the one with the smallest learning rate.  Its setting is trained again on all of train.  Learning rates
@@ -115,4 +115,4 @@ class HeadGridProtocol(ClassificationProtocol):
     batch_size: Count
     epochs: Count
     least_steps: Count
-    """Least number of steps; a small train set is repeated more often than ``epochs`` times to reach it."""
+    """Least number of steps; a small train set is repeated more than ``epochs`` times to reach it."""

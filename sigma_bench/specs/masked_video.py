@@ -42,7 +42,7 @@ class TubeMask(Spec):
 
 
 class RandomMask(Spec):
-    """Random positions, equally many in every time slot, are drawn for each slot separately (ablation of VideoMAE)."""
+    """Random positions are masked, drawn separately for every time slot and equally many in each (VideoMAE)."""
 
     kind: Literal["random"]
     ratio: Fraction
@@ -54,7 +54,7 @@ class MotionMask(Spec):
     kind: Literal["motion"]
     ratio: Fraction
     strength: NonNegative
-    """Weight of one standard deviation of motion relative to the random part; 0 gives tube masking."""
+    """Weight of one standard deviation of motion relative to the random part; 0 is tube masking."""
 
 
 MaskSpec = TubeMask | RandomMask | MotionMask
@@ -79,4 +79,4 @@ class MaskedVideoRecipe(Recipe):
 
     pretraining_only: ClassVar[tuple[str, ...]] = ("decoder.", "encoder_to_decoder.", "mask_token")
     has_prototypes: ClassVar[bool] = False
-    """Whether the method compares tubes with prototypes; the gallery draws them."""
+    """Whether the method has prototypes, which the gallery shows."""

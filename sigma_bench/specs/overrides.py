@@ -1,4 +1,4 @@
-"""Replacing keys of a declaration: by the overrides of a task, by a file with a base, by the sampling of a dataset."""
+"""Replacement of keys of a declaration: overrides of a task, files with a base, sampling of a dataset."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a protocol uses, known before anything is computed: splits of a dataset and passes over a network.
+"""Splits of a dataset and passes of a network that a protocol uses, known before anything is computed.
 
 Plans, cost estimates, cache keys and the choice of cached tokens are derived from these declarations.
 """

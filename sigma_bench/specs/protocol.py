@@ -1,4 +1,4 @@
-"""Protocols: how a representation is judged.
+"""Protocols: how a representation is evaluated.
 
 A protocol is a package with two modules.  ``spec`` holds a class that derives from ``BaseProtocol``, has the kind's
 name as the only value of its field ``kind``, and states the fields, splits and passes; it does not import torch.

@@ -168,7 +168,9 @@ def require_whole_heads(width: int, num_heads: int) -> None:
 def _require_room_for_positions(num_tokens: int, width: int) -> None:
     """ValueError for a geometry whose position code would not fit into memory."""
     if num_tokens * width > MOST_POSITION_VALUES:
-        raise ValueError(f"clips of {num_tokens} tokens that are {width} wide are larger than any model takes")
+        raise ValueError(
+            f"clips of {num_tokens} tokens of width {width} exceed the limit of {MOST_POSITION_VALUES:,} values"
+        )
 
 
 def parse_recipe(content: object, *, where: str) -> Recipe:
@@ -185,7 +187,9 @@ def parse_recipe(content: object, *, where: str) -> Recipe:
     objective = content.get("objective")
     kind = objective.get("kind") if isinstance(objective, dict) else None
     if not isinstance(kind, str):
-        raise ValueError(f"{where}: the key 'objective.kind' is missing; it names the method, one of {_known()}")
+        raise ValueError(
+            f"{where}: the key 'objective.kind' is missing; it names the method, one of {', '.join(METHODS.names())}"
+        )
     try:
         recipe_class = _recipe_class(kind)
     except ValueError as error:
@@ -201,7 +205,3 @@ def _recipe_class(kind: str) -> type[Recipe]:
             "subclass of sigma_bench.specs.recipe.Recipe"
         )
     return found
-
-
-def _known() -> str:
-    return ", ".join(METHODS.names())

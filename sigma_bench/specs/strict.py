@@ -23,18 +23,18 @@ from sigma_bench.specs.bounded import read_bounded
 
 
 class Spec(BaseModel):
-    """Base of everything declared: immutable, no unknown keys, no type coercion, finite numbers.
+    """Base of all declarations: immutable, no unknown keys, no type coercion, finite numbers.
 
-    Infinity and NaN cannot be written as JSON, so nothing that holds one has a fingerprint.
+    Infinity and NaN are not allowed because they cannot be written as JSON, of which fingerprints are computed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class LeanSpec(Spec):
-    """A declaration whose optional keys, where absent, are absent from records, fingerprints and cache keys as well.
+    """A declaration whose absent optional keys are also absent from records, fingerprints and cache keys.
 
-    So a new optional key leaves everything that was measured without it as it was.
+    Therefore a new optional key does not change the fingerprint of declarations without it.
     """
 
     @model_serializer(mode="wrap")
@@ -45,9 +45,9 @@ class LeanSpec(Spec):
 
 S = TypeVar("S", bound=Spec)
 Label = Annotated[str, Field(min_length=1, max_length=300)]
-"""A name that is only shown: any text that fits into a line of a table."""
+"""A name that is only displayed: any text that fits into one line of a table."""
 PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+=-]{0,99}$")]
-"""A name that becomes a file name: it has no separator and cannot point outside of its folder."""
+"""A name that becomes a file name: it has no separator, so the file cannot be outside its folder."""
 
 
 MOST_BYTES = 1 << 20
@@ -106,11 +106,11 @@ def is_yaml_file(name: str) -> bool:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping a YAML file holds.
+    """The mapping in a YAML file.
 
     Raises:
         ValueError: the file is not readable, too large or too deep, is not YAML or not a mapping, or contains a
-            duplicate key, an alias or a tag; names the file.
+            duplicate key, an alias or a tag; the message names the file.
     """
     raw = read_bounded(path, MOST_BYTES)
     try:
@@ -123,7 +123,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def read_scalar(text: str) -> Any:
-    """A value typed on the command line, by the same rules as in a file."""
+    """A value on the command line, read by the same rules as in a file."""
     try:
         return _load(text)
     except ValueError as error:
@@ -131,12 +131,12 @@ def read_scalar(text: str) -> Any:
 
 
 def load_spec(spec_type: type[S], path: Path) -> S:
-    """Read one declaration from a YAML file; ValueError names file, key and the nearest valid key."""
+    """Read one declaration from a YAML file; ValueError names file, key and similar valid keys."""
     return parse_spec(spec_type, read_yaml(path), where=str(path))
 
 
 def parse_spec(spec_type: type[S], content: dict[str, Any], *, where: str) -> S:
-    """Validate a mapping as a declaration; ``where`` opens the error sentence."""
+    """Validate a mapping as a declaration; ``where`` is the beginning of error messages."""
     try:
         return spec_type.model_validate(tuples_for_lists(content))
     except ValidationError as error:
@@ -153,7 +153,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def tuples_for_lists(value: Any) -> Any:
-    """YAML lists become tuples, since strict frozen models hold tuples."""
+    """The value with tuples in place of lists, which strict models require."""
     if isinstance(value, list):
         return tuple(tuples_for_lists(item) for item in value)
     if isinstance(value, dict):
@@ -163,7 +163,7 @@ def tuples_for_lists(value: Any) -> Any:
 
 def first_problem(spec_type: type[Spec], error: ValidationError) -> str:
     """The most helpful of the problems that pydantic found, in words."""
-    # A mistyped key is both unknown and missing: the unknown one can be mended by a suggestion.
+    # A mistyped key is both unknown and missing; the message about the unknown one has a suggestion.
     problem = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     location = tuple(problem["loc"])
     key = ".".join(str(part) for part in location)[:_LONGEST_SHOWN]
@@ -186,7 +186,7 @@ def _short(value: Any) -> str:
 
 
 def _valid_keys(annotation: Any, path: tuple[Any, ...]) -> list[str]:
-    """Field names valid at a path of a (possibly nested, possibly union) spec."""
+    """Valid field names at a path of a declaration, which may be nested or a union."""
     candidates = _spec_types(annotation)
     if not path:
         return [name for candidate in candidates for name in candidate.model_fields]
@@ -201,7 +201,7 @@ def _valid_keys(annotation: Any, path: tuple[Any, ...]) -> list[str]:
 
 
 def _is_tagged(candidate: type[Spec], tag: Any) -> bool:
-    """Whether a union tells this type from others by a field with this value."""
+    """Whether a field with this value distinguishes this type from the other types of a union."""
     kinds = (field.annotation for field in candidate.model_fields.values())
     return any(get_origin(kind) is Literal and tag in get_args(kind) for kind in kinds)
 

@@ -15,11 +15,11 @@ class Task(DatasetTask):
     task: Label
     dataset: Label
     asks: Asks | None = None
-    """As in the file of the dataset if absent."""
+    """Information that the task requires; that of the file of the dataset if absent."""
 
 
 class ResolvedTask(Spec):
-    """A task with its dataset card and its protocol filled in; this is what is run and fingerprinted."""
+    """A task with its dataset card and protocol, as it is run and fingerprinted."""
 
     task: Label
     dataset: DatasetCard
@@ -33,8 +33,8 @@ def require_folds_used(task: ResolvedTask) -> None:
     tasks."""
     if task.folds != "official" and not task.protocol.uses_folds:
         raise ValueError(
-            f"task '{task.task}': {task.protocol.protocol} does not use folds, so '{task.folds}' would change nothing; "
-            "leave the folds out, or choose a protocol that learns from a training split, such as knn or linear"
+            f"task '{task.task}': {task.protocol.protocol} does not use folds, so '{task.folds}' would have no effect; "
+            "leave the folds out, or choose a protocol with a training split, such as knn or linear"
         )
 
 
@@ -57,14 +57,14 @@ class Suite(Spec):
     variants: str | None = None
     """File of variants, each of which is added to every task."""
     axes: dict[str, tuple[str, ...]] | None = None
-    """Heading -> tasks; every task has one heading."""
+    """Heading of an axis -> its tasks; every task is on exactly one axis."""
 
     @model_validator(mode="after")
     def _on_one_axis_each(self) -> Self:
         placed = [task for tasks in (self.axes or {}).values() for task in tasks]
         for task in (*self.tasks, *placed) if self.axes is not None else ():
             if task not in self.tasks:
-                raise ValueError(f"the axes hold '{task}', which is not one of the suite's tasks")
+                raise ValueError(f"the axes contain '{task}', which is not a task of the suite")
             if placed.count(task) != 1:
-                raise ValueError(f"the task '{task}' stands on {placed.count(task)} axes; every task belongs to one")
+                raise ValueError(f"the task '{task}' is on {placed.count(task)} axes; every task belongs to one")
         return self

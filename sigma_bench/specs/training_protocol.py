@@ -1,4 +1,4 @@
-"""What every protocol that trains on labels states: clips, augmentation, optimisation, views of the test.
+"""Keys of all protocols that train on labels: clips, augmentation, optimisation, views of the test.
 
 Paper recipes: SIGMA's fine-tuning, which is VideoMAE's (arXiv 2203.12602, table 9).
 """
@@ -19,16 +19,16 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 class SupervisedOptim(Spec):
-    """AdamW with linear warm-up from 0 and a cosine per step; rates are per 256 videos of global batch."""
+    """AdamW with a linear warm-up from 0, then half a cosine, per step; rates are for a global batch of 256 videos."""
 
     global_batch: Count
-    """Videos of one step over all processes; repeats of a video come on top."""
+    """Number of videos per step over all processes, without repeats."""
     epochs: Count
     warmup_epochs: NonNegative
     lr_per_256: Positive
     final_lr_per_256: NonNegative
     layer_decay: Annotated[float, Field(gt=0, le=1)]
-    """The head has the full learning rate, and every layer this share of the rate of the layer above it."""
+    """Ratio of the learning rate of a layer to that of the next layer; the head has the full rate."""
     betas: tuple[Fraction, Fraction]
     weight_decay: NonNegative
     """Weight decay of matrices; it does not apply to vectors, biases, learned positions and class tokens."""
@@ -41,15 +41,15 @@ class AreaCrop(Spec):
 
     crop: Literal["random_area"]
     area: tuple[Fraction, Annotated[float, Field(gt=0, le=1)]]
-    """Least and greatest share of the frame."""
+    """Least and greatest share of the frame that the box covers."""
 
 
 class ShortSideCrop(Spec):
-    """The short side is resized to a random length, then the encoder's square cut out anywhere (SlowFast)."""
+    """The short side is resized to a random length; then a random square of the encoder's size is cut (SlowFast)."""
 
     crop: Literal["random_short_side"]
     scale: tuple[Annotated[float, Field(ge=1)], Annotated[float, Field(ge=1)]]
-    """Least and greatest length over the encoder's size; its inverse is uniform in between."""
+    """Least and greatest ratio of the length to the encoder's size; its inverse is uniformly distributed."""
 
 
 class Augmentation(Spec):
@@ -62,14 +62,15 @@ class Augmentation(Spec):
     erasing_probability: Share
     """Probability that one box is filled with noise (timm's pixel mode)."""
     repeats: Count
-    """Repeated augmentation: clips of the same frames that one video gives to a step."""
+    """Number of augmented clips of the same frames of a video in a step (repeated augmentation)."""
 
 
 class Mixing(Spec):
     """Mixup (arXiv 1710.09412) or CutMix (arXiv 1905.04899) of every clip with its neighbour in the batch.
 
-    Neighbours are the positions 2k and 2k + 1 of the global batch, and each pair draws its own share, so it does not
-    matter how the batch is spread over processes.  The release mixes the mirrored batch of each GPU with one share.
+    Neighbours are the positions 2k and 2k + 1 of the global batch, and the share is drawn for each pair, so that the
+    result does not depend on the number of processes.  The release mixes the batch of each GPU with its reverse, with
+    one share.
     """
 
     mixup_alpha: Positive
@@ -79,32 +80,32 @@ class Mixing(Spec):
 
 
 class SupervisedProtocol(CountsFailures):
-    """Trains a network with a new head on the train split, and reports its last epoch."""
+    """A protocol that trains a network with a new head on the train split and reports the last epoch."""
 
     run_options: ClassVar[frozenset[str]] = frozenset({"loader", "clips_at_once", "checkpoint_every_steps"})
     sampling: TrainingSampling
     augmentation: Augmentation
     mixing: Mixing | None
     head_init_scale: Positive
-    """Factor on the head's initial weights, which are normal with deviation 0.02, truncated at 2."""
+    """Factor on the initial weights of the head: normal with standard deviation 0.02, truncated at -2 and 2."""
     drop_path: Rate
     """Rate at the last block; it grows linearly from 0."""
     ema_decay: Rate | None
-    """Decay of a running mean of the weights, which is tested in place of the weights; no mean if absent."""
+    """Decay of the moving average of the weights, which is tested instead of the weights; none if absent."""
     optim: SupervisedOptim
     views: ClipSpec
     """Clips of a test video, whose scores are pooled."""
     loader: Literal["memory", "stream"]
-    """``memory``: videos decoded once and held; ``stream``: decoded by workers whenever a clip is drawn."""
+    """``memory``: videos are decoded once and kept; ``stream``: workers decode a video whenever a clip is drawn."""
     clips_at_once: Count
-    """Most clips that a process computes together; larger shares of a batch are divided into micro-batches."""
+    """Greatest number of clips that a process computes together; larger batches are divided into micro-batches."""
     max_broken_share: Rate
     """Greatest share of the listed videos that training leaves out because they are missing or do not decode."""
     checkpoint_every_steps: Count
 
     @property
     def pools_by_maximum(self) -> bool:
-        """Whether the score of a video is the greatest of its views' scores; otherwise it is their mean."""
+        """Whether the score of a video is the maximum over its views; otherwise it is their mean."""
         return False
 
     @property

@@ -85,7 +85,7 @@ def test_a_wrong_argument_of_pretrain_is_one_sentence(tmp_path: Path, changes: d
         (lambda: sb.include("a\0b"), "cannot be included"),
         (lambda: sb.load_encoder(3), "name is 3"),  # type: ignore[arg-type]
         (lambda: sb.load_encoder("random:mini_sigma_mlp", seed=-1), "seed is -1"),
-        (lambda: sb.load_encoder("random:mini_sigma_mlp", device="meta"), "no values there"),
+        (lambda: sb.load_encoder("random:mini_sigma_mlp", device="meta"), "no values on it"),
         (lambda: sb.load_encoder("random:mini_sigma_mlp", device=None), "choose auto"),  # type: ignore[arg-type]
     ],
 )

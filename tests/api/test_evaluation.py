@@ -1,4 +1,4 @@
-"""``sb.evaluate``: what the command line does, as a function that returns records and raises the same sentences."""
+"""``sb.evaluate``: the function behind the command line, its records and its error messages."""
 
 import warnings
 from pathlib import Path

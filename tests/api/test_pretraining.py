@@ -1,4 +1,4 @@
-"""``sb.pretrain``: a run as a function, the same run as that of the command line."""
+"""``sb.pretrain``: the function behind the command line."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The command as a user meets it: good calls, and one sentence with exit code 2 for every bad one."""
+"""The command line: valid calls, and one sentence with exit code 2 for every invalid call."""
 
 import json
 import os
@@ -137,7 +137,7 @@ def test_tasks_answers_without_torch() -> None:
 def test_sigkill_in_the_middle_of_pretraining_loses_nothing(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A real process, really killed, then continued by another: the same file as one that was left alone."""
+    """A killed process that another one continues writes the same file as an uninterrupted process."""
     content = tiny_recipe("mini_videomae").model_dump(mode="json") | {"recipe": "quick", "checkpoint_every_steps": 5}
     content["optim"] |= {"epochs": 30}  # 150 steps, killed after five
     recipe = tmp_path / "quick.yaml"

@@ -1,4 +1,4 @@
-"""Suites on the command line: what fails is named and does not stop the rest; cached features are seen and removed."""
+"""Suites on the command line: failed tasks are named and do not stop other tasks; the cache is listed and emptied."""
 
 import os
 import shutil

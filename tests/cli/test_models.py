@@ -1,4 +1,4 @@
-"""``sigma-bench models`` and ``models inspect``, as a user meets them."""
+"""``sigma-bench models`` and ``models inspect``."""
 
 import argparse
 import sys

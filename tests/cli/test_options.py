@@ -1,4 +1,4 @@
-"""Options and paths that cannot be meant: one sentence and exit code 2."""
+"""Invalid options and paths: one sentence and exit code 2."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""A job as SLURM would run it, on submitit's local cluster: real tasks, found by each other through its environment."""
+"""A job on submitit's local cluster, whose tasks form a process group by the environment of SLURM."""
 
 import json
 import os

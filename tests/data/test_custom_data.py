@@ -69,7 +69,7 @@ def test_a_task_file_trains_on_few_of_a_users_videos(files: tuple[Path, Path], t
 def test_folds_that_a_protocol_does_not_use_are_refused(files: tuple[Path, Path], protocol: str) -> None:
     csv = files[0]
     csv.write_text(csv.read_text().replace(",train", ",all").replace(",test", ",all"))
-    sentence = f"{protocol} does not use folds, so 'leave_one_group_out' would change nothing; leave the folds out"
+    sentence = f"{protocol} does not use folds, so 'leave_one_group_out' would have no effect; leave the folds out"
     with pytest.raises(ValueError, match=sentence):
         tasks_of(csv, protocols=[protocol], folds="leave_one_group_out")
     ((task, _),) = tasks_of(csv, protocols=[protocol], folds="official")

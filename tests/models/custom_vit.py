@@ -1,4 +1,4 @@
-"""A small video ViT as a user writes one, with names of its own and timm's blocks."""
+"""A small video ViT of a user, with other names of parts and with blocks of timm."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Small random models in the layouts of external checkpoints, built from the published names; one shows tokens only."""
+"""Small random models in the layouts of external checkpoints, under the published names of tensors."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ SPEC = EncoderSpec(
     num_frames=16, image_size=224, patch_size=16, tubelet_frames=2, width=384, depth=1, num_heads=6, drop_path=0.0,
     layer_scale=0.0,
 )  # fmt: skip
-"""Released ViT-S in all but depth, so that heads, frames and size need no words."""
+"""Geometry of the released ViT-S except for the depth, so that heads, frames and size have default values."""
 SMALL = SPEC.model_copy(
     update={"image_size": 32, "num_frames": 8, "patch_size": 8, "width": 24, "depth": 2, "num_heads": 3}
 )
@@ -29,7 +29,7 @@ HF_CONFIG = {
 
 
 def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
-    """Every parameter drawn anew, biases and norms too, so that no two can be confused."""
+    """Random values for all parameters, including biases and norms, so that all of them differ."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -61,7 +61,7 @@ def finetuned_file(vit: VideoViT, prefix: str = "") -> dict:
 
 
 def huggingface_block(weights: dict, ours: str, theirs: str) -> dict:
-    """One block of ours under their names, query, key and value apart."""
+    """One block under the names of transformers, with separate query, key and value."""
     named = {}
     query, key, value = weights[f"{ours}.attn.qkv.weight"].chunk(3)
     for kind, part in (("query", query), ("key", key), ("value", value)):
@@ -104,7 +104,7 @@ def external_checkpoint(path: Path) -> ExternalCheckpoint:
 
 
 class FeaturesOnly:
-    """An encoder that shows its tokens and not its network, as a service would."""
+    """An encoder that returns tokens but has no accessible network, such as a remote service."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder, self.card = encoder, encoder.card

@@ -39,7 +39,7 @@ NETWORK = """
 
 
 def network(folder: Path, monkeypatch: pytest.MonkeyPatch, source: str = NETWORK, helper: str = SCALE) -> ModuleType:
-    """The module of a file and of the file it imports, loaded anew."""
+    """The module of a file, loaded again together with the file that it imports."""
     monkeypatch.syspath_prepend(str(folder))
     for name, text in (("helper_of_digest", helper), ("network_of_digest", source)):
         sys.modules.pop(name, None)

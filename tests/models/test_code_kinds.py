@@ -1,4 +1,4 @@
-"""Kinds of Python objects by which an encoder can come to compute something else, each with its own digest."""
+"""Kinds of Python objects that can change what an encoder computes, each of which changes the digest."""
 
 import functools
 import operator
@@ -31,7 +31,7 @@ class Slotted:
 
 @dataclass(slots=True, frozen=True)
 class FrozenSlots:
-    """Likewise, as dataclasses make it."""
+    """A dataclass without ``__dict__``."""
 
     layer: int
 
@@ -64,7 +64,7 @@ def linear(seed: int) -> nn.Module:
 
 
 class Plain:
-    """An encoder that is no module, and holds one."""
+    """An encoder that is not a module but contains one."""
 
     def __init__(self, seed: int) -> None:
         self.network = linear(seed)
@@ -115,7 +115,7 @@ SOURCES = {
 
 
 def network(method: str, factor: int) -> nn.Module:
-    """A module of a user's file with a method, beside a package whose part holds the factor."""
+    """A module in a file of a user, and a package whose submodule contains the factor."""
     package, part, file = (types.ModuleType(f"{name}_of_kinds") for name in ("package", "part", "file"))
     exec(f"def scaled(x):\n    return x * {factor}", part.__dict__)
     package.part, package.__path__ = part, []  # type: ignore[attr-defined]

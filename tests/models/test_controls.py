@@ -1,4 +1,4 @@
-"""Mean colours: by hand, for clips of any length, and as something to put a head on."""
+"""Mean colours: values computed by hand, clips of any length, and fine-tuning."""
 
 import pytest
 import torch

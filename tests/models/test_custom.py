@@ -1,4 +1,4 @@
-"""An encoder of one's own: found by module and function, checked against the contract, refused in a sentence."""
+"""Custom encoders: loading by module and function, checks of the contract, error messages."""
 
 import textwrap
 from pathlib import Path

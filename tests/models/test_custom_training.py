@@ -1,4 +1,4 @@
-"""A custom encoder whose parts are named is trained like a built-in one, or refused in one sentence."""
+"""A custom encoder with named parts is trained like a built-in one, or refused with one sentence."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -88,7 +88,7 @@ def test_a_custom_encoder_is_trained_on_the_mini_world(
 
 
 def shared_run(data: str, output: str) -> None:
-    """What each of several processes does."""
+    """The work of each of several processes."""
     task = tiny_task("ssv2/finetune", SMALL | {"drop_path": 0.1})
     with joined_processes("cpu") as processes:
         find_or_evaluate(custom_vit(), task, Path(data), Path(output), seed=0, report=quiet, processes=processes)
@@ -236,7 +236,7 @@ def test_without_parts_there_is_nothing_to_train() -> None:
 
 
 def test_the_parts_belong_to_the_identity() -> None:
-    """They decide which rate a parameter learns at."""
+    """Parts determine the learning rate of a parameter."""
     network = CustomViT()
     frozen, trainable = as_encoder(network, name="one", **CLIP), as_encoder(network, name="one", **CLIP, **PARTS)
     assert frozen.card.identity != trainable.card.identity

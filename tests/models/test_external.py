@@ -1,4 +1,4 @@
-"""Released SIGMA and VideoMAE files: the tokens of the very network that was saved, or one sentence."""
+"""Released SIGMA and VideoMAE files give the tokens of the saved network, or an error."""
 
 import argparse
 import hashlib

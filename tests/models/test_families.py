@@ -30,7 +30,7 @@ def test_a_family_of_the_table_opens_the_files_that_it_recognises(
     assert load_encoder(name) is control
     facts, report = inspect_file(name)
     assert facts["format"] == "layout of colours.pt" and report is not None
-    assert (report.matched, report.doubts) == (("colour",), ("grey",))
+    assert (report.matched, report.warnings) == (("colour",), ("grey",))
 
 
 def test_a_file_of_no_family_is_refused_with_the_other_way(tmp_path: Path) -> None:

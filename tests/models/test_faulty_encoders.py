@@ -16,7 +16,7 @@ from tests.models.tubes import SHAPE, Tubes, tubes_encoder
 
 
 class Output:
-    """As of Hugging Face."""
+    """An output in the form of Hugging Face."""
 
     def __init__(self, token: torch.Tensor) -> None:
         self.last_hidden_state = token

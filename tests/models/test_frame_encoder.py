@@ -1,4 +1,4 @@
-"""Image models as encoders of clips: timm's forms of features, local files, and our own ViT."""
+"""Image models as encoders of clips: forms of features of timm, local files, and the image ViT of recipes."""
 
 import hashlib
 
@@ -179,7 +179,7 @@ def test_a_convolutional_model_takes_any_size(monkeypatch):
 
 
 def test_a_file_for_another_patch_size_is_refused(tmp_path):
-    """timm itself would resample the kernel and say nothing."""
+    """timm would resample the kernel without a warning."""
     path = tmp_path / "vit.pth"
     torch.save(build("vit_tiny_patch16_224", patch_size=32, depth=12).state_dict(), path)
     with pytest.raises(ValueError, match=r"'patch_embed.proj.weight' has shape .*32, 32\), the model needs .*16, 16\)"):

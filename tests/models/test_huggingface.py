@@ -1,4 +1,4 @@
-"""VideoMAE from Hugging Face folders: every tensor in its place, and no bias that turns to zero unsaid.
+"""VideoMAE from Hugging Face folders: names of all tensors, and errors for missing biases.
 
 The same reader was compared with transformers 4.57, 5.0 and 5.23 themselves: tokens equal to 1e-6 of their size.
 """
@@ -51,7 +51,7 @@ def trunk(weights, *, norm):
 
 
 def forward_by_their_names(weights, clip, num_heads):
-    """Tokens computed from their tensors as their documentation says, without any code of ours but the sinusoid."""
+    """Tokens computed from the stored tensors as the documentation of transformers defines them."""
     w = {name.removeprefix("videomae."): value for name, value in weights.items()}
     projection = "embeddings.patch_embeddings.projection"
     token = F.conv3d(clip, w[f"{projection}.weight"], w[f"{projection}.bias"], stride=(2, 8, 8)).flatten(2).mT
@@ -153,8 +153,8 @@ def test_a_model_without_biases_has_none(tmp_path, model, clip, key):
     assert torch.equal(encoder.encode(clip).token_BND, model.encoder(clip))
     with pytest.raises(ValueError, match=r"config.json says qkv_bias false"):
         external_checkpoint(folder(tmp_path / "some", whole, **settings))
-    assert external_checkpoint(tmp_path / "none").doubts == ()
-    assert "biases are zero" in external_checkpoint(folder(tmp_path / "zero", whole)).doubts[0]
+    assert external_checkpoint(tmp_path / "none").warnings == ()
+    assert "biases are zero" in external_checkpoint(folder(tmp_path / "zero", whole)).warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_normalisation_comes_from_the_preprocessor(tmp_path, model):
 def test_unusual_heads_are_doubted(tmp_path):
     weights = huggingface_file(pretraining_model(SMALL.model_copy(update={"width": 384, "depth": 2, "num_heads": 16})))
     path = folder(tmp_path / "small", weights, hidden_size=384, num_attention_heads=16)
-    assert "released models of width 384 have 6" in external_checkpoint(path).doubts[0]
+    assert "released models of width 384 have 6" in external_checkpoint(path).warnings[0]
 
 
 def test_positions_in_the_file_must_be_the_sinusoid(tmp_path, model):

@@ -1,4 +1,4 @@
-"""Pixel targets: against a loop over clips, slots, rows and columns, and their defining statistics."""
+"""Pixel targets: comparison with a loop over clips, slots, rows and columns, and their statistics."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def targets(clip, mask):
 
 
 def naive(pixel, mask):
-    """Section 3 of the method's description, one number at a time over tubes and colours."""
+    """Pixel targets computed one value at a time over tubes and colours."""
     batch, _, frames, height, width = pixel.shape
     all_clips = []
     for b in range(batch):

@@ -1,4 +1,4 @@
-"""Encoders as networks to train: the same tokens up to the final norm, layers numbered, the encoder left alone."""
+"""Trainable networks of encoders: equal tokens up to the final norm, numbers of layers, unchanged encoders."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The video ViT: its embedding, positions, masking, key names and what it refuses."""
+"""The video ViT: embedding, positions, masking, names of tensors, and errors."""
 
 import math
 
@@ -133,7 +133,7 @@ def released_names(depth, decoder_depth, *, sigma, layer_scale):
 
 
 def to_released(name):
-    """The two documented renames: our prototypes are a module, our projection network is not called head."""
+    """The documented renames: prototypes are a module, and the projection network is not called head."""
     if name.startswith("projector."):
         return name.replace("projector.", "head.", 1)
     return "prototypes" if name == "prototypes.weight" else name

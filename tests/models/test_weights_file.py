@@ -100,7 +100,7 @@ def image_vit():
 
 
 def dino_checkpoint(image_vit):
-    """As DINO's training script writes it: student in DDP, teacher not, each with a head."""
+    """The layout of DINO's training script: student with the prefix of DDP, teacher without, each with a head."""
     head = {"head.mlp.0.weight": torch.randn(4, 192), "head.last_layer.weight_g": torch.randn(4, 1)}
     teacher = {f"backbone.{name}": value for name, value in image_vit.state_dict().items()} | head
     student = {f"module.{name}": value + 1 for name, value in teacher.items()}
@@ -173,7 +173,7 @@ DOUBLED = b"".join(b"q%ch%c\x86" % (number, number) for number in range(64))
 @pytest.mark.parametrize("is_zip", [True, False])
 @pytest.mark.parametrize("key", [b"N" + b"\x85" * 200_000, b"K\x01\x85" + DOUBLED])
 def test_a_key_without_end_is_refused_before_torch_hashes_it(tmp_path: Path, is_zip: bool, key: bytes) -> None:
-    """Hashing the first ends the process, hashing the second takes for ever."""
+    """Hashing the first one ends the process, and hashing the second one never ends."""
     content = b"\x80\x02}" + key + b"K\x01s."
     path = tmp_path / "model.pth"
     if is_zip:

@@ -1,4 +1,4 @@
-"""Names on the command line: files of any known kind, suffixes for other clips, and helpful refusals."""
+"""Model names on the command line: files of all known kinds, suffixes for other clips, and error messages."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""attentive: the fast probe against the block written out, and what it can find that a mean cannot."""
+"""attentive: comparison of the fast probe with a direct implementation, and classes that a mean cannot separate."""
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ def protocol(**changes: object) -> AttentiveProtocol:
 
 
 def needle(num: int, seed: int) -> tuple[SplitFeatures, np.ndarray]:
-    """One token of ten, anywhere, says the class; another says the opposite and that it lies: their mean is 0."""
+    """One of ten tokens marks the class and another one, which is recognisable, its opposite; their mean is 0."""
     rng = np.random.default_rng(seed)
     label = np.arange(num) % 2
     token = rng.normal(size=(num, 1, 10, 16)) * 0.3

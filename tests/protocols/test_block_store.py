@@ -1,4 +1,4 @@
-"""Blocks are whole or missing: in any order, from several stores, and on a disk that is full."""
+"""Blocks are complete or missing: in any order, from several stores, and on a full disk."""
 
 import errno
 import json

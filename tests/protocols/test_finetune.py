@@ -1,4 +1,4 @@
-"""Fine-tuning on the small world: killed, shared, permuted, folded, broken; and what is scored is what is said."""
+"""Fine-tuning on a small mini world: resuming, several processes, batch order, folds, decoding failures, scores."""
 
 import shutil
 from dataclasses import replace
@@ -44,7 +44,7 @@ class Stopped(Exception):  # noqa: N818 (not an error)
 
 
 def test_two_processes_are_one(world: Path, tmp_path: Path) -> None:
-    """With everything random on: RandAugment, erasing, mixing, drop path."""
+    """A protocol with all random operations: RandAugment, erasing, mixing, drop path."""
     task = tiny_task(overrides=SMALL)
     alone = arrays_of(tmp_path / "alone", run(task, world, tmp_path / "alone"))
     in_two_processes(shared_run, str(world), str(tmp_path / "shared"))
@@ -61,12 +61,12 @@ def no_room(data: str, output: str, phase: str) -> None:
     """What each of two processes does; the main one finds at some moment that it cannot write any more."""
 
     def report(now: str, done: int, total: int) -> None:
-        (part,) = Path(output).glob("unfinished/*/part-0")
+        (fold,) = Path(output).glob("unfinished/*/fold-0")
         if (now, done) == ("training", 10) and phase == "state":
-            shutil.rmtree(part)
-            part.write_bytes(b"")
+            shutil.rmtree(fold)
+            fold.write_bytes(b"")
         if (now, done) == ("training", 10) and phase == "test":
-            (part / "test" / "score.npy").mkdir(parents=True)
+            (fold / "test" / "score.npy").mkdir(parents=True)
 
     with joined_processes("cpu") as processes, pytest.raises(ValueError, match="cannot be written"):
         run(tiny_task(overrides=ONE_BLOCK), Path(data), Path(output), processes=processes, report=report)
@@ -92,7 +92,7 @@ def test_stopped_in_training_the_weights_are_those_of_a_run_that_was_not(world: 
 
     def keep(phase: str, done: int, total: int) -> None:
         if phase == "test":
-            kept.append(next(output.glob("unfinished/*/part-0/test/score.npy")).read_bytes())
+            kept.append(next(output.glob("unfinished/*/fold-0/test/score.npy")).read_bytes())
 
     scores = []
     for name, is_stopped in (("whole", False), ("cut", True)):
@@ -125,7 +125,9 @@ def test_a_video_that_does_not_decode_fails_the_run_or_is_wrong(world: Path, tmp
     manifest = small_manifest(world, train=train, test=test)
     with pytest.raises(ValueError, match=r"1 of the 80 training videos cannot be read, more than the 0.0% that task"):
         run(tiny_task(), manifest, tmp_path / "fail")
-    with pytest.raises(ValueError, match=r"1 samples cannot be decoded and finetune@1 says 'fail'; first 'a': why"):
+    with pytest.raises(
+        ValueError, match=r"1 samples cannot be decoded and on_decode_failure of finetune@1 is 'fail'; first 'a': why"
+    ):
         require_readable({"a": "why"}, tiny_task().protocol)  # type: ignore[arg-type]
     allowed = PLAIN | {"on_decode_failure": "count_as_wrong", "max_broken_share": 0.1}
     found = run(tiny_task(overrides=allowed), manifest, tmp_path / "wrong")
@@ -137,7 +139,7 @@ def test_a_video_that_does_not_decode_fails_the_run_or_is_wrong(world: Path, tmp
 
 @pytest.mark.parametrize("which", ["train", "test"])
 def test_what_was_mended_after_a_failed_run_has_not_failed(world: Path, tmp_path: Path, which: str) -> None:
-    """A file with another content makes another run, which has nothing of the failed one."""
+    """A file with another content starts another run, which uses nothing of the failed run."""
     samples, path = small_manifest(world).splits[which].samples, tmp_path / "torn.webm"
     content = samples[0].path.read_bytes()
     manifest = small_manifest(world, **{which: (replace(samples[0], path=path), *samples[1:])})
@@ -170,12 +172,12 @@ def test_what_was_mended_is_trained_and_tested_from_the_start_where_it_must_be(
     for _ in range(2):
         with pytest.raises(ValueError, match=r"1 samples cannot be decoded"):
             finetune(evaluation)
-        states.append((tmp_path / "torn" / "part-0" / "resume.pt").stat().st_mtime_ns)
+        states.append((tmp_path / "torn" / "fold-0" / "resume.pt").stat().st_mtime_ns)
     assert states[0] == states[1], "what is still broken does not start the training again"
     path.write_bytes(content)
     predictions = finetune(evaluation)
     assert predictions is not None and predictions.failures == {}
-    assert (tmp_path / "torn" / "part-0" / "resume.pt").stat().st_mtime_ns > states[1]
+    assert (tmp_path / "torn" / "fold-0" / "resume.pt").stat().st_mtime_ns > states[1]
     whole = finetune(opened(tiny_encoder(), task, small_manifest(world), tmp_path / "features", tmp_path / "whole"))
     assert whole is not None
     assert_same(dict(predictions.arrays), dict(whole.arrays))

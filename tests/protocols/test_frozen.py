@@ -1,4 +1,4 @@
-"""Frozen protocols end to end on the small world: honest choice, broken encoders, splits, processes."""
+"""Frozen protocols on a small mini world: choice of heads, faulty encoders, splits, processes."""
 
 import dataclasses
 from collections.abc import Callable
@@ -253,7 +253,7 @@ def test_a_fold_in_which_nothing_can_be_read_counts_as_wrong(world: Path, tmp_pa
 
 
 def test_a_file_that_was_mended_is_read_again(world: Path, tmp_path: Path) -> None:
-    """Of the same size, as a copy over a torn one is: no digest of sizes tells them apart."""
+    """A file of the same size, which a digest of sizes could not distinguish."""
     manifest = open_dataset(small("knn").dataset, world)
     split, path = manifest.splits["test"], tmp_path / "torn.webm"
     content = split.samples[0].path.read_bytes()
@@ -278,7 +278,7 @@ def test_a_still_is_a_clip_of_equal_frames(world: Path) -> None:
 
 
 def main(root: str, output: str) -> None:
-    """What each process of the next test does."""
+    """The work of each process in the next test."""
     with joined_processes("cpu") as processes:
         for kind in OVERRIDES:
             evaluated(kind, Path(root), Path(output), processes)

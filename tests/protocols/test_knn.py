@@ -1,4 +1,4 @@
-"""knn votes against numbers worked out by hand and a second implementation."""
+"""knn: votes compared with values computed by hand and with a second implementation."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""linear: logistic regression's optimum, an honest choice, heads that do not disturb each other."""
+"""linear: optimum of logistic regression, choice on held-out samples, independence of the heads."""
 
 import numpy as np
 import pytest

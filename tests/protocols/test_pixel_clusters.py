@@ -1,4 +1,4 @@
-"""Clusters of pixels: features decide, reduction equals a second implementation, points are sampled as stated."""
+"""Clusters of pixels: known features, PCA compared with a second implementation, sampling of points."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_two_clear_halves_become_two_clusters_in_every_map(upsampling: str) -> N
 
 
 def test_maps_of_one_unit_share_their_clusters() -> None:
-    """Two flat maps: one k-means over both tells them apart, one of its own each could not."""
+    """Two constant maps: one k-means over both separates them; a k-means for each could not."""
     maps = [np.zeros((3, 3, 2), np.float32), np.ones((3, 3, 2), np.float32)]
     cluster = cluster_maps(maps, 2, 12, protocol(), seed=0)
     assert [len(np.unique(one)) for one in cluster] == [1, 1]

@@ -1,4 +1,4 @@
-"""propagation: labels follow features whose motion is known, by the rules of DINO's script."""
+"""propagation: masks of features with known motion, by the rules of DINO's script."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -67,7 +67,7 @@ def test_a_block_that_leaves_the_neighbourhood_of_all_context_is_lost() -> None:
 
 
 def test_the_first_frame_is_never_forgotten_and_the_others_are() -> None:
-    """A block that hides for longer than the context lasts comes back by the first frame alone."""
+    """A block that is hidden for longer than the context is found again from the first frame."""
     maps, masks = moving_block(1)
     hidden = FrameMap(torch.tensor([[1.0, 0.0]]).repeat(144, 1), (12, 12), (12, 12))
     *_, last = propagated(maps[0], [hidden] * 5 + [maps[0]], masks[0], 1, protocol(context_frames=2, top_k=1))
@@ -75,7 +75,7 @@ def test_the_first_frame_is_never_forgotten_and_the_others_are() -> None:
 
 
 def slow_propagate(target, context, label, rows, columns, settings):  # type: ignore[no-untyped-def]
-    """Patch by patch, as the paper words it."""
+    """A loop over patches that follows the text of the paper."""
     result = np.zeros((label.shape[1], rows * columns))
     for n in range(rows * columns):
         weights = []
@@ -186,7 +186,7 @@ def test_solid_shapes_are_followed_by_their_colour_and_two_processes_agree(davis
 
 
 class Killed(Colours):
-    """Is killed in the middle of the second sequence, and counts the frames it was shown."""
+    """An encoder that fails in the second sequence and counts the frames that it encoded."""
 
     def __init__(self, last: int | None) -> None:
         self.last, self.frames = last, 0

@@ -1,4 +1,4 @@
-"""segmentation: clusters follow features, units follow the pool, one pass serves all, every refusal is a sentence."""
+"""segmentation: clusters of known features, units of a pool, shared passes, error messages."""
 
 from dataclasses import replace
 from pathlib import Path

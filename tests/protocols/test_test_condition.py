@@ -1,4 +1,4 @@
-"""A condition of the test clips, and few samples that teach: what changes, and what must not."""
+"""A condition of the test clips and a reduced training set: what changes and what must not change."""
 
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def test_a_model_of_single_frames_knows_no_arrow_of_time_and_one_of_motion_does(
 
 
 def test_folds_teach_with_clean_clips_too(world: Path, tmp_path: Path) -> None:
-    """One split under two clips: the features that teach are those of a clean run, byte for byte."""
+    """One split with two kinds of clips: training features equal those of a run without a condition, byte for byte."""
     manifest = whole(open_dataset(task("ssv2/knn").dataset, world))
     encoder = load_encoder("statistics:mini_videomae")
     folded = task("ssv2/knn+occlusion-5").model_copy(update={"folds": "leave_one_group_out"})

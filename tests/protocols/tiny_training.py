@@ -79,6 +79,6 @@ def relabelled(sample: Sample, label: int) -> Sample:
 
 
 def shared_run(data: str, output: str) -> None:
-    """What each of several processes does: a run with everything random on."""
+    """The work of each of several processes: a run with all random operations."""
     with joined_processes("cpu") as processes:
         run(tiny_task(overrides=SMALL), Path(data), Path(output), processes=processes)

@@ -1,4 +1,4 @@
-"""Boards: the shipped one is what it should be, and a typo never becomes an empty column."""
+"""Boards: the shipped board, and errors for typos."""
 
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def test_boards_are_found_by_name(house: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_board_must_carry_its_files_name(house: Path) -> None:
     (house / "boards" / "maxi.yaml").write_bytes((BOARDS / "mini.yaml").read_bytes())
-    with pytest.raises(ValueError, match=r"maxi.yaml: key 'name' says 'mini'"):
+    with pytest.raises(ValueError, match=r"maxi.yaml: key 'name' is 'mini'"):
         load_board("maxi")
 
 
@@ -98,20 +98,22 @@ def test_a_metric_must_be_one_of_the_tasks_protocol(house: Path) -> None:
 def test_typos_and_doubles_are_named() -> None:
     column = content()["columns"][0]
     assert "unknown key 'row'. Did you mean 'rows'" in refuse(row=[])
-    assert "the column 'ucf101/knn top1' stands twice" in refuse(columns=[column, column])
-    assert "the row 'a' stands twice" in refuse(rows=["a", "a"])
+    assert "the column 'ucf101/knn top1' is given twice" in refuse(columns=[column, column])
+    assert "the row 'a' is given twice" in refuse(rows=["a", "a"])
     assert "columns" in refuse(columns=[])
 
 
 def test_a_column_is_measured_or_published_or_both() -> None:
     empty = {"label": "kNN", "group": "UCF101"}
-    assert "neither measured nor published" in refuse(columns=[empty])
+    assert "has neither a task nor published numbers" in refuse(columns=[empty])
     assert "needs both a task and a metric" in refuse(columns=[empty | {"task": "ucf101/knn"}])
-    assert "does not say of which file" in refuse(columns=[empty | {"published": NUMBER}])
+    assert "does not name their file" in refuse(columns=[empty | {"published": NUMBER}])
     board = parse_spec(Board, content(columns=[empty | {"published": NUMBER}], published=PUBLISHED), where="x")
     assert board.columns[0].task is None
 
 
 def test_a_number_stands_in_one_column() -> None:
     columns = [{"label": name, "group": "UCF101", "published": NUMBER} for name in ("a", "b")]
-    assert "published column 't linear_probe ucf101 top1' stands twice" in refuse(columns=columns, published=PUBLISHED)
+    assert "published column 't linear_probe ucf101 top1' is given twice" in refuse(
+        columns=columns, published=PUBLISHED
+    )

@@ -51,7 +51,7 @@ def fingerprints() -> dict[str, str]:
 
 
 def test_the_fingerprint_of_every_task_is_the_recorded_one():
-    """A declaration that is written in another way must not become another evaluation."""
+    """A declaration that is written in another way has the same fingerprint."""
     path = Path(__file__).with_name("task_fingerprints.txt")
     lines = [f"{name} {fingerprint}" for name, fingerprint in fingerprints().items()]
     recorded = path.read_text().splitlines()
@@ -179,7 +179,7 @@ def test_a_name_of_nothing_is_refused_with_near_names_of_all_concepts():
 
 
 def test_the_sampling_of_a_dataset_leaves_other_samplers_alone():
-    """Protocols that draw frames as the release does keep drawing them so on Something-Something v2."""
+    """Protocols with the frames of the release keep this sampling on Something-Something v2."""
     sampled = {
         name: catalogue.resolve(catalogue.load_task(f"ssv2/{name}")).protocol.model_dump()["sampling"]["sampler"]
         for name in ("finetune", "finetune_mini", "finetune_released_sampling")

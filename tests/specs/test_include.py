@@ -1,4 +1,4 @@
-"""Included folders: declarations of a user are found wherever those of the package are, and shadow none of them."""
+"""Included folders: declarations of a user are found like those of the package and do not replace any of them."""
 
 import subprocess
 import sys
@@ -186,7 +186,7 @@ def test_the_option_needs_a_folder(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def test_a_variant_belongs_to_one_file(lab: Path) -> None:
     write(lab / "tasks/variants/rates.yaml", FILES["tasks/variants/rates.yaml"].replace("cold", "blur-3"))  # type: ignore[union-attr]
     include(lab)
-    with pytest.raises(ValueError, match="the variant 'blur-3' of 'rates' has the name of another file's variant"):
+    with pytest.raises(ValueError, match="the variant 'blur-3' of 'rates' is also defined in another file"):
         catalogue.load_task("ssv2/knn+blur-3")
 
 
@@ -203,7 +203,7 @@ def test_a_variant_belongs_to_one_file(lab: Path) -> None:
         ("tasks/a.yaml", "dataset: a\nbase: ssv2\nsampling: {denze: {sampler: uniform}}\n", "no sampler 'denze'"),
         ("tasks/a.yaml", "dataset: a\nbase: ssv2\ntasks: {mine: {}}\n", "the key 'tasks.mine.protocol' is missing"),
         ("tasks/a.yaml", "dataset: a\nbase: ssv2\ntask: {}\n", r"unknown key 'task'\. Did you mean 'tasks'"),
-        ("tasks/a.yaml", "base: ssv2\n", "key 'dataset' says 'ssv2', but the file's name says 'a'"),
+        ("tasks/a.yaml", "base: ssv2\n", "key 'dataset' is 'ssv2', but the name of the file is 'a'"),
     ],
 )
 def test_a_wrong_declaration_is_one_sentence(lab: Path, file: str, text: str, sentence: str) -> None:
@@ -230,7 +230,7 @@ def read(folder, card):
 
 
 def test_a_dataset_of_another_package_needs_no_change_here(lab: Path, tmp_path: Path) -> None:
-    """An installed package brings the reader, an included folder the declaration."""
+    """An installed package provides the reader, and an included folder the declaration."""
     write(tmp_path / "site/kitchen_package.py", READER)
     info = tmp_path / "site/kitchen_package-1.0.dist-info"
     write(info / "METADATA", "Metadata-Version: 2.1\nName: kitchen-package\nVersion: 1.0\n")

@@ -1,4 +1,4 @@
-"""The recipes of the paper: what their headers say about steps and teachers agrees with their keys and the cards."""
+"""Recipes of the paper: steps and teachers in their headers agree with their keys and the dataset cards."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Declarations are read strictly: YAML's traps, typos, missing keys and wrong types are one clear sentence."""
+"""Strict reading of declarations: implicit types of YAML, typos, missing keys and wrong types."""
 
 from typing import Annotated, Any, Literal
 

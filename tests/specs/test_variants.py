@@ -1,4 +1,4 @@
-"""Variants of tasks, axes of suites, and optional keys that leave what was measured without them as it was."""
+"""Variants of tasks, axes of suites, and optional keys that do not change fingerprints of declarations without them."""
 
 import pytest
 
@@ -29,9 +29,9 @@ def test_severe_is_two_tasks_on_each_of_four_axes(name: str) -> None:
 def test_a_task_stands_on_one_axis() -> None:
     base = {"suite": "s", "summary": "", "tasks": ["a/x", "b/x"]}
     for axes, sentence in (
-        ({"one": ["a/x"]}, "the task 'b/x' stands on 0 axes; every task belongs to one"),
-        ({"one": ["a/x", "b/x"], "two": ["a/x"]}, "the task 'a/x' stands on 2 axes"),
-        ({"one": ["a/x", "b/x", "c/x"]}, "the axes hold 'c/x', which is not one of the suite's tasks"),
+        ({"one": ["a/x"]}, "the task 'b/x' is on 0 axes; every task belongs to one"),
+        ({"one": ["a/x", "b/x"], "two": ["a/x"]}, "the task 'a/x' is on 2 axes"),
+        ({"one": ["a/x", "b/x", "c/x"]}, "the axes contain 'c/x', which is not a task of the suite"),
     ):
         with pytest.raises(ValueError, match=sentence):
             parse_spec(Suite, {**base, "axes": axes}, where="s.yaml")

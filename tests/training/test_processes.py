@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.training.test_termination import wait_until_gone
 
 from sigma_bench.models.checkpoints import read_checkpoint
 from sigma_bench.records.lock import exclusive
@@ -28,6 +27,7 @@ from sigma_bench.training.method import build_method
 from sigma_bench.training.plan import plan_of
 from sigma_bench.training.pretraining import pretrain
 from tests.conftest import tiny_recipe
+from tests.training.test_termination import wait_until_gone
 from tests.two_processes import in_two_processes
 
 

@@ -21,7 +21,7 @@ def run(evaluation: Evaluation[ClusteringProtocol]) -> Predictions | None:
     """Cluster the scored split several times; None on the processes that only helped with the features.
 
     Raises:
-        ValueError: more clusters than samples, or samples cannot be read and the protocol says ``fail``.
+        ValueError: more clusters than samples, or samples cannot be read and failures are not counted as wrong.
     """
     protocol, (split,) = evaluation.protocol, evaluation.splits
     (features,), failures = readable_features(evaluation)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sigma_bench.data.annotations import UNKNOWN
-from sigma_bench.protocols.counting.slots import half_lengths
+from sigma_bench.protocols.counting.frames import half_lengths
 
 IGNORED = -1
 """Class of an anchor without a label."""

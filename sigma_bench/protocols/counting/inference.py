@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sigma_bench.protocols.counting.slots import half_lengths
+from sigma_bench.protocols.counting.frames import half_lengths
 from sigma_bench.protocols.counting.spec import ANCHOR_OF_NO_CHANGE, CountingProtocol
 
 LEFT, RIGHT = 0, 1

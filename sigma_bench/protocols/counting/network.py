@@ -55,9 +55,9 @@ def frames_per_half(card: EncoderCard, protocol: CountingProtocol) -> int:
         ValueError: the number of frames is odd, a half has fewer than two frames or is not a whole number of tubelets,
             or a clip has more frames than the card of a frozen encoder states.
     """
-    asked = protocol.frames_per_half
-    half = card.num_frames // 2 if asked == "encoder" else asked
-    if (asked == "encoder" and card.num_frames % 2) or half < 2 or half % card.tubelet_frames:
+    wanted = protocol.frames_per_half
+    half = card.num_frames // 2 if wanted == "encoder" else wanted
+    if (wanted == "encoder" and card.num_frames % 2) or half < 2 or half % card.tubelet_frames:
         raise ValueError(
             f"model '{card.model}' takes {card.num_frames} frames in tubelets of {card.tubelet_frames}; counting gives "
             f"it two halves of {half} frames, each of which must be a whole number of tubelets and at least two frames"

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sigma_bench.protocols.counting.frames import half_lengths
 from sigma_bench.protocols.counting.inference import scale_lengths
 from sigma_bench.protocols.counting.segments import Segment
-from sigma_bench.protocols.counting.slots import half_lengths
 from sigma_bench.protocols.counting.spec import CountingProtocol
 
 STEPS_PER_SEGMENT = (5, 20)

@@ -17,11 +17,10 @@ from torch import Tensor
 from sigma_bench.data.manifest import Split
 from sigma_bench.metrics.counting import NO_COUNT, best_constant, counting_error
 from sigma_bench.protocols.classification import groups_of
-from sigma_bench.protocols.counting.frames import AnnotatedFrames, clips_of
+from sigma_bench.protocols.counting.frames import AnnotatedFrames, clips_of, frame_slots
 from sigma_bench.protocols.counting.inference import Predict, Prediction, count_repetitions
 from sigma_bench.protocols.counting.network import CycleDetector, frames_per_half, image_size, make_detector
 from sigma_bench.protocols.counting.segments import cycles_of, draw_segments
-from sigma_bench.protocols.counting.slots import frame_slots
 from sigma_bench.protocols.counting.spec import CountingProtocol
 from sigma_bench.protocols.counting.training import DetectorTraining, probabilities
 from sigma_bench.protocols.interface import Evaluation, Predictions, require_readable
@@ -46,7 +45,7 @@ def run(evaluation: Evaluation[CountingProtocol]) -> Predictions | None:
             count them as wrong.
     """
     protocol, (train, test) = evaluation.protocol, evaluation.splits
-    controls, length_S = constant_controls(train, test), lengths_of(test)
+    controls, length_S = constant_controls(train, test), video_lengths(test)
     detector = make_detector(evaluation.encoder, protocol, evaluation.seed, evaluation.processes.device)
     size = image_size(evaluation.encoder.card, protocol)
     train_frames, test_frames = (AnnotatedFrames(split.samples, size) for split in (train, test))
@@ -60,16 +59,21 @@ def run(evaluation: Evaluation[CountingProtocol]) -> Predictions | None:
         return None
     named = [(split, found) for split, found in ((train, train_failures), (test, test_failures))]
     failures = {split.samples[video].id: reason for split, found in named for video, reason in found.items()}
-    arrays = {"ids": np.array(test.ids), "groups": groups_of(test), "truth": counts_of(test), "predicted": predicted_S}
+    arrays = {
+        "ids": np.array(test.ids),
+        "groups": groups_of(test),
+        "truth": repetition_counts(test),
+        "predicted": predicted_S,
+    }
     return Predictions(arrays, len(test.samples), failures, controls=controls)
 
 
-def counts_of(split: Split) -> np.ndarray:
+def repetition_counts(split: Split) -> np.ndarray:
     """Number of repetitions of every sample, (S,)."""
     return np.array([cycles.count for cycles in cycles_of(split)])
 
 
-def lengths_of(split: Split) -> np.ndarray:
+def video_lengths(split: Split) -> np.ndarray:
     """Number of annotated frames of every sample, (S,)."""
     return np.array([cycles.bounds[-1] - cycles.bounds[0] + 1 for cycles in cycles_of(split)])
 
@@ -80,12 +84,12 @@ def constant_controls(train: Split, test: Split) -> dict[str, float]:
     These are one count for all videos, the best on train or the best on test, and the length of a video divided by the
     mean cycle length of train.
     """
-    truth_S, train_count = counts_of(test), counts_of(train)
-    mean_cycle = (lengths_of(train) - 1).sum() / train_count.sum()
+    truth_S, train_count = repetition_counts(test), repetition_counts(train)
+    mean_cycle = (video_lengths(train) - 1).sum() / train_count.sum()
     return {
         "error_of_count_chosen_on_train": counting_error(truth_S, np.full_like(truth_S, best_constant(train_count))),
         "error_of_count_chosen_on_test": counting_error(truth_S, np.full_like(truth_S, best_constant(truth_S))),
-        "error_of_mean_cycle_of_train": counting_error(truth_S, np.round((lengths_of(test) - 1) / mean_cycle)),
+        "error_of_mean_cycle_of_train": counting_error(truth_S, np.round((video_lengths(test) - 1) / mean_cycle)),
     }
 
 

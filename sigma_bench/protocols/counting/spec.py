@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from sigma_bench.specs.dataset import Folds
 from sigma_bench.specs.encoder_card import EncoderCard
-from sigma_bench.specs.frozen_protocol import train_and_test
+from sigma_bench.specs.frozen_protocol import train_test_splits
 from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
 from sigma_bench.specs.protocol import CountsFailures
 from sigma_bench.specs.recipe import Count, Fraction, NonNegative, Positive
@@ -99,7 +99,7 @@ class CountingProtocol(CountsFailures):
 
     def splits(self, names: Collection[str], folds: Folds) -> tuple[SplitUse, ...]:
         """Train and test."""
-        return train_and_test(names)
+        return train_test_splits(names)
 
     def passes(self, splits: tuple[SplitUse, ...], card: EncoderCard, seed: int) -> tuple[Pass, ...]:
         """One training pass over the clips of the segments, and one pass for counting."""

@@ -16,12 +16,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from sigma_bench.protocols.counting.anchors import anchor_targets, counting_loss, cycle_lengths
-from sigma_bench.protocols.counting.frames import AnnotatedFrames, clips_of
+from sigma_bench.protocols.counting.frames import AnnotatedFrames, clips_of, frame_slots
 from sigma_bench.protocols.counting.inference import Prediction, scale_change
 from sigma_bench.protocols.counting.network import CycleDetector, frames_per_half
 from sigma_bench.protocols.counting.rollout import advanced, initial_states
 from sigma_bench.protocols.counting.segments import Segment
-from sigma_bench.protocols.counting.slots import frame_slots
 from sigma_bench.protocols.counting.spec import CountingProtocol
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.training.resume import Done, load_state, save_state

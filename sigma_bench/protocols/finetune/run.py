@@ -36,7 +36,7 @@ def run(evaluation: Evaluation[FinetuneProtocol]) -> Predictions | None:
             [train.samples[index] for index in train_index],
             [test.samples[index] for index in test_index],
             protocol.earlier_tests,
-            part=f"part-{number}",
+            fold=f"fold-{number}",
             frozen=protocol.kind == "linear_online",
         )
         for ranked_SK, epoch in zip(ranked_ESK, tested, strict=True):

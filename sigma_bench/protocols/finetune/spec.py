@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from sigma_bench.specs.dataset import Folds
-from sigma_bench.specs.frozen_protocol import CLASSIFICATION_SCORING, Accuracy, train_and_test_or_folds
+from sigma_bench.specs.frozen_protocol import CLASSIFICATION_SCORING, Accuracy, train_test_splits_or_folds
 from sigma_bench.specs.passes import SampleLabels, SplitUse
 from sigma_bench.specs.recipe import Count
 from sigma_bench.specs.strict import Spec
@@ -42,7 +42,7 @@ class FinetuneProtocol(SupervisedProtocol):
 
     def splits(self, names: Collection[str], folds: Folds) -> tuple[SplitUse, ...]:
         """Train and test, or one split with folds."""
-        return train_and_test_or_folds(names, folds, self.train_per_class)
+        return train_test_splits_or_folds(names, folds, self.train_per_class)
 
     @property
     def earlier_tests(self) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ def run(evaluation: Evaluation[MultilabelProtocol]) -> Predictions | None:
     protocol, (train, test), num_classes = evaluation.protocol, evaluation.splits, evaluation.num_classes
     labels = ManyActions(num_classes, protocol.train_target == "whole_video", protocol.frame_folder_rate)
     scored = [s for s in test.samples if protocol.unlabelled_videos == "negatives" or actions_of(s)]
-    (tested,) = train_and_test(evaluation, protocol, labels, train.samples, scored, (), part="whole", frozen=False)
+    (tested,) = train_and_test(evaluation, protocol, labels, train.samples, scored, (), fold="all", frozen=False)
     require_readable(tested.failures, protocol)
     if not evaluation.processes.is_main:
         return None

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import ClassVar, Literal
 
 from sigma_bench.specs.dataset import Folds
-from sigma_bench.specs.frozen_protocol import train_and_test
+from sigma_bench.specs.frozen_protocol import train_test_splits
 from sigma_bench.specs.passes import SampleLabels, SplitUse
 from sigma_bench.specs.recipe import Positive
 from sigma_bench.specs.training_protocol import SupervisedProtocol
@@ -33,4 +33,4 @@ class MultilabelProtocol(SupervisedProtocol):
 
     def splits(self, names: Collection[str], folds: Folds) -> tuple[SplitUse, ...]:
         """Train and test."""
-        return train_and_test(names)
+        return train_test_splits(names)

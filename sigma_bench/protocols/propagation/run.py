@@ -37,7 +37,7 @@ from sigma_bench.protocols.token_maps import checked_maps
 from sigma_bench.training.processes import shared
 
 PATCHES_AT_ONCE = 512
-"""Patches whose weights are computed at once; for all patches of a frame of 480 px at patch 8 they take gigabytes."""
+"""Number of patches whose weights are computed at once; all patches of a frame of 480 px at patch 8 take gigabytes."""
 
 _MEASURES = ((0, "j"), (1, "f"))
 """Index in ``FrameScores`` and name of the two measures."""

@@ -14,7 +14,7 @@ ANCHORS = (0.5, 0.67, 0.8, 1.0, 1.25, 1.5, 2.0)
 
 
 def test_labels_29_and_9_on_a_current_length_of_24_as_released() -> None:
-    """A label of 29 frames to the like moment is a cycle of 30."""
+    """A label of 29 frames to the same phase is a cycle of 30."""
     class_S2A, box_S2A = anchor_targets(np.array([[30, 10]]), np.array([[10, 33, 57]]), ANCHORS, 0.5)
     assert class_S2A[0].tolist() == [[0, 1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0, 0]]
     left, right = [math.nan, 0.6236, 0.4463, 0.2231, 0, -0.1823, -0.47], [-0.1823, -0.475, -0.6523] + 4 * [math.nan]
@@ -22,7 +22,7 @@ def test_labels_29_and_9_on_a_current_length_of_24_as_released() -> None:
 
 
 def test_lengths_come_from_the_labels_beside_the_middle() -> None:
-    """Cycles 0..10..20..30: at frame 15 the like moment before is 10 away, at frame 16 the next one as well."""
+    """Cycles 0..10..20..30: at frame 15 the previous same phase is 10 frames away, at 16 also the next one."""
     offsets = neighbour_offsets(CycleBounds((0, 10, 20, 30)))
     state_S3 = np.array([[5, 15, 25], [0, 4, 9], [21, 30, 39], [20, 40, 60], [10, 25, 40]])
     assert cycle_lengths(state_S3, [offsets] * 5).tolist() == [[11, 11], [0, 11], [11, 0], [0, 0], [11, 0]]

@@ -1,4 +1,4 @@
-"""Letterboxing, and clips with frames that are not there."""
+"""Letterboxing, and clips with frames outside the video."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""The 74 looks: released figures with a stub network, a second implementation, an oracle, independence of videos."""
+"""The 74 clips of inference: figures of the released code, a second implementation, an oracle, other videos."""
 
 import zipfile
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from sigma_bench.data.annotations import CycleBounds
 from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.manifest import Sample
 from sigma_bench.metrics.counting import counting_error, off_by_one
+from sigma_bench.protocols.counting.frames import half_lengths
 from sigma_bench.protocols.counting.inference import Prediction, count_repetitions, scale_change
-from sigma_bench.protocols.counting.slots import half_lengths
 from sigma_bench.protocols.counting.spec import CountingProtocol
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
 
@@ -77,7 +77,7 @@ def test_stub_network_on_all_validation_videos_as_released(validation: tuple[Sam
 
 
 def oracle(cycles: list[CycleBounds]) -> Callable[[np.ndarray, np.ndarray], Prediction]:
-    """Knows the length of the cycle that the middle lies in, and of the one that the next frame lies in."""
+    """An oracle of the lengths of the cycles that contain the middle frame and the next frame."""
     anchors = np.array(protocol().anchors)
 
     def length_at(video: int, frame: float) -> int:
@@ -112,7 +112,7 @@ def test_an_oracle_counts_real_annotations_about_as_well_as_published(validation
 
 
 def arbitrary(video_S: np.ndarray, state_S3: np.ndarray) -> Prediction:
-    """Depends on its state only, and on nothing sensible."""
+    """Pseudo-random outputs that depend only on the state."""
     number = (state_S3 * (3.1, 1.7, 0.9)).sum(1)[:, None, None] + np.arange(14).reshape(2, 7)
     return Prediction(np.sin(number) ** 2, np.cos(2 * number))
 
@@ -146,7 +146,7 @@ def look(left: float, middle: float, right: float) -> tuple[list[float], list[fl
 
 
 def count_one(n: int) -> int:
-    """One video, one time point after the other, in plain numbers."""
+    """A second implementation with loops over videos and time points."""
 
     def at_middle(half: float) -> tuple[float, float]:
         _, (credible,), box = look(n / 2 - half, n / 2, n / 2 + half + 1)

@@ -1,4 +1,4 @@
-"""Counting from videos to records: every video once, killed and resumed, one process or two, what is refused."""
+"""Counting from videos to records: every video once, resuming, one or two processes, errors."""
 
 import shutil
 from pathlib import Path
@@ -18,7 +18,7 @@ from sigma_bench.protocols.counting import run as counting
 from sigma_bench.protocols.counting.frames import AnnotatedFrames
 from sigma_bench.protocols.counting.inference import count_repetitions
 from sigma_bench.protocols.counting.network import frames_per_half, make_detector
-from sigma_bench.protocols.counting.run import counts_of, lengths_of
+from sigma_bench.protocols.counting.run import repetition_counts, video_lengths
 from sigma_bench.protocols.counting.segments import draw_segments
 from sigma_bench.protocols.counting.spec import CountingProtocol
 from sigma_bench.protocols.counting.training import DetectorTraining
@@ -60,7 +60,7 @@ def test_every_video_is_counted_once_and_found_again(world: Path, tmp_path: Path
     arrays = Store(tmp_path).load_predictions(record.predictions)
     test = open_dataset(record.task.dataset, world).splits["test"]
     assert arrays["ids"].tolist() == list(test.ids)
-    assert arrays["truth"].tolist() == counts_of(test).tolist()
+    assert arrays["truth"].tolist() == repetition_counts(test).tolist()
     error, near = record.scores
     assert error.value == counting_error(arrays["truth"], arrays["predicted"])
     assert (error.metric, error.higher_is_better, near.higher_is_better) == ("counting_error", False, True)
@@ -73,17 +73,17 @@ def test_controls_look_at_no_frame(world: Path) -> None:
     manifest = open_dataset(task.dataset, world)
     train, test = manifest.splits["train"], manifest.splits["test"]
     controls = counting.constant_controls(train, test)
-    truth = counts_of(test)
+    truth = repetition_counts(test)
     always = {count: float(np.mean(np.abs(count - truth) / truth)) for count in range(1, 10)}
     assert controls["error_of_count_chosen_on_test"] == min(always.values())
     assert controls["error_of_count_chosen_on_train"] in always.values()
-    mean_cycle = (lengths_of(train) - 1).sum() / counts_of(train).sum()
-    guessed = np.round((lengths_of(test) - 1) / mean_cycle)
+    mean_cycle = (video_lengths(train) - 1).sum() / repetition_counts(train).sum()
+    guessed = np.round((video_lengths(test) - 1) / mean_cycle)
     assert controls["error_of_mean_cycle_of_train"] == pytest.approx(np.mean(np.abs(guessed - truth) / truth))
 
 
 def trained(world: Path, folder: Path, stop_after: int | None = None) -> dict[str, torch.Tensor]:
-    """Weights after training, which may be ended early once."""
+    """Weights after training, which may be interrupted once."""
     task, encoder = quick_task(), load_encoder("random:mini_videomae", seed=1)
     protocol, train = protocol_of(task), open_dataset(task.dataset, world).splits["train"]
     segments = draw_segments(train, list(range(len(train.samples))), 1, 300, seed=0)
@@ -122,7 +122,7 @@ def arrays_of(world: Path, folder: Path, processes: Processes) -> dict[str, Any]
 
 
 def main(world: str, folder: str) -> None:
-    """What each process of the next test does."""
+    """The work of each process in the next test."""
     with joined_processes("cpu") as processes:
         arrays_of(Path(world), Path(folder), processes)
 

@@ -1,11 +1,11 @@
-"""Roll-outs: where hypotheses begin, how they move on, when they begin anew."""
+"""Roll-outs: initial states, steps, and new starts."""
 
 import numpy as np
 
 from sigma_bench.data.annotations import CycleBounds
+from sigma_bench.protocols.counting.frames import half_lengths
 from sigma_bench.protocols.counting.rollout import advanced, initial_states
 from sigma_bench.protocols.counting.segments import Segment
-from sigma_bench.protocols.counting.slots import half_lengths
 from sigma_bench.protocols.counting.spec import CountingProtocol
 from sigma_bench.specs.catalogue import load_task, resolve
 

@@ -1,4 +1,4 @@
-"""Training segments: inside their videos, with the labels of their place, the same for a seed."""
+"""Training segments: bounds, labels, and equal draws for equal seeds."""
 
 from pathlib import Path
 
@@ -58,12 +58,12 @@ def test_a_segment_begins_with_its_label_or_its_mean() -> None:
 def test_one_cycle_or_no_annotation_is_refused() -> None:
     with pytest.raises(ValueError, match="'v1' has fewer than two cycles"):
         draw_segments(split((0, 9, 20), (0, 10)), [0, 1], 1, 300, seed=0)
-    with pytest.raises(ValueError, match="samples of the train split lack"):
+    with pytest.raises(ValueError, match="which samples of the train split lack"):
         cycles_of(split((0, 9, 20), None))
 
 
 def test_labels_do_not_move_with_the_segment() -> None:
-    """Frame 12 of cycles 0..10..24..38 is a seventh through a cycle of 14: its like moment is 14 frames on."""
+    """Frame 12 of cycles 0..10..24..38 is 1/7 into a cycle of 14; the same phase recurs after 14 frames."""
     drawn = draw_segments(split((0, 10, 24, 38)), [0], 100, 300, seed=0)
     holding = [one for one in drawn if one.first <= 12 < one.first + one.num_frames]
     assert len({one.first for one in holding}) > 5

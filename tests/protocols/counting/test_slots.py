@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sigma_bench.protocols.counting.slots import frame_slots, half_lengths
+from sigma_bench.protocols.counting.frames import frame_slots, half_lengths
 
 GOLDEN = {
     (40, 59, 80): "20 22 25 28 30 33 36 38 41 44 46 49 52 54 57 59 60 62 65 68 71 74 76 79 82 85 88 90 93 96 99 101",

@@ -43,7 +43,7 @@ def feature_map(encoder: Encoder, frame_TCHW: Tensor) -> ClipMap:
 
 
 def principal_components(token_ND: np.ndarray, brightness_N: np.ndarray) -> tuple[np.ndarray, float]:
-    """The first three components (N, 3), signed so that they do not decrease with brightness, and their share of variance.
+    """The first three components (N, 3), signed so that they do not decrease with brightness, and their variance share.
 
     Raises:
         ValueError: there are fewer than three dimensions, or all tokens are equal.

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sigma_bench.api.boards import Leaderboard
-    from sigma_bench.api.comparison import ModelComparison
     from sigma_bench.api.encoders import load_encoder
     from sigma_bench.api.evaluation import FailedTaskWarning, evaluate
     from sigma_bench.api.pretraining import PretrainingRun, pretrain
     from sigma_bench.api.records import LeftOutWarning, Records, board, compare
     from sigma_bench.api.task_list import tasks
+    from sigma_bench.leaderboard.model_comparison import ModelComparison
     from sigma_bench.models.custom_encoder import CustomEncoder, as_encoder
     from sigma_bench.models.encoder import Encoder, Features
     from sigma_bench.records.record import Record, Score
@@ -55,7 +55,7 @@ __all__ = [
 ]
 _MODULES = {
     "sigma_bench.api.boards": ("Leaderboard",),
-    "sigma_bench.api.comparison": ("ModelComparison",),
+    "sigma_bench.leaderboard.model_comparison": ("ModelComparison",),
     "sigma_bench.api.encoders": ("load_encoder",),
     "sigma_bench.api.evaluation": ("FailedTaskWarning", "evaluate"),
     "sigma_bench.api.pretraining": ("PretrainingRun", "pretrain"),

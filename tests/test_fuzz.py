@@ -33,7 +33,7 @@ from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.identity import identified
 from sigma_bench.data.ledger import Entry, Ledger
-from sigma_bench.leaderboard import comparison
+from sigma_bench.leaderboard import paired_bootstrap
 from sigma_bench.leaderboard.exports import jsonl, table_files
 from sigma_bench.leaderboard.figures import score_dots
 from sigma_bench.leaderboard.fill import UnusableRecordsError, fill, keep_records
@@ -374,7 +374,7 @@ def outcome_of(kind: str, folder: Path, seed: int) -> tuple[str, float]:
     inside = folder / "inside"
     inside.mkdir(parents=True)
     random.seed(seed)
-    comparison.REPLICATES = 50  # fewer resamples for ties save most of the time and are not tested here
+    paired_bootstrap.REPLICATES = 50  # fewer resamples for ties save most of the time and are not tested here
     try:
         KINDS[kind](inside, np.random.default_rng([seed, len(kind)]))
         outcome = "read"

@@ -9,10 +9,10 @@ import pandas as pd
 
 from sigma_bench.api.arguments import name_of, names_of, path_of, whole_number
 from sigma_bench.api.boards import Leaderboard
-from sigma_bench.api.comparison import ModelComparison
-from sigma_bench.leaderboard.comparison import compare as compare_models
 from sigma_bench.leaderboard.fill import NO_RECORDS, fill_published, fill_usable, predictions_of, require_records
 from sigma_bench.leaderboard.html_table import frame_html
+from sigma_bench.leaderboard.model_comparison import ModelComparison
+from sigma_bench.leaderboard.model_comparison import compare as compare_models
 from sigma_bench.leaderboard.select import scores_of
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store, read_record
@@ -120,8 +120,7 @@ class Records(Sequence[Record]):
         """
         first, second = name_of("the first model", first), name_of("the second model", second)
         samples = whole_number("samples", samples, least=0, most=MOST_SAMPLES)
-        found = compare_models(self.filed, first, second, predictions_of(self.store), num_samples=samples)
-        return ModelComparison(**vars(found))
+        return compare_models(self.filed, first, second, predictions_of(self.store), num_samples=samples)
 
     def verify(self) -> Verification:
         """As ``verify_folder`` for the whole folder of the records."""

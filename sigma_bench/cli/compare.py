@@ -13,8 +13,8 @@ from sigma_bench.leaderboard.numbers import number
 from sigma_bench.resources import RUNS
 
 if TYPE_CHECKING:
-    from sigma_bench.api.comparison import ModelComparison
-    from sigma_bench.leaderboard.comparison import Difference
+    from sigma_bench.leaderboard.model_comparison import ModelComparison
+    from sigma_bench.leaderboard.paired_bootstrap import Difference
 
 
 def compare(

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from sigma_bench.leaderboard.board_table import BoardTable, Cell, Column, Counts, Row, mean_of_columns
-from sigma_bench.leaderboard.comparison import Resampled, are_paired, mean_difference, shared_ranks
+from sigma_bench.leaderboard.paired_bootstrap import Resampled, are_paired, mean_difference, shared_ranks
 from sigma_bench.leaderboard.published_rows import published_sections
 from sigma_bench.leaderboard.references import references
 from sigma_bench.leaderboard.reproduction import deltas

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sigma_bench.leaderboard.board_table import Cell
-from sigma_bench.leaderboard.comparison import Difference, Draws, Load, are_paired, mean_difference, resample
 from sigma_bench.leaderboard.escaping import csv_cell, markdown_text
 from sigma_bench.leaderboard.fill import fill, predictions_of
 from sigma_bench.leaderboard.numbers import MINUS, MISSING, percent, signed
+from sigma_bench.leaderboard.paired_bootstrap import Difference, Draws, Load, are_paired, mean_difference, resample
 from sigma_bench.leaderboard.select import record_id, reported_split
 from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import controls_of

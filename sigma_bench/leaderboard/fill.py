@@ -11,7 +11,7 @@ import pandas as pd
 
 from sigma_bench.leaderboard.aggregate import aggregate
 from sigma_bench.leaderboard.board_table import BoardTable
-from sigma_bench.leaderboard.comparison import Draws, Load, Resampled, resample
+from sigma_bench.leaderboard.paired_bootstrap import Draws, Load, Resampled, resample
 from sigma_bench.leaderboard.select import as_declared, record_id, select
 from sigma_bench.records.published import PublishedScore, load_published, read_published
 from sigma_bench.records.record import Record

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sigma_bench.leaderboard.board_table import BoardTable
-from sigma_bench.leaderboard.comparison import Load
 from sigma_bench.leaderboard.escaping import figure_text
 from sigma_bench.leaderboard.figures import saved
+from sigma_bench.leaderboard.paired_bootstrap import Load
 from sigma_bench.leaderboard.select import record_id
 from sigma_bench.records.record import Record
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sigma_bench.leaderboard.comparison import Draws, Resampled, compare, mean_difference, resample, shared_ranks
 from sigma_bench.leaderboard.fill import fill, predictions_of
+from sigma_bench.leaderboard.model_comparison import compare
 from sigma_bench.leaderboard.notes import footnotes
+from sigma_bench.leaderboard.paired_bootstrap import Draws, Resampled, mean_difference, resample, shared_ranks
 from sigma_bench.metrics.uncertainty import Resampling
 from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import metrics_of

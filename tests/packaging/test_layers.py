@@ -53,7 +53,11 @@ def allowed_imports() -> dict[str, set[str]]:
     for package in ("pictures", "api", "cli"):
         allowed[package].add("leaderboard")
     allowed["__main__"] = {"cli"}
-    return allowed | {module: {"__init__"} for module in ROOT_MODULES} | {"__init__": ROOT_MODULES | below - {"cli"}}
+    return (
+        allowed
+        | {module: {"__init__"} for module in ROOT_MODULES}
+        | {"__init__": {"leaderboard"} | ROOT_MODULES | below - {"cli"}}
+    )
 
 
 def owner(path: Path) -> str:

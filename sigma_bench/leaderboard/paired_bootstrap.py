@@ -1,4 +1,4 @@
-"""Comparison of models by the paired bootstrap over test units, from stored predictions.
+"""The paired bootstrap over test units, from stored predictions.
 
 Two models that are scored on the same samples find the same samples easy or hard, so their difference is known more
 precisely than either score.  Every model of a task is computed on the same resamples of units (source videos, people,
@@ -10,21 +10,18 @@ Differences are oriented: positive means that the first model is better, also fo
 Shapes: S samples, R replicates.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sigma_bench.leaderboard.counterparts import Conditions, Filed, condition_name, conditions_of, matched
-from sigma_bench.leaderboard.select import record_id, reported_split, require_one_checkpoint, select
+from sigma_bench.leaderboard.select import reported_split
 from sigma_bench.metrics.uncertainty import Resampling, interval_ends, lower_tail
 from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import Arrays, metrics_of, units_of
 from sigma_bench.specs.fingerprint import digest
-from sigma_bench.specs.strict import suggestion
 
 REPLICATES = 2000
 LEVEL = 0.95
@@ -81,82 +78,6 @@ class Difference:
     def is_tie(self) -> bool:
         """Whether the interval contains zero, so that the test samples do not separate the two models."""
         return self.low <= _ROUNDING and self.high >= -_ROUNDING
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskComparison:
-    """Two models on the first metric of one task."""
-
-    task: str
-    metric: str
-    first: float
-    second: float
-    difference: Difference
-    differing: tuple[tuple[str, float, float], ...]
-    """Samples with the largest differences: id, value of the first model, value of the second."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """Two models on all tasks on which both were measured under the same conditions."""
-
-    first: str
-    second: str
-    tasks: tuple[TaskComparison, ...]
-    overall: Difference
-    """Difference of the means over the tasks."""
-    left_out: tuple[str, ...]
-    """A line with the reason for each evaluation that is not compared."""
-
-
-def compare(
-    records: Iterable[tuple[Path, Record]], first: str, second: str, load: Load, *, num_samples: int = 10
-) -> Comparison:
-    """Compare two models by name, on every evaluation that both have: same task, protocol, data and evaluation seed.
-
-    Args:
-        records: any records; those of the two models are used, and several seeds of an evaluation are pooled.
-        load: returns the predictions of a record.
-        num_samples: number of samples to list per task.
-
-    Raises:
-        ValueError: a model has no records, two encoders have one name and pretraining seed, or no evaluation can be
-            compared; the message gives the reason for each evaluation.
-    """
-    filed, names = list(records), set()
-    measured: dict[Conditions, dict[str, list[Filed]]] = {}
-    for path, record in filed:
-        names.add(record.model.model)
-        if record.model.model in (first, second):
-            of_model = measured.setdefault(conditions_of(record), {})
-            of_model.setdefault(record.model.model, []).append((path, record))
-    for name in (first, second):
-        if name not in names:
-            raise ValueError(f"there is no record of a model '{name}' here.{suggestion(name, names)}")
-    common, left_out = matched(measured, first, second)
-    require_one_checkpoint([pair for models in common.values() for of_model in models for pair in of_model])
-    draws = Draws()
-    tasks: list[TaskComparison] = []
-    pairs: list[tuple[Resampled, Resampled]] = []
-    for conditions, (ours, theirs) in common.items():
-        try:
-            a, b = _pair(conditions.task, _latest([*ours, *theirs]), (first, second), load, draws)
-        except ValueError as error:
-            left_out.append(str(error))
-            continue
-        pairs.append((a, b))
-        metric = ours[0][1].task.protocol.metrics[0]
-        tasks.append(_task_comparison(condition_name(conditions, common), metric, a, b, num_samples))
-    if not pairs:
-        raise ValueError(f"{first} and {second} have nothing in common that can be compared: {'; '.join(left_out)}")
-    overall = mean_difference([a for a, _ in pairs], [b for _, b in pairs])
-    return Comparison(first=first, second=second, tasks=tuple(tasks), overall=overall, left_out=tuple(left_out))
-
-
-def _latest(filed: list[Filed]) -> list[Record]:
-    """The latest record of each evaluation; ValueError as in ``select``."""
-    chosen = set(select(filed)["record_id"])
-    return [record for _, record in filed if record_id(record) in chosen]
 
 
 def resample(records: Sequence[Record], metric: str, load: Load, draws: Draws) -> Resampled | None:
@@ -234,39 +155,6 @@ def shared_ranks(models: Sequence[Sequence[Resampled]]) -> list[int]:
 def are_paired(first: Resampled | None, second: Resampled | None) -> bool:
     """Whether both models have predictions of the same samples."""
     return first is not None and second is not None and first.samples == second.samples
-
-
-def _pair(
-    task: str, records: Sequence[Record], models: tuple[str, str], load: Load, draws: Draws
-) -> tuple[Resampled, Resampled]:
-    metric = records[0].task.protocol.metrics[0]
-    pair = []
-    for name in models:
-        found = resample([record for record in records if record.model.model == name], metric, load, draws)
-        if found is None:
-            raise ValueError(
-                f"{task}: {metric} of {name} cannot be compared, since its predictions are not beside the records, or "
-                "its seeds were scored on different samples"
-            )
-        pair.append(found)
-    if not are_paired(*pair):
-        raise ValueError(f"{task}: the two models were scored on different samples")
-    return pair[0], pair[1]
-
-
-def _task_comparison(task: str, metric: str, a: Resampled, b: Resampled, num_samples: int) -> TaskComparison:
-    both: list[tuple[str, float, float]] = []
-    if a.of_sample is not None and b.of_sample is not None:
-        both = [(name, value, b.of_sample[name]) for name, value in a.of_sample.items() if value != b.of_sample[name]]
-    both.sort(key=lambda entry: (-abs(entry[1] - entry[2]), entry[0]))
-    return TaskComparison(
-        task=task,
-        metric=metric,
-        first=a.value,
-        second=b.value,
-        difference=mean_difference([a], [b]),
-        differing=tuple(both[:num_samples]),
-    )
 
 
 def _by_id(stored: Arrays) -> dict[str, NDArray[Any]]:

@@ -70,7 +70,7 @@ class _Array:
         if not all(type(length) is int and length >= 0 for length in shape):
             raise ValueError("an array whose shape is not a few whole numbers")
         if math.prod(shape) * number.dtype.itemsize != len(content):
-            raise ValueError("an array with fewer or more bytes than its shape says")
+            raise ValueError("an array with fewer or more bytes than its shape requires")
         self.value = np.frombuffer(content, number.dtype).reshape(shape, order=order)
 
 
@@ -219,10 +219,10 @@ class _Interpreter:
 
     def _push_name(self, module: object, name: object) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
-            raise ValueError("it asks for something without a name")
+            raise ValueError("it refers to something without a name")
         asked = _Name(module, name)
         if asked not in _NAMES:
-            raise ValueError(f"it asks for {module[:80]!r}.{name[:80]!r}")
+            raise ValueError(f"it refers to {module[:80]!r}.{name[:80]!r}")
         self._stack.append(asked)
 
     def _push_container(self, value: Any) -> None:

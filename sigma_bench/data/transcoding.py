@@ -62,7 +62,7 @@ def transcode(
     samples = {sample.path: sample for split in manifest.splits.values() for sample in split.samples}
     outside = next((path for path in samples if not path.is_relative_to(source)), None)
     if outside is not None:
-        raise ValueError(f"{outside}: does not lie below {source}, so it has no place in the new folder")
+        raise ValueError(f"{outside}: is not below {source}, so it cannot be copied to the new folder")
     if any(sample.media != "video" for sample in samples.values()):
         raise ValueError(f"{source}: {manifest.dataset} does not consist of video files; there is nothing to transcode")
     _begin(source, target, how)
@@ -137,7 +137,7 @@ def _begin(source: Path, target: Path, how: Transcoding) -> None:
     """Write the note with the settings and copy the lists; the note marks the folder as transcoded from the start."""
     note = target / TRANSCODED_MARKER
     if note.exists() and json.loads(note.read_text())["how"] != how._asdict():
-        raise ValueError(f"{target}: holds videos transcoded in another way ({note}); choose another folder")
+        raise ValueError(f"{target}: contains videos transcoded with other settings ({note}); choose another folder")
     _write_note(target, how, None)
     for path in walk(source):
         copy = target / path.relative_to(source)

@@ -157,7 +157,8 @@ def make_split(name: str, samples: list[Sample], expected: Expected, where: Path
     """Check a list of samples and freeze it.
 
     Raises:
-        ValueError: the list is empty, contains an id twice, or differs in length from the declaration.  A file that does
+        ValueError: the list is empty, contains an id twice, or differs in length from the declaration.  A file that
+        does
             not exist is no error here; see ``Split.missing``.
     """
     if not samples:

@@ -1,7 +1,7 @@
 """The masks of a sequence as object ids, in whatever mode their PNG files are stored.
 
-Palette and grey files contain ids.  Files in colour, with transparency, or with 1 or 16 bits are read if their meaning is
-unambiguous, and refused otherwise:
+Palette and grey files contain ids.  Files in colour, with transparency, or with 1 or 16 bits are read if their meaning
+is unambiguous, and refused otherwise:
 
 - A ``binary`` mask shows one object: every pixel that is not black is part of it, as in DAVIS-2016 (one of its official
   masks has mode LA).

@@ -158,7 +158,7 @@ def make_split(name: str, samples: list[Sample], expected: Expected, where: Path
 
     Raises:
         ValueError: the list is empty, contains an id twice, or differs in length from the declaration.  A file that
-            does not exist is no error here; see ``Split.missing``.
+            does not exist is not an error here; see ``Split.missing``.
     """
     if not samples:
         raise ValueError(f"{where}: the {name} split lists no samples")

@@ -85,11 +85,11 @@ def _fingerprint(picture: np.ndarray) -> int:
 
 def _require_complete(facts: VideoFacts) -> None:
     if facts.num_covered < facts.num_declared:
-        raise DecodeError(f"truncated: {facts.num_packets} frames where its header declares {facts.num_declared}")
+        raise DecodeError(f"truncated: {facts.num_packets} frames, but its header declares {facts.num_declared}")
     # Containers count the duration from the first frame or from time 0; a file is complete by either way of counting.
     declared, end = facts.seconds_declared or 0, max(facts.end_seconds, facts.seconds)
     if declared - end > MAX_MISSING * max(0, declared - facts.start_seconds):
-        raise DecodeError(f"truncated: the video ends at {end:.1f} seconds where its header declares {declared:.1f}")
+        raise DecodeError(f"truncated: the video ends at {end:.1f} seconds, but its header declares {declared:.1f}")
 
 
 def _exact_decoder(path: Path, facts: VideoFacts, digests: list[int]) -> DecoderName:

@@ -61,7 +61,7 @@ def _label_index(path: Path) -> dict[str, int]:
     content = read_object(path)
     wrong = next((template for template, number in content.items() if not str(number).isdecimal()), None)
     if wrong is not None:
-        raise ValueError(f"{path}: the label of '{wrong}' is no number: {content[wrong]}")
+        raise ValueError(f"{path}: the label of '{wrong}' is not a number: {content[wrong]}")
     return {template: int(number) for template, number in content.items()}
 
 

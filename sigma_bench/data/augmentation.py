@@ -23,7 +23,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from sigma_bench.data.random_crops import random_area_box
+from sigma_bench.data.random_crops import random_area_box, resized_box
 from sigma_bench.data.transforms import channels_first, normalised_image, short_side
 from sigma_bench.specs.training_protocol import AreaCrop, Augmentation, ShortSideCrop
 
@@ -63,7 +63,7 @@ def random_crop(frame_TCHW: Tensor, cut: AreaCrop | ShortSideCrop, size: int, rn
     if isinstance(cut, AreaCrop):
         height, width = frame_TCHW.shape[-2:]
         box = random_area_box(height, width, cut.area, rng)
-        return F.resized_crop(frame_TCHW, *box, [size, size], InterpolationMode.BILINEAR, antialias=True)
+        return resized_box(frame_TCHW, box, size, InterpolationMode.BILINEAR)
     low, high = cut.scale
     frame_TCHW = short_side(frame_TCHW, round(size / rng.uniform(1 / high, 1 / low)))
     height, width = frame_TCHW.shape[-2:]

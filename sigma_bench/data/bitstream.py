@@ -20,7 +20,7 @@ MIN_VOP_BYTES = 12
 
 
 class Content(NamedTuple):
-    """What a packet holds."""
+    """The content of a packet."""
 
     num_shown: int | None
     """Number of pictures that the packet adds to the video; None if that is uncertain."""

@@ -98,7 +98,7 @@ def compressed(clip_VTCSS: Tensor, quality: int) -> Tensor:
 
 
 def occluded(clip_VTCSS: Tensor, hidden_share: float, grey: int, rng: np.random.Generator) -> Tensor:
-    """Frames of which a grey square at one position hides a part."""
+    """Frames with a grey square at the same random position."""
     side = clip_VTCSS.shape[-1]
     hidden = round(side * hidden_share**0.5)
     top, left = (rng.random(2) * (side - hidden + 1)).astype(int).tolist()

@@ -56,7 +56,7 @@ def read_class_folders(root: Path) -> Manifest:
     Links to folders are followed.  Files that are neither videos nor images are counted in a warning.
 
     Raises:
-        ValueError: the folder does not exist, a file is at another depth, a class folder holds no video or image, or
+        ValueError: the folder does not exist, a file is at another depth, a class folder contains no video or image, or
             the target of a link does not exist.
     """
     if not root.is_dir():
@@ -74,7 +74,7 @@ def read_class_folders(root: Path) -> Manifest:
         if not _is_text(file):
             raise ValueError(f"{str(file)!r}: this name is not text in UTF-8; rename it")
         if has_splits and parts[0] not in ("train", "test"):
-            raise ValueError(f"{file}: lies in neither train nor test; move it into one of them, or out of {root}")
+            raise ValueError(f"{file}: is in neither train nor test; move it into one of them, or out of {root}")
         rows.append(("/".join(parts), parts[-2], parts[0] if has_splits else "all", ""))
     if not rows:
         raise ValueError(f"{root}: no videos or images in class folders here")
@@ -89,7 +89,9 @@ def _require_no_empty_class(root: Path, rows: list[_Row], splits: tuple[str, ...
     filled = {(root / relative).parent for relative, *_ in rows}
     empty = [folder for split in splits for folder in subfolders(root / split) if folder not in filled]
     if empty:
-        raise ValueError(f"{empty[0]}: this class folder holds no video or image; add some, or move it out of {root}")
+        raise ValueError(
+            f"{empty[0]}: this class folder contains no video or image; add some, or move it out of {root}"
+        )
 
 
 def _header(path: Path, names: Iterable[str]) -> list[str]:

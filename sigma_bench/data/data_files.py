@@ -11,9 +11,9 @@ from pathlib import Path
 VIDEO_SUFFIXES = (
     *(".mp4", ".avi", ".webm", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts", ".ogv"),
 )
-"""Lower case, in order of preference where a folder holds one video in several containers."""
+"""Lower case, in order of preference if a folder contains one video in several containers."""
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-"""Lower case.  GIF is left out because one file can hold many frames."""
+"""Lower case.  GIF is left out because one file can contain many frames."""
 _LEFT_BY_SYSTEMS = frozenset(
     {"@eadir", "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "#recycle", "$recycle.bin", "lost+found"}
 )
@@ -50,7 +50,7 @@ def subfolders(folder: Path) -> list[Path]:
     """The subfolders that are data, sorted by name, including links to folders.
 
     Raises:
-        ValueError: the folder cannot be read, or it holds a link whose target does not exist.
+        ValueError: the folder cannot be read, or it contains a link whose target does not exist.
     """
     return [folder / entry.name for entry in _entries(folder) if _is_folder(entry)]
 

@@ -10,6 +10,7 @@ from sigma_bench.data.manifest import Sample
 from sigma_bench.data.video import open_video
 
 FRAMES_AT_ONCE = 64
+"""Number of frames held in memory when a whole video is read."""
 
 
 def decodes(sample: Sample) -> bool:

@@ -54,8 +54,8 @@ class FrameFolderDecoder:
 def read_image(path: Path) -> np.ndarray:
     """An image as (H, W, 3) uint8 RGB.
 
-    The image is rotated as its EXIF orientation says.  Grey is repeated over the colours, 16 bits are scaled to 8, CMYK
-    is converted, and transparency is dropped as in the usual loaders of image datasets.
+    The image is rotated as its EXIF orientation specifies.  Grey is repeated over the colours, 16 bits are scaled to 8,
+    CMYK is converted, and transparency is dropped as in the usual loaders of image datasets.
     """
     try:
         with Image.open(path) as image:

@@ -115,10 +115,10 @@ def open_for_appending(path: Path) -> IO[str]:
     """
     try:
         content = path.read_bytes() if path.exists() else b""
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
+        complete = content.rfind(b"\n") + 1
+        if complete < len(content):
             with path.open("r+b") as stream:
-                stream.truncate(whole)
+                stream.truncate(complete)
         return path.open("a", encoding="utf-8")
     except OSError as error:
         raise ValueError(f"{path}: cannot be written ({error.strerror}); name another place with --ledger") from error
@@ -161,10 +161,10 @@ def content_digest(medium: Medium) -> str:
     """SHA-256 of the bytes of a file, or of the names and bytes of its frames and masks."""
     if not medium.path.is_dir():
         return _file_digest(medium.path)
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for child in medium_files(medium):
-        whole.update(f"{child.name}\n{_file_digest(child)}\n".encode(errors="surrogateescape"))
-    return whole.hexdigest()
+        digest.update(f"{child.name}\n{_file_digest(child)}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
 
 
 def _file_digest(path: Path) -> str:

@@ -56,7 +56,7 @@ class Sample:
 
 
 class Medium(NamedTuple):
-    """A file, or a folder of frames with its masks; one medium can hold many samples."""
+    """A file, or a folder of frames with its masks; one medium can contain many samples."""
 
     path: Path
     media: Media
@@ -65,7 +65,7 @@ class Medium(NamedTuple):
 
 
 def medium_of(sample: Sample) -> Medium:
-    """The medium that holds a sample."""
+    """The medium that contains a sample."""
     return Medium(sample.path, sample.media, sample.mask_folder, sample.mask_kind)
 
 
@@ -157,8 +157,8 @@ def make_split(name: str, samples: list[Sample], expected: Expected, where: Path
     """Check a list of samples and freeze it.
 
     Raises:
-        ValueError: the list is empty, holds an id twice, or differs in length from the declaration.  A file that does
-            not exist is no error here; see ``Split.missing``.
+        ValueError: the list is empty, contains an id twice, or differs in length from the declaration.  A file that
+            does not exist is not an error here; see ``Split.missing``.
     """
     if not samples:
         raise ValueError(f"{where}: the {name} split lists no samples")

@@ -1,9 +1,9 @@
 """The masks of a sequence as object ids, in whatever mode their PNG files are stored.
 
-Palette and grey files hold ids.  Files in colour, with transparency, or with 1 or 16 bits are read if their meaning is
-unambiguous, and refused otherwise:
+Palette and grey files contain ids.  Files in colour, with transparency, or with 1 or 16 bits are read if their meaning
+is unambiguous, and refused otherwise:
 
-- A ``binary`` mask shows one object: every pixel that is not black belongs to it, as in DAVIS-2016 (one of its official
+- A ``binary`` mask shows one object: every pixel that is not black is part of it, as in DAVIS-2016 (one of its official
   masks has mode LA).
 - A mask of 1 bit shows object 1 on background 0.
 - A mask in colour takes its ids from the palette of the sequence's other masks, else from that of DAVIS (PASCAL VOC) or
@@ -48,7 +48,7 @@ class MaskFolder:
         names_matter: whether an annotation refers to the ids, so that objects must not be renumbered.
 
     Raises:
-        DecodeError: the folder does not exist, or it holds no masks.
+        DecodeError: the folder does not exist, or it contains no masks.
     """
 
     def __init__(self, folder: Path, kind: Literal["ids", "binary"], *, names_matter: bool = False) -> None:
@@ -86,7 +86,7 @@ class MaskFolder:
 
     @cached_property
     def _is_grey(self) -> bool:
-        """Whether the files in colour hold grey values only; the grey values are then the ids."""
+        """Whether the files in colour contain only grey values; the grey values are then the ids."""
         return all(code % 0x10101 == 0 for codes in self._in_colour.values() for code in codes.tolist())
 
     @cached_property
@@ -158,13 +158,13 @@ def _palette_of(path: Path) -> dict[_Colour, int]:
 
 
 def _is_blend(colour: _Colour, colours: list[_Colour]) -> bool:
-    """Whether a colour lies on the line between two others of the sequence, up to rounding."""
+    """Whether a colour is on the line between two others of the sequence, up to rounding."""
     others = np.array([other for other in colours if other != colour], float).reshape(-1, 3)
     here = np.array(colour, float)
     for number, start in enumerate(others):
         for end in others[number + 1 :]:
             along = end - start
-            share = float(np.dot(here - start, along) / np.dot(along, along))
-            if 0 < share < 1 and np.abs(start + share * along - here).max() <= 1:
+            fraction = float(np.dot(here - start, along) / np.dot(along, along))
+            if 0 < fraction < 1 and np.abs(start + fraction * along - here).max() <= 1:
                 return True
     return False

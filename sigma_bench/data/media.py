@@ -62,7 +62,7 @@ def first_file(folders: tuple[Path, ...], names: tuple[str, ...]) -> Path:
 
 
 def davis_home(root: Path) -> Path:
-    """The folder that holds DAVIS: ``DAVIS`` inside the dataset's folder, or the dataset's folder itself."""
+    """The folder of DAVIS: ``DAVIS`` inside the dataset's folder, or the dataset's folder itself."""
     return root / "DAVIS" if (root / "DAVIS").is_dir() else root
 
 

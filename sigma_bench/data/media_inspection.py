@@ -26,7 +26,7 @@ NUM_UNIFORM, NUM_RANDOM, MAX_AROUND = 16, 10, 96
 at."""
 BYTES_AT_ONCE = 2**28
 """Memory for decoded frames; a pattern that needs more is read in parts."""
-MAX_LACKING = 0.05
+MAX_MISSING = 0.05
 """Largest missing fraction of the duration in the header; a video that lacks more counts as truncated."""
 
 
@@ -75,7 +75,7 @@ def _video(medium: Medium) -> Found:
         raise DecodeError(f"after {number} frames: {_reason(error, medium.path)}" if number else str(error)) from error
     if not digests:
         raise DecodeError("the video holds no frames")
-    _require_whole(facts)
+    _require_complete(facts)
     return Found(len(digests), *shape[:2], _exact_decoder(medium.path, facts, digests))
 
 
@@ -83,13 +83,13 @@ def _fingerprint(picture: np.ndarray) -> int:
     return zlib.crc32(np.ascontiguousarray(picture).data)
 
 
-def _require_whole(facts: VideoFacts) -> None:
-    if facts.num_covered < facts.num_promised:
-        raise DecodeError(f"truncated: {facts.num_packets} frames where its header promises {facts.num_promised}")
-    # Containers count the duration from the first frame or from time 0: a file is whole if it keeps either promise.
-    promised, end = facts.seconds_promised or 0, max(facts.end_seconds, facts.seconds)
-    if promised - end > MAX_LACKING * max(0, promised - facts.start_seconds):
-        raise DecodeError(f"truncated: the video ends at {end:.1f} seconds where its header promises {promised:.1f}")
+def _require_complete(facts: VideoFacts) -> None:
+    if facts.num_covered < facts.num_declared:
+        raise DecodeError(f"truncated: {facts.num_packets} frames, but its header declares {facts.num_declared}")
+    # Containers count the duration from the first frame or from time 0; a file is complete by either way of counting.
+    declared, end = facts.seconds_declared or 0, max(facts.end_seconds, facts.seconds)
+    if declared - end > MAX_MISSING * max(0, declared - facts.start_seconds):
+        raise DecodeError(f"truncated: the video ends at {end:.1f} seconds, but its header declares {declared:.1f}")
 
 
 def _exact_decoder(path: Path, facts: VideoFacts, digests: list[int]) -> DecoderName:

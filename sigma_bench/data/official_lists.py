@@ -29,7 +29,7 @@ SUBSET_SEED = 99999
 SUBSET_SAMPLES = 1000
 """Number of samples that SEVERE requests; rounding up for every class gives a few more."""
 _PATH_AND_LABEL = re.compile(r"(.+?)[\s,]+(\d+)")
-"""A file or folder, which may itself hold blanks and commas, and a number."""
+"""A file or folder, which may contain blanks and commas, and a number."""
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -63,7 +63,7 @@ def table(path: Path, columns: Sequence[str], *, separator: str = ",") -> Iterat
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """A JSON object; ValueError if the file is missing or holds anything else."""
+    """A JSON object; ValueError if the file is missing or contains anything else."""
     content = _parsed(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected a JSON object, found a {type(content).__name__}")
@@ -71,7 +71,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def read_objects(path: Path) -> list[dict[str, Any]]:
-    """A JSON list of objects; ValueError if the file is missing or holds anything else."""
+    """A JSON list of objects; ValueError if the file is missing or contains anything else."""
     content = _parsed(path)
     if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
         raise ValueError(f"{path}: expected a JSON list of objects")
@@ -122,7 +122,7 @@ def _row(root: Path, path: Path, number: int, line: str, num_classes: int) -> _R
 
 
 def _base(root: Path, places: list[Path]) -> Path:
-    """The folder that ids are relative to, chosen so that ids are the same wherever a copy of the data lies."""
+    """The folder that ids are relative to, chosen so that ids are the same in all copies of the data."""
     here = Path(os.path.normpath(root))
     if all(place.is_relative_to(here) for place in places):
         return here

@@ -70,7 +70,7 @@ class _Array:
         if not all(type(length) is int and length >= 0 for length in shape):
             raise ValueError("an array whose shape is not a few whole numbers")
         if math.prod(shape) * number.dtype.itemsize != len(content):
-            raise ValueError("an array with fewer or more bytes than its shape says")
+            raise ValueError("an array with fewer or more bytes than its shape requires")
         self.value = np.frombuffer(content, number.dtype).reshape(shape, order=order)
 
 
@@ -203,7 +203,7 @@ class _Interpreter:
     def _do_build(self, _: Any) -> None:
         state, target = self._pop(), self._top()
         if not isinstance(target, _Array | _Number):
-            raise ValueError("it sets the state of something that is no array")
+            raise ValueError("it sets the state of something that is not an array")
         if isinstance(state, tuple) and state and isinstance(state[-1], str):
             state = (*state[:-1], self._encoded(state[-1], "latin1"))  # Python 2 wrote bytes as text
         target.build(state)
@@ -219,10 +219,10 @@ class _Interpreter:
 
     def _push_name(self, module: object, name: object) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
-            raise ValueError("it asks for something without a name")
+            raise ValueError("it refers to something without a name")
         asked = _Name(module, name)
         if asked not in _NAMES:
-            raise ValueError(f"it asks for {module[:80]!r}.{name[:80]!r}")
+            raise ValueError(f"it refers to {module[:80]!r}.{name[:80]!r}")
         self._stack.append(asked)
 
     def _push_container(self, value: Any) -> None:
@@ -234,13 +234,13 @@ class _Interpreter:
     def _extend(self, values: list[Any]) -> None:
         target = self._top()
         if not isinstance(target, list):
-            raise ValueError("it appends to something that is no list")
+            raise ValueError("it appends to something that is not a list")
         target.extend(values)
 
     def _set(self, items: list[Any]) -> None:
         target = self._top()
         if not isinstance(target, dict) or len(items) % 2:
-            raise ValueError("it sets a key of something that is no dictionary")
+            raise ValueError("it sets a key of something that is not a dictionary")
         for key, value in zip(items[::2], items[1::2], strict=True):
             if not isinstance(key, str):
                 raise ValueError("a dictionary with a key that is not text")
@@ -284,7 +284,7 @@ def read_plain_pickle(content: bytes) -> Any:
 
 
 def _array_of(value: Any) -> Any:
-    """The value with NumPy arrays in place of ``_Array``, at the top level and in a dictionary at the top level."""
+    """The value with NumPy arrays instead of ``_Array``, at the top level and in a dictionary at the top level."""
     if isinstance(value, dict):
         return {key: inner.value if isinstance(inner, _Array) else inner for key, inner in value.items()}
     return value.value if isinstance(value, _Array) else value

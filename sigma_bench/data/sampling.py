@@ -142,8 +142,7 @@ def short_video_indices(video_frames: int, num_frames: int, stride_frames: int, 
 
     Args:
         rule: ``loop`` continues from the first frame at the end of the video.  ``repeat_last`` spreads n // stride
-        frames
-            over the whole video and then repeats the last frame, as in the released code.
+            frames over the whole video and then repeats the last frame, as in the released code.
     """
     if rule == "loop":
         return np.arange(num_frames) * stride_frames % video_frames

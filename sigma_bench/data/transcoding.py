@@ -17,13 +17,12 @@ from typing import NamedTuple
 
 import av
 import numpy as np
-import torch
 
 from sigma_bench.data.data_files import walk
 from sigma_bench.data.decoder import DecodeError
-from sigma_bench.data.decoding import open_media
+from sigma_bench.data.decoding import FRAMES_AT_ONCE, open_media
 from sigma_bench.data.manifest import TRANSCODED_MARKER, Manifest, Sample
-from sigma_bench.data.transforms import resize
+from sigma_bench.data.transforms import channels_first, resize
 from sigma_bench.records import provenance
 from sigma_bench.records.store import write_atomically
 
@@ -31,7 +30,6 @@ LIST_SUFFIXES = (".txt", ".csv", ".json")
 """Suffixes, in lower case, of the files that are copied unchanged."""
 H264_CONTAINERS = (".mp4", ".avi", ".mkv", ".mov", ".m4v")
 """Suffixes that stay as they are; others become .mp4, which readers accept in place of any listed suffix."""
-FRAMES_AT_ONCE = 64
 
 
 class Transcoding(NamedTuple):
@@ -62,7 +60,7 @@ def transcode(
     samples = {sample.path: sample for split in manifest.splits.values() for sample in split.samples}
     outside = next((path for path in samples if not path.is_relative_to(source)), None)
     if outside is not None:
-        raise ValueError(f"{outside}: does not lie below {source}, so it has no place in the new folder")
+        raise ValueError(f"{outside}: is not below {source}, so it cannot be copied to the new folder")
     if any(sample.media != "video" for sample in samples.values()):
         raise ValueError(f"{source}: {manifest.dataset} does not consist of video files; there is nothing to transcode")
     _begin(source, target, how)
@@ -119,7 +117,7 @@ def _reduced(frame_THWC: np.ndarray, short_side: int) -> np.ndarray:
     height, width = frame_THWC.shape[1:3]
     scale = min(1.0, short_side / min(height, width))
     target = [max(2, 2 * round(side * scale / 2)) for side in (height, width)]
-    frame_TCHW = resize(torch.from_numpy(frame_THWC).permute(0, 3, 1, 2), target)
+    frame_TCHW = resize(channels_first(frame_THWC), target)
     return np.ascontiguousarray(frame_TCHW.permute(0, 2, 3, 1).numpy())
 
 
@@ -137,7 +135,7 @@ def _begin(source: Path, target: Path, how: Transcoding) -> None:
     """Write the note with the settings and copy the lists; the note marks the folder as transcoded from the start."""
     note = target / TRANSCODED_MARKER
     if note.exists() and json.loads(note.read_text())["how"] != how._asdict():
-        raise ValueError(f"{target}: holds videos transcoded in another way ({note}); choose another folder")
+        raise ValueError(f"{target}: contains videos transcoded with other settings ({note}); choose another folder")
     _write_note(target, how, None)
     for path in walk(source):
         copy = target / path.relative_to(source)

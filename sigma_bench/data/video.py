@@ -134,7 +134,7 @@ class PyAvDecoder:
         found: dict[int, np.ndarray] = {}
         stream, last = container.streams.video[0], max(index_of)
         for packet in _packets_from(container, start):
-            if self._facts.is_sparing:
+            if self._facts.can_skip:
                 is_needed = packet.is_keyframe or packet.pts in index_of
                 stream.codec_context.skip_frame = "DEFAULT" if is_needed else "NONREF"
             for frame in packet.decode():
@@ -158,7 +158,7 @@ class PyAvDecoder:
 
 
 def upright(frame: av.VideoFrame, facts: VideoFacts, colours: VideoReformatter) -> np.ndarray:
-    """The picture (H, W, C), rotated as the file says.
+    """The picture (H, W, C), rotated as the file specifies.
 
     Args:
         colours: converter to RGB; one is used for all frames of a video, because its set-up is slow.

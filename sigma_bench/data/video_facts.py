@@ -25,12 +25,12 @@ DECORD_CODECS = ("h264", "vp8", "vp9")
 DECORD_PIXELS = ("yuv420p", "yuvj420p")
 DECORD_MIN_WIDTH = 80
 """Pixels; decord fails on some narrower pictures, whose lines it pads."""
-SPARING_CODECS = ("h264", "hevc")
+SKIPPING_CODECS = ("h264", "hevc")
 """Codecs whose decoders can skip, packet by packet, pictures that no other picture refers to."""
 REORDERING_CODECS = ("h264", "hevc")
 """Codecs read by ``bitstream`` that may show pictures in a different order from the coded one."""
 TIMED_CONTAINERS = ("mov", "matroska")
-"""Containers that store the presentation time of each packet; FFmpeg makes some up for others, such as AVI."""
+"""Containers that store the presentation time of each packet; FFmpeg invents times for others, such as AVI."""
 CODEC_NAMES = {"libdav1d": "av1", "libaom-av1": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9"}
 """Names of codecs by names of FFmpeg's decoders, where the two differ."""
 
@@ -62,15 +62,15 @@ class VideoFacts:
     """Whether a later picture may have another size than the first."""
     num_streams: int
     num_packets: int
-    num_promised: int
-    """Number of frames according to the header; 0 if the header does not say."""
+    num_declared: int
+    """Number of frames according to the header; 0 if the header has no number."""
     num_covered: int
-    """Number of promised frames that the packets account for: in AVI a tick without a packet counts as a frame."""
+    """Number of declared frames that the packets account for; in AVI, a tick without a packet counts as a frame."""
     start_seconds: float
     """Time of the first frame."""
     end_seconds: float
     """End of the last packet."""
-    seconds_promised: float | None
+    seconds_declared: float | None
     """Duration in the header; some containers count it from time 0, others from the first frame."""
     pts: Sequence[int] | None
     """Presentation times of all frames in order; None if the packets do not show which frame is which."""
@@ -99,15 +99,15 @@ class VideoFacts:
         # decord converts the colours of odd sizes and of fields differently from PyAV.
         is_even = self.height % 2 == 0 and self.width % 2 == 0 and not self.is_interlaced
         is_wide = self.width >= DECORD_MIN_WIDTH or self.width % 32 == 0
-        # decord trusts the header, and aborts the process if the header states more frames than fit into memory.
-        is_honest = self.num_promised in (0, self.num_packets)
-        is_honest &= (self.seconds_promised or inf) < 2 * self.end_seconds + 1
-        return "decord" if is_safe and is_plain and is_even and is_wide and is_honest else "pyav"
+        # decord allocates memory for the number of frames in the header, and aborts the process if that is too much.
+        has_true_header = self.num_declared in (0, self.num_packets)
+        has_true_header &= (self.seconds_declared or inf) < 2 * self.end_seconds + 1
+        return "decord" if is_safe and is_plain and is_even and is_wide and has_true_header else "pyav"
 
     @property
-    def is_sparing(self) -> bool:
+    def can_skip(self) -> bool:
         """Whether PyAV can skip frames between the wanted ones."""
-        return self.codec in SPARING_CODECS and not self.has_layers
+        return self.codec in SKIPPING_CODECS and not self.has_layers
 
 
 def video_facts(path: Path) -> VideoFacts:
@@ -152,7 +152,7 @@ class _Packet(NamedTuple):
     content: Content
 
 
-@lru_cache(maxsize=2**13)  # of 300 frames each, some 60 MiB in every process that reads videos
+@lru_cache(maxsize=2**13)  # about 60 MiB per process for videos of 300 frames
 def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
     with opened(path) as container:
         stream = container.streams.video[0]
@@ -160,7 +160,7 @@ def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
         is_mov = container.format.name.startswith("mov")
         codec, extradata = CODEC_NAMES.get(context.name, context.name), bytes(context.extradata or b"")
         # The header counts frames that an edit list leaves out; the index does not.
-        num_promised = min(stream.frames, len(stream.index_entries)) if is_mov else stream.frames
+        num_declared = min(stream.frames, len(stream.index_entries)) if is_mov else stream.frames
         scan = scanner(codec, extradata, is_intra_only=context.codec.intra_only)
         packets, first = _packets(container, scan, needs_picture=is_mov or codec == "mpeg4")
         layout = picture_layout(extradata) if codec == "h264" else Layout(may_have_fields=False, may_crop_left=False)
@@ -181,11 +181,11 @@ def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
             may_change_size=len({size for packet in packets for size in packet.content.sizes}) > 1,
             num_streams=len(container.streams.video),
             num_packets=len(packets),
-            num_promised=num_promised,
+            num_declared=num_declared,
             num_covered=max(len(packets), _num_ticks(packets) if container.format.name == "avi" else 0),
             start_seconds=float(start * unit),
             end_seconds=float(max((packet.end for packet in packets if packet.pts is not None), default=0) * unit),
-            seconds_promised=container.duration / av.time_base if container.duration is not None else None,
+            seconds_declared=container.duration / av.time_base if container.duration is not None else None,
             pts=pts,
             starts=starts,
             num_unsafe=sum(packet.is_key for packet in packets) - len(starts),

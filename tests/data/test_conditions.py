@@ -96,7 +96,7 @@ def test_a_sample_is_disturbed_the_same_way_every_time_and_another_one_otherwise
 
 @pytest.mark.parametrize("side", [48, 224])
 def test_clips_get_worse_from_severity_to_severity_at_both_sizes(world: Path, side: int) -> None:
-    """Mean absolute change of a pixel of mini world clips; visible at the first severity, and growing."""
+    """Mean absolute change of a pixel of mini world clips; every severity changes more than the last."""
     samples = open_dataset(load_dataset("ssv2"), world).splits["test"].samples[:: 20 if side == 224 else 2]
     spec = resolve(load_task("ssv2/knn")).protocol.clip  # type: ignore[union-attr]
     clean = EvaluationClips(samples, spec, num_frames=8, image_size=side)

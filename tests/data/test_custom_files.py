@@ -69,7 +69,7 @@ def test_class_folders_with_and_without_splits(tmp_path: Path) -> None:
     assert list(read_class_folders(tmp_path / "flat").splits) == ["all"]
     (tmp_path / "split" / "val" / "run").mkdir(parents=True)
     Image.new("RGB", (4, 4)).save(tmp_path / "split" / "val" / "run" / "1.png")
-    with pytest.raises(ValueError, match=r"val/run/1\.png: lies in neither train nor test"):
+    with pytest.raises(ValueError, match=r"val/run/1\.png: is in neither train nor test"):
         read_class_folders(tmp_path / "split")
 
 
@@ -123,7 +123,9 @@ def test_an_empty_class_folder_is_named(tmp_path: Path, splits: tuple[str, ...])
             picture(tmp_path / split / label / f"{split}1.png")
     (tmp_path / splits[0] / "jump").mkdir()
     (tmp_path / splits[0] / "jump" / "notes.txt").write_text("x")
-    with pytest.raises(ValueError, match=r"jump: this class folder holds no video or image; add some, or move it out"):
+    with pytest.raises(
+        ValueError, match=r"jump: this class folder contains no video or image; add some, or move it out"
+    ):
         read_class_folders(tmp_path)
 
 

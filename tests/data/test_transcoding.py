@@ -79,7 +79,7 @@ def test_a_stopped_run_continues_and_another_way_is_refused(root: Path, tmp_path
     run(root, target)
     assert [path.stat().st_mtime_ns for path in files[1:]] == times
     assert files[0].exists()
-    assert "holds videos transcoded in another way" in run(root, target, "--crf", "30")[1]
+    assert "contains videos transcoded with other settings" in run(root, target, "--crf", "30")[1]
     assert "choose another folder for the copy" in run(root, root)[1]
 
 

@@ -1,6 +1,6 @@
 """Something-Something v2: the official JSON files, or lists ``<path> <label>`` as VideoMAE and SIGMA write them.
 
-The JSON files lie in ``labels/`` (or ``annotations/``, or the folder itself) as ``something-something-v2-labels.json``,
+The JSON files are in ``labels/`` (or ``annotations/``, or the folder itself) as ``something-something-v2-labels.json``,
 or as ``labels.json``, ``train.json`` and ``validation.json`` as in the current download.  Videos are
 ``20bn-something-something-v2/<id>.webm`` (or .mp4, .avi, or a folder of frames), or are in ``videos/``.
 """
@@ -61,7 +61,7 @@ def _label_index(path: Path) -> dict[str, int]:
     content = read_object(path)
     wrong = next((template for template, number in content.items() if not str(number).isdecimal()), None)
     if wrong is not None:
-        raise ValueError(f"{path}: the label of '{wrong}' is no number: {content[wrong]}")
+        raise ValueError(f"{path}: the label of '{wrong}' is not a number: {content[wrong]}")
     return {template: int(number) for template, number in content.items()}
 
 

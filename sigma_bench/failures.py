@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 MESSAGE_LIMIT = 400
-"""Most characters of an exception's message in a sentence; the traceback file holds the whole message."""
+"""Maximum number of characters of an exception's message in a sentence; the traceback file holds the whole message."""
 LOGS_NAME = "logs"
 _OURS = Path(__file__).resolve().parent
 _KILLED_WORKER = "DataLoader worker"
@@ -105,7 +105,7 @@ def unexpected_errors_logged(output: Path, what: str) -> Iterator[None]:
 
 
 def write_traceback(error: BaseException, output: Path, what: str) -> str:
-    """Write the traceback to a new file below ``output``; returns the words that name the file.
+    """Write the traceback to a new file below ``output``; returns a phrase that names the file.
 
     Args:
         what: what failed, such as a task's name; it becomes part of the file's name.

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, SupportsIndex
 
-from sigma_bench.specs.recipe import MOST_SEED
+from sigma_bench.specs.recipe import MAX_SEED
 
-MOST_WORKERS = 1024
+MAX_WORKERS = 1024
 """Greatest number of processes that decode videos."""
 
 
@@ -86,12 +86,12 @@ def whole_number(argument: str, value: object, *, least: int, most: int) -> int:
 
 def seed_of(value: object) -> int:
     """A seed; ValueError unless it is in the range that NumPy, torch and scikit-learn accept."""
-    return whole_number("seed", value, least=0, most=MOST_SEED)
+    return whole_number("seed", value, least=0, most=MAX_SEED)
 
 
 def workers_of(value: object) -> int:
     """A number of processes that decode videos; ValueError for any other value."""
-    return whole_number("num_workers", value, least=0, most=MOST_WORKERS)
+    return whole_number("num_workers", value, least=0, most=MAX_WORKERS)
 
 
 def amount_of(argument: str, value: Any) -> float:

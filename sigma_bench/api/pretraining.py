@@ -22,7 +22,7 @@ from sigma_bench.training.monitoring import Progress as TrainingProgress
 from sigma_bench.training.pretraining import HISTORY_NAME
 from sigma_bench.training.pretraining import pretrain as run_recipe
 
-MOST_MICRO_BATCHES = 1_000_000
+MAX_MICRO_BATCHES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def pretrain(
     teacher = teacher if teacher is None else name_of("teacher", teacher)
     folder = RUNS / f"{spec.recipe}-seed{seed}" if output is None else folder_of("output", output)
     how = options or RunOptions(
-        num_micro_batches=whole_number("accumulate", accumulate, least=1, most=MOST_MICRO_BATCHES),
+        num_micro_batches=whole_number("accumulate", accumulate, least=1, most=MAX_MICRO_BATCHES),
         num_workers=workers_of(num_workers),
         activation_checkpointing=activation_checkpointing,
     )

@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.segment import Segment
 
-from sigma_bench.specs.text import harmless
+from sigma_bench.specs.text import with_visible_controls
 
 PLAIN_WIDTH = 110
 """Number of columns of text that is written to a file or a pipe."""
@@ -37,7 +37,7 @@ class HarmlessConsole(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         for segment in super().render(renderable, options):
             is_plain = segment.control is not None or segment.text.isprintable()
-            yield segment if is_plain else segment._replace(text=harmless(segment.text))
+            yield segment if is_plain else segment._replace(text=with_visible_controls(segment.text))
 
 
 err = HarmlessConsole(stderr=True, highlight=False, width=None if sys.stderr.isatty() else PLAIN_WIDTH)

@@ -27,7 +27,7 @@ FRAME_COLUMNS = (
     *("record_id", "path", "fingerprint", "manifest", "started_utc"),
 )
 """Columns of ``Records.frame``."""
-MOST_SAMPLES = 1_000_000
+MAX_SAMPLES = 1_000_000
 _SHOWN = ("model", "task", "metric", "value", "low", "high", "seed")
 
 
@@ -119,7 +119,7 @@ class Records(Sequence[Record]):
             ValueError: a model has no records, or there is nothing to compare.
         """
         first, second = name_of("the first model", first), name_of("the second model", second)
-        samples = whole_number("samples", samples, least=0, most=MOST_SAMPLES)
+        samples = whole_number("samples", samples, least=0, most=MAX_SAMPLES)
         return compare_models(self.filed, first, second, predictions_of(self.store), num_samples=samples)
 
     def verify(self) -> Verification:

@@ -37,13 +37,13 @@ def demo(
     from sigma_bench.api.evaluation import open_suite
     from sigma_bench.api.pretraining import pretrain
     from sigma_bench.data.evaluation_clips import ClipMemory
-    from sigma_bench.data.examples import DecodedVideos
+    from sigma_bench.data.examples import FrameCache
     from sigma_bench.models.zoo import load_encoder
     from sigma_bench.protocols.features import FeatureCache
     from sigma_bench.training.batches import RunOptions
 
     cache = FeatureCache(output / "features", ClipMemory(CLIP_BYTES))
-    decoded = DecodedVideos(VIDEO_BYTES)
+    decoded = FrameCache(VIDEO_BYTES)
     recipes = [catalogue.load_recipe(name) for name in recipe]
     world = output / "world"
     tasks = [(catalogue.resolve(catalogue.load_task(name)), world) for name in catalogue.load_suite("demo").tasks]

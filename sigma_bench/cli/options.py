@@ -5,13 +5,13 @@ from typing import Any
 
 import typer
 
-from sigma_bench.specs.recipe import MOST_SEED
+from sigma_bench.specs.recipe import MAX_SEED
 from sigma_bench.specs.strict import read_scalar
 
 
 def seed_option(words: str) -> int:
     """The option ``--seed``: a whole number in the range that NumPy, torch and scikit-learn accept."""
-    number: int = typer.Option(0, min=0, max=MOST_SEED, help=words)
+    number: int = typer.Option(0, min=0, max=MAX_SEED, help=words)
     return number
 
 

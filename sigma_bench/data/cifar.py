@@ -12,7 +12,7 @@ import numpy as np
 from sigma_bench.data.decoder import DecodeError
 from sigma_bench.data.plain_pickle import read_plain_pickle
 
-MOST_BYTES = 1 << 30
+MAX_BYTES = 1 << 30
 """The largest official file has 186 million bytes."""
 NUM_PIXELS, NUM_CLASSES = 3 * 32 * 32, 100
 _LONGEST_NAME = 255
@@ -31,8 +31,8 @@ def read_cifar(path: Path) -> dict[str, Any]:
         DecodeError: the file is not one of CIFAR's, or its content is wrong; names the file and the fault.
     """
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ValueError(f"more than {MOST_BYTES:,} bytes")
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"more than {MAX_BYTES:,} bytes")
         content = read_plain_pickle(path.read_bytes())
         if not isinstance(content, dict) or not content:
             raise ValueError("no dictionary inside")

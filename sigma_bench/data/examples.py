@@ -24,7 +24,7 @@ Example = tuple[Tensor, ...]
 """Tensors that a method draws from a video, or the stacked tensors of a batch."""
 
 
-class Place(NamedTuple):
+class ExampleIndex(NamedTuple):
     """The place of an example in a run."""
 
     step: int
@@ -88,7 +88,7 @@ class ArrayDecoder:
         return self._frame_THWC[list(indices)]
 
 
-class DecodedVideos:
+class FrameCache:
     """Decoded videos in memory, which all runs of one process share.
 
     Args:
@@ -111,10 +111,10 @@ class DecodedVideos:
         return frame_THWC
 
 
-class HeldVideos:
+class PreparedVideos:
     """Videos that are decoded once, changed by ``prepare``, and held in memory.
 
-    A video that cannot be decoded raises its ``DecodeError`` at every access.
+    Every access to a video that cannot be decoded raises its ``DecodeError``.
 
     Raises:
         ValueError: the videos take more than ``limit_bytes``.
@@ -124,7 +124,7 @@ class HeldVideos:
         self,
         samples: Sequence[Sample],
         prepare: Callable[[np.ndarray], np.ndarray],
-        decoded: DecodedVideos,
+        decoded: FrameCache,
         *,
         limit_bytes: int,
     ) -> None:
@@ -152,14 +152,14 @@ class HeldVideos:
 
 
 class TrainingExamples(Dataset[Example | Broken]):
-    """Examples by place; a video that cannot be decoded gives ``Broken`` and is not replaced by another one."""
+    """Training examples, indexed by ``ExampleIndex``; a video that cannot be decoded gives ``Broken`` and is not replaced by another one."""
 
     def __init__(
-        self, samples: Sequence[Sample], videos: StreamedVideos | HeldVideos, draw: Draw, *, seed: int
+        self, samples: Sequence[Sample], videos: StreamedVideos | PreparedVideos, draw: Draw, *, seed: int
     ) -> None:
         self._samples, self._videos, self._draw, self._seed = samples, videos, draw, seed
 
-    def __getitem__(self, place: Place) -> Example | Broken:
+    def __getitem__(self, place: ExampleIndex) -> Example | Broken:
         rng = np.random.default_rng([self._seed, place.step, place.position])
         try:
             origin = Origin(self._samples[place.video], place.position)
@@ -176,7 +176,7 @@ def collate(drawn: Sequence[Example | Broken]) -> Collated:
 
 
 @dataclass(frozen=True)
-class BatchSampler(Sampler[list[Place]]):
+class BatchSampler(Sampler[list[ExampleIndex]]):
     """Yields the places of this process in every global batch, from step ``first`` to the end of the run."""
 
     num_videos: int
@@ -190,15 +190,15 @@ class BatchSampler(Sampler[list[Place]]):
     def __len__(self) -> int:
         return self.num_steps - self.first
 
-    def __iter__(self) -> Iterator[list[Place]]:
+    def __iter__(self) -> Iterator[list[ExampleIndex]]:
         batch = self.global_batch // self.num_processes
         mine = range(self.rank * batch, (self.rank + 1) * batch)
         for step in range(self.first, self.num_steps):
             videos = self.videos_of(step)
-            yield [Place(step, position, videos[position]) for position in mine]
+            yield [ExampleIndex(step, position, videos[position]) for position in mine]
 
     def videos_of(self, step: int) -> list[int]:
-        """Indices of the videos of a global batch; every epoch is a seeded permutation without its incomplete batch."""
+        """Indices of the videos of a global batch; every epoch is a seeded permutation of the videos, of which an incomplete last batch is dropped."""
         epoch, batch = divmod(step, self.num_videos // self.global_batch)
         order = np.random.default_rng([self.seed, epoch, self.num_videos]).permutation(self.num_videos)
         return order[batch * self.global_batch : (batch + 1) * self.global_batch].tolist()

@@ -62,7 +62,10 @@ def identified(
 
 
 def chosen_decoder(medium: Medium) -> DecoderName | None:
-    """The decoder that the packets of a video prove exact; None for other media and for unreadable packets."""
+    """The decoder whose frames are exact for a video, according to its packets.
+
+    It is None for other media and for unreadable packets.
+    """
     try:
         return video_facts(medium.path).decoder if medium.media == "video" else None
     except DecodeError:
@@ -110,7 +113,10 @@ def _read(medium: Medium, place: LedgerPlace | None) -> tuple[Medium, Entry | No
 
 @contextlib.contextmanager
 def _appending(place: LedgerPlace | None) -> Iterator[IO[str] | None]:
-    """The ledger to append to: beside the dataset, else in the user's cache folder; None if neither can be written."""
+    """The ledger to append to: beside the dataset, or in the user's cache folder if that cannot be written.
+
+    It is None if neither can be written.
+    """
     stream = _opened(place) if place else None
     with stream or contextlib.nullcontext():
         yield stream

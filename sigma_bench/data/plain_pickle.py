@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-MOST_OPCODES = 5_000_000
-MOST_CONTAINERS = 10_000
+MAX_OPCODES = 5_000_000
+MAX_CONTAINERS = 10_000
 """Lists, tuples, dictionaries and arrays together; CIFAR's official files have about ten each."""
 _MOST_AXES = 4
 _NUMBERS = frozenset(f"{kind}{size}" for kind in "iuf" for size in (1, 2, 4, 8)) - {"f1"}
@@ -121,8 +121,8 @@ class _Interpreter:
     def run(self) -> Any:
         """The value that the pickle describes."""
         for number, (opcode, argument, _) in enumerate(pickletools.genops(io.BytesIO(self._content))):
-            if number >= MOST_OPCODES:
-                raise ValueError(f"more than {MOST_OPCODES:,} opcodes")
+            if number >= MAX_OPCODES:
+                raise ValueError(f"more than {MAX_OPCODES:,} opcodes")
             if opcode.name == "STOP":
                 return self._pop()
             self._step(opcode.name, argument)
@@ -227,8 +227,8 @@ class _Interpreter:
 
     def _push_container(self, value: Any) -> None:
         self._num_containers += 1
-        if self._num_containers > MOST_CONTAINERS:
-            raise ValueError(f"more than {MOST_CONTAINERS:,} lists, tuples and arrays")
+        if self._num_containers > MAX_CONTAINERS:
+            raise ValueError(f"more than {MAX_CONTAINERS:,} lists, tuples and arrays")
         self._stack.append(value)
 
     def _extend(self, values: list[Any]) -> None:

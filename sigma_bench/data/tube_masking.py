@@ -13,7 +13,8 @@ all slots, so a clip without motion gets a tube mask, and the mask follows a mov
 
 Every slot has int(ratio * H' * W') masked places, so all clips of a batch have the same number of visible tubes.
 
-Shapes: one clip, T frames, C colours, H W pixels; token grid T' x H' x W', N = T' x H' x W' tubes.  True means masked.
+Shapes: one clip, T frames, C colours, H W pixels; token grid T' x H' x W', of T' slots in time with H' x W'
+places each; a tube is one place in one slot, N = T' x H' x W' tubes.  True means masked.
 """
 
 import torch
@@ -36,7 +37,10 @@ def draw_mask(spec: MaskSpec, frame_TCHW: Tensor, grid: tuple[int, int, int], ge
     num_places = rows * columns
     num_masked = int(spec.ratio * num_places)
     if not 0 < num_masked < num_places:
-        raise ValueError(f"mask ratio {spec.ratio} masks {num_masked} of {num_places} places; choose one in between")
+        raise ValueError(
+            f"mask ratio {spec.ratio} masks {num_masked} of {num_places} places; choose a ratio that "
+            "masks at least one place and not all"
+        )
     draws = 1 if isinstance(spec, TubeMask | MotionMask) else slots
     # The places with the smallest of independent exponential variables are a uniform draw without replacement; if the
     # variables are divided by weights, the draw is weighted (Efraimidis and Spirakis, 2006).

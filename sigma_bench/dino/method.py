@@ -31,6 +31,7 @@ class DinoMethod(PretrainingMethod):
     collapsed_below: ClassVar[Mapping[str, float]] = {**PretrainingMethod.collapsed_below, "teacher_entropy": 0.02}
 
     def build_model(self, teacher: FrozenTeacher | None) -> DinoModel:
+        """Student and teacher; a frozen teacher, which other methods have, is not used."""
         return DinoModel(self.recipe)
 
     def draw(self, video: Decoder, rng: np.random.Generator, origin: Origin) -> Example:
@@ -39,11 +40,13 @@ class DinoMethod(PretrainingMethod):
         return multi_crop(frame_CHW, self.recipe.data, self.recipe.encoder.image_size, rng)
 
     def forward(self, global_B2CHW: Tensor, local_BLCHW: Tensor) -> StepOutput:
-        wide, small = (normalised_image(crop, IMAGENET_MEAN, IMAGENET_STD) for crop in (global_B2CHW, local_BLCHW))
-        return dino_step(self.model, wide, small, self.recipe.objective, self.group)
+        global_crops, local_crops = (
+            normalised_image(crop, IMAGENET_MEAN, IMAGENET_STD) for crop in (global_B2CHW, local_BLCHW)
+        )
+        return dino_step(self.model, global_crops, local_crops, self.recipe.objective, self.group)
 
     def micro_batches(self, batch: Example, number: int) -> list[tuple[Any, ...]]:
-        """ValueError for more than one part."""
+        """The batch as a whole; ValueError if ``number`` is more than 1."""
         if number > 1:
             raise ValueError(
                 f"recipe '{self.recipe.recipe}': DINO's centre moves once per batch, so its batch cannot be divided "

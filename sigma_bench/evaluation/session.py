@@ -1,4 +1,4 @@
-"""Sessions: resolved evaluations, with their samples, their passes over the encoder and the key of their record.
+"""Sessions: resolved evaluations, with their samples, the passes through the encoder and the key of their record.
 
 Everything is resolved when a session is opened; ``evaluation/run.py`` runs it.  A session does not hold the encoder, so
 it can be sent to the other processes.
@@ -91,7 +91,7 @@ def open_session(
             read.
 
     Raises:
-        ValueError: the dataset is not there or lacks splits that the protocol uses; or as ``require_runnable``.
+        ValueError: the dataset is not found or lacks splits that the protocol uses; or ``require_runnable`` raises it.
     """
     manifest = source if isinstance(source, Manifest) else open_dataset(task.dataset, source)
     require_folds_used(task)

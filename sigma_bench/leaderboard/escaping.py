@@ -6,7 +6,7 @@ tables.
 
 import re
 
-from sigma_bench.specs.text import harmless, one_line
+from sigma_bench.specs.text import one_line, with_visible_controls
 
 _MARKDOWN = re.compile(r"[\\`\[\]<>|$~]|(?<!^)\*(?!$)|^\*(?!:)|(?<!\s)\*$|(?<!\w)_|_(?!\w)|&(?=#?\w+;)|^#")
 """Special characters, except the ``*`` that marks computed numbers (at the end of a label, at the start of a note)."""
@@ -23,7 +23,7 @@ def csv_cell(value: object) -> object:
     """The value; text that a spreadsheet would read as a formula gets an apostrophe in front (OWASP)."""
     if not isinstance(value, str):
         return value
-    return f"'{harmless(value)}" if value.startswith(_FORMULA_STARTS) else harmless(value)
+    return f"'{with_visible_controls(value)}" if value.startswith(_FORMULA_STARTS) else with_visible_controls(value)
 
 
 def figure_text(text: str) -> str:

@@ -9,7 +9,7 @@ from sigma_bench.leaderboard.board_table import BoardTable
 from sigma_bench.leaderboard.layout import Entry, layout
 from sigma_bench.specs.text import one_line
 
-MOST_ROWS = 60
+MAX_ROWS = 60
 """Rows of a frame that a notebook shows."""
 _TAGS = {"best": "b", "second": "u", None: "span"}
 
@@ -37,8 +37,8 @@ def board_html(table: BoardTable) -> str:
 def frame_html(frame: pd.DataFrame, caption: str) -> str:
     """The first rows of a frame; values between 0 and 1 with four digits."""
     head = "<tr>" + "".join(f"<th>{_text(name)}</th>" for name in frame.columns) + "</tr>"
-    rows = [_row("", list(map(_value, values))) for values in frame.head(MOST_ROWS).itertuples(index=False)]
-    more = f"; the first {MOST_ROWS} of {len(frame)} rows" if len(frame) > MOST_ROWS else ""
+    rows = [_row("", list(map(_value, values))) for values in frame.head(MAX_ROWS).itertuples(index=False)]
+    more = f"; the first {MAX_ROWS} of {len(frame)} rows" if len(frame) > MAX_ROWS else ""
     return _table(caption + more, head, rows)
 
 

@@ -20,7 +20,7 @@ from sigma_bench.leaderboard.numbers import (
     signed,
 )
 from sigma_bench.records.published import is_higher_better as is_published_higher_better
-from sigma_bench.specs.text import harmless
+from sigma_bench.specs.text import with_visible_controls
 
 _ABOUT = {
     "backbone": "Backbone",
@@ -153,7 +153,7 @@ def _headers(table: BoardTable) -> Iterator[Header]:
 def _shown(value: Any) -> Any:
     """A copy whose texts are all safe to show, so that renderers need not handle control characters."""
     if isinstance(value, str):
-        return harmless(value)
+        return with_visible_controls(value)
     if isinstance(value, tuple):
         return tuple(map(_shown, value))
     if is_dataclass(value) and not isinstance(value, type):

@@ -12,7 +12,7 @@ from typing import Any
 from sigma_bench.leaderboard.numbers import number, percent
 from sigma_bench.leaderboard.rerun import rerun_command
 from sigma_bench.records.record import Interval, Record, Score, Selection, SplitIdentity
-from sigma_bench.specs.text import harmless
+from sigma_bench.specs.text import with_visible_controls
 
 
 class Texts:
@@ -23,7 +23,7 @@ class Texts:
 
     def place(self, text: str) -> int:
         """Index of a text in ``list``, to which it is added if necessary."""
-        return self._places.setdefault(harmless(text), len(self._places))
+        return self._places.setdefault(with_visible_controls(text), len(self._places))
 
     @property
     def list(self) -> list[str]:

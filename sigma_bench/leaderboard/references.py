@@ -33,7 +33,7 @@ def references(in_column: Sequence[pd.DataFrame]) -> tuple[Reference, ...]:
                 controls[name] = control
     labels = [control.label for control in controls.values()]
     found = [
-        _reference(name, control, stated, models, is_only=labels.count(control.label) == 1)
+        _reference(name, control, stated, models, has_one_grid=labels.count(control.label) == 1)
         for name, control in controls.items()
     ]
     return tuple(sorted(found, key=lambda reference: ("floor", "ceiling", "note").index(reference.kind)))
@@ -45,11 +45,11 @@ def _reference(
     stated: Sequence[Mapping[str, Sequence[float]]],
     models: Mapping[str, Mapping[str, None]],
     *,
-    is_only: bool,
+    has_one_grid: bool,
 ) -> Reference:
-    """A line of the table; ``is_only``: whether there is one grid only."""
+    """A line of the table; ``has_one_grid``: whether all models have the same grid."""
     values = tuple(statistics.fmean(of[name]) if name in of else None for of in stated)
-    if is_only or not control.grid:
+    if has_one_grid or not control.grid:
         return Reference(name=control.label, values=values, kind=control.kind)
     return Reference(
         name=f"{control.label}, {control.grid.replace('x', ' × ')} grid",

@@ -26,12 +26,12 @@ from sigma_bench.leaderboard.record_view import Texts, record_view
 from sigma_bench.leaderboard.select import record_id
 from sigma_bench.leaderboard.training_figure import training_curves
 from sigma_bench.records.record import Record
-from sigma_bench.specs.text import harmless
+from sigma_bench.specs.text import with_visible_controls
 
 _HERE = Path(__file__).resolve().parent
-MOST_DRAWN = 40
+MAX_PLOTTED_MODELS = 40
 """Largest number of models in one dot plot; a larger one cannot be read."""
-_NOT_DRAWN = f"No dot plot: it holds {MOST_DRAWN} models at most."
+_NOT_DRAWN = f"No dot plot: it holds {MAX_PLOTTED_MODELS} models at most."
 FIRST_ROWS = 100
 """Number of rows of a section that are laid out at once, so that large pages load quickly."""
 
@@ -73,7 +73,7 @@ def render_report(
         title: heading of the page.
 
     Raises:
-        ValueError: a record behind a table is not among ``records``, or a training log is not one.
+        ValueError: a record behind a table is not among ``records``, or a training log is invalid.
     """
     known = {record_id(record): (path, record) for path, record in records}
     cited = list(dict.fromkeys(name for table in tables for name in table.record_ids))
@@ -83,7 +83,7 @@ def render_report(
     boards = [_page_layout(table) for table in tables]
     style, script = ((_HERE / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     return _template().render(
-        title=harmless(title),
+        title=with_visible_controls(title),
         boards=boards,
         plots=[_plots(table) for table in tables],
         origins=_origins(boards),
@@ -114,7 +114,7 @@ def _page_layout(table: BoardTable) -> TableLayout:
 
 
 def _is_drawn(table: BoardTable) -> bool:
-    return sum(bool(row.num_covered) for row in table.rows) <= MOST_DRAWN
+    return sum(bool(row.num_covered) for row in table.rows) <= MAX_PLOTTED_MODELS
 
 
 def _plots(table: BoardTable) -> tuple[Gallery, ...]:
@@ -131,7 +131,7 @@ def _plots(table: BoardTable) -> tuple[Gallery, ...]:
     if has_axes(table):
         caption = (
             "Each axis is the mean of its columns, an error e counted as 1 - e. "
-            "Filled: measured; hollow: published. Only rows with every column of an axis stand in it."
+            "Filled: measured; hollow: published. A row is shown only if it has a value in every column of the axis."
         )
         alt = "Dot plot of the axes in the table above, one panel per axis."
         plots.append(Picture(_data_uri(axes_dots(table).encode(), "image/svg+xml"), alt, caption))
@@ -142,15 +142,15 @@ def _curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> list[Gallery
     if not curves:
         return []
     caption = "Every model minimises its own objective: compare the shape of the losses, not their height."
-    alt = harmless(f"Training curves over steps of {', '.join(curves)}.")
+    alt = with_visible_controls(f"Training curves over steps of {', '.join(curves)}.")
     picture = Picture(_data_uri(training_curves(curves).encode(), "image/svg+xml"), alt, caption)
     return [Gallery("Pretraining", "plot", (picture,))]
 
 
 def _photos(heading: str, shown: Sequence[tuple[str, bytes]]) -> Gallery:
-    words = [(harmless(caption), png) for caption, png in shown]
+    words = [(with_visible_controls(caption), png) for caption, png in shown]
     pictures = tuple(Picture(_data_uri(png, "image/png"), caption, caption) for caption, png in words)
-    return Gallery(harmless(heading), "photo", pictures)
+    return Gallery(with_visible_controls(heading), "photo", pictures)
 
 
 def _data_uri(content: bytes, media_type: str) -> str:

@@ -13,7 +13,7 @@ from sigma_bench.leaderboard.escaping import figure_text
 from sigma_bench.leaderboard.figures import DASHES, OKABE_ITO, saved
 from sigma_bench.specs.bounded import parse_json, read_bounded
 
-MOST_HISTORY_BYTES = 256 << 20
+MAX_HISTORY_BYTES = 256 << 20
 MONITORS = {
     "feature_std": "spread of features (0 = collapsed)",
     "usage_entropy": "entropy of prototype usage (1 = even)",
@@ -82,7 +82,7 @@ def draw_training(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure
 
 def _history(path: Path) -> list[dict[str, float]]:
     try:
-        history = parse_json(read_bounded(path, MOST_HISTORY_BYTES))
+        history = parse_json(read_bounded(path, MAX_HISTORY_BYTES))
     except ValueError as error:
         raise ValueError(f"{path}: not a training history ({error}); move it away, or continue its run") from error
     is_list = isinstance(history, list) and all(isinstance(line, dict) for line in history)

@@ -21,7 +21,7 @@ Labels = NDArray[np.integer]
 
 
 def hungarian_labels(truth_S: Labels, cluster_S: Labels) -> Labels:
-    """Class that each sample's cluster is matched to one-to-one, (S,), so that most samples are right.
+    """Class that each sample's cluster is matched to one-to-one, (S,), so that as many samples as possible are right.
 
     Clusters beyond the number of classes present are matched to nothing (``NO_LABEL``), classes beyond the number of
     clusters to no cluster.

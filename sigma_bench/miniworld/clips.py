@@ -109,7 +109,7 @@ def glide_path(way: tuple[int, int]) -> np.ndarray:
     return np.arange(GLIDE_FRAMES)[:, None] * np.array(way) * CANVAS / GLIDE_COPIES / GLIDE_FRAMES
 
 
-class Turn(NamedTuple):
+class Movement(NamedTuple):
     """The movement of one shape."""
 
     shape: str
@@ -121,7 +121,7 @@ class Turn(NamedTuple):
     """Whether the shape moves up or down instead of left or right."""
 
 
-def taking_turns(rng: np.random.Generator, *, num_frames: int) -> tuple[np.ndarray, list[Turn]]:
+def separately_moving_shapes(rng: np.random.Generator, *, num_frames: int) -> tuple[np.ndarray, list[Movement]]:
     """Two or three solid shapes, each of which moves during a third to two thirds of the clip.
 
     Returns:
@@ -132,7 +132,7 @@ def taking_turns(rng: np.random.Generator, *, num_frames: int) -> tuple[np.ndarr
     for shape in rng.choice(SHAPES, rng.integers(2, 4), replace=False):
         length = int(rng.integers(num_frames // 3, 2 * num_frames // 3))
         first = int(rng.integers(0, num_frames - length + 1))
-        turn = Turn(str(shape), first, first + length, bool(rng.integers(2)))
+        turn = Movement(str(shape), first, first + length, bool(rng.integers(2)))
         step_T2 = np.zeros((num_frames, 2))
         step_T2[first : first + length, 0 if turn.is_vertical else 1] = rng.choice([-1, 1]) * rng.uniform(1, 2)
         centre_T2 = rng.uniform(0, CANVAS, 2) + step_T2.cumsum(0)

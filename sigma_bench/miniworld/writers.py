@@ -22,7 +22,7 @@ _CODECS = {
 
 
 def write_video(path: Path, frame_THWC: np.ndarray) -> None:
-    """Encode uint8 RGB frames (T, H, W, 3) in the container of the suffix; the same frames give the same bytes."""
+    """Encode uint8 RGB frames (T, H, W, 3) in the container of the suffix; equal frames give equal bytes."""
     codec, options = _CODECS[path.suffix]
     path.parent.mkdir(parents=True, exist_ok=True)
     layout = {"fflags": "+bitexact"} | (_AVI_INDEX if path.suffix == ".avi" else {})

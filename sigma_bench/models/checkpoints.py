@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from sigma_bench.records.store import write_atomically
 from sigma_bench.specs.bounded import parse_json
-from sigma_bench.specs.recipe import MOST_SEED, Count, Recipe, parse_recipe
+from sigma_bench.specs.recipe import MAX_SEED, Count, Recipe, parse_recipe
 from sigma_bench.specs.strict import Spec, parse_spec
 
 FORMAT = "sigma-bench/1"
@@ -42,7 +42,7 @@ class CheckpointMetadata(Spec):
     """Metadata of a checkpoint; the recipe is validated by the class of its method."""
 
     recipe: dict[str, Any]
-    seed: Annotated[int, Field(ge=0, le=MOST_SEED)]
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
     epochs: Count
     identity: Annotated[str, Field(max_length=200)]
 

@@ -85,7 +85,7 @@ def read_config(folder: Path) -> dict[str, Any] | None:
     """The content of the config.json in a folder; None if there is none.
 
     Raises:
-        ValueError: it is not JSON, describes another kind of model, or needs what this network does not have.
+        ValueError: it is not JSON, describes another kind of model, or requires an activation that this network lacks.
     """
     config = _read_json(folder / "config.json")
     if config is None:

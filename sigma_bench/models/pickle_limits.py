@@ -13,13 +13,13 @@ import zlib
 from pathlib import Path
 from typing import IO, Any
 
-MOST_PARTS = 100_000
+MAX_PARTS = 100_000
 """Greatest number of values in one tuple, nested ones included; tuples of a checkpoint have few."""
-MOST_PICKLE_BYTES = 512 << 20
+MAX_PICKLE_BYTES = 512 << 20
 _SPARE_BYTES = 64 << 20
 _PICKLES_OF_OLD_FILES = 5
 """Number of pickles in the old format: magic number, protocol, system, content and names of storages."""
-_TOO_MANY = f"nests or repeats more than {MOST_PARTS:,} values in one"
+_TOO_MANY = f"nests or repeats more than {MAX_PARTS:,} values in one"
 _DAMAGED = (
     OSError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError, ValueError,
     LookupError, MemoryError, OverflowError,
@@ -51,7 +51,7 @@ def _problem(path: Path) -> str:
     if not zipfile.is_zipfile(path):
         with path.open("rb") as stream:
             for _ in range(_PICKLES_OF_OLD_FILES):
-                if _largest_tuple(stream) > MOST_PARTS:
+                if _largest_tuple(stream) > MAX_PARTS:
                     return _TOO_MANY
         return ""
     with zipfile.ZipFile(path) as archive:
@@ -59,15 +59,15 @@ def _problem(path: Path) -> str:
         if sum(entry.file_size for entry in entries) > path.stat().st_size + _SPARE_BYTES:
             return "unpacks to far more than its size, which PyTorch's own files do not"
         for entry in entries:
-            if entry.filename.endswith(".pkl") and entry.file_size <= MOST_PICKLE_BYTES:
+            if entry.filename.endswith(".pkl") and entry.file_size <= MAX_PICKLE_BYTES:
                 with archive.open(entry) as packed:
-                    if _largest_tuple(io.BytesIO(packed.read(entry.file_size))) > MOST_PARTS:
+                    if _largest_tuple(io.BytesIO(packed.read(entry.file_size))) > MAX_PARTS:
                         return _TOO_MANY
     return ""
 
 
 def _largest_tuple(stream: IO[bytes]) -> int:
-    """Greatest number of parts of a tuple, with repeated parts counted each time; stops above ``MOST_PARTS``."""
+    """Greatest number of parts of a tuple, with repeated parts counted each time; stops above ``MAX_PARTS``."""
     stack: list[int | None] = []  # the number of parts of each value; None is a mark
     memo: dict[Any, int | None] = {}
     for opcode, argument, _ in pickletools.genops(stream):
@@ -92,8 +92,8 @@ def _largest_tuple(stream: IO[bytes]) -> int:
             stack.append(sum(_popped(stack, _REPLACES[name])))
         elif name not in _NO_CHANGE:
             stack.append(1)
-        if stack and (stack[-1] or 0) > MOST_PARTS:
-            return MOST_PARTS + 1
+        if stack and (stack[-1] or 0) > MAX_PARTS:
+            return MAX_PARTS + 1
     return 0
 
 

@@ -62,7 +62,7 @@ def pretrained_encoder(
 
 
 def random_encoder(spec: EncoderSpec | ImageEncoderSpec, seed: int) -> RecipeEncoder:
-    """An encoder with initial weights drawn from a seed, the control of pretraining."""
+    """An encoder with initial weights drawn from a seed, the baseline without pretraining."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = network_of(spec)
@@ -87,7 +87,7 @@ def encoder_of(
     """A network of this geometry as an encoder.
 
     Args:
-        report: what loading did with the tensors of a file.
+        report: which tensors of the file were loaded and which were ignored.
         origin: fields of the card about the model and its pretraining.
     """
     architecture = "video_vit" if isinstance(network, VideoViT) else "image_vit"

@@ -19,9 +19,9 @@ from sigma_bench.leaderboard.paired_bootstrap import Load
 from sigma_bench.leaderboard.select import record_id
 from sigma_bench.records.record import Record
 
-MOST_CLASSES = 2000
+MAX_CLASSES = 2000
 """Largest number of classes; a larger matrix has more cells than the picture has pixels and takes gigabytes."""
-MOST_MODELS = 8
+MAX_MODELS = 8
 """Number of models in one picture, the first rows of the board."""
 
 
@@ -89,16 +89,16 @@ def draw_confusions(matrices: Mapping[str, NDArray[np.float64]]) -> Figure:
 
 def _of_record(record: Record, load: Load) -> NDArray[np.float64] | None:
     num_classes = record.data.num_classes
-    if num_classes is None or num_classes > MOST_CLASSES or "top1" not in record.task.protocol.metrics:
+    if num_classes is None or num_classes > MAX_CLASSES or "top1" not in record.task.protocol.metrics:
         return None
     stored = load(record)
     return None if stored is None else confusion(stored["truth"], stored["predicted"], num_classes)
 
 
 def _picture(matrices: Mapping[str, NDArray[np.float64]]) -> bytes:
-    return saved(partial(draw_confusions, dict(list(matrices.items())[:MOST_MODELS])), "png")
+    return saved(partial(draw_confusions, dict(list(matrices.items())[:MAX_MODELS])), "png")
 
 
 def _caption(task: str, num_models: int) -> str:
-    first = f" The first {MOST_MODELS} of {num_models} models." if num_models > MOST_MODELS else ""
+    first = f" The first {MAX_MODELS} of {num_models} models." if num_models > MAX_MODELS else ""
     return f"{task}: part of each true class (row) that was taken for each class (column), first seed.{first}"

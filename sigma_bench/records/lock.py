@@ -1,4 +1,4 @@
-"""One writer per run folder, by a lock that the operating system releases when the process ends."""
+"""A lock of a run folder for one writer, which the operating system releases when the process ends."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -10,14 +10,14 @@ from pydantic import Field, model_validator
 from sigma_bench.records.upgrade import SCHEMA_VERSION
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.protocol import Replicates
-from sigma_bench.specs.recipe import MOST_SEED, Count, Fraction
+from sigma_bench.specs.recipe import MAX_SEED, Count, Fraction
 from sigma_bench.specs.strict import LeanSpec, Spec
 from sigma_bench.specs.task import ResolvedTask
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Number = Annotated[int, Field(ge=0, le=2**40)]
 NumClasses = Annotated[int, Field(gt=0, le=1_000_000)]
-Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
 class Interval(Spec):

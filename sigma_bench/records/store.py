@@ -35,7 +35,7 @@ from sigma_bench.records.record import PredictionsRef, Record
 from sigma_bench.records.upgrade import upgraded
 from sigma_bench.specs.bounded import parse_json, read_bounded
 from sigma_bench.specs.fingerprint import digest
-from sigma_bench.specs.text import harmless
+from sigma_bench.specs.text import with_visible_controls
 
 UNREADABLE_ARRAY = (
     ValueError, TypeError, LookupError, OSError, EOFError, OverflowError, MemoryError, RuntimeError, SyntaxError,
@@ -44,8 +44,8 @@ UNREADABLE_ARRAY = (
 """Exceptions of NumPy (including its parser of Python 2 headers) and zipfile for damaged bytes."""
 LOGGER = logging.getLogger(__name__)
 ID_LENGTH = 12
-MOST_RECORD_BYTES = 64 << 20
-MOST_PREDICTION_BYTES = 4 << 30
+MAX_RECORD_BYTES = 64 << 20
+MAX_PREDICTION_BYTES = 4 << 30
 """Most bytes of predictions, packed or unpacked; token maps of a large segmentation are the largest."""
 _LONGEST_NAME = 100
 
@@ -108,7 +108,7 @@ class Store:
         path = self.root / reference.file
         if not path.is_file():
             raise ValueError(f"{path}: the predictions of a record are missing")
-        content = read_bounded(path, MOST_PREDICTION_BYTES)
+        content = read_bounded(path, MAX_PREDICTION_BYTES)
         if hashlib.sha256(content).hexdigest() != reference.sha256:
             raise ValueError(f"{path}: the predictions are not those the record was computed from")
         return _arrays(path, content)
@@ -130,7 +130,7 @@ class Store:
             return self.load_predictions(reference), False
         if not path.is_file():
             return None
-        return _arrays(path, read_bounded(path, MOST_PREDICTION_BYTES)), True
+        return _arrays(path, read_bounded(path, MAX_PREDICTION_BYTES)), True
 
     def add(self, record: Record) -> Path:
         """Store a record under the hash of its content; records are never changed."""
@@ -177,7 +177,7 @@ class Store:
             try:
                 record = read_record(path)
             except ValueError as error:
-                LOGGER.warning("%s", harmless(str(error)))
+                LOGGER.warning("%s", with_visible_controls(str(error)))
                 continue
             if record.key() == key:
                 return record, path
@@ -192,7 +192,7 @@ def read_record(path: Path) -> Record:
             content.
     """
     try:
-        content = parse_json(read_bounded(path, MOST_RECORD_BYTES))
+        content = parse_json(read_bounded(path, MAX_RECORD_BYTES))
         if not isinstance(content, dict):
             raise ValueError("not a JSON object")
         record = Record.model_validate_json(json.dumps(upgraded(content)))
@@ -215,11 +215,11 @@ def reduced_file(reference: PredictionsRef) -> str:
 
 
 def _arrays(path: Path, content: bytes) -> dict[str, np.ndarray]:
-    """The arrays of an npz file; ValueError unless all hold numbers or text, within ``MOST_PREDICTION_BYTES``."""
+    """The arrays of an npz file; ValueError unless all hold numbers or text, within ``MAX_PREDICTION_BYTES``."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > MOST_PREDICTION_BYTES:
-                raise ValueError(f"unpacked, it is larger than {MOST_PREDICTION_BYTES:,} bytes")
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_PREDICTION_BYTES:
+                raise ValueError(f"unpacked, it is larger than {MAX_PREDICTION_BYTES:,} bytes")
             return {entry.filename.removesuffix(".npy"): _array(archive, entry) for entry in archive.infolist()}
     except UNREADABLE_ARRAY as error:
         raise ValueError(f"{path}: not a file of predictions ({str(error)[:200]})") from error

@@ -21,7 +21,7 @@ from sigma_bench.specs.text import one_line
 
 MANIFEST = "manifest.json"
 """File of an exported folder with the digests of its files."""
-MOST_MANIFEST_BYTES = 64 << 20
+MAX_MANIFEST_BYTES = 64 << 20
 _TOLERANCE = 1e-9
 """Tolerance for sums, which differ in the last bits between processors."""
 
@@ -158,7 +158,7 @@ def _of_manifest(folder: Path) -> list[str]:
     if not path.is_file():
         return []
     try:
-        content = parse_json(read_bounded(path, MOST_MANIFEST_BYTES))
+        content = parse_json(read_bounded(path, MAX_MANIFEST_BYTES))
         said = {str(name): str(entry["sha256"]) for name, entry in content["files"].items()}
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         return [f"{path}: not the manifest of an exported folder ({error})"]

@@ -1,7 +1,7 @@
 """One pretraining step of SIGMA: swapped cluster prediction (equations 3-6).
 
-Shapes: B clips, N tubes, M masked tubes (of one clip in (B, M, W), of all clips elsewhere), W target width, E encoder
-width, K prototypes.
+Shapes: B clips, N tubes, M masked tubes (of one clip in (B, M, W), of all clips elsewhere), W target width, V visible
+tubes, E encoder width, K prototypes; in clips: C colours, T frames, H W pixels.
 """
 
 import math
@@ -36,7 +36,7 @@ def sigma_step(
 ) -> StepOutput:
     """Predict the assignments of the targets from the video model's output, and vice versa.
 
-    The target branch and the prototypes are trained by the second term of the loss, the video model by the first.
+    The loss has two terms: ``loss_guess`` trains the video model, ``loss_target`` the target branch and the prototypes.
 
     Args:
         clip_BCTHW: normalised clips.
@@ -85,6 +85,6 @@ def monitors(codes: Codes, objective: ClusterObjective) -> dict[str, Tensor]:
     the share of tubes whose target and prediction are assigned to the same prototype."""
     target_M, guess_M = (code if code.ndim == 1 else code.argmax(1) for code in codes)
     share_M = torch.full_like(target_M, 1 / len(target_M), dtype=torch.float32)
-    usage_K = share_M.new_zeros(objective.num_prototypes).index_add_(0, target_M, share_M)  # bincount waits for a GPU
+    usage_K = share_M.new_zeros(objective.num_prototypes).index_add_(0, target_M, share_M)
     entropy = torch.special.entr(usage_K).sum() / math.log(objective.num_prototypes)
     return {"usage_entropy": entropy, "code_agreement": (target_M == guess_M).float().mean()}

@@ -44,7 +44,7 @@ class DenseSampling(Spec):
 
 
 class SegmentViews(Spec):
-    """Starts and midpoints of as many equal segments as the encoder takes frames (SSv2 as released).
+    """Starts and midpoints of N equal segments, where N is the number of frames of the encoder (SSv2 as released).
 
     In temporal order, positions of even number form the first clip and those of odd number the second.
     """

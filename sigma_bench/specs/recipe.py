@@ -23,8 +23,8 @@ Pixels = Annotated[int, Field(gt=0, le=8192)]
 Width = Annotated[int, Field(gt=0, le=65_536)]
 Depth = Annotated[int, Field(gt=0, le=1024)]
 NumClusters = Annotated[int, Field(gt=0, le=1_000_000)]
-MOST_SEED = 2**32 - 1
-MOST_POSITION_VALUES = 2**28
+MAX_SEED = 2**32 - 1
+MAX_POSITION_VALUES = 2**28
 """Greatest number of values of a position code, tokens x width."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -167,9 +167,9 @@ def require_whole_heads(width: int, num_heads: int) -> None:
 
 def _require_room_for_positions(num_tokens: int, width: int) -> None:
     """ValueError for a geometry whose position code would not fit into memory."""
-    if num_tokens * width > MOST_POSITION_VALUES:
+    if num_tokens * width > MAX_POSITION_VALUES:
         raise ValueError(
-            f"clips of {num_tokens} tokens of width {width} exceed the limit of {MOST_POSITION_VALUES:,} values"
+            f"clips of {num_tokens} tokens of width {width} exceed the limit of {MAX_POSITION_VALUES:,} values"
         )
 
 

@@ -50,7 +50,7 @@ PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+=-]{0,99}$"
 """A name that becomes a file name: it has no separator, so the file cannot be outside its folder."""
 
 
-MOST_BYTES = 1 << 20
+MAX_BYTES = 1 << 20
 """Largest size of a YAML file."""
 _MOST_DEPTH = 32
 _LONGEST_SHOWN = 200
@@ -112,7 +112,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ValueError: the file is not readable, too large or too deep, is not YAML or not a mapping, or contains a
             duplicate key, an alias or a tag; the message names the file.
     """
-    raw = read_bounded(path, MOST_BYTES)
+    raw = read_bounded(path, MAX_BYTES)
     try:
         content = _load(raw.decode("utf-8"))
     except ValueError as error:

@@ -6,8 +6,8 @@ _NEVER_SHOWN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories of control and formatting characters, surrogates, and unassigned and private characters."""
 
 
-def harmless(text: str) -> str:
-    """The text with every invisible character replaced by its number, such as ``\\x1b``; line ends are kept.
+def with_visible_controls(text: str) -> str:
+    """The text with control, formatting and unassigned characters as numbers, such as ``\\x1b``; line ends are kept.
 
     Control characters can move a terminal's cursor, and formatting characters can change the order of the shown text.
     """
@@ -17,8 +17,8 @@ def harmless(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """``harmless`` text in one line, with single spaces."""
-    return harmless(" ".join(text.split()))
+    """``with_visible_controls`` text in one line, with single spaces."""
+    return with_visible_controls(" ".join(text.split()))
 
 
 def _number(character: str) -> str:

@@ -11,9 +11,9 @@ from torch.utils.data import DataLoader
 from sigma_bench.data.examples import (
     BatchSampler,
     Broken,
-    DecodedVideos,
     Example,
-    HeldVideos,
+    FrameCache,
+    PreparedVideos,
     StreamedVideos,
     TrainingExamples,
     collate,
@@ -38,7 +38,7 @@ class RunOptions:
     """Number of processes that decode and draw examples; 0 means that the loop does."""
     activation_checkpointing: bool = False
     """Whether only the inputs of blocks are kept for the backward pass and the rest is computed again."""
-    decoded: DecodedVideos = field(default_factory=lambda: DecodedVideos(0))
+    decoded: FrameCache = field(default_factory=lambda: FrameCache(0))
     """Decoded videos in memory, which several runs of one process share."""
 
 
@@ -102,9 +102,11 @@ class Batches:
             yield LocalBatch(step, example, broken, time.monotonic() - before)
 
     def _loader(self, first: int, method: Method) -> DataLoader[Example | Broken]:
-        videos: HeldVideos | StreamedVideos
+        videos: PreparedVideos | StreamedVideos
         if self._plan.loader == "memory":
-            videos = HeldVideos(self._samples, method.prepare, self._options.decoded, limit_bytes=MEMORY_LIMIT_BYTES)
+            videos = PreparedVideos(
+                self._samples, method.prepare, self._options.decoded, limit_bytes=MEMORY_LIMIT_BYTES
+            )
         else:
             videos = StreamedVideos(self._samples)
         # One iteration over the loader is the whole run, so persistent_workers is not needed.

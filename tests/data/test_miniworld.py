@@ -23,8 +23,8 @@ from sigma_bench.miniworld.clips import (
     gliding_flock,
     moving_flock,
     occluding_shapes,
+    separately_moving_shapes,
     stream,
-    taking_turns,
 )
 from sigma_bench.miniworld.world import DATASETS, write_miniworld
 from sigma_bench.miniworld.writers import write_video
@@ -207,7 +207,7 @@ def test_a_swing_repeats_as_often_as_its_label_says(world: Path) -> None:
 
 
 def test_an_action_is_where_its_shape_moves() -> None:
-    frames, turns = taking_turns(stream(0, "charades", "any"), num_frames=36)
+    frames, turns = separately_moving_shapes(stream(0, "charades", "any"), num_frames=36)
     change = np.abs(np.diff(frames.astype(int), axis=0)).mean((1, 2, 3))
     active = [any(turn.first <= t + 1 < turn.end for turn in turns) for t in range(35)]
     if not all(active):

@@ -11,7 +11,7 @@ from sigma_bench.leaderboard.exports import table_files
 from sigma_bench.leaderboard.figures import score_dots
 from sigma_bench.leaderboard.fill import fill
 from sigma_bench.records.store import Store
-from sigma_bench.specs.text import harmless
+from sigma_bench.specs.text import with_visible_controls
 from tests.leaderboard.samples import tiny_board
 from tests.records.filled import add, predictions
 
@@ -46,8 +46,8 @@ def test_figures_show_a_name_without_formulas_and_in_a_bearable_length() -> None
 
 
 def test_control_and_formatting_characters_are_shown_by_number() -> None:
-    assert harmless("a\x1b[31m\u202eb\x9b\ud800\n") == "a\\x1b[31m\\u202eb\\x9b\\ud800\n"
-    assert harmless("Müller 日本 😀") == "Müller 日本 😀"
+    assert with_visible_controls("a\x1b[31m\u202eb\x9b\ud800\n") == "a\\x1b[31m\\u202eb\\x9b\\ud800\n"
+    assert with_visible_controls("Müller 日本 😀") == "Müller 日本 😀"
 
 
 @pytest.mark.parametrize("name", ["$\\frac$", "=cmd|' /C calc'!A0", "\x1b[31m<b>x</b>", "\u202eevil", "_x"])

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sigma_bench.data.decoder import DecodeError, Decoder
-from sigma_bench.data.examples import DecodedVideos, Origin
+from sigma_bench.data.examples import FrameCache, Origin
 from sigma_bench.data.manifest import Sample
 from sigma_bench.sigma.method import SigmaMethod
 from sigma_bench.sigma.spec import SigmaRecipe
@@ -76,10 +76,10 @@ def test_a_continued_run_gets_the_batches_it_would_have_got(world: Path) -> None
 def test_videos_decoded_for_one_run_are_not_read_again_by_the_next(world: Path, tmp_path: Path) -> None:
     shutil.copytree(world / "ssv2", tmp_path / "ssv2")
     samples, _ = training_samples(tiny_recipe(), tmp_path)
-    memory = DecodedVideos(2**30)
+    memory = FrameCache(2**30)
     before = [memory.frames(sample) for sample in samples]
     for sample in samples:
         sample.path.unlink()
     assert all(np.array_equal(memory.frames(sample), frames) for sample, frames in zip(samples, before, strict=True))
     with pytest.raises(DecodeError):
-        DecodedVideos(0).frames(samples[0])
+        FrameCache(0).frames(samples[0])

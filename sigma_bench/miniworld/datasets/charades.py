@@ -6,7 +6,7 @@ which of them moves, or how.
 
 from pathlib import Path
 
-from sigma_bench.miniworld.clips import stream, taking_turns
+from sigma_bench.miniworld.clips import separately_moving_shapes, stream
 from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
 from sigma_bench.miniworld.scene import SHAPES
 from sigma_bench.miniworld.writers import FRAMES_PER_SECOND, write_video
@@ -26,7 +26,7 @@ def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
         rows = ["id,subject,scene,quality,relevance,verified,script,objects,descriptions,actions,length"]
         for position in range(count):
             name = f"{'TR' if part == 'train' else 'TE'}{position:03d}"
-            _, turns = taking_turns(stream(seed, "charades", name), num_frames=NUM_FRAMES)
+            _, turns = separately_moving_shapes(stream(seed, "charades", name), num_frames=NUM_FRAMES)
             actions = ";".join(
                 f"c{ACTION_STEP * (2 * SHAPES.index(turn.shape) + turn.is_vertical):03d} "
                 f"{turn.first / FRAMES_PER_SECOND:.2f} {turn.end / FRAMES_PER_SECOND:.2f}"
@@ -39,5 +39,5 @@ def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
 
 
 def _write_clip(path: Path, seed: int) -> None:
-    frames, _ = taking_turns(stream(seed, "charades", path.stem), num_frames=NUM_FRAMES)
+    frames, _ = separately_moving_shapes(stream(seed, "charades", path.stem), num_frames=NUM_FRAMES)
     write_video(path, frames)

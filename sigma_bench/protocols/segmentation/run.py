@@ -50,7 +50,7 @@ class SegmentedClip:
     scores: dict[str, float] = field(default_factory=dict)
     """Mean IoU of the clusters (``miou``) and of the controls over the units of the clip; empty for pool 'dataset'."""
     counts: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
-    """Hit, true and claimed pixels of every label, (G,) each; only for pool 'dataset'."""
+    """Pixels of intersection, ground truth and prediction of every label, (G,) each; only for pool 'dataset'."""
 
 
 class SegmentedScope(NamedTuple):
@@ -62,7 +62,7 @@ class SegmentedScope(NamedTuple):
 
 
 def run(evaluation: Evaluation[SegmentationProtocol]) -> Predictions | None:
-    """Segment every sequence; all processes share the encoding and then the clustering.
+    """Segment every sequence; the encoding and then the clustering are divided among all processes.
 
     Raises:
         ValueError: as ``token_maps``, more clusters than points, or a unit with void pixels only.

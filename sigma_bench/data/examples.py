@@ -152,7 +152,10 @@ class PreparedVideos:
 
 
 class TrainingExamples(Dataset[Example | Broken]):
-    """Training examples, indexed by ``ExampleIndex``; a video that cannot be decoded gives ``Broken`` and is not replaced by another one."""
+    """Training examples, indexed by ``ExampleIndex``.
+
+    A video that cannot be decoded gives ``Broken`` and is not replaced by another one.
+    """
 
     def __init__(
         self, samples: Sequence[Sample], videos: StreamedVideos | PreparedVideos, draw: Draw, *, seed: int
@@ -198,7 +201,10 @@ class BatchSampler(Sampler[list[ExampleIndex]]):
             yield [ExampleIndex(step, position, videos[position]) for position in mine]
 
     def videos_of(self, step: int) -> list[int]:
-        """Indices of the videos of a global batch; every epoch is a seeded permutation of the videos, of which an incomplete last batch is dropped."""
+        """Indices of the videos of a global batch.
+
+        Every epoch is a seeded permutation of the videos, of which an incomplete last batch is dropped.
+        """
         epoch, batch = divmod(step, self.num_videos // self.global_batch)
         order = np.random.default_rng([self.seed, epoch, self.num_videos]).permutation(self.num_videos)
         return order[batch * self.global_batch : (batch + 1) * self.global_batch].tolist()

@@ -104,5 +104,5 @@ def test_motion_by_hand():
 
 @pytest.mark.parametrize(("grid", "ratio"), [((8, 2, 2), 0.2), ((8, 1, 1), 0.9), ((8, 3, 3), 0.1)])
 def test_a_ratio_that_hides_nothing_is_refused(grid, ratio):
-    with pytest.raises(ValueError, match="choose one in between"):
+    with pytest.raises(ValueError, match="masks at least one place and not all"):
         masked(grid=grid, ratio=ratio)

@@ -9,7 +9,6 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
 from sigma_bench.benchmark.plain import PlainNetworks, plain_optimiser
@@ -155,8 +154,12 @@ def _share_of_peak(step: Step, clip_BCTHW: Tensor, mask_BN: Tensor, seconds: flo
     device, dtype = clip_BCTHW.device, torch.bfloat16 if precision == "bfloat16" else torch.float32
     size, flops = PEAK_SIZES[device.type], matmul_flops(step, clip_BCTHW, mask_BN)
     left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-    timer = Timer("left @ right", globals={"left": left, "right": right}, num_threads=torch.get_num_threads())
-    peak = 2 * size**3 / min(timer.timeit(1).median for _ in range(10))
+    seconds_of_product = []
+    for _ in range(10):
+        start = _now(device)
+        torch.mm(left, right)
+        seconds_of_product.append(_now(device) - start)
+    peak = 2 * size**3 / min(seconds_of_product)
     return (
         f"matrix products: {flops / 1e9:.1f} GFLOP, which take {1000 * flops / peak:.0f} ms at the measured peak of "
         f"{peak / 1e9:.0f} GFLOP/s; the step reaches {flops / peak / seconds:.0%} of the peak"

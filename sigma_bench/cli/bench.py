@@ -115,7 +115,8 @@ def _save_and_show(result: "BenchmarkResult", output: Path) -> None:
     path = output / result.name
     write_atomically(path.with_suffix(".json"), (result.model_dump_json(indent=1) + "\n").encode())
     write_atomically(path.with_suffix(".md"), result.markdown().encode())
-    table = Table(box=None, pad_edge=False, title=result.title, title_justify="left")
+    out.print(result.title, style="bold", soft_wrap=True, markup=False)
+    table = Table(box=None, pad_edge=False)
     for name in result.rows[0]:
         table.add_column(name, overflow="fold")
     for row in result.cells():

@@ -7,7 +7,6 @@ Shapes: S samples, Q queries, D width, L classes.
 """
 
 import multiprocessing
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -107,5 +106,9 @@ def _row(task: str, size: BankSize, threads: int, folder: Path) -> dict[str, str
 
 
 def _peak_mebibytes() -> float:
-    """Highest resident memory of this process so far, on Linux."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Highest resident memory of this process so far, on Linux.
+
+    ``getrusage`` would include the memory of the process that started this one.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024

@@ -14,7 +14,7 @@ from sigma_bench.protocols.finetune.run import best_on_test
 from sigma_bench.protocols.finetune.run import run as finetune
 from sigma_bench.protocols.finetune.spec import FinetuneProtocol
 from sigma_bench.protocols.interface import require_readable
-from sigma_bench.protocols.train_and_test import video_score
+from sigma_bench.protocols.training_and_testing import video_score
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.training.distribution import joined_processes
 from sigma_bench.training.supervised import SupervisedMethod, num_micro_batches_of

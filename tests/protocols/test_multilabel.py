@@ -14,7 +14,7 @@ from sigma_bench.data.datasets import open_dataset
 from sigma_bench.protocols.multilabel.run import wrong_where_failed
 from sigma_bench.protocols.multilabel.scores import METRICS
 from sigma_bench.protocols.multilabel.spec import MultilabelProtocol
-from sigma_bench.protocols.train_and_test import video_score
+from sigma_bench.protocols.training_and_testing import video_score
 from sigma_bench.specs.catalogue import load_dataset
 from sigma_bench.training.supervised import SupervisedMethod
 from sigma_bench.training.targets import ManyActions

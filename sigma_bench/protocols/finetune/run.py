@@ -16,7 +16,7 @@ from sigma_bench.data.manifest import Split
 from sigma_bench.protocols.classification import NO_PREDICTION, RANKED, classified, folds, labels_of, ranked
 from sigma_bench.protocols.finetune.spec import FinetuneProtocol
 from sigma_bench.protocols.interface import Evaluation, Predictions, require_readable
-from sigma_bench.protocols.train_and_test import train_and_test
+from sigma_bench.protocols.training_and_testing import train_and_test
 from sigma_bench.records.record import Candidate, Selection
 from sigma_bench.training.targets import OneClass
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from sigma_bench.protocols.interface import Evaluation, Predictions, require_readable
 from sigma_bench.protocols.multilabel.spec import MultilabelProtocol
-from sigma_bench.protocols.train_and_test import train_and_test
+from sigma_bench.protocols.training_and_testing import train_and_test
 from sigma_bench.training.targets import ManyActions, actions_of
 
 LOWEST_SCORE, HIGHEST_SCORE = -1.0, 2.0

@@ -73,18 +73,12 @@ def measure_step(
         keep_freed_memory()
     ours, plain = build_steps(recipe, device)
     clip_BCTHW, mask_BN = random_batch(recipe, batch_size, device)
-    sides = {"ours": ours, "plain": plain}
-    times: dict[str, list[list[float]]] = {name: [] for name in sides}
-    for index in range(WARM_UP_ROUNDS + rounds):
-        for name in list(sides) if index % 2 else reversed(sides):
-            times[name].append(sides[name].seconds(clip_BCTHW, mask_BN, precision))
-        report(index + 1)
-    kept = {name: [[*parts, sum(parts)] for parts in seconds[WARM_UP_ROUNDS:]] for name, seconds in times.items()}
+    times = _alternated({"ours": ours, "plain": plain}, (clip_BCTHW, mask_BN), rounds, precision, report)
     rows = tuple(
-        _row(part, [parts[index] for parts in kept["plain"]], [parts[index] for parts in kept["ours"]])
+        _row(part, [parts[index] for parts in times["plain"]], [parts[index] for parts in times["ours"]])
         for index, part in enumerate((*PARTS, "step"))
     )
-    step_seconds = median(parts[-1] for parts in kept["ours"])
+    step_seconds = median(parts[-1] for parts in times["ours"])
     return BenchmarkResult(
         name=f"step_{recipe.recipe}_{precision}",
         title=f"One pretraining step: {recipe.recipe}, {precision}, {batch_size} clips, {device.type}",
@@ -101,6 +95,24 @@ def measure_step(
         num_threads=torch.get_num_threads(),
         **before,
     )
+
+
+def _alternated(
+    sides: dict[str, Step],
+    batch: tuple[Tensor, Tensor],
+    rounds: int,
+    precision: Precision,
+    report: Callable[[int], None],
+) -> dict[str, list[list[float]]]:
+    """Seconds of each part and of the step, by side and round, without the rounds for warm-up."""
+    times: dict[str, list[list[float]]] = {name: [] for name in sides}
+    for index in range(WARM_UP_ROUNDS + rounds):
+        for name in list(sides) if index % 2 else reversed(sides):
+            parts = sides[name].seconds(*batch, precision)
+            if index >= WARM_UP_ROUNDS:
+                times[name].append([*parts, sum(parts)])
+        report(index + 1)
+    return times
 
 
 def require_comparable(recipe: Recipe) -> MaskedVideoRecipe:

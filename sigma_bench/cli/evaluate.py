@@ -16,7 +16,7 @@ from sigma_bench.resources import RUNS
 def evaluate(
     model: str = typer.Argument(
         ...,
-        help="Checkpoint file or run folder; timm:<name>; module:function; random:<recipe>[@seed<n>]; "
+        help="Checkpoint file or run folder; timm:<name>; module:function; random:<recipe>\\[@seed<n>]; "
         "statistics:<recipe>.",
     ),
     task: list[str] = typer.Option(

@@ -70,7 +70,6 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # in the markup of rich, "sigma-bench[slurm]" loses its brackets
 )
 app.command("demo")(demo.demo)
 app.command("pretrain")(pretrain.pretrain)

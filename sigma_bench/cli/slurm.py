@@ -48,7 +48,7 @@ def slurm(
     cluster: str = typer.Option("slurm", help="slurm, or local to run the job on this machine."),
     logs: Path = typer.Option(Path("results/slurm"), help="Folder for the output of the job."),
 ) -> None:
-    """Submit a command to SLURM (needs the extra: pip install sigma-bench[slurm])."""
+    r"""Submit a command to SLURM (needs the extra: pip install sigma-bench\[slurm])."""
     try:
         import submitit
     except ModuleNotFoundError as error:

@@ -111,6 +111,7 @@ def measure_loading(
             dataset = Clips(reader, drawn, geometry, first=index * clips)
             spent[reader, number].append(_seconds(dataset, number))
         report(index + 1)
+    left_out = f"{len(samples) - len(kept)} videos are left out, of which decord gives other frames or none"
     source = "" if manifest.data_source == "official" else f"_{manifest.data_source}"
     return BenchmarkResult(
         name=f"loading_{manifest.dataset}{source}",
@@ -122,7 +123,7 @@ def measure_loading(
             "loop without workers. Files are in the cache of the system, and the start of workers is included."
         ),
         rows=tuple(_row(*side, spent[side], spent[sides[0]], clips) for side in sides),
-        remarks=(f"{len(samples) - len(kept)} videos are left out, of which decord gives other frames or none",),
+        remarks=(left_out,) if len(kept) < len(samples) else (),
         num_threads=torch.get_num_threads(),
         **before,
     )

@@ -69,7 +69,7 @@ def test_loss_and_gradients_are_those_of_the_formula(codes):
     torch.testing.assert_close(loss, expected, rtol=1e-12, atol=0)
     leaves = list(model.parameters())
     for found, wanted in zip(torch.autograd.grad(loss, leaves), torch.autograd.grad(expected, leaves), strict=True):
-        torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-14)
+        torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-14)
 
 
 @pytest.mark.parametrize("codes", ["hard", "soft"])

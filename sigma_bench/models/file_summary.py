@@ -10,7 +10,7 @@ from torch import Tensor
 from sigma_bench.models.checkpoints import FORMAT, LoadReport, read_checkpoint
 from sigma_bench.models.encoder import NetworkEncoder
 from sigma_bench.models.timm_encoder import image_tensors_in
-from sigma_bench.models.video_encoder import VideoViTEncoder
+from sigma_bench.models.video_vit import VideoViT
 from sigma_bench.models.weights_file import WeightsFile, read_weights
 from sigma_bench.models.zoo import checkpoint_in, load_encoder, open_weights, split_name
 from sigma_bench.specs.recipe import EncoderSpec
@@ -39,7 +39,7 @@ def inspect_file(name: str) -> tuple[dict[str, str], LoadReport | None]:
 
 def _encoder_facts(path: Path, encoder: NetworkEncoder, report: LoadReport) -> dict[str, str]:
     card = encoder.card
-    spec = _geometry(encoder.spec) if isinstance(encoder, VideoViTEncoder) else f"{card.feature_width} wide"
+    spec = _geometry(encoder.network.spec) if isinstance(encoder.network, VideoViT) else f"{card.feature_width} wide"
     return {
         "file": str(path),
         "format": report.layout,

@@ -7,17 +7,16 @@ tokens (B, N, C) after ``num_prefix_tokens`` class and register tokens, maps (B,
 Shapes: B clips or images, C colours, T frames, H W pixels, h w rows and columns of tokens, N tokens, D width.
 """
 
-import copy
 import math
 from typing import Any
 
 import torch
-from timm.layers import DropPath
 from timm.models import VisionTransformer
 from torch import Tensor, nn
 
-from sigma_bench.models.encoder import Backbone, Features, NetworkEncoder
-from sigma_bench.models.video_vit import drop_path_rates
+from sigma_bench.models.checkpoints import LoadReport
+from sigma_bench.models.encoder import Features, NetworkEncoder, Parts
+from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.recipe import ImageEncoderSpec
 
 IMAGES_AT_ONCE = 128
@@ -53,44 +52,24 @@ def frame_tokens(model: Any, image_BCHW: Tensor) -> tuple[Tensor, tuple[int, int
 
 
 class FrameEncoder(NetworkEncoder):
-    """An image model that encodes a clip frame by frame, in evaluation mode.
+    """An image model that encodes a clip frame by frame.
 
-    A clip whose frames are all equal is encoded once.
+    Outside training, a clip whose frames are all equal is encoded once.
     """
 
-    @torch.inference_mode()
-    def encode(self, clip_BCTHW: Tensor) -> Features:
-        batch, _, frames = clip_BCTHW.shape[:3]
-        is_still = bool((clip_BCTHW[:, :, 1:] == clip_BCTHW[:, :, :1]).all())
-        read = 1 if is_still else frames
-        device = next(self._network.parameters()).device
-        parts = clip_BCTHW[:, :, :read].to(device).transpose(1, 2).flatten(0, 1).split(IMAGES_AT_ONCE)
-        tokens, grids = zip(*(frame_tokens(self._network, image_BCHW) for image_BCHW in parts), strict=True)
-        token_BTND = torch.cat(tokens).reshape(batch, read, tokens[0].shape[1], -1)
-        return Features(token_BTND.expand(-1, frames, -1, -1).flatten(1, 2), (frames, *grids[0]))
-
-    def backbone(self, drop_path: float) -> Backbone:
-        if not isinstance(self._network, VisionTransformer):
-            raise ValueError(
-                f"model '{self.card.model}' is a {type(self._network).__name__}; of the image models only ViTs can be "
-                "fine-tuned here; choose one, or a frozen protocol such as knn or linear"
-            )
-        return FrameBackbone(copy.deepcopy(self._network), drop_path)
+    def __init__(self, network: nn.Module, card: EncoderCard, report: LoadReport | None = None) -> None:
+        parts = Parts(blocks="blocks", norm="norm") if isinstance(network, VisionTransformer) else None
+        super().__init__(network, card, _clip_tokens, parts=parts, report=report)
 
 
-class FrameBackbone(Backbone):
-    """An image ViT without its final norm, applied frame by frame; class and register tokens are left out."""
-
-    def __init__(self, vit: VisionTransformer, drop_path: float) -> None:
-        super().__init__()
-        self.vit = vit.requires_grad_(True)
-        self.vit.norm = nn.Identity()
-        for block, rate in zip(vit.blocks, drop_path_rates(drop_path, len(vit.blocks)), strict=True):
-            block.drop_path1, block.drop_path2 = DropPath(rate), DropPath(rate)
-
-    def forward(self, clip_BCTHW: Tensor) -> Tensor:
-        token_BND, _ = frame_tokens(self.vit, clip_BCTHW.transpose(1, 2).flatten(0, 1))
-        return token_BND.reshape(len(clip_BCTHW), -1, token_BND.shape[-1])
+def _clip_tokens(network: nn.Module, clip_BCTHW: Tensor) -> Features:
+    batch, _, frames = clip_BCTHW.shape[:3]
+    is_still = not network.training and bool((clip_BCTHW[:, :, 1:] == clip_BCTHW[:, :, :1]).all())
+    read = 1 if is_still else frames
+    parts = clip_BCTHW[:, :, :read].transpose(1, 2).flatten(0, 1).split(IMAGES_AT_ONCE)
+    tokens, grids = zip(*(frame_tokens(network, image_BCHW) for image_BCHW in parts), strict=True)
+    token_BTND = torch.cat(tokens).reshape(batch, read, tokens[0].shape[1], -1)
+    return Features(token_BTND.expand(-1, frames, -1, -1).flatten(1, 2), (frames, *grids[0]))
 
 
 def image_vit(spec: ImageEncoderSpec) -> VisionTransformer:

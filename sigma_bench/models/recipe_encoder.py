@@ -11,19 +11,18 @@ from torch import nn
 
 from sigma_bench.models.checkpoints import LoadReport, load_strictly, read_checkpoint, require_shapes
 from sigma_bench.models.code_digest import weights_sha256
+from sigma_bench.models.encoder import NetworkEncoder
 from sigma_bench.models.frame_encoder import FrameEncoder, image_vit
-from sigma_bench.models.video_encoder import VideoViTEncoder, geometry_suffix, resized
+from sigma_bench.models.video_encoder import VIDEO_PARTS, geometry_suffix, resized, video_tokens
 from sigma_bench.models.video_vit import VideoViT
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest, recipe_fingerprint
 from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, EncoderSpec, ImageEncoderSpec
 
-RecipeEncoder = VideoViTEncoder | FrameEncoder
-
 
 def pretrained_encoder(
     path: Path, name: str | None = None, *, num_frames: int | None = None, image_size: int | None = None
-) -> RecipeEncoder:
+) -> NetworkEncoder:
     """The encoder of a checkpoint.
 
     Args:
@@ -61,7 +60,7 @@ def pretrained_encoder(
     )
 
 
-def random_encoder(spec: EncoderSpec | ImageEncoderSpec, seed: int) -> RecipeEncoder:
+def random_encoder(spec: EncoderSpec | ImageEncoderSpec, seed: int) -> NetworkEncoder:
     """An encoder with initial weights drawn from a seed, the baseline without pretraining."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -83,7 +82,7 @@ def network_of(spec: EncoderSpec | ImageEncoderSpec) -> nn.Module:
 
 def encoder_of(
     network: nn.Module, spec: EncoderSpec | ImageEncoderSpec, report: LoadReport | None = None, **origin: Any
-) -> RecipeEncoder:
+) -> NetworkEncoder:
     """A network of this geometry as an encoder.
 
     Args:
@@ -100,6 +99,7 @@ def encoder_of(
         code_sha256=digest([architecture, spec.model_dump(mode="json")]),
         **{"mean": IMAGENET_MEAN, "std": IMAGENET_STD, **origin},
     )
-    return (
-        VideoViTEncoder(network, card, report) if isinstance(network, VideoViT) else FrameEncoder(network, card, report)
-    )
+    if isinstance(network, VideoViT):
+        parts = VIDEO_PARTS if isinstance(network.norm, nn.LayerNorm) else VIDEO_PARTS._replace(norm=None)
+        return NetworkEncoder(network, card, video_tokens, parts=parts, report=report)
+    return FrameEncoder(network, card, report)

@@ -3,50 +3,21 @@
 Shapes: B clips, C colours, T frames, H W pixels, N = T' x H' x W' tokens, D width.
 """
 
-import copy
-
-import torch
-from timm.layers import DropPath
 from torch import Tensor, nn
 
-from sigma_bench.models.checkpoints import LoadReport
-from sigma_bench.models.encoder import Backbone, Features, NetworkEncoder
-from sigma_bench.models.video_vit import VideoViT, drop_path_rates
-from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.models.encoder import Features, Parts
 from sigma_bench.specs.recipe import EncoderSpec
 from sigma_bench.specs.strict import parse_spec
 
-
-class VideoViTEncoder(NetworkEncoder):
-    """A video ViT as an encoder."""
-
-    def __init__(self, vit: VideoViT, card: EncoderCard, report: LoadReport | None = None) -> None:
-        super().__init__(vit, card, report)
-        self._vit, self.spec = vit, vit.spec
-
-    @torch.inference_mode()
-    def encode(self, clip_BCTHW: Tensor) -> Features:
-        token_BND = self._network(clip_BCTHW.to(next(self._network.parameters()).device))
-        frames, height, width = clip_BCTHW.shape[2:]
-        slots, rows, _ = self.spec.grid(frames, height)
-        return Features(token_BND, (slots, rows, self.spec.grid(frames, width)[2]))
-
-    def backbone(self, drop_path: float) -> Backbone:
-        return VideoBackbone(copy.deepcopy(self._vit), drop_path)
+VIDEO_PARTS = Parts(blocks="blocks", norm="norm")
 
 
-class VideoBackbone(Backbone):
-    """A video ViT without its final norm."""
-
-    def __init__(self, vit: VideoViT, drop_path: float) -> None:
-        super().__init__()
-        self.vit = vit.requires_grad_(True)
-        self.vit.norm = nn.Identity()  # type: ignore[assignment]
-        for block, rate in zip(vit.blocks, drop_path_rates(drop_path, len(vit.blocks)), strict=True):
-            block.drop_path = DropPath(rate)
-
-    def forward(self, clip_BCTHW: Tensor) -> Tensor:
-        return self.vit(clip_BCTHW)
+def video_tokens(vit: nn.Module, clip_BCTHW: Tensor) -> Features:
+    """Tokens of a ``VideoViT``."""
+    spec: EncoderSpec = vit.spec  # type: ignore[assignment]
+    frames, height, width = clip_BCTHW.shape[2:]
+    slots, rows, _ = spec.grid(frames, height)
+    return Features(vit(clip_BCTHW), (slots, rows, spec.grid(frames, width)[2]))
 
 
 def resized(spec: EncoderSpec, num_frames: int | None, image_size: int | None, *, where: str) -> EncoderSpec:

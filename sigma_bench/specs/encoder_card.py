@@ -28,6 +28,8 @@ class EncoderCard(Spec):
     """Digest of architecture and configuration, or of the code of a custom encoder."""
     pretraining_seed: int | None = None
     recipe_fingerprint: str | None = None
+    min_frames: Count | None = None
+    """Smallest number of frames of a clip; None means one tubelet.  A model of fixed length states ``num_frames``."""
 
     @property
     def identity(self) -> dict[str, Any]:

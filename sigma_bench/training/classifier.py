@@ -46,6 +46,11 @@ class Classifier(nn.Module):
         """Blocks of the backbone; 0 of one that has nothing to train."""
         return max((self.backbone.layer_of(name) for name, _ in self.backbone.named_parameters()), default=0)
 
+    @property
+    def num_branches(self) -> int:
+        """Residual branches of all blocks of the backbone, to which the drop path applies."""
+        return self.backbone.branches_per_block * self.num_blocks
+
     def group_matcher(self, coarse: bool = False) -> Callable[[str], int]:
         """Layer of a parameter by name, as timm asks for it; the new norm and head are the last layer."""
         last = self.num_blocks + 1

@@ -79,7 +79,7 @@ class SupervisedMethod(Method):
             augmented_clip(frame_THWC, protocol.augmentation, card.image_size, card.mean, card.std, rng)
             for _ in repeats
         ]
-        chance_RK = rng.random((len(repeats), 2 * self.classifier.num_blocks), np.float32)
+        chance_RK = rng.random((len(repeats), self.classifier.num_branches), np.float32)
         mix_R4 = np.stack([draw_mix(protocol.mixing, rng) for _ in repeats]).astype(np.float32)
         target_L, position = self.labels.target(origin.sample, index_T), torch.tensor(origin.position)
         return torch.stack(clips), target_L, position, torch.from_numpy(chance_RK), torch.from_numpy(mix_R4)

@@ -5,10 +5,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from sigma_bench.models.encoder import Encoder, Features
+from sigma_bench.models.encoder import Encoder, Features, NetworkEncoder
 from sigma_bench.models.external import ExternalCheckpoint, open_file, read_external
 from sigma_bench.models.masked_autoencoder import MaskedAutoencoder, tube_width
-from sigma_bench.models.video_encoder import VideoViTEncoder
 from sigma_bench.models.video_vit import VideoViT
 from sigma_bench.models.weights_file import read_weights
 from sigma_bench.specs.masked_video import DecoderSpec
@@ -94,7 +93,7 @@ def huggingface_file(model: MaskedAutoencoder) -> dict:
     return named | huggingface_block(weights, "decoder.blocks.0", "decoder.decoder_layers.0")
 
 
-def external_encoder(path: Path, **clip: int) -> VideoViTEncoder:
+def external_encoder(path: Path, **clip: int) -> NetworkEncoder:
     """The encoder of an external checkpoint; ``clip`` states frames, size or heads."""
     return open_file(read_weights(path), path, **clip)
 

@@ -16,7 +16,7 @@ from sigma_bench.models.zoo import load_encoder
 def test_a_family_of_the_table_opens_the_files_that_it_recognises(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    control = load_encoder("statistics:mini_videomae")
+    control = load_encoder("random:mini_videomae")
 
     def open_file(file, path, **clip) -> Encoder:
         assert clip == {"num_frames": 8, "image_size": 48, "num_heads": None}

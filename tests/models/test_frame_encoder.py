@@ -49,7 +49,7 @@ def test_tokens_are_those_of_the_single_frames_in_order(encoder, clip):
     features = encoder.encode(clip)
     assert features.grid == (4, 4, 4)
     assert features.token_BND.shape == (2, 64, 24)
-    vit = encoder._network
+    vit = encoder.network
     with torch.no_grad():
         for video, frame in ((0, 0), (1, 2), (1, 3)):
             alone = vit.forward_features(clip[video, :, frame][None])[0, 1:]
@@ -162,8 +162,8 @@ def test_positions_are_interpolated_for_another_size(published):
     assert encoder.card.image_size == 64
     assert encoder.encode(torch.randn(1, 3, 2, 64, 64)).grid == (2, 4, 4)
     expected = resample_abs_pos_embed(model.pos_embed, [4, 4])
-    torch.testing.assert_close(encoder._network.pos_embed, expected.detach(), rtol=0, atol=0)
-    assert torch.equal(encoder._network.pos_embed[:, :1], model.pos_embed[:, :1])
+    torch.testing.assert_close(encoder.network.pos_embed, expected.detach(), rtol=0, atol=0)
+    assert torch.equal(encoder.network.pos_embed[:, :1], model.pos_embed[:, :1])
 
 
 def test_a_convolutional_model_takes_any_size(monkeypatch):

@@ -8,7 +8,7 @@ from sigma_bench.models.zoo import load_encoder
 from tests.models.external_files import FeaturesOnly
 
 
-@pytest.mark.parametrize(("name", "inner"), [("random:mini_videomae", "_network"), ("random:mini_dino", "_network")])
+@pytest.mark.parametrize(("name", "inner"), [("random:mini_videomae", "network"), ("random:mini_dino", "network")])
 def test_backbone_and_final_norm_are_the_encoder(name: str, inner: str) -> None:
     encoder = load_encoder(name)
     clip_BCTHW = torch.rand(2, 3, 8, 48, 48)
@@ -29,7 +29,7 @@ def test_layers_and_drop_path_grow_block_by_block(name: str) -> None:
     layers = [backbone.layer_of(parameter) for parameter, _ in backbone.named_parameters()]
     assert layers == sorted(layers)
     assert set(layers) == {0, 1, 2, 3, 4}
-    assert backbone.layer_of("vit.blocks.2.mlp.fc1.weight") == 3
+    assert backbone.layer_of("network.blocks.2.mlp.fc1.weight") == 3
     assert rates_of(backbone) == pytest.approx([0, 0.1, 0.2, 0.3])
 
 

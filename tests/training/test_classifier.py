@@ -42,14 +42,14 @@ def test_every_layer_learns_at_its_share_of_the_rate(name: str) -> None:
     assert len(of) == len(list(model.parameters()))
     assert of["head.weight"]["lr"] == of["fc_norm.bias"]["lr"] == 1.0
     for block, rate in enumerate((1 / 16, 1 / 8, 1 / 4, 1 / 2)):  # four blocks: 0.5 ** (5 - i)
-        assert of[f"backbone.vit.blocks.{block}.attn.qkv.weight"]["lr"] == rate
-    assert of["backbone.vit.patch_embed.proj.weight"]["lr"] == 1 / 32
+        assert of[f"backbone.network.blocks.{block}.attn.qkv.weight"]["lr"] == rate
+    assert of["backbone.network.patch_embed.proj.weight"]["lr"] == 1 / 32
 
 
 def test_vectors_positions_and_class_tokens_do_not_decay() -> None:
     of = groups_by_name(classifier("random:mini_dino"))
-    assert of["backbone.vit.blocks.0.mlp.fc1.weight"]["weight_decay"] == of["head.weight"]["weight_decay"] == 0.05
-    for name in ("backbone.vit.cls_token", "backbone.vit.pos_embed", "fc_norm.weight", "head.bias"):
+    assert of["backbone.network.blocks.0.mlp.fc1.weight"]["weight_decay"] == of["head.weight"]["weight_decay"] == 0.05
+    for name in ("backbone.network.cls_token", "backbone.network.pos_embed", "fc_norm.weight", "head.bias"):
         assert of[name]["weight_decay"] == 0.0
 
 

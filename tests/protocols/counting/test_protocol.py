@@ -103,7 +103,7 @@ def test_a_killed_training_ends_with_the_same_weights(world: Path, tmp_path: Pat
     assert all(torch.equal(killed[name], value) for name, value in whole.items())
     first = make_detector(load_encoder("random:mini_videomae", seed=1), protocol_of(quick_task()), 0, ALONE.device)
     moved = [name for name, value in first.state_dict().items() if not torch.equal(value, whole[name])]
-    assert {"heads.weight", "backbone.vit.patch_embed.proj.weight"} <= set(moved), "backbone and heads are trained"
+    assert {"heads.weight", "backbone.network.patch_embed.proj.weight"} <= set(moved), "backbone and heads are trained"
 
 
 def test_a_finished_training_is_not_repeated(world: Path, tmp_path: Path) -> None:

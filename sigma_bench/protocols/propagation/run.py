@@ -219,7 +219,9 @@ def _frame_map(encoder: Encoder, sequence: MaskedSequence, index: int, protocol:
     size_HW = encoded_size((frame_TCHW.shape[2], frame_TCHW.shape[3]), protocol, card.image_size)
     still_TCHW = resize(frame_TCHW, list(size_HW)).expand(card.tubelet_frames, -1, -1, -1)
     try:
-        map_BThwD = checked_maps(encoder, normalised_clip(still_TCHW[None], card.mean, card.std), what=what)
+        map_BThwD = checked_maps(
+            encoder, normalised_clip(still_TCHW[None], card.mean, card.std), protocol.encoder_precision, what=what
+        )
     except AssertionError as error:  # raised by a timm model that takes images of one size only
         raise ValueError(
             f"model '{card.model}' takes no frames of {size_HW[0]} x {size_HW[1]} px ({error}); load it for the size "

@@ -22,7 +22,7 @@ from sigma_bench.models.image_statistics import ImageStatistics
 from sigma_bench.models.imported import ENCODERS, imported_encoder, is_importable, registered_encoder
 from sigma_bench.models.model_arguments import with_arguments
 from sigma_bench.models.recipe_encoder import pretrained_encoder, random_encoder
-from sigma_bench.models.timm_encoder import timm_encoder
+from sigma_bench.models.timm_encoder import split_timm_name, timm_encoder
 from sigma_bench.models.weights_file import WeightsFile, read_weights
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.model_arguments import ModelArguments
@@ -125,8 +125,8 @@ def _published(rest: str) -> Encoder:
     path, frames, size, heads = split_name(rest)
     if heads is not None:
         raise ValueError(f"timm:{rest}: timm defines the number of heads of its models; leave '@{heads}heads' out")
-    model, _, file = str(path).partition(":")
-    return timm_encoder(model, file=Path(file) if file else None, num_frames=frames, image_size=size)
+    model, file = split_timm_name(str(path))
+    return timm_encoder(model, file=file, num_frames=frames, image_size=size)
 
 
 def split_name(name: str) -> tuple[Path, int | None, int | None, int | None]:

@@ -12,7 +12,7 @@ import pytest
 import timm
 import torch
 
-from sigma_bench.models.timm_encoder import image_tensors_in, resized_positions
+from sigma_bench.models.timm_encoder import image_tensors_in
 from sigma_bench.models.weights_file import read_weights
 
 

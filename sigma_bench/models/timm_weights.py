@@ -25,9 +25,10 @@ HEADS = ("head.", "head_dist.", "dino_head.", "ibot_head.", "dino_loss.", "ibot_
 NO_TOKENS = (
     "mask_token", "lm_head.", "pre_logits.", "local_cls_norm.", "projectors.",
     "rope_embed.periods", "rope.freqs_", "bias_mask", "relative_position_index", "relative_coords_table", "attn_mask",
-    "prompt_encoder.", "mask_decoder.",
+    "prompt_encoder.", "mask_decoder.", "norms.",
 )  # fmt: skip
-"""Parts of names of tensors that timm leaves out: for pretraining only, constants, and other parts of SAM."""
+"""Parts of names of tensors that timm leaves out: for pretraining only, constants, other parts of SAM, and norms
+that DINOv3 names twice."""
 RECOMPUTED = ("pos_embed", "pos_embed_abs", "cls_token", "relative_position_bias_table")
 """Ends of names of tensors that timm may compute anew, for another grid or for models with registers."""
 _CANNOT_CONVERT = (LookupError, AttributeError, RuntimeError, AssertionError, TypeError, ValueError)
@@ -44,6 +45,8 @@ def fill(model: Any, file: Path) -> tuple[str, LoadReport]:
         ValueError: the file cannot be read or does not fit the model; in this case nothing is loaded.
     """
     weights, where = read_weights(file), str(file)
+    if isinstance(inner := weights.content.get("model_state"), Mapping):  # of Hiera
+        weights = replace(weights, content=inner)
     given = state_dict_in(weights, CONTAINERS, beside=HEADS)
     _require_patch_size(model, given, where=where)
     tensors, left_out = converted(model, given, where=where)

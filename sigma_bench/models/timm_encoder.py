@@ -173,12 +173,12 @@ def _built(source: Source, image_size: int | None) -> Any:
             f"the weights of '{source.name}' cannot be fetched from the hub ({str(error).partition('. ')[0]}); "
             f"fetch them elsewhere and give the file: 'timm:{source.name}:<file>'"
         ) from error
-    except (TypeError, AssertionError) as error:
-        if "img_size" not in settings and not source.arguments:
+    except (TypeError, ValueError, AssertionError, LookupError, RuntimeError) as error:
+        if not source.arguments and "img_size" not in settings:
             raise
         raise ValueError(
-            f"timm cannot build '{source.name}' for images of {image_size or source.config['input_size'][-1]} px "
-            f"({error}); leave the size out"
+            f"timm cannot build '{source.name}' for images of {image_size or source.config['input_size'][-1]} px"
+            f"{f' with {dict(source.arguments)}' if source.arguments else ''} ({type(error).__name__}: {error})"
         ) from error
 
 

@@ -46,8 +46,8 @@ def require_min_frames(where: str, min_frames: int | None, num_frames: int, tube
         return
     if type(min_frames) is not int or not 0 < min_frames <= num_frames or min_frames % tubelet_frames:
         raise ValueError(
-            f"{where}: min_frames is {min_frames!r}; give whole tubelets of {tubelet_frames} frames, at most {num_frames}, "
-            f"or num_frames itself for a network that takes clips of {num_frames} frames only"
+            f"{where}: min_frames is {min_frames!r}; give whole tubelets of {tubelet_frames} frames, at most "
+            f"{num_frames}, or num_frames itself for a network that takes clips of {num_frames} frames only"
         )
 
 
@@ -60,7 +60,9 @@ def grid_of(clip_BCTHW: Tensor, card: EncoderCard, own_grid: Grid) -> Grid:
         own_grid: the grid of a clip with the frames and size of the card.
     """
     frames, height, width = clip_BCTHW.shape[2:]
-    rows, columns = (-(-side * cells // card.image_size) for side, cells in ((height, own_grid[1]), (width, own_grid[2])))
+    rows, columns = (
+        -(-side * cells // card.image_size) for side, cells in ((height, own_grid[1]), (width, own_grid[2]))
+    )
     return frames * own_grid[0] // card.num_frames, rows, columns
 
 

@@ -57,7 +57,9 @@ def check_encoder(encoder: Encoder) -> Iterator[Check]:
     yield _shorter_clip(encoder)
     yield _larger_frames(encoder)
     yield Check("no gradients are kept", not token_BND.requires_grad, f"{_CLIPS / seconds:.1f} clips/s here")
-    can_train = getattr(encoder, "parts", None) is not None and getattr(encoder, "dtype", torch.float32) == torch.float32
+    can_train = (
+        getattr(encoder, "parts", None) is not None and getattr(encoder, "dtype", torch.float32) == torch.float32
+    )
     if isinstance(encoder, TrainableEncoder) and can_train:
         yield check_training(encoder)
 
@@ -164,7 +166,11 @@ def check_training(encoder: TrainableEncoder) -> Check:
         return Check(question, False, reason(error))
     unused = [name for name, gradient in zip(trained, gradients, strict=True) if gradient is None]
     if unused:
-        return Check(question, False, f"the tokens do not depend on '{unused[0]}'{f' and {len(unused) - 1} more' * (len(unused) > 1)}")
+        return Check(
+            question,
+            False,
+            f"the tokens do not depend on '{unused[0]}'{f' and {len(unused) - 1} more' * (len(unused) > 1)}",
+        )
     if token_BND.shape[2] != card.feature_width:
         return Check(question, False, f"the tokens are {token_BND.shape[2]} wide before the final norm")
     return Check(question, True, f"embedding and {max(map(backbone.layer_of, trained))} blocks")

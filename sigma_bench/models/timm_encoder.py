@@ -1,7 +1,8 @@
 """Published image models of timm as encoders, with weights from its hub, from a folder or from a file.
 
 Models that compute positions for any grid (ViTs, and the class EVA with its relatives DINOv3 and PE) take frames of any
-size that the patch divides, and timm interpolates learned positions in the forward pass.  Others are built for one size.
+size that the patch divides, and timm interpolates learned positions in the forward pass.  Others are built for one
+size.
 """
 
 import difflib
@@ -17,9 +18,8 @@ from timm.data import resolve_model_data_config
 from timm.models import PretrainedCfg, is_model_in_modules
 from torch import Tensor
 
-from sigma_bench.models.checkpoints import LoadReport
 from sigma_bench.models.code_digest import weights_sha256
-from sigma_bench.models.frame_encoder import FrameEncoder, image_sizes
+from sigma_bench.models.frame_encoder import FrameEncoder
 from sigma_bench.models.hub import TIMM_FILES, fetch_model, is_repository_name, require_reachable
 from sigma_bench.models.timm_weights import CONTAINERS, HEADS, fill
 from sigma_bench.models.weights_file import WeightsFile, state_dict_in
@@ -124,7 +124,7 @@ def _published(name: str, file: Path | None) -> Source:
     config = timm.get_pretrained_cfg(name)
     if file is None and not (config and config.has_weights):
         raise ValueError(f"timm has no weights for '{name}'; give them as 'timm:{name}:<file>'")
-    stated = config.to_dict() if config else {"input_size": (3, 224, 224)}
+    stated: dict[str, Any] = config.to_dict() if config else {"input_size": (3, 224, 224)}
     architecture = name.partition(".")[0]
     shown = name if file is not None else f"{architecture}.{stated['tag']}"
     overlay = _cached_weights(name, stated["hf_hub_id"]) if file is None else {}
@@ -183,7 +183,7 @@ def _built(source: Source, image_size: int | None) -> Any:
 
 
 def _cached_weights(name: str, repository: str | None) -> dict[str, Any]:
-    """Where timm finds weights in the cache of the hub; ValueError if they are not there and the hub is out of reach."""
+    """Where timm finds weights in the hub's cache; ValueError if they are not there and the hub is out of reach."""
     if not repository:
         return {}  # a web address
     for file in TIMM_FILES:

@@ -108,7 +108,9 @@ def _without_zero_bias(model: Any, given: Mapping[str, Tensor], *, where: str) -
     for name in names:
         query, _, value = given[name].chunk(3)
         if bool(query.any()) or bool(value.any()):
-            raise ValueError(f"{where}: '{name}' is not zero and this model has no such bias; timm has a model '..._qkvb'")
+            raise ValueError(
+                f"{where}: '{name}' is not zero and this model has no such bias; timm has a model '..._qkvb'"
+            )
     return {name: tensor for name, tensor in given.items() if name not in names}
 
 

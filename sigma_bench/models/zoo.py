@@ -2,7 +2,8 @@
 
 ``path/to/model.safetensors`` or the run folder that holds it; a released SIGMA or VideoMAE file (``.pth``, ``.pt``,
 ``.bin``, ``.safetensors``) or a Hugging Face folder; ``timm:<name>`` for a published image model, or
-``timm:<name>:<file>`` for its weights on this disk; ``random:<recipe>`` and ``statistics:<recipe>`` for the controls
+``timm:<name>:<file>`` for its weights on this disk, and ``timm:hf-hub:<owner>/<model>`` or ``timm:local-dir:<folder>``
+for a model of timm with its own configuration; ``random:<recipe>`` and ``statistics:<recipe>`` for the controls
 with the geometry of that recipe; ``module:function`` for a custom encoder, or the name that a package registered for it
 (``models/imported.py``).  A file or ``timm:`` name may be followed by ``@<frames>x<size>`` for clips of another
 geometry, as in ``vit.pth@8x112``, and a file by ``@<heads>heads`` if it does not determine its number of heads.  The

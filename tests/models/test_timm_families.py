@@ -66,7 +66,7 @@ def test_tokens_in_float64(family):
 
 
 def test_other_sizes(family):
-    tiny, model, encoder = family
+    tiny, _, encoder = family
     cell = tiny.size // tiny.grid[0]
     oblong = images(tiny.size + cell, 2 * tiny.size)
     if tiny.sizes == "one":
@@ -94,7 +94,7 @@ def test_class_tokens(family):
 
 
 def test_fine_tuning(family):
-    tiny, model, encoder = family
+    tiny, _, encoder = family
     if not tiny.is_trainable:
         with pytest.raises(ValueError, match="cannot be fine-tuned"):
             encoder.backbone(0.0)

@@ -85,5 +85,7 @@ def write_folder(folder, tiny: Tiny, tensors):
     }
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config))
-    save_file({name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors")
+    save_file(
+        {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors"
+    )
     return folder

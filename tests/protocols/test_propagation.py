@@ -303,5 +303,7 @@ def test_image_models_of_timm_take_the_frames_that_their_class_can(davis: Manife
     changes = {"short_side": 96, "aspect": "keep", "long_side_multiple_px": 16}
     predictions = run(make_evaluation(davis, tmp_path / "vit", load_encoder(names[0]), **changes))
     assert predictions is not None and "oracle_patches_6x6" in predictions.controls
-    with pytest.raises(ValueError, match=r"Beit takes no frames of 96 x 96 px: it was built for 64 x 64 px .*short_side 'en"):
+    with pytest.raises(
+        ValueError, match=r"Beit takes no frames of 96 x 96 px: it was built for 64 x 64 px .*short_side 'en"
+    ):
         run(make_evaluation(davis, tmp_path / "beit", load_encoder(names[1]), **changes))

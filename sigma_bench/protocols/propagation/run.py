@@ -225,8 +225,8 @@ def _frame_map(encoder: Encoder, sequence: MaskedSequence, index: int, protocol:
         map_BThwD = checked_maps(encoder, clip_BCTHW, what=what)
     except ValueError as error:
         raise ValueError(
-            f"{error} (frames are encoded at {size_HW[0]} x {size_HW[1]} px; short_side 'encoder' and aspect 'squash' give "
-            f"the {card.image_size} px of the encoder's clips)"
+            f"{error} (frames are encoded at {size_HW[0]} x {size_HW[1]} px; short_side 'encoder' and aspect 'squash' "
+            f"give the {card.image_size} px of the encoder's clips)"
         ) from error
     map_hwD = map_BThwD[0, 0]
     return FrameMap(F.normalize(map_hwD.flatten(0, 1).float(), dim=1), (map_hwD.shape[0], map_hwD.shape[1]), size_HW)

@@ -83,8 +83,8 @@ class SegmentationProtocol(BaseProtocol):
         if card.min_frames is not None and last < card.min_frames:
             takes = f"{card.min_frames} to {card.num_frames}" if card.min_frames < card.num_frames else card.num_frames
             raise ValueError(
-                f"model '{card.model}' takes clips of {takes} frames, and a sequence of {self.num_frames} frames leaves "
-                f"{last} for its last window; set num_frames to a multiple of {card.num_frames}"
+                f"model '{card.model}' takes clips of {takes} frames, and a sequence of {self.num_frames} frames "
+                f"leaves {last} for its last window; set num_frames to a multiple of {card.num_frames}"
             )
         is_random = self.frame_draw == "random_sorted"
         clips = (

@@ -98,7 +98,8 @@ def deit3(tensors):
 
 OFFICIAL = {
     "ViT": dino, "DINOv2": dinov2, "DINOv3": dinov3, "DINOv3 gated": dinov3, "EVA02": eva02, "BEiT": beit,
-    "BEiT v2": beit, "Swin": swin, "Swin v2": swin, "SAM": sam, "Hiera": hiera, "DINOv3 ConvNeXt": convnext, "DeiT III": deit3,
+    "BEiT v2": beit, "Swin": swin, "Swin v2": swin, "SAM": sam, "Hiera": hiera, "DINOv3 ConvNeXt": convnext,
+    "DeiT III": deit3,
 }  # fmt: skip
 
 

@@ -96,12 +96,13 @@ class Attention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Two linear layers with an exact GELU between them."""
+    """Two linear layers with an exact GELU between them; the hidden layer is 4 times as wide unless it is given."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, hidden_width: int | None = None) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(width, 4 * width)
-        self.fc2 = nn.Linear(4 * width, width)
+        hidden_width = hidden_width or 4 * width
+        self.fc1 = nn.Linear(width, hidden_width)
+        self.fc2 = nn.Linear(hidden_width, width)
 
     def forward(self, token_BND: Tensor) -> Tensor:
         return self.fc2(F.gelu(self.fc1(token_BND)))

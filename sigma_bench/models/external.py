@@ -14,27 +14,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from sigma_bench.models import huggingface, released
 from sigma_bench.models.checkpoints import LoadReport, load_strictly
 from sigma_bench.models.encoder import NetworkEncoder
 from sigma_bench.models.geometry import Stated, read_geometry
+from sigma_bench.models.position_tables import equals_table
 from sigma_bench.models.recipe_encoder import encoder_of
 from sigma_bench.models.video_encoder import geometry_suffix, resized
 from sigma_bench.models.video_vit import VideoViT, sinusoid_table
-from sigma_bench.models.weights_file import WEIGHT_NAMES, WeightsFile, state_dict_in
+from sigma_bench.models.weights_file import WeightsFile, model_name, state_dict_in
 
 Layout = Literal["released pretraining", "released fine-tuned", "Hugging Face VideoMAE"]
 PRETRAINING_ONLY = ("decoder.", "encoder_to_decoder.", "mask_token", "projector.", "prototypes.")
 """Prefixes of tensors of a pretraining checkpoint, under the names of this project, that an encoder does not need."""
 CLASSIFIER_ONLY = ("fc_norm.", "head.")
 """Prefixes of tensors of a fine-tuned checkpoint that an encoder does not need."""
-GENERIC_NAMES = {"checkpoint", *(Path(name).stem for name in WEIGHT_NAMES)}
-"""File names that do not identify a model; the model then has the name of the folder."""
-POSITION_TOLERANCE = 1e-4
-"""Tolerance for stored position codes, in addition to the rounding of their precision."""
 
 logger = logging.getLogger(__name__)
 
@@ -168,7 +164,7 @@ def open_file(
         vit,
         vit.spec,
         report,
-        model=_model_name(checkpoint.path) + geometry_suffix(vit.spec, pretrained) + heads,
+        model=model_name(checkpoint.path) + geometry_suffix(vit.spec, pretrained) + heads,
         family=family_of(checkpoint),
         checkpoint_sha256=checkpoint.sha256,
         pretraining_epochs=stated.epochs,
@@ -230,28 +226,6 @@ def _without_fixed_positions(tensors: Mapping[str, Tensor], *, where: str) -> di
         stored = kept.pop(name, None)
         if stored is None:
             continue
-        if not _is_sinusoid(stored):
+        if not (stored.ndim >= 2 and equals_table(stored, sinusoid_table(*stored.shape[-2:]))):
             raise ValueError(f"{where}: '{name}' is not the fixed sinusoid; learned positions are not supported")
     return kept
-
-
-def _is_sinusoid(stored: Tensor) -> bool:
-    """Whether position codes (1, N, D) equal the fixed ones up to the rounding of the precision in which they were
-    saved.
-
-    That precision may be lower than their dtype, because half-precision weights are often converted back to float32.
-    """
-    if stored.ndim < 2 or not stored.is_floating_point():
-        return False
-    given_ND, table_ND = stored.squeeze(0).float(), sinusoid_table(*stored.shape[-2:])
-    kinds = (torch.bfloat16, torch.float16)
-    saved_as = next((kind for kind in kinds if torch.equal(given_ND.to(kind).float(), given_ND)), torch.float32)
-    tolerance = POSITION_TOLERANCE + torch.finfo(saved_as).eps / 2  # values lie between -1 and 1
-    return given_ND.shape == table_ND.shape and bool(((given_ND - table_ND).abs() <= tolerance).all())
-
-
-def _model_name(path: Path) -> str:
-    resolved = path.resolve()
-    if resolved.is_file() and resolved.stem in GENERIC_NAMES:
-        return resolved.parent.name
-    return resolved.name if resolved.is_dir() else resolved.stem

@@ -2,7 +2,8 @@
 
 ``path/to/model.safetensors`` or the run folder that holds it; a released SIGMA or VideoMAE file (``.pth``, ``.pt``,
 ``.bin``, ``.safetensors``) or a Hugging Face folder; ``timm:<name>`` for a published image model, or
-``timm:<name>:<file>`` for its weights on this disk; ``random:<recipe>`` and ``statistics:<recipe>`` for the controls
+``timm:<name>:<file>`` for its weights on this disk; ``vjepa1:<file>``, ``vjepa2:<file>`` or ``vjepa2-sincos:<file>`` for
+a V-JEPA file that does not determine its variant; ``random:<recipe>`` and ``statistics:<recipe>`` for the controls
 with the geometry of that recipe; ``module:function`` for a custom encoder, or the name that a package registered for it
 (``models/imported.py``).  A file or ``timm:`` name may be followed by ``@<frames>x<size>`` for clips of another
 geometry, as in ``vit.pth@8x112``, and a file by ``@<heads>heads`` if it does not determine its number of heads.  The
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from sigma_bench.models import external
+from sigma_bench.models import external, jepa
 from sigma_bench.models.checkpoints import is_checkpoint
 from sigma_bench.models.encoder import Encoder, NetworkEncoder
 from sigma_bench.models.image_statistics import ImageStatistics
@@ -29,7 +30,7 @@ from sigma_bench.specs.strict import suggestion
 CHECKPOINT_NAME = "model.safetensors"
 CONTROLS = ("random", "statistics")
 PUBLISHED = "timm"
-FAMILIES = (external,)
+FAMILIES = (jepa, external)
 """Modules that read the weight files of other projects; the first one that recognises a file opens it.
 
 Such a module defines ``recognises(file)`` and ``open_file(file, path, num_frames=..., image_size=..., num_heads=...)``,
@@ -61,6 +62,8 @@ def _named(name: str, seed: int) -> Encoder:
         return _control(kind, recipe, seed)
     if colon and kind == PUBLISHED:
         return _published(recipe)
+    if colon and kind in jepa.STATED:
+        return open_stated(kind, recipe)
     path, frames, size, heads = split_name(name)
     if name in ENCODERS.names():
         if path.exists():
@@ -96,6 +99,16 @@ def open_weights(
     """
     family = next((each for each in FAMILIES if each.recognises(file)), external)  # its error describes the file
     return family.open_file(file, path, num_frames=num_frames, image_size=image_size, num_heads=num_heads)
+
+
+def open_stated(kind: str, rest: str) -> NetworkEncoder:
+    """The encoder of a V-JEPA file whose variant is stated: ``vjepa1:<file>[@<frames>x<size>][@<heads>heads]``."""
+    variant = next(each for each in jepa.STATED if each == kind)
+    path, frames, size, heads = split_name(rest)
+    file = read_weights(path)
+    if not jepa.recognises(file):
+        raise ValueError(f"{path}: does not hold a V-JEPA encoder; leave '{kind}:' out")
+    return jepa.open_file(file, path, num_frames=frames, image_size=size, num_heads=heads, variant=variant)
 
 
 def _control(kind: str, rest: str, seed: int) -> Encoder:
@@ -142,7 +155,7 @@ def checkpoint_in(path: Path) -> Path | None:
 def _hint(name: str) -> str:
     kind, colon, _ = name.partition(":")
     if colon:
-        return f" No module '{kind}' can be imported from here either.{suggestion(kind, (*CONTROLS, PUBLISHED))}"
+        return f" No module '{kind}' can be imported from here either.{suggestion(kind, (*CONTROLS, PUBLISHED, *jepa.STATED))}"
     controls = " and ".join(f"{control}:<recipe>" for control in CONTROLS)
     suffix = " Clips of another geometry are written as @<frames>x<size>, as in vit.pth@8x112." if "@" in name else ""
     return f"{suggestion(name, ENCODERS.names())} Controls are {controls}.{suffix}"

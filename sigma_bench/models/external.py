@@ -1,7 +1,7 @@
 """Encoders of external checkpoints: released SIGMA and VideoMAE files, and VideoMAE folders of Hugging Face.
 
 Loading is strict: a file with a missing or an unknown tensor is refused.  The layouts are described in released.py and
-huggingface.py.
+huggingface_videomae.py.
 
 A classifier that pools by the mean has no final norm in its trunk: ``norm`` is the identity, and a new ``fc_norm``
 follows the mean over tokens.  Therefore ``fc_norm.*`` and ``head.*`` of a fine-tuned file are ignored,
@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from sigma_bench.models import huggingface, released
+from sigma_bench.models import huggingface_videomae, released
 from sigma_bench.models.checkpoints import LoadReport, load_strictly
 from sigma_bench.models.encoder import NetworkEncoder
 from sigma_bench.models.geometry import Stated, read_geometry
@@ -71,7 +71,7 @@ def to_our_names(tensors: Mapping[str, Tensor], *, where: str = "these tensors")
     """
     layout = recognise(tensors, where=where)
     if layout == "Hugging Face VideoMAE":
-        return huggingface.huggingface_names(tensors, where=where)
+        return huggingface_videomae.huggingface_names(tensors, where=where)
     if layout == "released pretraining":
         return released.pretraining_names(tensors)
     return released.finetuned_names(tensors)
@@ -79,7 +79,7 @@ def to_our_names(tensors: Mapping[str, Tensor], *, where: str = "these tensors")
 
 def recognise(tensors: Mapping[str, Tensor], *, where: str) -> Layout:
     """The layout that uses these names; ValueError with some of the names if it is unknown."""
-    if huggingface.is_huggingface(tensors):
+    if huggingface_videomae.is_huggingface(tensors):
         return "Hugging Face VideoMAE"
     if released.is_pretraining(tensors):
         return "released pretraining"
@@ -108,11 +108,11 @@ def read_external(file: WeightsFile, path: Path) -> ExternalCheckpoint:
     tensors = _without_fixed_positions(to_our_names(plain, where=where), where=where)
     if layout == "Hugging Face VideoMAE":
         folder = file.path.parent
-        config = huggingface.read_config(folder)
-        huggingface.require_fit(tensors, config or {}, where=where)
-        stated = huggingface.stated_by_config(config, folder)
-        warnings = huggingface.warnings(tensors, stated)
-        tensors = huggingface.with_stated_biases(tensors, config, where=where)
+        config = huggingface_videomae.read_config(folder)
+        huggingface_videomae.require_fit(tensors, config or {}, where=where)
+        stated = huggingface_videomae.stated_by_config(config, folder)
+        warnings = huggingface_videomae.warnings(tensors, stated)
+        tensors = huggingface_videomae.with_stated_biases(tensors, config, where=where)
         metadata: Mapping[str, Any] = config or file.metadata
     else:
         config, warnings = None, ()

@@ -1,4 +1,4 @@
-"""Released files of V-JEPA, V-JEPA 2 and V-JEPA 2.1 (Meta; vitl16.pth.tar, vitl.pt, vjepa2_1_vitb_dist_vitG_384.pt, ...).
+"""Released files of V-JEPA, V-JEPA 2 and V-JEPA 2.1, such as vitl16.pth.tar, vitl.pt and vjepa2_1_vitg_384.pt.
 
 A training file holds several networks in containers.  The one that the released evaluation configurations use is
 loaded: ``target_encoder``, or ``ema_encoder`` for the distilled sizes of V-JEPA 2.1, or else ``encoder``.  The names
@@ -9,6 +9,7 @@ A table may belong to V-JEPA 1, or to V-JEPA 2 without RoPE, or be a remainder t
 name must be that of a release, or the user states the model, as in ``vjepa1:<file>``.
 """
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -65,10 +66,8 @@ def jepa_tokens(network: nn.Module, clip_BCTHW: Tensor) -> Features:
 def recognises(file: WeightsFile) -> bool:
     """Whether a file holds a V-JEPA encoder."""
     candidates: list[Mapping[str, Any]] = [file.content[key] for key in _containers(file)] or [file.content]
-    try:
+    with contextlib.suppress(ValueError):
         candidates.append(state_dict_in(file, ()))
-    except ValueError:
-        pass
     return any(_is_jepa(names) for names in candidates)
 
 
@@ -180,7 +179,10 @@ def variant_of(
     if is_v1_name:
         return "vjepa1", "V-JEPA 1 by its file name, which ends in .pth.tar; the table 'pos_embed' is used"
     if _RELEASED_V2.fullmatch(file_name) and not has_v1_shape:
-        return "vjepa2", f"V-JEPA 2 by its file name, that of a release; the table 'pos_embed' ({rows} rows) is not used"
+        return (
+            "vjepa2",
+            f"V-JEPA 2 by its file name, that of a release; the table 'pos_embed' ({rows} rows) is not used",
+        )
     raise ValueError(
         f"{where}: its table 'pos_embed' ({rows} rows) is used by V-JEPA 1, is a remainder in V-JEPA 2 and is used in "
         "V-JEPA 2 without RoPE, and the tensors do not tell which it is; state it, as "
@@ -317,5 +319,3 @@ def _with_last_norm(
     last = f"norms_block.{NUM_LEVELS - 1}."
     renamed = {f"norm.{name.removeprefix(last)}" if name.startswith(last) else name: t for name, t in tensors.items()}
     return renamed, others
-
-

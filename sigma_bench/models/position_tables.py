@@ -8,6 +8,8 @@ Shapes: N tokens in order time, row, column; D width.
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -23,16 +25,13 @@ def vjepa_table(grid: tuple[int, int, int], width: int, *, uniform_power: bool) 
         uniform_power: whether time, row and column have ``2 ceil(D/6)`` channels each, of which the first D in total
             are kept; otherwise time has D/2 channels, row and column D/4 each.
     """
-    if uniform_power:
-        widths = (2 * math.ceil(width / 6),) * 3
-    else:
-        widths = (width // 2, width // 4, width // 4)
+    widths = (2 * math.ceil(width / 6),) * 3 if uniform_power else (width // 2, width // 4, width // 4)
     codes = [_codes(place_N, part) for place_N, part in zip(grid_places(grid), widths, strict=True)]
     return torch.cat(codes, dim=1)[:, :width].float()
 
 
 def mvd_table(grid: tuple[int, int, int], width: int) -> Tensor:
-    """The table (N, D) of MVD for a token grid: D/4 channels for time, then 3D/8 for the column and 3D/8 for the row."""
+    """The table (N, D) of MVD for a token grid: D/4 channels for time, 3D/8 for the column, 3D/8 for the row."""
     time_N, row_N, column_N = grid_places(grid)
     spatial = width // 4 * 3 // 2
     codes = [_codes(time_N, width // 4), _codes(column_N, spatial), _codes(row_N, spatial)]
@@ -67,16 +66,18 @@ def equals_table(stored: Tensor, table_ND: Tensor) -> bool:
 
 def vjepa_grid(stored: Tensor) -> tuple[int, int, int] | None:
     """The token grid (T', S, S) of a stored table (1, N, D) of V-JEPA; None if it is not such a table."""
+    powers = (partial(vjepa_table, uniform_power=True), partial(vjepa_table, uniform_power=False))
+    return next((grid for table in powers if (grid := square_grid(stored, table)) is not None), None)
+
+
+def square_grid(stored: Tensor, table: Callable[[tuple[int, int, int], int], Tensor]) -> tuple[int, int, int] | None:
+    """The token grid (T', S, S) for which a stored table (1, N, D) is that of a function; None if there is none."""
     if stored.ndim != 3 or len(stored) != 1:
         return None
     num_tokens, width = stored.shape[1:]
-    for side in range(math.isqrt(num_tokens), 0, -1):
-        grid = (num_tokens // side**2, side, side)
-        if math.prod(grid) == num_tokens and any(
-            equals_table(stored, vjepa_table(grid, width, uniform_power=uniform)) for uniform in (True, False)
-        ):
-            return grid
-    return None
+    sides = (side for side in range(math.isqrt(num_tokens), 0, -1) if num_tokens % side**2 == 0)
+    grids = ((num_tokens // side**2, side, side) for side in sides)
+    return next((grid for grid in grids if equals_table(stored, table(grid, width))), None)
 
 
 def _codes(place_N: Tensor, channels: int) -> Tensor:

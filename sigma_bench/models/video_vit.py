@@ -3,8 +3,8 @@
 A clip is divided into tubes of ``tubelet x patch x patch`` pixels; every tube becomes one token.  Pretraining embeds
 and encodes the visible tubes only, evaluation all tubes.
 
-``VitOptions`` are properties of the published models of other projects: VideoMAE v2 (arXiv 2303.16727), its attention by
-cosine similarity (Swin v2, arXiv 2111.09883), and MVD (arXiv 2212.04500).
+``VitOptions`` are properties of the published models of other projects: VideoMAE v2 (arXiv 2303.16727) with attention
+by cosine similarity (Swin v2, arXiv 2111.09883), and MVD (arXiv 2212.04500).
 
 Two operations are implemented differently from the released code, with the same result.  The tube embedding is a linear
 map of the visible tubes instead of a strided 3-D convolution with the same weights, which is 8 times faster at a mask

@@ -2,8 +2,8 @@
 
 ``path/to/model.safetensors`` or the run folder that holds it; a released SIGMA or VideoMAE file (``.pth``, ``.pt``,
 ``.bin``, ``.safetensors``) or a Hugging Face folder; ``timm:<name>`` for a published image model, or
-``timm:<name>:<file>`` for its weights on this disk; ``vjepa1:<file>``, ``vjepa2:<file>`` or ``vjepa2-sincos:<file>`` for
-a V-JEPA file that does not determine its variant; ``random:<recipe>`` and ``statistics:<recipe>`` for the controls
+``timm:<name>:<file>`` for its weights on this disk; ``vjepa1:<file>``, ``vjepa2:<file>`` or ``vjepa2-sincos:<file>``
+for a V-JEPA file that does not determine its variant; ``random:<recipe>`` and ``statistics:<recipe>`` for the controls
 with the geometry of that recipe; ``module:function`` for a custom encoder, or the name that a package registered for it
 (``models/imported.py``).  A file or ``timm:`` name may be followed by ``@<frames>x<size>`` for clips of another
 geometry, as in ``vit.pth@8x112``, and a file by ``@<heads>heads`` if it does not determine its number of heads.  The
@@ -155,7 +155,8 @@ def checkpoint_in(path: Path) -> Path | None:
 def _hint(name: str) -> str:
     kind, colon, _ = name.partition(":")
     if colon:
-        return f" No module '{kind}' can be imported from here either.{suggestion(kind, (*CONTROLS, PUBLISHED, *jepa.STATED))}"
+        known = suggestion(kind, (*CONTROLS, PUBLISHED, *jepa.STATED))
+        return f" No module '{kind}' can be imported from here either.{known}"
     controls = " and ".join(f"{control}:<recipe>" for control in CONTROLS)
     suffix = " Clips of another geometry are written as @<frames>x<size>, as in vit.pth@8x112." if "@" in name else ""
     return f"{suggestion(name, ENCODERS.names())} Controls are {controls}.{suffix}"

@@ -1,10 +1,12 @@
 """Files of V-JEPA and VideoMAE v2 under their released names give the outputs of the official code."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from sigma_bench.models.encoder import NetworkEncoder
@@ -69,7 +71,7 @@ def test_vjepa2(tmp_path: Path, name: str, has_remainder: bool) -> None:
 
 @pytest.mark.parametrize("block", [0, 2])
 def test_vjepa2_layers(tmp_path: Path, block: int) -> None:
-    """Tokens of an intermediate block, through the final norm; the golden run has blocks 0 and 2 one after the other."""
+    """Tokens of an intermediate block, through the final norm; the golden run has those of blocks 0 and 2."""
     golden = frontier_golden("vjepa2_rope_layers_64x8")
     weights = weights_of(golden)
     kept = {key: value for key, value in weights.items() if not key.startswith(("blocks.1", "blocks.2")[block:])}
@@ -98,5 +100,67 @@ def test_vjepa21(tmp_path: Path, name: str, container: str) -> None:
     encoder = opened(tmp_path / "vjepa2_1_vitb_dist_vitG_384.pt", content, suffix(golden))
     assert encoder.card.family == "V-JEPA 2.1" and encoder.report is not None
     assert encoder.report.layout == f"V-JEPA 2.1, container {container}"
-    assert encoder.report.unexpected == tuple(f"norms_block.{n}.{kind}" for n in range(3) for kind in ("bias", "weight"))
+    assert encoder.report.unexpected == tuple(
+        f"norms_block.{n}.{kind}" for n in range(3) for kind in ("bias", "weight")
+    )
     assert_equals_golden(encoder, golden, tolerance_float64=OFFICIAL)
+
+
+def finetuned(golden: dict[str, Any]) -> dict[str, Any]:
+    return {"module": weights_of(golden)}
+
+
+@pytest.mark.parametrize("name", ["64x8", "cos_64x8"])
+def test_videomaev2(tmp_path: Path, name: str) -> None:
+    """Fine-tuned files: tokens after the last block, without a norm."""
+    golden = frontier_golden(f"videomaev2_{name}_tokens")
+    encoder = opened(tmp_path / "vit_b_k710_dl_from_giant.pth", finetuned(golden), suffix(golden))
+    assert_equals_golden(encoder, golden, tolerance_float64=OFFICIAL)
+
+
+@pytest.mark.parametrize("name", ["64x8", "giantlike_56x8"])
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_videomaev2_pooled(tmp_path: Path, name: str, is_folder: bool) -> None:
+    """The output of the official class: fc_norm of the mean over tokens; from a released file, and from its folder."""
+    golden = frontier_golden(f"videomaev2_{name}_pooled")
+    if is_folder:
+        encoder = load_encoder(str(videomaev2_folder(tmp_path, golden)))
+        assert (encoder.card.num_frames, encoder.card.image_size) == (golden["frames"], golden["size"])
+        assert encoder.card.family == "VideoMAE v2" and encoder.card.mean == (0.485, 0.456, 0.406)
+    else:
+        encoder = opened(tmp_path / "vit_g.pth", finetuned(golden), suffix(golden))
+    assert isinstance(encoder, NetworkEncoder) and encoder.parts is not None and encoder.parts.pooled_norm
+    clip = clip_of(golden)
+    for precision, ending, tolerance in ((torch.float32, "", 2e-5), (torch.float64, "_fp64", OFFICIAL)):
+        encoder.network.to(precision)
+        pooled = encoder.encode(clip.to(precision)).token_BND.mean(1)
+        output = encoder.network.get_submodule(encoder.parts.pooled_norm)(pooled)
+        assert differences(output, golden, ending) < tolerance
+
+
+def videomaev2_folder(path: Path, golden: dict[str, Any], **changes: Any) -> Path:
+    """A folder as on the hub: names with the prefix ``model.``, no classifier, the network in ``model_config``."""
+    weights = {f"model.{name}": value for name, value in weights_of(golden).items() if not name.startswith("head.")}
+    save_file(weights, path / "model.safetensors")
+    config = dict(golden["config"]) | {"num_classes": 0, "num_frames": golden["config"]["all_frames"], **changes}
+    del config["all_frames"]
+    content = {"model_type": "VideoMAEv2_Base", "auto_map": {"AutoModel": "x.VideoMAEv2"}, "model_config": config}
+    (path / "config.json").write_text(json.dumps(content))
+    return path
+
+
+def test_videomaev2_pretraining(tmp_path: Path) -> None:
+    golden = frontier_golden("videomaev2_pretrain_encoder_56x8")
+    weights = {f"encoder.{name}": value for name, value in weights_of(golden).items()}
+    weights |= {"mask_token": torch.zeros(1, 1, 4), "decoder.norm.weight": torch.ones(4)}
+    encoder = opened(tmp_path / "vit_g_hybrid_pt_1200e.pth", {"model": weights}, suffix(golden))
+    assert_equals_golden(encoder, golden, tolerance_float64=OFFICIAL)
+
+
+def test_videomae_folder(tmp_path: Path) -> None:
+    golden = frontier_golden("hf_videomae_64x8")
+    save_file(weights_of(golden), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(golden["config_json"])
+    encoder = load_encoder(str(tmp_path))
+    assert isinstance(encoder, NetworkEncoder)
+    assert_equals_golden(encoder, golden, tolerance_float64=TRANSFORMERS)

@@ -2,10 +2,11 @@
 
 ``path/to/model.safetensors`` or the run folder that holds it; a released SIGMA or VideoMAE file (``.pth``, ``.pt``,
 ``.bin``, ``.safetensors``) or a Hugging Face folder; ``timm:<name>`` for a published image model, or
-``timm:<name>:<file>`` for its weights on this disk; ``vjepa1:<file>``, ``vjepa2:<file>`` or ``vjepa2-sincos:<file>``
-for a V-JEPA file that does not determine its variant; ``random:<recipe>`` and ``statistics:<recipe>`` for the controls
+``timm:<name>:<file>`` for its weights on this disk; ``hf:<folder>`` or ``hf:<name>`` for a folder or repository of
+Hugging Face; ``vjepa1:<file>``, ``vjepa2:<file>`` or ``vjepa2-sincos:<file>`` for a V-JEPA file that does not determine
+its variant; ``random:<recipe>`` and ``statistics:<recipe>`` for the controls
 with the geometry of that recipe; ``module:function`` for a custom encoder, or the name that a package registered for it
-(``models/imported.py``).  A file or ``timm:`` name may be followed by ``@<frames>x<size>`` for clips of another
+(``models/imported.py``).  A file, ``timm:`` or ``hf:`` name may be followed by ``@<frames>x<size>`` for clips of another
 geometry, as in ``vit.pth@8x112``, and a file by ``@<heads>heads`` if it does not determine its number of heads.  The
 weights of ``random:<recipe>`` are drawn from the seed of the evaluation, those of ``random:<recipe>@seed<seed>`` from
 the given seed.
@@ -19,6 +20,7 @@ import torch
 from sigma_bench.models import external, jepa
 from sigma_bench.models.checkpoints import is_checkpoint
 from sigma_bench.models.encoder import Encoder, NetworkEncoder
+from sigma_bench.models.huggingface import CONFIG, open_huggingface, refuse_plain_folder
 from sigma_bench.models.image_statistics import ImageStatistics
 from sigma_bench.models.imported import ENCODERS, imported_encoder, is_importable, registered_encoder
 from sigma_bench.models.recipe_encoder import pretrained_encoder, random_encoder
@@ -30,6 +32,7 @@ from sigma_bench.specs.strict import suggestion
 CHECKPOINT_NAME = "model.safetensors"
 CONTROLS = ("random", "statistics")
 PUBLISHED = "timm"
+HUGGINGFACE = "hf"
 FAMILIES = (jepa, external)
 """Modules that read the weight files of other projects; the first one that recognises a file opens it.
 
@@ -62,6 +65,8 @@ def _named(name: str, seed: int) -> Encoder:
         return _control(kind, recipe, seed)
     if colon and kind == PUBLISHED:
         return _published(recipe)
+    if colon and kind == HUGGINGFACE:
+        return _huggingface(recipe)
     if colon and kind in jepa.STATED:
         return open_stated(kind, recipe)
     path, frames, size, heads = split_name(name)
@@ -97,6 +102,7 @@ def open_weights(
     Raises:
         ValueError: no family recognises the file, or its family cannot open it.
     """
+    refuse_plain_folder(path)
     family = next((each for each in FAMILIES if each.recognises(file)), external)  # its error describes the file
     return family.open_file(file, path, num_frames=num_frames, image_size=image_size, num_heads=num_heads)
 
@@ -132,6 +138,14 @@ def _published(rest: str) -> Encoder:
     return timm_encoder(model, file=Path(file) if file else None, num_frames=frames, image_size=size)
 
 
+def _huggingface(rest: str) -> Encoder:
+    """A folder or a repository of Hugging Face: ``<folder or name>[@<frames>x<size>]``."""
+    path, frames, size, heads = split_name(rest)
+    if heads is not None:
+        raise ValueError(f"hf:{rest}: its {CONFIG} states the number of heads; leave '@{heads}heads' out")
+    return open_huggingface(str(path), num_frames=frames, image_size=size)
+
+
 def split_name(name: str) -> tuple[Path, int | None, int | None, int | None]:
     """The path in a name, and the frames, image size and heads of its suffixes (None if absent)."""
     try:
@@ -155,7 +169,7 @@ def checkpoint_in(path: Path) -> Path | None:
 def _hint(name: str) -> str:
     kind, colon, _ = name.partition(":")
     if colon:
-        known = suggestion(kind, (*CONTROLS, PUBLISHED, *jepa.STATED))
+        known = suggestion(kind, (*CONTROLS, PUBLISHED, HUGGINGFACE, *jepa.STATED))
         return f" No module '{kind}' can be imported from here either.{known}"
     controls = " and ".join(f"{control}:<recipe>" for control in CONTROLS)
     suffix = " Clips of another geometry are written as @<frames>x<size>, as in vit.pth@8x112." if "@" in name else ""

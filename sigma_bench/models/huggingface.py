@@ -1,0 +1,101 @@
+"""Encoders from Hugging Face folders and repositories: ``hf:<folder or name>``.
+
+config.json names the architecture.  VideoMAE and V-JEPA 2 are networks of this project; others are classes of
+transformers.  Code of a repository (``trust_remote_code``) is never run.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sigma_bench.models import external, transformers_encoder
+from sigma_bench.models.encoder import NetworkEncoder
+from sigma_bench.models.hub import fetch_model, is_repository_name
+from sigma_bench.models.huggingface_preprocessor import read_json
+from sigma_bench.models.transformers_families import FAMILIES, TOWERS
+from sigma_bench.models.weights_file import WEIGHT_NAMES, read_weights
+
+CONFIG = "config.json"
+
+
+def open_huggingface(
+    name: str, *, num_frames: int | None = None, image_size: int | None = None
+) -> NetworkEncoder:
+    """The encoder of a folder, or of a repository of the hub, which is downloaded unless it is in the cache.
+
+    Args:
+        name: path of a folder, or name of a repository such as ``facebook/vjepa2-vitl-fpc64-256``.
+        num_frames, image_size: geometry of clips, by default that of the folder.
+
+    Raises:
+        ValueError: there is no such model, its architecture is unknown, it is incomplete or does not fit its
+            configuration, or it cannot take such clips.
+    """
+    folder = _folder(name)
+    settings = read_json(folder / CONFIG)
+    if settings is None:
+        raise ValueError(f"{name}: the folder has no {CONFIG}, which names the architecture")
+    if not _is_complete(folder):
+        raise ValueError(f"{name}: the folder has no {' or '.join(WEIGHT_NAMES)}, or not all files of its index")
+    encoder = _opened(name, folder, settings, num_frames, image_size)
+    if folder.resolve().name != Path(name).name:  # a snapshot in the hub's cache
+        model = encoder.card.model.replace(folder.resolve().name, Path(name).name)
+        encoder.card = encoder.card.model_copy(update={"model": model})
+    return encoder
+
+
+def _opened(
+    name: str, folder: Path, settings: Mapping[str, Any], num_frames: int | None, image_size: int | None
+) -> NetworkEncoder:
+    model_type = settings.get("model_type")
+    if _is_videomae(settings):
+        return external.open_file(read_weights(folder), folder, num_frames=num_frames, image_size=image_size)
+    if model_type == "vjepa2":
+        from sigma_bench.models import huggingface_vjepa
+
+        return huggingface_vjepa.open_folder(folder, settings, num_frames=num_frames, image_size=image_size)
+    if model_type in FAMILIES or model_type in TOWERS:
+        return transformers_encoder.open_folder(folder, settings, num_frames=num_frames, image_size=image_size)
+    if "auto_map" in settings:
+        raise ValueError(
+            f"{name}: a model of type '{model_type}' whose network is code in its repository, which is never run here; "
+            "build it in a module of your own, with a function that returns it by sigma_bench.as_encoder, and name it "
+            "as module:function"
+        )
+    known = ", ".join(sorted(("videomae", "vjepa2", *FAMILIES, *TOWERS)))
+    what = f"a model of type '{model_type}'" if model_type else f"{CONFIG} has no model_type"
+    raise ValueError(f"{name}: {what}; known types are {known}; for another network, write module:function")
+
+
+def refuse_plain_folder(path: Path) -> None:
+    """ValueError if a path without ``hf:`` is a folder whose configuration describes another model than VideoMAE."""
+    settings = read_json(path / CONFIG) if path.is_dir() else None
+    if settings is not None and not _is_videomae(settings):
+        raise ValueError(f"{path}: a Hugging Face folder of type '{settings.get('model_type')}'; use hf:{path}")
+
+
+def _is_videomae(settings: Mapping[str, Any]) -> bool:
+    model_type = settings.get("model_type", "videomae" if "auto_map" not in settings else None)
+    return isinstance(model_type, str) and (model_type == "videomae" or model_type.startswith("VideoMAEv2_"))
+
+
+def _folder(name: str) -> Path:
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise ValueError(f"hf:{name} is a file; name the folder with its {CONFIG}")
+    if not is_repository_name(name):
+        raise ValueError(f"there is no folder '{name}', and no repository of the hub can have this name")
+    return fetch_model(name, is_complete=lambda folder: (folder / CONFIG).is_file() and _is_complete(folder))
+
+
+def _is_complete(folder: Path) -> bool:
+    """Whether a folder holds weights, and all files of their index if they are divided."""
+    if any((folder / file).is_file() for file in WEIGHT_NAMES):
+        return True
+    for index in folder.glob("*.index.json"):
+        shards = (read_json(index) or {}).get("weight_map")
+        if isinstance(shards, dict) and shards and all((folder / str(file)).is_file() for file in shards.values()):
+            return True
+    return False

@@ -23,10 +23,12 @@ from sigma_bench.models.encoder import Encoder, NetworkEncoder
 from sigma_bench.models.huggingface import CONFIG, open_huggingface, refuse_plain_folder
 from sigma_bench.models.image_statistics import ImageStatistics
 from sigma_bench.models.imported import ENCODERS, imported_encoder, is_importable, registered_encoder
+from sigma_bench.models.model_arguments import with_arguments
 from sigma_bench.models.recipe_encoder import pretrained_encoder, random_encoder
 from sigma_bench.models.timm_encoder import timm_encoder
 from sigma_bench.models.weights_file import WeightsFile, read_weights
 from sigma_bench.specs.catalogue import load_recipe
+from sigma_bench.specs.model_arguments import ModelArguments
 from sigma_bench.specs.strict import suggestion
 
 CHECKPOINT_NAME = "model.safetensors"
@@ -45,17 +47,25 @@ _FILE_NAME = re.compile(r"(?P<path>.+?)(?:@(?P<frames>\d+)x(?P<size>\d+))?(?:@(?
 _RECIPE_NAME = re.compile(r"(?P<recipe>.+?)(?:@seed(?P<seed>\d{1,18}))?", re.DOTALL)
 
 
-def load_encoder(name: str, *, seed: int = 0, device: torch.device | str = "cpu") -> Encoder:
+def load_encoder(
+    name: str,
+    *,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    arguments: ModelArguments = ModelArguments(),
+) -> Encoder:
     """The encoder of a name.
 
     Args:
         seed: seed of the weights of ``random:<recipe>`` if the name has none.
         device: device of the weights.
+        arguments: layer, norm, class tokens and precision.
 
     Raises:
-        ValueError: there is no such file or control, or the file is not a complete encoder.
+        ValueError: there is no such file or control, the file is not a complete encoder, or the network does not have
+            the part that an argument names.
     """
-    encoder = _named(name, seed)
+    encoder = with_arguments(_named(name, seed), arguments)
     return encoder.to(device) if hasattr(encoder, "to") else encoder
 
 

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -10,8 +10,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sigma_bench.models.encoder import NetworkEncoder
+from sigma_bench.models.huggingface_vjepa import official_names
 from sigma_bench.models.position_tables import vjepa_table
 from sigma_bench.models.zoo import load_encoder
+from sigma_bench.specs.model_arguments import ModelArguments
 from tests.models.frontier import assert_equals_golden, clip_of, differences, frontier_golden, weights_of
 
 OFFICIAL, TRANSFORMERS = 1e-10, 1e-6
@@ -23,9 +25,7 @@ def wrapped(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def suffix(golden: dict[str, Any]) -> str:
     """The geometry and the heads of a golden run, which those of the tiny networks do not follow from."""
-    config = golden["config"]
-    frames, size = (golden[key] for key in ("frames", "size"))
-    return f"@{frames}x{size}@{config['num_heads']}heads"
+    return f"@{golden['frames']}x{golden['size']}@{golden['config']['num_heads']}heads"
 
 
 def with_table(golden: dict[str, Any]) -> dict[str, Tensor]:
@@ -69,19 +69,17 @@ def test_vjepa2(tmp_path: Path, name: str, has_remainder: bool) -> None:
     assert_equals_golden(encoder, golden, tolerance_float64=OFFICIAL)
 
 
-@pytest.mark.parametrize("block", [0, 2])
-def test_vjepa2_layers(tmp_path: Path, block: int) -> None:
-    """Tokens of an intermediate block, through the final norm; the golden run has those of blocks 0 and 2."""
+@pytest.mark.parametrize(("dtype", "ending", "tolerance"), [("float32", "", 2e-5), ("float64", "_fp64", OFFICIAL)])
+def test_vjepa2_layers(tmp_path: Path, dtype: Literal["float32", "float64"], ending: str, tolerance: float) -> None:
+    """Tokens after blocks 0 and 2, each through the final norm, one after the other along the tokens."""
     golden = frontier_golden("vjepa2_rope_layers_64x8")
-    weights = weights_of(golden)
-    kept = {key: value for key, value in weights.items() if not key.startswith(("blocks.1", "blocks.2")[block:])}
-    encoder = opened(tmp_path / "latest.pt", {"target_encoder": wrapped(kept)}, suffix(golden))
-    assert len(encoder.network.blocks) == block + 1
-    tokens = encoder.encode(clip_of(golden)).token_BND
-    golden["output_shape"] = list(tokens.shape)
-    end = golden["output_head"] if block == 0 else golden["output_tail"]
-    flat = tokens.flatten()
-    assert (flat[: len(end)] if block == 0 else flat[-len(end) :]).sub(end).abs().max() < 2e-5
+    torch.save({"target_encoder": wrapped(weights_of(golden))}, tmp_path / "latest.pt")
+    tokens = []
+    for layer in golden["config"]["out_layers"]:
+        arguments = ModelArguments(layer=layer, dtype=dtype)
+        encoder = load_encoder(f"{tmp_path / 'latest.pt'}{suffix(golden)}", arguments=arguments)
+        tokens.append(encoder.encode(clip_of(golden)).token_BND)
+    assert differences(torch.cat(tokens, dim=1), golden, ending) < tolerance
 
 
 @pytest.mark.parametrize("name", ["64x8", "chopped_64x4", "uniform_64x8"])
@@ -164,3 +162,39 @@ def test_videomae_folder(tmp_path: Path) -> None:
     encoder = load_encoder(str(tmp_path))
     assert isinstance(encoder, NetworkEncoder)
     assert_equals_golden(encoder, golden, tolerance_float64=TRANSFORMERS)
+
+
+def vjepa2_folder(path: Path, golden: dict[str, Any]) -> Path:
+    save_file(weights_of(golden), path / "model.safetensors")
+    (path / "config.json").write_text(golden["config_json"])
+    return path
+
+
+def test_vjepa2_folder(tmp_path: Path) -> None:
+    golden = frontier_golden("hf_vjepa2_64x8")
+    encoder = load_encoder(f"hf:{vjepa2_folder(tmp_path, golden)}")
+    assert isinstance(encoder, NetworkEncoder)
+    assert (encoder.card.num_frames, encoder.card.image_size) == (8, 64)
+    assert_equals_golden(encoder, golden, tolerance_float64=TRANSFORMERS)
+
+
+def test_vjepa2_folder_at_another_size_follows_the_released_code(tmp_path: Path) -> None:
+    """The golden output is that of transformers, which numbers rows by ``crop_size``; it must not be reproduced."""
+    golden = frontier_golden("hf_vjepa2_other_size_96x12")
+    encoder = load_encoder(f"hf:{vjepa2_folder(tmp_path, golden)}@12x96")
+    assert isinstance(encoder, NetworkEncoder)
+    encoder.network.double()
+    tokens = encoder.encode(clip_of(golden).double()).token_BND
+    assert differences(tokens, golden, "_fp64") > 0.05
+    released = official_names(weights_of(golden), where="")
+    released = {name: value for name, value in released.items() if not name.startswith("predictor.")}
+    official = opened(tmp_path / "vitl.pt", {"encoder": wrapped(released)}, "@12x96@2heads")
+    official.network.double()
+    torch.testing.assert_close(tokens, official.encode(clip_of(golden).double()).token_BND, rtol=0, atol=1e-12)
+    transformers = pytest.importorskip("transformers")
+    config = transformers.VJEPA2Config(**json.loads(golden["config_json"]) | {"crop_size": 96})
+    theirs = transformers.VJEPA2Model(config).eval().double()
+    theirs.load_state_dict(weights_of(golden))
+    with torch.inference_mode():
+        expected = theirs(clip_of(golden).double().transpose(1, 2), skip_predictor=True).last_hidden_state
+    torch.testing.assert_close(tokens, expected, rtol=0, atol=TRANSFORMERS)

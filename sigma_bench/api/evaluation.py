@@ -15,6 +15,7 @@ from rich.progress import Progress
 from rich.text import Text
 
 from sigma_bench.api.arguments import amount_of, folder_of, seed_of, workers_of
+from sigma_bench.api.encoders import arguments_of
 from sigma_bench.api.progress import is_main_process, progress_bars
 from sigma_bench.api.records import Records
 from sigma_bench.api.resolved_tasks import resolve_tasks
@@ -29,6 +30,7 @@ from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.records.record import Record
 from sigma_bench.resources import RUNS
+from sigma_bench.specs.model_arguments import ModelArguments
 from sigma_bench.training.distribution import (
     LostPeerError,
     OneSidedError,
@@ -117,6 +119,7 @@ def evaluate(
     encoder: str | Encoder,
     tasks: str | Path | Iterable[str | Path] = (),
     *,
+    model_args: Mapping[str, Any] | None = None,
     suite: str | None = None,
     data: str | Path | None = None,
     csv: str | Path | None = None,
@@ -140,6 +143,7 @@ def evaluate(
     Args:
         encoder: what ``load_encoder`` or ``as_encoder`` returns, or a name that ``load_encoder`` takes.
         tasks: names such as ``ucf101/knn`` or ``ssv2/knn+reversal``, or task files that end in .yaml.
+        model_args: as in ``load_encoder``, for an encoder that is given by its name.
         suite: name of a suite, whose tasks are added.
         data: root folder that holds the datasets of the tasks.
         csv, folders: custom data instead of ``data``: a CSV of ``path,label,split[,group]``, or a folder per class.
@@ -178,6 +182,7 @@ def evaluate(
         open_suite(
             encoder,
             resolved,
+            arguments=arguments_of(model_args),
             output=output,
             seed=seed,
             device=device,
@@ -225,6 +230,7 @@ def open_suite(
     encoder: str | Encoder,
     tasks: Sequence[TaskOnData],
     *,
+    arguments: ModelArguments = ModelArguments(),
     output: Path,
     seed: int = 0,
     device: str | torch.device = "auto",
@@ -237,19 +243,23 @@ def open_suite(
 
     Args:
         tasks: resolved tasks with their data.
+        arguments: arguments of a model that is given by its name.
         cache: feature cache; by default one below ``output`` with ``num_workers`` and ``cache_limit``.
 
     Raises:
-        ValueError: there is no such encoder, or the object is not an encoder.
+        ValueError: there is no such encoder, the object is not an encoder, or it is given with arguments.
         LoggedError: an unexpected error inside the context; its traceback is in a file below ``output``.
     """
     output, seed = folder_of("output", output), seed_of(seed)
     limit_bytes = round(amount_of("cache_limit", cache_limit) * 2**30)
+    if not isinstance(encoder, str) and arguments != ModelArguments():
+        raise ValueError("model_args: they apply to a model that is given by its name; pass them to load_encoder")
     known = encoder if isinstance(encoder, str) else identified_encoder(encoder)
     name = known if isinstance(known, str) else known.card.model
     cache = cache or FeatureCache(output / "features", num_workers=workers_of(num_workers), limit_bytes=limit_bytes)
     with unexpected_errors_logged(output, name), joined_processes(device) as processes:
-        loaded = _moved(load_encoder(known, seed=seed) if isinstance(known, str) else known, processes)
+        loaded = load_encoder(known, seed=seed, arguments=arguments) if isinstance(known, str) else known
+        loaded = _moved(loaded, processes)
         with progress_bars(disable=not progress) as bars:
             plan = on_main(
                 processes, lambda: plan_tasks(loaded, tasks, output, cache, seed=seed, report=_reading(bars))

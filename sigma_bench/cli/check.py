@@ -6,7 +6,9 @@ import typer
 from rich.markup import escape
 
 from sigma_bench.cli.console import out
+from sigma_bench.cli.options import model_args_option
 from sigma_bench.specs import catalogue
+from sigma_bench.specs.model_arguments import parse_model_arguments
 from sigma_bench.specs.strict import is_yaml_file
 
 
@@ -14,6 +16,7 @@ def check(
     target: str = typer.Argument(
         ..., help="A model (file, folder, module:function, control) or a task file (its name ends in .yaml or .yml)."
     ),
+    model_args: str = model_args_option(),
     data: Path = typer.Option(None, help="For a task: root folder in which its dataset is searched."),
 ) -> None:
     """Check a model on synthetic clips, or a task file; the exit code is 1 if a check fails."""
@@ -23,7 +26,7 @@ def check(
     from sigma_bench.models.encoder_check import check_encoder
     from sigma_bench.models.zoo import load_encoder
 
-    encoder = load_encoder(target)
+    encoder = load_encoder(target, arguments=parse_model_arguments(model_args))
     card = encoder.card
     out.print(f"[bold]{escape(card.model)}[/]  {card.num_frames} frames of {card.image_size} px, {card.family}")
     failed = 0

@@ -8,17 +8,19 @@ from sigma_bench.api.progress import is_main_process
 from sigma_bench.api.resolved_tasks import resolve_tasks
 from sigma_bench.cli.console import out
 from sigma_bench.cli.launcher import is_launched, run_on_processes
-from sigma_bench.cli.options import finite, nested_overrides, seed_option
+from sigma_bench.cli.options import finite, model_args_option, nested_overrides, seed_option
 from sigma_bench.cli.suite_lines import run_and_show, show_plan
 from sigma_bench.resources import RUNS
+from sigma_bench.specs.model_arguments import parse_model_arguments
 
 
 def evaluate(
     model: str = typer.Argument(
         ...,
-        help="Checkpoint file or run folder; timm:<name>; module:function; random:<recipe>\\[@seed<n>]; "
-        "statistics:<recipe>.",
+        help="Checkpoint file or run folder; hf:<folder or id>; timm:<name>; module:function; "
+        "random:<recipe>\\[@seed<n>]; statistics:<recipe>.  'sigma-bench models families' describes them.",
     ),
+    model_args: str = model_args_option(),
     task: list[str] = typer.Option(
         [], help="Name of a task (see 'sigma-bench tasks') or a task file such as mine.yaml; repeatable."
     ),
@@ -66,7 +68,14 @@ def evaluate(
     from sigma_bench.api.evaluation import open_suite
 
     with open_suite(
-        model, tasks, output=output, seed=seed, device=device, num_workers=num_workers, cache_limit=cache_limit
+        model,
+        tasks,
+        arguments=parse_model_arguments(model_args),
+        output=output,
+        seed=seed,
+        device=device,
+        num_workers=num_workers,
+        cache_limit=cache_limit,
     ) as opened:
         if is_main_process() and (dry_run or len(tasks) > 1):
             show_plan(opened)

@@ -15,6 +15,16 @@ def seed_option(words: str) -> int:
     return number
 
 
+def model_args_option() -> str:
+    """The option ``--model-args``, which ``parse_model_arguments`` reads."""
+    text: str = typer.Option(
+        "",
+        help="Arguments of the model, such as layer=-2,dtype=bfloat16: layer (number of a block), norm (true or "
+        "false), pooling (mean or class), dtype (float32, bfloat16, float16, float64).",
+    )
+    return text
+
+
 def finite(option: typer.CallbackParam, value: float) -> float:
     """The value of a numeric option; ValueError unless it is finite and not negative."""
     if not math.isfinite(value) or value < 0:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from torch import Tensor
 
+from sigma_bench.models import jepa
 from sigma_bench.models.checkpoints import FORMAT, LoadReport, read_checkpoint
 from sigma_bench.models.encoder import NetworkEncoder
+from sigma_bench.models.jepa_vit import JepaSpec, JepaViT
 from sigma_bench.models.timm_encoder import image_tensors_in
 from sigma_bench.models.video_vit import VideoViT
 from sigma_bench.models.weights_file import WeightsFile, read_weights
-from sigma_bench.models.zoo import checkpoint_in, load_encoder, open_weights, split_name
+from sigma_bench.models.zoo import checkpoint_in, load_encoder, open_stated, open_weights, split_name
 from sigma_bench.specs.recipe import EncoderSpec
 
 
@@ -22,6 +24,11 @@ def inspect_file(name: str) -> tuple[dict[str, str], LoadReport | None]:
     Raises:
         ValueError: the file cannot be read, is of an unknown kind, or is incomplete.
     """
+    kind, colon, rest = name.partition(":")
+    if colon and kind in jepa.STATED:
+        stated = open_stated(kind, rest)
+        assert stated.report is not None
+        return _encoder_facts(split_name(rest)[0], stated, stated.report), stated.report
     path, frames, size, heads = split_name(name)
     if (ours := checkpoint_in(path)) is not None:
         pretrained = load_encoder(name)
@@ -39,7 +46,8 @@ def inspect_file(name: str) -> tuple[dict[str, str], LoadReport | None]:
 
 def _encoder_facts(path: Path, encoder: NetworkEncoder, report: LoadReport) -> dict[str, str]:
     card = encoder.card
-    spec = _geometry(encoder.network.spec) if isinstance(encoder.network, VideoViT) else f"{card.feature_width} wide"
+    is_ours = isinstance(encoder.network, VideoViT | JepaViT)
+    spec = _geometry(encoder.network.spec) if is_ours else f"{card.feature_width} wide"
     return {
         "file": str(path),
         "format": report.layout,
@@ -54,7 +62,7 @@ def _encoder_facts(path: Path, encoder: NetworkEncoder, report: LoadReport) -> d
     }
 
 
-def _geometry(spec: EncoderSpec) -> str:
+def _geometry(spec: EncoderSpec | JepaSpec) -> str:
     return (
         f"{spec.depth} blocks, {spec.width} wide, {spec.num_heads} heads, "
         f"tubes of {spec.tubelet_frames} frames x {spec.patch_size} px"

@@ -19,6 +19,8 @@ from torch import Tensor
 from sigma_bench.models.geometry import HEADS_BY_WIDTH, Stated, count
 from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD
 
+LAYER_NORM_EPS = 1e-12
+"""Epsilon of a model whose configuration does not state it."""
 PROJECTION = "embeddings.patch_embeddings.projection.weight"
 _LAYER = re.compile(r"(?:encoder\.layer|decoder\.decoder_layers)\.(\d+)\.(.+)")
 _INNER = {
@@ -43,6 +45,7 @@ _OUTER = {
     "embeddings.position_embeddings": "encoder.pos_embed",
     "position_embeddings": "decoder.pos_embed",
     "layernorm.": "encoder.norm.",
+    "fc_norm.": "encoder.fc_norm.",
     "classifier.": "head.",
 }
 _QKV = tuple(f"attention.attention.{kind}.weight" for kind in ("query", "key", "value"))
@@ -129,14 +132,16 @@ def with_stated_biases(
 
 
 def require_fit(tensors: Mapping[str, Tensor], config: Mapping[str, Any], *, where: str) -> None:
-    """ValueError unless configuration and tensors agree in width, patch, tubelet and number of blocks.
+    """ValueError unless configuration and tensors agree in widths, patch, tubelet and number of blocks.
 
     Args:
         tensors: under the names of this project.
     """
     width, _, tubelet, patch, _ = tensors["encoder.patch_embed.proj.weight"].shape
     blocks = {name.split(".")[2] for name in tensors if name.startswith("encoder.blocks.")}
+    hidden = tensors.get("encoder.blocks.0.mlp.fc1.weight", ())
     found = {"hidden_size": width, "tubelet_size": tubelet, "patch_size": patch, "num_hidden_layers": len(blocks)}
+    found |= {"intermediate_size": len(hidden)} if len(hidden) else {}
     for key, value in found.items():
         if key in config and _side(config[key]) != value:
             raise ValueError(f"{where}: config.json says {key} {config[key]}, the file holds {value}")
@@ -150,6 +155,7 @@ def stated_by_config(config: Mapping[str, Any] | None, folder: Path) -> Stated:
         num_heads=count(config.get("num_attention_heads")),
         num_frames=count(config.get("num_frames")),
         image_size=count(_side(config.get("image_size"))),
+        layer_norm_eps=config.get("layer_norm_eps", LAYER_NORM_EPS),
         mean=_colour(preprocessor.get("image_mean", IMAGENET_MEAN), where=folder),
         std=_colour(preprocessor.get("image_std", IMAGENET_STD), where=folder),
     )

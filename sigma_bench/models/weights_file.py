@@ -26,8 +26,12 @@ WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
 PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".pyth", ".ckpt", ".tar")
 WRAPPERS = ("module.", "_orig_mod.", "model.", "backbone.")
 """Prefixes that DDP, DeepSpeed, torch.compile, Lightning, exports of Hugging Face and forks put before every name."""
-CONTAINERS = ("model", "module", "state_dict", "encoder", "target_encoder", "teacher", "student", "ema")
+CONTAINERS = (
+    "model", "module", "state_dict", "encoder", "target_encoder", "ema_encoder", "teacher", "student", "ema",
+)  # fmt: skip
 """Keys under which training code stores weights."""
+GENERIC_NAMES = {"checkpoint", *(Path(name).stem for name in WEIGHT_NAMES)}
+"""File names that do not identify a model; the model then has the name of the folder."""
 MAX_DEPTH = 3
 """Greatest number of levels of nested containers."""
 _BROKEN_PICKLE = (
@@ -66,6 +70,15 @@ def weights_in(path: Path) -> Path:
             f"{path}: the weights are divided into several files; save them again as one model.safetensors"
         )
     raise ValueError(f"{path}: a folder without {' or '.join(WEIGHT_NAMES)}; name the weight file itself")
+
+
+def model_name(path: Path) -> str:
+    """Name of a model in tables: that of its folder, or that of its file without the suffix."""
+    resolved = path.resolve()
+    if resolved.is_dir():
+        return resolved.name
+    stem = resolved.name.removesuffix(".tar").rsplit(".", 1)[0]
+    return resolved.parent.name if stem in GENERIC_NAMES else stem
 
 
 def read_weights(path: Path) -> WeightsFile:

@@ -3,7 +3,8 @@
 ``path/to/model.safetensors`` or the run folder that holds it; a released SIGMA or VideoMAE file (``.pth``, ``.pt``,
 ``.bin``, ``.safetensors``) or a Hugging Face folder; ``timm:<name>`` for a published image model, or
 ``timm:<name>:<file>`` for its weights on this disk; ``hf:<folder>`` or ``hf:<name>`` for a folder or repository of
-Hugging Face; ``random:<recipe>`` and ``statistics:<recipe>`` for the controls
+Hugging Face; ``vjepa1:<file>``, ``vjepa2:<file>`` or ``vjepa2-sincos:<file>`` for a V-JEPA file that does not determine
+its variant; ``random:<recipe>`` and ``statistics:<recipe>`` for the controls
 with the geometry of that recipe; ``module:function`` for a custom encoder, or the name that a package registered for it
 (``models/imported.py``).  A file, ``timm:`` or ``hf:`` name may be followed by ``@<frames>x<size>`` for clips of another
 geometry, as in ``vit.pth@8x112``, and a file by ``@<heads>heads`` if it does not determine its number of heads.  The
@@ -16,23 +17,25 @@ from pathlib import Path
 
 import torch
 
-from sigma_bench.models import external
+from sigma_bench.models import external, jepa
 from sigma_bench.models.checkpoints import is_checkpoint
 from sigma_bench.models.encoder import Encoder, NetworkEncoder
 from sigma_bench.models.huggingface import CONFIG, open_huggingface, refuse_plain_folder
 from sigma_bench.models.image_statistics import ImageStatistics
 from sigma_bench.models.imported import ENCODERS, imported_encoder, is_importable, registered_encoder
+from sigma_bench.models.model_arguments import with_arguments
 from sigma_bench.models.recipe_encoder import pretrained_encoder, random_encoder
 from sigma_bench.models.timm_encoder import timm_encoder
 from sigma_bench.models.weights_file import WeightsFile, read_weights
 from sigma_bench.specs.catalogue import load_recipe
+from sigma_bench.specs.model_arguments import ModelArguments
 from sigma_bench.specs.strict import suggestion
 
 CHECKPOINT_NAME = "model.safetensors"
 CONTROLS = ("random", "statistics")
 PUBLISHED = "timm"
 HUGGINGFACE = "hf"
-FAMILIES = (external,)
+FAMILIES = (jepa, external)
 """Modules that read the weight files of other projects; the first one that recognises a file opens it.
 
 Such a module defines ``recognises(file)`` and ``open_file(file, path, num_frames=..., image_size=..., num_heads=...)``,
@@ -44,17 +47,25 @@ _FILE_NAME = re.compile(r"(?P<path>.+?)(?:@(?P<frames>\d+)x(?P<size>\d+))?(?:@(?
 _RECIPE_NAME = re.compile(r"(?P<recipe>.+?)(?:@seed(?P<seed>\d{1,18}))?", re.DOTALL)
 
 
-def load_encoder(name: str, *, seed: int = 0, device: torch.device | str = "cpu") -> Encoder:
+def load_encoder(
+    name: str,
+    *,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    arguments: ModelArguments = ModelArguments(),
+) -> Encoder:
     """The encoder of a name.
 
     Args:
         seed: seed of the weights of ``random:<recipe>`` if the name has none.
         device: device of the weights.
+        arguments: layer, norm, class tokens and precision.
 
     Raises:
-        ValueError: there is no such file or control, or the file is not a complete encoder.
+        ValueError: there is no such file or control, the file is not a complete encoder, or the network does not have
+            the part that an argument names.
     """
-    encoder = _named(name, seed)
+    encoder = with_arguments(_named(name, seed), arguments)
     return encoder.to(device) if hasattr(encoder, "to") else encoder
 
 
@@ -66,6 +77,8 @@ def _named(name: str, seed: int) -> Encoder:
         return _published(recipe)
     if colon and kind == HUGGINGFACE:
         return _huggingface(recipe)
+    if colon and kind in jepa.STATED:
+        return open_stated(kind, recipe)
     path, frames, size, heads = split_name(name)
     if name in ENCODERS.names():
         if path.exists():
@@ -102,6 +115,16 @@ def open_weights(
     refuse_plain_folder(path)
     family = next((each for each in FAMILIES if each.recognises(file)), external)  # its error describes the file
     return family.open_file(file, path, num_frames=num_frames, image_size=image_size, num_heads=num_heads)
+
+
+def open_stated(kind: str, rest: str) -> NetworkEncoder:
+    """The encoder of a V-JEPA file whose variant is stated: ``vjepa1:<file>[@<frames>x<size>][@<heads>heads]``."""
+    variant = next(each for each in jepa.STATED if each == kind)
+    path, frames, size, heads = split_name(rest)
+    file = read_weights(path)
+    if not jepa.recognises(file):
+        raise ValueError(f"{path}: does not hold a V-JEPA encoder; leave '{kind}:' out")
+    return jepa.open_file(file, path, num_frames=frames, image_size=size, num_heads=heads, variant=variant)
 
 
 def _control(kind: str, rest: str, seed: int) -> Encoder:
@@ -156,7 +179,8 @@ def checkpoint_in(path: Path) -> Path | None:
 def _hint(name: str) -> str:
     kind, colon, _ = name.partition(":")
     if colon:
-        return f" No module '{kind}' can be imported from here either.{suggestion(kind, (*CONTROLS, PUBLISHED, HUGGINGFACE))}"
+        known = suggestion(kind, (*CONTROLS, PUBLISHED, HUGGINGFACE, *jepa.STATED))
+        return f" No module '{kind}' can be imported from here either.{known}"
     controls = " and ".join(f"{control}:<recipe>" for control in CONTROLS)
     suffix = " Clips of another geometry are written as @<frames>x<size>, as in vit.pth@8x112." if "@" in name else ""
     return f"{suggestion(name, ENCODERS.names())} Controls are {controls}.{suffix}"

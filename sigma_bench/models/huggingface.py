@@ -48,7 +48,9 @@ def _opened(
     name: str, folder: Path, settings: Mapping[str, Any], num_frames: int | None, image_size: int | None
 ) -> NetworkEncoder:
     model_type = settings.get("model_type")
-    if _is_videomae(settings):
+    if not isinstance(model_type, str):
+        raise ValueError(f"{name}: its {CONFIG} has no model_type, which names the architecture")
+    if _is_videomae(model_type):
         return external.open_file(read_weights(folder), folder, num_frames=num_frames, image_size=image_size)
     if model_type == "vjepa2":
         from sigma_bench.models import huggingface_vjepa
@@ -63,20 +65,22 @@ def _opened(
             "as module:function"
         )
     known = ", ".join(sorted(("videomae", "vjepa2", *FAMILIES, *TOWERS)))
-    what = f"a model of type '{model_type}'" if model_type else f"{CONFIG} has no model_type"
-    raise ValueError(f"{name}: {what}; known types are {known}; for another network, write module:function")
+    raise ValueError(
+        f"{name}: a model of type '{model_type}'; known types are {known}; for another network, write a function that "
+        "returns it by sigma_bench.as_encoder, and name it as module:function"
+    )
 
 
 def refuse_plain_folder(path: Path) -> None:
     """ValueError if a path without ``hf:`` is a folder whose configuration describes another model than VideoMAE."""
     settings = read_json(path / CONFIG) if path.is_dir() else None
-    if settings is not None and not _is_videomae(settings):
-        raise ValueError(f"{path}: a Hugging Face folder of type '{settings.get('model_type')}'; use hf:{path}")
+    model_type = (settings or {}).get("model_type", "videomae")
+    if not _is_videomae(str(model_type)):
+        raise ValueError(f"{path}: a Hugging Face folder of type '{model_type}'; use hf:{path}")
 
 
-def _is_videomae(settings: Mapping[str, Any]) -> bool:
-    model_type = settings.get("model_type", "videomae" if "auto_map" not in settings else None)
-    return isinstance(model_type, str) and (model_type == "videomae" or model_type.startswith("VideoMAEv2_"))
+def _is_videomae(model_type: str) -> bool:
+    return model_type == "videomae" or model_type.startswith("VideoMAEv2_")
 
 
 def _folder(name: str) -> Path:

@@ -150,6 +150,8 @@ def _published(rest: str) -> Encoder:
 
 def _huggingface(rest: str) -> Encoder:
     """A folder or a repository of Hugging Face: ``<folder or name>[@<frames>x<size>]``."""
+    if not rest:
+        raise ValueError("hf: names no model; write hf:<folder>, or hf:<name> for a repository of Hugging Face")
     path, frames, size, heads = split_name(rest)
     if heads is not None:
         raise ValueError(f"hf:{rest}: its {CONFIG} states the number of heads; leave '@{heads}heads' out")

@@ -48,7 +48,9 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "siglip_vision": ("SiglipVisionModel", IMAGE),
     "siglip": ("SiglipModel", {"vision_config": IMAGE, "text_config": TEXT}),
     "hiera": ("HieraModel", HIERA),
-    "hiera_pretraining": ("HieraForPreTraining", HIERA),
+    "hiera_pretraining": (
+        "HieraForPreTraining", {**HIERA, "decoder_hidden_size": 8, "decoder_depth": 1, "decoder_num_heads": 1}
+    ),
 }
 """Class and configuration by a short name."""
 VIDEO = {"timesformer": 4, "vivit": 4, "videoprism": 4, "pe": 5}
@@ -60,7 +62,7 @@ def small_model(name: str, **changes: Any) -> Any:
     class_name, settings = MODELS[name]
     model_class = getattr(transformers, class_name)
     generator = torch.Generator().manual_seed(0)
-    model = model_class(model_class.config_class(**settings, **changes)).eval()
+    model = model_class(model_class.config_class(**{**settings, **changes})).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(0.2 * torch.randn(parameter.shape, generator=generator))

@@ -11,6 +11,7 @@ from sigma_bench.models.encoder import Features, Parts
 from sigma_bench.specs.recipe import EncoderSpec
 from sigma_bench.specs.strict import parse_spec
 
+
 class ClipGeometry(Protocol):
     """Anything that states the frames and the size of clips."""
 

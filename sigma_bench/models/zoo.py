@@ -3,13 +3,12 @@
 ``path/to/model.safetensors`` or the run folder that holds it; a released SIGMA or VideoMAE file (``.pth``, ``.pt``,
 ``.bin``, ``.safetensors``) or a Hugging Face folder; ``timm:<name>`` for a published image model, or
 ``timm:<name>:<file>`` for its weights on this disk; ``hf:<folder>`` or ``hf:<name>`` for a folder or repository of
-Hugging Face; ``vjepa1:<file>``, ``vjepa2:<file>`` or ``vjepa2-sincos:<file>`` for a V-JEPA file that does not determine
-its variant; ``random:<recipe>`` and ``statistics:<recipe>`` for the controls
-with the geometry of that recipe; ``module:function`` for a custom encoder, or the name that a package registered for it
-(``models/imported.py``).  A file, ``timm:`` or ``hf:`` name may be followed by ``@<frames>x<size>`` for clips of another
-geometry, as in ``vit.pth@8x112``, and a file by ``@<heads>heads`` if it does not determine its number of heads.  The
-weights of ``random:<recipe>`` are drawn from the seed of the evaluation, those of ``random:<recipe>@seed<seed>`` from
-the given seed.
+Hugging Face; ``random:<recipe>`` and ``statistics:<recipe>`` for the controls with the geometry of that recipe;
+``module:function`` for a custom encoder, or the name that a package registered for it (``models/imported.py``).  A
+file, ``timm:`` or ``hf:`` name may be followed by ``@<frames>x<size>`` for clips of another geometry, as in
+``vit.pth@8x112``, and a file by ``@<heads>heads`` if it does not determine its number of heads.  The weights of
+``random:<recipe>`` are drawn from the seed of the evaluation, those of ``random:<recipe>@seed<seed>`` from the given
+seed.
 """
 
 import re

@@ -197,6 +197,8 @@ def _fused(parts: Mapping[str, Tensor], *, where: str) -> Tensor:
     shapes = {tuple(tensor.shape) for tensor in parts.values()}
     if len(shapes) > 1:
         raise ValueError(f"{where}: query, key and value have different shapes, {sorted(shapes)}")
+    if len({tensor.dtype for tensor in parts.values()}) > 1:
+        raise ValueError(f"{where}: query, key and value are of different types of number")
     return torch.cat([parts[name] for name in _QKV])
 
 

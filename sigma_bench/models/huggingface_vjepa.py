@@ -71,7 +71,7 @@ def official_names(tensors: Mapping[str, Tensor], *, where: str) -> dict[str, Te
     """The tensors under the names of the released code, with query, key and value in one tensor; other names stay.
 
     Raises:
-        ValueError: a block lacks query, key or value, their shapes differ, or two names stand for one tensor.
+        ValueError: a block lacks query, key or value, their shapes or types differ, or two names stand for one tensor.
     """
     renamed: dict[str, Tensor] = {}
     apart: dict[str, dict[str, Tensor]] = {}
@@ -86,9 +86,9 @@ def official_names(tensors: Mapping[str, Tensor], *, where: str) -> dict[str, Te
             raise ValueError(f"{where}: '{name}' and another name stand for the same tensor")
         found[key] = tensor
     for name, parts in apart.items():
-        shapes = {tuple(parts[part].shape) if part in parts else None for part in _PARTS}
-        if len(shapes) > 1:
-            raise ValueError(f"{where}: '{name}' is not made of query, key and value of one shape")
+        kinds = {(parts[part].shape, parts[part].dtype) if part in parts else None for part in _PARTS}
+        if len(kinds) > 1:
+            raise ValueError(f"{where}: '{name}' is not made of query, key and value of one shape and type")
         renamed[name] = torch.cat([parts[part] for part in _PARTS])
     return renamed
 

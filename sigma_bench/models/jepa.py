@@ -51,6 +51,7 @@ RELEASED_SIZE = 256
 NUM_LEVELS = 4
 """Output levels of V-JEPA 2.1; each has a norm, and features are those of the last one."""
 JEPA_PARTS = Parts(blocks="blocks", norm="norm")
+"""Fine-tuning is for clips: the parameters for images of V-JEPA 2.1 are left as they are."""
 _RELEASED_V2 = re.compile(r"(vit[lhg](-384)?|vjepa2-ac-vitg)\.pt")
 _V1_ROWS = (8 * 14 * 14, 8 * 24 * 24)
 _V1_WIDTHS = (1024, 1280)
@@ -128,7 +129,8 @@ def jepa_encoder(network: JepaViT, report: LoadReport, **origin: Any) -> Network
         code_sha256=digest(["jepa_vit", spec.model_dump(mode="json")]),
         **{"family": FAMILY[spec.variant], "mean": IMAGENET_MEAN, "std": IMAGENET_STD, **origin},
     )
-    return NetworkEncoder(network, card, jepa_tokens, parts=JEPA_PARTS, report=report)
+    parts = JEPA_PARTS._replace(unused=("patch_embed_img", "img_mod_embed") if spec.takes_images else ())
+    return NetworkEncoder(network, card, jepa_tokens, parts=parts, report=report)
 
 
 def load_network(

@@ -31,7 +31,13 @@ def vjepa_table(grid: tuple[int, int, int], width: int, *, uniform_power: bool) 
 
 
 def mvd_table(grid: tuple[int, int, int], width: int) -> Tensor:
-    """The table (N, D) of MVD for a token grid: D/4 channels for time, 3D/8 for the column, 3D/8 for the row."""
+    """The table (N, D) of MVD for a token grid: D/4 channels for time, 3D/8 for the column, 3D/8 for the row.
+
+    Raises:
+        ValueError: D is not a multiple of 16.
+    """
+    if width % 16:
+        raise ValueError(f"positions of MVD need a width that is a multiple of 16, not {width}")
     time_N, row_N, column_N = grid_places(grid)
     spatial = width // 4 * 3 // 2
     codes = [_codes(time_N, width // 4), _codes(column_N, spatial), _codes(row_N, spatial)]

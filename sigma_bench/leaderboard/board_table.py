@@ -156,6 +156,8 @@ class PublishedSection:
 
     title: str
     rows: tuple[PublishedRow, ...]
+    is_context: bool = False
+    """Whether the rows come from another protocol, so that measured numbers are not compared with them."""
 
 
 @dataclass(frozen=True, kw_only=True)

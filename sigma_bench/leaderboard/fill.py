@@ -104,11 +104,10 @@ def fill_published(board: Board) -> BoardTable:
 
 def numbers_for(board: Board, store: Store | None) -> tuple[PublishedScore, ...]:
     """The published numbers that a board names, and the numbers imported into a store."""
-    if board.published is None:
-        return ()
-    imported = sorted((store.root / IMPORTED).glob("*.csv")) if store else []
-    numbers = [score for path in imported for score in read_published(path, origin="imported")]
-    return (*load_published(board.published.file), *numbers)
+    files = dict.fromkeys(section.file for section in (board.published, *board.context) if section)
+    printed = [score for file in files for score in load_published(file)]
+    imported = sorted((store.root / IMPORTED).glob("*.csv")) if store and board.published else []
+    return (*printed, *(score for path in imported for score in read_published(path, origin="imported")))
 
 
 def predictions_of(store: Store) -> Load:

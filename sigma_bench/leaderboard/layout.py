@@ -183,9 +183,9 @@ def _sections(table: BoardTable, about: list[str]) -> list[Section]:
     sections = [Section("", tuple(measured))]
     lines = [_delta_line(table, deltas, about) for deltas in _by_model(table.deltas).values()]
     sections.append(Section(f"Measured {MINUS} published {DAGGER}", tuple(lines)))
-    opening = f"{DAGGER} {table.published_note}" if table.rows else ""
+    opening = f"{DAGGER} {table.published_note}" if table.rows and table.published_note else ""
     for section in table.sections:
-        title = ": ".join(part for part in (opening, section.title) if part)
+        title = ": ".join(part for part in ("" if section.is_context else opening, section.title) if part)
         sections.append(Section(title, tuple(_published_line(table, row, about) for row in section.rows)))
         opening = ""
     return sections
@@ -246,7 +246,8 @@ def _published_line(table: BoardTable, row: PublishedRow, about: list[str]) -> L
         mean = MISSING if row.mean is None else percent(row.mean) + after
         entries.append(Entry(mean, mark=row.mean_mark, value=row.mean))
     told = tuple((_ABOUT.get(key, key.capitalize()), cell) for key, cell in row.cells.items() if cell)
-    note = table.published_note if row.origin == "published" else "imported by the user; neither measured nor checked"
+    printed = table.published_note or "published, as printed"
+    note = printed if row.origin == "published" else "imported by the user; neither measured nor checked"
     return Line(
         f"{row.label} {mark}",
         _picked(row.about, about),

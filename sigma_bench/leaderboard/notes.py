@@ -9,6 +9,10 @@ _WORLDS = {
     "user": "the user's own data",
     "transcoded": "transcoded videos",
 }
+CONTEXT = (
+    "Sections that name a source and a protocol are context: their numbers were obtained by that protocol and are not "
+    "comparable with other sections."
+)
 _ROUNDING = 0.0005 + 1e-9
 """Half of the last digit of a printed percentage."""
 
@@ -119,7 +123,11 @@ def _published(table: BoardTable) -> list[str]:
     imported = [row for row in table.published if row.origin == "imported"]
     notes = []
     if printed:
-        notes.append(f"{DAGGER} {table.published_note}")
+        if table.published_note:
+            notes.append(f"{DAGGER} {table.published_note}")
+        if any(section.is_context for section in table.sections):
+            notes.append(f"{DAGGER} {CONTEXT}")
+    if any(row.origin == "published" for section in table.sections if not section.is_context for row in section.rows):
         notes.append("Published rows: bold the best, underlined the second best of a section and backbone.")
     if any(mean is not None for row in table.published for mean in row.axis_means):
         notes.append(f"{COMPUTED}: computed here as the mean of the axis's printed numbers; the source prints none.")

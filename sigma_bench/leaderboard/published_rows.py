@@ -7,28 +7,47 @@ from typing import get_args
 
 from sigma_bench.leaderboard.board_table import Mark, PublishedRow, PublishedSection, mean_of_columns
 from sigma_bench.records.published import PublishedScore
-from sigma_bench.specs.board import Board, Condition, PublishedColumn
+from sigma_bench.specs.board import Board, Condition, ContextSection, PublishedColumn
 
 _WORDS = {
     **{"vit_s": "ViT-S", "vit_b": "ViT-B", "vit_l": "ViT-L", "swin_b": "Swin-B", "swin_l": "Swin-L"},
     **{"mvitv1_b": "MViTv1-B", "resnet101": "ResNet-101"},
     **{"in1k": "IN-1K", "in21k": "IN-21K", "k400": "K400", "ssv2": "SSv2", "in1k+k400": "IN-1K + K400"},
-    **{"yes": "✓", "no": ""},
+    **{"vit_h": "ViT-H", "vit_h_384": "ViT-H, 384 px", "vit_h_512": "ViT-H, 512 px", "vit_h+": "ViT-H+"},
+    **{"vit_giant": "ViT-g", "vit_giant_384": "ViT-g, 384 px", "vit_gigantic": "ViT-G", "vit_7b": "ViT-7B"},
+    **{"vit_gigantic_384": "ViT-G, 384 px", "vit_g_1.9b": "ViT-G (1.9B)", "r2plus1d_18": "R(2+1)D-18"},
+    **{
+        "hiera_l": "Hiera-L",
+        "hiera_h": "Hiera-H",
+        **{f"{size}b": f"{size}B" for size in ("1", "1.1", "1.2", "2", "6")},
+    },
+    **{"in22k": "IN-22K", "in1k+ssv2": "IN-1K + SSv2", "lvd142m": "LVD-142M", "laion": "LAION", "k710": "K710"},
+    **{"videomix2m": "VideoMix2M", "unlabeled_hybrid": "UnlabeledHybrid", "webvid_2.5m": "WebVid-2.5M"},
+    **{"webvid_25m": "WebVid-25M", "k700+webvid_25m": "K700 + WebVid-25M", "clip_400m": "CLIP-400M"},
+    **{"internvid_10m": "InternVid-10M", "yes": "✓", "no": ""},
 }
 IMPORTED = "Imported"
 
 
 def published_sections(board: Board, scores: Sequence[PublishedScore]) -> tuple[PublishedSection, ...]:
-    """The sections of a board, and one of imported numbers that fit its columns.
+    """The sections of a board: its main ones, imported numbers that fit its columns, and context.
 
     Raises:
         ValueError: a column or section without any number, or two numbers for one cell.
     """
+    if not scores:
+        return ()
+    context = tuple(_context_section(board, section, scores) for section in board.context)
+    return (*_main_sections(board, scores), *context)
+
+
+def _main_sections(board: Board, scores: Sequence[PublishedScore]) -> tuple[PublishedSection, ...]:
     shown = board.published
-    if shown is None or not scores:
+    if shown is None:
         return ()
     columns = [column.published for column in board.columns]
-    printed = [score for score in scores if score.origin == "published"]
+    of_context = {(section.source, section.table) for section in board.context}
+    printed = [s for s in scores if s.origin == "published" and (s.source, s.table) not in of_context]
     for column in columns:
         if column is not None and not any(_fits(score, column) for score in printed):
             raise ValueError(f"board '{board.name}': {shown.file} has no number for {_place(column)}")
@@ -44,6 +63,22 @@ def published_sections(board: Board, scores: Sequence[PublishedScore]) -> tuple[
         _rows(board, get_args(Condition), columns, theirs)
     )  # all conditions, also those that the board does not show
     return (*sections, *((PublishedSection(title=IMPORTED, rows=imported),) if imported else ()))
+
+
+def _context_section(board: Board, section: ContextSection, scores: Sequence[PublishedScore]) -> PublishedSection:
+    """The rows of one table of another source; every condition that the file states tells rows apart."""
+    places = [section.columns.get(column.label) for column in board.columns]
+    columns = [
+        None if place is None else PublishedColumn(table=section.table, **place.model_dump()) for place in places
+    ]
+    theirs = [s for s in scores if (s.origin, s.source, s.table) == ("published", section.source, section.table)]
+    for column in columns:
+        if column is not None and not any(_fits(score, column) for score in theirs):
+            where = f"{section.source}, {_place(column)}"
+            raise ValueError(f"board '{board.name}': {section.file} has no number of {where}")
+    rows = _told_apart(_rows(board, get_args(Condition), columns, theirs))
+    unranked = tuple(replace(row, marks=(None,) * len(row.marks)) for row in rows)
+    return PublishedSection(title=section.title, rows=unranked, is_context=True)
 
 
 def is_shown(board: Board, score: PublishedScore) -> bool:

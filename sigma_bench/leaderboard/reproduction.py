@@ -23,7 +23,8 @@ def deltas(
 ) -> tuple[Delta, ...]:
     """One difference per cell that is measured on official data and has a published number."""
     official = shown[shown["world"] == "official"]
-    printed = [row for section in sections for row in section.rows if row.origin == "published"]
+    comparable = [section for section in sections if not section.is_context]
+    printed = [row for section in comparable for row in section.rows if row.origin == "published"]
     found: list[Delta] = []
     for row in rows:
         records = official[official["model"] == row.model]

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sigma_bench.failures import failure_sentence
 from sigma_bench.models.code_digest import code_digest, weights_sha256
 from sigma_bench.models.custom_backbone import CustomBackbone, Parts, set_drop_path, trainable_parts
 from sigma_bench.models.custom_checks import (
@@ -20,7 +21,14 @@ from sigma_bench.models.custom_checks import (
     trace,
     two_batches,
 )
-from sigma_bench.models.custom_geometry import evaluation_mode, measured_geometry, require_colours, require_geometry
+from sigma_bench.models.custom_geometry import (
+    evaluation_mode,
+    grid_of,
+    measured_geometry,
+    require_colours,
+    require_geometry,
+    require_min_frames,
+)
 from sigma_bench.models.encoder import Features
 from sigma_bench.models.encoder_output import token_mistake, typed
 from sigma_bench.specs.encoder_card import EncoderCard
@@ -49,26 +57,49 @@ class CustomEncoder:
     def encode(self, clip_BCTHW: Tensor) -> Features:
         """Tokens of normalised clips (B, C, T, H, W).
 
+        Rows and columns follow the size of the frames: cells have the size in pixels that they have in clips of the
+        card's size.
+
         Raises:
             ValueError: the network does not return float32 tokens (B, N, D) with the width of the card and the number
-                of tokens of the grid, on the device of the encoder.  Exceptions of the network are passed on.
+                of tokens of the grid, on the device of the encoder; or the clip is shorter than the card allows; or the
+                network fails for frames of another size than the card's.  Other exceptions of the network are passed
+                on.
         """
+        card, frames = self.card, clip_BCTHW.shape[2]
+        if card.min_frames is not None and frames < card.min_frames:
+            raise ValueError(f"model '{card.model}' takes clips of at least {card.min_frames} frames, not of {frames}")
         try:
             with evaluation_mode(self._network):
                 token_BND = self._network(clip_BCTHW.to(self._device))
         except Exception as error:
             self._add_circumstances(error, clip_BCTHW)
-            raise
-        slots = clip_BCTHW.shape[2] * self._grid[0] // self.card.num_frames
-        grid = (slots, *self._grid[1:])
-        mistake = token_mistake(token_BND, len(clip_BCTHW), grid, self.card.feature_width)
+            if self._is_own_size(clip_BCTHW) or isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise ValueError(self._size_mistake(clip_BCTHW, f"fails: {failure_sentence(error)}")) from error
+        grid = grid_of(clip_BCTHW, card, self._grid)
+        mistake = token_mistake(token_BND, len(clip_BCTHW), grid, card.feature_width)
+        if mistake is not None and not self._is_own_size(clip_BCTHW):
+            raise ValueError(self._size_mistake(clip_BCTHW, f"returns {mistake}"))
         if mistake is None and not _same_device(token_BND.device, self._device):
             mistake = (
                 f"tokens on {token_BND.device} while the encoder is on {self._device}; do not move them in forward"
             )
         if mistake is not None:
-            raise ValueError(f"model '{self.card.model}': the network returns {mistake}")
+            raise ValueError(f"model '{card.model}': the network returns {mistake}")
         return Features(token_BND, grid)
+
+    def _is_own_size(self, clip_BCTHW: Tensor) -> bool:
+        return tuple(clip_BCTHW.shape[-2:]) == (self.card.image_size, self.card.image_size)
+
+    def _size_mistake(self, clip_BCTHW: Tensor, found: str) -> str:
+        """Description of what a network does for frames of another size than the card's."""
+        height, width = clip_BCTHW.shape[-2:]
+        size, (_, rows, columns) = self.card.image_size, self._grid
+        return (
+            f"model '{self.card.model}' takes no frames of {height} x {width} px: with {rows} x {columns} tokens for "
+            f"{size} x {size} px, the network {found}"
+        )
 
     def _add_circumstances(self, error: Exception, clip_BCTHW: Tensor) -> None:
         """Add notes to an exception of the network; ``failure_sentence`` shows them."""
@@ -83,7 +114,7 @@ class TrainableCustomEncoder(CustomEncoder):
 
     def __init__(self, network: nn.Module, card: EncoderCard, grid: tuple[int, int, int], parts: Parts) -> None:
         super().__init__(network, card, grid)
-        self._parts = parts
+        self.parts = parts
 
     def backbone(self, drop_path: float) -> CustomBackbone:
         """A copy of the network for training, without its final norm, after checks on a few clips.
@@ -94,7 +125,7 @@ class TrainableCustomEncoder(CustomEncoder):
                 cannot apply the drop path.
         """
         where = f"model '{self.card.model}'"
-        backbone = CustomBackbone(copy.deepcopy(self._network), self._parts)
+        backbone = CustomBackbone(copy.deepcopy(self._network), self.parts)
         drop_paths = set_drop_path(backbone, drop_path, where=where)
         batches = [clip_BCTHW.to(self._device) for clip_BCTHW in two_batches(self.card)]
         first, second = (trace(backbone, batch, drop_paths, seed=seed) for seed, batch in enumerate(batches))
@@ -120,6 +151,7 @@ def as_encoder(
     std: tuple[float, float, float],
     grid: tuple[int, int, int] | None = None,
     feature_width: int | None = None,
+    min_frames: int | None = None,
     blocks: str | None = None,
     embed: str | Sequence[str] = (),
     norm: str | None = None,
@@ -144,6 +176,8 @@ def as_encoder(
         grid: time slots, rows and columns of the tokens.  By default it is determined from the number of tokens of one
             clip, with as many rows as columns.
         feature_width: D; by default that of the tokens of one clip.
+        min_frames: smallest number of frames of a clip, by default one tubelet; ``num_frames`` for a network that takes
+            no shorter clips.
         blocks: name of the ``nn.ModuleList`` or ``nn.Sequential`` of blocks in the network, such as ``encoder.layers``.
         embed: names of the modules and parameters before the blocks, such as ``("patch_embed", "pos_embed")``.
         norm: name of the final norm; None for a network without one.
@@ -158,6 +192,7 @@ def as_encoder(
     if not isinstance(network, nn.Module):
         raise ValueError(f"{where}: the network is {typed(network)}, not a torch.nn.Module; wrap it in one")
     require_geometry(where, num_frames, image_size, tubelet_frames, grid)
+    require_min_frames(where, min_frames, num_frames, tubelet_frames)
     require_colours(where, mean, std)
     parts = trainable_parts(network, blocks, embed, norm, where=where)
     if grid is None or feature_width is None:
@@ -169,6 +204,7 @@ def as_encoder(
         "num_frames": num_frames,
         "image_size": image_size,
         "tubelet_frames": tubelet_frames,
+        "min_frames": min_frames,
         "mean": mean,
         "std": std,
         "feature_width": feature_width,
@@ -191,6 +227,8 @@ def with_digests(encoder: CustomEncoder) -> CustomEncoder:
     rest: dict[str, Any] = {
         name: value for name, value in vars(encoder).items() if name not in ("card", "_device", "_network")
     }
+    if encoder.card.min_frames is not None:
+        rest["min_frames"] = encoder.card.min_frames  # protocols repeat still frames to this length
     with evaluation_mode(network):  # TorchScript keeps its mode among what it computes
         digests = {
             "checkpoint_sha256": weights_sha256(network),

@@ -1,4 +1,4 @@
-"""Geometry of a custom encoder: given numbers are checked, and absent ones are measured on a clip of zeros.
+"""Geometry of a custom encoder: given numbers are checked, absent ones are measured, and grids follow the clips.
 
 Shapes: N = T' x H' x W' tokens, D width.
 """
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sigma_bench.failures import failure_sentence
 from sigma_bench.models.encoder_output import no_tensor, token_mistake
+from sigma_bench.specs.encoder_card import EncoderCard
 
 Grid = tuple[int, int, int]
 """Time slots, rows and columns of tokens."""
@@ -37,6 +38,32 @@ def require_geometry(where: str, num_frames: int, image_size: int, tubelet_frame
             f"{where}: the grid {tuple(grid)} has {grid[0]} time slots, but {num_frames} frames in tubelets of "
             f"{tubelet_frames} make {num_frames / tubelet_frames:g}; its order is time slots, rows, columns"
         )
+
+
+def require_min_frames(where: str, min_frames: int | None, num_frames: int, tubelet_frames: int) -> None:
+    """ValueError unless the smallest number of frames is None or whole tubelets, and at most ``num_frames``."""
+    if min_frames is None:
+        return
+    if type(min_frames) is not int or not 0 < min_frames <= num_frames or min_frames % tubelet_frames:
+        raise ValueError(
+            f"{where}: min_frames is {min_frames!r}; give whole tubelets of {tubelet_frames} frames, at most "
+            f"{num_frames}, or num_frames itself for a network that takes clips of {num_frames} frames only"
+        )
+
+
+def grid_of(clip_BCTHW: Tensor, card: EncoderCard, own_grid: Grid) -> Grid:
+    """Time slots, rows and columns of a clip whose cells have the size in pixels of those of the card's clips.
+
+    A cell that the edge of a frame cuts counts, as in convolutions with padding.
+
+    Args:
+        own_grid: the grid of a clip with the frames and size of the card.
+    """
+    frames, height, width = clip_BCTHW.shape[2:]
+    rows, columns = (
+        -(-side * cells // card.image_size) for side, cells in ((height, own_grid[1]), (width, own_grid[2]))
+    )
+    return frames * own_grid[0] // card.num_frames, rows, columns
 
 
 def require_colours(where: str, mean: object, std: object) -> None:

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from sigma_bench.failures import failure_sentence, reason
-from sigma_bench.models.custom_encoder import TrainableCustomEncoder
-from sigma_bench.models.encoder import Encoder
+from sigma_bench.models.encoder import Encoder, TrainableEncoder
 from sigma_bench.models.encoder_output import TOLERANCE, features_mistake, noise_clips
 from sigma_bench.models.token_order import RIGHT_ORDER, find_token_order
 
@@ -56,8 +55,12 @@ def check_encoder(encoder: Encoder) -> Iterator[Check]:
         yield _asked(question, lambda again=again, why=why: _equal(again(), token_BND, spread, why))  # type: ignore[misc]
     yield _asked("tokens are in order time, row, column", lambda: _order(encoder, clip_BCTHW))
     yield _shorter_clip(encoder)
+    yield _larger_frames(encoder)
     yield Check("no gradients are kept", not token_BND.requires_grad, f"{_CLIPS / seconds:.1f} clips/s here")
-    if isinstance(encoder, TrainableCustomEncoder):
+    can_train = (
+        getattr(encoder, "parts", None) is not None and getattr(encoder, "dtype", torch.float32) == torch.float32
+    )
+    if isinstance(encoder, TrainableEncoder) and can_train:
         yield check_training(encoder)
 
 
@@ -119,7 +122,9 @@ def _order(encoder: Encoder, clip_BCTHW: Tensor) -> tuple[bool, str]:
 
 def _shorter_clip(encoder: Encoder) -> Check:
     card = encoder.card
-    frames = card.num_frames - card.tubelet_frames
+    frames = card.num_frames - card.tubelet_frames if card.min_frames is None else card.min_frames
+    if frames == card.num_frames:
+        return Check(f"clips of {frames} frames only", True, "as the card says; protocols ask for no shorter clips")
     if frames < 1:
         return Check("a clip of one tubelet", True, "there is no shorter clip")
 
@@ -131,11 +136,41 @@ def _shorter_clip(encoder: Encoder) -> Check:
     return _asked(f"a clip of {frames} frames is allowed (unsupervised segmentation needs it)", answer)
 
 
-def check_training(encoder: TrainableCustomEncoder) -> Check:
-    """Whether the named parts of a custom network can be trained, by the checks of fine-tuning."""
+def _larger_frames(encoder: Encoder) -> Check:
+    """Whether frames of twice the size are encoded or refused with a ValueError; both are allowed."""
+    card, side = encoder.card, 2 * encoder.card.image_size
+    frames = max(card.tubelet_frames, card.min_frames or 0)
+
+    def answer() -> tuple[bool, str]:
+        try:
+            features = encoder.encode(noise_clips(1, frames, side))
+        except ValueError as error:
+            return True, f"are not taken; label propagation needs short_side 'encoder': {error}"
+        mistake = features_mistake(features, card, 1, frames)
+        return mistake is None, mistake or f"are taken, grid {features.grid}"
+
+    return _asked(f"frames of {side} x {side} px are taken or refused (label propagation uses larger ones)", answer)
+
+
+def check_training(encoder: TrainableEncoder) -> Check:
+    """Whether the network can be fine-tuned, by one forward and backward pass of its copy for training."""
     question = "the network can be fine-tuned"
+    card = encoder.card
     try:
-        backbone = encoder.backbone(0.0)
+        backbone = encoder.backbone(0.0).eval()
+        trained = {name: value for name, value in backbone.named_parameters() if value.requires_grad}
+        with torch.enable_grad():
+            token_BND = backbone(noise_clips(1, card.num_frames, card.image_size).to(next(iter(trained.values()))))
+            gradients = torch.autograd.grad(token_BND.sum(), list(trained.values()), allow_unused=True)
     except Exception as error:
         return Check(question, False, reason(error))
-    return Check(question, True, f"embedding and {len(backbone.blocks)} blocks")
+    unused = [name for name, gradient in zip(trained, gradients, strict=True) if gradient is None]
+    if unused:
+        return Check(
+            question,
+            False,
+            f"the tokens do not depend on '{unused[0]}'{f' and {len(unused) - 1} more' * (len(unused) > 1)}",
+        )
+    if token_BND.shape[2] != card.feature_width:
+        return Check(question, False, f"the tokens are {token_BND.shape[2]} wide before the final norm")
+    return Check(question, True, f"embedding and {max(map(backbone.layer_of, trained))} blocks")

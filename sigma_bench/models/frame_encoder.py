@@ -109,7 +109,8 @@ def image_sizes(model: Any, built_px: int) -> ImageSizes:
     """The sizes of images that a model of timm takes, which was built for images of ``built_px`` pixels."""
     takes_any = isinstance(model, VisionTransformerSAM) or getattr(model, "dynamic_img_size", False)
     if takes_any and isinstance(model, VisionTransformer | Eva | VisionTransformerSAM):
-        return ImageSizes(multiple=model.feature_info[-1]["reduction"])
+        patch: Any = model.feature_info[-1]["reduction"]
+        return ImageSizes(multiple=patch)
     is_fixed = getattr(model, "pretrained_cfg", {}).get("fixed_input_size", False)
     return ImageSizes(only=built_px) if is_fixed else ImageSizes()
 
@@ -125,7 +126,9 @@ def image_parts(model: nn.Module) -> Parts | None:
     norms = [None if isinstance(found.get(name), nn.Identity | None) else name for name in ("norm", "fc_norm")]
     if isinstance(model, Hiera):
         norms = [None, "head.norm"]
-    drop_paths = [name for name, _ in model.blocks[0].named_modules() if name.rpartition(".")[2].startswith("drop_path")]
+    drop_paths = [
+        name for name, _ in model.blocks[0].named_modules() if name.rpartition(".")[2].startswith("drop_path")
+    ]
     return Parts("blocks", norm=norms[0], pooled_norm=norms[1], branches_per_block=len(drop_paths))
 
 

@@ -8,19 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sigma_bench.models import external, transformers_encoder
+from sigma_bench.models import external, huggingface_vjepa, transformers_encoder
 from sigma_bench.models.encoder import NetworkEncoder
 from sigma_bench.models.hub import fetch_model, is_repository_name
 from sigma_bench.models.huggingface_preprocessor import read_json
 from sigma_bench.models.transformers_families import FAMILIES, TOWERS
-from sigma_bench.models.weights_file import WEIGHT_NAMES, read_weights
+from sigma_bench.models.weights_file import has_weights, read_weights
 
 CONFIG = "config.json"
 
 
-def open_huggingface(
-    name: str, *, num_frames: int | None = None, image_size: int | None = None
-) -> NetworkEncoder:
+def open_huggingface(name: str, *, num_frames: int | None = None, image_size: int | None = None) -> NetworkEncoder:
     """The encoder of a folder, or of a repository of the hub, which is downloaded unless it is in the cache.
 
     Args:
@@ -35,8 +33,6 @@ def open_huggingface(
     settings = read_json(folder / CONFIG)
     if settings is None:
         raise ValueError(f"{name}: the folder has no {CONFIG}, which names the architecture")
-    if not _is_complete(folder):
-        raise ValueError(f"{name}: the folder has no {' or '.join(WEIGHT_NAMES)}, or not all files of its index")
     encoder = _opened(name, folder, settings, num_frames, image_size)
     if folder.resolve().name != Path(name).name:  # a snapshot in the hub's cache
         model = encoder.card.model.replace(folder.resolve().name, Path(name).name)
@@ -53,8 +49,6 @@ def _opened(
     if _is_videomae(model_type):
         return external.open_file(read_weights(folder), folder, num_frames=num_frames, image_size=image_size)
     if model_type == "vjepa2":
-        from sigma_bench.models import huggingface_vjepa
-
         return huggingface_vjepa.open_folder(folder, settings, num_frames=num_frames, image_size=image_size)
     if model_type in FAMILIES or model_type in TOWERS:
         return transformers_encoder.open_folder(folder, settings, num_frames=num_frames, image_size=image_size)
@@ -91,15 +85,4 @@ def _folder(name: str) -> Path:
         raise ValueError(f"hf:{name} is a file; name the folder with its {CONFIG}")
     if not is_repository_name(name):
         raise ValueError(f"there is no folder '{name}', and no repository of the hub can have this name")
-    return fetch_model(name, is_complete=lambda folder: (folder / CONFIG).is_file() and _is_complete(folder))
-
-
-def _is_complete(folder: Path) -> bool:
-    """Whether a folder holds weights, and all files of their index if they are divided."""
-    if any((folder / file).is_file() for file in WEIGHT_NAMES):
-        return True
-    for index in folder.glob("*.index.json"):
-        shards = (read_json(index) or {}).get("weight_map")
-        if isinstance(shards, dict) and shards and all((folder / str(file)).is_file() for file in shards.values()):
-            return True
-    return False
+    return fetch_model(name, is_complete=lambda folder: (folder / CONFIG).is_file() and has_weights(folder))

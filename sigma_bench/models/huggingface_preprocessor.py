@@ -53,7 +53,11 @@ def read_preprocessing(folder: Path, *, mean: Colour, std: Colour, has_offset: b
     size = _side(stated.get("crop_size" if crops else "size"), where)
     return Preprocessing(
         size,
-        (_rounded((mean[0] + offset) / factor), _rounded((mean[1] + offset) / factor), _rounded((mean[2] + offset) / factor)),
+        (
+            _rounded((mean[0] + offset) / factor),
+            _rounded((mean[1] + offset) / factor),
+            _rounded((mean[2] + offset) / factor),
+        ),
         (_rounded(std[0] / factor), _rounded(std[1] / factor), _rounded(std[2] / factor)),
     )
 

@@ -18,7 +18,8 @@ from sigma_bench.models.checkpoints import LoadReport, require_tensors
 from sigma_bench.models.encoder import NetworkEncoder
 from sigma_bench.models.huggingface_preprocessor import read_preprocessing
 from sigma_bench.models.timm_encoder import DEFAULT_FRAMES
-from sigma_bench.models.transformers_families import FAMILIES, TOWERS, Family, cells, image_side
+from sigma_bench.models.transformers_families import FAMILIES, TOWERS, Family
+from sigma_bench.models.transformers_tokens import cells, image_side
 from sigma_bench.models.weights_file import WeightsFile, read_weights
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest
@@ -46,10 +47,13 @@ def open_folder(
     where = str(folder)
     key, model_type = TOWERS.get(settings["model_type"], ("", settings["model_type"]))
     family = FAMILIES[model_type]
-    model_class, config = _class_and_configuration(family, settings, key, where=where)
     file = read_weights(folder)
-    model, report = _loaded(model_class, config, family, _tensors_of(file, where=where), where=where)
-    network = family.prepare(model.eval())
+    tensors = _tensors_of(file, where=where)
+    if (num_blocks := _num_blocks(settings)) > len(tensors):  # before a damaged number takes all memory
+        raise ValueError(f"{where}: config.json states {num_blocks} blocks, but there are {len(tensors)} tensors")
+    model_class, config = _class_and_configuration(family, settings, key, where=where)
+    model, report = _loaded(model_class, config, family, tensors, where=where)
+    network: Any = family.prepare(model.eval())
     clip = read_preprocessing(folder, mean=family.mean, std=family.std, has_offset=family.has_offset)
     own_frames, own_size = getattr(config, "num_frames", DEFAULT_FRAMES), clip.size or _published_side(network)
     frames = own_frames if num_frames is None else num_frames
@@ -65,7 +69,7 @@ def open_folder(
         min_frames=frames if family.is_fixed else None,
         mean=clip.mean,
         std=clip.std,
-        feature_width=getattr(network, "num_features", getattr(config, "hidden_size", None)),
+        feature_width=network.num_features if hasattr(network, "num_features") else config.hidden_size,
         num_parameters=sum(parameter.numel() for parameter in network.parameters()),
         checkpoint_sha256=file.sha256,
         code_sha256=digest(
@@ -103,7 +107,8 @@ def _class_and_configuration(
     if key and not isinstance(settings.get(key, settings.get(f"{key}_dict")), Mapping):
         raise ValueError(f"{where}: config.json has no {key}, which describes the vision model")
     try:
-        whole = transformers.CONFIG_MAPPING[settings["model_type"]].from_dict(dict(settings))
+        with _quiet():
+            whole = transformers.CONFIG_MAPPING[settings["model_type"]].from_dict(dict(settings))
         config = getattr(whole, key) if key else whole
         for name, value in {**family.settings, "output_hidden_states": False, "return_dict": True}.items():
             setattr(config, name, value)
@@ -123,6 +128,14 @@ def _tensors_of(file: WeightsFile, *, where: str) -> dict[str, Tensor]:
     return dict(file.content)
 
 
+def _num_blocks(settings: Mapping[str, Any]) -> int:
+    """Greatest number of blocks that a configuration states for one of its models."""
+    counts = [value for name, value in settings.items() if name.endswith(("_layers", "depth", "depths"))]
+    flat = [count for value in counts for count in (value if isinstance(value, list) else [value])]
+    inner = [_num_blocks(value) for value in settings.values() if isinstance(value, Mapping)]
+    return max(sum(count for count in flat if isinstance(count, int)), *inner, 0)
+
+
 def _loaded(
     model_class: Any, config: Any, family: Family, tensors: Mapping[str, Tensor], *, where: str
 ) -> tuple[Any, LoadReport]:
@@ -130,7 +143,7 @@ def _loaded(
     from transformers.core_model_loading import revert_weight_conversion
 
     arguments = family.arguments(tensors)
-    wanted = _outline(model_class, config, arguments, len(tensors), where=where)
+    wanted = _outline(model_class, config, arguments, where=where)
     prefix = max(("", *family.prefixes), key=lambda prefix: sum(prefix + name in tensors for name in wanted))
     own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     stray = [name for name in tensors if not name.startswith((prefix, *family.heads))]
@@ -151,18 +164,17 @@ def _loaded(
     written = revert_weight_conversion(model, model.state_dict())
     changed = [name for name in own if name not in written or not torch.equal(written[name], own[name].float())]
     if changed or len(written) != len(own):
-        raise ValueError(f"{where}: this version of transformers does not keep the value of '{(changed or [prefix])[0]}'")
+        raise ValueError(
+            f"{where}: this version of transformers does not keep the value of '{(changed or [prefix])[0]}'"
+        )
     matched = {prefix + name for name in own}
     return model, LoadReport(tuple(sorted(matched)), (), tuple(sorted(tensors.keys() - matched)))
 
 
-def _outline(model_class: Any, config: Any, arguments: dict[str, Any], num_tensors: int, *, where: str) -> dict[str, Any]:
+def _outline(model_class: Any, config: Any, arguments: dict[str, Any], *, where: str) -> dict[str, Any]:
     """The tensors that a class would write, by their names in files, without memory for their values."""
     from transformers.core_model_loading import revert_weight_conversion
 
-    blocks = [value for name, value in config.to_dict().items() if name.endswith("_layers") and isinstance(value, int)]
-    if sum(blocks) > num_tensors:
-        raise ValueError(f"{where}: config.json states {sum(blocks)} blocks, but the file holds {num_tensors} tensors")
     try:
         with torch.device("meta"), _quiet():
             model = model_class(config, **arguments)

@@ -73,6 +73,15 @@ def weights_in(path: Path) -> Path:
     raise ValueError(f"{path}: a folder without {' or '.join(WEIGHT_NAMES)}; name the weight file itself")
 
 
+def has_weights(folder: Path) -> bool:
+    """Whether a model folder holds a weight file, or an index and all of its files."""
+    try:
+        file = weights_in(folder)
+        return not file.name.endswith(INDEX_SUFFIX) or bool(_shards(file))
+    except ValueError:
+        return False
+
+
 def model_name(path: Path) -> str:
     """Name of a model in tables: that of its folder, or that of its file without the suffix."""
     resolved = path.resolve()

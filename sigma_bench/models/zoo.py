@@ -2,14 +2,14 @@
 
 ``path/to/model.safetensors`` or the run folder that holds it; a released SIGMA or VideoMAE file (``.pth``, ``.pt``,
 ``.bin``, ``.safetensors``) or a Hugging Face folder; ``timm:<name>`` for a published image model, or
-``timm:<name>:<file>`` for its weights on this disk; ``hf:<folder>`` or ``hf:<name>`` for a folder or repository of
-Hugging Face; ``vjepa1:<file>``, ``vjepa2:<file>`` or ``vjepa2-sincos:<file>`` for a V-JEPA file that does not determine
-its variant; ``random:<recipe>`` and ``statistics:<recipe>`` for the controls
-with the geometry of that recipe; ``module:function`` for a custom encoder, or the name that a package registered for it
-(``models/imported.py``).  A file, ``timm:`` or ``hf:`` name may be followed by ``@<frames>x<size>`` for clips of another
-geometry, as in ``vit.pth@8x112``, and a file by ``@<heads>heads`` if it does not determine its number of heads.  The
-weights of ``random:<recipe>`` are drawn from the seed of the evaluation, those of ``random:<recipe>@seed<seed>`` from
-the given seed.
+``timm:<name>:<file>`` for its weights on this disk, and ``timm:hf-hub:<owner>/<model>`` or ``timm:local-dir:<folder>``
+for a model of timm with its own configuration; ``hf:<folder>`` or ``hf:<name>`` for a folder or repository of Hugging
+Face; ``random:<recipe>`` and ``statistics:<recipe>`` for the controls with the geometry of that recipe;
+``module:function`` for a custom encoder, or the name that a package registered for it (``models/imported.py``).  A
+file, ``timm:`` or ``hf:`` name may be followed by ``@<frames>x<size>`` for clips of another geometry, as in
+``vit.pth@8x112``, and a file by ``@<heads>heads`` if it does not determine its number of heads.  The weights of
+``random:<recipe>`` are drawn from the seed of the evaluation, those of ``random:<recipe>@seed<seed>`` from the given
+seed.
 """
 
 import re
@@ -25,7 +25,7 @@ from sigma_bench.models.image_statistics import ImageStatistics
 from sigma_bench.models.imported import ENCODERS, imported_encoder, is_importable, registered_encoder
 from sigma_bench.models.model_arguments import with_arguments
 from sigma_bench.models.recipe_encoder import pretrained_encoder, random_encoder
-from sigma_bench.models.timm_encoder import timm_encoder
+from sigma_bench.models.timm_encoder import split_timm_name, timm_encoder
 from sigma_bench.models.weights_file import WeightsFile, read_weights
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.model_arguments import ModelArguments
@@ -144,8 +144,8 @@ def _published(rest: str) -> Encoder:
     path, frames, size, heads = split_name(rest)
     if heads is not None:
         raise ValueError(f"timm:{rest}: timm defines the number of heads of its models; leave '@{heads}heads' out")
-    model, _, file = str(path).partition(":")
-    return timm_encoder(model, file=Path(file) if file else None, num_frames=frames, image_size=size)
+    model, file = split_timm_name(str(path))
+    return timm_encoder(model, file=file, num_frames=frames, image_size=size)
 
 
 def _huggingface(rest: str) -> Encoder:

@@ -29,7 +29,8 @@ class PublishedColumn(Spec):
 
 
 class BoardColumn(Spec):
-    """One quantity, measured (``task`` and ``metric``), published (``published``) or both."""
+    """One quantity: measured (``task`` and ``metric``), published (``published``), both, or shown in a context
+    section only."""
 
     group: Annotated[str, Field(max_length=300)]
     """Neighbouring columns of one group share a header.  What the task depends on (its ``asks``) is added from the
@@ -41,11 +42,9 @@ class BoardColumn(Spec):
     published: PublishedColumn | None = None
 
     @model_validator(mode="after")
-    def _is_measured_or_published(self) -> Self:
+    def _has_task_and_metric(self) -> Self:
         if (self.task is None) != (self.metric is None):
             raise ValueError(f"the column '{self.group} {self.label}' needs both a task and a metric, or neither")
-        if self.task is None and self.published is None:
-            raise ValueError(f"the column '{self.group} {self.label}' has neither a task nor published numbers")
         return self
 
 
@@ -81,6 +80,32 @@ class PublishedRows(Spec):
     """One line about the relation of these numbers to the measured ones."""
 
 
+class ContextPlace(Spec):
+    """Task, dataset and metric of a table's numbers, as the file states them."""
+
+    task: str
+    dataset: str
+    metric: str
+
+
+class ContextSection(Spec):
+    """Numbers of one table of another source, whose protocol differs from that of the measured numbers.
+
+    They are shown in a section of their own.  They are neither ranked with other rows nor subtracted from measured
+    numbers.
+    """
+
+    title: str
+    """Source and protocol, such as ``V-JEPA 2, Table 4: attentive probe of four blocks``."""
+    file: PlainName
+    """Name of a file in ``results/published``, without its suffix."""
+    source: str
+    """Cell of the file that names the source."""
+    table: str
+    columns: dict[str, ContextPlace]
+    """Label of a column of the board -> its numbers in the table."""
+
+
 class Board(Spec):
     """One file in ``results/boards/``, or in ``boards/`` of an included folder."""
 
@@ -94,6 +119,7 @@ class Board(Spec):
     columns: Annotated[tuple[BoardColumn, ...], Field(min_length=1)]
     mean: MeanColumn | None = None
     published: PublishedRows | None
+    context: tuple[ContextSection, ...] = ()
     note: str
     world: Literal["mini"] | None = None
     """Data source of the records that the board shows, since its texts describe this source; all sources if absent."""
@@ -112,6 +138,14 @@ class Board(Spec):
         _require_once("published column", [" ".join(number.model_dump().values()) for number in numbers])
         if numbers and self.published is None:
             raise ValueError("columns show published numbers, but 'published' does not name their file")
+        in_context = {label for section in self.context for label in section.columns}
+        labels = [column.label for column in self.columns]
+        for label in sorted(in_context):
+            if labels.count(label) != 1:
+                raise ValueError(f"context: '{label}' is the label of {labels.count(label)} columns, not of one")
+        for column in self.columns:
+            if column.task is None and column.published is None and column.label not in in_context:
+                raise ValueError(f"the column '{column.group} {column.label}' has neither a task nor published numbers")
         return self
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+
 from sigma_bench.specs.recipe import Count
 from sigma_bench.specs.strict import Label, Spec
 
@@ -30,6 +32,12 @@ class EncoderCard(Spec):
     recipe_fingerprint: str | None = None
     min_frames: Count | None = None
     """Smallest number of frames of a clip; None means one tubelet.  A model of fixed length states ``num_frames``."""
+
+    @model_serializer(mode="wrap")
+    def _without_default_length(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Cards without ``min_frames`` are written as before it existed, so that ids of records do not change."""
+        content: dict[str, Any] = dump(self)
+        return content if self.min_frames is not None else {k: v for k, v in content.items() if k != "min_frames"}
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -49,7 +49,8 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "siglip": ("SiglipModel", {"vision_config": IMAGE, "text_config": TEXT}),
     "hiera": ("HieraModel", HIERA),
     "hiera_pretraining": (
-        "HieraForPreTraining", {**HIERA, "decoder_hidden_size": 8, "decoder_depth": 1, "decoder_num_heads": 1}
+        "HieraForPreTraining",
+        {**HIERA, "decoder_hidden_size": 8, "decoder_depth": 1, "decoder_num_heads": 1},
     ),
 }
 """Class and configuration by a short name."""

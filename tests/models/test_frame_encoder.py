@@ -1,23 +1,16 @@
-"""Image models as encoders of clips: forms of features of timm, local files, and the image ViT of recipes."""
-
-import hashlib
+"""Image models as encoders of clips: forms of features of timm, and the image ViT of recipes."""
 
 import numpy as np
 import pytest
 import timm
 import torch
-from timm.layers import resample_abs_pos_embed
 
 from sigma_bench.dino.model import DinoModel
 from sigma_bench.models.checkpoints import save_checkpoint
 from sigma_bench.models.frame_encoder import IMAGES_AT_ONCE, frame_tokens, image_vit
 from sigma_bench.models.image_statistics import ImageStatistics
 from sigma_bench.models.recipe_encoder import pretrained_encoder, random_encoder
-from sigma_bench.models.timm_encoder import timm_encoder
-from sigma_bench.specs.recipe import IMAGENET_MEAN
 from tests.dino.recipes import tiny_dino
-
-NAME = "vit_tiny_patch16_224.augreg_in21k"
 
 
 @pytest.fixture
@@ -28,16 +21,6 @@ def encoder():
 @pytest.fixture
 def clip():
     return torch.randn(2, 3, 4, 32, 32, generator=torch.Generator().manual_seed(0))
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory):
-    """A small ViT of timm with random weights, and its file."""
-    torch.manual_seed(0)
-    model = timm.create_model(NAME, num_classes=7).eval()
-    path = tmp_path_factory.mktemp("weights") / "vit.pth"
-    torch.save(model.state_dict(), path)
-    return model, path
 
 
 def build(name, **changes):
@@ -140,115 +123,6 @@ def test_tokens_that_fill_no_grid_are_refused():
     model.num_prefix_tokens = 2
     with pytest.raises(ValueError, match=r"\(1, 197, 192\) for images of \(224, 224\) px"):
         frame_tokens(model, torch.zeros(1, 3, 224, 224))
-
-
-def test_a_local_file_is_loaded_whole(published):
-    model, path = published
-    encoder = timm_encoder(NAME, file=path, num_frames=3)
-    card = encoder.card
-    assert (card.model, card.family, card.num_frames, card.image_size) == (f"{NAME}@3x224", "timm", 3, 224)
-    assert (card.mean, card.feature_width, card.tubelet_frames) == ((0.5, 0.5, 0.5), 192, 1)
-    assert card.checkpoint_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert encoder.report is not None and len(encoder.report.matched) == len(model.state_dict()) - 2
-    image = torch.randn(1, 3, 1, 224, 224)
-    with torch.no_grad():
-        expected = model.forward_features(image[:, :, 0])[:, 1:]
-    torch.testing.assert_close(encoder.encode(image).token_BND, expected, rtol=0, atol=1e-5)
-
-
-def test_positions_are_interpolated_for_another_size(published):
-    model, path = published
-    encoder = timm_encoder(NAME, file=path, image_size=64)
-    assert encoder.card.image_size == 64
-    assert encoder.encode(torch.randn(1, 3, 2, 64, 64)).grid == (2, 4, 4)
-    expected = resample_abs_pos_embed(model.pos_embed, [4, 4])
-    torch.testing.assert_close(encoder.network.pos_embed, expected.detach(), rtol=0, atol=0)
-    assert torch.equal(encoder.network.pos_embed[:, :1], model.pos_embed[:, :1])
-
-
-def test_a_convolutional_model_takes_any_size(monkeypatch):
-    made = build("resnet10t")
-
-    def create(name, *, pretrained, num_classes):
-        return made
-
-    monkeypatch.setattr(timm, "create_model", create)
-    encoder = timm_encoder("resnet10t.c3_in1k", image_size=96)
-    assert encoder.card.image_size == 96
-    assert encoder.encode(torch.randn(1, 3, 2, 96, 96)).grid == (2, 3, 3)
-
-
-def test_a_file_for_another_patch_size_is_refused(tmp_path):
-    """timm would resample the kernel without a warning."""
-    path = tmp_path / "vit.pth"
-    torch.save(build("vit_tiny_patch16_224", patch_size=32, depth=12).state_dict(), path)
-    with pytest.raises(ValueError, match=r"'patch_embed.proj.weight' has shape .*32, 32\), the model needs .*16, 16\)"):
-        timm_encoder(NAME, file=path)
-
-
-def test_an_incomplete_file_is_refused(published, tmp_path):
-    model, _ = published
-    tensors = dict(model.state_dict())
-    del tensors["blocks.3.attn.qkv.bias"]
-    torch.save(tensors, tmp_path / "vit.pth")
-    with pytest.raises(ValueError, match=r"1 keys missing \('blocks.3.attn.qkv.bias'\)"):
-        timm_encoder(NAME, file=tmp_path / "vit.pth")
-
-
-@pytest.mark.parametrize(
-    ("name", "family", "size"),
-    [
-        ("vit_small_patch16_224.dino", "DINO", 224),
-        ("vit_small_patch14_reg4_dinov2.lvd142m", "DINOv2", 518),
-        ("vit_small_patch14_reg4_dinov2", "DINOv2", 518),
-        ("vit_small_patch16_dinov3.lvd1689m", "timm", 256),
-    ],
-)
-def test_the_card_says_what_timm_says_of_the_weights(name, family, size, monkeypatch):
-    create = timm.create_model
-    monkeypatch.setattr(timm, "create_model", lambda name, **settings: create(name, **settings | {"pretrained": False}))
-    card = timm_encoder(name).card
-    assert (card.family, card.image_size, card.mean) == (family, size, IMAGENET_MEAN)
-    assert card.model.startswith(name) and "." in card.model
-    assert len(card.checkpoint_sha256) == 64
-
-
-def test_a_mistyped_name_gets_near_ones():
-    with pytest.raises(
-        ValueError, match=r"no model 'vit_smal_patch16_224.dino'.*Did you mean .*'vit_small_patch16_224"
-    ):
-        timm_encoder("vit_smal_patch16_224.dino")
-    with pytest.raises(ValueError, match=r"no model 'zzz'\. Weights are named with their tag") as caught:
-        timm_encoder("zzz")
-    assert len(str(caught.value)) < 200
-
-
-def test_a_name_without_weights_and_a_hub_out_of_reach(monkeypatch):
-    with pytest.raises(ValueError, match="no weights for 'vit_base_patch32_plus_256'; give them as"):
-        timm_encoder("vit_base_patch32_plus_256")
-
-    def unreachable(*_, **__):
-        raise OSError("Cannot connect. And a long story")
-
-    monkeypatch.setattr(timm, "create_model", unreachable)
-    with pytest.raises(ValueError, match=r"\(Cannot connect\).*'timm:vit_small_patch16_224.dino:<file>'"):
-        timm_encoder("vit_small_patch16_224.dino")
-
-
-def test_a_size_that_cannot_be_built(published, monkeypatch):
-    with pytest.raises(
-        ValueError, match="100 px is not a multiple of the patch size of 16 px of 'vit_tiny_patch16_224"
-    ):
-        timm_encoder(NAME, file=published[1], image_size=100)
-
-    def older_timm(name, **settings):
-        raise TypeError("__init__() got an unexpected keyword argument 'img_size'")
-
-    monkeypatch.setattr(timm, "create_model", older_timm)
-    with pytest.raises(ValueError, match=r"cannot build 'vit_tiny_.*' for images of 96 px"):
-        timm_encoder(NAME, file=published[1], image_size=96)
-    with pytest.raises(TypeError):
-        timm_encoder(NAME, file=published[1])
 
 
 def save(path, tensors):

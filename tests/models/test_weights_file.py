@@ -12,7 +12,7 @@ import pytest
 import timm
 import torch
 
-from sigma_bench.models.timm_encoder import image_tensors_in, resized_positions
+from sigma_bench.models.timm_encoder import image_tensors_in
 from sigma_bench.models.weights_file import read_weights
 
 
@@ -121,32 +121,6 @@ def test_image_tensors_are_timms(tmp_path, image_vit, form):
     shift = 1 if form == "student only" else 0
     assert found.keys() == plain.keys()
     assert all(torch.equal(found[name], plain[name] + shift) for name in plain)
-
-
-def test_registers_become_timms(tmp_path):
-    vit = timm.create_model("vit_small_patch14_reg4_dinov2", img_size=28, num_classes=0, depth=1).eval()
-    ours = {name: torch.randn_like(value) for name, value in vit.state_dict().items()}
-    theirs = dict(ours) | {"mask_token": torch.zeros(1, 384), "register_tokens": ours["reg_token"]}
-    del theirs["reg_token"]
-    for_class = torch.randn(1, 1, 384)
-    theirs["pos_embed"] = torch.cat([for_class, ours["pos_embed"]], dim=1)
-    torch.save(theirs, tmp_path / "dinov2.pth")
-    found = image_tensors_in(read_weights(tmp_path / "dinov2.pth"))
-    expected = ours | {"cls_token": ours["cls_token"] + for_class}
-    assert found.keys() == expected.keys()
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
-
-
-def test_positions_are_resized_as_timm_does(image_vit):
-    tensors = image_vit.state_dict()
-    larger = timm.create_model("vit_tiny_patch16_224", img_size=64, num_classes=0, depth=2)
-    expected = timm.models.vision_transformer.checkpoint_filter_fn(dict(tensors), larger)["pos_embed"]
-    found = resized_positions(tensors, (4, 4), where="file")["pos_embed"]
-    assert found.shape == (1, 17, 192)
-    assert torch.equal(found, expected)
-    assert torch.equal(resized_positions(tensors, (2, 2), where="file")["pos_embed"], tensors["pos_embed"])
-    with pytest.raises(ValueError, match=r"file: .* no square grid"):
-        resized_positions({"pos_embed": torch.zeros(1, 7, 4)}, (2, 2), where="file")
 
 
 def test_a_video_model_is_no_image_model(tmp_path):

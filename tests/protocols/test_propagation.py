@@ -29,6 +29,7 @@ from sigma_bench.protocols.propagation.spec import PropagationProtocol
 from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import score
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
+from tests.models.timm_folders import FAMILIES, build, write_folder
 from tests.protocols.opened import opened
 from tests.protocols.twins import run_by_two
 
@@ -261,16 +262,48 @@ class TwoMaps(Colours):
 
 class OneSizeOnly(Colours):
     def encode(self, clip_BCTHW: torch.Tensor) -> Features:
-        raise AssertionError("Input height (96) doesn't match model (48).")
+        raise ValueError("model 'colours' takes no frames of 96 x 96 px")
 
 
 @pytest.mark.parametrize(
     ("encoder", "sentence"),
     [
         (TwoMaps(), "2 frames in tubelets of 2 make other time slots"),
-        (OneSizeOnly(), r"takes no frames of 96 x 96 px .* set short_side to 'encoder'"),
+        (OneSizeOnly(), r"takes no frames of 96 x 96 px .*short_side 'encoder' and aspect 'squash' give the \d+ px"),
     ],
 )
 def test_encoders_that_do_not_fit_are_named(davis: Manifest, tmp_path: Path, encoder: object, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         run(make_evaluation(davis, tmp_path, encoder))
+
+
+class Lasting(Colours):
+    """Colours of the first frame, for clips of four frames only."""
+
+    card = Colours.card.model_copy(update={"min_frames": 4, "num_frames": 4})
+
+    def encode(self, clip_BCTHW: torch.Tensor) -> Features:
+        assert clip_BCTHW.shape[2] == 4
+        features = super().encode(clip_BCTHW[:, :, :2])
+        later_BND = torch.zeros_like(features.token_BND)
+        return Features(torch.cat([features.token_BND, later_BND], 1), (2, *features.grid[1:]))
+
+
+def test_an_encoder_of_fixed_length_gets_whole_clips(davis: Manifest, tmp_path: Path) -> None:
+    first, second = (run(make_evaluation(davis, tmp_path / "a", encoder)) for encoder in (Colours(), Lasting()))
+    assert first is not None and second is not None
+    np.testing.assert_array_equal(first.arrays["j_mean"], second.arrays["j_mean"])
+
+
+def test_image_models_of_timm_take_the_frames_that_their_class_can(davis: Manifest, tmp_path: Path) -> None:
+    names = []
+    for family in ("ViT", "BEiT"):
+        tiny = FAMILIES[family]
+        names.append(f"timm:local-dir:{write_folder(tmp_path / family, tiny, build(tiny).state_dict())}")
+    changes = {"short_side": 96, "aspect": "keep", "long_side_multiple_px": 16}
+    predictions = run(make_evaluation(davis, tmp_path / "vit", load_encoder(names[0]), **changes))
+    assert predictions is not None and "oracle_patches_6x6" in predictions.controls
+    with pytest.raises(
+        ValueError, match=r"Beit takes no frames of 96 x 96 px: it was built for 64 x 64 px .*short_side 'en"
+    ):
+        run(make_evaluation(davis, tmp_path / "beit", load_encoder(names[1]), **changes))

@@ -224,3 +224,11 @@ def test_a_missing_mask_is_named(davis: Manifest, tmp_path: Path) -> None:
         run_by_two(
             run, make_evaluation(manifest, tmp_path)
         )  # the process that reads the other sequence says so as well
+
+
+def test_an_encoder_of_fixed_length_is_refused_before_anything_is_read(davis: Manifest, tmp_path: Path) -> None:
+    encoder = Counting()
+    encoder.card = encoder.card.model_copy(update={"num_frames": 4, "min_frames": 4})
+    with pytest.raises(ValueError, match=r"takes clips of 4 frames, and a sequence of 6 frames leaves 2 for its last"):
+        make_evaluation(davis, tmp_path, encoder, num_frames=6)
+    make_evaluation(davis, tmp_path, encoder, num_frames=8)

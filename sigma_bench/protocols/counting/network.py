@@ -53,7 +53,7 @@ def frames_per_half(card: EncoderCard, protocol: CountingProtocol) -> int:
 
     Raises:
         ValueError: the number of frames is odd, a half has fewer than two frames or is not a whole number of tubelets,
-            or a clip has more frames than the card of a frozen encoder states.
+            or a clip has more frames than the card of a frozen encoder states, or fewer than the encoder takes.
     """
     wanted = protocol.frames_per_half
     half = card.num_frames // 2 if wanted == "encoder" else wanted
@@ -66,6 +66,11 @@ def frames_per_half(card: EncoderCard, protocol: CountingProtocol) -> int:
         raise ValueError(
             f"model '{card.model}' takes {card.num_frames} frames, and a frozen encoder cannot be given {2 * half}; "
             "lower frames_per_half, or set it to 'encoder'"
+        )
+    if card.min_frames is not None and 2 * half < card.min_frames:
+        raise ValueError(
+            f"model '{card.model}' takes clips of at least {card.min_frames} frames, not of {2 * half}; set "
+            f"frames_per_half to {-(-card.min_frames // 2)} or more, or to 'encoder'"
         )
     return half
 

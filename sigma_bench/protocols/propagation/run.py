@@ -6,8 +6,9 @@ size are scored (J and F of DAVIS-2017, semi-supervised track).  Nothing is trai
 kept in the folder of the evaluation, so that an interrupted evaluation continues after them.
 
 Differs from DINO's script in the frame size: the short side is a key, whose default is a square of twice the encoder's
-size instead of a short side of 480 px.  For an encoder with tubelets, which the paper does not consider, each frame is
-repeated to the length of a tubelet.
+size instead of a short side of 480 px.  For an encoder of clips, which the paper does not consider, each frame is
+repeated to the shortest clip that the encoder takes (one tubelet, or ``min_frames`` of its card), and the first time
+slot of the tokens is used.
 
 Shapes: T frames, F context frames, h w token rows and columns, N = h x w patches, M = F x N, D width, O labels, H W
 pixels.
@@ -217,13 +218,15 @@ def _frame_map(encoder: Encoder, sequence: MaskedSequence, index: int, protocol:
     card, what = encoder.card, f"frame {index}"
     frame_TCHW = channels_first(sequence.frames([index]))
     size_HW = encoded_size((frame_TCHW.shape[2], frame_TCHW.shape[3]), protocol, card.image_size)
-    still_TCHW = resize(frame_TCHW, list(size_HW)).expand(card.tubelet_frames, -1, -1, -1)
+    frames = max(card.tubelet_frames, card.min_frames or 0)
+    still_TCHW = resize(frame_TCHW, list(size_HW)).expand(frames, -1, -1, -1)
+    clip_BCTHW = normalised_clip(still_TCHW[None], card.mean, card.std)
     try:
-        map_BThwD = checked_maps(encoder, normalised_clip(still_TCHW[None], card.mean, card.std), what=what)
-    except AssertionError as error:  # raised by a timm model that takes images of one size only
+        map_BThwD = checked_maps(encoder, clip_BCTHW, what=what)
+    except ValueError as error:
         raise ValueError(
-            f"model '{card.model}' takes no frames of {size_HW[0]} x {size_HW[1]} px ({error}); load it for the size "
-            "you want and set short_side to 'encoder' and aspect to 'squash'"
+            f"{error} (frames are encoded at {size_HW[0]} x {size_HW[1]} px; short_side 'encoder' and aspect 'squash' "
+            f"give the {card.image_size} px of the encoder's clips)"
         ) from error
     map_hwD = map_BThwD[0, 0]
     return FrameMap(F.normalize(map_hwD.flatten(0, 1).float(), dim=1), (map_hwD.shape[0], map_hwD.shape[1]), size_HW)

@@ -16,9 +16,9 @@ DavisMetric = Literal["jf_mean", "j_mean", "j_recall", "j_decay", "f_mean", "f_r
 class PropagationProtocol(BaseProtocol):
     """Semi-supervised video object segmentation by label propagation (DINO, arXiv 2104.14294, section 4.2.2).
 
-    Each frame is encoded separately, repeated to the length of one tubelet, so every encoder gives one map per frame.
-    By the official rules of the semi-supervised track, the first and the last frame are not scored, and void (255) is
-    background.
+    Each frame is encoded separately, repeated to the shortest clip that the encoder takes, and the first time slot is
+    used, so every encoder gives one map per frame.  By the official rules of the semi-supervised track, the first and
+    the last frame are not scored, and void (255) is background.
     """
 
     sample_labels: ClassVar[SampleLabels] = "masks"

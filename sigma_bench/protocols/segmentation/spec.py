@@ -73,8 +73,19 @@ class SegmentationProtocol(BaseProtocol):
         return scored_split("segmentation", names)
 
     def passes(self, splits: tuple[SplitUse, ...], card: EncoderCard, seed: int) -> tuple[Pass, ...]:
-        """One pass per draw of frames; a clip longer than the encoder's is encoded in windows."""
+        """One pass per draw of frames; a clip longer than the encoder's is encoded in windows.
+
+        Raises:
+            ValueError: a window has fewer frames than the encoder takes.
+        """
         windows = -(-self.num_frames // card.num_frames)
+        last = self.num_frames - (windows - 1) * card.num_frames
+        if card.min_frames is not None and last < card.min_frames:
+            takes = f"{card.min_frames} to {card.num_frames}" if card.min_frames < card.num_frames else card.num_frames
+            raise ValueError(
+                f"model '{card.model}' takes clips of {takes} frames, and a sequence of {self.num_frames} frames "
+                f"leaves {last} for its last window; set num_frames to a multiple of {card.num_frames}"
+            )
         is_random = self.frame_draw == "random_sorted"
         clips = (
             SequenceClip(

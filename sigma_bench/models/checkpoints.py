@@ -166,13 +166,35 @@ def load_strictly(
         ValueError: a tensor is missing, unexpected, of another shape or kind of number, or not finite; in this case
             nothing is loaded.
     """
-    wanted = module.state_dict()
+    report = require_tensors(
+        module.state_dict(),
+        tensors,
+        may_be_missing=may_be_missing,
+        may_be_unexpected=may_be_unexpected,
+        where=where,
+    )
+    module.load_state_dict({name: tensors[name] for name in report.matched}, strict=False)
+    return report
+
+
+def require_tensors(
+    wanted: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
+    *,
+    may_be_missing: tuple[str, ...] = (),
+    may_be_unexpected: tuple[str, ...] = (),
+    where: str,
+) -> LoadReport:
+    """Compare tensors of a file with those that a model needs, which may be on the device ``meta``.
+
+    Raises:
+        ValueError: as in ``load_strictly``.
+    """
     absent, surplus = _names(wanted, tensors, may_be_missing, may_be_unexpected, where)
-    matched = {name: tensors[name] for name in wanted if name in tensors}
-    for name, tensor in matched.items():
-        _require_fit(tensor, wanted[name], name=name, where=where)
-    module.load_state_dict(matched, strict=False)
-    return LoadReport(tuple(sorted(matched)), tuple(absent), tuple(surplus))
+    matched = sorted(wanted.keys() & tensors.keys())
+    for name in matched:
+        _require_fit(tensors[name], wanted[name], name=name, where=where)
+    return LoadReport(tuple(matched), tuple(absent), tuple(surplus))
 
 
 def _names(
@@ -202,7 +224,8 @@ def _require_shape(found: Tensor, wanted: Tensor, *, name: str, where: str) -> N
 
 def _require_fit(found: Tensor, wanted: Tensor, *, name: str, where: str) -> None:
     _require_shape(found, wanted, name=name, where=where)
-    if found.is_floating_point() != wanted.is_floating_point():
+    is_eight_bit = found.is_floating_point() and found.dtype.itemsize == 1
+    if found.is_floating_point() != wanted.is_floating_point() or is_eight_bit:
         raise ValueError(f"{where}: '{name}' holds {found.dtype}, the model needs {wanted.dtype}; quantised weights?")
     if not torch.isfinite(found.to(wanted.dtype)).all():
         raise ValueError(f"{where}: '{name}' holds values that are not finite")

@@ -1,23 +1,28 @@
 """Geometry of the video ViT in an external checkpoint, from the shapes of its tensors and from what the file states.
 
 Shapes determine width, depth, patch and tubelet, but not the number of attention heads.  The file must state this
-number, unless the width is a standard one of SIGMA and VideoMAE (S 6 heads, B 12, L 16, H 16).
+number, unless the width is a standard one of SIGMA, VideoMAE and VideoMAE v2 (S 6 heads, B 12, L 16, H 16, g 16).
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
+from sigma_bench.models.video_vit import LAYER_NORM_EPS, VitOptions
 from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, EncoderSpec
 from sigma_bench.specs.strict import parse_spec
 
-HEADS_BY_WIDTH = {384: 6, 768: 12, 1024: 16, 1280: 16}
-WIDTH_AND_DEPTH_BY_SIZE = {"small": (384, 12), "base": (768, 12), "large": (1024, 24), "huge": (1280, 32)}
+HEADS_BY_WIDTH = {384: 6, 768: 12, 1024: 16, 1280: 16, 1408: 16}
+WIDTH_AND_DEPTH_BY_SIZE = {
+    "small": (384, 12), "base": (768, 12), "large": (1024, 24), "huge": (1280, 32), "giant": (1408, 40),
+}  # fmt: skip
 """Name of a size, as in the model name ``pretrain_videomae_base_patch16_224``, -> width and depth."""
 RELEASED_FRAMES, RELEASED_SIZE = 16, 224
+UMT_FRAMES = 8
+"""Frames of released models with tubes of one frame."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Stated:
     seed: int | None = None
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    layer_norm_eps: float = LAYER_NORM_EPS
 
 
 def read_geometry(tensors: Mapping[str, Tensor], stated: Stated, *, where: str) -> EncoderSpec:
@@ -51,7 +57,8 @@ def read_geometry(tensors: Mapping[str, Tensor], stated: Stated, *, where: str) 
     heads = _num_heads(width, stated, named and named[0], where=where)
     if heads < 1 or width % heads:
         raise ValueError(f"{where}: width {width} does not divide into {heads} heads")
-    frames, size = stated.num_frames or RELEASED_FRAMES, stated.image_size or RELEASED_SIZE
+    frames = stated.num_frames or (RELEASED_FRAMES if tubelet > 1 else UMT_FRAMES)
+    size = stated.image_size or RELEASED_SIZE
     if frames % tubelet or size % patch:
         raise ValueError(f"{where}: states clips of {frames} frames x {size} px, but tubes of {tubelet} x {patch} px")
     geometry = {
@@ -60,6 +67,26 @@ def read_geometry(tensors: Mapping[str, Tensor], stated: Stated, *, where: str) 
         "layer_scale": float("encoder.blocks.0.gamma_1" in tensors),
     }  # fmt: skip
     return parse_spec(EncoderSpec, geometry, where=where)
+
+
+def read_options(
+    tensors: Mapping[str, Tensor], stated: Stated, positions: Literal["sinusoid", "mvd"], *, where: str
+) -> VitOptions:
+    """Properties of the blocks beside the geometry, from tensors under the names of this project.
+
+    Raises:
+        ValueError: an epsilon that the file states is not a positive number.
+    """
+    width = len(tensors["encoder.patch_embed.proj.weight"])
+    hidden = tensors.get("encoder.blocks.0.mlp.fc1.weight")
+    mlp_width = None if hidden is None or len(hidden) == 4 * width else len(hidden)
+    options = {
+        "mlp_width": mlp_width,
+        "cosine_attention": any(name.endswith(".attn.scale") for name in tensors),
+        "layer_norm_eps": stated.layer_norm_eps,
+        "positions": positions,
+    }
+    return parse_spec(VitOptions, options, where=where)
 
 
 def count(value: Any) -> int | None:

@@ -14,7 +14,7 @@ from sigma_bench.models.code_digest import weights_sha256
 from sigma_bench.models.encoder import NetworkEncoder
 from sigma_bench.models.frame_encoder import FrameEncoder, image_vit
 from sigma_bench.models.video_encoder import VIDEO_PARTS, geometry_suffix, resized, video_tokens
-from sigma_bench.models.video_vit import VideoViT
+from sigma_bench.models.video_vit import NO_OPTIONS, VideoViT
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest, recipe_fingerprint
 from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, EncoderSpec, ImageEncoderSpec
@@ -89,17 +89,24 @@ def encoder_of(
         report: which tensors of the file were loaded and which were ignored.
         origin: fields of the card about the model and its pretraining.
     """
-    architecture = "video_vit" if isinstance(network, VideoViT) else "image_vit"
+    architecture: list[Any] = [
+        "video_vit" if isinstance(network, VideoViT) else "image_vit",
+        spec.model_dump(mode="json"),
+    ]
+    if isinstance(network, VideoViT) and network.options != NO_OPTIONS:
+        architecture.append(network.options.model_dump(mode="json"))
     card = EncoderCard(
         num_frames=spec.num_frames,
         image_size=spec.image_size,
         tubelet_frames=spec.tubelet_frames if isinstance(spec, EncoderSpec) else 1,
         feature_width=spec.width,
         num_parameters=sum(parameter.numel() for parameter in network.parameters()),
-        code_sha256=digest([architecture, spec.model_dump(mode="json")]),
+        code_sha256=digest(architecture),
         **{"mean": IMAGENET_MEAN, "std": IMAGENET_STD, **origin},
     )
     if isinstance(network, VideoViT):
         parts = VIDEO_PARTS if isinstance(network.norm, nn.LayerNorm) else VIDEO_PARTS._replace(norm=None)
+        if hasattr(network, "fc_norm"):
+            parts = parts._replace(pooled_norm="fc_norm")
         return NetworkEncoder(network, card, video_tokens, parts=parts, report=report)
     return FrameEncoder(network, card, report)

@@ -1,9 +1,13 @@
-"""Released SIGMA and VideoMAE checkpoints: names of tensors, and arguments of the run.
+"""Released SIGMA, VideoMAE, MVD and UMT checkpoints: names of tensors, and arguments of the run.
 
 A pretraining file is a dictionary with ``model``, ``epoch`` and ``args`` (an ``argparse.Namespace``).  A fine-tuned
 file has ``model`` or ``module``, tensors ``fc_norm.*`` and ``head.*``, and no prefix ``encoder.`` in its names.  The
 names of this project are those of released pretraining files (QUVA-Lab/SIGMA 9876f09, MCG-NJU/VideoMAE 14ef8d8), except
 for the prototypes, the projection network and the positions of the decoder.
+
+MVD's pretraining files (ruiwang2021/mvd 8248039) have the names of a fine-tuned file, the table of positions, and two
+decoders; its fine-tuned files differ from those of VideoMAE only in the arguments of the run.  UMT's pretraining files
+(OpenGVLab/unmasked_teacher) are those of VideoMAE with tubes of one frame and ``clip_decoder`` instead of a decoder.
 """
 
 import argparse
@@ -28,6 +32,11 @@ def is_finetuned(tensors: Mapping[str, Tensor]) -> bool:
     return _is_tube_embedding(tensors.get("patch_embed.proj.weight"))
 
 
+def is_mvd(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether the names are those of a pretraining checkpoint of MVD, with one or both of its decoders."""
+    return is_finetuned(tensors) and any(name.startswith(("mask_token_img", "mask_token_vid")) for name in tensors)
+
+
 def pretraining_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors under the names of this project, from those of a released pretraining file."""
     renamed = {}
@@ -44,8 +53,11 @@ def pretraining_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def finetuned_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of a classifier under the names of this project: those of the trunk get the prefix ``encoder.``."""
-    trunk = ("patch_embed.", "blocks.", "norm.", "pos_embed")
-    return {f"encoder.{name}" if name.startswith(trunk) else name: tensor for name, tensor in tensors.items()}
+    trunk = ("patch_embed.", "blocks.", "norm.", "fc_norm.")
+    return {
+        f"encoder.{name}" if name.startswith(trunk) or name == "pos_embed" else name: tensor
+        for name, tensor in tensors.items()
+    }
 
 
 def stated_by_arguments(content: Mapping[str, Any], *, pretraining: bool) -> Stated:
@@ -69,6 +81,11 @@ def arguments_in(content: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(arguments, argparse.Namespace):
         return vars(arguments)
     return dict(arguments) if isinstance(arguments, Mapping) else {}
+
+
+def is_run_of_mvd(arguments: Mapping[str, Any]) -> bool:
+    """Whether the arguments of a fine-tuning run are those of MVD's script, which alone has ``remove_pos_emb``."""
+    return "remove_pos_emb" in arguments
 
 
 def _is_tube_embedding(weight: Tensor | None) -> bool:

@@ -20,14 +20,23 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from sigma_bench.models.pickle_limits import require_bounded
+from sigma_bench.specs.bounded import parse_json, read_bounded
+from sigma_bench.specs.fingerprint import digest
 
 WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
 """File names of weights in a model folder, in order of preference."""
+INDEX_SUFFIX = ".index.json"
+"""End of the name of the file that lists in which of several files a tensor is."""
+MAX_INDEX_BYTES = 64 << 20
 PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".pyth", ".ckpt", ".tar")
 WRAPPERS = ("module.", "_orig_mod.", "model.", "backbone.")
 """Prefixes that DDP, DeepSpeed, torch.compile, Lightning, exports of Hugging Face and forks put before every name."""
-CONTAINERS = ("model", "module", "state_dict", "encoder", "target_encoder", "teacher", "student", "ema")
+CONTAINERS = (
+    "model", "module", "state_dict", "encoder", "target_encoder", "ema_encoder", "teacher", "student", "ema",
+)  # fmt: skip
 """Keys under which training code stores weights."""
+GENERIC_NAMES = {"checkpoint", *(Path(name).stem for name in WEIGHT_NAMES)}
+"""File names that do not identify a model; the model then has the name of the folder."""
 MAX_DEPTH = 3
 """Greatest number of levels of nested containers."""
 _BROKEN_PICKLE = (
@@ -49,32 +58,49 @@ class WeightsFile:
 
 
 def weights_in(path: Path) -> Path:
-    """The weight file at a path, which may be a model folder.
+    """The weight file at a path, which may be a model folder; for weights in several files, their index.
 
     Raises:
-        ValueError: there is no file, or the folder has no weights or weights in several files.
+        ValueError: there is no file, or the folder has no weights.
     """
     if not path.is_dir():
         if not path.is_file():
             raise ValueError(f"{path}: there is no such checkpoint")
         return path
-    for name in WEIGHT_NAMES:
+    for name in (*WEIGHT_NAMES, *(f"{name}{INDEX_SUFFIX}" for name in WEIGHT_NAMES)):
         if (path / name).is_file():
             return path / name
-    if any(path.glob("*.index.json")):
-        raise ValueError(
-            f"{path}: the weights are divided into several files; save them again as one model.safetensors"
-        )
     raise ValueError(f"{path}: a folder without {' or '.join(WEIGHT_NAMES)}; name the weight file itself")
 
 
+def has_weights(folder: Path) -> bool:
+    """Whether a model folder holds a weight file, or an index and all of its files."""
+    try:
+        file = weights_in(folder)
+        return not file.name.endswith(INDEX_SUFFIX) or bool(_shards(file))
+    except ValueError:
+        return False
+
+
+def model_name(path: Path) -> str:
+    """Name of a model in tables: that of its folder, or that of its file without the suffix."""
+    resolved = path.resolve()
+    if resolved.is_dir():
+        return resolved.name
+    stem = resolved.name.removesuffix(".tar").rsplit(".", 1)[0]
+    return resolved.parent.name if stem in GENERIC_NAMES else stem
+
+
 def read_weights(path: Path) -> WeightsFile:
-    """Read a .safetensors or PyTorch file, or that of a model folder.
+    """Read a .safetensors or PyTorch file, or that of a model folder, or the files of an index.
 
     Raises:
-        ValueError: the file cannot be read, is of another kind or damaged, or is a pickle that would run code.
+        ValueError: the file cannot be read, is of another kind or damaged, or is a pickle that would run code; or the
+            files of an index do not hold exactly the tensors that it lists.
     """
     path = weights_in(path)
+    if path.name.endswith(INDEX_SUFFIX):
+        return _read_shards(path)
     if path.exists() and not path.is_file():
         raise ValueError(f"{path}: not a regular file; a pipe or a device cannot be read as weights")
     content: Mapping[str, Any]
@@ -88,6 +114,50 @@ def read_weights(path: Path) -> WeightsFile:
     with path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     return WeightsFile(path, content, metadata, sha256)
+
+
+def _read_shards(index: Path) -> WeightsFile:
+    """The tensors of all files of an index; the digest is that of the digests of the files."""
+    names_in = _shards(index)
+    content: dict[str, Any] = {}
+    digests = []
+    for shard, names in names_in.items():
+        file = read_weights(index.parent / shard)
+        if astray := sorted(names ^ file.content.keys(), key=str):
+            problem = "lacks" if astray[0] in names else "holds"
+            raise ValueError(
+                f"{index}: {shard} {problem} '{astray[0]}', in contradiction to the index; fetch all files again"
+            )
+        content |= file.content
+        digests.append(file.sha256)
+    return WeightsFile(index, content, {}, digest(digests))
+
+
+def _shards(index: Path) -> dict[str, set[str]]:
+    """The names of the tensors of every file that an index lists, by the name of the file.
+
+    Raises:
+        ValueError: the index is damaged, or a file is missing or not in its folder.
+    """
+    try:
+        found = parse_json(read_bounded(index, MAX_INDEX_BYTES))
+    except ValueError as error:
+        raise ValueError(f"{index}: not an index of weight files ({error})") from error
+    places = found.get("weight_map") if isinstance(found, dict) else None
+    if not isinstance(places, dict) or not places or not all(isinstance(place, str) for place in places.values()):
+        raise ValueError(f"{index}: not an index of weight files; 'weight_map' must map each tensor to a file")
+    names_in: dict[str, set[str]] = {place: set() for place in sorted(places.values())}
+    for name, place in places.items():
+        names_in[place].add(name)
+    if outside := next(
+        (place for place in names_in if Path(place).name != place or place.endswith(INDEX_SUFFIX)), None
+    ):
+        raise ValueError(f"{index}: lists '{outside}', which is not a weight file of its folder")
+    if missing := [place for place in names_in if not (index.parent / place).is_file()]:
+        raise ValueError(
+            f"{index}: incomplete: {len(missing)} of {len(names_in)} files are missing, such as {missing[0]}"
+        )
+    return names_in
 
 
 def state_dict_in(file: WeightsFile, preferred: Sequence[str], *, beside: tuple[str, ...] = ()) -> dict[str, Tensor]:

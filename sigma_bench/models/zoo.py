@@ -3,12 +3,13 @@
 ``path/to/model.safetensors`` or the run folder that holds it; a released SIGMA or VideoMAE file (``.pth``, ``.pt``,
 ``.bin``, ``.safetensors``) or a Hugging Face folder; ``timm:<name>`` for a published image model, or
 ``timm:<name>:<file>`` for its weights on this disk, and ``timm:hf-hub:<owner>/<model>`` or ``timm:local-dir:<folder>``
-for a model of timm with its own configuration; ``random:<recipe>`` and ``statistics:<recipe>`` for the controls
-with the geometry of that recipe; ``module:function`` for a custom encoder, or the name that a package registered for it
-(``models/imported.py``).  A file or ``timm:`` name may be followed by ``@<frames>x<size>`` for clips of another
-geometry, as in ``vit.pth@8x112``, and a file by ``@<heads>heads`` if it does not determine its number of heads.  The
-weights of ``random:<recipe>`` are drawn from the seed of the evaluation, those of ``random:<recipe>@seed<seed>`` from
-the given seed.
+for a model of timm with its own configuration; ``hf:<folder>`` or ``hf:<name>`` for a folder or repository of Hugging
+Face; ``random:<recipe>`` and ``statistics:<recipe>`` for the controls with the geometry of that recipe;
+``module:function`` for a custom encoder, or the name that a package registered for it (``models/imported.py``).  A
+file, ``timm:`` or ``hf:`` name may be followed by ``@<frames>x<size>`` for clips of another geometry, as in
+``vit.pth@8x112``, and a file by ``@<heads>heads`` if it does not determine its number of heads.  The weights of
+``random:<recipe>`` are drawn from the seed of the evaluation, those of ``random:<recipe>@seed<seed>`` from the given
+seed.
 """
 
 import re
@@ -16,9 +17,10 @@ from pathlib import Path
 
 import torch
 
-from sigma_bench.models import external
+from sigma_bench.models import external, jepa
 from sigma_bench.models.checkpoints import is_checkpoint
 from sigma_bench.models.encoder import Encoder, NetworkEncoder
+from sigma_bench.models.huggingface import CONFIG, open_huggingface, refuse_plain_folder
 from sigma_bench.models.image_statistics import ImageStatistics
 from sigma_bench.models.imported import ENCODERS, imported_encoder, is_importable, registered_encoder
 from sigma_bench.models.model_arguments import with_arguments
@@ -32,7 +34,8 @@ from sigma_bench.specs.strict import suggestion
 CHECKPOINT_NAME = "model.safetensors"
 CONTROLS = ("random", "statistics")
 PUBLISHED = "timm"
-FAMILIES = (external,)
+HUGGINGFACE = "hf"
+FAMILIES = (jepa, external)
 """Modules that read the weight files of other projects; the first one that recognises a file opens it.
 
 Such a module defines ``recognises(file)`` and ``open_file(file, path, num_frames=..., image_size=..., num_heads=...)``,
@@ -72,6 +75,10 @@ def _named(name: str, seed: int) -> Encoder:
         return _control(kind, recipe, seed)
     if colon and kind == PUBLISHED:
         return _published(recipe)
+    if colon and kind == HUGGINGFACE:
+        return _huggingface(recipe)
+    if colon and kind in jepa.STATED:
+        return open_stated(kind, recipe)
     path, frames, size, heads = split_name(name)
     if name in ENCODERS.names():
         if path.exists():
@@ -105,8 +112,19 @@ def open_weights(
     Raises:
         ValueError: no family recognises the file, or its family cannot open it.
     """
+    refuse_plain_folder(path)
     family = next((each for each in FAMILIES if each.recognises(file)), external)  # its error describes the file
     return family.open_file(file, path, num_frames=num_frames, image_size=image_size, num_heads=num_heads)
+
+
+def open_stated(kind: str, rest: str) -> NetworkEncoder:
+    """The encoder of a V-JEPA file whose variant is stated: ``vjepa1:<file>[@<frames>x<size>][@<heads>heads]``."""
+    variant = next(each for each in jepa.STATED if each == kind)
+    path, frames, size, heads = split_name(rest)
+    file = read_weights(path)
+    if not jepa.recognises(file):
+        raise ValueError(f"{path}: does not hold a V-JEPA encoder; leave '{kind}:' out")
+    return jepa.open_file(file, path, num_frames=frames, image_size=size, num_heads=heads, variant=variant)
 
 
 def _control(kind: str, rest: str, seed: int) -> Encoder:
@@ -128,6 +146,16 @@ def _published(rest: str) -> Encoder:
         raise ValueError(f"timm:{rest}: timm defines the number of heads of its models; leave '@{heads}heads' out")
     model, file = split_timm_name(str(path))
     return timm_encoder(model, file=file, num_frames=frames, image_size=size)
+
+
+def _huggingface(rest: str) -> Encoder:
+    """A folder or a repository of Hugging Face: ``<folder or name>[@<frames>x<size>]``."""
+    if not rest:
+        raise ValueError("hf: names no model; write hf:<folder>, or hf:<name> for a repository of Hugging Face")
+    path, frames, size, heads = split_name(rest)
+    if heads is not None:
+        raise ValueError(f"hf:{rest}: its {CONFIG} states the number of heads; leave '@{heads}heads' out")
+    return open_huggingface(str(path), num_frames=frames, image_size=size)
 
 
 def split_name(name: str) -> tuple[Path, int | None, int | None, int | None]:
@@ -153,7 +181,8 @@ def checkpoint_in(path: Path) -> Path | None:
 def _hint(name: str) -> str:
     kind, colon, _ = name.partition(":")
     if colon:
-        return f" No module '{kind}' can be imported from here either.{suggestion(kind, (*CONTROLS, PUBLISHED))}"
+        known = suggestion(kind, (*CONTROLS, PUBLISHED, HUGGINGFACE, *jepa.STATED))
+        return f" No module '{kind}' can be imported from here either.{known}"
     controls = " and ".join(f"{control}:<recipe>" for control in CONTROLS)
     suffix = " Clips of another geometry are written as @<frames>x<size>, as in vit.pth@8x112." if "@" in name else ""
     return f"{suggestion(name, ENCODERS.names())} Controls are {controls}.{suffix}"

@@ -24,6 +24,7 @@ SMALL = SPEC.model_copy(
 HF_CONFIG = {
     "model_type": "videomae", "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "patch_size": 8,
     "tubelet_size": 2, "image_size": 32, "num_frames": 8, "qkv_bias": True, "use_mean_pooling": False,
+    "layer_norm_eps": 1e-6,
 }  # fmt: skip
 
 

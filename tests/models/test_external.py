@@ -76,7 +76,8 @@ def test_a_classifier_gives_tokens_without_final_norm(tmp_path, clip, key, prefi
     assert encoder.card.family == "VideoMAE or SIGMA, fine-tuned"
     assert encoder.card.pretraining_epochs == 0  # its epochs are those of fine-tuning
     assert encoder.report.missing == ("encoder.norm.bias", "encoder.norm.weight")
-    assert encoder.report.unexpected == ("fc_norm.bias", "fc_norm.weight", "head.bias", "head.weight")
+    assert encoder.report.unexpected == ("head.bias", "head.weight")
+    assert encoder.parts.pooled_norm == "fc_norm" and encoder.parts.norm is None
 
 
 def test_a_classifier_with_a_prefix_on_the_trunk_only(tmp_path, clip):

@@ -106,11 +106,19 @@ def test_text_of_the_command_line_is_read_as_typed_values() -> None:
             parse_model_arguments(text)
 
 
-def test_a_released_classifier_file_has_no_norm_to_remove(tmp_path: Path) -> None:
+def test_the_norm_after_pooling_of_a_released_classifier_can_be_applied_to_tokens(tmp_path: Path) -> None:
     path = tmp_path / "finetuned.pth"
-    torch.save(finetuned_file(pretraining_model().encoder), path)
-    with pytest.raises(ValueError, match="the network has no norm after its blocks"):
-        encoder_of(f"{path}@2heads", norm=True)
+    content = finetuned_file(pretraining_model().encoder)
+    content["model"] |= {"fc_norm.weight": torch.rand(24), "fc_norm.bias": torch.rand(24)}
+    torch.save(content, path)
+    plain, normed = encoder_of(f"{path}@2heads"), encoder_of(f"{path}@2heads", norm=True)
+    card = plain.card
+    some = torch.rand(1, 3, card.num_frames, card.image_size, card.image_size)
+    expected = torch.nn.functional.layer_norm(
+        plain.encode(some).token_BND, (24,), content["model"]["fc_norm.weight"], content["model"]["fc_norm.bias"], 1e-6
+    )
+    torch.testing.assert_close(normed.encode(some).token_BND, expected, rtol=0, atol=1e-5)
+    assert normed.card.identity != card.identity == encoder_of(f"{path}@2heads", norm=False).card.identity
 
 
 def test_class_tokens_and_norm_combine_and_layers_of_other_stages_are_refused() -> None:

@@ -109,13 +109,14 @@ def test_text_of_the_command_line_is_read_as_typed_values() -> None:
 def test_the_norm_after_pooling_of_a_released_classifier_can_be_applied_to_tokens(tmp_path: Path) -> None:
     path = tmp_path / "finetuned.pth"
     content = finetuned_file(pretraining_model().encoder)
-    content["model"] |= {"fc_norm.weight": torch.rand(24), "fc_norm.bias": torch.rand(24)}
+    weights = content.get("module", content.get("model", content))
+    weights |= {"fc_norm.weight": torch.rand(24), "fc_norm.bias": torch.rand(24)}
     torch.save(content, path)
     plain, normed = encoder_of(f"{path}@2heads"), encoder_of(f"{path}@2heads", norm=True)
     card = plain.card
     some = torch.rand(1, 3, card.num_frames, card.image_size, card.image_size)
     expected = torch.nn.functional.layer_norm(
-        plain.encode(some).token_BND, (24,), content["model"]["fc_norm.weight"], content["model"]["fc_norm.bias"], 1e-6
+        plain.encode(some).token_BND, (24,), weights["fc_norm.weight"], weights["fc_norm.bias"], 1e-6
     )
     torch.testing.assert_close(normed.encode(some).token_BND, expected, rtol=0, atol=1e-5)
     assert normed.card.identity != card.identity == encoder_of(f"{path}@2heads", norm=False).card.identity

@@ -9,10 +9,13 @@ import os
 import reprlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any, Literal, SupportsIndex
 
+from sigma_bench.data.workers import NumWorkers
 from sigma_bench.specs.recipe import MAX_SEED
 
+BatchSize = int | Literal["auto"]
+MAX_BATCH = 65536
 MAX_WORKERS = 1024
 """Greatest number of processes that decode videos."""
 
@@ -89,9 +92,18 @@ def seed_of(value: object) -> int:
     return whole_number("seed", value, least=0, most=MAX_SEED)
 
 
-def workers_of(value: object) -> int:
-    """A number of processes that decode videos; ValueError for any other value."""
+def workers_of(value: object) -> NumWorkers:
+    """A number of processes that decode videos, or ``auto``; ValueError for any other value."""
+    if value == "auto":
+        return "auto"
     return whole_number("num_workers", value, least=0, most=MAX_WORKERS)
+
+
+def batch_size_of(value: object) -> BatchSize:
+    """A number of clips that are encoded at once, or ``auto``; ValueError for any other value."""
+    if value == "auto":
+        return "auto"
+    return whole_number("batch_size", value, least=1, most=MAX_BATCH)
 
 
 def amount_of(argument: str, value: Any) -> float:

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from warnings import warn
 
 import torch
 from rich.progress import Progress
 from rich.text import Text
 
-from sigma_bench.api.arguments import amount_of, folder_of, seed_of, workers_of
+from sigma_bench.api.arguments import amount_of, batch_size_of, folder_of, seed_of, workers_of
 from sigma_bench.api.encoders import arguments_of
 from sigma_bench.api.progress import is_main_process, progress_bars
 from sigma_bench.api.records import Records
@@ -31,6 +31,7 @@ from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.records.record import Record
 from sigma_bench.resources import RUNS
 from sigma_bench.specs.model_arguments import ModelArguments
+from sigma_bench.specs.passes import Precision
 from sigma_bench.training.distribution import (
     LostPeerError,
     OneSidedError,
@@ -131,7 +132,9 @@ def evaluate(
     output: str | Path = RUNS,
     seed: int = 0,
     device: str | torch.device = "auto",
-    num_workers: int = 0,
+    precision: Precision | None = None,
+    batch_size: int | Literal["auto"] = "auto",
+    num_workers: int | Literal["auto"] = "auto",
     cache_limit: float = CACHE_LIMIT_GIB,
     progress: bool = True,
 ) -> Records:
@@ -153,7 +156,10 @@ def evaluate(
         output: folder for records, predictions and cached features.
         seed: seed of held-out parts, random frames, initial clusters and bootstrap samples.
         device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
-        num_workers: number of processes that decode videos.
+        precision: precision in which a frozen encoder computes features, ``float32`` or ``bfloat16``; part of the
+            protocols of the tasks.  By default, the protocols state it.
+        batch_size: greatest number of clips that are encoded at once, or ``auto``; it changes scores by rounding only.
+        num_workers: number of processes that decode videos, or ``auto`` (one less than the processor cores).
         cache_limit: greatest size of the cached features, GiB.
         progress: whether to show a progress bar.
 
@@ -176,6 +182,7 @@ def evaluate(
         variants=variants,
         folds=folds,
         overrides=overrides,
+        precision=precision,
     )
     results: list[TaskResult] = []
     with (
@@ -187,6 +194,7 @@ def evaluate(
             seed=seed,
             device=device,
             num_workers=num_workers,
+            batch_size=batch_size,
             cache_limit=cache_limit,
             progress=progress,
         ) as opened,
@@ -234,7 +242,8 @@ def open_suite(
     output: Path,
     seed: int = 0,
     device: str | torch.device = "auto",
-    num_workers: int = 0,
+    num_workers: int | Literal["auto"] = "auto",
+    batch_size: int | Literal["auto"] = "auto",
     cache_limit: float = CACHE_LIMIT_GIB,
     cache: FeatureCache | None = None,
     progress: bool = True,
@@ -244,7 +253,7 @@ def open_suite(
     Args:
         tasks: resolved tasks with their data.
         arguments: arguments of a model that is given by its name.
-        cache: feature cache; by default one below ``output`` with ``num_workers`` and ``cache_limit``.
+        cache: feature cache; by default one below ``output`` with the options that follow.
 
     Raises:
         ValueError: there is no such encoder, the object is not an encoder, or it is given with arguments.
@@ -256,7 +265,12 @@ def open_suite(
         raise ValueError("model_args: they apply to a model that is given by its name; pass them to load_encoder")
     known = encoder if isinstance(encoder, str) else identified_encoder(encoder)
     name = known if isinstance(known, str) else known.card.model
-    cache = cache or FeatureCache(output / "features", num_workers=workers_of(num_workers), limit_bytes=limit_bytes)
+    cache = cache or FeatureCache(
+        output / "features",
+        num_workers=workers_of(num_workers),
+        batch_size=batch_size_of(batch_size),
+        limit_bytes=limit_bytes,
+    )
     with unexpected_errors_logged(output, name), joined_processes(device) as processes:
         loaded = load_encoder(known, seed=seed, arguments=arguments) if isinstance(known, str) else known
         loaded = _moved(loaded, processes)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import torch
@@ -56,7 +57,7 @@ def pretrain(
     teacher: str | None = None,
     device: str | torch.device = "auto",
     accumulate: int = 1,
-    num_workers: int = 0,
+    num_workers: int | Literal["auto"] = "auto",
     activation_checkpointing: bool = False,
     options: RunOptions | None = None,
     progress: bool = True,
@@ -71,7 +72,8 @@ def pretrain(
         teacher: for SIGMA-DINO, the name or file of a model that replaces the teacher of the recipe.
         device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
         accumulate: number of micro-batches per step and process; more of them save memory.
-        num_workers: number of processes that decode videos.
+        num_workers: number of processes that decode videos, or ``auto`` (one less than the processor cores, and 0 for
+            videos that the recipe keeps in memory).
         activation_checkpointing: whether to recompute activations, which saves memory for a third more computation.
         options: run options that replace ``accumulate``, ``num_workers`` and ``activation_checkpointing``.
         progress: whether to show a progress bar.

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from sigma_bench.api.arguments import mapping_of, name_of, names_of, path_of
 from sigma_bench.data.custom_data import custom_tasks, open_custom
 from sigma_bench.data.datasets import TaskOnData
 from sigma_bench.specs import catalogue
+from sigma_bench.specs.frozen_protocol import FrozenProtocol
+from sigma_bench.specs.passes import Precision
+from sigma_bench.specs.protocol import parse_protocol
+from sigma_bench.specs.task import ResolvedTask
 
 
 def resolve_tasks(
@@ -21,12 +25,48 @@ def resolve_tasks(
     variants: str | None = None,
     folds: str | None = None,
     overrides: Mapping[str, Any] | None = None,
+    precision: Precision | None = None,
 ) -> list[TaskOnData]:
     """Resolved tasks with their data; the arguments are those of ``sigma_bench.evaluate``.
 
     Raises:
-        ValueError: no task or no data is named, options exclude each other, or a name does not exist.
+        ValueError: no task or no data is named, options exclude each other, a name does not exist, or a precision is
+            given and no task has a frozen encoder.
     """
+    found = _resolved(tasks, suite, data, csv, folders, protocols, variants, folds, overrides)
+    return found if precision is None else _with_precision(found, precision)
+
+
+def _with_precision(tasks: list[TaskOnData], precision: Precision) -> list[TaskOnData]:
+    """The tasks with this precision in all protocols with a frozen encoder."""
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision '{precision}': choose {' or '.join(get_args(Precision))}")
+    if not any(isinstance(task.protocol, FrozenProtocol) for task, _ in tasks):
+        raise ValueError(
+            f"precision {precision}: no task has a frozen encoder; a protocol that trains states optim.precision"
+        )
+    return [
+        (_at_precision(task, precision) if isinstance(task.protocol, FrozenProtocol) else task, source)
+        for task, source in tasks
+    ]
+
+
+def _at_precision(task: ResolvedTask, precision: Precision) -> ResolvedTask:
+    keys = task.protocol.model_dump(mode="json") | {"precision": precision}
+    return task.model_copy(update={"protocol": parse_protocol(keys, where=f"task '{task.task}'")})
+
+
+def _resolved(
+    tasks: str | Path | Iterable[str | Path],
+    suite: str | None,
+    data: str | Path | None,
+    csv: str | Path | None,
+    folders: str | Path | None,
+    protocols: str | Iterable[str],
+    variants: str | None,
+    folds: str | None,
+    overrides: Mapping[str, Any] | None,
+) -> list[TaskOnData]:
     tasks, protocols = names_of("tasks", tasks), names_of("protocols", protocols)
     suite, variants, folds = (
         value if value is None else name_of(argument, value)

@@ -146,13 +146,13 @@ def _seconds(clips: Clips, num_workers: int) -> tuple[float, float]:
     """Wall-clock and processor seconds for all clips; every file is opened as if for the first time."""
     forget_facts()
     loader = DataLoader(clips, batch_size=CLIPS_AT_ONCE, num_workers=num_workers, collate_fn=list)
-    used, clock = _processor_seconds(), time.perf_counter()
+    used, clock = processor_seconds(), time.perf_counter()
     for _ in loader:
         pass
-    return time.perf_counter() - clock, _processor_seconds() - used
+    return time.perf_counter() - clock, processor_seconds() - used
 
 
-def _processor_seconds() -> float:
+def processor_seconds() -> float:
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 

@@ -1,4 +1,4 @@
-"""``sigma-bench bench step | loading | heads``: how fast this machine trains, reads clips and evaluates."""
+"""``sigma-bench bench step | loading | frozen | heads``: how fast this machine trains, reads clips and evaluates."""
 
 import os
 import tempfile
@@ -85,6 +85,37 @@ def bench_loading(
             clips=clips, rounds=rounds, geometry=ClipGeometry(frames, stride, size),
             report=partial(_advance, display, bar),
         )  # fmt: skip
+    _save_and_show(result, output)
+
+
+@app.command("frozen")
+def bench_frozen(
+    model: str = typer.Argument(..., help="Name of a model, as for 'sigma-bench evaluate'."),
+    root: Path = typer.Argument(..., help="Data root; without a dataset, a tree of videos with a folder per class."),
+    dataset: str = typer.Argument(None, help="A dataset whose samples are video files."),
+    clips: int = typer.Option(32, min=1, help="Number of videos; one clip of each is encoded."),
+    rounds: int = typer.Option(3, min=1, help="Number of rounds."),
+    device: str = typer.Option("auto", help="cpu, cuda, or auto: a GPU if there is one."),
+    output: Path = OUTPUT,
+) -> None:
+    """Measure a frozen pass in float32 and bfloat16, compared with a plain loop over decord and with its floors."""
+    from sigma_bench.benchmark.frozen_pass import measure_frozen_pass, videos_of
+    from sigma_bench.data.custom_data import open_custom
+    from sigma_bench.data.datasets import open_dataset
+    from sigma_bench.models.zoo import load_encoder
+    from sigma_bench.training.distribution import joined_processes
+
+    manifest = open_custom(None, root) if dataset is None else open_dataset(catalogue.load_dataset(dataset), root)
+    split = videos_of(manifest, clips)
+    with joined_processes(device) as processes, progress_bars() as display:
+        bar = display.add_task(f"{model}, {len(split.samples)} videos", total=rounds)
+        result = measure_frozen_pass(
+            load_encoder(model, device=processes.device),
+            split,
+            processes,
+            rounds=rounds,
+            report=partial(_advance, display, bar),
+        )
     _save_and_show(result, output)
 
 

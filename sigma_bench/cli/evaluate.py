@@ -8,17 +8,24 @@ from sigma_bench.api.progress import is_main_process
 from sigma_bench.api.resolved_tasks import resolve_tasks
 from sigma_bench.cli.console import out
 from sigma_bench.cli.launcher import is_launched, run_on_processes
-from sigma_bench.cli.options import finite, model_args_option, nested_overrides, seed_option
+from sigma_bench.cli.options import (
+    finite,
+    model_args_option,
+    nested_overrides,
+    seed_option,
+    whole_or_auto,
+)
 from sigma_bench.cli.suite_lines import run_and_show, show_plan
 from sigma_bench.resources import RUNS
 from sigma_bench.specs.model_arguments import parse_model_arguments
+from sigma_bench.specs.passes import Precision
 
 
 def evaluate(
     model: str = typer.Argument(
         ...,
         help="Checkpoint file or run folder; hf:<folder or id>; timm:<name>; module:function; "
-        "random:<recipe>\\[@seed<n>]; statistics:<recipe>.  'sigma-bench models families' describes them.",
+        "random:<recipe>\\[@seed<n>]; statistics:<recipe>.  'sigma-bench models' describes them.",
     ),
     model_args: str = model_args_option(),
     task: list[str] = typer.Option(
@@ -42,7 +49,16 @@ def evaluate(
     nproc: int = typer.Option(
         1, min=1, help="Number of processes on this machine, one per GPU; the record does not depend on it."
     ),
-    num_workers: int = typer.Option(0, min=0, help="Number of decoding processes per process."),
+    precision: Precision = typer.Option(
+        None, help="Precision of a frozen encoder, float32 or bfloat16, in place of that of the protocols."
+    ),
+    batch_size: str = typer.Option(
+        "auto",
+        help="Greatest number of clips that are encoded at once, or auto; halved if memory does not suffice.",
+    ),
+    num_workers: str = typer.Option(
+        "auto", help="Number of decoding processes per process, or auto (processor cores minus one)."
+    ),
     cache_limit: float = typer.Option(
         200.0, callback=finite, help="Greatest size of the cached features in GiB; see 'sigma-bench cache ls'."
     ),
@@ -62,6 +78,7 @@ def evaluate(
         variants=variants,
         folds=folds,
         overrides=nested_overrides(set_),
+        precision=precision,
     )
     if nproc > 1 and not is_launched():
         raise typer.Exit(run_on_processes(nproc))
@@ -74,7 +91,8 @@ def evaluate(
         output=output,
         seed=seed,
         device=device,
-        num_workers=num_workers,
+        num_workers=whole_or_auto(num_workers),
+        batch_size=whole_or_auto(batch_size),
         cache_limit=cache_limit,
     ) as opened:
         if is_main_process() and (dry_run or len(tasks) > 1):

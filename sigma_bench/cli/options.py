@@ -25,6 +25,11 @@ def model_args_option() -> str:
     return text
 
 
+def whole_or_auto(value: str) -> Any:
+    """The number that a text states, or the text itself, which the API checks."""
+    return int(value) if value.isascii() and value.isdecimal() else value
+
+
 def finite(option: typer.CallbackParam, value: float) -> float:
     """The value of a numeric option; ValueError unless it is finite and not negative."""
     if not math.isfinite(value) or value < 0:

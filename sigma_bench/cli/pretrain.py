@@ -7,7 +7,7 @@ import typer
 from sigma_bench.api.progress import is_main_process
 from sigma_bench.cli.console import out
 from sigma_bench.cli.launcher import is_launched, run_on_processes
-from sigma_bench.cli.options import seed_option
+from sigma_bench.cli.options import seed_option, whole_or_auto
 from sigma_bench.specs.catalogue import load_recipe
 
 
@@ -26,7 +26,9 @@ def pretrain(
     accumulate: int = typer.Option(
         1, min=1, help="Number of micro-batches per step and process; more of them save memory."
     ),
-    num_workers: int = typer.Option(0, min=0, help="Number of decoding processes per training process."),
+    num_workers: str = typer.Option(
+        "auto", help="Number of decoding processes per training process, or auto (processor cores minus one)."
+    ),
     activation_checkpointing: bool = typer.Option(
         False, "--activation-checkpointing", help="Recompute activations: less memory for a third more computation."
     ),
@@ -48,7 +50,7 @@ def pretrain(
         teacher=teacher,
         device=device,
         accumulate=accumulate,
-        num_workers=num_workers,
+        num_workers=whole_or_auto(num_workers),
         activation_checkpointing=activation_checkpointing,
     )
     if is_main_process():

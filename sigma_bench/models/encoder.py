@@ -110,9 +110,9 @@ class NetworkEncoder:
         """As in ``TrainableEncoder``."""
         if self.parts is None:
             raise ValueError(
-                f"model '{self.card.model}' is a {type(self.network).__name__}, which is not an embedding, a list of "
-                "blocks and a final norm, so it cannot be fine-tuned here; choose a transformer, or a frozen protocol "
-                "such as knn or linear"
+                f"model '{self.card.model}' is a {type(self.network).__name__}, which is not an embedding, one list of "
+                "blocks and a final norm, so it cannot be fine-tuned here; choose a ViT, or a frozen protocol such as "
+                "knn or linear"
             )
         if self.dtype != torch.float32:
             raise ValueError(f"model '{self.card.model}' has weights in {self.dtype}; fine-tuning needs float32")

@@ -4,6 +4,8 @@ Shapes: B clips, C colours, T frames, H W pixels, N = T' x H' x W' tokens, D wid
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,24 +13,42 @@ from torch import Tensor
 
 from sigma_bench.models.encoder import Encoder, Features
 from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.passes import Precision
 
 TOLERANCE = 1e-3
 """Greatest difference between the tokens of a clip encoded alone and in a batch, relative to their spread."""
 
 
-def encoded(encoder: Encoder, clip_BCTHW: Tensor) -> Features:
+def encoded(encoder: Encoder, clip_BCTHW: Tensor, precision: Precision = "float32") -> Features:
     """The features of normalised clips, computed without gradients.
+
+    Args:
+        precision: ``bfloat16`` computes under autocast; tokens are float32 in any case.
 
     Raises:
         ValueError: the encoder does not return ``Features`` of float32 tokens that fill their grid and have the width
             of its card.
     """
-    with torch.no_grad():
+    with torch.no_grad(), _autocast(precision):
         features = encoder.encode(clip_BCTHW)
+    if precision == "bfloat16" and isinstance(features, Features) and isinstance(features.token_BND, Tensor):
+        features = Features(features.token_BND.float(), features.grid)
     mistake = features_mistake(features, encoder.card, len(clip_BCTHW), clip_BCTHW.shape[2])
     if mistake is not None:
         raise ValueError(f"model '{encoder.card.model}': {mistake}")
     return features
+
+
+@contextmanager
+def _autocast(precision: Precision) -> Iterator[None]:
+    """Context of mixed precision on the CPU and, if there is one, on the GPU, since an encoder may be on either."""
+    is_mixed = precision == "bfloat16"
+    on_gpu = is_mixed and torch.cuda.is_available()
+    with (
+        torch.autocast("cpu", torch.bfloat16, enabled=is_mixed),
+        torch.autocast("cuda", torch.bfloat16, enabled=on_gpu),
+    ):
+        yield
 
 
 def features_mistake(features: Any, card: EncoderCard, num_clips: int, frames: int) -> str | None:

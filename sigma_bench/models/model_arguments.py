@@ -31,8 +31,8 @@ def with_arguments(encoder: Encoder, arguments: ModelArguments) -> Encoder:
         )
     changes = {
         "layer": _cut(encoder, arguments.layer, where),
-        "norm": _set_norm(encoder, arguments.norm, where),
         "pooling": _set_pooling(encoder, arguments.pooling, where),
+        "norm": _set_norm(encoder, arguments.norm, where),
         "dtype": _set_dtype(encoder, arguments.dtype),
     }
     given = {key: value for key, value in changes.items() if value is not None}
@@ -61,8 +61,17 @@ def _cut(encoder: NetworkEncoder, layer: int | None, where: str) -> int | None:
     if not -len(blocks) <= layer < len(blocks):
         raise ValueError(f"{where}: layer={layer}, but its layers are 0 to {len(blocks) - 1} (-1 is the last)")
     number = layer % len(blocks)
+    if _shapes(blocks[number]) != _shapes(blocks[-1]):
+        raise ValueError(
+            f"{where}: layer={layer}, but block {number} has other shapes than the last one, so its tokens may have "
+            "another width or grid; choose a later layer"
+        )
     encoder.network.set_submodule(encoder.parts.blocks, blocks[: number + 1])
     return None if number == len(blocks) - 1 else number
+
+
+def _shapes(block: nn.Module) -> dict[str, torch.Size]:
+    return {name: parameter.shape for name, parameter in block.named_parameters()}
 
 
 def _set_norm(encoder: NetworkEncoder, norm: bool | None, where: str) -> bool | None:

@@ -7,38 +7,35 @@ processes that share the blocks.
 Shapes: S samples, V clips of a sample, B clips of a batch, N tokens, D width.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from sigma_bench.data.evaluation_clips import ClipMemory, EvaluationClips
 from sigma_bench.data.manifest import Split
-from sigma_bench.data.transforms import normalised_clip
+from sigma_bench.data.workers import NumWorkers
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.models.encoder_output import encoded
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore, cache_entries
+from sigma_bench.protocols.clip_batches import DECODED_BYTES, BatchEncoder, BatchSize, Waiting, decoded_batches
 from sigma_bench.specs.clip import ClipSpec
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.passes import Pass
 from sigma_bench.training.distribution import Processes
 from sigma_bench.training.processes import on_all, on_main
-from sigma_bench.training.termination import end_with_parent
 
-BATCH_CLIPS = 64
-"""Number of clips that are encoded at once."""
-PRECISION = "float32"
-"""Precision in which the encoder computes features."""
+BLOCK_CLIPS = 64
+"""Number of clips that are written together."""
 LIMIT_BYTES = 200 * 2**30
 """Default limit of the size of the cache."""
 
-CountReport = Callable[[int, int], None]
-"""Progress report: number of samples done, number of all samples."""
+CountReport = Callable[[int, int, float], None]
+"""Progress report: number of samples done, number of all samples, share of the time spent waiting for decoding."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,8 @@ class FeatureCache:
     Args:
         root: the folder.
         clips: decoded clips in memory, which several encoders of one process share.
-        num_workers: number of processes that decode.
+        num_workers: number of processes that decode; ``auto`` depends on the machine.
+        batch_size: greatest number of clips that are encoded at once; ``auto`` depends on memory.
         limit_bytes: greatest size of the folder; an entry that does not fit is refused before anything is computed.
     """
 
@@ -80,11 +78,12 @@ class FeatureCache:
         root: Path,
         clips: ClipMemory | None = None,
         *,
-        num_workers: int = 0,
+        num_workers: NumWorkers = 0,
+        batch_size: BatchSize = "auto",
         limit_bytes: int = LIMIT_BYTES,
     ) -> None:
         self.root, self.clips = root, clips or ClipMemory(0)
-        self.num_workers, self.limit_bytes = num_workers, limit_bytes
+        self.num_workers, self.batch_size, self.limit_bytes = num_workers, batch_size, limit_bytes
 
     def features(
         self,
@@ -120,16 +119,47 @@ class FeatureCache:
         def fill() -> None:
             if missing:
                 self.require_room(store)
-            done = len(split.samples) - sum(map(len, missing))
-            for block, decoded in self._decoded(dataset, missing[processes.rank :: processes.size]):
-                arrays, failures = _block_arrays(encoder, block, decoded, keeps_tokens=grid is not None)
-                store.write(block, arrays, failures)
-                done += len(block) * processes.size
-                report(min(done, len(split.samples)), len(split.samples))
+                self._fill(encoder, dataset, pass_, store, missing, grid, processes, report)
 
         on_all(processes, fill)
         token_SVND = store.read("token") if grid else None
         return SplitFeatures(store.read("feature"), store.failures(), token_SVND, grid)
+
+    def _fill(
+        self,
+        encoder: Encoder,
+        dataset: EvaluationClips,
+        pass_: Pass,
+        store: BlockStore,
+        missing: Sequence[range],
+        grid: tuple[int, int, int] | None,
+        processes: Processes,
+        report: CountReport,
+    ) -> None:
+        """Compute and write this process's share of the missing blocks."""
+        assert pass_.clip is not None
+        views, mine = pass_.clip.num_views, missing[processes.rank :: processes.size]
+        batch_encoder = BatchEncoder(encoder, pass_.precision, self.batch_size)
+        step = max(1, DECODED_BYTES // (views * dataset.num_frames * 3 * dataset.image_size**2))
+        batches = [block[start : start + step] for block in mine for start in range(0, len(block), step)]
+        waiting = Waiting()
+        decoded = waiting.timed(
+            decoded_batches(
+                dataset,
+                batches,
+                num_workers=self.num_workers,
+                memory=self.clips,
+                pin_memory=processes.device.type == "cuda",
+            )
+        )
+        done = len(dataset) - sum(map(len, missing))
+        for block in mine:
+            arrays = _Block(encoder, block, views, grid)
+            for start in range(0, len(block), step):
+                arrays.fill(block[start : start + step], next(decoded), batch_encoder)
+            store.write(block, arrays.arrays, arrays.failures)
+            done += len(block) * processes.size
+            report(min(done, len(dataset)), len(dataset), waiting.share)
 
     def num_missing(self, encoder: Encoder, split: Split, pass_: Pass) -> int:
         """Number of samples of which the cache lacks features, or tokens if the pass needs them."""
@@ -158,7 +188,7 @@ class FeatureCache:
         layout = {"feature": ArrayLayout((card.feature_width,), "float32")}
         if grid:
             layout["token"] = ArrayLayout((views, int(np.prod(grid)), card.feature_width), "float16")
-        return self.store(card, split, pass_, block=max(1, BATCH_CLIPS // views), layout=layout)
+        return self.store(card, split, pass_, block=max(1, BLOCK_CLIPS // views), layout=layout)
 
     def store(
         self,
@@ -189,20 +219,7 @@ class FeatureCache:
     def key(card: EncoderCard, split: Split, pass_: Pass) -> str:
         """Key of the cache entry of a pass: a digest of everything that changes a feature."""
         assert pass_.clip is not None, "only passes with clips are cached"
-        return digest([card.identity, split.sha256, pass_.clip.model_dump(mode="json"), PRECISION])[:32]
-
-    def _decoded(self, dataset: EvaluationClips, blocks: Sequence[range]) -> Iterator[tuple[range, list[Tensor | str]]]:
-        if self.num_workers == 0:
-            yield from ((block, [self.clips.item(dataset, index) for index in block]) for block in blocks)
-            return
-        loader = DataLoader(
-            dataset,
-            batch_sampler=[list(block) for block in blocks],
-            collate_fn=list,
-            num_workers=self.num_workers,
-            worker_init_fn=end_with_parent,
-        )
-        yield from zip(blocks, loader, strict=True)
+        return digest([card.identity, split.sha256, pass_.clip.model_dump(mode="json"), pass_.precision])[:32]
 
 
 def token_grid(encoder: Encoder) -> tuple[int, int, int]:
@@ -215,32 +232,44 @@ def _dataset(split: Split, clip: ClipSpec, card: EncoderCard) -> EvaluationClips
     return EvaluationClips(split.samples, clip, num_frames=card.num_frames, image_size=card.image_size)
 
 
-def _block_arrays(
-    encoder: Encoder, block: range, decoded: list[Tensor | str], *, keeps_tokens: bool
-) -> tuple[dict[str, np.ndarray], dict[int, str]]:
-    """Arrays of one block, and sample index -> why the sample could not be decoded."""
-    card = encoder.card
-    failures = {index: found for index, found in zip(block, decoded, strict=True) if isinstance(found, str)}
-    readable = [row for row, found in enumerate(decoded) if not isinstance(found, str)]
-    feature_SD = np.zeros((len(block), card.feature_width), np.float32)
-    arrays: dict[str, np.ndarray] = {"feature": feature_SD}
-    if not readable:
-        return arrays, failures
-    frame_BVTCHW = torch.stack([found for found in decoded if not isinstance(found, str)])
-    batch, views = frame_BVTCHW.shape[:2]
-    token_BND = encoded(encoder, normalised_clip(frame_BVTCHW.flatten(0, 1), card.mean, card.std)).token_BND
-    if not bool(torch.isfinite(token_BND).all()):
-        raise ValueError(
-            f"model '{card.model}' gives features that are not finite for the block of samples that starts at index "
-            f"{block.start}"
-        )
-    feature_SD[readable] = token_BND.mean(1).reshape(batch, views, -1).mean(1).float().cpu().numpy()
-    if keeps_tokens:
-        arrays["token"] = np.zeros((len(block), views, *token_BND.shape[1:]), np.float16)
+class _Block:
+    """Arrays of one block of samples, filled batch by batch."""
+
+    def __init__(self, encoder: Encoder, block: range, views: int, grid: tuple[int, int, int] | None) -> None:
+        width = encoder.card.feature_width
+        self._model, self._block, self._views = encoder.card.model, block, views
+        self.arrays: dict[str, np.ndarray] = {"feature": np.zeros((len(block), width), np.float32)}
+        if grid is not None:
+            self.arrays["token"] = np.zeros((len(block), views, int(np.prod(grid)), width), np.float16)
+        self.failures: dict[int, str] = {}
+        """Sample index -> why the sample could not be decoded."""
+
+    def fill(self, samples: Sequence[int], decoded: list[Tensor | str], encoder: BatchEncoder) -> None:
+        """Fill the rows of some samples of the block."""
+        self.failures |= {i: found for i, found in zip(samples, decoded, strict=True) if isinstance(found, str)}
+        readable = [i for i in samples if i not in self.failures]
+        if not readable:
+            return
+        frame_BTCHW = torch.cat([found for found in decoded if not isinstance(found, str)])
+        mean_BD, half_BND = [], []
+        for token_BND in encoder.tokens(frame_BTCHW):
+            if not bool(torch.isfinite(token_BND).all()):
+                raise ValueError(
+                    f"model '{self._model}' gives features that are not finite for the block of samples that starts at "
+                    f"index {self._block.start}"
+                )
+            mean_BD.append(token_BND.mean(1))
+            if "token" in self.arrays:
+                half_BND.append(self._half(token_BND))
+        rows = [i - self._block.start for i in readable]
+        self.arrays["feature"][rows] = torch.cat(mean_BD).unflatten(0, (-1, self._views)).mean(1).cpu().numpy()
+        if half_BND:
+            self.arrays["token"][rows] = torch.cat(half_BND).unflatten(0, (-1, self._views)).numpy()
+
+    def _half(self, token_BND: Tensor) -> Tensor:
         half_BND = token_BND.half()
         if not bool(torch.isfinite(half_BND).all()):
             raise ValueError(
-                f"model '{card.model}' gives features too large for half precision, in which tokens are kept"
+                f"model '{self._model}' gives features too large for half precision, in which tokens are kept"
             )
-        arrays["token"][readable] = half_BND.reshape(batch, views, *token_BND.shape[1:]).cpu().numpy()
-    return arrays, failures
+        return half_BND.cpu()

@@ -23,6 +23,8 @@ from sigma_bench.specs.protocol import BaseProtocol
 from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import Processes
 
+SHOWN_WAITING = 0.05
+"""Least share of the time spent waiting for decoding that progress reports show."""
 P = TypeVar("P", bound=BaseProtocol)
 Report = Callable[[str, int, int], None]
 """Progress report: name of the phase, number of units done, number of all units."""
@@ -69,14 +71,18 @@ class Evaluation(Generic[P]):
         Raises:
             ValueError: the encoder violates its contract, or the cache has no room.
         """
-        phase = f"features of {pass_.split}"
+
+        def report(done: int, total: int, waiting: float) -> None:
+            waits = f", {waiting:.0%} of the time waiting for decoding" if waiting >= SHOWN_WAITING else ""
+            self.report(f"features of {pass_.split}{waits}", done, total)
+
         return self.cache.features(
             self.encoder,
             self.split(pass_),
             pass_,
             self.processes,
             kept_tokens=self.kept_tokens,
-            report=lambda done, total: self.report(phase, done, total),
+            report=report,
         )
 
 

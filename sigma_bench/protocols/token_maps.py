@@ -24,7 +24,7 @@ from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.protocols.interface import Evaluation
 from sigma_bench.specs.clip import SequenceClip
 from sigma_bench.specs.encoder_card import EncoderCard
-from sigma_bench.specs.passes import Pass
+from sigma_bench.specs.passes import Pass, Precision
 from sigma_bench.training.processes import on_main, shared
 
 
@@ -48,7 +48,7 @@ def token_maps(evaluation: Evaluation[Any], pass_: Pass) -> np.ndarray:
         sequence = MaskedSequence(sample)
         index_T = frame_indices(sample, len(sequence), clip)
         frame_TCHW = sequence.squashed_frames(index_T.tolist(), card.image_size)
-        map_ThwD = encode_windows(encoder, frame_TCHW, what=f"sequence '{sample.id}'")
+        map_ThwD = encode_windows(encoder, frame_TCHW, pass_.precision, what=f"sequence '{sample.id}'")
         store.write(block, {"token": map_ThwD[None]}, {})
 
     name = f"token maps of {split.name}"
@@ -69,7 +69,7 @@ def frame_indices(sample: Sample, sequence_frames: int, clip: SequenceClip) -> n
     return drawn_indices(clip.frame_draw, sequence_frames, clip.num_frames, rng)
 
 
-def encode_windows(encoder: Encoder, frame_TCHW: Tensor, *, what: str) -> np.ndarray:
+def encode_windows(encoder: Encoder, frame_TCHW: Tensor, precision: Precision, *, what: str) -> np.ndarray:
     """Maps of one clip, (T', h, w, D) float16; a clip longer than the encoder's is encoded in windows.
 
     Args:
@@ -81,7 +81,8 @@ def encode_windows(encoder: Encoder, frame_TCHW: Tensor, *, what: str) -> np.nda
     card = encoder.card
     windows = frame_TCHW.split(card.num_frames)
     maps = [
-        checked_maps(encoder, normalised_clip(window[None], card.mean, card.std), what=what)[0] for window in windows
+        checked_maps(encoder, normalised_clip(window[None], card.mean, card.std), precision, what=what)[0]
+        for window in windows
     ]
     half = torch.cat(maps).half()
     if not bool(torch.isfinite(half).all()):
@@ -89,9 +90,9 @@ def encode_windows(encoder: Encoder, frame_TCHW: Tensor, *, what: str) -> np.nda
     return half.cpu().numpy()
 
 
-def checked_maps(encoder: Encoder, clip_BCTHW: Tensor, *, what: str) -> Tensor:
+def checked_maps(encoder: Encoder, clip_BCTHW: Tensor, precision: Precision, *, what: str) -> Tensor:
     """Maps (B, T', h, w, D) of normalised clips; ValueError as ``encoded``, or if they are not finite."""
-    features, card = encoded(encoder, clip_BCTHW), encoder.card
+    features, card = encoded(encoder, clip_BCTHW, precision), encoder.card
     if not bool(torch.isfinite(features.token_BND).all()):
         raise ValueError(f"model '{card.model}' gives features that are not finite for {what}")
     return features.token_BND.reshape(len(clip_BCTHW), *features.grid, -1)
@@ -123,7 +124,7 @@ def _grid(encoder: Encoder, num_frames: int) -> tuple[int, int, int]:
             f"({card.tubelet_frames} frames)"
         )
     grey_TCHW = torch.full((num_frames, 3, size, size), 128, dtype=torch.uint8)
-    slots, rows, columns, _ = encode_windows(encoder, grey_TCHW, what="a grey clip").shape
+    slots, rows, columns, _ = encode_windows(encoder, grey_TCHW, "float32", what="a grey clip").shape
     return slots, rows, columns
 
 

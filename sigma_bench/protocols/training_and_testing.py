@@ -22,6 +22,7 @@ from sigma_bench.data.decoding import decodes
 from sigma_bench.data.evaluation_clips import EvaluationClips
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.transforms import normalised_clip
+from sigma_bench.data.workers import resolved_workers
 from sigma_bench.models.encoder import require_trainable
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore
 from sigma_bench.protocols.interface import Evaluation
@@ -188,7 +189,7 @@ def _test(
         clips,
         batch_sampler=[list(block) for block in mine],
         collate_fn=list,
-        num_workers=evaluation.cache.num_workers,
+        num_workers=resolved_workers(evaluation.cache.num_workers, len(mine)),
         worker_init_fn=end_with_parent,
     )
     done = len(clips) - sum(map(len, missing))

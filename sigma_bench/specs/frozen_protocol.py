@@ -3,12 +3,14 @@
 from collections.abc import Collection
 from typing import ClassVar, Literal
 
+from pydantic import field_validator
+
 from sigma_bench.specs.clip import ClipSpec
 from sigma_bench.specs.condition import Condition
 from sigma_bench.specs.dataset import Folds, SplitName
 from sigma_bench.specs.encoder_card import EncoderCard
-from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
-from sigma_bench.specs.protocol import CountsFailures
+from sigma_bench.specs.passes import Pass, Precision, SampleLabels, SplitUse
+from sigma_bench.specs.protocol import BaseProtocol, CountsFailures
 from sigma_bench.specs.recipe import Count, Fraction, Positive
 
 Accuracy = Literal["top1", "top5", "mean_class_accuracy"]
@@ -57,7 +59,25 @@ def train_test_splits_or_folds(names: Collection[str], folds: Folds, per_class: 
     return SplitUse("train", per_class), SplitUse("test")
 
 
-class ClassificationProtocol(CountsFailures):
+class FrozenProtocol(BaseProtocol):
+    """A protocol that reads features of a frozen encoder."""
+
+    precision: Precision | None = None
+    """Precision in which the encoder computes features; float32 if absent."""
+
+    @field_validator("precision")
+    @classmethod
+    def _without_default(cls, precision: Precision | None) -> Precision | None:
+        """The default is stored as absent, so that one number has one fingerprint."""
+        return None if precision == "float32" else precision
+
+    @property
+    def encoder_precision(self) -> Precision:
+        """The precision, with its default."""
+        return self.precision or "float32"
+
+
+class ClassificationProtocol(FrozenProtocol, CountsFailures):
     """Fits a classifier on features of the train split and scores it on the test split."""
 
     uses_folds: ClassVar[bool] = True
@@ -79,7 +99,7 @@ class ClassificationProtocol(CountsFailures):
     def passes(self, splits: tuple[SplitUse, ...], card: EncoderCard, seed: int) -> tuple[Pass, ...]:
         """One pass over the training clips and one over the test clips; a single pass if these are the same."""
         train, test = (
-            Pass(split.name, clip, tokens=self.reads_tokens)
+            Pass(split.name, clip, tokens=self.reads_tokens, precision=self.encoder_precision)
             for split, clip in ((splits[0], self.clip), (splits[-1], self.test_clip))
         )
         return (train,) if train == test else (train, test)

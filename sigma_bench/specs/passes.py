@@ -11,6 +11,8 @@ from sigma_bench.specs.dataset import SplitName
 
 Network = Literal["frozen", "training", "trained"]
 """``frozen``: the encoder as loaded; ``training``: forward and backward passes; ``trained``: the trained encoder."""
+Precision = Literal["float32", "bfloat16"]
+"""Precision in which a frozen encoder computes; ``bfloat16`` means autocast, as in mixed-precision training."""
 SampleLabels = Literal["class", "actions", "cycles", "masks", "any"]
 """Labels that a sample must have: one class, actions in time, bounds of repetitions, masks; ``any``: none of these."""
 
@@ -37,6 +39,8 @@ class Pass:
     tokens: bool = False
     """Whether every token is needed, or only the mean over tokens and clips."""
     network: Network = "frozen"
+    precision: Precision = "float32"
+    """Precision of the frozen encoder; of other networks, the protocol states it elsewhere."""
     clips_per_sample: int | None = None
     """Number of clips of one sample; None means one per view of ``clip`` or, without ``clip``, one per frame."""
 

@@ -19,6 +19,7 @@ from sigma_bench.data.examples import (
     collate,
 )
 from sigma_bench.data.manifest import Sample
+from sigma_bench.data.workers import NumWorkers, resolved_workers
 from sigma_bench.training.distribution import Processes
 from sigma_bench.training.method import Method
 from sigma_bench.training.plan import Plan
@@ -34,8 +35,9 @@ class RunOptions:
 
     num_micro_batches: int = 1
     """Number of micro-batches in which each process computes its part of the batch (gradient accumulation)."""
-    num_workers: int = 0
-    """Number of processes that decode and draw examples; 0 means that the loop does."""
+    num_workers: NumWorkers = 0
+    """Number of processes that decode and draw examples; 0 means that the loop does.  ``auto`` is 0 for videos that are
+    kept in memory."""
     activation_checkpointing: bool = False
     """Whether only the inputs of blocks are kept for the backward pass and the rest is computed again."""
     decoded: FrameCache = field(default_factory=lambda: FrameCache(0))
@@ -110,14 +112,17 @@ class Batches:
         else:
             videos = StreamedVideos(self._samples)
         # One iteration over the loader is the whole run, so persistent_workers is not needed.
+        num_workers = 0
+        if self._options.num_workers != "auto" or self._plan.loader == "stream":
+            num_workers = resolved_workers(self._options.num_workers, self.num_steps - first)
         return DataLoader(
             TrainingExamples(self._samples, videos, method.draw, seed=self._seed),
             batch_sampler=self._sampler(first),
             collate_fn=collate,
             worker_init_fn=leave_stopping_to_the_loop,
-            num_workers=self._options.num_workers,
+            num_workers=num_workers,
             pin_memory=self._processes.device.type == "cuda",
-            prefetch_factor=PREFETCHED_PER_WORKER if self._options.num_workers else None,
+            prefetch_factor=PREFETCHED_PER_WORKER if num_workers else None,
         )
 
     def _sampler(self, first: int) -> BatchSampler:

@@ -1,12 +1,16 @@
 """Model arguments: intermediate layers, norm, class tokens and precision, and their place in the identity."""
 
+import copy
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 
 from sigma_bench.api.encoders import load_encoder
 from sigma_bench.models.encoder import NetworkEncoder, require_trainable
+from sigma_bench.models.frame_encoder import FrameEncoder
+from sigma_bench.models.model_arguments import with_arguments
 from sigma_bench.specs.model_arguments import ModelArguments, parse_model_arguments
 from tests.models.external_files import finetuned_file, pretraining_model
 
@@ -107,3 +111,19 @@ def test_a_released_classifier_file_has_no_norm_to_remove(tmp_path: Path) -> Non
     torch.save(finetuned_file(pretraining_model().encoder), path)
     with pytest.raises(ValueError, match="the network has no norm after its blocks"):
         encoder_of(f"{path}@2heads", norm=True)
+
+
+def test_class_tokens_and_norm_combine_and_layers_of_other_stages_are_refused() -> None:
+    torch.manual_seed(0)
+    eva = timm.create_model("eva02_tiny_patch14_224", num_classes=0, img_size=28, depth=2).eval()
+    torch.nn.init.normal_(eva.fc_norm.weight)
+    card = encoder_of(IMAGE).card.model_copy(update={"image_size": 28, "feature_width": 192})
+    image = torch.rand(1, 3, 2, 28, 28)
+    given = ModelArguments(pooling="class", norm=True)
+    tokens = with_arguments(FrameEncoder(copy.deepcopy(eva), card), given).encode(image).token_BND
+    expected = eva.fc_norm(eva.forward_features(image[0].transpose(0, 1))[:, 0])
+    torch.testing.assert_close(tokens[0], expected.detach(), rtol=0, atol=1e-5)
+    hiera = timm.create_model("hiera_tiny_224", num_classes=0, embed_dim=16, num_heads=1, stages=(1, 1, 1, 1)).eval()
+    staged = FrameEncoder(hiera, card.model_copy(update={"image_size": 224, "feature_width": 128}))
+    with pytest.raises(ValueError, match="layer=0, but block 0 has other shapes than the last one"):
+        with_arguments(staged, ModelArguments(layer=0))

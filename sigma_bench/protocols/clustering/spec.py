@@ -6,13 +6,13 @@ from typing import ClassVar, Literal
 from sigma_bench.specs.clip import ClipSpec
 from sigma_bench.specs.dataset import Folds
 from sigma_bench.specs.encoder_card import EncoderCard
-from sigma_bench.specs.frozen_protocol import scored_split
+from sigma_bench.specs.frozen_protocol import FrozenProtocol, scored_split
 from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
 from sigma_bench.specs.protocol import CountsFailures
 from sigma_bench.specs.recipe import Count
 
 
-class ClusteringProtocol(CountsFailures):
+class ClusteringProtocol(FrozenProtocol, CountsFailures):
     """k-means with as many clusters as the dataset has classes, including classes without a sample."""
 
     sample_labels: ClassVar[SampleLabels] = "class"
@@ -34,4 +34,4 @@ class ClusteringProtocol(CountsFailures):
 
     def passes(self, splits: tuple[SplitUse, ...], card: EncoderCard, seed: int) -> tuple[Pass, ...]:
         """One pass over the scored split."""
-        return (Pass(splits[0].name, self.clip),)
+        return (Pass(splits[0].name, self.clip, precision=self.encoder_precision),)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from sigma_bench.data.workers import NumWorkers, resolved_workers
 from sigma_bench.protocols.counting.anchors import anchor_targets, counting_loss, cycle_lengths
 from sigma_bench.protocols.counting.frames import AnnotatedFrames, clips_of, frame_slots
 from sigma_bench.protocols.counting.inference import Prediction, scale_change
@@ -79,7 +80,7 @@ class DetectorTraining:
         segments: Sequence[Segment],
         frames: AnnotatedFrames,
         *,
-        num_workers: int = 0,
+        num_workers: NumWorkers = 0,
         seconds_between_states: float = SECONDS_BETWEEN_STATES,
     ) -> Iterator[tuple[int, int]]:
         """Train to the end and yield the numbers of finished and of all batches; the last state is saved.
@@ -93,7 +94,7 @@ class DetectorTraining:
             SegmentFrames(segments, frames),
             batch_sampler=left,
             collate_fn=list,
-            num_workers=num_workers,
+            num_workers=resolved_workers(num_workers, len(left)),
             worker_init_fn=end_with_parent,
         )
         self.detector.train()

@@ -6,11 +6,11 @@ from typing import ClassVar, Literal
 from sigma_bench.specs.clip import ClipSpec
 from sigma_bench.specs.dataset import Folds
 from sigma_bench.specs.encoder_card import EncoderCard
-from sigma_bench.specs.frozen_protocol import CLASSIFICATION_SCORING, Accuracy, NeighbourVotes
+from sigma_bench.specs.frozen_protocol import CLASSIFICATION_SCORING, Accuracy, FrozenProtocol, NeighbourVotes
 from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
 
 
-class KnnLooProtocol(NeighbourVotes):
+class KnnLooProtocol(FrozenProtocol, NeighbourVotes):
     """The bank is the scored split; samples of the query's group have no vote."""
 
     sample_labels: ClassVar[SampleLabels] = "class"
@@ -27,4 +27,4 @@ class KnnLooProtocol(NeighbourVotes):
 
     def passes(self, splits: tuple[SplitUse, ...], card: EncoderCard, seed: int) -> tuple[Pass, ...]:
         """One pass over the split."""
-        return (Pass(splits[0].name, self.clip),)
+        return (Pass(splits[0].name, self.clip, precision=self.encoder_precision),)

@@ -222,7 +222,7 @@ def _frame_map(encoder: Encoder, sequence: MaskedSequence, index: int, protocol:
     still_TCHW = resize(frame_TCHW, list(size_HW)).expand(frames, -1, -1, -1)
     clip_BCTHW = normalised_clip(still_TCHW[None], card.mean, card.std)
     try:
-        map_BThwD = checked_maps(encoder, clip_BCTHW, what=what)
+        map_BThwD = checked_maps(encoder, clip_BCTHW, protocol.encoder_precision, what=what)
     except ValueError as error:
         raise ValueError(
             f"{error} (frames are encoded at {size_HW[0]} x {size_HW[1]} px; short_side 'encoder' and aspect 'squash' "

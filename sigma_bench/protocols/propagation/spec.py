@@ -5,15 +5,14 @@ from typing import ClassVar, Literal
 
 from sigma_bench.specs.dataset import Folds
 from sigma_bench.specs.encoder_card import EncoderCard
-from sigma_bench.specs.frozen_protocol import scored_split
+from sigma_bench.specs.frozen_protocol import FrozenProtocol, scored_split
 from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
-from sigma_bench.specs.protocol import BaseProtocol
 from sigma_bench.specs.recipe import Count, Positive
 
 DavisMetric = Literal["jf_mean", "j_mean", "j_recall", "j_decay", "f_mean", "f_recall", "f_decay"]
 
 
-class PropagationProtocol(BaseProtocol):
+class PropagationProtocol(FrozenProtocol):
     """Semi-supervised video object segmentation by label propagation (DINO, arXiv 2104.14294, section 4.2.2).
 
     Each frame is encoded separately, repeated to the shortest clip that the encoder takes, and the first time slot is
@@ -50,4 +49,4 @@ class PropagationProtocol(BaseProtocol):
 
     def passes(self, splits: tuple[SplitUse, ...], card: EncoderCard, seed: int) -> tuple[Pass, ...]:
         """One pass over every frame of the scored split."""
-        return (Pass(splits[0].name, None, clips_per_sample=None),)
+        return (Pass(splits[0].name, None, clips_per_sample=None, precision=self.encoder_precision),)

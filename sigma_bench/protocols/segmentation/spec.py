@@ -8,13 +8,12 @@ from pydantic import Field, model_validator
 from sigma_bench.specs.clip import FrameDraw, SequenceClip
 from sigma_bench.specs.dataset import Folds
 from sigma_bench.specs.encoder_card import EncoderCard
-from sigma_bench.specs.frozen_protocol import scored_split
+from sigma_bench.specs.frozen_protocol import FrozenProtocol, scored_split
 from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
-from sigma_bench.specs.protocol import BaseProtocol
 from sigma_bench.specs.recipe import Count
 
 
-class SegmentationProtocol(BaseProtocol):
+class SegmentationProtocol(FrozenProtocol):
     """Unsupervised video object segmentation by clustering frozen tube features (SIGMA table 5; TimeTuning).
 
     The whole frame is resized to the encoder's square, the map of a tubelet serves each of its frames, and void pixels
@@ -96,4 +95,7 @@ class SegmentationProtocol(BaseProtocol):
             )
             for draw in range(self.num_draws)
         )
-        return tuple(Pass(splits[0].name, clip, tokens=True, clips_per_sample=windows) for clip in clips)
+        return tuple(
+            Pass(splits[0].name, clip, tokens=True, clips_per_sample=windows, precision=self.encoder_precision)
+            for clip in clips
+        )

@@ -201,6 +201,10 @@ def test_what_does_not_fit_is_said(world: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="two halves of 3 frames, each of which must be a whole number of tubelets"):
         frames_per_half(card, protocol_of(quick_task(frames_per_half=3)))
     assert frames_per_half(card, protocol_of(quick_task())) == 4
+    fixed = card.model_copy(update={"min_frames": card.num_frames})
+    with pytest.raises(ValueError, match="clips of at least 8 frames, not of 4; set frames_per_half to 4 or more"):
+        frames_per_half(fixed, protocol_of(quick_task(frames_per_half=2)))
+    assert frames_per_half(fixed, protocol_of(quick_task())) == 4
     with pytest.raises(ValueError, match="takes 8 frames, and a frozen encoder cannot be given 16"):
         counting.run(evaluation(manifest, tmp_path, statistics, backbone="frozen", frames_per_half=8))
     other = open_dataset(load_dataset("ucf101"), world)

@@ -238,7 +238,7 @@ def _load(vit: VideoViT, checkpoint: ExternalCheckpoint) -> LoadReport:
     """Load the tensors; the network gets the norm of the pooled tokens if the file has one."""
     if checkpoint.has_pooled_norm:
         vit.register_module("fc_norm", nn.LayerNorm(vit.spec.width, eps=vit.options.layer_norm_eps))
-    not_needed = ("head.",) if checkpoint.is_classifier else PRETRAINING_ONLY
+    not_needed: tuple[str, ...] = ("head.",) if checkpoint.is_classifier else PRETRAINING_ONLY
     if checkpoint.layout == "MVD pretraining":
         not_needed = MVD_ONLY
     report = load_strictly(

@@ -7,6 +7,8 @@ inside have the prefixes ``module.`` and ``backbone.``.  Predictor, optimiser an
 Files of V-JEPA 1 and 2 have equal names and shapes.  A file without a table of positions (``pos_embed``) is V-JEPA 2.
 A table may belong to V-JEPA 1, or to V-JEPA 2 without RoPE, or be a remainder that V-JEPA 2 does not use; then the file
 name must be that of a release, or the user states the model, as in ``vjepa1:<file>``.
+
+V-JEPA 2.1 with clips of one frame (``@1x384``) is its image encoder, which has a patch embedding of its own.
 """
 
 import contextlib
@@ -51,7 +53,6 @@ RELEASED_SIZE = 256
 NUM_LEVELS = 4
 """Output levels of V-JEPA 2.1; each has a norm, and features are those of the last one."""
 JEPA_PARTS = Parts(blocks="blocks", norm="norm")
-"""Fine-tuning is for clips: the parameters for images of V-JEPA 2.1 are left as they are."""
 _RELEASED_V2 = re.compile(r"(vit[lhg](-384)?|vjepa2-ac-vitg)\.pt")
 _V1_ROWS = (8 * 14 * 14, 8 * 24 * 24)
 _V1_WIDTHS = (1024, 1280)
@@ -119,17 +120,19 @@ def jepa_encoder(network: JepaViT, report: LoadReport, **origin: Any) -> Network
         origin: fields of the card about the model and its normalisation.
     """
     spec = network.spec
+    is_image = spec.num_frames == 1
     card = EncoderCard(
         num_frames=spec.num_frames,
         image_size=spec.image_size,
-        tubelet_frames=spec.tubelet_frames,
-        min_frames=1 if spec.takes_images else None,
+        tubelet_frames=1 if is_image else spec.tubelet_frames,
+        min_frames=1 if is_image else None,
         feature_width=spec.width,
         num_parameters=sum(parameter.numel() for parameter in network.parameters()),
         code_sha256=digest(["jepa_vit", spec.model_dump(mode="json")]),
         **{"family": FAMILY[spec.variant], "mean": IMAGENET_MEAN, "std": IMAGENET_STD, **origin},
     )
-    parts = JEPA_PARTS._replace(unused=("patch_embed_img", "img_mod_embed") if spec.takes_images else ())
+    other = ("patch_embed", "video_mod_embed") if is_image else ("patch_embed_img", "img_mod_embed")
+    parts = JEPA_PARTS._replace(unused=other if spec.takes_images else ())
     return NetworkEncoder(network, card, jepa_tokens, parts=parts, report=report)
 
 

@@ -26,7 +26,7 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 
 from sigma_bench.models.position_tables import frequencies, grid_places
-from sigma_bench.models.video_vit import LAYER_NORM_EPS, Mlp, TubeEmbedding
+from sigma_bench.models.video_vit import LAYER_NORM_EPS, Mlp
 from sigma_bench.specs.recipe import Count, Depth, Frames, Pixels, Width
 from sigma_bench.specs.strict import Spec
 
@@ -107,6 +107,18 @@ def rotated(x_BHNE: Tensor, table: Rotary) -> Tensor:
     return torch.cat([(turned * cosine_NA + partner * sine_NA).to(x_BHNE.dtype), rest], dim=-1)
 
 
+class ClipEmbedding(nn.Module):
+    """Linear embedding of all tubes of a clip, by a strided convolution as in the released code."""
+
+    def __init__(self, tubelet_frames: int, patch_size: int, width: int) -> None:
+        super().__init__()
+        kernel = (tubelet_frames, patch_size, patch_size)
+        self.proj = nn.Conv3d(3, width, kernel_size=kernel, stride=kernel)
+
+    def forward(self, clip_BCTHW: Tensor) -> Tensor:
+        return self.proj(clip_BCTHW).flatten(2).transpose(1, 2)
+
+
 class JepaAttention(nn.Module):
     """Multi-head self-attention; query, key and value have biases."""
 
@@ -150,9 +162,9 @@ class JepaViT(nn.Module):
     def __init__(self, spec: JepaSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.patch_embed = TubeEmbedding(spec.tubelet_frames, spec.patch_size, spec.width)
+        self.patch_embed = ClipEmbedding(spec.tubelet_frames, spec.patch_size, spec.width)
         if spec.takes_images:
-            self.patch_embed_img = TubeEmbedding(1, spec.patch_size, spec.width)
+            self.patch_embed_img = ClipEmbedding(1, spec.patch_size, spec.width)
             self.img_mod_embed = nn.Parameter(torch.zeros(1, 1, spec.width))
             self.video_mod_embed = nn.Parameter(torch.zeros(1, 1, spec.width))
         if spec.table_grid is not None:
@@ -177,9 +189,9 @@ class JepaViT(nn.Module):
     def _embedded(self, clip_BCTHW: Tensor, grid: tuple[int, int, int]) -> Tensor:
         if self.spec.takes_images:
             if clip_BCTHW.shape[2] == 1:
-                return self.patch_embed_img(clip_BCTHW, None) + self.img_mod_embed
-            return self.patch_embed(clip_BCTHW, None) + self.video_mod_embed
-        token_BND = self.patch_embed(clip_BCTHW, None)
+                return self.patch_embed_img(clip_BCTHW) + self.img_mod_embed
+            return self.patch_embed(clip_BCTHW) + self.video_mod_embed
+        token_BND = self.patch_embed(clip_BCTHW)
         if self.spec.table_grid is None:
             return token_BND
         keeps_rows = self.spec.variant == "vjepa2-sincos"

@@ -3,11 +3,24 @@
 Shapes: B clips, C colours, T frames, H W pixels, N = T' x H' x W' tokens, D width.
 """
 
+from typing import Protocol
+
 from torch import Tensor, nn
 
 from sigma_bench.models.encoder import Features, Parts
 from sigma_bench.specs.recipe import EncoderSpec
 from sigma_bench.specs.strict import parse_spec
+
+
+class ClipGeometry(Protocol):
+    """Anything that states the frames and the size of clips."""
+
+    @property
+    def num_frames(self) -> int: ...
+
+    @property
+    def image_size(self) -> int: ...
+
 
 VIDEO_PARTS = Parts(blocks="blocks", norm="norm")
 
@@ -36,7 +49,7 @@ def resized(spec: EncoderSpec, num_frames: int | None, image_size: int | None, *
     return parse_spec(EncoderSpec, {**spec.model_dump(), "num_frames": frames, "image_size": size}, where=where)
 
 
-def geometry_suffix(spec: EncoderSpec, own: EncoderSpec) -> str:
+def geometry_suffix(spec: ClipGeometry, own: ClipGeometry) -> str:
     """``@<frames>x<size>`` if the clips differ from those of the checkpoint, so that each has its table row."""
     if (spec.num_frames, spec.image_size) == (own.num_frames, own.image_size):
         return ""

@@ -83,8 +83,17 @@ def test_inspecting_an_image_model(run, tmp_path):
     torch.save({"teacher": {f"backbone.{k}": v for k, v in vit.state_dict().items()}}, tmp_path / "dino.pth")
     code, out, _ = run("inspect", tmp_path / "dino.pth")
     assert code == 0
-    assert "image ViT" in out
+    assert "image ViT" in out and f"load as timm:<name>:{tmp_path / 'dino.pth'}" in out.replace("\n", "")
     assert "2 blocks, 192 wide, patches of 16 px, 5 learned positions" in out
+
+
+def test_inspecting_a_timesformer_names_it(run, tmp_path):
+    import timm
+
+    vit = timm.create_model("vit_tiny_patch16_224", img_size=32, num_classes=0, depth=2)
+    torch.save({"teacher": vit.state_dict() | {"time_embed": torch.zeros(1, 8, 192)}}, tmp_path / "svt.pth")
+    code, _, err = run("inspect", tmp_path / "svt.pth")
+    assert code == 2 and "holds a TimeSformer under its original names, such as SVT" in " ".join(err.split())
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sigma_bench.models.encoder import NetworkEncoder
+from sigma_bench.models.encoder_check import check_encoder
 from sigma_bench.models.file_summary import inspect_file
 from sigma_bench.models.jepa_vit import JepaViT, Variant
 from sigma_bench.models.zoo import load_encoder
@@ -58,7 +59,7 @@ def test_tokens_are_those_of_the_saved_network(
     assert (
         encoder.card.model == f"{file.split('.')[0]}{'' if variant in ('vjepa1', 'vjepa2-sincos') else '@8x16'}@2heads"
     )
-    assert (encoder.card.min_frames, encoder.card.tubelet_frames) == (1 if variant == "vjepa2.1" else None, 2)
+    assert encoder.card.tubelet_frames == 2
 
 
 @pytest.mark.parametrize(
@@ -234,6 +235,15 @@ def test_clips_are_those_of_the_release_unless_they_are_stated(
     assert (encoder.card.num_frames, encoder.card.image_size) == clip
     with pytest.raises(ValueError, match=r"cannot take 3 frames at 16 x 16 px"):
         load_encoder(f"{tmp_path / file}@3x16@2heads")
+
+
+def test_one_frame_is_the_image_encoder_of_vjepa21(tmp_path: Path) -> None:
+    network = jepa_network("vjepa2.1")
+    encoder = opened(tmp_path / "a.pt", {"ema_encoder": jepa_tensors(network)}, geometry="@1x32@2heads")
+    image = CLIP[:, :, :1].repeat(1, 1, 1, 2, 2)
+    assert torch.equal(encoder.encode(image).token_BND, network(image))
+    assert [check for check in check_encoder(encoder) if not check.passed] == []
+    assert encoder.card.tubelet_frames == 1
 
 
 @pytest.mark.parametrize("kind", ["", "vjepa2:"])

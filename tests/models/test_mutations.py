@@ -1,4 +1,4 @@
-"""A file of which one tensor is lost, doubled, renamed, of another shape or not a number is refused, in every layout."""
+"""A file in which a tensor is lost, doubled, renamed, reshaped, quantised or not finite is refused, in every layout."""
 
 import re
 from collections.abc import Callable
@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from sigma_bench.models.encoder import require_trainable
+from sigma_bench.models.encoder_check import check_encoder, check_training
 from sigma_bench.models.zoo import load_encoder
 from tests.models.video_files import LAYOUTS, Layout, Tensors
 
@@ -69,3 +71,9 @@ def test_a_mutated_file_is_refused(layout: Layout, tmp_path: Path, mutate: Calla
         with pytest.raises(ValueError) as error:
             load_encoder(layout.write(path, tensors))
         assert str(error.value).startswith(str(path)), name
+
+
+def test_its_encoder_passes_the_check_and_can_be_trained(layout: Layout, tmp_path: Path) -> None:
+    encoder = load_encoder(layout.write(tmp_path, layout.needed | layout.others))
+    checks = [*check_encoder(encoder), check_training(require_trainable(encoder))]
+    assert [check for check in checks if not check.passed] == []

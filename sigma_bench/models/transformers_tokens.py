@@ -79,7 +79,7 @@ def image_tokens(**options: Any) -> TokenFunction:
             if token_BND.shape[1] != rows * columns:
                 raise ValueError(
                     f"{type(network).__name__} gives {token_BND.shape[1]} tokens for images of "
-                    f"{tuple(image_BCHW.shape[-2:])} px, not {rows} x {columns}; choose its last layer"
+                    f"{tuple(image_BCHW.shape[-2:])} px, not {rows} x {columns}; choose a later layer"
                 )
             return token_BND, (rows, columns)
 

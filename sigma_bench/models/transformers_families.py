@@ -162,7 +162,7 @@ FAMILIES = {
         "Hiera",
         "HieraModel",
         tokens=image_tokens(interpolate_pos_encoding=True),
-        parts=lambda network: Parts("encoder.stages", None, "pooler.layernorm" if network.pooler else None),
+        parts=lambda network: Parts("encoder.stages", None, "pooled_norm" if hasattr(network, "pooled_norm") else None),
         prefixes=("hiera.",),
         heads=("classifier.", "decoder.", "encoder_norm.", "multiscale_fusion."),
         arguments=lambda names: {"add_pooling_layer": any(name.endswith("pooler.layernorm.weight") for name in names)},

@@ -79,7 +79,7 @@ def image_tokens(**options: Any) -> TokenFunction:
             if token_BND.shape[1] != rows * columns:
                 raise ValueError(
                     f"{type(network).__name__} gives {token_BND.shape[1]} tokens for images of "
-                    f"{tuple(image_BCHW.shape[-2:])} px, not {rows} x {columns}"
+                    f"{tuple(image_BCHW.shape[-2:])} px, not {rows} x {columns}; choose a later layer"
                 )
             return token_BND, (rows, columns)
 
@@ -126,10 +126,13 @@ def timesformer_tokens(network: Any, clip_BCTHW: Tensor) -> Features:
 
 
 def vivit_tokens(network: Any, clip_BCTHW: Tensor) -> Features:
-    config, frames = network.config, clip_BCTHW.shape[2]
-    if frames != config.num_frames:
-        raise ValueError(f"ViViT has positions for clips of {config.num_frames} frames only; found {frames}")
-    grid = (frames // config.tubelet_size[0], *cells(network.config, *clip_BCTHW.shape[-2:]))
+    config, (frames, height, width) = network.config, clip_BCTHW.shape[2:]
+    grid, side = (frames // config.tubelet_size[0], *cells(config, height, width)), image_side(config)
+    if (frames, height, width) != (config.num_frames, side, side):
+        raise ValueError(
+            f"ViViT has positions for clips of {config.num_frames} frames x {side} px only; found {frames} frames of "
+            f"{height} x {width} px"
+        )
     return Features(network(clip_BCTHW.transpose(1, 2)).last_hidden_state[:, 1:], grid)
 
 
@@ -188,6 +191,11 @@ def without(*names: str) -> Callable[[Any], nn.Module]:
 
 
 def hiera_with_one_list(model: Any) -> nn.Module:
-    """Hiera with all blocks in one list instead of a list of stages; a block is called like a stage."""
+    """Hiera with all blocks in one list instead of a list of stages; a block is called like a stage.
+
+    The norm of pooled tokens becomes ``pooled_norm``, so that no pooling is done.
+    """
     model.encoder.stages = nn.ModuleList(block for stage in model.encoder.stages for block in stage.layers)
+    if model.pooler is not None:
+        model.pooled_norm, model.pooler = model.pooler.layernorm, None
     return model

@@ -6,8 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from sigma_bench.models.model_arguments import with_arguments
 from sigma_bench.models.token_order import find_token_order
 from sigma_bench.models.zoo import load_encoder
+from sigma_bench.specs.model_arguments import ModelArguments
 from tests.models.huggingface_folders import (
     MODELS,
     change_config,
@@ -196,8 +198,9 @@ def test_pixels_that_do_not_fill_a_patch_are_not_cut_off(name, tmp_path):
 def test_vivit_is_asked_for_no_fewer_frames_than_it_has(tmp_path):
     _, encoder = opened("vivit", tmp_path)
     assert encoder.card.min_frames == encoder.card.num_frames == 4
-    with pytest.raises(ValueError, match="clips of 4 frames only"):
-        encoder.encode(clip_for("vivit", frames=2))
+    for other in ({"frames": 2}, {"size": 64}):
+        with pytest.raises(ValueError, match="clips of 4 frames x 32 px only"):
+            encoder.encode(clip_for("vivit", **other))
 
 
 def test_siglip_keeps_its_published_size_although_patches_do_not_fill_it(tmp_path):
@@ -225,6 +228,25 @@ def test_the_network_can_be_trained(name, tmp_path):
     assert without == []
     num_blocks = len(list(encoder.network.get_submodule(encoder.parts.blocks).children()))
     assert {plain.layer_of(key) for key, _ in plain.named_parameters()} == set(range(num_blocks + 1))
+
+
+@pytest.mark.parametrize(("name", "norm"), [("dinov2", "layernorm"), ("dinov3", "norm"), ("clip_vision", None)])
+def test_tokens_of_an_intermediate_layer_are_those_of_transformers(name, norm, tmp_path):
+    model, encoder = opened(name, tmp_path)
+    clip = clip_for(name)
+    cut = with_arguments(encoder, ModelArguments(layer=-2))
+    with torch.inference_mode():
+        hidden = model(clip.transpose(1, 2).flatten(0, 1), output_hidden_states=True).hidden_states[-2]
+        hidden = model.get_submodule(norm)(hidden) if norm else hidden
+    expected = hidden[:, NUM_PREFIX_TOKENS[name] :].reshape(2, -1, hidden.shape[-1])
+    torch.testing.assert_close(cut.encode(clip).token_BND, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "layer"), [("hiera", -2), ("hiera", 0), ("videoprism", 1)])
+def test_layers_whose_tokens_have_another_order_are_refused(name, layer, tmp_path):
+    _, encoder = opened(name, tmp_path)
+    with pytest.raises(ValueError, match=r"choose a later layer|after its 2 spatial blocks only"):
+        with_arguments(encoder, ModelArguments(layer=layer)).encode(clip_for(name))
 
 
 def test_settings_are_honoured_and_part_of_the_identity(tmp_path):

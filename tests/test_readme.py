@@ -58,6 +58,7 @@ def test_commands_parse(command: str) -> None:
     name, *arguments = shlex.split(command.replace("--include FOLDER ", ""))[1:]
     verb = group.commands[name]  # type: ignore[attr-defined]
     if hasattr(verb, "commands"):
+        arguments = arguments or ["list"]
         name, *arguments = arguments
         verb = verb.commands[name]
     context = verb.make_context(name, arguments)

@@ -1,4 +1,4 @@
-"""``sigma-bench models``: list the models below a folder, and describe a model file."""
+"""``sigma-bench models``: list families of models and the checkpoints below a folder, and describe one model."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,6 +20,13 @@ SHOWN_SETTINGS = 20
 """Greatest number of entries of a mapping in the metadata that are shown; longer mappings are counted."""
 
 
+_FAMILY_NOTES = """
+frames and size: any, whole tubelets or patches, or fixed to those of the model.
+@<frames>x<size> after a name sets the clips, as in hf:facebook/vjepa2-vitl-fpc64-256@16x256.
+hf: needs the extra 'hf' (pip install 'sigma-bench[hf]'), except for videomae, VideoMAEv2_* and vjepa2.
+--model-args of evaluate and check chooses layer, norm, class tokens and precision."""
+
+
 class _ListsByDefault(TyperGroup):
     """``models`` means ``models list``, and ``models FOLDER`` means ``models list FOLDER``."""
 
@@ -31,7 +38,8 @@ class _ListsByDefault(TyperGroup):
 
 app = typer.Typer(
     cls=_ListsByDefault,
-    help="List the checkpoints below a folder (sigma-bench models FOLDER), or describe one file (models inspect).",
+    help="List the families of models and how each is named (sigma-bench models), list the checkpoints below a folder "
+    "(sigma-bench models FOLDER), or describe one model (models inspect).",
 )
 
 
@@ -42,13 +50,17 @@ def _group() -> None:
 
 @app.command("list")
 def models(
-    folder: Path = typer.Argument(Path("results"), help="A checkpoint, or a folder to search for checkpoints."),
+    folder: Path = typer.Argument(
+        None, help="A checkpoint, or a folder to search for checkpoints. Without it, the families of models are listed."
+    ),
 ) -> None:
-    """List the checkpoints below a folder with their properties, and the controls, which need no checkpoint.
+    """List the families of models with their names on the command line, or the checkpoints below a folder.
 
     A checkpoint that cannot be read does not stop the listing.  It is named at the end, and the exit code is 1.
     """
-    from sigma_bench.models.imported import ENCODERS
+    if folder is None:
+        _list_families()
+        return
     from sigma_bench.models.zoo import CHECKPOINT_NAME, load_encoder
 
     if not folder.exists():
@@ -80,13 +92,27 @@ def models(
         out.print(listing)
     else:
         out.print(f"no checkpoints below {folder}; make one with 'sigma-bench pretrain <recipe>'", markup=False)
-    out.print("controls: random:<recipe>, statistics:<recipe>")
-    if registered := ENCODERS.names():
-        out.print(f"encoders of other packages: {', '.join(registered)}", soft_wrap=True, markup=False)
     for reason in broken:
         err.print(f"[bold red]error:[/] {escape(reason)}", soft_wrap=True)
     if broken:
         raise typer.Exit(1)
+
+
+def _list_families() -> None:
+    from sigma_bench.models.imported import ENCODERS
+    from sigma_bench.models.model_families import ModelFamily, model_families
+
+    listing = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("family", "name", "frames", "size", "fine-tuning"):
+        listing.add_column(column, overflow="fold")
+    registered = (
+        ModelFamily(f"registered by {ENCODERS.target(name).partition(':')[0]}", name, *("as its code",) * 3)
+        for name in ENCODERS.names()
+    )
+    for family in (*model_families(), *registered):
+        listing.add_row(*map(escape, family))
+    out.print(listing)
+    out.print(_FAMILY_NOTES, soft_wrap=True, markup=False)
 
 
 @app.command("inspect")

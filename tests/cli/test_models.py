@@ -40,13 +40,16 @@ def test_listing_a_folder_a_file_and_nothing(run, files, monkeypatch):
     code, out, _ = run(files)
     assert code == 0
     assert "VideoMAE" in out
-    assert "controls: random:<recipe>" in out
     assert "SIGMA-MLP 8 x 32 px" in run(files / "vit.pth")[1]
     monkeypatch.chdir(files)
-    code, _, err = run()
+    code, _, err = run("results")
     assert (code, "results: there is no such file or folder" in err) == (2, True)
     (files / "results").mkdir()
-    assert "no checkpoints below results" in run()[1]
+    assert "no checkpoints below results" in run("results")[1]
+    code, out, _ = run()
+    assert code == 0
+    for family in ("V-JEPA 2 (vjepa2)", "hf:<folder or id>", "random:<recipe>[@seed<n>]", "timm:<name>[:<file>]"):
+        assert family in out, family
 
 
 def test_a_broken_checkpoint_does_not_stop_the_listing(run, files):

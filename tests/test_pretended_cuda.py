@@ -5,12 +5,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sigma_bench.models.encoder import NetworkEncoder
+from sigma_bench.models.encoder import NetworkEncoder, require_trainable
 from sigma_bench.models.zoo import load_encoder
+from sigma_bench.protocols.attentive import run as attentive
+from sigma_bench.protocols.classification import TrainFeatures
 from sigma_bench.protocols.clip_batches import BatchEncoder
-from sigma_bench.specs.catalogue import load_recipe
+from sigma_bench.protocols.features import SplitFeatures
+from sigma_bench.protocols.finetune.spec import FinetuneProtocol
+from sigma_bench.protocols.head_grid import FitHeads, Setting
+from sigma_bench.protocols.linear import run as linear
+from sigma_bench.specs.catalogue import load_recipe, load_task, resolve
 from sigma_bench.training.method import PretrainingMethod, build_method
+from sigma_bench.training.supervised import SupervisedMethod
+from sigma_bench.training.targets import OneClass
 from tests.pretended_cuda import held, pretended_cuda
+from tests.protocols.tiny_training import tiny_encoder, tiny_task
 
 
 def frames(number: int = 4, size: int = 48) -> Tensor:
@@ -93,3 +102,48 @@ def test_a_tensor_on_the_wrong_device_is_found(mistake: str, monkeypatch: pytest
         encoder.to(device)
         with pytest.raises(RuntimeError, match="tensors on cuda:0 and on the CPU"):
             next(BatchEncoder(encoder, "float32", 4).tokens(frames()))
+
+
+def supervised() -> SupervisedMethod:
+    protocol = tiny_task().protocol
+    assert isinstance(protocol, FinetuneProtocol)
+    return SupervisedMethod(require_trainable(tiny_encoder()), protocol, OneClass(5, 0.1), frozen=False, seed=0)
+
+
+def supervised_batch() -> tuple[Tensor, ...]:
+    """Two clips with targets, positions, numbers for drop paths and for mixing."""
+    generator = torch.Generator().manual_seed(0)
+    clip_BRCTHW = torch.randn(2, 1, 3, 4, 24, 24, generator=generator)
+    numbers = torch.rand(2, 1, 2, generator=generator), torch.rand(2, 1, 4, generator=generator)
+    return clip_BRCTHW, torch.eye(5)[:2], torch.tensor([0, 1]), *numbers
+
+
+def test_a_step_of_fine_tuning_is_that_of_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = supervised()
+    loss = expected(*supervised_batch()).loss
+    loss.backward()
+    method = supervised()
+    with pretended_cuda(monkeypatch) as device:
+        method.to(device)
+        found = method(*(part.to(device) for part in supervised_batch())).loss
+        found.backward()
+        assert float(held(found)) == pytest.approx(float(loss), rel=1e-5)
+        for name, gradient in gradients(expected).items():
+            torch.testing.assert_close(held(gradients(method)[name]), gradient, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(("task", "fit"), [("ssv2/linear", linear.fit_heads), ("ssv2/attentive", attentive.fit_probes)])
+def test_heads_on_features_are_those_of_the_cpu(task: str, fit: FitHeads, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    features = SplitFeatures(
+        rng.normal(size=(30, 12)).astype(np.float32), {}, rng.normal(size=(30, 1, 4, 12)).astype(np.float16), (4, 1, 1)
+    )
+    rows = np.arange(30)
+    train = TrainFeatures(features, rows, rows % 3, rows, 3)
+    protocol = resolve(load_task(task), {"epochs": 1, "least_steps": 4, "batch_size": 10}).protocol
+    settings = [Setting(0.01, 0.01), Setting(0.001, 0.0)]
+    expected = fit(train, rows, settings, protocol, 0, torch.device("cpu"), lambda done, total: None)
+    with pretended_cuda(monkeypatch) as device:
+        found = fit(train, rows, settings, protocol, 0, device, lambda done, total: None)
+        score = held(found.scores(features, rows))
+    torch.testing.assert_close(score, expected.scores(features, rows), rtol=1e-4, atol=1e-5)

@@ -24,6 +24,7 @@ KINDS = Registry(
     group="sigma_bench.protocols",
     built_in={
         "attentive": "sigma_bench.protocols.attentive",
+        "attentive_online": "sigma_bench.protocols.attentive_online",
         "clustering": "sigma_bench.protocols.clustering",
         "counting": "sigma_bench.protocols.counting",
         "finetune": "sigma_bench.protocols.finetune",

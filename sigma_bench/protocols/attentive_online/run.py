@@ -56,7 +56,7 @@ def run(evaluation: Evaluation[AttentiveOnlineProtocol]) -> Predictions | None:
         label_X = np.array([sample.label for sample in scored])
         chosen, selection = choice(ranked_XPK[used_X], label_X[used_X], method, protocol)
         selections.append(selection)
-        ranked_XK = ranked_XPK[:, chosen]
+        ranked_XK = np.where(read_X[:, None], ranked_XPK[:, chosen], NO_PREDICTION)
         if (ranked_XK[read_X & is_test_X] == NO_PREDICTION).any():
             raise ValueError(f"{protocol.protocol}: the chosen probe diverges on test; lower optim.learning_rates")
         ranked_SK[test_index] = ranked_XK[is_test_X]

@@ -207,7 +207,9 @@ def segment_windows(
     span, length = num_frames * windows.stride_frames, video_frames // windows.num_segments
     number_S1 = np.arange(windows.num_segments)[:, None]
     if length > span:
-        end_S1 = rng.integers(span, length, size=number_S1.shape) if rng else np.full_like(number_S1, (span + length) // 2)
+        end_S1 = (
+            rng.integers(span, length, size=number_S1.shape) if rng else np.full_like(number_S1, (span + length) // 2)
+        )
         place_T = np.minimum(np.linspace(0, span, num_frames), span - 1)
         return (end_S1 - span + place_T).astype(np.int64) + number_S1 * length
     last = min(span, video_frames) - 1

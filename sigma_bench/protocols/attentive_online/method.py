@@ -34,6 +34,8 @@ class ProbeMethod(Method):
     The saved state holds the probes only; the weights of the encoder are not part of it.
     """
 
+    model: nn.ModuleList
+
     def __init__(
         self,
         encoder: Encoder,
@@ -101,7 +103,11 @@ class ProbeMethod(Method):
     def build_optimiser(self) -> torch.optim.Optimizer:
         """AdamW with one group per probe, so that weight decay applies to biases, norms and the query, as released."""
         groups = [
-            {"params": list(probe.parameters()), "lr_scale": setting.learning_rate, "weight_decay": setting.weight_decay}
+            {
+                "params": list(probe.parameters()),
+                "lr_scale": setting.learning_rate,
+                "weight_decay": setting.weight_decay,
+            }
             for probe, setting in zip(self.model, self.settings, strict=True)
         ]
         return torch.optim.AdamW(groups, lr=0.0, betas=self.protocol.optim.betas, fused=True)
@@ -117,7 +123,7 @@ def with_gradients(loss: Tensor, parameters: Iterable[nn.Parameter]) -> Tensor:
     wanted = tuple(parameters)
     with autocast(loss.device, False):
         gradients = torch.autograd.grad(loss, wanted)
-    return _KnownGradients.apply(loss.detach(), gradients, *wanted)  # type: ignore[no-untyped-call, no-any-return]
+    return _KnownGradients.apply(loss.detach(), gradients, *wanted)
 
 
 class _KnownGradients(torch.autograd.Function):
@@ -129,5 +135,5 @@ class _KnownGradients(torch.autograd.Function):
         return loss.clone()
 
     @staticmethod
-    def backward(ctx: Any, factor: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, factor: Tensor) -> tuple[Tensor | None, ...]:
         return None, None, *(factor * gradient for gradient in ctx.gradients)

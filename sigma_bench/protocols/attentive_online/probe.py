@@ -1,8 +1,8 @@
-"""The attentive probe of V-JEPA 2 (arXiv 2506.09985, appendix C): self-attention blocks, then one cross-attention block.
+"""The attentive probe of V-JEPA 2 (arXiv 2506.09985, appendix C): self-attention, then one cross-attention block.
 
 With depth 1, there are no self-attention blocks, which is the probe of V-JEPA (arXiv 2404.08471).  Tensors have the
-names of the released code, so a released probe can be loaded.  (Files of V-JEPA also have ``xattn.proj``, which that code
-never uses.)
+names of the released code, so a released probe can be loaded.  (Files of V-JEPA also have ``xattn.proj``, which that
+code never uses.)
 
 Shapes: B clips, N tokens, Q queries, A attention heads, E width of a head, D = A x E width, L classes.
 """
@@ -63,14 +63,14 @@ class AttentivePooler(nn.Module):
         super().__init__()
         self.query_tokens = nn.Parameter(torch.empty(1, num_queries, width))
         self.cross_attention_block = CrossAttentionBlock(width, num_heads, mlp_ratio)
-        blocks = (Block(width, num_heads, mlp_ratio, qkv_bias=True, norm_layer=nn.LayerNorm) for _ in range(depth - 1))
+        blocks = [Block(width, num_heads, mlp_ratio, qkv_bias=True, norm_layer=nn.LayerNorm) for _ in range(depth - 1)]
         self.blocks = nn.ModuleList(blocks)
         nn.init.trunc_normal_(self.query_tokens, std=INITIAL_STD)
         self.apply(_initialise)
         with torch.no_grad():
-            for number, block in enumerate(self.blocks, start=1):
-                block.attn.proj.weight /= (2 * number) ** 0.5
-                block.mlp.fc2.weight /= (2 * number) ** 0.5
+            for number, block in enumerate(blocks, start=1):
+                for name in ("attn.proj.weight", "mlp.fc2.weight"):
+                    block.get_parameter(name).div_((2 * number) ** 0.5)
             self.cross_attention_block.mlp.fc2.weight /= (2 * max(1, depth - 1)) ** 0.5  # as released
 
     def forward(self, token_BND: Tensor) -> Tensor:
@@ -82,9 +82,7 @@ class AttentivePooler(nn.Module):
 class AttentiveClassifier(nn.Module):
     """Tokens (B, N, D) to logits (B, L): a pooler with one query, then a linear layer with torch's initial weights."""
 
-    def __init__(
-        self, width: int, num_heads: int, num_classes: int, *, depth: int = 4, mlp_ratio: float = 4.0
-    ) -> None:
+    def __init__(self, width: int, num_heads: int, num_classes: int, *, depth: int = 4, mlp_ratio: float = 4.0) -> None:
         super().__init__()
         self.pooler = AttentivePooler(width, num_heads, depth=depth, mlp_ratio=mlp_ratio)
         self.linear = nn.Linear(width, num_classes)

@@ -6,7 +6,12 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from sigma_bench.specs.dataset import Folds
-from sigma_bench.specs.frozen_protocol import CLASSIFICATION_SCORING, Accuracy, AccuracyOnTest, train_test_splits_or_folds
+from sigma_bench.specs.frozen_protocol import (
+    CLASSIFICATION_SCORING,
+    Accuracy,
+    AccuracyOnTest,
+    train_test_splits_or_folds,
+)
 from sigma_bench.specs.passes import SampleLabels, SplitUse
 from sigma_bench.specs.recipe import Count
 from sigma_bench.specs.strict import Spec

@@ -79,7 +79,7 @@ def test_the_loss_is_the_sum_over_probes_and_a_diverged_one_is_left_out() -> Non
 
 
 def test_a_probe_takes_the_steps_that_adamw_would_take_alone() -> None:
-    """Two steps with the rate and the weight decay of its setting, the latter on all parameters; others do not matter."""
+    """Two steps with the rate of its setting and its weight decay on all parameters, whatever the others do."""
     method, (clip_BSCTHW, label_B) = method_of(), a_batch()
     schedule = method.protocol.optim.schedule
     alone = method_of(SETTINGS[1:2]).model[0]
@@ -207,9 +207,15 @@ def test_training_windows_follow_the_release(segments: int) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"views": {"sampling": {"sampler": "uniform"}}}, "views.sampling.sampler is uniform, but attentive_online read"),
+        (
+            {"views": {"sampling": {"sampler": "uniform"}}},
+            "views.sampling.sampler is uniform, but attentive_online read",
+        ),
         ({"augmentation": {"repeats": 2}}, r"augmentation.repeats is 2; attentive_online draws one clip \(1\)"),
-        ({"held_out_fraction": None}, "with held_out_fraction: null, and only with it, protocol and metrics are called"),
+        (
+            {"held_out_fraction": None},
+            "with held_out_fraction: null, and only with it, protocol and metrics are called",
+        ),
         ({"optim": {"learning_rates": []}}, "learning_rates"),
         ({"depth": 0}, "depth"),
     ],

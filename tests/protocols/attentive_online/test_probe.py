@@ -119,7 +119,9 @@ def test_initial_weights_are_those_of_the_release(depth: int) -> None:
         assert float(layer.weight.detach().std()) * scales.get(name, 1.0) == pytest.approx(0.02, rel=0.05), name
         assert not layer.bias.any()
     assert float(probe.pooler.query_tokens.detach().std()) == pytest.approx(0.02, rel=0.2)
-    assert float(probe.linear.weight.detach().abs().max()) == pytest.approx(192**-0.5, rel=0.01)  # torch's own, as released
+    assert float(probe.linear.weight.detach().abs().max()) == pytest.approx(
+        192**-0.5, rel=0.01
+    )  # torch's own, as released
 
 
 def test_details_that_outputs_hardly_show() -> None:

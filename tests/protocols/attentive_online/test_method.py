@@ -66,6 +66,18 @@ def test_micro_batches_do_not_change_gradients() -> None:
     torch.testing.assert_close(gradients(method), gradients(method, num_micro_batches=4), rtol=1e-4, atol=1e-7)
 
 
+def test_bfloat16_is_float32_rounded() -> None:
+    """Encoder and probes run under autocast; gradients and probabilities stay near those of float32, and differ."""
+    method = method_of()
+    single, half = (torch.cat([g.flatten() for g in gradients(method, bfloat16=b)[0]]) for b in (False, True))
+    assert half.dtype == torch.float32
+    assert 1e-5 < float((half - single).norm() / single.norm()) < 0.05
+    clip_VCTHW = a_batch()[0][0]
+    rounded = method_of(optim={"precision": "bfloat16"}).scores(clip_VCTHW)
+    assert rounded.dtype == torch.float32
+    assert 1e-6 < float((rounded - method.scores(clip_VCTHW)).abs().max()) < 0.02
+
+
 def test_the_loss_is_the_sum_over_probes_and_a_diverged_one_is_left_out() -> None:
     method = method_of()
     single = float(method_of(SETTINGS[:1])(*a_batch()).loss.detach())

@@ -13,6 +13,7 @@ from sigma_bench.specs.clip import (
     RandomSegments,
     ReleasedSegments,
     SegmentViews,
+    SegmentWindows,
     ShortVideo,
     StridedViews,
     TrainingSampling,
@@ -34,6 +35,8 @@ def clip_indices(clip: ClipSpec, video_frames: int, num_frames: int) -> np.ndarr
             return strided_views(video_frames, num_frames, sampling)
         case ClampedViews():
             return clamped_views(video_frames, num_frames, sampling.stride_frames, sampling.num_clips)
+        case SegmentWindows():
+            return segment_windows(video_frames, num_frames, sampling)
 
 
 def training_indices(
@@ -190,6 +193,30 @@ def clamped_views(video_frames: int, num_frames: int, stride_frames: int, num_cl
     room = max(0, video_frames - ((num_frames - 1) * stride_frames + 1))
     start = np.rint(_spread(room, num_clips)).astype(np.int64)
     return np.minimum(start[:, None] + stride_frames * np.arange(num_frames), video_frames - 1)
+
+
+def segment_windows(
+    video_frames: int, num_frames: int, windows: SegmentWindows, rng: np.random.Generator | None = None
+) -> np.ndarray:
+    """A window of T frames in each segment of the video, (segments, T), as in the released code of V-JEPA.
+
+    Args:
+        rng: draws the places of the windows; without it, windows are in the middle of their segments, where the release
+            draws them at random in validation too.
+    """
+    span, length = num_frames * windows.stride_frames, video_frames // windows.num_segments
+    number_S1 = np.arange(windows.num_segments)[:, None]
+    if length > span:
+        end_S1 = (
+            rng.integers(span, length, size=number_S1.shape) if rng else np.full_like(number_S1, (span + length) // 2)
+        )
+        place_T = np.minimum(np.linspace(0, span, num_frames), span - 1)
+        return (end_S1 - span + place_T).astype(np.int64) + number_S1 * length
+    last = min(span, video_frames) - 1
+    spread = np.linspace(0, last, last // windows.stride_frames)
+    index_T = np.concatenate([spread, np.full(num_frames - len(spread), last)])
+    step = max(0, video_frames - span) // max(1, windows.num_segments - 1)
+    return np.clip(index_T, 0, max(0, last - 1)).astype(np.int64) + number_S1 * step
 
 
 def _spread(room: int, num: int) -> np.ndarray:

@@ -15,7 +15,7 @@ import torch
 from sigma_bench.data.datasets import TaskOnData, open_dataset
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Manifest
-from sigma_bench.evaluation.run import Found, find_or_evaluate, find_or_run
+from sigma_bench.evaluation.run import Found, find_or_evaluate, find_or_run, require_room
 from sigma_bench.evaluation.session import SINGLE_PROCESS, Session, open_session
 from sigma_bench.failures import reason
 from sigma_bench.models.encoder import Encoder
@@ -133,6 +133,7 @@ def _state(
     planned = Planned(session.task, source, session, "recorded")
     if Store(output).find(session.key) is not None:
         return planned, {}
+    require_room(encoder, session, cache)
     clips = {
         _pass_name(encoder, session, cache, number): _clips_to_do(encoder, session, cache, pass_)
         for number, pass_ in enumerate(session.passes)

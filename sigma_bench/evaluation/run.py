@@ -83,12 +83,13 @@ def find_or_run(
 
     Raises:
         ValueError: samples cannot be read and the protocol does not allow it, the task does not fit the encoder, the
-            output folder cannot be written, or another process runs the same evaluation.
+            output folder cannot be written, the cache has no room, or another process runs the same evaluation.
     """
     store = Store(output)
     found = on_main(processes, lambda: store.find(session.key))
     if found is not None:
         return Found(found[0], found[1], was_there=True)
+    on_main(processes, lambda: require_room(encoder, session, cache))
     folder = output / "unfinished" / digest(session.key)[:32]
     evaluation = session.evaluation(
         encoder, cache, folder=folder, processes=processes, kept_tokens=kept_tokens, report=report
@@ -97,6 +98,12 @@ def find_or_run(
         on_main(processes, lambda: held.enter_context(exclusive(folder)))
         record, path = _recorded(evaluation, session, store)
     return Found(record, path, was_there=False)
+
+
+def require_room(encoder: Encoder, session: Session, cache: FeatureCache) -> None:
+    """ValueError if the cache has no room for the tokens of a session; nothing is computed but their number."""
+    passes = [(session.split(pass_), pass_) for pass_ in session.passes]
+    cache.require_room_for_tokens(encoder, passes, session.task.protocol.without_cache)
 
 
 def _recorded(evaluation: Evaluation[BaseProtocol], session: Session, store: Store) -> tuple[Record, Path]:

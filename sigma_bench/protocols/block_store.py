@@ -52,19 +52,19 @@ class BlockStore:
         description: Mapping[str, Any],
     ) -> None:
         self.folder, self.num_items, self.block_items = folder, num_items, block_items
-        self._layout, self._description = layout, description
+        self.layout, self._description = layout, description
 
     @property
     def num_bytes(self) -> int:
         """Size of the complete arrays."""
         return sum(
             self.num_items * int(np.prod(array.shape)) * np.dtype(array.dtype).itemsize
-            for array in self._layout.values()
+            for array in self.layout.values()
         )
 
     def unwritten(self) -> list[range]:
         """Items of the blocks that lack some of the arrays according to their markers; no array is read."""
-        return [block for block in self._blocks() if not self._layout.keys() <= self._marker(block).digests.keys()]
+        return [block for block in self._blocks() if not self.layout.keys() <= self._marker(block).digests.keys()]
 
     def missing(self, mended: Iterable[int] = ()) -> list[range]:
         """Items of the blocks to compute: not written, damaged, or with an item that failed before and no longer fails.
@@ -72,12 +72,12 @@ class BlockStore:
         Every array is read and compared with its digests; damage is reported in a warning.
         """
         again = {item // self.block_items for item in mended}
-        arrays = {name: self._opened(name) for name in self._layout}
+        arrays = {name: self._opened(name) for name in self.layout}
         found, num_damaged = [], 0
         for number, block in enumerate(self._blocks()):
             digests = self._marker(block).digests
-            is_written = self._layout.keys() <= digests.keys()
-            is_sound = is_written and all(_is_sound(arrays[name], block, digests[name]) for name in self._layout)
+            is_written = self.layout.keys() <= digests.keys()
+            is_sound = is_written and all(_is_sound(arrays[name], block, digests[name]) for name in self.layout)
             num_damaged += is_written and not is_sound
             if number in again or not is_sound:
                 found.append(block)
@@ -92,7 +92,7 @@ class BlockStore:
     def _opened(self, name: str) -> np.ndarray | None:
         """An array mapped into memory; None if its file is missing or has another layout, in which case it is
         removed."""
-        path, layout = self._path(name), self._layout[name]
+        path, layout = self._path(name), self.layout[name]
         if not path.exists():
             return None
         try:
@@ -115,7 +115,7 @@ class BlockStore:
             ValueError: the disk is full or the folder cannot be written.
         """
         for name, rows in arrays.items():
-            assert rows.shape == (len(items), *self._layout[name].shape), f"{name}: rows of shape {rows.shape}"
+            assert rows.shape == (len(items), *self.layout[name].shape), f"{name}: rows of shape {rows.shape}"
             try:
                 self._put(name, items, rows)
             except OSError as error:
@@ -123,7 +123,7 @@ class BlockStore:
                     f"{self.folder}: cannot be written ({error.strerror}); free some space, see 'sigma-bench cache "
                     "ls', or choose another folder"
                 ) from error
-        digests = {name: _digest(np.asarray(rows, self._layout[name].dtype)) for name, rows in arrays.items()}
+        digests = {name: _digest(np.asarray(rows, self.layout[name].dtype)) for name, rows in arrays.items()}
         marker = _Marker(digests, dict(failures))
         write_atomically(self._marker_path(items), marker.packed(self._place(items)))
 
@@ -137,7 +137,7 @@ class BlockStore:
 
     def _put(self, name: str, items: range, rows: np.ndarray) -> None:
         """Write rows to their place in the file, which is not memory-mapped: a full disk would kill the process."""
-        path, layout = self._path(name), self._layout[name]
+        path, layout = self._path(name), self.layout[name]
         if not path.exists():
             self._create(path, (self.num_items, *layout.shape), layout.dtype)
         content = np.ascontiguousarray(rows, layout.dtype)

@@ -166,21 +166,42 @@ class FeatureCache:
         grid = token_grid(encoder) if pass_.tokens else None
         return sum(map(len, self._store(encoder.card, split, pass_, grid).unwritten()))
 
-    def require_room(self, store: BlockStore) -> None:
-        """ValueError if a new entry would exceed the limit."""
-        if not self._fits(store):
+    def require_room_for_tokens(
+        self, encoder: Encoder, passes: Sequence[tuple[Split, Pass]], without_cache: str | None
+    ) -> None:
+        """Check the room for all tokens of a task before the first of them is computed.
+
+        Args:
+            passes: passes of the task with their splits.
+            without_cache: a protocol for the same purpose that needs no cache.
+
+        Raises:
+            ValueError: the tokens that are missing would exceed the limit.
+        """
+        wanted = [(s, p) for s, p in passes if p.is_cached and p.tokens and isinstance(p.clip, ClipSpec)]
+        if wanted:
+            grid = token_grid(encoder)
+            stores = [self._store(encoder.card, split, pass_, grid) for split, pass_ in wanted]
+            other = f"; {without_cache} stores no tokens" if without_cache else ""
+            self.require_room(*(store for store in stores if store.unwritten()), advice=other)
+
+    def require_room(self, *stores: BlockStore, advice: str = "") -> None:
+        """ValueError if new entries would exceed the limit."""
+        if stores and not self._fits(*stores):
             raise ValueError(
-                f"{self.root}: {self._occupied(store) / 2**30:.1f} GiB of features are here and "
-                f"{store.num_bytes / 2**30:.1f} GiB more are needed, but the limit is {self.limit_bytes / 2**30:.1f} "
-                "GiB; make room with 'sigma-bench cache rm', or raise --cache-limit"
+                f"{self.root}: {self._occupied(*stores) / 2**30:.1f} GiB of features are here and "
+                f"{sum(store.num_bytes for store in stores) / 2**30:.1f} GiB more are needed, but the limit is "
+                f"{self.limit_bytes / 2**30:.1f} GiB; make room with 'sigma-bench cache rm', or raise --cache-limit"
+                f"{advice}"
             )
 
-    def _fits(self, store: BlockStore) -> bool:
-        return self._occupied(store) + store.num_bytes <= self.limit_bytes
+    def _fits(self, *stores: BlockStore) -> bool:
+        return self._occupied(*stores) + sum(store.num_bytes for store in stores) <= self.limit_bytes
 
-    def _occupied(self, store: BlockStore) -> int:
-        """Size of all entries but this one, bytes."""
-        return sum(entry.num_bytes for entry in cache_entries(self.root) if entry.folder != store.folder)
+    def _occupied(self, *stores: BlockStore) -> int:
+        """Size of all entries but these, bytes."""
+        folders = {store.folder for store in stores}
+        return sum(entry.num_bytes for entry in cache_entries(self.root) if entry.folder not in folders)
 
     def _store(self, card: EncoderCard, split: Split, pass_: Pass, grid: tuple[int, int, int] | None) -> BlockStore:
         assert isinstance(pass_.clip, ClipSpec)

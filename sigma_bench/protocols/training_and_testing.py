@@ -1,4 +1,4 @@
-"""Training a network on one set of samples and scoring another: the common part of finetune and multilabel.
+"""Training on one set of samples and scoring another: the common part of finetune, multilabel and attentive_online.
 
 Both halves can be resumed from the folder of the evaluation: training from its checkpoints, the test block by block.
 
@@ -32,8 +32,10 @@ from sigma_bench.training.batches import RunOptions
 from sigma_bench.training.broken import BROKEN_NAME
 from sigma_bench.training.classifier import Classifier
 from sigma_bench.training.loop import train
+from sigma_bench.training.method import Method
+from sigma_bench.training.plan import Plan
 from sigma_bench.training.processes import on_all, on_main
-from sigma_bench.training.supervised import SupervisedMethod, num_micro_batches_of, supervised_plan
+from sigma_bench.training.supervised import SupervisedMethod, num_micro_batches_of, plan_of_protocol
 from sigma_bench.training.targets import Labels
 from sigma_bench.training.termination import end_with_parent
 
@@ -89,7 +91,7 @@ def train_and_test(
     clips = EvaluationClips(test_samples, protocol.views, num_frames=card.num_frames, image_size=card.image_size)
     # Only the main process checks: another one could already see blocks that have been written in the meantime.
     missing = on_main(
-        evaluation.processes, lambda: _untested(stores, clips, train_samples, folder, evaluation.task.task)
+        evaluation.processes, lambda: untested(stores, clips, train_samples, folder, evaluation.task.task)
     )
 
     def test(epoch: int, classifier: Classifier) -> None:
@@ -109,9 +111,12 @@ def train_and_test(
 
 
 def _tested(store: BlockStore, test_samples: Sequence[Sample], folder: Path) -> Tested:
-    of_test = {test_samples[index].id: reason for index, reason in store.failures().items()}
-    failures = _decoding_failures(folder) | of_test
-    return Tested(np.array(store.read("score")), failures)
+    return Tested(np.array(store.read("score")), unreadable(store, test_samples, folder))
+
+
+def unreadable(store: BlockStore, test_samples: Sequence[Sample], folder: Path) -> dict[str, str]:
+    """Training and test samples that could not be read, id -> reason."""
+    return _decoding_failures(folder) | {test_samples[index].id: reason for index, reason in store.failures().items()}
 
 
 def _decoding_failures(folder: Path) -> dict[str, str]:
@@ -121,7 +126,7 @@ def _decoding_failures(folder: Path) -> dict[str, str]:
     return found
 
 
-def _untested(
+def untested(
     stores: Mapping[int, BlockStore], clips: EvaluationClips, train_samples: Sequence[Sample], folder: Path, task: str
 ) -> dict[int, list[range]]:
     """Epoch -> blocks to fill, including blocks with a video that did not decode before and does now.
@@ -156,21 +161,32 @@ def _trained(
     """The classifier after its last epoch, on the device."""
     name, encoder = f"task '{evaluation.task.task}'", require_trainable(evaluation.encoder)
     method = SupervisedMethod(encoder, protocol, labels, frozen=frozen, seed=evaluation.seed, after_epoch=after_epoch)
+    number = num_micro_batches_of(name, protocol, evaluation.processes.size)
+    train_method(evaluation, method, plan_of_protocol(name, protocol, protocol.optim), number, train_samples, folder)
+    return method.tested
+
+
+def train_method(
+    evaluation: Evaluation[Any],
+    method: Method,
+    plan: Plan,
+    num_micro_batches: int,
+    train_samples: Sequence[Sample],
+    folder: Path,
+) -> None:
+    """Train a method to the end of a plan, continuing from ``folder`` if a run was stopped there."""
     ids = digest([(sample.id, sample.label, sample.content) for sample in train_samples])
     train(
-        supervised_plan(name, protocol),
+        plan,
         method,
         train_samples,
         identity=digest([evaluation.encoder.card.identity, task_fingerprint(evaluation.task), evaluation.seed, ids]),
         seed=evaluation.seed,
         folder=folder,
         processes=evaluation.processes,
-        options=RunOptions(
-            num_micro_batches_of(name, protocol, evaluation.processes.size), evaluation.cache.num_workers
-        ),
+        options=RunOptions(num_micro_batches, evaluation.cache.num_workers),
         report=lambda progress: evaluation.report("training", progress.step, progress.num_steps),
     )
-    return method.tested
 
 
 def _test(
@@ -182,8 +198,26 @@ def _test(
     store: BlockStore,
     missing: Sequence[range],
 ) -> None:
-    """Fill this process's share of the missing blocks."""
-    card = evaluation.encoder.card
+    """Fill this process's share of the missing blocks with class scores."""
+    was_training = classifier.training
+    classifier.eval()
+    fill_blocks(evaluation, clips, store, missing, lambda clip: video_score(classifier, clip, protocol, labels))
+    classifier.train(was_training)
+
+
+def fill_blocks(
+    evaluation: Evaluation[Any],
+    clips: EvaluationClips,
+    store: BlockStore,
+    missing: Sequence[range],
+    score: Callable[[Tensor], np.ndarray],
+) -> None:
+    """Fill this process's share of the missing blocks of a store with one array.
+
+    Args:
+        score: one row of the array from the normalised clips (V, C, T, H, W) of a video.
+    """
+    card, ((name, layout),) = evaluation.encoder.card, store.layout.items()
     mine = missing[evaluation.processes.rank :: evaluation.processes.size]
     loader = DataLoader(
         clips,
@@ -193,19 +227,16 @@ def _test(
         worker_init_fn=end_with_parent,
     )
     done = len(clips) - sum(map(len, missing))
-    was_training = classifier.training
-    classifier.eval()
     for block, decoded in zip(mine, loader, strict=True):
         failures = {index: found for index, found in zip(block, decoded, strict=True) if isinstance(found, str)}
-        score_SL = np.zeros((len(block), classifier.head.out_features), np.float32)
+        rows = np.zeros((len(block), *layout.shape), layout.dtype)
         for row, found in enumerate(decoded):
             if isinstance(found, Tensor):
                 clip_VCTHW = normalised_clip(found, card.mean, card.std)
-                score_SL[row] = video_score(classifier, clip_VCTHW.to(evaluation.processes.device), protocol, labels)
-        store.write(block, {"score": score_SL}, failures)
+                rows[row] = score(clip_VCTHW.to(evaluation.processes.device))
+        store.write(block, {name: rows}, failures)
         done += len(block) * evaluation.processes.size
         evaluation.report("test", min(done, len(clips)), len(clips))
-    classifier.train(was_training)
 
 
 @torch.inference_mode()

@@ -87,11 +87,30 @@ class ClampedViews(Spec):
         return self.num_clips
 
 
+class SegmentWindows(Spec):
+    """Windows of frames x stride, one in each of equal segments of the video (V-JEPA, arXiv 2404.08471).
+
+    Training draws the place of a window in its segment; in evaluation, it is the middle.  If a segment is not longer
+    than a window, the windows are spread evenly over the video and overlap.  The last frame of a video shorter than a
+    window is repeated.
+    """
+
+    sampler: Literal["segment_windows"]
+    stride_frames: Count
+    num_segments: Count
+
+    @property
+    def num_views(self) -> int:
+        """Number of clips of one video."""
+        return self.num_segments
+
+
 class ClipSpec(LeanSpec):
     """Frames and crop of the clips of a video."""
 
     sampling: Annotated[
-        UniformSampling | DenseSampling | SegmentViews | StridedViews | ClampedViews, Field(discriminator="sampler")
+        UniformSampling | DenseSampling | SegmentViews | StridedViews | ClampedViews | SegmentWindows,
+        Field(discriminator="sampler"),
     ]
     crop: Literal["centre", "three_along_longer_side"]
     """Crop after the short side is resized to the encoder's size: the centre, or both ends and the centre."""

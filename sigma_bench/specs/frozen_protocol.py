@@ -14,6 +14,8 @@ from sigma_bench.specs.protocol import BaseProtocol, CountsFailures
 from sigma_bench.specs.recipe import Count, Fraction, Positive
 
 Accuracy = Literal["top1", "top5", "mean_class_accuracy"]
+AccuracyOnTest = Literal["top1_selected_on_test", "mean_class_accuracy_selected_on_test"]
+"""Metrics of protocols that select on the scored samples."""
 CLASSIFICATION_SCORING = "sigma_bench.protocols.classification_scores"
 
 

@@ -24,6 +24,7 @@ KINDS = Registry(
     group="sigma_bench.protocols",
     built_in={
         "attentive": "sigma_bench.protocols.attentive",
+        "attentive_online": "sigma_bench.protocols.attentive_online",
         "clustering": "sigma_bench.protocols.clustering",
         "counting": "sigma_bench.protocols.counting",
         "finetune": "sigma_bench.protocols.finetune",
@@ -66,6 +67,8 @@ class BaseProtocol(LeanSpec):
     """Whether a task may divide one split into folds for training and testing."""
     sample_labels: ClassVar[SampleLabels] = "any"
     """The labels that every sample of the used splits must have."""
+    without_cache: ClassVar[str | None] = None
+    """A protocol for the same purpose that keeps nothing in the cache."""
     scoring: ClassVar[str]
     """Name of the module with ``METRICS`` and ``CONTROLS``, see ``records/scoring.py``."""
 

@@ -10,10 +10,12 @@ from pydantic import Field
 from sigma_bench.specs.clip import ClipSpec, TrainingSampling
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.passes import Pass, SplitUse
-from sigma_bench.specs.protocol import CountsFailures
+from sigma_bench.specs.protocol import BaseProtocol, CountsFailures
 from sigma_bench.specs.recipe import Count, Fraction, NonNegative, Positive
 from sigma_bench.specs.strict import Spec
 
+SELECTED = "_selected_on_test"
+"""Suffix of protocols and metrics whose value was selected on the scored samples."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
@@ -79,20 +81,11 @@ class Mixing(Spec):
     """Probability that a pair is combined by CutMix; otherwise it is combined by Mixup."""
 
 
-class SupervisedProtocol(CountsFailures):
-    """A protocol that trains a network with a new head on the train split and reports the last epoch."""
+class TrainingProtocol(CountsFailures):
+    """A protocol that trains on augmented clips of the train split and scores several clips of a test video."""
 
     run_options: ClassVar[frozenset[str]] = frozenset({"loader", "clips_at_once", "checkpoint_every_steps"})
-    sampling: TrainingSampling
     augmentation: Augmentation
-    mixing: Mixing | None
-    head_init_scale: Positive
-    """Factor on the initial weights of the head: normal with standard deviation 0.02, truncated at -2 and 2."""
-    drop_path: Rate
-    """Rate at the last block; it grows linearly from 0."""
-    ema_decay: Rate | None
-    """Decay of the moving average of the weights, which is tested instead of the weights; none if absent."""
-    optim: SupervisedOptim
     views: ClipSpec
     """Clips of a test video, whose scores are pooled."""
     loader: Literal["memory", "stream"]
@@ -102,6 +95,20 @@ class SupervisedProtocol(CountsFailures):
     max_broken_share: Rate
     """Greatest share of the listed videos that training leaves out because they are missing or do not decode."""
     checkpoint_every_steps: Count
+
+
+class SupervisedProtocol(TrainingProtocol):
+    """A protocol that trains a network with a new head on the train split and reports the last epoch."""
+
+    sampling: TrainingSampling
+    mixing: Mixing | None
+    head_init_scale: Positive
+    """Factor on the initial weights of the head: normal with standard deviation 0.02, truncated at -2 and 2."""
+    drop_path: Rate
+    """Rate at the last block; it grows linearly from 0."""
+    ema_decay: Rate | None
+    """Decay of the moving average of the weights, which is tested instead of the weights; none if absent."""
+    optim: SupervisedOptim
 
     @property
     def pools_by_maximum(self) -> bool:
@@ -120,4 +127,17 @@ class SupervisedProtocol(CountsFailures):
         return (
             Pass(splits[0].name, None, network="training", clips_per_sample=examples),
             Pass(splits[-1].name, self.views, network="trained", clips_per_sample=self.views.num_views * tests),
+        )
+
+
+def require_named(protocol: BaseProtocol, *, selects_on_test: bool, key: str) -> None:
+    """ValueError unless protocol and metrics have the suffix ``SELECTED`` if, and only if, the test split selects.
+
+    Args:
+        key: the setting by which a protocol selects on the test split, for the message.
+    """
+    names = (protocol.protocol.partition("@")[0], *protocol.metrics)
+    if any(name.endswith(SELECTED) != selects_on_test for name in names):
+        raise ValueError(
+            f"with {key}, and only with it, protocol and metrics are called '...{SELECTED}', not {', '.join(names)}"
         )

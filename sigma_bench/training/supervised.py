@@ -17,7 +17,7 @@ from sigma_bench.data.decoder import Decoder
 from sigma_bench.data.examples import Example, Origin
 from sigma_bench.data.sampling import training_indices
 from sigma_bench.models.encoder import TrainableEncoder
-from sigma_bench.specs.training_protocol import SupervisedProtocol
+from sigma_bench.specs.training_protocol import SupervisedOptim, SupervisedProtocol, TrainingProtocol
 from sigma_bench.training.classifier import Classifier, layer_decay_optimiser
 from sigma_bench.training.drop_path import use_chances
 from sigma_bench.training.method import Method
@@ -126,11 +126,11 @@ class SupervisedMethod(Method):
             self.after_epoch(epoch, self.tested)
 
 
-def supervised_plan(name: str, protocol: SupervisedProtocol) -> Plan:
+def plan_of_protocol(name: str, protocol: TrainingProtocol, optim: SupervisedOptim) -> Plan:
     """The plan of a protocol that trains; ``name`` is the name of the run in error messages."""
     return Plan(
         name=name,
-        optim=protocol.optim,
+        optim=optim,
         loader=protocol.loader,
         max_broken_share=protocol.max_broken_share,
         checkpoint_every_steps=protocol.checkpoint_every_steps,
@@ -144,14 +144,35 @@ def num_micro_batches_of(name: str, protocol: SupervisedProtocol, num_processes:
     Raises:
         ValueError: the batch does not divide into processes, or not into pairs.
     """
-    batch, repeats = protocol.optim.global_batch, protocol.augmentation.repeats
-    unit = num_processes * (1 if protocol.mixing is None else 2)
+    return num_micro_batches(
+        name,
+        protocol.optim.global_batch,
+        num_processes,
+        clips_per_video=protocol.augmentation.repeats,
+        clips_at_once=protocol.clips_at_once,
+        in_pairs=protocol.mixing is not None,
+    )
+
+
+def num_micro_batches(
+    name: str, batch: int, num_processes: int, *, clips_per_video: int, clips_at_once: int, in_pairs: bool = False
+) -> int:
+    """Smallest number of equal micro-batches per process in which at most ``clips_at_once`` clips are computed at once.
+
+    Args:
+        batch: number of videos per step over all processes.
+        in_pairs: whether two videos that follow each other must be in the same micro-batch.
+
+    Raises:
+        ValueError: the batch does not divide into processes, or not into pairs.
+    """
+    unit = num_processes * (2 if in_pairs else 1)
     if batch % unit:
-        pairs = "" if protocol.mixing is None else " of whole pairs of clips, which are mixed"
+        pairs = " of whole pairs of clips, which are mixed" if in_pairs else ""
         raise ValueError(
             f"{name}: a global batch of {batch} does not divide into {num_processes} processes{pairs}; choose another "
             "number of processes (the global batch is part of the protocol and stays)"
         )
-    units, clips = batch // unit, batch // num_processes * repeats
-    fitting = (n for n in range(1, units + 1) if units % n == 0 and clips // n <= protocol.clips_at_once)
+    units, clips = batch // unit, batch // num_processes * clips_per_video
+    fitting = (n for n in range(1, units + 1) if units % n == 0 and clips // n <= clips_at_once)
     return next(fitting, units)

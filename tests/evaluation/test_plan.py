@@ -1,5 +1,6 @@
 """Plans: one pass over a dataset serves all tasks, and what is done or cannot be opened is known before."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +8,8 @@ import pytest
 
 from sigma_bench.data.datasets import open_dataset
 from sigma_bench.evaluation.plan import plan_tasks, run_planned
-from sigma_bench.evaluation.run import find_or_evaluate
-from sigma_bench.evaluation.session import SINGLE_PROCESS
+from sigma_bench.evaluation.run import find_or_evaluate, require_room
+from sigma_bench.evaluation.session import SINGLE_PROCESS, open_session
 from sigma_bench.models.encoder import Features
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.features import FeatureCache
@@ -70,10 +71,27 @@ def test_tokens_that_do_not_fit_fail_only_the_task_that_needs_them(world: Path, 
     encoder, cache = Counting(), FeatureCache(tmp_path / "features", limit_bytes=500_000)
     tasks = [(resolve(load_task(name)), world) for name in ("ssv2/knn", "ssv2/attentive")]
     knn, attentive = plan_tasks(encoder, tasks, tmp_path, cache, seed=0)
-    assert knn.kept_tokens
+    assert (attentive.state, knn.kept_tokens) == ("cannot be run", frozenset())
+    needed = r"0\.0 GiB of features are here and 0\.0 GiB more are needed, .*; attentive@2 stores no tokens"
+    assert re.search(needed, attentive.note)
     assert not run_planned(encoder, knn, tmp_path, cache, seed=0, processes=SINGLE_PROCESS, report=quiet).was_there
-    with pytest.raises(ValueError, match=r"of features are here and .* more are needed"):
+    before = encoder.clips
+    with pytest.raises(ValueError, match=needed):
         run_planned(encoder, attentive, tmp_path, cache, seed=0, processes=SINGLE_PROCESS, report=quiet)
+    assert encoder.clips - before == 1, "a clip of zeros, from which the number of tokens is known"
+
+
+def test_the_room_that_tokens_need_is_that_of_train_and_test(world: Path, tmp_path: Path) -> None:
+    """100,000 samples by name: 1,000 times the samples of the small world."""
+    encoder, task = load_encoder("statistics:mini_videomae"), resolve(load_task("ssv2/attentive"))
+    manifest = open_dataset(task.dataset, world)
+    session = open_session(encoder.card, task, manifest, seed=0)
+    splits = tuple(replace(split, samples=split.samples * 1000) for split in session.splits)
+    session, width = replace(session, splits=splits), encoder.card.feature_width
+    needed = 120_000 * width * (8 * 3 * 3 * 2 + 4) / 2**30  # a feature in float32, and 8 x 3 x 3 tokens in float16
+    with pytest.raises(ValueError, match=f"{needed:.1f} GiB more are needed, but the limit is {needed - 0.1:.1f} GiB"):
+        require_room(encoder, session, FeatureCache(tmp_path, limit_bytes=int((needed - 0.1) * 2**30)))
+    require_room(encoder, session, FeatureCache(tmp_path, limit_bytes=int((needed + 0.1) * 2**30)))
 
 
 def test_an_evaluation_is_done_once_at_a_time(world: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ class AttentiveProtocol(HeadGridProtocol):
     """A cross-attention block with one learned query, then a linear layer, trained by AdamW."""
 
     reads_tokens: ClassVar[bool] = True
+    without_cache: ClassVar[str | None] = "attentive@2"
     kind: Literal["attentive"]
     attention_heads: Count
     """Most attention heads; the largest divisor of the feature width up to this number is used."""

@@ -6,14 +6,16 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from sigma_bench.specs.dataset import Folds
-from sigma_bench.specs.frozen_protocol import CLASSIFICATION_SCORING, Accuracy, train_test_splits_or_folds
+from sigma_bench.specs.frozen_protocol import (
+    CLASSIFICATION_SCORING,
+    Accuracy,
+    AccuracyOnTest,
+    train_test_splits_or_folds,
+)
 from sigma_bench.specs.passes import SampleLabels, SplitUse
 from sigma_bench.specs.recipe import Count
 from sigma_bench.specs.strict import Spec
-from sigma_bench.specs.training_protocol import SupervisedProtocol
-
-SELECTED = "_selected_on_test"
-"""Suffix of protocols and metrics whose value was selected on the scored samples."""
+from sigma_bench.specs.training_protocol import SupervisedProtocol, require_named
 
 
 class SelectOnTest(Spec):
@@ -34,7 +36,7 @@ class FinetuneProtocol(SupervisedProtocol):
     scoring: ClassVar[str] = CLASSIFICATION_SCORING
     kind: Literal["finetune", "linear_online"]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    metrics: tuple[Accuracy | Literal["top1_selected_on_test", "mean_class_accuracy_selected_on_test"], ...]
+    metrics: tuple[Accuracy | AccuracyOnTest, ...]
     train_per_class: Count | None = None
     """Number of training samples of every class, drawn as ``data/official_lists.py`` describes; all if absent."""
     select_on_test: SelectOnTest | None = None
@@ -52,10 +54,5 @@ class FinetuneProtocol(SupervisedProtocol):
 
     @model_validator(mode="after")
     def _selection_is_named(self) -> Self:
-        names = (self.protocol.partition("@")[0], *self.metrics)
-        if any(name.endswith(SELECTED) != (self.select_on_test is not None) for name in names):
-            raise ValueError(
-                f"with select_on_test, and only with it, protocol and metrics are called '...{SELECTED}', "
-                f"not {', '.join(names)}"
-            )
+        require_named(self, selects_on_test=self.select_on_test is not None, key="select_on_test")
         return self

@@ -220,10 +220,6 @@ def image_vit() -> Tensors:
     return timm.create_model("vit_tiny_patch16_224", img_size=32, num_classes=0, depth=1).state_dict()
 
 
-def timesformer() -> Tensors:
-    return image_vit() | {"time_embed": torch.zeros(1, 8, 192), "blocks.0.temporal_attn.qkv.bias": torch.zeros(576)}
-
-
 def internvideo2() -> Tensors:
     return {
         "patch_embed.proj.weight": torch.zeros(24, 3, 1, 14, 14), "cls_token": torch.zeros(1, 1, 24),
@@ -236,7 +232,6 @@ def internvideo2() -> Tensors:
     ("tensors", "sentence"),
     [
         (image_vit, r"holds an image ViT .*; use timm:<name>:<file>"),
-        (timesformer, "holds a TimeSformer under its original names, such as SVT"),
         (internvideo2, "holds an InternVideo2 encoder"),
     ],
 )

@@ -106,8 +106,8 @@ def open_file(
     assert encoder.report is not None
     encoder.report = replace(
         encoder.report,
-        matched=tuple(renamed[name] for name in encoder.report.matched),
-        unexpected=tuple(renamed[name] for name in encoder.report.unexpected),
+        matched=tuple(sorted(renamed[name] for name in encoder.report.matched)),
+        unexpected=tuple(sorted(renamed[name] for name in encoder.report.unexpected)),
         layout="SVT, the teacher" if "teacher" in file.content else "TimeSformer",
         metadata={**settings, **arguments_in(file.content), **({"DATA": run["DATA"]} if run else {})},
     )

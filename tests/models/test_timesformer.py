@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sigma_bench.models.accepted_clips import geometry
 from sigma_bench.models.encoder import NetworkEncoder
 from sigma_bench.models.encoder_check import check_encoder
 from sigma_bench.models.zoo import load_encoder
@@ -210,18 +211,21 @@ def test_what_the_tensors_do_not_determine_or_contradict_is_refused(
 
 def test_the_usual_width_has_its_usual_heads_and_depth(tmp_path: Path) -> None:
     """A file of width 384 needs no number of heads, and one that lacks its last blocks is refused."""
-    settings = {"hidden_size": 384, "intermediate_size": 8, "num_hidden_layers": 12, "image_size": 16, "patch_size": 8}
     from transformers import TimesformerConfig, TimesformerModel
 
     from sigma_bench.models.timesformer import huggingface_name
 
-    model = TimesformerModel(TimesformerConfig(**settings, num_attention_heads=6, num_frames=2))
+    config = TimesformerConfig(
+        hidden_size=384, intermediate_size=8, num_hidden_layers=12, num_attention_heads=6, image_size=16, patch_size=8,
+        num_frames=2,
+    )  # fmt: skip
+    model = TimesformerModel(config)
     ours = list(timesformer_tensors(depth=12))
     tensors = {name: model.state_dict()[huggingface_name(name, where="")] for name in ours}
     assert len(tensors) == len(model.state_dict())
     torch.save({"teacher": tensors, "args": argparse.Namespace(arch="timesformer")}, tmp_path / "svt.pth")
     encoder = opened(str(tmp_path / "svt.pth"))
-    assert encoder.card.model == "svt" and encoder.network.config.num_attention_heads == 6
+    assert (encoder.card.model, geometry(encoder)) == ("svt", "12 blocks, 384 wide, 6 heads, patches of 8 px")
     assert [check for check in check_encoder(encoder) if not check.passed] == []
     short = {name: tensor for name, tensor in tensors.items() if not name.startswith("blocks.11.")}
     torch.save({"teacher": short}, tmp_path / "short.pth")

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sigma_bench.models.encoder import NetworkEncoder
-from sigma_bench.models.file_summary import inspect_file
+from sigma_bench.models.file_summary import inspect_model
 from sigma_bench.models.position_tables import mvd_table
 from sigma_bench.models.video_vit import CosineAttention, Mlp, VideoViT, VitOptions
 from sigma_bench.models.zoo import load_encoder
@@ -132,7 +132,7 @@ def test_a_folder_is_read_without_its_code(tmp_path: Path, epsilon: float) -> No
     stated = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.25]}
     (folder / "preprocessor_config.json").write_text(json.dumps(stated))
     assert opened(str(folder)).card.std == (0.5, 0.5, 0.25)
-    assert inspect_file(str(folder))[0]["format"] == "Hugging Face VideoMAE v2"
+    assert inspect_model(str(folder))[0]["format"] == "Hugging Face VideoMAE v2"
 
 
 @pytest.mark.parametrize(

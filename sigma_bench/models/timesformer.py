@@ -96,7 +96,7 @@ def open_file(
         {theirs: found[name] for theirs, name in renamed.items()},
         settings,
         Preprocessing(None, _colour(run, "MEAN", MEAN, where=where), _colour(run, "STD", STD, where=where)),
-        where=where,
+        where=f"{where} (under the names of transformers)",
         num_frames=num_frames,
         image_size=image_size,
         model=model_name(path) + ("" if num_heads in (None, usual) else f"@{num_heads}heads"),

@@ -98,7 +98,9 @@ class Averages(torch.nn.Module):
 
 
 def test_of_a_custom_encoder_only_the_card_is_known() -> None:
-    clip = {"num_frames": 4, "image_size": 16, "tubelet_frames": 1, "mean": (0.5,) * 3, "std": (0.5,) * 3}
-    encoder = as_encoder(Averages(), name="averages", **clip)
+    half = (0.5, 0.5, 0.5)
+    encoder = as_encoder(
+        Averages(), name="averages", num_frames=4, image_size=16, tubelet_frames=1, mean=half, std=half
+    )
     assert (accepted_frames(encoder), accepted_sizes(encoder)) == ("unknown", "unknown")
     assert geometry(encoder) == "3 wide" and fine_tuning(encoder) == "no: it has no network that can be trained"

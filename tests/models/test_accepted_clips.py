@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -79,7 +80,7 @@ def test_folders_accept_the_clips_that_are_stated(tmp_path: Path, folder: str) -
         ("resnet18", {}, "any", "512 wide, patches of 32 px", "no: its network is not one list of blocks"),
     ],
 )
-def test_models_of_timm(name: str, options: dict[str, object], sizes: str, described: str, trained: str) -> None:
+def test_models_of_timm(name: str, options: dict[str, Any], sizes: str, described: str, trained: str) -> None:
     if name != "resnet18":
         options = {**options, "img_size": 32, "depth": 1}
     model = timm.create_model(name, num_classes=0, **options)

@@ -185,7 +185,7 @@ def test_a_configuration_that_contradicts_the_encoder_is_refused(
 
 
 def with_changes(**changes: Tensor | None) -> Tensors:
-    tensors = timesformer_tensors() | {name.replace("__", "."): value for name, value in changes.items()}  # type: ignore[operator]
+    tensors = timesformer_tensors() | {name.replace("__", "."): value for name, value in changes.items()}
     return {name: value for name, value in tensors.items() if value is not None}
 
 

@@ -117,14 +117,16 @@ def _list_families() -> None:
 
 @app.command("inspect")
 def inspect(
-    file: str = typer.Argument(
-        ..., metavar="FILE", help="A weight file or folder, which @<frames>x<size> and @<heads>heads may follow."
+    model: str = typer.Argument(
+        ...,
+        metavar="MODEL",
+        help="A weight file or folder, or any other model name, which @<frames>x<size> and @<heads>heads may follow.",
     ),
 ) -> None:
-    """Describe a model file: format, family, geometry, use of its tensors, digest, metadata."""
-    from sigma_bench.models.file_summary import inspect_file
+    """Describe a model: format, family, geometry, clips, fine-tuning, use of its tensors, digest, metadata."""
+    from sigma_bench.models.file_summary import inspect_model
 
-    facts, report = inspect_file(file)
+    facts, report = inspect_model(model)
     rows = [*facts.items()]
     if report is not None:
         rows += _tensor_rows(report)

@@ -66,11 +66,17 @@ def _opened(
 
 
 def refuse_plain_folder(path: Path) -> None:
-    """ValueError if a path without ``hf:`` is a folder whose configuration describes another model than VideoMAE."""
-    settings = read_json(path / CONFIG) if path.is_dir() else None
-    model_type = (settings or {}).get("model_type", "videomae")
-    if not _is_videomae(str(model_type)):
+    """ValueError if a path needs ``hf:`` before it."""
+    if not is_plain_name(path):
+        model_type = (read_json(path / CONFIG) or {}).get("model_type")
         raise ValueError(f"{path}: a Hugging Face folder of type '{model_type}'; use hf:{path}")
+
+
+def is_plain_name(path: Path) -> bool:
+    """Whether a path is read without ``hf:``; folders whose configuration describes another model than VideoMAE are
+    not."""
+    settings = read_json(path / CONFIG) if path.is_dir() else None
+    return _is_videomae(str((settings or {}).get("model_type", "videomae")))
 
 
 def _is_videomae(model_type: str) -> bool:

@@ -26,6 +26,7 @@ _BUILT_IN = (
     ModelFamily("SIGMA, VideoMAE, VideoMAE v2, MVD, UMT (released files)", "<file>.pth[@<heads>heads]", *_TUBES),
     ModelFamily("V-JEPA 2, V-JEPA 2.1 (released files)", "vitl.pt or vjepa2:<file>", *_TUBES),
     ModelFamily("V-JEPA (released files)", "vitl16.pth.tar or vjepa1:<file>", *_TUBES),
+    ModelFamily("TimeSformer, SVT (released files)", "<file>.pyth or <file>.pth[@<heads>heads]", *_IMAGES),
     ModelFamily("V-JEPA 2 (vjepa2)", "hf:<folder or id>", *_TUBES),
     ModelFamily("VideoMAE, VideoMAE v2 (videomae, VideoMAEv2_*)", "hf:<folder or id>", *_TUBES),
 )

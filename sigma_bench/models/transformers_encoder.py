@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sigma_bench.models.checkpoints import LoadReport, require_tensors
 from sigma_bench.models.encoder import NetworkEncoder
-from sigma_bench.models.huggingface_preprocessor import read_preprocessing
+from sigma_bench.models.huggingface_preprocessor import Preprocessing, read_preprocessing
 from sigma_bench.models.timm_encoder import DEFAULT_FRAMES
 from sigma_bench.models.transformers_families import FAMILIES, TOWERS, Family
 from sigma_bench.models.transformers_tokens import cells, image_side
@@ -44,25 +44,58 @@ def open_folder(
         ValueError: transformers is not installed, the weights do not fit the configuration, or the model cannot take
             such clips.
     """
-    where = str(folder)
-    key, model_type = TOWERS.get(settings["model_type"], ("", settings["model_type"]))
-    family = FAMILIES[model_type]
+    _, family = _family(settings)
     file = read_weights(folder)
-    tensors = _tensors_of(file, where=where)
+    return open_tensors(
+        _tensors_of(file, where=str(folder)),
+        settings,
+        read_preprocessing(folder, mean=family.mean, std=family.std, has_offset=family.has_offset),
+        where=str(folder),
+        num_frames=num_frames,
+        image_size=image_size,
+        model=folder.resolve().name,
+        checkpoint_sha256=file.sha256,
+    )
+
+
+def open_tensors(
+    tensors: Mapping[str, Tensor],
+    settings: Mapping[str, Any],
+    clip: Preprocessing,
+    *,
+    where: str,
+    num_frames: int | None,
+    image_size: int | None,
+    model: str,
+    **origin: Any,
+) -> NetworkEncoder:
+    """The encoder of tensors under the names that transformers writes into files.
+
+    Args:
+        settings: a configuration as in config.json.
+        clip: normalisation of clips, and their size if it is not that of the configuration.
+        where: beginning of error messages.
+        num_frames, image_size: geometry of clips, None for their own one.
+        model: name in tables, to which another geometry is added.
+        origin: other fields of the card.
+
+    Raises:
+        ValueError: as in ``open_folder``.
+    """
+    key, family = _family(settings)
     if (num_blocks := _num_blocks(settings)) > len(tensors):  # before a damaged number takes all memory
         raise ValueError(f"{where}: config.json states {num_blocks} blocks, but there are {len(tensors)} tensors")
     model_class, config = _class_and_configuration(family, settings, key, where=where)
-    model, report = _loaded(model_class, config, family, tensors, where=where)
-    network: Any = family.prepare(model.eval())
-    clip = read_preprocessing(folder, mean=family.mean, std=family.std, has_offset=family.has_offset)
+    family.adapt(config, tensors)
+    loaded, report = _loaded(model_class, config, family, tensors, where=where)
+    network: Any = family.prepare(loaded.eval())
     own_frames, own_size = getattr(config, "num_frames", DEFAULT_FRAMES), clip.size or _published_side(network)
     frames = own_frames if num_frames is None else num_frames
     size = own_size if image_size is None else image_size
     _require_geometry(family, network, frames, size, where=where)
     described = settings.get(key, {}) if key else settings
     card = EncoderCard(
-        model=folder.resolve().name + ("" if (frames, size) == (own_frames, own_size) else f"@{frames}x{size}"),
-        family=family.name,
+        model=model + ("" if (frames, size) == (own_frames, own_size) else f"@{frames}x{size}"),
         num_frames=frames,
         image_size=size,
         tubelet_frames=config.tubelet_size[0] if hasattr(config, "tubelet_size") else 1,
@@ -71,10 +104,10 @@ def open_folder(
         std=clip.std,
         feature_width=network.num_features if hasattr(network, "num_features") else config.hidden_size,
         num_parameters=sum(parameter.numel() for parameter in network.parameters()),
-        checkpoint_sha256=file.sha256,
         code_sha256=digest(
             ["transformers", family.model, {name: value for name, value in described.items() if name not in _NEUTRAL}]
         ),
+        **{"family": family.name, **origin},
     )
     report = replace(report, layout=f"Hugging Face {settings['model_type']}", metadata=dict(settings))
     return NetworkEncoder(
@@ -85,6 +118,12 @@ def open_folder(
         class_tokens=family.class_tokens,
         report=report,
     )
+
+
+def _family(settings: Mapping[str, Any]) -> tuple[str, Family]:
+    """Key of the configuration of the vision model, '' if that is the whole configuration, and its family."""
+    key, model_type = TOWERS.get(settings["model_type"], ("", settings["model_type"]))
+    return key, FAMILIES[model_type]
 
 
 def _class_and_configuration(

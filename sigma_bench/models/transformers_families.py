@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from sigma_bench.models.encoder import Parts, TokenFunction
 from sigma_bench.models.huggingface_preprocessor import Colour
@@ -47,6 +47,8 @@ class Family:
     """Beginnings of names of other tensors in such folders, on which the tokens do not depend."""
     arguments: Callable[[Iterable[str]], dict[str, Any]] = lambda names: {}
     """Arguments of the class for a folder with tensors of these names."""
+    adapt: Callable[[Any, Mapping[str, Tensor]], None] = lambda config, tensors: None
+    """Sets what the library does not read from a configuration and the tensors determine."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Changes of the configuration that leave out parts on which the tokens do not depend."""
     prepare: Callable[[Any], nn.Module] = lambda model: model
@@ -71,6 +73,17 @@ def _dino(name: str, model: str, parts: Parts, *prefixes: str) -> Family:
         prepare=without("embeddings.mask_token"),
         class_tokens=class_tokens(),
     )
+
+
+def _set_image_width(config: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Set the width of the image embeddings of PE-video to that of the layer after them.
+
+    transformers 5.24 does not read ``num_classes`` of the configuration of the image model, and writes 1024 for it
+    whatever its value, so it builds a model of 2 for every folder.
+    """
+    layer = next((tensor for name, tensor in tensors.items() if name.endswith("embedder.proj.weight")), None)
+    if layer is not None and layer.ndim == 2:
+        config.vision_config.num_labels = layer.shape[1]
 
 
 _DINOV2_PARTS = Parts("encoder.layer", "layernorm")
@@ -120,6 +133,7 @@ _PE_VIDEO = Family(
     # A linear layer follows the final norm, so the norm cannot be left out.
     parts=lambda network: Parts("layers", None, None, ("self_attn", "mlp")),
     prefixes=("video_encoder.",),
+    adapt=_set_image_width,
     heads=("text_model.", "text_video_head.", "video_head.", "text_video_logit_scale", "text_video_logit_bias"),
     mean=HALF,
     std=HALF,

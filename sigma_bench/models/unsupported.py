@@ -16,15 +16,15 @@ def advice(content: Mapping[str, Any]) -> str | None:
     Args:
         content: tensors by name, or containers of tensors.
     """
-    return next(filter(None, map(_advice, _levels(content, MAX_DEPTH))), None)
+    return next(filter(None, map(_advice, levels(content))), None)
 
 
-def _levels(content: Mapping[str, Any], depth: int) -> Iterator[Mapping[str, Any]]:
+def levels(content: Mapping[str, Any], depth: int = MAX_DEPTH) -> Iterator[Mapping[str, Any]]:
     """A mapping and the containers of weights in it."""
     yield content
     for key in CONTAINERS if depth else ():
         if isinstance(inner := content.get(key), Mapping):
-            yield from _levels(inner, depth - 1)
+            yield from levels(inner, depth - 1)
 
 
 def _advice(tensors: Mapping[str, Any]) -> str | None:
@@ -34,11 +34,6 @@ def _advice(tensors: Mapping[str, Any]) -> str | None:
     def has(part: str) -> bool:
         return any(part in name for name in names)
 
-    if patches == 4 and (has("time_embed") or has("temporal_attn.")):
-        return (
-            "holds a TimeSformer under its original names, such as SVT; convert it to a folder of transformers "
-            "(model_type timesformer) and name that as hf:<folder>, or " + WRAP
-        )
     if patches == 4 and has("blocks.0."):
         return (
             "holds an image ViT (names of timm and DINO); use timm:<name>:<file>, with the name that timm has for its "

@@ -32,7 +32,8 @@ PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".pyth", ".ckpt", ".tar")
 WRAPPERS = ("module.", "_orig_mod.", "model.", "backbone.")
 """Prefixes that DDP, DeepSpeed, torch.compile, Lightning, exports of Hugging Face and forks put before every name."""
 CONTAINERS = (
-    "model", "module", "state_dict", "encoder", "target_encoder", "ema_encoder", "teacher", "student", "ema",
+    "model", "module", "state_dict", "model_state", "encoder", "target_encoder", "ema_encoder", "teacher", "student",
+    "ema",
 )  # fmt: skip
 """Keys under which training code stores weights."""
 GENERIC_NAMES = {"checkpoint", *(Path(name).stem for name in WEIGHT_NAMES)}

@@ -1,6 +1,6 @@
 """Encoders by the model names of the command line.
 
-``path/to/model.safetensors`` or the run folder that holds it; a released SIGMA or VideoMAE file (``.pth``, ``.pt``,
+``path/to/model.safetensors`` or the run folder that holds it; a released file of a video model (``.pth``, ``.pt``,
 ``.bin``, ``.safetensors``) or a Hugging Face folder; ``timm:<name>`` for a published image model, or
 ``timm:<name>:<file>`` for its weights on this disk, and ``timm:hf-hub:<owner>/<model>`` or ``timm:local-dir:<folder>``
 for a model of timm with its own configuration; ``hf:<folder>`` or ``hf:<name>`` for a folder or repository of Hugging
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from sigma_bench.models import external, jepa
+from sigma_bench.models import external, jepa, timesformer
 from sigma_bench.models.checkpoints import is_checkpoint
 from sigma_bench.models.encoder import Encoder, NetworkEncoder
 from sigma_bench.models.huggingface import CONFIG, open_huggingface, refuse_plain_folder
@@ -35,7 +35,7 @@ CHECKPOINT_NAME = "model.safetensors"
 CONTROLS = ("random", "statistics")
 PUBLISHED = "timm"
 HUGGINGFACE = "hf"
-FAMILIES = (jepa, external)
+FAMILIES = (jepa, timesformer, external)
 """Modules that read the weight files of other projects; the first one that recognises a file opens it.
 
 Such a module defines ``recognises(file)`` and ``open_file(file, path, num_frames=..., image_size=..., num_heads=...)``,

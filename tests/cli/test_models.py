@@ -11,6 +11,8 @@ from sigma_bench.models.checkpoints import save_checkpoint
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.training.method import build_method
 from tests.models.external_files import pretraining_file, pretraining_model
+from tests.models.huggingface_folders import saved, small_model
+from tests.models.video_files import svt_layout
 
 
 @pytest.fixture
@@ -90,13 +92,42 @@ def test_inspecting_an_image_model(run, tmp_path):
     assert "2 blocks, 192 wide, patches of 16 px, 5 learned positions" in out
 
 
-def test_inspecting_a_timesformer_names_it(run, tmp_path):
-    import timm
+def test_inspecting_svt(run, tmp_path):
+    files = svt_layout()
+    name = files.write(tmp_path, files.needed | files.others)
+    code, out, _ = run("inspect", name)
+    assert code == 0
+    for fact in (
+        "format SVT, the teacher", "family SVT", "2 blocks, 24 wide, 2 heads, patches of 8 px", "clip 4 frames x 32 px",
+        "frames: any number; height and width: multiples of 8 px", "fine-tuning yes", "missing 0 tensors",
+        "not needed 2 tensors: head.last_layer.weight_g, head.mlp.0.weight",
+        "metadata attention_type = divided_space_time",
+    ):  # fmt: skip
+        assert fact in out, fact
+    assert f"sigma-bench check {name}" in out.replace("\n", "")
 
-    vit = timm.create_model("vit_tiny_patch16_224", img_size=32, num_classes=0, depth=2)
-    torch.save({"teacher": vit.state_dict() | {"time_embed": torch.zeros(1, 8, 192)}}, tmp_path / "svt.pth")
-    code, _, err = run("inspect", tmp_path / "svt.pth")
-    assert code == 2 and "holds a TimeSformer under its original names, such as SVT" in " ".join(err.split())
+
+@pytest.mark.parametrize("prefix", ["hf:", ""])
+def test_inspecting_a_folder_of_transformers(run, tmp_path, prefix):
+    folder = saved(small_model("vivit"), tmp_path / "vivit")
+    code, out, _ = run("inspect", f"{prefix}{folder}")
+    assert code == 0
+    for fact in (
+        "format Hugging Face vivit", "family ViViT", "2 blocks, 32 wide, 2 heads, tubes of 2 frames x 8 px",
+        "clip 4 frames x 32 px", "frames: 4 only; height and width: 32 px only", "fine-tuning yes",
+        f"sigma-bench check hf:{folder}",
+    ):  # fmt: skip
+        assert fact in out, fact
+    assert run("inspect", f"{prefix}{folder}@8x32")[0] == 2
+
+
+def test_inspecting_a_control_and_a_file_of_an_unsupported_kind(run, tmp_path):
+    code, out, _ = run("inspect", "statistics:mini_videomae")
+    assert code == 0 and "format no file of its own" in out and "frames: unknown; height and width: unknown" in out
+    tensors = {"patch_embed.proj.weight": torch.zeros(24, 3, 1, 14, 14), "blocks.0.ls1.gamma": torch.zeros(24)}
+    torch.save({"module": tensors}, tmp_path / "iv2.pt")
+    code, _, err = run("inspect", tmp_path / "iv2.pt")
+    assert code == 2 and "holds an InternVideo2 encoder" in err
 
 
 @pytest.mark.parametrize(
@@ -119,4 +150,4 @@ def test_what_is_no_model_is_one_sentence(run, tmp_path, name, content, sentence
 def test_an_absent_file_is_one_sentence(run, tmp_path):
     code, _, err = run("inspect", tmp_path / "absent.pth")
     assert code == 2
-    assert "there is no such checkpoint" in err
+    assert "there is no model" in err and "absent.pth" in err

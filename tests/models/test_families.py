@@ -9,7 +9,7 @@ import torch
 from sigma_bench.models import zoo
 from sigma_bench.models.checkpoints import LoadReport
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.models.file_summary import inspect_file
+from sigma_bench.models.file_summary import inspect_model
 from sigma_bench.models.zoo import load_encoder
 
 
@@ -28,7 +28,7 @@ def test_a_family_of_the_table_opens_the_files_that_it_recognises(
     torch.save({"colour": torch.zeros(3)}, tmp_path / "colours.pt")
     name = f"{tmp_path / 'colours.pt'}@8x48"
     assert load_encoder(name) is control
-    facts, report = inspect_file(name)
+    facts, report = inspect_model(name)
     assert facts["format"] == "layout of colours.pt" and report is not None
     assert (report.matched, report.warnings) == (("colour",), ("grey",))
 

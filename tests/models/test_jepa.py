@@ -9,7 +9,7 @@ import torch
 
 from sigma_bench.models.encoder import NetworkEncoder
 from sigma_bench.models.encoder_check import check_encoder
-from sigma_bench.models.file_summary import inspect_file
+from sigma_bench.models.file_summary import inspect_model
 from sigma_bench.models.jepa_vit import JepaViT, Variant
 from sigma_bench.models.zoo import load_encoder
 from tests.models.video_files import Tensors, jepa_network, jepa_tensors, wrapped
@@ -249,7 +249,7 @@ def test_one_frame_is_the_image_encoder_of_vjepa21(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["", "vjepa2:"])
 def test_inspection_names_the_family_and_the_container(tmp_path: Path, kind: str) -> None:
     torch.save({"encoder": wrapped(jepa_tensors(jepa_network("vjepa2"))), "epoch": 1}, tmp_path / "a.pt")
-    facts, report = inspect_file(f"{kind}{tmp_path / 'a.pt'}@8x16@2heads")
+    facts, report = inspect_model(f"{kind}{tmp_path / 'a.pt'}@8x16@2heads")
     assert facts["family"] == "V-JEPA 2" and facts["format"] == "V-JEPA 2, container encoder"
     assert facts["geometry"] == "2 blocks, 24 wide, 2 heads, tubes of 2 frames x 8 px"
     assert report is not None and report.missing == ()

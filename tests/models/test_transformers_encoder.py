@@ -12,11 +12,14 @@ from sigma_bench.models.zoo import load_encoder
 from sigma_bench.specs.model_arguments import ModelArguments
 from tests.models.huggingface_folders import (
     MODELS,
+    PE_VIDEO,
     change_config,
     clip_for,
     saved,
     small_model,
     transformers,
+    weights_in_folder,
+    write_folder,
 )
 
 NUM_PREFIX_TOKENS = {
@@ -284,3 +287,21 @@ def test_the_report_names_tensors_that_are_not_needed(tmp_path):
     assert report.metadata["model_type"] == "clip" and json.dumps(dict(report.metadata))
     _, encoder = opened("siglip", tmp_path / "siglip")
     assert any(name.startswith("vision_model.head.") for name in encoder.report.unexpected)
+
+
+def test_the_width_of_image_embeddings_of_pe_video_is_that_of_the_tensors(tmp_path):
+    """transformers 5.24 builds a width of 2 whatever ``num_classes`` is, and cannot read such a folder itself."""
+    vision = {**PE_VIDEO["vision_config"], "num_labels": 24}
+    model, encoder = opened("pe_video", tmp_path, vision_config=vision)
+    settings = json.loads((tmp_path / "model" / "config.json").read_text())
+    change_config(tmp_path / "model", vision_config={**settings["vision_config"], "num_classes": 24})
+    again = load_encoder(f"hf:{tmp_path / 'model'}")
+    assert again.network.embedder.proj.in_features == model.embedder.proj.in_features == 24
+    clip = clip_for("pe_video")
+    for each in (encoder, again):
+        torch.testing.assert_close(each.encode(clip).token_BND, expected_tokens("pe_video", model, clip))
+    weights = weights_in_folder(tmp_path / "model")
+    weights["embedder.proj.weight"] = weights["embedder.proj.weight"][:, :-1]
+    write_folder(tmp_path / "model", settings, weights)
+    with pytest.raises(ValueError, match=r"head\.(weight|bias)' has shape \(24"):
+        load_encoder(f"hf:{tmp_path / 'model'}")

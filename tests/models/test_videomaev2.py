@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sigma_bench.models.encoder import NetworkEncoder
-from sigma_bench.models.file_summary import inspect_file
+from sigma_bench.models.file_summary import inspect_model
 from sigma_bench.models.position_tables import mvd_table
 from sigma_bench.models.video_vit import CosineAttention, Mlp, VideoViT, VitOptions
 from sigma_bench.models.zoo import load_encoder
@@ -132,7 +132,7 @@ def test_a_folder_is_read_without_its_code(tmp_path: Path, epsilon: float) -> No
     stated = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.25]}
     (folder / "preprocessor_config.json").write_text(json.dumps(stated))
     assert opened(str(folder)).card.std == (0.5, 0.5, 0.25)
-    assert inspect_file(str(folder))[0]["format"] == "Hugging Face VideoMAE v2"
+    assert inspect_model(str(folder))[0]["format"] == "Hugging Face VideoMAE v2"
 
 
 @pytest.mark.parametrize(
@@ -220,10 +220,6 @@ def image_vit() -> Tensors:
     return timm.create_model("vit_tiny_patch16_224", img_size=32, num_classes=0, depth=1).state_dict()
 
 
-def timesformer() -> Tensors:
-    return image_vit() | {"time_embed": torch.zeros(1, 8, 192), "blocks.0.temporal_attn.qkv.bias": torch.zeros(576)}
-
-
 def internvideo2() -> Tensors:
     return {
         "patch_embed.proj.weight": torch.zeros(24, 3, 1, 14, 14), "cls_token": torch.zeros(1, 1, 24),
@@ -236,7 +232,6 @@ def internvideo2() -> Tensors:
     ("tensors", "sentence"),
     [
         (image_vit, r"holds an image ViT .*; use timm:<name>:<file>"),
-        (timesformer, "holds a TimeSformer under its original names, such as SVT"),
         (internvideo2, "holds an InternVideo2 encoder"),
     ],
 )

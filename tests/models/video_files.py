@@ -203,6 +203,60 @@ def videomae_folder_layout() -> Layout:
     return Layout(*tensors, lambda path, tensors: str(write_folder(path / "hub", tensors, HF_CONFIG)))
 
 
+TIMESFORMER_WIDTH, TIMESFORMER_HEADS = 24, 2
+
+
+def timesformer_tensors(*, divided: bool = True, frames: int = 4, depth: int = 2) -> Tensors:
+    """Random tensors of a small TimeSformer for 32 px and patches of 8 px, under the original names."""
+    width, hidden, generator = TIMESFORMER_WIDTH, 40, torch.Generator().manual_seed(3)
+    shapes: dict[str, tuple[int, ...]] = {
+        "cls_token": (1, 1, width), "pos_embed": (1, 17, width), "time_embed": (1, frames, width),
+        "patch_embed.proj.weight": (width, 3, 8, 8), "patch_embed.proj.bias": (width,),
+        "norm.weight": (width,), "norm.bias": (width,),
+    }  # fmt: skip
+    linear = {"attn.qkv": (3 * width, width), "attn.proj": (width, width), "mlp.fc1": (hidden, width)}
+    linear |= {"mlp.fc2": (width, hidden)}
+    norms = ["norm1", "norm2"]
+    if divided:
+        linear |= {"temporal_attn.qkv": (3 * width, width), "temporal_attn.proj": (width, width)}
+        linear["temporal_fc"] = (width, width)
+        norms.append("temporal_norm1")
+    for block in range(depth):
+        for name, shape in linear.items():
+            shapes |= {f"blocks.{block}.{name}.weight": shape, f"blocks.{block}.{name}.bias": shape[:1]}
+        for name in norms:
+            shapes |= {f"blocks.{block}.{name}.weight": (width,), f"blocks.{block}.{name}.bias": (width,)}
+    return {name: 0.3 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+
+
+def svt_layout() -> Layout:
+    others = {"head.mlp.0.weight": torch.ones(3, TIMESFORMER_WIDTH), "head.last_layer.weight_g": torch.ones(3, 1)}
+
+    def write(path: Path, tensors: Tensors) -> str:
+        def prefixed(prefix: str, factor: float) -> Tensors:
+            return {
+                prefix + ("" if name.startswith("head.") else "backbone.") + name: (factor * value).to(value.dtype)
+                for name, value in tensors.items()
+            }
+
+        content = {"student": prefixed("module.", 2.0), "teacher": prefixed("", 1.0), "motion_student": 0}
+        torch.save(content | {"epoch": 20, "dino_loss": {"center": torch.zeros(1, 3)}}, path / "svt.pth")
+        return f"{path / 'svt.pth'}@{TIMESFORMER_HEADS}heads"
+
+    return Layout(timesformer_tensors(), others, write)
+
+
+def timesformer_layout(*, divided: bool = True) -> Layout:
+    others = {"head.weight": torch.ones(5, TIMESFORMER_WIDTH), "head.bias": torch.ones(5)}
+
+    def write(path: Path, tensors: Tensors) -> str:
+        content = {"model_state": {f"model.{name}": value for name, value in tensors.items()}, "epoch": 3}
+        torch.save(content | {"optimizer_state": {"state": {}}}, path / "k600.pyth")
+        return f"{path / 'k600.pyth'}@{TIMESFORMER_HEADS}heads"
+
+    return Layout(timesformer_tensors(divided=divided), others, write)
+
+
 LAYOUTS: dict[str, Callable[[], Layout]] = {
     "V-JEPA": lambda: jepa_layout("vjepa1"),
     "V-JEPA 2": lambda: jepa_layout("vjepa2"),
@@ -215,4 +269,7 @@ LAYOUTS: dict[str, Callable[[], Layout]] = {
     "VideoMAE folder": videomae_folder_layout,
     "MVD": mvd_layout,
     "UMT": umt_layout,
+    "SVT": svt_layout,
+    "TimeSformer": timesformer_layout,
+    "TimeSformer with joint attention": lambda: timesformer_layout(divided=False),
 }

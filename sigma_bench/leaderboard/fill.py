@@ -11,8 +11,8 @@ import pandas as pd
 
 from sigma_bench.leaderboard.aggregate import aggregate
 from sigma_bench.leaderboard.board_table import BoardTable
-from sigma_bench.leaderboard.paired_bootstrap import Draws, Load, Resampled, resample
-from sigma_bench.leaderboard.select import as_declared, record_id, select
+from sigma_bench.leaderboard.paired_bootstrap import Draws, Load, Resampled, Scored, resample, score_samples
+from sigma_bench.leaderboard.select import as_declared, select
 from sigma_bench.records.published import PublishedScore, load_published, read_published
 from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import NOT_COMPUTABLE, Arrays, arrays_read, require_samples
@@ -62,7 +62,8 @@ def fill(board: Board, store: Store, records: Iterable[tuple[Path, Record]]) -> 
     for line in left_out:
         logger.warning("%s", line)
     long = select(filed, board)
-    by_id = {record_id(record): (path, record) for path, record in filed}
+    used = set(long["path"])
+    by_id = {record.id: (path, record) for path, record in filed if str(path) in used}
     resamples = _resamples(long, {name: record for name, (_, record) in by_id.items()}, predictions_of(store))
     table = aggregate(board, long, numbers_for(board, store), resamples)
     return Filled(table, long, tuple(by_id[name] for name in table.record_ids))
@@ -153,17 +154,42 @@ def keep_records(boards: Sequence[Filled], store: Store, folder: Path) -> int:
 
 
 def _resamples(long: pd.DataFrame, records: Mapping[str, Record], load: Load) -> dict[tuple[str, str, str], Resampled]:
-    found, draws = {}, Draws()
-    for key, rows in long.groupby(["task", "metric", "model"], sort=False):
-        task, metric, model = map(str, key)
-        try:
-            resampled = resample([records[name] for name in rows["record_id"]], metric, load, draws)
-        except NOT_COMPUTABLE as error:  # reduced predictions have no digest to check them by
-            raise _culprits(rows, records, metric, load, error) from error
-        if resampled is not None:
-            _require_agreement(resampled.value, rows, metric)
-            found[(task, metric, model)] = resampled
+    """Resampled scores by task, metric and model; predictions are read once, and those of one model are held."""
+    found: dict[tuple[str, str, str], Resampled] = {}
+    draws = Draws()
+    for task, of_task in long.groupby("task", sort=False):
+        scored = {}
+        for model, of_model in of_task.groupby("model", sort=False):
+            read = _read_once(load)
+            for metric, rows in of_model.groupby("metric", sort=False):
+                one = _scored(rows, records, str(metric), read, draws)
+                if one is not None:
+                    scored[(str(task), str(metric), str(model))] = one
+        found |= zip(scored, resample(list(scored.values())), strict=True)
     return found
+
+
+def _read_once(load: Load) -> Load:
+    """The function with a cache of all predictions it has read."""
+    known: dict[str, Arrays | None] = {}
+
+    def cached(record: Record) -> Arrays | None:
+        if record.id not in known:
+            known[record.id] = load(record)
+        return known[record.id]
+
+    return cached
+
+
+def _scored(rows: pd.DataFrame, records: Mapping[str, Record], metric: str, load: Load, draws: Draws) -> Scored | None:
+    """The score of one model on one task; UnusableRecordsError if its predictions are damaged or contradict it."""
+    try:
+        scored = score_samples([records[name] for name in rows["record_id"]], metric, load, draws)
+    except NOT_COMPUTABLE as error:  # reduced predictions have no digest to check them by
+        raise _culprits(rows, records, metric, load, error) from error
+    if scored is not None:
+        _require_agreement(scored.value, rows, metric)
+    return scored
 
 
 def _require_agreement(value: float, rows: pd.DataFrame, metric: str) -> None:
@@ -184,7 +210,7 @@ def _culprits(
     alone: dict[Path, Exception] = {}
     for path, name in zip(rows["path"], rows["record_id"], strict=True):
         try:
-            resample([records[name]], metric, load, Draws())
+            score_samples([records[name]], metric, load, Draws())
         except NOT_COMPUTABLE as of_one:
             alone[Path(path)] = of_one
     why = one_line(str(next(iter(alone.values()), error)))[:300]

@@ -3,12 +3,15 @@
 Values are fractions; only renderers use percent.  Predictions are stored beside the record under their hash.
 """
 
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from sigma_bench.records.upgrade import SCHEMA_VERSION
 from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.protocol import Replicates
 from sigma_bench.specs.recipe import MAX_SEED, Count, Fraction
 from sigma_bench.specs.strict import LeanSpec, Spec
@@ -18,6 +21,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Number = Annotated[int, Field(ge=0, le=2**40)]
 NumClasses = Annotated[int, Field(gt=0, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+ID_LENGTH = 12
 
 
 class Interval(Spec):
@@ -164,6 +168,17 @@ class Record(Spec):
     selections: tuple[Selection, ...]
     predictions: PredictionsRef
     provenance: Provenance
+
+    @cached_property
+    def id(self) -> str:
+        """Short hash of the content, which is the file name in a store."""
+        return digest(self.model_dump(mode="json"))[:ID_LENGTH]
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As in pydantic; a changed copy has an id of its own."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("id", None)
+        return copied
 
     def key(self) -> dict[str, Any]:
         """Identity of the evaluation; a second evaluation with the same key is not run."""

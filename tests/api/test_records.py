@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 import sigma_bench as sb
-from sigma_bench.leaderboard.select import record_id
 from sigma_bench.records.store import Store
 from tests.leaderboard.samples import RESULTS
 from tests.records.filled import add, filed, predictions
@@ -146,7 +145,7 @@ def test_damaged_predictions_are_found_by_the_table_that_needs_them(folder: Path
     stored.rename(stored.with_suffix(".reduced.npz")).write_bytes(b"half a file")
     with pytest.warns(sb.LeftOutWarning, match="top1 cannot be computed from the predictions"):
         board = records.table("mini")
-    assert record_id(record) not in board.table.record_ids and len(board.table.record_ids) == 2
+    assert record.id not in board.table.record_ids and len(board.table.record_ids) == 2
     assert len(records) == 2 and len(records.left_out) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # it is named once

@@ -17,7 +17,7 @@ from sigma_bench.leaderboard.escaping import csv_cell, markdown_text
 from sigma_bench.leaderboard.fill import fill, predictions_of
 from sigma_bench.leaderboard.numbers import MINUS, MISSING, percent, signed
 from sigma_bench.leaderboard.paired_bootstrap import Difference, Draws, Load, mean_difference, resample, score_samples
-from sigma_bench.leaderboard.select import reported_split
+from sigma_bench.leaderboard.select import partial_line, reported_split
 from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import controls_of
 from sigma_bench.records.store import Store
@@ -83,7 +83,9 @@ def curves(suite: Suite, store: Store, records: Iterable[tuple[Path, Record]]) -
     Raises:
         ValueError: there is no record of the suite, or as ``fill``.
     """
-    filed = list(records)
+    given = [(path, record) for path, record in records if record.task.task in suite.tasks]
+    partial = partial_line(given, "the curves")
+    filed = [(path, record) for path, record in given if not record.is_partial]
     if not {record.task.task for _, record in filed} & set(suite.tasks):
         raise ValueError(f"{store.root}: no record of the suite '{suite.suite}'; evaluate it first")
     filed, notes = _of_same_checkpoints(suite, filed)
@@ -97,7 +99,7 @@ def curves(suite: Suite, store: Store, records: Iterable[tuple[Path, Record]]) -
     ]
     gaps = _gaps(points, by_id, predictions_of(store))
     points, said = _without_repeated_sizes(points)
-    return Curves(suite=suite.suite, points=tuple(points), gaps=gaps, notes=(*notes, *said))
+    return Curves(suite=suite.suite, points=tuple(points), gaps=gaps, notes=(*notes, *said, *partial))
 
 
 def with_tasks(suite: Suite, tasks: Sequence[str], records: Iterable[tuple[Path, Record]]) -> Suite:

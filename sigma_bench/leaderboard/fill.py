@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Any
 
 import pandas as pd
 
@@ -157,14 +158,18 @@ def _resamples(long: pd.DataFrame, records: Mapping[str, Record], load: Load) ->
     """Resampled scores by task, metric and model; predictions are read once, and those of one model are held."""
     found: dict[tuple[str, str, str], Resampled] = {}
     draws = Draws()
-    for task, of_task in long.groupby("task", sort=False):
+    rows_of: dict[str, dict[str, dict[str, list[Any]]]] = {}
+    for row in long[["task", "model", "metric", "record_id", "path", "value"]].itertuples():
+        of_model = rows_of.setdefault(str(row.task), {}).setdefault(str(row.model), {})
+        of_model.setdefault(str(row.metric), []).append(row)
+    for task, of_task in rows_of.items():
         scored = {}
-        for model, of_model in of_task.groupby("model", sort=False):
+        for model, of_model in of_task.items():
             read = _read_once(load)
-            for metric, rows in of_model.groupby("metric", sort=False):
-                one = _scored(rows, records, str(metric), read, draws)
+            for metric, rows in of_model.items():
+                one = _scored(rows, records, metric, read, draws)
                 if one is not None:
-                    scored[(str(task), str(metric), str(model))] = one
+                    scored[(task, metric, model)] = one
         found |= zip(scored, resample(list(scored.values())), strict=True)
     return found
 
@@ -181,10 +186,10 @@ def _read_once(load: Load) -> Load:
     return cached
 
 
-def _scored(rows: pd.DataFrame, records: Mapping[str, Record], metric: str, load: Load, draws: Draws) -> Scored | None:
+def _scored(rows: Sequence[Any], records: Mapping[str, Record], metric: str, load: Load, draws: Draws) -> Scored | None:
     """The score of one model on one task; UnusableRecordsError if its predictions are damaged or contradict it."""
     try:
-        scored = score_samples([records[name] for name in rows["record_id"]], metric, load, draws)
+        scored = score_samples([records[row.record_id] for row in rows], metric, load, draws)
     except NOT_COMPUTABLE as error:  # reduced predictions have no digest to check them by
         raise _culprits(rows, records, metric, load, error) from error
     if scored is not None:
@@ -192,29 +197,30 @@ def _scored(rows: pd.DataFrame, records: Mapping[str, Record], metric: str, load
     return scored
 
 
-def _require_agreement(value: float, rows: pd.DataFrame, metric: str) -> None:
+def _require_agreement(value: float, rows: Sequence[Any], metric: str) -> None:
     """UnusableRecordsError if the scores of records differ from those computed from their predictions."""
-    said = statistics.fmean(rows["value"])
+    said = statistics.fmean(row.value for row in rows)
     if not math.isclose(value, said, rel_tol=0, abs_tol=_TOLERANCE):
+        paths = ", ".join(row.path for row in rows)
         raise UnusableRecordsError(
-            f"{', '.join(rows['path'])}: {metric} is {said!r} in the records and {value!r} when computed from their "
-            "predictions; see 'sigma-bench verify'",
-            tuple(map(Path, rows["path"])),
+            f"{paths}: {metric} is {said!r} in the records and {value!r} when computed from their predictions; see "
+            "'sigma-bench verify'",
+            tuple(Path(row.path) for row in rows),
         )
 
 
 def _culprits(
-    rows: pd.DataFrame, records: Mapping[str, Record], metric: str, load: Load, error: Exception
+    rows: Sequence[Any], records: Mapping[str, Record], metric: str, load: Load, error: Exception
 ) -> UnusableRecordsError:
     """An error that names the seeds with unusable predictions, or all seeds if each can be used by itself."""
     alone: dict[Path, Exception] = {}
-    for path, name in zip(rows["path"], rows["record_id"], strict=True):
+    for row in rows:
         try:
-            score_samples([records[name]], metric, load, Draws())
+            score_samples([records[row.record_id]], metric, load, Draws())
         except NOT_COMPUTABLE as of_one:
-            alone[Path(path)] = of_one
+            alone[Path(row.path)] = of_one
     why = one_line(str(next(iter(alone.values()), error)))[:300]
-    paths = tuple(alone) or tuple(map(Path, rows["path"]))
+    paths = tuple(alone) or tuple(Path(row.path) for row in rows)
     names = ", ".join(map(str, paths))
     return UnusableRecordsError(
         f"{names}: {metric} cannot be computed from the predictions ({why}); see 'sigma-bench verify'", paths

@@ -17,7 +17,7 @@ from sigma_bench.leaderboard.paired_bootstrap import (
     resample,
     score_samples,
 )
-from sigma_bench.leaderboard.select import require_one_checkpoint, select
+from sigma_bench.leaderboard.select import partial_line, require_one_checkpoint, select
 from sigma_bench.records.record import Record
 from sigma_bench.specs.strict import suggestion
 
@@ -93,13 +93,15 @@ def compare(
     measured: dict[Conditions, dict[str, list[Filed]]] = {}
     for path, record in filed:
         names.add(record.model.model)
-        if record.model.model in (first, second):
+        if record.model.model in (first, second) and not record.is_partial:
             of_model = measured.setdefault(conditions_of(record), {})
             of_model.setdefault(record.model.model, []).append((path, record))
     for name in (first, second):
         if name not in names:
             raise ValueError(f"there is no record of a model '{name}' here.{suggestion(name, names)}")
     common, left_out = matched(measured, first, second)
+    of_both = [(path, record) for path, record in filed if record.model.model in (first, second)]
+    left_out += partial_line(of_both, "the comparison")
     require_one_checkpoint([pair for models in common.values() for of_model in models for pair in of_model])
     draws = Draws()
     tasks: list[TaskComparison] = []

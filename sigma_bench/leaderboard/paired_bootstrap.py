@@ -146,14 +146,14 @@ def score_samples(records: Sequence[Record], metric: str, load: Load, draws: Dra
 
 def resample(scored: Sequence[Scored]) -> list[Resampled]:
     """Scores on the resamples; models that are scored on the same samples share one matrix product."""
-    together: dict[Resampling, list[int]] = {}
+    together: dict[Resampling, dict[int, NDArray[np.float64]]] = {}
     for place, one in enumerate(scored):
         if one.value_S is not None:
-            together.setdefault(one.resampling, []).append(place)
+            together.setdefault(one.resampling, {})[place] = one.value_S
     means = {place: one.value_R for place, one in enumerate(scored)}
-    for resampling, places in together.items():
-        mean_RX = resampling.means(np.stack([scored[place].value_S for place in places], axis=1))
-        means |= {place: np.ascontiguousarray(mean_R) for place, mean_R in zip(places, mean_RX.T, strict=True)}
+    for resampling, values in together.items():
+        mean_RX = resampling.means(np.stack(list(values.values()), axis=1))
+        means |= {place: np.ascontiguousarray(mean_R) for place, mean_R in zip(values, mean_RX.T, strict=True)}
     return [_resampled(one, means[place]) for place, one in enumerate(scored)]
 
 

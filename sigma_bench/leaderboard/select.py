@@ -79,7 +79,11 @@ def require_one_checkpoint(records: Iterable[tuple[Path, Record]]) -> None:
 
 
 def fits(record: Record, board: Board) -> bool:
-    """Whether a record has the data source of a board and one of its tasks."""
+    """Whether a complete record has the data source of a board and one of its tasks."""
+    return not record.is_partial and _concerns(record, board)
+
+
+def _concerns(record: Record, board: Board) -> bool:
     return board.world in (None, record.data.world) and any(c.task == record.task.task for c in board.columns)
 
 
@@ -95,7 +99,7 @@ def as_declared(
     measured = {task: {r.fingerprint for r in of_board if r.task.task == task} for task in _tasks(of_board)}
     wanted = {task: _declared(task) for task, found in measured.items() if len(found) > 1}
     wanted = {task: fingerprint for task, fingerprint in wanted.items() if fingerprint in measured[task]}
-    kept, lines = [], []
+    kept, lines = [], partial_line([(path, r) for path, r in filed if _concerns(r, board)], f"'{board.name}'")
     for path, record in filed:
         if fits(record, board) and record.fingerprint != wanted.get(record.task.task, record.fingerprint):
             lines.append(
@@ -104,6 +108,18 @@ def as_declared(
         else:
             kept.append((path, record))
     return kept, tuple(lines)
+
+
+def partial_line(records: Iterable[tuple[Path, Record]], place: str) -> list[str]:
+    """A line about the partial records among these, which are left out of a place; no line if there are none."""
+    partial = [(path, record) for path, record in records if record.is_partial]
+    if not partial:
+        return []
+    (path, first), more = partial[0], f" (and {len(partial) - 1} more)" if len(partial) > 1 else ""
+    return [
+        f"{path}{more}: left out of {place}, since it is partial (limit {first.data.limit}); evaluate "
+        f"{first.task.task} without a limit"
+    ]
 
 
 def _tasks(records: Iterable[Record]) -> tuple[str, ...]:

@@ -112,7 +112,7 @@ def _first_matrices(models: Mapping[str, Record], load: Load) -> dict[str, NDArr
 
 
 def _picture(matrices: Mapping[str, NDArray[np.float64]]) -> bytes:
-    return saved(partial(draw_confusions, matrices), "png")
+    return saved(partial(draw_confusions, matrices), "png", dpi=130)
 
 
 def _caption(task: str, num_shown: int, num_models: int) -> str:

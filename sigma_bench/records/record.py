@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from sigma_bench.records.upgrade import SCHEMA_VERSION
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest
+from sigma_bench.specs.limit import Limit
 from sigma_bench.specs.protocol import Replicates
 from sigma_bench.specs.recipe import MAX_SEED, Count, Fraction
 from sigma_bench.specs.strict import LeanSpec, Spec
@@ -68,7 +69,7 @@ class SplitIdentity(Spec):
     """Number of samples of the official list, if the user declared a shorter one (``expected``) complete."""
 
 
-class DataIdentity(Spec):
+class DataIdentity(LeanSpec):
     """Data that a number was measured on."""
 
     world: Literal["official", "mini", "user", "transcoded"]
@@ -79,6 +80,8 @@ class DataIdentity(Spec):
     shared_groups: Number = 0
     """Number of groups (source videos, persons) with samples in both train and the scored split; 0 unless the splits
     are official."""
+    limit: Limit | None = None
+    """Number or fraction of samples of each split that a partial evaluation was limited to; absent if complete."""
 
     @model_validator(mode="after")
     def _says_what_is_scored(self) -> Self:
@@ -174,6 +177,11 @@ class Record(Spec):
         """Short hash of the content, which is the file name in a store."""
         return digest(self.model_dump(mode="json"))[:ID_LENGTH]
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether only a part of the samples was used, see ``DataIdentity.limit``; for smoke runs, not for results."""
+        return self.data.limit is not None
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """As in pydantic; a changed copy has an id of its own."""
         copied = super().model_copy(update=update, deep=deep)
@@ -197,4 +205,5 @@ def resume_key(model: EncoderCard, fingerprint: str, seed: int, data: DataIdenti
         "seed": seed,
         "num_classes": data.num_classes,
         "manifests": {name: split.manifest_sha256 for name, split in data.splits.items()},
+        **({} if data.limit is None else {"limit": data.limit}),
     }

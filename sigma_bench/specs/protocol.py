@@ -97,6 +97,10 @@ class BaseProtocol(LeanSpec):
         """Whether a sample that cannot be read is scored as wrong; otherwise it ends the evaluation with an error."""
         return False
 
+    def least_samples(self, split: str, num_classes: int) -> int:
+        """Number of samples of a split below which the protocol cannot run, for partial evaluations."""
+        return 1
+
     @abstractmethod
     def splits(self, names: Collection[str], folds: Folds) -> tuple[SplitUse, ...]:
         """The splits that are used, the scored one last.

@@ -10,7 +10,6 @@ Shapes: S samples, V clips of a sample, B clips of a batch, N tokens, D width.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -60,7 +59,12 @@ class SplitFeatures:
         """Indices of the samples that decode, in rising order."""
         return np.setdiff1d(np.arange(len(self.feature_SD)), list(self.failures))
 
-    def rows(self, index_S: np.ndarray) -> "Rows":
+    def rows(self, index_S: np.ndarray) -> np.ndarray:
+        """Features of these samples; for all samples, the memory-mapped file instead of a copy in memory."""
+        is_all = np.array_equal(index_S, np.arange(len(self.feature_SD)))
+        return self.feature_SD if is_all else self.feature_SD[index_S]
+
+    def mapped_rows(self, index_S: np.ndarray) -> "Rows":
         """Features of these samples, which are read from the memory-mapped file when they are sliced."""
         return Rows(self.feature_SD, index_S)
 
@@ -83,9 +87,6 @@ class Rows:
     def __getitem__(self, some: slice | np.ndarray) -> np.ndarray:
         rows: np.ndarray = self.array_SD[self.index_R[some]]
         return rows
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self[:], dtype)
 
 
 class FeatureCache:

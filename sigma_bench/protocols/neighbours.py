@@ -144,9 +144,9 @@ def _best(
 
 
 def knn_votes(
-    bank_SD: np.ndarray | Rows,
+    bank_SD: np.ndarray,
     label_S: np.ndarray,
-    query_QD: np.ndarray | Rows,
+    query_QD: np.ndarray,
     num_classes: int,
     protocol: NeighbourVotes,
     groups: tuple[np.ndarray, np.ndarray] | None = None,
@@ -161,7 +161,7 @@ def knn_votes(
     Raises:
         ValueError: as ``nearest``.
     """
-    cosine_QK, neighbour_QK = nearest(bank_SD, query_QD[:], protocol.neighbours, groups=groups)
+    cosine_QK, neighbour_QK = nearest(bank_SD, query_QD, protocol.neighbours, groups=groups)
     return _votes(cosine_QK, label_S[neighbour_QK], num_classes, protocol.temperature)
 
 

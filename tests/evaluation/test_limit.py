@@ -81,7 +81,7 @@ def test_the_scored_samples_are_as_few_as_the_protocol_allows(
 
 def test_a_limit_that_leaves_nothing_out_gives_the_complete_record(world: Path, tmp_path: Path) -> None:
     record = partial(world, tmp_path, limit=10_000)
-    assert not record.is_partial and "limit" not in record.model_dump_json()
+    assert not record.is_partial and "limit" not in record.data.model_dump()
     complete = resolve(load_task("ssv2/knn"), FEW)
     again = find_or_evaluate(load_encoder("statistics:mini_videomae"), complete, world, tmp_path, seed=0)
     assert again.was_there and again.record == record

@@ -33,7 +33,7 @@ def run(evaluation: Evaluation[ClusteringProtocol]) -> Predictions | None:
     if not evaluation.processes.is_main:
         return None
     num_classes = evaluation.num_classes
-    feature_SD = features.rows(features.usable)
+    feature_SD = features.mapped_rows(features.usable)
     found = {}
     for name, num_clusters in (("cluster", num_classes), ("overcluster", num_classes * protocol.overclustering_factor)):
         found[name] = np.full((len(split.samples), protocol.num_seeds), NO_PREDICTION)

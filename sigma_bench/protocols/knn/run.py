@@ -14,7 +14,7 @@ def run(evaluation: Evaluation[KnnProtocol]) -> Predictions | None:
     protocol = evaluation.protocol
 
     def vote(train: TrainFeatures, test: SplitFeatures, index: np.ndarray) -> tuple[np.ndarray, None]:
-        bank_SD, query_QD = train.features.rows(train.index_S), test.rows(index)
+        bank_SD, query_QD = train.features.mapped_rows(train.index_S), test.mapped_rows(index)
         return knn_ranked(bank_SD, train.label_S, query_QD, train.num_classes, protocol), None
 
     return classify(evaluation, vote)

@@ -18,7 +18,7 @@ def run(evaluation: Evaluation[KnnLooProtocol]) -> Predictions | None:
     if not evaluation.processes.is_main:
         return None
     index = features.usable
-    feature_SD, group_S = features.rows(index), groups_of(split)[index]
+    feature_SD, group_S = features.mapped_rows(index), groups_of(split)[index]
     ranked_SK = no_ranks(split, evaluation.num_classes)
     ranked_SK[index] = knn_ranked(
         feature_SD,

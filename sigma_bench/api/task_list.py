@@ -25,4 +25,4 @@ def tasks(names: str | Iterable[str] = (), *, asks: str | None = None) -> pd.Dat
         ValueError: a name or pattern matches no task.
     """
     found = selected_tasks(names_of("names", names), asks)
-    return pd.DataFrame(map(task_row, found), columns=list(_COLUMNS))
+    return pd.DataFrame([task_row(task) for task in found], columns=list(_COLUMNS))

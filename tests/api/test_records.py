@@ -12,6 +12,8 @@ import pytest
 
 import sigma_bench as sb
 from sigma_bench.records.store import Store
+from sigma_bench.specs.catalogue import load_task, resolve
+from sigma_bench.specs.fingerprint import task_fingerprint
 from tests.leaderboard.samples import RESULTS
 from tests.records.filled import add, filed, predictions
 
@@ -174,7 +176,14 @@ def test_a_board_of_another_data_source_holds_none_of_these_records(tmp_path: Pa
 
 def test_tasks_say_what_they_are() -> None:
     tasks = sb.tasks().set_index("task")
-    assert tuple(tasks.loc["ssv2/knn"]) == ("Something-Something v2", "knn@1", "motion", "top1")
+    row = tasks.loc["ssv2/knn"].to_dict()
+    assert row.pop("fingerprint") == task_fingerprint(resolve(load_task("ssv2/knn")))
+    about = {"dataset": "Something-Something v2", "protocol": "knn@1", "asks": "motion"}
+    assert row == about | {"metrics": ["top1", "top5", "mean_class_accuracy"]}
+    motion = sb.tasks(["ssv2/*", "*/knn"], asks="motion")
+    assert set(motion["asks"]) == {"motion"} and not {"ssv2/knn", "ssv2/linear", "finegym_gym99/knn"} - set(
+        motion["task"]
+    )
 
 
 def test_records_boards_and_comparisons_need_no_torch(folder: Path, tmp_path: Path) -> None:

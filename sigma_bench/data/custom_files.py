@@ -167,9 +167,10 @@ def _require_classes_in_train(rows: list[_Row], where: Path) -> None:
 def _require_one_name(rows: list[_Row], base: Path, where: Path) -> None:
     """ValueError if a file is listed under two names, because it could then be in both train and test."""
     name_of: dict[str, str] = {}
-    real_folder = cache(os.path.realpath)
+    real_folder = cache(lambda folder: os.path.realpath(base / folder))
     for relative, *_ in rows:
-        folder, name = os.path.split(base / relative)
+        folder, _, name = relative.rpartition("/")
+        folder = folder or relative[: relative.startswith("/")]
         place = os.path.join(real_folder(folder), name)  # noqa: PTH118 (texts: a Path takes ten times the memory)
         if name in ("", ".", "..") or os.path.islink(place):  # noqa: PTH114
             place = os.path.realpath(place)

@@ -15,7 +15,7 @@ def drawn_points(num_points: int, most: int, seed: int) -> np.ndarray:
     if num_points <= most:
         return np.arange(num_points)
     order = np.empty(num_points, np.int32)
-    faiss.rand_perm(faiss.swig_ptr(order), num_points, seed)
+    faiss.rand_perm(faiss.swig_ptr(order), num_points, seed)  # type: ignore[attr-defined]
     return order[:most]
 
 

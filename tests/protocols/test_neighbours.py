@@ -74,14 +74,14 @@ def test_too_small_a_bank_is_refused(rows) -> None:
 def test_the_points_drawn_for_kmeans_are_those_that_faiss_draws() -> None:
     point_PD = np.random.default_rng(0).standard_normal((3000, 8)).astype(np.float32)
 
-    def cluster_P(points: np.ndarray) -> np.ndarray:
+    def clusters_of(points: np.ndarray) -> np.ndarray:
         kmeans = faiss.Kmeans(8, 5, niter=7, nredo=3, seed=11, max_points_per_centroid=100, min_points_per_centroid=1)
         kmeans.train(np.ascontiguousarray(points))
         return kmeans.index.search(point_PD, 1)[1][:, 0]
 
     drawn = drawn_points(3000, 500, 11)
     assert len(set(drawn.tolist())) == 500
-    np.testing.assert_array_equal(cluster_P(point_PD), cluster_P(point_PD[drawn]))
+    np.testing.assert_array_equal(clusters_of(point_PD), clusters_of(point_PD[drawn]))
 
 
 def test_ranks_by_parts_of_the_queries_are_those_of_all_votes(monkeypatch: pytest.MonkeyPatch) -> None:

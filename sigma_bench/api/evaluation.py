@@ -30,6 +30,7 @@ from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.records.record import Record
 from sigma_bench.resources import RUNS
+from sigma_bench.specs.limit import parse_limit
 from sigma_bench.specs.model_arguments import ModelArguments
 from sigma_bench.specs.passes import Precision
 from sigma_bench.training.distribution import (
@@ -69,6 +70,7 @@ class OpenSuite:
     output: Path
     cache: FeatureCache
     seed: int
+    limit: int | float | None
     processes: Processes
 
     def run(self, bars: Progress) -> Iterator[TaskResult]:
@@ -93,6 +95,7 @@ class OpenSuite:
                         self.output,
                         self.cache,
                         seed=self.seed,
+                        limit=self.limit,
                         processes=self.processes,
                         report=report,
                     )
@@ -122,6 +125,7 @@ def evaluate(
     *,
     model_args: Mapping[str, Any] | None = None,
     suite: str | None = None,
+    asks: str | None = None,
     data: str | Path | None = None,
     csv: str | Path | None = None,
     folders: str | Path | None = None,
@@ -129,6 +133,7 @@ def evaluate(
     variants: str | None = None,
     folds: str | None = None,
     overrides: Mapping[str, Any] | None = None,
+    limit: int | float | None = None,
     output: str | Path = RUNS,
     seed: int = 0,
     device: str | torch.device = "auto",
@@ -145,14 +150,19 @@ def evaluate(
 
     Args:
         encoder: what ``load_encoder`` or ``as_encoder`` returns, or a name that ``load_encoder`` takes.
-        tasks: names such as ``ucf101/knn`` or ``ssv2/knn+reversal``, or task files that end in .yaml.
+        tasks: names such as ``ucf101/knn`` or ``ssv2/knn+reversal``, patterns such as ``ssv2/*``, or task files that
+            end in .yaml.
         model_args: as in ``load_encoder``, for an encoder that is given by its name.
         suite: name of a suite, whose tasks are added.
+        asks: what the tasks must depend on: motion, appearance or segmentation; without tasks and suite, all tasks of
+            the catalogue that do.
         data: root folder that holds the datasets of the tasks.
         csv, folders: custom data instead of ``data``: a CSV of ``path,label,split[,group]``, or a folder per class.
         protocols, variants, folds: protocols, file of variants and folds for custom data; by default ``knn@1`` and
             ``linear@1`` on the splits as given.
         overrides: keys of the protocols to change, nested as in their files, such as ``{"neighbours": 5}``.
+        limit: number of samples of each split, or their fraction, for a smoke run; at least two samples of each class
+            are kept.  The records are partial and are left out of boards, comparisons and exports.
         output: folder for records, predictions and cached features.
         seed: seed of held-out parts, random frames, initial clusters and bootstrap samples.
         device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
@@ -175,6 +185,7 @@ def evaluate(
     resolved = resolve_tasks(
         tasks,
         suite=suite,
+        asks=asks,
         data=data,
         csv=csv,
         folders=folders,
@@ -192,6 +203,7 @@ def evaluate(
             arguments=arguments_of(model_args),
             output=output,
             seed=seed,
+            limit=limit,
             device=device,
             num_workers=num_workers,
             batch_size=batch_size,
@@ -219,7 +231,8 @@ def _finished(record: Record) -> str:
     """Model, task and first score of a record, as the text of a finished bar."""
     score = record.scores[0]
     value = number(score.value, score.metric)
-    return Text(f"{record.model.model}  {record.task.task}  {score.metric} {value}").markup
+    partial = f"  partial, limit {record.data.limit}" if record.is_partial else ""
+    return Text(f"{record.model.model}  {record.task.task}  {score.metric} {value}{partial}").markup
 
 
 def raise_failure(result: TaskResult) -> None:
@@ -241,6 +254,7 @@ def open_suite(
     arguments: ModelArguments = ModelArguments(),
     output: Path,
     seed: int = 0,
+    limit: int | float | None = None,
     device: str | torch.device = "auto",
     num_workers: int | Literal["auto"] = "auto",
     batch_size: int | Literal["auto"] = "auto",
@@ -253,13 +267,15 @@ def open_suite(
     Args:
         tasks: resolved tasks with their data.
         arguments: arguments of a model that is given by its name.
-        cache: feature cache; by default one below ``output`` with the options that follow.
+        limit: as in ``evaluate``.
+        cache: feature cache; by default one below ``output`` with the options before.
 
     Raises:
         ValueError: there is no such encoder, the object is not an encoder, or it is given with arguments.
         LoggedError: an unexpected error inside the context; its traceback is in a file below ``output``.
     """
     output, seed = folder_of("output", output), seed_of(seed)
+    limit = None if limit is None else parse_limit(limit)
     limit_bytes = round(amount_of("cache_limit", cache_limit) * 2**30)
     if not isinstance(encoder, str) and arguments != ModelArguments():
         raise ValueError("model_args: they apply to a model that is given by its name; pass them to load_encoder")
@@ -276,9 +292,10 @@ def open_suite(
         loaded = _moved(loaded, processes)
         with progress_bars(disable=not progress) as bars:
             plan = on_main(
-                processes, lambda: plan_tasks(loaded, tasks, output, cache, seed=seed, report=_reading(bars))
+                processes,
+                lambda: plan_tasks(loaded, tasks, output, cache, seed=seed, limit=limit, report=_reading(bars)),
             )
-        yield OpenSuite(loaded, plan, output, cache, seed, processes)
+        yield OpenSuite(loaded, plan, output, cache, seed, limit, processes)
 
 
 def _moved(encoder: Encoder, processes: Processes) -> Encoder:

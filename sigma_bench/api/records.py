@@ -24,7 +24,7 @@ FRAME_COLUMNS = (
     *("spread", "level", "num_units", "higher_is_better"),
     *("dataset", "protocol", "asks", "data_source", "num_scored", "num_failed"),
     *("family", "num_parameters", "pretraining_data", "pretraining_epochs"),
-    *("record_id", "path", "fingerprint", "manifest", "started_utc"),
+    *("record_id", "path", "fingerprint", "manifest", "started_utc", "limit"),
 )
 """Columns of ``Records.frame``."""
 MAX_SAMPLES = 1_000_000
@@ -93,9 +93,12 @@ class Records(Sequence[Record]):
         ``higher_is_better``; ``dataset``, ``protocol``, ``asks`` (what the task depends on), ``data_source`` (official,
         mini, user or transcoded), ``num_scored`` and ``num_failed`` samples; ``family``, ``num_parameters``,
         ``pretraining_data`` and ``pretraining_epochs`` of the model; ``record_id``, ``path``, ``fingerprint`` of the
-        task, ``manifest`` (digest of the scored split) and ``started_utc``.
+        task, ``manifest`` (digest of the scored split), ``started_utc``, and ``limit``, the number or fraction of
+        samples of each split that a partial record was limited to (missing for complete records).
         """
-        return scores_of(self.filed).rename(columns={"world": "data_source"})[list(FRAME_COLUMNS)]
+        limits = {record.id: record.data.limit for record in self}
+        frame = scores_of(self.filed).rename(columns={"world": "data_source"})
+        return frame.assign(limit=pd.to_numeric(frame["record_id"].map(limits)))[list(FRAME_COLUMNS)]
 
     def table(self, board: str | Path | None = None) -> Leaderboard:
         """A board filled with these records.
@@ -128,7 +131,9 @@ class Records(Sequence[Record]):
 
     def __repr__(self) -> str:
         models, tasks = ({getter(record) for record in self} for getter in (_model, _task))
-        return f"<{len(self)} records of {len(models)} models on {len(tasks)} tasks in {self.folder}>"
+        num_partial = sum(record.is_partial for record in self)
+        partial = f" ({num_partial} partial)" if num_partial else ""
+        return f"<{len(self)} records{partial} of {len(models)} models on {len(tasks)} tasks in {self.folder}>"
 
     def _repr_html_(self) -> str:
         return frame_html(self.frame()[list(_SHOWN)], repr(self).strip("<>"))
@@ -198,9 +203,10 @@ def _board_of_all(records: Records) -> Board:
     Raises:
         ValueError: there is no record.
     """
-    tasks = {record.task.task: record.task for record in records}
+    tasks = {record.task.task: record.task for record in records if not record.is_partial}
     if not tasks:
-        raise ValueError(f"{records.folder}: there are no records to make a table of")
+        partial = ", since all of them are partial (evaluated with a limit)" if len(records) else ""
+        raise ValueError(f"{records.folder}: there are no records to make a table of{partial}")
     columns = tuple(
         BoardColumn(
             group=task.dataset.title,

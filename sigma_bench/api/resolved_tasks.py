@@ -18,6 +18,7 @@ def resolve_tasks(
     tasks: str | Path | Iterable[str | Path],
     *,
     suite: str | None = None,
+    asks: str | None = None,
     data: str | Path | None = None,
     csv: str | Path | None = None,
     folders: str | Path | None = None,
@@ -68,13 +69,14 @@ def _resolved(
     overrides: Mapping[str, Any] | None,
 ) -> list[TaskOnData]:
     tasks, protocols = names_of("tasks", tasks), names_of("protocols", protocols)
-    suite, variants, folds = (
+    suite, asks, variants, folds = (
         value if value is None else name_of(argument, value)
-        for argument, value in (("suite", suite), ("variants", variants), ("folds", folds))
+        for argument, value in (("suite", suite), ("asks", asks), ("variants", variants), ("folds", folds))
     )
     changes = mapping_of("overrides", overrides)
     if csv is not None or folders is not None:
         _refuse("defines its datasets; for custom data give tasks or protocols", suite=suite)
+        _refuse("selects tasks of the catalogue; for custom data give tasks or protocols", asks=asks)
         _refuse("is for tasks of the catalogue; custom data are named by csv or folders", data=data)
         manifest = open_custom(
             None if csv is None else path_of("csv", csv), None if folders is None else path_of("folders", folders)
@@ -86,12 +88,12 @@ def _resolved(
     _refuse("is for custom data; a task of the catalogue is varied by name, as in ssv2/knn+reversal", variants=variants)
     _refuse("is for custom data; a task of the catalogue states this itself", protocol=protocols, folds=folds)
     names = [*tasks, *(catalogue.load_suite(suite).tasks if suite else ())]
-    if not names:
+    if not names and asks is None:
         raise ValueError("no task is named: give tasks or a suite with data, or custom data as csv or folders")
     if data is None:
         raise ValueError("data is missing: give the root folder that holds the datasets")
     root = path_of("data", data)
-    return [(catalogue.resolve(catalogue.load_task(name), changes), root) for name in names]
+    return [(task, root) for task in catalogue.selected_tasks(names, asks, changes)]
 
 
 def _refuse(reason: str, **options: object) -> None:

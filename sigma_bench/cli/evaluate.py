@@ -17,6 +17,7 @@ from sigma_bench.cli.options import (
 )
 from sigma_bench.cli.suite_lines import run_and_show, show_plan
 from sigma_bench.resources import RUNS
+from sigma_bench.specs.limit import parse_limit
 from sigma_bench.specs.model_arguments import parse_model_arguments
 from sigma_bench.specs.passes import Precision
 
@@ -29,9 +30,12 @@ def evaluate(
     ),
     model_args: str = model_args_option(),
     task: list[str] = typer.Option(
-        [], help="Name of a task (see 'sigma-bench tasks') or a task file such as mine.yaml; repeatable."
+        [],
+        help="Name of a task (see 'sigma-bench tasks'), a pattern such as 'ssv2/*', or a task file such as mine.yaml; "
+        "repeatable.",
     ),
     suite: str = typer.Option(None, help="Name of a suite, all tasks of which are evaluated."),
+    asks: str = typer.Option(None, help="Evaluate only tasks that depend on this: motion, appearance or segmentation."),
     data: Path = typer.Option(None, help="Root folder that holds the datasets of the tasks."),
     csv: Path = typer.Option(None, help="Custom data: a CSV with path,label,split[,group]."),
     folders: Path = typer.Option(None, help="Custom data: a tree with one folder per class."),
@@ -43,6 +47,11 @@ def evaluate(
     ),
     folds: str = typer.Option(None, help="Folds for custom data: official (the default) or leave_one_group_out."),
     set_: list[str] = typer.Option([], "--set", help="Protocol key to change, such as clip.sampling.stride_frames=2."),
+    limit: str = typer.Option(
+        None,
+        help="Number of samples per split, such as 100, or a fraction, such as 0.01, for a smoke run; at least two of "
+        "each class are kept.  The record is partial and enters no board, comparison or export.",
+    ),
     output: Path = typer.Option(RUNS, help="Folder for records, predictions and cached features."),
     seed: int = seed_option("Seed of held-out parts, random frames, initial clusters and bootstrap samples."),
     device: str = typer.Option("auto", help="auto, cpu or cuda."),
@@ -71,6 +80,7 @@ def evaluate(
     tasks = resolve_tasks(
         task,
         suite=suite,
+        asks=asks,
         data=data,
         csv=csv,
         folders=folders,
@@ -90,6 +100,7 @@ def evaluate(
         arguments=parse_model_arguments(model_args),
         output=output,
         seed=seed,
+        limit=None if limit is None else parse_limit(limit),
         device=device,
         num_workers=whole_or_auto(num_workers),
         batch_size=whole_or_auto(batch_size),

@@ -57,6 +57,8 @@ def _show_line(bars: "Progress", suite: "OpenSuite", result: "TaskResult") -> No
     score = result.found.record.scores[0]
     value, low, high = (number(one, score.metric) for one in (score.value, score.interval.low, score.interval.high))
     where = "recorded before" if result.found.was_there else result.found.path.name
+    if result.found.record.is_partial:
+        where = f"partial, limit {result.found.record.data.limit}  {where}"
     bars.console.print(f"{name} {score.metric} {value:>5} ({low} to {high})  {where}", markup=False)
 
 

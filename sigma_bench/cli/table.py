@@ -77,7 +77,8 @@ def show_boards(names: list[str], output: Path, *, data: Path | None) -> None:
                 _name_fitting(one, records)
         if data is None:
             err.print("no --data, so the report has no segmentation pictures")
-        write_page([one.table for one in found], records.store, records.filed, data=data)
+        shown = {path: (path, record) for one in found if one.filled for path, record in one.filled.records}
+        write_page([one.table for one in found], records.store, list(shown.values()), data=data)
 
 
 def _name_fitting(one: "Leaderboard", records: "Records") -> None:

@@ -6,9 +6,13 @@ which is one split 'all' for folds.
 
 import csv
 import logging
+import os
+import re
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from sigma_bench.data.data_files import is_image, is_video, subfolders, walk
@@ -20,6 +24,8 @@ from sigma_bench.specs.strict import suggestion
 
 _LONGEST_LABEL, _LONGEST_PATH = 300, 4096
 _REQUIRED = ("path", "label", "split")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""Control characters, the Unicode category Cc."""
 _SPLITS: tuple[SplitName, ...] = ("train", "test", "all")
 
 logger = logging.getLogger(__name__)
@@ -37,7 +43,6 @@ def read_csv(path: Path) -> Manifest:
     """
     if not path.is_file():
         raise ValueError(f"{path}: there is no such CSV file")
-    rows: list[_Row] = []
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(bounded_lines(stream, path), strict=True)
@@ -75,7 +80,8 @@ def read_class_folders(root: Path) -> Manifest:
             raise ValueError(f"{str(file)!r}: this name is not text in UTF-8; rename it")
         if has_splits and parts[0] not in ("train", "test"):
             raise ValueError(f"{file}: is in neither train nor test; move it into one of them, or out of {root}")
-        rows.append(("/".join(parts), parts[-2], parts[0] if has_splits else "all", ""))
+        label = sys.intern(unicodedata.normalize("NFC", parts[-2]))
+        rows.append(("/".join(parts), label, parts[0] if has_splits else "all", ""))
     if not rows:
         raise ValueError(f"{root}: no videos or images in class folders here")
     _require_no_empty_class(root, rows, ("train", "test") if has_splits else ("",))
@@ -113,7 +119,7 @@ def _checked(path: Path, number: int, row: dict[str, str | None]) -> _Row:
     empty = [name for name in _REQUIRED if not values[name]]
     if empty:
         raise ValueError(f"{path}: line {number}: the field '{empty[0]}' is empty")
-    with_control = [name for name, value in values.items() if any(unicodedata.category(c) == "Cc" for c in value)]
+    with_control = [name for name, value in values.items() if _CONTROL.search(value)]
     if with_control:
         raise ValueError(f"{path}: line {number}: the field '{with_control[0]}' holds a control character")
     if len(values["label"]) > _LONGEST_LABEL or len(values["path"]) > _LONGEST_PATH:
@@ -125,12 +131,11 @@ def _checked(path: Path, number: int, row: dict[str, str | None]) -> _Row:
         raise ValueError(f"{path}: line {number}: split '{values['split']}' is not one of {', '.join(_SPLITS)}")
     if not _is_medium(values["path"]):
         raise ValueError(f"{path}: line {number}: '{values['path']}' is neither a video nor an image by its suffix")
-    return values["path"], values["label"], values["split"], values["group"]
+    label = unicodedata.normalize("NFC", values["label"])  # accents have two encodings that look the same
+    return values["path"], sys.intern(label), sys.intern(values["split"]), values["group"]
 
 
-def _manifest(name: str, base: Path, rows: Iterable[_Row], where: Path, ledger: Path) -> Manifest:
-    # A name may have two encodings that look the same, with composed and with combining accents.
-    rows = [(relative, unicodedata.normalize("NFC", label), split, group) for relative, label, split, group in rows]
+def _manifest(name: str, base: Path, rows: list[_Row], where: Path, ledger: Path) -> Manifest:
     classes = tuple(sorted({label for _, label, _, _ in rows}))
     index = {label: position for position, label in enumerate(classes)}
     splits: dict[SplitName, Split] = {}
@@ -161,9 +166,15 @@ def _require_classes_in_train(rows: list[_Row], where: Path) -> None:
 
 def _require_one_name(rows: list[_Row], base: Path, where: Path) -> None:
     """ValueError if a file is listed under two names, because it could then be in both train and test."""
-    name_of: dict[Path, str] = {}
+    name_of: dict[str, str] = {}
+    real_folder = cache(lambda folder: os.path.realpath(base / folder))
     for relative, *_ in rows:
-        if (other := name_of.setdefault((base / relative).resolve(), relative)) != relative:
+        folder, _, name = relative.rpartition("/")
+        folder = folder or relative[: relative.startswith("/")]
+        place = os.path.join(real_folder(folder), name)  # noqa: PTH118 (texts: a Path takes ten times the memory)
+        if name in ("", ".", "..") or os.path.islink(place):  # noqa: PTH114
+            place = os.path.realpath(place)
+        if (other := name_of.setdefault(place, relative)) != relative:
             raise ValueError(f"{where}: '{other}' and '{relative}' are the same file; list it once")
 
 

@@ -24,12 +24,16 @@ SHOWN = 5
 
 def is_video(path: Path | str) -> bool:
     """Whether the suffix is that of a video, in any case."""
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES
+    return _suffix(path) in VIDEO_SUFFIXES
 
 
 def is_image(path: Path | str) -> bool:
     """Whether the suffix is that of an image, in any case."""
-    return Path(path).suffix.lower() in IMAGE_SUFFIXES
+    return _suffix(path) in IMAGE_SUFFIXES
+
+
+def _suffix(path: Path | str) -> str:
+    return os.path.splitext(path)[1].lower()  # noqa: PTH122 (a third of the time of a Path, for long lists)
 
 
 def is_hidden(name: str) -> bool:

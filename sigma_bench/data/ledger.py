@@ -22,7 +22,7 @@ from sigma_bench.data.decoder import DecoderName
 from sigma_bench.data.manifest import Medium
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One file, or one folder of frames with its masks."""
 
@@ -173,14 +173,15 @@ def _file_digest(path: Path) -> str:
 
 
 def _entries(path: Path) -> Iterable[Entry]:
-    *lines, _torn = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    for number, line in enumerate(lines, start=1):
-        yield _parsed(path, number, line)
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            if line.endswith(b"\n"):
+                yield _parsed(path, number, line)
 
 
-def _parsed(path: Path, number: int, line: str) -> Entry:
+def _parsed(path: Path, number: int, line: bytes) -> Entry:
     try:
-        return _ENTRY.validate_json(line.encode(errors="surrogatepass"))
+        return _ENTRY.validate_json(line)
     except ValidationError as error:
         raise ValueError(
             f"{path}: line {number}: not an entry of a ledger; remove the file and verify again"

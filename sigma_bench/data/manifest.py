@@ -12,7 +12,7 @@ from sigma_bench.data.annotations import Annotation
 from sigma_bench.data.decoder import DECODER_RULE, DecoderName
 from sigma_bench.specs.catalogue import dataset_names
 from sigma_bench.specs.dataset import DatasetCard, SplitName
-from sigma_bench.specs.fingerprint import digest
+from sigma_bench.specs.fingerprint import digest_of_rows
 from sigma_bench.specs.strict import suggestion
 
 DataSource = Literal["official", "mini", "user", "transcoded"]
@@ -28,7 +28,7 @@ DECLARATION = "declared.json"
 ``{"kinetics400": {"train": 240000, "test": 19404}}``."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """A video, an image, or a folder of frames with masks."""
 
@@ -116,7 +116,7 @@ class Split:
     def sha256(self) -> str:
         """Digest of ids, labels, groups, contents, decoders and annotations; it does not depend on paths."""
         assert self.is_identified, f"the samples of split {self.name} have not been identified"
-        return digest([self.name, [_row(sample) for sample in self.samples]])
+        return digest_of_rows(self.name, map(_row, self.samples))
 
 
 class LedgerPlace(NamedTuple):
@@ -138,6 +138,8 @@ class Manifest:
     splits: Mapping[SplitName, Split]
     ledger: LedgerPlace | None = None
     """Location of the ledger; None for a manifest without a folder, whose files are read again in every run."""
+    limit: int | float | None = None
+    """Number or fraction of samples to which the splits were limited, see ``data/limited.py``; None if complete."""
 
 
 def shared_groups(one: Split, other: Split) -> set[str]:

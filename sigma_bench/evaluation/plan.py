@@ -61,12 +61,14 @@ def plan_tasks(
     cache: FeatureCache,
     *,
     seed: int,
+    limit: int | float | None = None,
     report: Report = silent,
 ) -> list[Planned]:
     """The state of every task, tasks of one dataset together; nothing is computed except the identity of the data.
 
     Args:
         output: folder of the records.
+        limit: number or fraction of samples of each split, for partial evaluations.
         report: is called with the number of files read for the identity so far, and the number of files to read.
     """
     order = list(dict.fromkeys(task.dataset.dataset for task, _ in tasks))
@@ -78,8 +80,9 @@ def plan_tasks(
         try:
             if place not in opened:
                 opened[place] = open_dataset(task.dataset, source) if isinstance(source, Path) else source
-            session = open_session(encoder.card, task, opened[place], seed=seed, report=report)
-            opened[place] = session.manifest
+            session = open_session(encoder.card, task, opened[place], seed=seed, limit=limit, report=report)
+            if limit is None:
+                opened[place] = session.manifest  # the parts that a limit leaves depend on the protocol
             planned, passes = _state(encoder, session, source, output, cache)
         except Exception as error:  # a run of the task would raise it again, see run_planned
             plan.append(Planned(task, source, None, "cannot be run", note=reason(error)))
@@ -103,13 +106,22 @@ def run_planned(
     cache: FeatureCache,
     *,
     seed: int,
+    limit: int | float | None = None,
     processes: Processes = SINGLE_PROCESS,
     report: Report = silent,
 ) -> Found:
     """Run one task of a plan or find its record; raises as ``find_or_evaluate``."""
     if planned.session is None:  # opened again, so that the error is raised with its type and traceback
         return find_or_evaluate(
-            encoder, planned.task, planned.source, output, seed=seed, report=report, cache=cache, processes=processes
+            encoder,
+            planned.task,
+            planned.source,
+            output,
+            seed=seed,
+            limit=limit,
+            report=report,
+            cache=cache,
+            processes=processes,
         )
     return find_or_run(
         encoder, planned.session, output, cache, kept_tokens=planned.kept_tokens, processes=processes, report=report

@@ -45,6 +45,7 @@ def find_or_evaluate(
     output: Path,
     *,
     seed: int,
+    limit: int | float | None = None,
     report: Report = silent,
     cache: FeatureCache | None = None,
     processes: Processes = SINGLE_PROCESS,
@@ -53,13 +54,16 @@ def find_or_evaluate(
 
     Args:
         source: a data root or an open manifest.
+        limit: number or fraction of samples of each split, for a partial evaluation.
         output: folder of the records.
         cache: feature cache; by default the one in ``output``.
 
     Raises:
         ValueError: as ``open_session`` and ``find_or_run``.
     """
-    session = on_main(processes, lambda: open_session(encoder.card, task, source, seed=seed, report=report))
+    session = on_main(
+        processes, lambda: open_session(encoder.card, task, source, seed=seed, limit=limit, report=report)
+    )
     return find_or_run(
         encoder, session, output, cache or FeatureCache(output / "features"), processes=processes, report=report
     )

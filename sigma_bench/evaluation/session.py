@@ -14,6 +14,7 @@ import torch
 
 from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.identity import identified
+from sigma_bench.data.limited import limited
 from sigma_bench.data.manifest import Manifest, Split, shared_groups
 from sigma_bench.data.official_lists import draw_subset
 from sigma_bench.evaluation.requirements import require_runnable, require_sound, require_splits
@@ -80,13 +81,20 @@ class Session:
 
 
 def open_session(
-    card: EncoderCard, task: ResolvedTask, source: Path | Manifest, *, seed: int, report: Report = silent
+    card: EncoderCard,
+    task: ResolvedTask,
+    source: Path | Manifest,
+    *,
+    seed: int,
+    limit: int | float | None = None,
+    report: Report = silent,
 ) -> Session:
     """Resolve a task for an encoder.
 
     Args:
         source: a data root, or an open manifest, in which splits that are already identified are not identified again.
         seed: seed of the evaluation.
+        limit: number or fraction of samples of each split, for a partial evaluation.
         report: is called with the number of files read for the identity of the samples, and the number of files to
             read.
 
@@ -96,6 +104,11 @@ def open_session(
     manifest = source if isinstance(source, Manifest) else open_dataset(task.dataset, source)
     require_folds_used(task)
     uses = _split_uses(task, manifest)
+    if limit is not None:
+        num_classes = len(manifest.classes or ())
+        manifest = limited(
+            manifest, limit, {use.name: task.protocol.least_samples(use.name, num_classes) for use in uses}
+        )
     passes = task.protocol.passes(uses, card, seed)
     require_sound(task.protocol, uses, passes)
     used = [manifest.splits[use.name] for use in uses]
@@ -155,4 +168,5 @@ def _data_identity(
             for split in splits
         },
         shared_groups=len(shared),
+        limit=manifest.limit,
     )

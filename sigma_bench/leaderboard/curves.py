@@ -16,8 +16,8 @@ from sigma_bench.leaderboard.board_table import Cell
 from sigma_bench.leaderboard.escaping import csv_cell, markdown_text
 from sigma_bench.leaderboard.fill import fill, predictions_of
 from sigma_bench.leaderboard.numbers import MINUS, MISSING, percent, signed
-from sigma_bench.leaderboard.paired_bootstrap import Difference, Draws, Load, are_paired, mean_difference, resample
-from sigma_bench.leaderboard.select import record_id, reported_split
+from sigma_bench.leaderboard.paired_bootstrap import Difference, Draws, Load, mean_difference, resample, score_samples
+from sigma_bench.leaderboard.select import partial_line, reported_split
 from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import controls_of
 from sigma_bench.records.store import Store
@@ -83,12 +83,14 @@ def curves(suite: Suite, store: Store, records: Iterable[tuple[Path, Record]]) -
     Raises:
         ValueError: there is no record of the suite, or as ``fill``.
     """
-    filed = list(records)
+    given = [(path, record) for path, record in records if record.task.task in suite.tasks]
+    partial = partial_line(given, "the curves")
+    filed = [(path, record) for path, record in given if not record.is_partial]
     if not {record.task.task for _, record in filed} & set(suite.tasks):
         raise ValueError(f"{store.root}: no record of the suite '{suite.suite}'; evaluate it first")
     filed, notes = _of_same_checkpoints(suite, filed)
     table = fill(_board(suite, filed), store, filed).table
-    by_id = {record_id(record): record for _, record in filed}
+    by_id = {record.id: record for _, record in filed}
     points = [
         _point(row.model, cell, [by_id[name] for name in cell.record_ids])
         for row in table.rows
@@ -97,7 +99,7 @@ def curves(suite: Suite, store: Store, records: Iterable[tuple[Path, Record]]) -
     ]
     gaps = _gaps(points, by_id, predictions_of(store))
     points, said = _without_repeated_sizes(points)
-    return Curves(suite=suite.suite, points=tuple(points), gaps=gaps, notes=(*notes, *said))
+    return Curves(suite=suite.suite, points=tuple(points), gaps=gaps, notes=(*notes, *said, *partial))
 
 
 def with_tasks(suite: Suite, tasks: Sequence[str], records: Iterable[tuple[Path, Record]]) -> Suite:
@@ -256,12 +258,12 @@ def _gaps(points: list[Point], by_id: Mapping[str, Record], load: Load) -> dict[
         if kind is None or key not in plain or _weights(point, by_id) != _weights(plain[key], by_id):
             continue
         pair = [
-            resample([by_id[name] for name in side.cell.record_ids], side.metric, load, draws)
+            score_samples([by_id[name] for name in side.cell.record_ids], side.metric, load, draws)
             for side in (plain[key], point)
         ]
-        if are_paired(*pair):
-            clean, disturbed = pair
-            assert clean is not None and disturbed is not None
+        scored = [one for one in pair if one is not None]
+        if len(scored) == 2 and scored[0].samples == scored[1].samples:
+            clean, disturbed = resample(scored)
             gaps[(*key, kind)] = mean_difference([clean], [disturbed])
     return gaps
 

@@ -6,13 +6,14 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Any
 
 import pandas as pd
 
 from sigma_bench.leaderboard.aggregate import aggregate
 from sigma_bench.leaderboard.board_table import BoardTable
-from sigma_bench.leaderboard.paired_bootstrap import Draws, Load, Resampled, resample
-from sigma_bench.leaderboard.select import as_declared, record_id, select
+from sigma_bench.leaderboard.paired_bootstrap import Draws, Load, Resampled, Scored, resample, score_samples
+from sigma_bench.leaderboard.select import as_declared, select
 from sigma_bench.records.published import PublishedScore, load_published, read_published
 from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import NOT_COMPUTABLE, Arrays, arrays_read, require_samples
@@ -62,7 +63,8 @@ def fill(board: Board, store: Store, records: Iterable[tuple[Path, Record]]) -> 
     for line in left_out:
         logger.warning("%s", line)
     long = select(filed, board)
-    by_id = {record_id(record): (path, record) for path, record in filed}
+    used = set(long["path"])
+    by_id = {record.id: (path, record) for path, record in filed if str(path) in used}
     resamples = _resamples(long, {name: record for name, (_, record) in by_id.items()}, predictions_of(store))
     table = aggregate(board, long, numbers_for(board, store), resamples)
     return Filled(table, long, tuple(by_id[name] for name in table.record_ids))
@@ -153,42 +155,72 @@ def keep_records(boards: Sequence[Filled], store: Store, folder: Path) -> int:
 
 
 def _resamples(long: pd.DataFrame, records: Mapping[str, Record], load: Load) -> dict[tuple[str, str, str], Resampled]:
-    found, draws = {}, Draws()
-    for key, rows in long.groupby(["task", "metric", "model"], sort=False):
-        task, metric, model = map(str, key)
-        try:
-            resampled = resample([records[name] for name in rows["record_id"]], metric, load, draws)
-        except NOT_COMPUTABLE as error:  # reduced predictions have no digest to check them by
-            raise _culprits(rows, records, metric, load, error) from error
-        if resampled is not None:
-            _require_agreement(resampled.value, rows, metric)
-            found[(task, metric, model)] = resampled
+    """Resampled scores by task, metric and model; predictions are read once, and those of one model are held."""
+    found: dict[tuple[str, str, str], Resampled] = {}
+    draws = Draws()
+    rows_of: dict[str, dict[str, dict[str, list[Any]]]] = {}
+    for row in long[["task", "model", "metric", "record_id", "path", "value"]].itertuples():
+        of_model = rows_of.setdefault(str(row.task), {}).setdefault(str(row.model), {})
+        of_model.setdefault(str(row.metric), []).append(row)
+    for task, of_task in rows_of.items():
+        scored = {}
+        for model, of_model in of_task.items():
+            read = _read_once(load)
+            for metric, rows in of_model.items():
+                one = _scored(rows, records, metric, read, draws)
+                if one is not None:
+                    scored[(task, metric, model)] = one
+        found |= zip(scored, resample(list(scored.values())), strict=True)
     return found
 
 
-def _require_agreement(value: float, rows: pd.DataFrame, metric: str) -> None:
+def _read_once(load: Load) -> Load:
+    """The function with a cache of all predictions it has read."""
+    known: dict[str, Arrays | None] = {}
+
+    def cached(record: Record) -> Arrays | None:
+        if record.id not in known:
+            known[record.id] = load(record)
+        return known[record.id]
+
+    return cached
+
+
+def _scored(rows: Sequence[Any], records: Mapping[str, Record], metric: str, load: Load, draws: Draws) -> Scored | None:
+    """The score of one model on one task; UnusableRecordsError if its predictions are damaged or contradict it."""
+    try:
+        scored = score_samples([records[row.record_id] for row in rows], metric, load, draws)
+    except NOT_COMPUTABLE as error:  # reduced predictions have no digest to check them by
+        raise _culprits(rows, records, metric, load, error) from error
+    if scored is not None:
+        _require_agreement(scored.value, rows, metric)
+    return scored
+
+
+def _require_agreement(value: float, rows: Sequence[Any], metric: str) -> None:
     """UnusableRecordsError if the scores of records differ from those computed from their predictions."""
-    said = statistics.fmean(rows["value"])
+    said = statistics.fmean(row.value for row in rows)
     if not math.isclose(value, said, rel_tol=0, abs_tol=_TOLERANCE):
+        paths = ", ".join(row.path for row in rows)
         raise UnusableRecordsError(
-            f"{', '.join(rows['path'])}: {metric} is {said!r} in the records and {value!r} when computed from their "
-            "predictions; see 'sigma-bench verify'",
-            tuple(map(Path, rows["path"])),
+            f"{paths}: {metric} is {said!r} in the records and {value!r} when computed from their predictions; see "
+            "'sigma-bench verify'",
+            tuple(Path(row.path) for row in rows),
         )
 
 
 def _culprits(
-    rows: pd.DataFrame, records: Mapping[str, Record], metric: str, load: Load, error: Exception
+    rows: Sequence[Any], records: Mapping[str, Record], metric: str, load: Load, error: Exception
 ) -> UnusableRecordsError:
     """An error that names the seeds with unusable predictions, or all seeds if each can be used by itself."""
     alone: dict[Path, Exception] = {}
-    for path, name in zip(rows["path"], rows["record_id"], strict=True):
+    for row in rows:
         try:
-            resample([records[name]], metric, load, Draws())
+            score_samples([records[row.record_id]], metric, load, Draws())
         except NOT_COMPUTABLE as of_one:
-            alone[Path(path)] = of_one
+            alone[Path(row.path)] = of_one
     why = one_line(str(next(iter(alone.values()), error)))[:300]
-    paths = tuple(alone) or tuple(map(Path, rows["path"]))
+    paths = tuple(alone) or tuple(Path(row.path) for row in rows)
     names = ", ".join(map(str, paths))
     return UnusableRecordsError(
         f"{names}: {metric} cannot be computed from the predictions ({why}); see 'sigma-bench verify'", paths

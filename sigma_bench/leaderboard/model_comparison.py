@@ -13,11 +13,11 @@ from sigma_bench.leaderboard.paired_bootstrap import (
     Draws,
     Load,
     Resampled,
-    are_paired,
     mean_difference,
     resample,
+    score_samples,
 )
-from sigma_bench.leaderboard.select import record_id, require_one_checkpoint, select
+from sigma_bench.leaderboard.select import partial_line, require_one_checkpoint, select
 from sigma_bench.records.record import Record
 from sigma_bench.specs.strict import suggestion
 
@@ -93,13 +93,15 @@ def compare(
     measured: dict[Conditions, dict[str, list[Filed]]] = {}
     for path, record in filed:
         names.add(record.model.model)
-        if record.model.model in (first, second):
+        if record.model.model in (first, second) and not record.is_partial:
             of_model = measured.setdefault(conditions_of(record), {})
             of_model.setdefault(record.model.model, []).append((path, record))
     for name in (first, second):
         if name not in names:
             raise ValueError(f"there is no record of a model '{name}' here.{suggestion(name, names)}")
     common, left_out = matched(measured, first, second)
+    of_both = [(path, record) for path, record in filed if record.model.model in (first, second)]
+    left_out += partial_line(of_both, "the comparison")
     require_one_checkpoint([pair for models in common.values() for of_model in models for pair in of_model])
     draws = Draws()
     tasks: list[TaskComparison] = []
@@ -122,7 +124,7 @@ def compare(
 def _latest(filed: list[Filed]) -> list[Record]:
     """The latest record of each evaluation; ValueError as in ``select``."""
     chosen = set(select(filed)["record_id"])
-    return [record for _, record in filed if record_id(record) in chosen]
+    return [record for _, record in filed if record.id in chosen]
 
 
 def _pair(
@@ -131,22 +133,24 @@ def _pair(
     metric = records[0].task.protocol.metrics[0]
     pair = []
     for name in models:
-        found = resample([record for record in records if record.model.model == name], metric, load, draws)
+        found = score_samples([record for record in records if record.model.model == name], metric, load, draws)
         if found is None:
             raise ValueError(
                 f"{task}: {metric} of {name} cannot be compared, since its predictions are not beside the records, or "
                 "its seeds were scored on different samples"
             )
         pair.append(found)
-    if not are_paired(*pair):
+    if pair[0].samples != pair[1].samples:
         raise ValueError(f"{task}: the two models were scored on different samples")
-    return pair[0], pair[1]
+    first, second = resample(pair)
+    return first, second
 
 
 def _task_comparison(task: str, metric: str, a: Resampled, b: Resampled, num_samples: int) -> TaskComparison:
     both: list[tuple[str, float, float]] = []
-    if a.of_sample is not None and b.of_sample is not None:
-        both = [(name, value, b.of_sample[name]) for name, value in a.of_sample.items() if value != b.of_sample[name]]
+    of_first, of_second = a.of_sample, b.of_sample
+    if of_first is not None and of_second is not None:
+        both = [(name, value, of_second[name]) for name, value in of_first.items() if value != of_second[name]]
     both.sort(key=lambda entry: (-abs(entry[1] - entry[2]), entry[0]))
     return TaskComparison(
         task=task,

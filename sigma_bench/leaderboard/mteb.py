@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sigma_bench.leaderboard.select import record_id, reported_split
+from sigma_bench.leaderboard.select import reported_split
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import folder_name
 
@@ -71,7 +71,7 @@ def _scores(record: Record) -> dict[str, Any]:
         "hf_subset": "default",
         "languages": [],
         "sigma_bench": {
-            "record": record_id(record),
+            "record": record.id,
             "seed": record.seed,
             "pretraining_seed": record.model.pretraining_seed,
             "intervals": {s.metric: [s.interval.low, s.interval.high, s.interval.level] for s in record.scores},

@@ -41,8 +41,14 @@ class Resampled:
     samples: str
     """Digest of sample ids and groups; only models with the same digest are paired."""
     higher_is_better: bool
-    of_sample: Mapping[str, float] | None
+    ids: NDArray[Any]
+    value_S: NDArray[np.float64] | None
     """Value of each sample, averaged over seeds, if the metric is a mean over samples."""
+
+    @property
+    def of_sample(self) -> Mapping[str, float] | None:
+        """Value of each sample by its id, if the metric is a mean over samples."""
+        return None if self.value_S is None else dict(zip(map(str, self.ids), self.value_S.tolist(), strict=True))
 
 
 class Draws:
@@ -52,16 +58,26 @@ class Draws:
     """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str, str], Resampling] = {}
+        self._known: dict[tuple[str, str, str], Resampling | None] = {}
+        self._samples: dict[tuple[object, ...], str] = {}
 
-    def of(self, record: Record, stored: Arrays) -> Resampling:
-        """The resamples for the samples of a record; ValueError if there are fewer than two independent units."""
-        samples, protocol = _samples(stored), record.task.protocol
+    def samples(self, stored: Arrays) -> str:
+        """Digest of sample ids and groups, computed once for the models that are scored on the same samples."""
+        key = tuple(part for name in ("ids", "groups") for part in (stored[name].dtype.str, stored[name].tobytes()))
+        if key not in self._samples:
+            self._samples[key] = digest([list(map(str, stored["ids"])), list(map(str, stored["groups"]))])
+        return self._samples[key]
+
+    def of(self, record: Record, stored: Arrays) -> Resampling | None:
+        """The resamples for the samples of a record; None if there are fewer than two independent units."""
+        samples, protocol = self.samples(stored), record.task.protocol
         key = (record.task.dataset.dataset, samples, protocol.uncertainty.unit)
         if key not in self._known:
             units = units_of(protocol, stored)
             seed = int(digest([reported_split(record.data).manifest_sha256, [samples]])[:16], 16)
-            self._known[key] = Resampling(units, replicates=REPLICATES, rng=np.random.default_rng(seed))
+            rng = np.random.default_rng(seed)
+            is_enough = len(np.unique(units)) > 1
+            self._known[key] = Resampling(units, replicates=REPLICATES, rng=rng) if is_enough else None
         return self._known[key]
 
 
@@ -80,36 +96,77 @@ class Difference:
         return self.low <= _ROUNDING and self.high >= -_ROUNDING
 
 
-def resample(records: Sequence[Record], metric: str, load: Load, draws: Draws) -> Resampled | None:
-    """Evaluate the records of one model and task, one per seed, on the resamples of their samples.
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Score of one model on one metric of one task, averaged over seeds, before it is resampled."""
 
-    None if predictions are missing, the metric is unknown, or seeds were scored on different samples.
+    value: float
+    samples: str
+    higher_is_better: bool
+    resampling: Resampling
+    ids: NDArray[Any]
+    value_S: NDArray[np.float64] | None
+    """Value of each sample if the metric is a mean over samples."""
+    value_R: NDArray[np.float64] | None
+    """Scores on all resamples if the metric is not a mean over samples."""
+
+
+def score_samples(records: Sequence[Record], metric: str, load: Load, draws: Draws) -> Scored | None:
+    """Evaluate the records of one model and task, one per seed, on their samples.
+
+    None if predictions are missing, the metric is unknown, there are fewer than two independent units, or seeds were
+    scored on different samples.
     """
     stored = [load(record) for record in records]
     known = [_by_id(arrays) for arrays in stored if arrays is not None]
     entry = metrics_of(records[0].task.protocol).get(metric)
     if len(known) < len(records) or entry is None:
         return None
-    names = {_samples(arrays) for arrays in known}
-    units = units_of(records[0].task.protocol, known[0])
-    if len(names) > 1 or len(np.unique(units)) < 2:
-        return None
+    names = {draws.samples(arrays) for arrays in known}
     resampling = draws.of(records[0], known[0])
-    prepared, everything = [entry.prepare(arrays) for arrays in known], np.arange(len(units))
-    own_S = [np.asarray(own, np.float64) for arrays in known if (own := entry.of_sample(arrays)) is not None]
-    return Resampled(
+    if len(names) > 1 or resampling is None:
+        return None
+    prepared, everything = [entry.prepare(arrays) for arrays in known], np.arange(len(known[0]["ids"]))
+    own = [np.asarray(one, np.float64) for arrays in known if (one := entry.of_sample(arrays)) is not None]
+    return Scored(
         value=float(np.mean([entry.statistic(arrays, everything) for arrays in prepared])),
-        value_R=np.mean(
-            [resampling.means(value_S) for value_S in own_S]
-            or [resampling.values(lambda index, a=arrays: entry.statistic(a, index)) for arrays in prepared],  # type: ignore[misc]
-            axis=0,
-        ),
-        num_units=resampling.num_units,
         samples=names.pop(),
         higher_is_better=entry.higher_is_better,
-        of_sample=dict(zip(map(str, known[0]["ids"]), map(float, np.mean(own_S, axis=0)), strict=True))
-        if own_S
-        else None,
+        resampling=resampling,
+        ids=known[0]["ids"],
+        value_S=np.mean(own, axis=0) if own else None,
+        value_R=None
+        if own
+        else np.mean(
+            [resampling.values(lambda index, a=arrays: entry.statistic(a, index)) for arrays in prepared],  # type: ignore[misc]
+            axis=0,
+        ),
+    )
+
+
+def resample(scored: Sequence[Scored]) -> list[Resampled]:
+    """Scores on the resamples; models that are scored on the same samples share one matrix product."""
+    together: dict[Resampling, dict[int, NDArray[np.float64]]] = {}
+    for place, one in enumerate(scored):
+        if one.value_S is not None:
+            together.setdefault(one.resampling, {})[place] = one.value_S
+    means = {place: one.value_R for place, one in enumerate(scored)}
+    for resampling, values in together.items():
+        mean_RX = resampling.means(np.stack(list(values.values()), axis=1))
+        means |= {place: np.ascontiguousarray(mean_R) for place, mean_R in zip(values, mean_RX.T, strict=True)}
+    return [_resampled(one, means[place]) for place, one in enumerate(scored)]
+
+
+def _resampled(scored: Scored, value_R: NDArray[np.float64] | None) -> Resampled:
+    assert value_R is not None
+    return Resampled(
+        value=scored.value,
+        value_R=value_R,
+        num_units=scored.resampling.num_units,
+        samples=scored.samples,
+        higher_is_better=scored.higher_is_better,
+        ids=scored.ids,
+        value_S=scored.value_S,
     )
 
 
@@ -164,7 +221,3 @@ def _by_id(stored: Arrays) -> dict[str, NDArray[Any]]:
     return {
         name: array[order_S] if len(np.shape(array)) and len(array) == size else array for name, array in stored.items()
     }
-
-
-def _samples(stored: Arrays) -> str:
-    return digest([list(map(str, stored["ids"])), list(map(str, stored["groups"]))])

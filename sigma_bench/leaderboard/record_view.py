@@ -20,10 +20,13 @@ class Texts:
 
     def __init__(self) -> None:
         self._places: dict[str, int] = {}
+        self._known: dict[str, int] = {}
 
     def place(self, text: str) -> int:
         """Index of a text in ``list``, to which it is added if necessary."""
-        return self._places.setdefault(with_visible_controls(text), len(self._places))
+        if text not in self._known:
+            self._known[text] = self._places.setdefault(with_visible_controls(text), len(self._places))
+        return self._known[text]
 
     @property
     def list(self) -> list[str]:

@@ -23,7 +23,6 @@ from sigma_bench.leaderboard.layout import Entry, Header, Line, Section, TableLa
 from sigma_bench.leaderboard.notes import level_words
 from sigma_bench.leaderboard.numbers import MISSING
 from sigma_bench.leaderboard.record_view import Texts, record_view
-from sigma_bench.leaderboard.select import record_id
 from sigma_bench.leaderboard.training_figure import training_curves
 from sigma_bench.records.record import Record
 from sigma_bench.specs.text import with_visible_controls
@@ -75,7 +74,7 @@ def render_report(
     Raises:
         ValueError: a record behind a table is not among ``records``, or a training log is invalid.
     """
-    known = {record_id(record): (path, record) for path, record in records}
+    known = {record.id: (path, record) for path, record in records}
     cited = list(dict.fromkeys(name for table in tables for name in table.record_ids))
     missing = [name for name in cited if name not in known]
     if missing:

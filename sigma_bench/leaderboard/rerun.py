@@ -34,7 +34,9 @@ def rerun_command(record: Record) -> str | None:
         where = ["--csv", "FILE", "--protocol", record.task.protocol.protocol, "--folds", record.task.folds]
     else:
         where = ["--task", record.task.task, "--data", "ROOT"]
-    return shlex.join(["sigma-bench", "evaluate", _model(record), *where, "--seed", str(record.seed), *settings])
+    limit = ["--limit", str(record.data.limit)] if record.is_partial else []
+    seed = ["--seed", str(record.seed)]
+    return shlex.join(["sigma-bench", "evaluate", _model(record), *where, *seed, *limit, *settings])
 
 
 def settings_of(record: Record) -> tuple[str, ...] | None:

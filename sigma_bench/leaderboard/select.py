@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sigma_bench.records.record import DataIdentity, Record, Score, SplitIdentity
 from sigma_bench.records.scoring import controls_of
-from sigma_bench.records.store import ID_LENGTH
 from sigma_bench.specs.board import Board, board_names, load_board
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
@@ -31,11 +31,6 @@ shares with it; ``controls`` holds the fields of ``ControlValue`` by name."""
 
 _OF_ALL_SEEDS = ("family", "num_parameters", "feature_width", "pretraining_data", "pretraining_epochs")
 """Columns that are the same for all seeds of a model."""
-
-
-def record_id(record: Record) -> str:
-    """Short hash of the content of a record, which is its file name in a store."""
-    return digest(record.model_dump(mode="json"))[:ID_LENGTH]
 
 
 def select(records: Iterable[tuple[Path, Record]], board: Board | None = None) -> pd.DataFrame:
@@ -84,7 +79,11 @@ def require_one_checkpoint(records: Iterable[tuple[Path, Record]]) -> None:
 
 
 def fits(record: Record, board: Board) -> bool:
-    """Whether a record has the data source of a board and one of its tasks."""
+    """Whether a complete record has the data source of a board and one of its tasks."""
+    return not record.is_partial and _concerns(record, board)
+
+
+def _concerns(record: Record, board: Board) -> bool:
     return board.world in (None, record.data.world) and any(c.task == record.task.task for c in board.columns)
 
 
@@ -100,7 +99,7 @@ def as_declared(
     measured = {task: {r.fingerprint for r in of_board if r.task.task == task} for task in _tasks(of_board)}
     wanted = {task: _declared(task) for task, found in measured.items() if len(found) > 1}
     wanted = {task: fingerprint for task, fingerprint in wanted.items() if fingerprint in measured[task]}
-    kept, lines = [], []
+    kept, lines = [], partial_line([(path, r) for path, r in filed if _concerns(r, board)], f"'{board.name}'")
     for path, record in filed:
         if fits(record, board) and record.fingerprint != wanted.get(record.task.task, record.fingerprint):
             lines.append(
@@ -109,6 +108,18 @@ def as_declared(
         else:
             kept.append((path, record))
     return kept, tuple(lines)
+
+
+def partial_line(records: Iterable[tuple[Path, Record]], place: str) -> list[str]:
+    """A line about the partial records among these, which are left out of a place; no line if there are none."""
+    partial = [(path, record) for path, record in records if record.is_partial]
+    if not partial:
+        return []
+    (path, first), more = partial[0], f" (and {len(partial) - 1} more)" if len(partial) > 1 else ""
+    return [
+        f"{path}{more}: left out of {place}, since it is partial (limit {first.data.limit}); evaluate "
+        f"{first.task.task} without a limit"
+    ]
 
 
 def _tasks(records: Iterable[Record]) -> tuple[str, ...]:
@@ -180,7 +191,7 @@ def _columns_of_record(path: Path, record: Record) -> dict[str, Any]:
         "num_official": split.expected if split.official is None else split.official,
         "num_shared_groups": record.data.shared_groups,
         "manifest": split.manifest_sha256,
-        "record_id": record_id(record),
+        "record_id": record.id,
         "path": str(path),
         "started_utc": record.provenance.started_utc,
     }
@@ -205,34 +216,43 @@ def _columns_of_score(record: Record, score: Score) -> dict[str, Any]:
 
 def _require_one(what: str, within: list[str], table: pd.DataFrame, problem: str) -> None:
     """ValueError if rows that agree in ``within`` differ in ``what``; names the first two such files."""
-    for key, rows in table.groupby(within, sort=False, dropna=False):
-        if rows[what].nunique(dropna=False) > 1:
-            first = rows.iloc[0]
-            other = rows[rows[what] != first[what]].iloc[0]
-            raise ValueError(
-                f"{_words(within, key)}: {first['path']} and {other['path']} {problem} "
-                f"({what.replace('_', ' ')} {_short(first[what])} and {_short(other[what])})"
-            )
+    rows = _first_disagreement(table, within, what)
+    if rows is not None:
+        first = rows.iloc[0]
+        other = rows[rows[what] != first[what]].iloc[0]
+        raise ValueError(
+            f"{_words(within, first[within])}: {first['path']} and {other['path']} {problem} "
+            f"({what.replace('_', ' ')} {_short(first[what])} and {_short(other[what])})"
+        )
+
+
+def _first_disagreement(table: pd.DataFrame, within: list[str], what: str) -> pd.DataFrame | None:
+    """The first rows that agree in ``within`` and differ in ``what``."""
+    counts = table.groupby(within, sort=False, dropna=False)[what].nunique(dropna=False)
+    place = table.groupby(within, sort=False, dropna=False).ngroup()
+    wrong = np.flatnonzero(counts.to_numpy() > 1)
+    return table[place == wrong[0]] if len(wrong) else None
 
 
 def _latest(table: pd.DataFrame) -> pd.DataFrame:
     """The latest row of each evaluation and metric, in the given order."""
     evaluation = ["model", "encoder", "seed", "task", "fingerprint", "metric"]
-    for _, rows in table.groupby(evaluation, sort=False, dropna=False):
-        if rows["manifest"].nunique() > 1:
-            one, second = rows.drop_duplicates("manifest").iloc[:2].to_dict(orient="records")
-            raise ValueError(
-                f"{one['model']} on {one['task']}: {one['path']} and {second['path']} were scored on other files; "
-                "move the record of the older files away"
-            )
-        if rows["value"].nunique() > 1:
-            first = rows.iloc[0]
-            other = rows[rows["value"] != first["value"]].iloc[0]
-            values = f"{float(first['value'])!r} and {float(other['value'])!r}"
-            raise ValueError(
-                f"{first['model']} on {first['task']}: {first['path']} and {other['path']} are one evaluation with "
-                f"two values of {first['metric']} ({values}); find out why, then move one away"
-            )
+    rows = _first_disagreement(table, evaluation, "manifest")
+    if rows is not None:
+        one, second = rows.drop_duplicates("manifest").iloc[:2].to_dict(orient="records")
+        raise ValueError(
+            f"{one['model']} on {one['task']}: {one['path']} and {second['path']} were scored on other files; "
+            "move the record of the older files away"
+        )
+    rows = _first_disagreement(table, evaluation, "value")
+    if rows is not None:
+        first = rows.iloc[0]
+        other = rows[rows["value"] != first["value"]].iloc[0]
+        values = f"{float(first['value'])!r} and {float(other['value'])!r}"
+        raise ValueError(
+            f"{first['model']} on {first['task']}: {first['path']} and {other['path']} are one evaluation with "
+            f"two values of {first['metric']} ({values}); find out why, then move one away"
+        )
     by_time = table.sort_values("started_utc", kind="stable")
     kept = by_time.drop_duplicates(evaluation, keep="last").index
     return table.loc[sorted(kept)].reset_index(drop=True)

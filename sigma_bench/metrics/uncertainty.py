@@ -38,6 +38,7 @@ def bootstrap_interval(
     replicates: int,
     rng: np.random.Generator,
     method: Method = "bootstrap",
+    value_S: ArrayLike | None = None,
 ) -> tuple[float, float, int]:
     """Interval of a statistic under resampling of units.
 
@@ -49,6 +50,8 @@ def bootstrap_interval(
         rng: source of the draws; the same state gives the same interval for any order of the samples.
         method: ``bootstrap``, expanded for few units; ``centred_bootstrap``, also shifted by the bootstrap's bias, so
             that the resamples' mean falls on the value itself; or ``percentile``.
+        value_S: value of each sample, (S,), if the statistic is their mean; the result is the same up to rounding, and
+            takes a small part of the time.
 
     Returns:
         Lower end, upper end and the number of units.
@@ -57,7 +60,7 @@ def bootstrap_interval(
         ValueError: fewer than two units, a level outside (0, 1) or no replicate.
     """
     resampling = Resampling(units, replicates=replicates, rng=rng)
-    value_R = resampling.values(statistic)
+    value_R = resampling.values(statistic) if value_S is None else resampling.means(value_S)
     low, high = interval_ends(value_R, num_units=resampling.num_units, level=level, method=method)
     bias = 0.0
     if method == "centred_bootstrap":

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from sigma_bench.leaderboard.board_table import BoardTable
 from sigma_bench.leaderboard.escaping import figure_text
 from sigma_bench.leaderboard.figures import saved
 from sigma_bench.leaderboard.paired_bootstrap import Load
-from sigma_bench.leaderboard.select import record_id
 from sigma_bench.records.record import Record
 
 MAX_CLASSES = 2000
@@ -48,26 +48,32 @@ def confusion_pictures(
     tables: Iterable[BoardTable], records: Iterable[tuple[Path, Record]], load: Load
 ) -> list[tuple[str, bytes]]:
     """Caption and PNG picture of each task whose predictions are classes, from the first seed of each model."""
-    by_id = {record_id(record): record for _, record in records}
-    found: dict[str, dict[str, NDArray[np.float64]]] = {}
+    by_id = {record.id: record for _, record in records}
+    measured: dict[str, dict[str, Record]] = {}
     for table in tables:
         for row in table.rows:
-            for cell in row.cells:
-                record = None if cell is None else by_id[cell.record_ids[0]]
-                if record is None or row.model in found.get(record.task.task, {}):
-                    continue
-                matrix_CC = _of_record(record, load)
-                if matrix_CC is not None:
-                    found.setdefault(record.task.task, {})[row.model] = matrix_CC
-    return [(_caption(task, len(matrices)), _picture(matrices)) for task, matrices in found.items()]
+            for cell in filter(None, row.cells):
+                record = by_id[cell.record_ids[0]]
+                if _has_classes(record):
+                    measured.setdefault(record.task.task, {}).setdefault(row.model, record)
+    pictures = []
+    for task, models in measured.items():
+        matrices = _first_matrices(models, load)
+        if matrices:
+            pictures.append((_caption(task, len(matrices), len(models)), _picture(matrices)))
+    return pictures
 
 
 def draw_confusions(matrices: Mapping[str, NDArray[np.float64]]) -> Figure:
     """One panel per model with true classes as rows and predicted classes as columns, on one colour scale."""
     across = min(4, len(matrices))
     down = math.ceil(len(matrices) / across)
-    figure = Figure(figsize=(2.6 * across + 0.9, 3.0 * down), layout="compressed")
+    width, height = 2.6 * across + 1.3, 2.75 * down + 0.4  # margins in inches: an automatic layout takes seconds
+    figure = Figure(figsize=(width, height))
     panels = figure.subplots(down, across, squeeze=False)
+    figure.subplots_adjust(
+        left=0.55 / width, right=1 - 0.95 / width, bottom=0.45 / height, top=1 - 0.3 / height, wspace=0.2, hspace=0.2
+    )
     for panel in panels.flat[len(matrices) :]:
         panel.set_visible(False)
     most = max(100 * float(np.nanmax(matrix_CC)) for matrix_CC in matrices.values())
@@ -75,30 +81,40 @@ def draw_confusions(matrices: Mapping[str, NDArray[np.float64]]) -> Figure:
         shown = panel.imshow(100 * matrix_CC, cmap="cividis", vmin=0, vmax=most, interpolation="nearest")
         panel.set_title(figure_text(model), fontsize=9, loc="left")
         panel.tick_params(labelsize=7, length=2)
-        panel.xaxis.get_major_locator().set_params(integer=True)
-        panel.yaxis.get_major_locator().set_params(integer=True)
+        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        panel.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     for panel in panels[:, 0]:
         panel.set_ylabel("true class", fontsize=8)
     for panel in panels[-1]:
         panel.set_xlabel("predicted class", fontsize=8)
-    bar = figure.colorbar(shown, ax=panels, shrink=0.8, aspect=25, pad=0.01)
+    place = figure.add_axes((1 - 0.8 / width, 0.1, 0.12 / width, 0.8))
+    bar = figure.colorbar(shown, cax=place)
     bar.set_label("% of the true class", fontsize=8)
     bar.ax.tick_params(labelsize=7, length=2)
     return figure
 
 
-def _of_record(record: Record, load: Load) -> NDArray[np.float64] | None:
+def _has_classes(record: Record) -> bool:
     num_classes = record.data.num_classes
-    if num_classes is None or num_classes > MAX_CLASSES or "top1" not in record.task.protocol.metrics:
-        return None
-    stored = load(record)
-    return None if stored is None else confusion(stored["truth"], stored["predicted"], num_classes)
+    return num_classes is not None and num_classes <= MAX_CLASSES and "top1" in record.task.protocol.metrics
+
+
+def _first_matrices(models: Mapping[str, Record], load: Load) -> dict[str, NDArray[np.float64]]:
+    """The matrices of the first models with stored predictions; the predictions of the others are not read."""
+    matrices: dict[str, NDArray[np.float64]] = {}
+    for model, record in models.items():
+        if len(matrices) == MAX_MODELS:
+            break
+        stored, num_classes = load(record), record.data.num_classes
+        if stored is not None and num_classes is not None:
+            matrices[model] = confusion(stored["truth"], stored["predicted"], num_classes)
+    return matrices
 
 
 def _picture(matrices: Mapping[str, NDArray[np.float64]]) -> bytes:
-    return saved(partial(draw_confusions, dict(list(matrices.items())[:MAX_MODELS])), "png")
+    return saved(partial(draw_confusions, matrices), "png", dpi=130)
 
 
-def _caption(task: str, num_models: int) -> str:
-    first = f" The first {MAX_MODELS} of {num_models} models." if num_models > MAX_MODELS else ""
+def _caption(task: str, num_shown: int, num_models: int) -> str:
+    first = f" The first {num_shown} of {num_models} models." if num_shown < num_models else ""
     return f"{task}: part of each true class (row) that was taken for each class (column), first seed.{first}"

@@ -13,10 +13,11 @@ from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.transforms import centre_crop
 from sigma_bench.pictures.sheets import Cell, Row
-from sigma_bench.protocols.classification import groups_of, labels_of, ranked, readable_features
+from sigma_bench.protocols.classification import groups_of, labels_of, readable_features
 from sigma_bench.protocols.interface import Evaluation
 from sigma_bench.protocols.knn.spec import KnnProtocol
 from sigma_bench.protocols.neighbours import knn_votes, nearest
+from sigma_bench.protocols.ranking import ranked
 
 SIDE = 96
 """Side of the pictures, pixels."""

@@ -13,12 +13,8 @@ import numpy as np
 from sigma_bench.data.manifest import Split
 from sigma_bench.protocols.features import SplitFeatures
 from sigma_bench.protocols.interface import Evaluation, Predictions, require_readable
+from sigma_bench.protocols.ranking import NO_PREDICTION, RANKED
 from sigma_bench.records.record import Selection
-
-NO_PREDICTION = -1
-"""Class index of a sample that could not be decoded; it equals no label."""
-RANKED = 5
-"""Number of best classes that are kept per sample."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +31,8 @@ class TrainFeatures:
 
 
 Classifier = Callable[[TrainFeatures, SplitFeatures, np.ndarray], tuple[np.ndarray, Selection | None]]
-"""(training features, test features, indices (Q,) of test samples) -> class scores (Q, L) and how the head was
-chosen."""
+"""(training features, test features, indices (Q,) of test samples) -> the best classes (Q, K), as ``ranked`` returns
+them, and how the head was chosen."""
 
 
 def classify(evaluation: Evaluation[Any], classifier: Classifier) -> Predictions | None:
@@ -61,8 +57,7 @@ def classify(evaluation: Evaluation[Any], classifier: Classifier) -> Predictions
             continue
         labels, groups = labels_of(train_split)[train_index], groups_of(train_split)[train_index]
         to_fit = TrainFeatures(train, train_index, labels, groups, evaluation.num_classes)
-        score_QL, selection = classifier(to_fit, test, test_index)
-        ranked_SK[test_index] = ranked(score_QL)
+        ranked_SK[test_index], selection = classifier(to_fit, test, test_index)
         selections += [selection] if selection else []
     return classified(test_split, ranked_SK, failures, tuple(selections))
 
@@ -112,15 +107,6 @@ def majority_share(truth_S: np.ndarray) -> float:
 def no_ranks(split: Split, num_classes: int) -> np.ndarray:
     """An array (S, K) for the best classes of every sample, filled with ``NO_PREDICTION``."""
     return np.full((len(split.samples), min(RANKED, num_classes)), NO_PREDICTION)
-
-
-def ranked(score_QL: np.ndarray) -> np.ndarray:
-    """The best classes of every row in falling order, (Q, K).
-
-    Among equal scores the lower index comes first; ``NO_PREDICTION`` takes the place of classes with score -inf.
-    """
-    label_QK = np.argsort(-score_QL, axis=1, kind="stable")[:, :RANKED]
-    return np.where(np.isneginf(np.take_along_axis(score_QL, label_QK, 1)), NO_PREDICTION, label_QK)
 
 
 def folds(train: Split, test: Split) -> Iterator[tuple[np.ndarray, np.ndarray]]:

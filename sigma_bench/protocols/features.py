@@ -61,6 +61,30 @@ class SplitFeatures:
         is_all = np.array_equal(index_S, np.arange(len(self.feature_SD)))
         return self.feature_SD if is_all else self.feature_SD[index_S]
 
+    def mapped_rows(self, index_S: np.ndarray) -> "Rows":
+        """Features of these samples, which are read from the memory-mapped file when they are sliced."""
+        return Rows(self.feature_SD, index_S)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of an array, in the order of their indices, copied only when they are sliced or converted."""
+
+    array_SD: np.ndarray
+    index_R: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of an array."""
+        return (len(self.index_R), *self.array_SD.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.index_R)
+
+    def __getitem__(self, some: slice | np.ndarray) -> np.ndarray:
+        rows: np.ndarray = self.array_SD[self.index_R[some]]
+        return rows
+
 
 class FeatureCache:
     """A folder with features.

@@ -19,6 +19,7 @@ from torch import Tensor
 from sigma_bench.protocols.classification import TrainFeatures, classify
 from sigma_bench.protocols.features import SplitFeatures
 from sigma_bench.protocols.interface import Evaluation, Predictions
+from sigma_bench.protocols.ranking import ranked
 from sigma_bench.records.record import Candidate, Selection
 from sigma_bench.specs.frozen_protocol import HeadGridProtocol
 
@@ -70,7 +71,8 @@ def run_head_grid(evaluation: Evaluation[Any], fit_heads: FitHeads, phase: str) 
 
             return fit_heads(train, row_F, settings, protocol, evaluation.seed, evaluation.processes.device, report)
 
-        return chosen_scores(fit, train, test, index_Q, protocol, evaluation.seed)
+        score_QL, selection = chosen_scores(fit, train, test, index_Q, protocol, evaluation.seed)
+        return ranked(score_QL), selection
 
     return classify(evaluation, classifier)
 

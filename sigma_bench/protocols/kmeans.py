@@ -10,6 +10,15 @@ from sigma_bench.protocols.clustering.spec import ClusteringProtocol
 from sigma_bench.protocols.segmentation.spec import SegmentationProtocol
 
 
+def drawn_points(num_points: int, most: int, seed: int) -> np.ndarray:
+    """Indices of the points that FAISS would draw to fit ``most`` of them, so that the others need not be in memory."""
+    if num_points <= most:
+        return np.arange(num_points)
+    order = np.empty(num_points, np.int32)
+    faiss.rand_perm(faiss.swig_ptr(order), num_points, seed)  # type: ignore[attr-defined]
+    return order[:most]
+
+
 def fitted_kmeans(
     point_PD: np.ndarray,
     num_clusters: int,

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 import faiss
 import numpy as np
 
+from sigma_bench.protocols.features import Rows
+from sigma_bench.protocols.ranking import ranked
 from sigma_bench.specs.frozen_protocol import NeighbourVotes
 
 SHARD_BYTES = 256 * 2**20
@@ -19,6 +21,8 @@ SHARD_BYTES = 256 * 2**20
 
 This is a third of Kinetics-400 at width 768.
 """
+QUERY_ROWS, VOTED_ROWS = 65_536, 2048
+"""Number of queries that search the bank together, and of queries whose votes for all classes are held at once."""
 QUERY_BYTES = 64 * 2**20
 """Size of the float64 products that are computed at once."""
 SPARE = 16
@@ -28,7 +32,7 @@ GPU_CANDIDATES = 2048
 
 
 def nearest(
-    bank_SD: np.ndarray,
+    bank_SD: np.ndarray | Rows,
     query_QD: np.ndarray,
     num_neighbours: int,
     *,
@@ -65,7 +69,7 @@ def nearest(
 
 
 def _nearest_in_shards(
-    bank_SD: np.ndarray,
+    bank_SD: np.ndarray | Rows,
     query_QD: np.ndarray,
     num_neighbours: int,
     spare: int,
@@ -106,7 +110,7 @@ def _codes(
     return code[:num_bank], code[num_bank:]
 
 
-def _shards(bank_SD: np.ndarray, rows: int) -> Iterator[tuple[int, np.ndarray]]:
+def _shards(bank_SD: np.ndarray | Rows, rows: int) -> Iterator[tuple[int, np.ndarray]]:
     for start in range(0, len(bank_SD), rows):
         yield start, unit_rows(bank_SD[start : start + rows])
 
@@ -149,6 +153,8 @@ def knn_votes(
 ) -> np.ndarray:
     """Sum of the weights exp(cosine / temperature) of the neighbours of each class, (Q, L); -inf if there are none.
 
+    The result has a column per class; ``knn_ranked`` returns the best classes only.
+
     Args:
         groups: groups of the bank (S,) and of the queries (Q,); rows of a query's own group have no vote.
 
@@ -156,10 +162,38 @@ def knn_votes(
         ValueError: as ``nearest``.
     """
     cosine_QK, neighbour_QK = nearest(bank_SD, query_QD, protocol.neighbours, groups=groups)
+    return _votes(cosine_QK, label_S[neighbour_QK], num_classes, protocol.temperature)
+
+
+def knn_ranked(
+    bank_SD: np.ndarray | Rows,
+    label_S: np.ndarray,
+    query_QD: np.ndarray | Rows,
+    num_classes: int,
+    protocol: NeighbourVotes,
+    groups: tuple[np.ndarray, np.ndarray] | None = None,
+) -> np.ndarray:
+    """The classes with the most votes, (Q, K) in falling order, in memory that does not grow with bank and classes.
+
+    The arguments and errors are those of ``knn_votes``; the classes are those of ``ranked``.
+    """
+    parts = []
+    for start in range(0, len(query_QD), QUERY_ROWS):
+        some = slice(start, start + QUERY_ROWS)
+        of_some = None if groups is None else (groups[0], groups[1][some])
+        cosine_QK, neighbour_QK = nearest(bank_SD, query_QD[some], protocol.neighbours, groups=of_some)
+        for first in range(0, len(cosine_QK), VOTED_ROWS):
+            few = slice(first, first + VOTED_ROWS)
+            vote_QL = _votes(cosine_QK[few], label_S[neighbour_QK[few]], num_classes, protocol.temperature)
+            parts.append(ranked(vote_QL))
+    return np.concatenate(parts)
+
+
+def _votes(cosine_QK: np.ndarray, label_QK: np.ndarray, num_classes: int, temperature: float) -> np.ndarray:
     # Only ratios of votes matter, so the largest exponent is subtracted to avoid overflow.
-    weight_QK = np.exp((cosine_QK - cosine_QK.max(1, keepdims=True)) / protocol.temperature)
-    vote_QL, is_voted_QL = np.zeros((2, len(query_QD), num_classes))
-    place = np.arange(len(query_QD))[:, None], label_S[neighbour_QK]
+    weight_QK = np.exp((cosine_QK - cosine_QK.max(1, keepdims=True)) / temperature)
+    vote_QL, is_voted_QL = np.zeros((2, len(cosine_QK), num_classes))
+    place = np.arange(len(cosine_QK))[:, None], label_QK
     np.add.at(vote_QL, place, weight_QK)
     is_voted_QL[place] = 1
     return np.where(is_voted_QL, vote_QL, -np.inf)

@@ -3,12 +3,16 @@
 Values are fractions; only renderers use percent.  Predictions are stored beside the record under their hash.
 """
 
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from sigma_bench.records.upgrade import SCHEMA_VERSION
 from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.fingerprint import digest
+from sigma_bench.specs.limit import Limit
 from sigma_bench.specs.protocol import Replicates
 from sigma_bench.specs.recipe import MAX_SEED, Count, Fraction
 from sigma_bench.specs.strict import LeanSpec, Spec
@@ -18,6 +22,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Number = Annotated[int, Field(ge=0, le=2**40)]
 NumClasses = Annotated[int, Field(gt=0, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+ID_LENGTH = 12
 
 
 class Interval(Spec):
@@ -64,7 +69,7 @@ class SplitIdentity(Spec):
     """Number of samples of the official list, if the user declared a shorter one (``expected``) complete."""
 
 
-class DataIdentity(Spec):
+class DataIdentity(LeanSpec):
     """Data that a number was measured on."""
 
     world: Literal["official", "mini", "user", "transcoded"]
@@ -75,6 +80,8 @@ class DataIdentity(Spec):
     shared_groups: Number = 0
     """Number of groups (source videos, persons) with samples in both train and the scored split; 0 unless the splits
     are official."""
+    limit: Limit | None = None
+    """Number or fraction of samples of each split that a partial evaluation was limited to; absent if complete."""
 
     @model_validator(mode="after")
     def _says_what_is_scored(self) -> Self:
@@ -165,6 +172,22 @@ class Record(Spec):
     predictions: PredictionsRef
     provenance: Provenance
 
+    @cached_property
+    def id(self) -> str:
+        """Short hash of the content, which is the file name in a store."""
+        return digest(self.model_dump(mode="json"))[:ID_LENGTH]
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether only a part of the samples was used, see ``DataIdentity.limit``; for smoke runs, not for results."""
+        return self.data.limit is not None
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As in pydantic; a changed copy has an id of its own."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("id", None)
+        return copied
+
     def key(self) -> dict[str, Any]:
         """Identity of the evaluation; a second evaluation with the same key is not run."""
         return resume_key(self.model, self.fingerprint, self.seed, self.data)
@@ -182,4 +205,5 @@ def resume_key(model: EncoderCard, fingerprint: str, seed: int, data: DataIdenti
         "seed": seed,
         "num_classes": data.num_classes,
         "manifests": {name: split.manifest_sha256 for name, split in data.splits.items()},
+        **({} if data.limit is None else {"limit": data.limit}),
     }

@@ -197,8 +197,13 @@ def units_of(protocol: BaseProtocol, stored: Arrays) -> NDArray[Any]:
     return stored["groups"] if protocol.uncertainty.unit == "group" else np.arange(len(stored["groups"]))
 
 
-def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int) -> Score:
-    """One metric on all samples with its bootstrap interval over the units that the protocol declares."""
+def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int, *, by_samples: bool = False) -> Score:
+    """One metric on all samples with its bootstrap interval over the units that the protocol declares.
+
+    Args:
+        by_samples: resample the values of the samples where the metric is their mean, which is much faster; the ends of
+            the interval can then differ in the last bits.
+    """
     metric, uncertainty = metrics_of(protocol)[name], protocol.uncertainty
     prepared, everything = metric.prepare(stored), np.arange(len(stored["groups"]))
     low, high, num_units = bootstrap_interval(
@@ -208,6 +213,7 @@ def score(name: str, protocol: BaseProtocol, stored: Arrays, seed: int) -> Score
         replicates=uncertainty.replicates,
         rng=np.random.default_rng([seed, zlib.crc32(name.encode())]),
         method=uncertainty.method,
+        value_S=metric.of_sample(stored) if by_samples else None,
     )
     interval = Interval(
         method=uncertainty.method,

@@ -25,15 +25,17 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
+from pydantic_core import from_json
 
-from sigma_bench.records.record import PredictionsRef, Record
+from sigma_bench.records.record import ID_LENGTH, PredictionsRef, Record
 from sigma_bench.records.upgrade import upgraded
-from sigma_bench.specs.bounded import parse_json, read_bounded
+from sigma_bench.specs.bounded import read_bounded
 from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.text import with_visible_controls
 
@@ -43,11 +45,11 @@ UNREADABLE_ARRAY = (
 )  # fmt: skip
 """Exceptions of NumPy (including its parser of Python 2 headers) and zipfile for damaged bytes."""
 LOGGER = logging.getLogger(__name__)
-ID_LENGTH = 12
 MAX_RECORD_BYTES = 64 << 20
 MAX_PREDICTION_BYTES = 4 << 30
 """Most bytes of predictions, packed or unpacked; token maps of a large segmentation are the largest."""
 _LONGEST_NAME = 100
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -134,7 +136,7 @@ class Store:
 
     def add(self, record: Record) -> Path:
         """Store a record under the hash of its content; records are never changed."""
-        path = self.place(record) / f"{digest(record.model_dump(mode='json'))[:ID_LENGTH]}.json"
+        path = self.place(record) / f"{record.id}.json"
         if not path.exists():
             write_atomically(path, record.model_dump_json(indent=1).encode())
         return path
@@ -192,10 +194,12 @@ def read_record(path: Path) -> Record:
             content.
     """
     try:
-        content = parse_json(read_bounded(path, MAX_RECORD_BYTES))
+        raw = read_bounded(path, MAX_RECORD_BYTES)
+        content = from_json(raw)  # it refuses more than 200 levels
         if not isinstance(content, dict):
             raise ValueError("not a JSON object")
-        record = Record.model_validate_json(json.dumps(upgraded(content)))
+        current = upgraded(content)
+        record = Record.model_validate_json(raw if current is content else json.dumps(current))
         name = digest(content)[:ID_LENGTH]
     except ValidationError as error:
         first = error.errors()[0]
@@ -229,20 +233,26 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
     """One array, read from its bytes, so that its header cannot claim more memory than the entry has."""
     with archive.open(entry) as stream:
         raw = stream.read(entry.file_size)  # at most the size that the archive states
-    stream_of_array = io.BytesIO(raw)
-    version = np.lib.format.read_magic(stream_of_array)
-    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in read_header:
-        raise ValueError(f"the array '{entry.filename}' has format version {version}")
-    shape, is_fortran, dtype = read_header[version](stream_of_array)
+    shape, is_fortran, dtype, start = _header(raw[: 12 + int.from_bytes(raw[8:10], "little")])
     if dtype.hasobject or dtype.kind not in "biufU":
         raise ValueError(f"the array '{entry.filename}' holds {dtype}, where numbers or text are expected")
-    body = raw[stream_of_array.tell() :]
+    body = raw[start:]
     if math.prod(shape) * dtype.itemsize != len(body):
         raise ValueError(f"the array '{entry.filename}' has fewer or more bytes than its shape says")
     if not len(body):
         return np.zeros(shape, dtype)
     return np.frombuffer(body, dtype).reshape(shape, order="F" if is_fortran else "C").copy()
+
+
+@lru_cache(maxsize=512)
+def _header(start: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Shape, order and type of an array, and the number of bytes of its header; cached, since parsing it is slow."""
+    stream = io.BytesIO(start)
+    version = np.lib.format.read_magic(stream)
+    if version not in _HEADERS:
+        raise ValueError(f"an array has format version {version}")
+    shape, is_fortran, dtype = _HEADERS[version](stream)
+    return shape, is_fortran, dtype, stream.tell()
 
 
 def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:

@@ -95,7 +95,7 @@ def _of_scores(store: Store, record: Record) -> tuple[list[str], int, list[str]]
             missed.append(f"the metric {said.metric} of {record.task.protocol.protocol} is not known here")
             continue
         try:
-            again = score(said.metric, record.task.protocol, stored, record.seed)
+            again = score(said.metric, record.task.protocol, stored, record.seed, by_samples=True)
         except KeyError as error:
             wrong.append(f"its predictions do not hold {error}, from which {said.metric} is computed")
             continue

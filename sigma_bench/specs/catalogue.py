@@ -1,8 +1,10 @@
 """The catalogue: all declarations by name, with suggestions for unknown names."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from sigma_bench.specs.dataset import Asks, DatasetCard, DatasetFile
 from sigma_bench.specs.declared import content_of, files_of, require_known, require_same_name
@@ -103,6 +105,56 @@ def load_task(name: str) -> Task:
     task = file.tasks[task_name]
     keys = task.model_dump() | {"task": name, "dataset": dataset, "asks": file.asks, "note": task.note or file.note}
     return Task.model_validate(keys)
+
+
+def selected_tasks(
+    names: Iterable[str] = (), asks: str | None = None, overrides: dict[str, Any] | None = None
+) -> list[ResolvedTask]:
+    """Resolved tasks by names and patterns, each once, restricted to those that ask for something.
+
+    Args:
+        names: names as in ``load_task``, or patterns such as ``ssv2/*``, ``*/knn`` or ``ssv2/knn+*``, in which ``*``
+            stands for any text, also an empty one; without names, all tasks of the catalogue.
+        asks: what the tasks must depend on, such as ``motion``; None for any.
+        overrides: as in ``resolve``.
+
+    Raises:
+        ValueError: a name does not exist, a pattern matches no task, or no task asks for this.
+    """
+    if asks is not None and asks not in get_args(Asks):
+        raise ValueError(f"no task asks for '{asks}'.{suggestion(asks, get_args(Asks))}")
+    chosen = dict.fromkeys(name for given in names or ("*",) for name in _expanded(given))
+    found = [resolve(load_task(name), overrides) for name in chosen]
+    fitting = [task for task in found if asks in (None, task.asks)]
+    if not fitting:
+        known = ", ".join(sorted({task.asks for task in found}))
+        raise ValueError(f"none of the {len(found)} tasks asks for '{asks}'; they ask for {known}")
+    return fitting
+
+
+def task_row(task: ResolvedTask) -> dict[str, Any]:
+    """What a list of tasks says about one of them, as a JSON-like mapping."""
+    return {
+        "task": task.task,
+        "dataset": task.dataset.title,
+        "protocol": task.protocol.protocol,
+        "asks": task.asks,
+        "metrics": list(task.protocol.metrics),
+        "fingerprint": task_fingerprint(task),
+    }
+
+
+def _expanded(name: str) -> list[str]:
+    """The names of the tasks that a pattern matches; any other name as it is."""
+    if is_yaml_file(_without_variant(name)[0]) or not set(name) & set("*?["):
+        return [name]
+    known = task_names()
+    if "+" in name:
+        known = [f"{task}+{variant}" for task in known for variant in _all_variants()]
+    found = [task for task in known if fnmatchcase(task, name)]
+    if not found:
+        raise ValueError(f"no task matches '{name}'.{suggestion(re.sub('[*?]', '', name), known)}")
+    return found
 
 
 def varied(task: Task, variants: Variants) -> list[Task]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from sigma_bench.specs.recipe import Recipe
@@ -12,8 +13,22 @@ FINGERPRINT_LENGTH = 16
 
 def digest(content: Any) -> str:
     """SHA-256 (hex) of JSON-like content, independent of key order."""
+    return hashlib.sha256(_encoded(content)).hexdigest()
+
+
+def digest_of_rows(name: str, rows: Iterable[Any]) -> str:
+    """As ``digest([name, [*rows]])``, without holding the text of all rows."""
+    found, before = hashlib.sha256(b"[" + _encoded(name) + b",["), b""
+    for row in rows:
+        found.update(before + _encoded(row))
+        before = b","
+    found.update(b"]]")
+    return found.hexdigest()
+
+
+def _encoded(content: Any) -> bytes:
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return text.encode(errors="surrogatepass")
 
 
 def task_fingerprint(task: ResolvedTask) -> str:

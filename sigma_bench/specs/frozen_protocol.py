@@ -119,6 +119,10 @@ class NeighbourVotes(CountsFailures):
     temperature: Positive
     """A neighbour of cosine s votes with weight exp(s / temperature)."""
 
+    def least_samples(self, split: str, num_classes: int) -> int:
+        """The neighbours of a query, and twice as many if the samples of its own group have no vote."""
+        return {"train": 1, "all": 2}.get(split, 0) * self.neighbours
+
 
 class HeadGridProtocol(ClassificationProtocol):
     """One head for each learning rate and weight decay, trained on the same batches; one head is chosen.

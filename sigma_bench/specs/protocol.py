@@ -6,8 +6,10 @@ name as the only value of its field ``kind``, and states the fields, splits and 
 ``tasks/protocols/`` is one version of a protocol and states every number that can change a score.
 """
 
+import json
 from abc import abstractmethod
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
@@ -97,6 +99,10 @@ class BaseProtocol(LeanSpec):
     def counts_failures_as_wrong(self) -> bool:
         """Whether a sample that cannot be read is scored as wrong; otherwise it ends the evaluation with an error."""
         return False
+
+    def least_samples(self, split: str, num_classes: int) -> int:
+        """Number of samples of a split below which the protocol cannot run, for partial evaluations."""
+        return 1
 
     @abstractmethod
     def splits(self, names: Collection[str], folds: Folds) -> tuple[SplitUse, ...]:
@@ -190,9 +196,14 @@ def _recorded_protocol(content: Any) -> Any:
     if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
         return content
     kind = content["kind"]
-    spec_class = protocol_class(kind) if kind in KINDS.names() else UnknownProtocol
+    return _parsed(protocol_class(kind) if kind in KINDS.names() else UnknownProtocol, json.dumps(content))
+
+
+@lru_cache(maxsize=1024)
+def _parsed(spec_class: type[BaseProtocol], text: str) -> BaseProtocol:
+    """The protocol in a JSON text; cached, since thousands of records share a few protocols."""
     try:
-        return spec_class.model_validate(tuples_for_lists(content))
+        return spec_class.model_validate(tuples_for_lists(json.loads(text)))
     except ValidationError as error:
         raise ValueError(first_problem(spec_class, error)) from error
 

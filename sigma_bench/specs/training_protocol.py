@@ -120,6 +120,10 @@ class SupervisedProtocol(TrainingProtocol):
         """Epochs before the last one that are tested."""
         return ()
 
+    def least_samples(self, split: str, num_classes: int) -> int:
+        """One batch of the train split, or two of a split that is divided into folds."""
+        return {"train": 1, "all": 2}.get(split, 0) * self.optim.global_batch
+
     def passes(self, splits: tuple[SplitUse, ...], card: EncoderCard, seed: int) -> tuple[Pass, ...]:
         """One training pass over the first split, then one test pass over the last."""
         examples = self.optim.epochs * self.augmentation.repeats

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 import sigma_bench as sb
-from sigma_bench.leaderboard.select import record_id
 from sigma_bench.records.store import Store
+from sigma_bench.specs.catalogue import load_task, resolve
+from sigma_bench.specs.fingerprint import task_fingerprint
 from tests.leaderboard.samples import RESULTS
 from tests.records.filled import add, filed, predictions
 
@@ -146,7 +147,7 @@ def test_damaged_predictions_are_found_by_the_table_that_needs_them(folder: Path
     stored.rename(stored.with_suffix(".reduced.npz")).write_bytes(b"half a file")
     with pytest.warns(sb.LeftOutWarning, match="top1 cannot be computed from the predictions"):
         board = records.table("mini")
-    assert record_id(record) not in board.table.record_ids and len(board.table.record_ids) == 2
+    assert record.id not in board.table.record_ids and len(board.table.record_ids) == 2
     assert len(records) == 2 and len(records.left_out) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # it is named once
@@ -175,7 +176,14 @@ def test_a_board_of_another_data_source_holds_none_of_these_records(tmp_path: Pa
 
 def test_tasks_say_what_they_are() -> None:
     tasks = sb.tasks().set_index("task")
-    assert tuple(tasks.loc["ssv2/knn"]) == ("Something-Something v2", "knn@1", "motion", "top1")
+    row = tasks.loc["ssv2/knn"].to_dict()
+    assert row.pop("fingerprint") == task_fingerprint(resolve(load_task("ssv2/knn")))
+    about = {"dataset": "Something-Something v2", "protocol": "knn@1", "asks": "motion"}
+    assert row == about | {"metrics": ["top1", "top5", "mean_class_accuracy"]}
+    motion = sb.tasks(["ssv2/*", "*/knn"], asks="motion")
+    assert set(motion["asks"]) == {"motion"} and not {"ssv2/knn", "ssv2/linear", "finegym_gym99/knn"} - set(
+        motion["task"]
+    )
 
 
 def test_records_boards_and_comparisons_need_no_torch(folder: Path, tmp_path: Path) -> None:

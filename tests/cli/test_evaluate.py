@@ -1,5 +1,6 @@
 """Suites on the command line: failed tasks are named and do not stop other tasks; the cache is listed and emptied."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -256,3 +257,31 @@ def test_an_exception_of_one_process_in_the_middle_of_training_ends_the_run_of_b
     assert done.returncode in (1, 2) and "Traceback" not in said, said
     assert "process 1: OutOfMemoryError: tried to allocate 29.00 GiB (one_sided.py, line 15, in forward)" in said
     assert len(list((tmp_path / "out" / "logs").iterdir())) == 1
+
+
+def test_a_smoke_run_is_shown_as_partial_and_named_where_it_is_left_out(
+    world: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    base = ["--task", "ssv2/kn*", "--asks", "motion", "--data", world, "--output", tmp_path, "--limit", "0.1"]
+    code, out, err = run(monkeypatch, capsys, "evaluate", MODEL, *base)
+    assert code == 0 and "partial, limit 0.1" in out + err
+    run(monkeypatch, capsys, "table", "mini", "--output", tmp_path)
+    assert "left out of 'mini', since it is partial (limit 0.1)" in caplog.text
+    code, out, err = run(monkeypatch, capsys, "evaluate", MODEL, *base[:-1], "1.5")
+    assert code == 2 and "give a number of samples per split" in " ".join(err.split())
+
+
+def test_the_catalogue_is_printed_for_programs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(monkeypatch, capsys, "tasks", "davis2016/*", "--json")
+    rows = json.loads(out)
+    assert code == 0 and {row["task"] for row in rows} >= {"davis2016/propagation"}
+    assert set(rows[0]) == {"task", "dataset", "protocol", "asks", "metrics", "fingerprint"}
+    assert {row["asks"] for row in rows} == {"segmentation"}
+    code, _, err = run(monkeypatch, capsys, "tasks", "davis2018/*")
+    assert code == 2 and "no task matches 'davis2018/*'. Did you mean" in " ".join(err.split())

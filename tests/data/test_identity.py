@@ -14,6 +14,7 @@ from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.identity import identified
 from sigma_bench.data.manifest import LedgerPlace, Manifest, Sample, Split
 from sigma_bench.specs.catalogue import load_dataset
+from sigma_bench.specs.fingerprint import digest, digest_of_rows
 
 LONG_AGO = 10**18
 """A modification time in the past, in ns since the epoch."""
@@ -137,3 +138,8 @@ def test_a_pipe_or_device_in_place_of_a_file_is_named_and_never_read(photos: Pat
     os.mkfifo(photos / "class0" / "pipe.bmp")
     with pytest.raises(ValueError, match=r"pipe\.bmp: neither a file nor a folder"):
         identify(read_class_folders(photos))
+
+
+def test_the_digest_of_rows_is_that_of_their_list() -> None:
+    for rows in ([], [["a", None, 3]], [["ä", 1.5], {"b": 1, "a": [2]}, "\udc80"]):
+        assert digest_of_rows("train", iter(rows)) == digest(["train", rows])

@@ -7,7 +7,7 @@ import pytest
 
 from sigma_bench.leaderboard.aggregate import aggregate
 from sigma_bench.leaderboard.board_table import BoardTable, Cell
-from sigma_bench.leaderboard.select import record_id, select
+from sigma_bench.leaderboard.select import select
 from sigma_bench.records.published import PublishedScore
 from sigma_bench.records.record import Record
 from sigma_bench.specs.board import Board
@@ -87,7 +87,7 @@ def test_one_seed_keeps_its_bootstrap_interval() -> None:
     record = make_record(value=0.7, low=0.62, high=0.77)
     found = cell(filled(record), "mini_sigma_mlp")
     assert (found.value, found.low, found.high, found.seed_std) == (0.7, 0.62, 0.77, None)
-    assert found.record_ids == (record_id(record),)
+    assert found.record_ids == (record.id,)
 
 
 def test_seeds_pool_and_keep_two_uncertainties_apart() -> None:

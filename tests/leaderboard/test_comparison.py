@@ -8,7 +8,14 @@ import pytest
 from sigma_bench.leaderboard.fill import fill, predictions_of
 from sigma_bench.leaderboard.model_comparison import compare
 from sigma_bench.leaderboard.notes import footnotes
-from sigma_bench.leaderboard.paired_bootstrap import Draws, Resampled, mean_difference, resample, shared_ranks
+from sigma_bench.leaderboard.paired_bootstrap import (
+    Draws,
+    Resampled,
+    mean_difference,
+    resample,
+    score_samples,
+    shared_ranks,
+)
 from sigma_bench.metrics.uncertainty import Resampling
 from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import metrics_of
@@ -21,7 +28,7 @@ from tests.records.filled import add, predictions
 
 
 def resampled(value_R: np.ndarray, value: float, num_units: int, higher_is_better: bool = True) -> Resampled:
-    return Resampled(value, value_R, num_units, "same", higher_is_better, None)
+    return Resampled(value, value_R, num_units, "same", higher_is_better, np.zeros(0), None)
 
 
 def share_found(only_first: float, only_second: float, num_samples: int = 2000, num_pairs: int = 400) -> float:
@@ -171,8 +178,8 @@ def test_models_that_read_other_files_under_the_same_ids_are_resampled_together(
     records.append(on_other_data(plain))
     store.add(records[1])
     load, draws = predictions_of(store), Draws()
-    a, b = (resample([record], "top1", load, draws) for record in records)
-    assert a is not None and b is not None
+    scored = [score_samples([record], "top1", load, draws) for record in records]
+    a, b = resample([one for one in scored if one is not None])
     np.testing.assert_array_equal(a.value_R, b.value_R)
     with pytest.raises(ValueError, match=r"a was measured on other data \(digest \w{8}\), b was not"):
         compared(store)
@@ -215,8 +222,10 @@ def test_one_task_without_predictions_does_not_stop_the_others(store: Store) -> 
 
 def test_a_metric_that_is_no_mean_is_computed_on_every_resample(store: Store) -> None:
     _, record = add(store, predictions(0.7))
-    found = resample([record], "mean_class_accuracy", predictions_of(store), Draws())
-    assert found is not None and found.of_sample is None
+    scored = score_samples([record], "mean_class_accuracy", predictions_of(store), Draws())
+    assert scored is not None
+    (found,) = resample([scored])
+    assert found.of_sample is None
     assert found.value == record.scores[1].value
     assert found.value_R.std() > 0
 
@@ -239,10 +248,12 @@ def test_a_mean_over_samples_is_what_the_metric_says_on_every_resample(store: St
     records.append(add(store, arrays | {"predicted": drawn_SR[:, 1]}, pretraining_seed=1)[1])
     records = [record.model_copy(update={"task": resolve(load_task(task))}) for record in records]
     load, draws, statistic = predictions_of(store), Draws(), metrics_of(records[0].task.protocol)[metric].statistic
-    found = resample(records, metric, load, draws)
-    assert found is not None and found.of_sample is not None
+    scored = score_samples(records, metric, load, draws)
+    assert scored is not None
+    (found,) = resample([scored])
+    assert found.of_sample is not None
     plain = [
-        draws.of(record, stored).values(lambda index, stored=stored: statistic(stored, index))
+        scored.resampling.values(lambda index, stored=stored: statistic(stored, index))
         for record in records
         if (stored := load(record)) is not None
     ]

@@ -10,7 +10,7 @@ import pytest
 from sigma_bench.leaderboard.aggregate import aggregate
 from sigma_bench.leaderboard.fill import fill_published
 from sigma_bench.leaderboard.report import FIRST_ROWS, render_report
-from sigma_bench.leaderboard.select import record_id, select
+from sigma_bench.leaderboard.select import select
 from sigma_bench.specs.board import load_board
 from tests.factories import make_record
 from tests.leaderboard.samples import mini_board, mini_records, published, tiny_board
@@ -154,7 +154,7 @@ def test_a_number_opens_its_records_by_mouse(page: "playwright.Page") -> None:
     assert "pretraining 0" in shown
     dialog.get_by_role("button", name="74.8").click()
     assert "pretraining 2" in dialog.inner_text()
-    second = next(record_id(r) for _, r in mini_records() if r.model.pretraining_seed == 2)
+    second = next(r.id for _, r in mini_records() if r.model.pretraining_seed == 2)
     page.wait_for_url(lambda url: url.endswith(f"#record-{second}"))
     dialog.get_by_role("button", name="Close").click()
     dialog.wait_for(state="hidden")
@@ -174,7 +174,7 @@ def test_a_number_opens_by_keyboard_and_gets_the_focus_back(page: "playwright.Pa
 
 def test_a_link_opens_the_record_and_the_selection_grid(page: "playwright.Page", address: str) -> None:
     wanted = next(r for _, r in mini_records() if r.task.task == "ssv2/linear" and r.model.model == "mini_videomae")
-    page.evaluate(f"location.hash = 'record-{record_id(wanted)}'")
+    page.evaluate(f"location.hash = 'record-{wanted.id}'")
     dialog = page.get_by_role("dialog", name="mini_videomae, ssv2/linear")
     assert "C = 1 (chosen)" in dialog.inner_text() and "did not converge" in dialog.inner_text()
 

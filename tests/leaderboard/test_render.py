@@ -13,7 +13,7 @@ from sigma_bench.leaderboard.exports import csv_text
 from sigma_bench.leaderboard.layout import layout
 from sigma_bench.leaderboard.notes import footnotes
 from sigma_bench.leaderboard.render import markdown, terminal_table
-from sigma_bench.leaderboard.select import record_id, select
+from sigma_bench.leaderboard.select import select
 from tests.factories import make_record
 from tests.leaderboard.samples import mini_board, mini_records, published, tiny_board
 
@@ -24,7 +24,7 @@ WORSE = make_record("mini_videomae", value=0.5, low=0.45, high=0.55, controls={"
 @pytest.fixture
 def tiny() -> BoardTable:
     board = tiny_board()
-    records = [(record_id(record), record) for record in (BEST, WORSE)]
+    records = [(record.id, record) for record in (BEST, WORSE)]
     return aggregate(board, select(records, board), published())
 
 
@@ -170,6 +170,6 @@ def test_csv_is_long_and_exact(tiny: BoardTable) -> None:
     ]
     assert [rows[0][key] for key in ("value", "low", "high", "num_seeds", "among_best", "record_ids")] == [
         *("0.7384", "0.7012", "0.7719", "1", "true"),
-        record_id(BEST),
+        BEST.id,
     ]
     assert (rows[2]["value"], rows[2]["low"], rows[2]["record_ids"]) == ("0.738", "", "")

@@ -14,7 +14,7 @@ import pytest
 from sigma_bench.leaderboard.aggregate import aggregate
 from sigma_bench.leaderboard.record_view import Texts, record_view
 from sigma_bench.leaderboard.report import render_report
-from sigma_bench.leaderboard.select import record_id, select
+from sigma_bench.leaderboard.select import select
 from sigma_bench.records.record import Candidate, Record, Selection
 from tests.factories import make_record
 from tests.leaderboard.samples import LINEAR, mini_board, mini_records, published, tiny_board
@@ -94,9 +94,9 @@ def test_page_fetches_nothing(text: str) -> None:
 def test_every_record_has_a_button_and_its_words(text: str) -> None:
     data = stored(text)
     buttons = {name for names in re.findall(r'data-records="([^"]+)"', text) for name in names.split()}
-    assert buttons == set(data["records"]) == {record_id(record) for _, record in mini_records()}
+    assert buttons == set(data["records"]) == {record.id for _, record in mini_records()}
     for path, record in mini_records():
-        view = data["records"][record_id(record)]
+        view = data["records"][record.id]
         facts = {data["texts"][term]: data["texts"][words] for term, words in view["facts"]}
         assert facts["Task fingerprint"] == record.fingerprint and facts["Record file"] == str(path)[len("store/") :]
         assert json.loads(data["texts"][view["protocol"]])["protocol"] == record.task.protocol.protocol
@@ -200,7 +200,7 @@ def test_a_record_behind_the_table_must_be_given() -> None:
     board = tiny_board()
     record = make_record()
     table = aggregate(board, select([(Path("x.json"), record)], board))
-    with pytest.raises(ValueError, match=f"not given: {record_id(record)}"):
+    with pytest.raises(ValueError, match=f"not given: {record.id}"):
         render_report([table], [], curves={}, pictures={}, title="t")
 
 

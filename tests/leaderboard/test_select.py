@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sigma_bench.leaderboard.select import LONG_COLUMNS, record_id, select
+from sigma_bench.leaderboard.select import LONG_COLUMNS, select
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store
 from sigma_bench.specs.board import Board, BoardColumn, load_board
@@ -35,7 +35,7 @@ def test_one_row_per_score_with_everything_a_table_asks_for() -> None:
     first = table.iloc[0]
     assert (first["value"], first["low"], first["high"]) == (0.71, 0.71 - 0.05, 0.71 + 0.05)
     assert (first["num_expected"], first["num_found"], first["num_scored"], first["num_failed"]) == (100, 100, 100, 1)
-    assert (first["world"], first["path"], first["record_id"]) == ("mini", "records/0.json", record_id(record))
+    assert (first["world"], first["path"], first["record_id"]) == ("mini", "records/0.json", record.id)
 
 
 def test_nothing_gives_an_empty_table_with_the_same_columns() -> None:
@@ -44,7 +44,7 @@ def test_nothing_gives_an_empty_table_with_the_same_columns() -> None:
 
 def test_record_id_is_the_file_name_in_a_store(tmp_path: Path) -> None:
     record = make_record()
-    assert Store(tmp_path).add(record).stem == record_id(record)
+    assert Store(tmp_path).add(record).stem == record.id
 
 
 def test_only_the_boards_columns_count() -> None:
@@ -99,7 +99,7 @@ def test_a_second_measurement_with_the_same_value_counts_once_and_the_latest_sta
     late = make_record(started="2025-03-01T00:00:00.000+00:00")
     early = make_record(started="2025-02-01T00:00:00.000+00:00")
     table = select(filed(late, early))
-    assert list(table["record_id"]) == [record_id(late)]
+    assert list(table["record_id"]) == [late.id]
 
 
 def test_a_second_measurement_with_another_value() -> None:

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from sigma_bench.protocols.classification import ranked
 from sigma_bench.protocols.knn.spec import KnnProtocol
 from sigma_bench.protocols.neighbours import knn_votes
+from sigma_bench.protocols.ranking import ranked
 from sigma_bench.specs.catalogue import load_task, resolve
 
 

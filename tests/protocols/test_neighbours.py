@@ -1,9 +1,15 @@
 """Nearest neighbours: exact against float64, the same for any shard size, ties by order, own group left out."""
 
+import faiss
 import numpy as np
 import pytest
 
-from sigma_bench.protocols.neighbours import nearest, unit_rows
+from sigma_bench.protocols import neighbours
+from sigma_bench.protocols.features import Rows
+from sigma_bench.protocols.kmeans import drawn_points
+from sigma_bench.protocols.neighbours import knn_ranked, knn_votes, nearest, unit_rows
+from sigma_bench.protocols.ranking import ranked
+from sigma_bench.specs.catalogue import load_task, resolve
 
 
 def brute_force(bank: np.ndarray, query: np.ndarray, k: int) -> np.ndarray:
@@ -63,3 +69,28 @@ def test_too_small_a_bank_is_refused(rows) -> None:
     group = np.array([0, 0, 0, 1, 1])
     with pytest.raises(ValueError, match="3 neighbours asked of a bank of 5 samples, 3 of them of one query's group"):
         nearest(rows[0][:5], rows[0][:5], 3, groups=(group, group))
+
+
+def test_the_points_drawn_for_kmeans_are_those_that_faiss_draws() -> None:
+    point_PD = np.random.default_rng(0).standard_normal((3000, 8)).astype(np.float32)
+
+    def clusters_of(points: np.ndarray) -> np.ndarray:
+        kmeans = faiss.Kmeans(8, 5, niter=7, nredo=3, seed=11, max_points_per_centroid=100, min_points_per_centroid=1)
+        kmeans.train(np.ascontiguousarray(points))
+        return kmeans.index.search(point_PD, 1)[1][:, 0]
+
+    drawn = drawn_points(3000, 500, 11)
+    assert len(set(drawn.tolist())) == 500
+    np.testing.assert_array_equal(clusters_of(point_PD), clusters_of(point_PD[drawn]))
+
+
+def test_ranks_by_parts_of_the_queries_are_those_of_all_votes(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    bank_SD, query_QD = (rng.standard_normal((number, 6)).astype(np.float32) for number in (200, 50))
+    label_S, group_S, group_Q = rng.integers(0, 7, 200), rng.integers(0, 9, 200), rng.integers(0, 9, 50)
+    protocol = resolve(load_task("ssv2/knn")).protocol
+    arguments = (label_S, query_QD, 7, protocol, (group_S, group_Q))
+    expected = ranked(knn_votes(bank_SD, *arguments))
+    monkeypatch.setattr(neighbours, "QUERY_ROWS", 20)
+    monkeypatch.setattr(neighbours, "VOTED_ROWS", 7)
+    np.testing.assert_array_equal(knn_ranked(Rows(bank_SD, np.arange(200)), *arguments), expected)

@@ -32,6 +32,7 @@ RUN = """
 import numpy as np
 
 from sigma_bench.protocols.classification import classify
+from sigma_bench.protocols.ranking import ranked
 
 
 def run(evaluation):
@@ -39,7 +40,7 @@ def run(evaluation):
         bank, query = train.features.rows(train.index_S), test.rows(index)
         centre = bank.mean(0) if evaluation.protocol.centred else 0
         means = np.stack([bank[train.label_S == label].mean(0) for label in range(train.num_classes)])
-        return -np.linalg.norm((query - centre)[:, None] - (means - centre)[None], axis=2), None
+        return ranked(-np.linalg.norm((query - centre)[:, None] - (means - centre)[None], axis=2)), None
 
     return classify(evaluation, classifier)
 """

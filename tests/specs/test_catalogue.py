@@ -190,3 +190,33 @@ def test_the_sampling_of_a_dataset_leaves_other_samplers_alone():
         "finetune_released_sampling": "released_segments",
     }
     assert catalogue.load_protocol("finetune@1").model_dump()["sampling"]["sampler"] == "random_window"
+
+
+@pytest.mark.parametrize(
+    ("names", "asks", "expected"),
+    [
+        (["davis201?/propagation"], None, ["davis2016/propagation", "davis2017/propagation"]),
+        (["ssv2/knn", "*/knn", "ssv2/knn"], "motion", None),
+        (["ssv2/knn+r*"], None, ["ssv2/knn+reversal"]),
+        ([], "segmentation", None),
+    ],
+)
+def test_patterns_and_what_tasks_ask_for_select_tasks_once_each(names, asks, expected):
+    found = [task.task for task in catalogue.selected_tasks(names, asks)]
+    assert len(found) == len(set(found)) > 0
+    assert expected is None or found == expected
+    assert asks is None or {catalogue.load_task(name).asks or "" for name in found} == {asks}
+
+
+@pytest.mark.parametrize(
+    ("names", "asks", "sentence"),
+    [
+        (["ssv3/*"], None, r"no task matches 'ssv3/\*'. Did you mean 'ssv2/"),
+        (["ssv2/knn+revers*l?"], None, r"no task matches 'ssv2/knn\+revers\*l\?'. Did you mean 'ssv2/knn\+reversal'"),
+        ([], "motoin", "no task asks for 'motoin'. Did you mean 'motion'?"),
+        (["ssv2/*"], "appearance", r"none of the \d+ tasks asks for 'appearance'; they ask for motion"),
+    ],
+)
+def test_a_selection_of_no_task_is_refused_with_near_names(names, asks, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        catalogue.selected_tasks(names, asks)

@@ -10,11 +10,16 @@ Shapes: S samples, D width, R repetitions.
 import numpy as np
 
 from sigma_bench.metrics.clustering import hungarian_labels, majority_labels
-from sigma_bench.protocols.classification import NO_PREDICTION, groups_of, labels_of, majority_share, readable_features
+from sigma_bench.protocols.classification import groups_of, labels_of, majority_share, readable_features
 from sigma_bench.protocols.clustering.spec import ClusteringProtocol
+from sigma_bench.protocols.features import Rows
 from sigma_bench.protocols.interface import Evaluation, Predictions
-from sigma_bench.protocols.kmeans import fitted_kmeans
+from sigma_bench.protocols.kmeans import drawn_points, fitted_kmeans
 from sigma_bench.protocols.neighbours import unit_rows
+from sigma_bench.protocols.ranking import NO_PREDICTION
+
+CHUNK_ROWS = 16_384
+"""Number of rows that are read at once."""
 
 
 def run(evaluation: Evaluation[ClusteringProtocol]) -> Predictions | None:
@@ -28,7 +33,7 @@ def run(evaluation: Evaluation[ClusteringProtocol]) -> Predictions | None:
     if not evaluation.processes.is_main:
         return None
     num_classes = evaluation.num_classes
-    feature_SD = unit_rows(features.feature_SD[features.usable])
+    feature_SD = features.mapped_rows(features.usable)
     found = {}
     for name, num_clusters in (("cluster", num_classes), ("overcluster", num_classes * protocol.overclustering_factor)):
         found[name] = np.full((len(split.samples), protocol.num_seeds), NO_PREDICTION)
@@ -49,10 +54,19 @@ def run(evaluation: Evaluation[ClusteringProtocol]) -> Predictions | None:
     return Predictions(arrays, len(truth_S), failures, controls={"chance": majority_share(truth_S)})
 
 
-def clusters(feature_SD: np.ndarray, num_clusters: int, protocol: ClusteringProtocol, *, seed: int) -> np.ndarray:
-    """Cluster of every row, (S,); ValueError when there are more clusters than rows."""
+def clusters(
+    feature_SD: np.ndarray | Rows, num_clusters: int, protocol: ClusteringProtocol, *, seed: int
+) -> np.ndarray:
+    """Cluster of every row by its direction, (S,); ValueError when there are more clusters than rows.
+
+    Rows are read in chunks; only those that k-means is fitted on are held in memory.
+    """
+    chosen = drawn_points(len(feature_SD), num_clusters * protocol.kmeans_max_points_per_centroid, seed)
+    point_PD = np.empty((len(chosen), feature_SD.shape[1]), np.float32)
+    for start in range(0, len(chosen), CHUNK_ROWS):
+        point_PD[start : start + CHUNK_ROWS] = unit_rows(feature_SD[chosen[start : start + CHUNK_ROWS]])
     centroids = fitted_kmeans(
-        feature_SD,
+        point_PD,
         num_clusters,
         protocol,
         max_points_per_centroid=protocol.kmeans_max_points_per_centroid,
@@ -60,7 +74,10 @@ def clusters(feature_SD: np.ndarray, num_clusters: int, protocol: ClusteringProt
         points_noun="samples",
         remedy="score more samples, or lower overclustering_factor",
     )
-    return centroids.search(feature_SD, 1)[1][:, 0]
+    del point_PD
+    starts = range(0, len(feature_SD), CHUNK_ROWS)
+    found = [centroids.search(unit_rows(feature_SD[start : start + CHUNK_ROWS]), 1)[1][:, 0] for start in starts]
+    return np.concatenate(found)
 
 
 def _labelled(rule, truth_S: np.ndarray, cluster_SR: np.ndarray, usable: np.ndarray) -> np.ndarray:

@@ -32,6 +32,10 @@ class ClusteringProtocol(FrozenProtocol, CountsFailures):
         """The scored split: test, or 'all' if there is no test split."""
         return scored_split("clustering", names, ("test", "all"))
 
+    def least_samples(self, split: str, num_classes: int) -> int:
+        """A sample for every cluster."""
+        return num_classes * self.overclustering_factor
+
     def passes(self, splits: tuple[SplitUse, ...], card: EncoderCard, seed: int) -> tuple[Pass, ...]:
         """One pass over the scored split."""
         return (Pass(splits[0].name, self.clip, precision=self.encoder_precision),)

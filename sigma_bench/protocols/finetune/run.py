@@ -13,9 +13,10 @@ from dataclasses import replace
 import numpy as np
 
 from sigma_bench.data.manifest import Split
-from sigma_bench.protocols.classification import NO_PREDICTION, RANKED, classified, folds, labels_of, ranked
+from sigma_bench.protocols.classification import classified, folds, labels_of
 from sigma_bench.protocols.finetune.spec import FinetuneProtocol
 from sigma_bench.protocols.interface import Evaluation, Predictions, require_readable
+from sigma_bench.protocols.ranking import NO_PREDICTION, RANKED, ranked
 from sigma_bench.protocols.training_and_testing import train_and_test
 from sigma_bench.records.record import Candidate, Selection
 from sigma_bench.training.targets import OneClass

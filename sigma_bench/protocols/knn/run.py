@@ -6,7 +6,7 @@ from sigma_bench.protocols.classification import TrainFeatures, classify
 from sigma_bench.protocols.features import SplitFeatures
 from sigma_bench.protocols.interface import Evaluation, Predictions
 from sigma_bench.protocols.knn.spec import KnnProtocol
-from sigma_bench.protocols.neighbours import knn_votes
+from sigma_bench.protocols.neighbours import knn_ranked
 
 
 def run(evaluation: Evaluation[KnnProtocol]) -> Predictions | None:
@@ -14,7 +14,7 @@ def run(evaluation: Evaluation[KnnProtocol]) -> Predictions | None:
     protocol = evaluation.protocol
 
     def vote(train: TrainFeatures, test: SplitFeatures, index: np.ndarray) -> tuple[np.ndarray, None]:
-        bank_SD, query_QD = train.features.rows(train.index_S), test.rows(index)
-        return knn_votes(bank_SD, train.label_S, query_QD, train.num_classes, protocol), None
+        bank_SD, query_QD = train.features.mapped_rows(train.index_S), test.mapped_rows(index)
+        return knn_ranked(bank_SD, train.label_S, query_QD, train.num_classes, protocol), None
 
     return classify(evaluation, vote)

@@ -5,10 +5,10 @@ Neither the query itself nor another clip of the same source votes, since both b
 Shapes: S samples.
 """
 
-from sigma_bench.protocols.classification import classified, groups_of, labels_of, no_ranks, ranked, readable_features
+from sigma_bench.protocols.classification import classified, groups_of, labels_of, no_ranks, readable_features
 from sigma_bench.protocols.interface import Evaluation, Predictions
 from sigma_bench.protocols.knn_loo.spec import KnnLooProtocol
-from sigma_bench.protocols.neighbours import knn_votes
+from sigma_bench.protocols.neighbours import knn_ranked
 
 
 def run(evaluation: Evaluation[KnnLooProtocol]) -> Predictions | None:
@@ -18,8 +18,9 @@ def run(evaluation: Evaluation[KnnLooProtocol]) -> Predictions | None:
     if not evaluation.processes.is_main:
         return None
     index = features.usable
-    feature_SD, group_S = features.rows(index), groups_of(split)[index]
-    vote_SL = knn_votes(
+    feature_SD, group_S = features.mapped_rows(index), groups_of(split)[index]
+    ranked_SK = no_ranks(split, evaluation.num_classes)
+    ranked_SK[index] = knn_ranked(
         feature_SD,
         labels_of(split)[index],
         feature_SD,
@@ -27,6 +28,4 @@ def run(evaluation: Evaluation[KnnLooProtocol]) -> Predictions | None:
         evaluation.protocol,
         groups=(group_S, group_S),
     )
-    ranked_SK = no_ranks(split, evaluation.num_classes)
-    ranked_SK[index] = ranked(vote_SL)
     return classified(split, ranked_SK, failures)

@@ -34,7 +34,7 @@ def resolve_tasks(
         ValueError: no task or no data is named, options exclude each other, a name does not exist, or a precision is
             given and no task has a frozen encoder.
     """
-    found = _resolved(tasks, suite, data, csv, folders, protocols, variants, folds, overrides)
+    found = _resolved(tasks, suite, asks, data, csv, folders, protocols, variants, folds, overrides)
     return found if precision is None else _with_precision(found, precision)
 
 
@@ -60,6 +60,7 @@ def _at_precision(task: ResolvedTask, precision: Precision) -> ResolvedTask:
 def _resolved(
     tasks: str | Path | Iterable[str | Path],
     suite: str | None,
+    asks: str | None,
     data: str | Path | None,
     csv: str | Path | None,
     folders: str | Path | None,

@@ -17,17 +17,10 @@ from sigma_bench.data.manifest import Sample
 from sigma_bench.protocols.attentive_online.method import ProbeMethod
 from sigma_bench.protocols.attentive_online.spec import AttentiveOnlineProtocol
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore
-from sigma_bench.protocols.classification import (
-    NO_PREDICTION,
-    RANKED,
-    classified,
-    folds,
-    groups_of,
-    no_ranks,
-    ranked,
-)
+from sigma_bench.protocols.classification import classified, folds, groups_of, no_ranks
 from sigma_bench.protocols.head_grid import Setting, held_out_split
 from sigma_bench.protocols.interface import Evaluation, Predictions, require_readable
+from sigma_bench.protocols.ranking import NO_PREDICTION, RANKED, ranked
 from sigma_bench.protocols.training_and_testing import fill_blocks, train_method, unreadable, untested
 from sigma_bench.records.record import Candidate, Selection
 from sigma_bench.training.processes import on_all, on_main

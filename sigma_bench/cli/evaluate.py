@@ -15,7 +15,7 @@ from sigma_bench.cli.options import (
     seed_option,
     whole_or_auto,
 )
-from sigma_bench.cli.suite_lines import run_and_show, show_plan
+from sigma_bench.cli.suite_lines import run_and_show, show_plan, with_costs
 from sigma_bench.resources import RUNS
 from sigma_bench.specs.limit import parse_limit
 from sigma_bench.specs.model_arguments import parse_model_arguments
@@ -107,6 +107,7 @@ def evaluate(
         cache_limit=cache_limit,
     ) as opened:
         if is_main_process() and (dry_run or len(tasks) > 1):
+            opened = with_costs(opened)
             show_plan(opened)
         cannot_run = [planned for planned in opened.plan if planned.state == "cannot be run"]
         failed = bool(cannot_run) if dry_run else run_and_show(opened)

@@ -1,6 +1,6 @@
 """Terminal output of a suite: its plan, one line per finished task, and the failures at the end."""
 
-import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from sigma_bench.api.evaluation import OpenSuite, TaskResult
-    from sigma_bench.models.encoder import Encoder
 
 
 def run_and_show(suite: "OpenSuite") -> bool:
@@ -62,41 +61,49 @@ def _show_line(bars: "Progress", suite: "OpenSuite", result: "TaskResult") -> No
     bars.console.print(f"{name} {score.metric} {value:>5} ({low} to {high})  {where}", markup=False)
 
 
+def with_costs(suite: "OpenSuite") -> "OpenSuite":
+    """The suite with the predicted time of its tasks."""
+    from sigma_bench.evaluation.plan import with_costs as predicted
+
+    return replace(suite, plan=predicted(suite.plan, suite.encoder, suite.cache, suite.processes.device))
+
+
 def show_plan(suite: "OpenSuite") -> None:
-    """Print one line per task, with its state and the number of clips that will pass through the encoder."""
+    """Print one line per task, with its state, the number of clips to encode and the predicted time."""
     plan = suite.plan
-    to_do = sum(planned.clips for planned in plan)
-    each = _seconds_per_clip(suite.encoder) if to_do else 0.0
     listing = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("task", "protocol", "state", "clips through the encoder", "about"):
-        listing.add_column(column, justify="right" if column in ("clips through the encoder", "about") else "left")
+    for column in ("task", "protocol", "state", "clips", "decoding", "encoding", "head", "together"):
+        listing.add_column(column, justify="left" if column in ("task", "protocol", "state") else "right")
     for planned in plan:
-        clips = planned.clips
-        shown = (f"{clips:,}", _duration(clips * each)) if clips else ("", "")
+        clips, cost = planned.clips, planned.predicted
+        times = () if cost is None else (cost.decoding, cost.encoding, cost.head, cost.seconds)
+        shown = (f"{clips:,}" if clips else "", *map(_range, times))
         listing.add_row(escape(planned.task.task), planned.task.protocol.protocol, planned.state, *shown)
     out.print(listing)
     for note in dict.fromkeys(planned.note for planned in plan if planned.note):
         names = ", ".join(planned.task.task for planned in plan if planned.note == note)
         out.print(f"{names}: {note}", soft_wrap=True, markup=False)
+    costs = [planned.predicted for planned in plan if planned.predicted is not None]
+    low, high = (sum(cost.seconds[end] for cost in costs) for end in (0, 1))
+    unknown = [planned.task.task for planned in plan if planned.predicted and planned.predicted.head is None]
+    left_out = f"; work on the features is not predicted for {', '.join(unknown)}" if unknown else ""
     out.print(
-        f"{suite.encoder.card.model}: {len(plan)} tasks, {to_do:,} clips, about {_duration(to_do * each)} of encoding "
-        "and training, decoding not counted",
+        f"{suite.encoder.card.model}: {len(plan)} tasks, {sum(planned.clips for planned in plan):,} clips, "
+        f"{_range((low, high))}{left_out}",
+        soft_wrap=True,
         markup=False,
     )
 
 
-def _seconds_per_clip(encoder: "Encoder") -> float:
-    """Measured time per clip; NaN for an encoder that fails, whose error is reported when its tasks are run."""
-    from sigma_bench.evaluation.plan import seconds_per_clip
-
-    try:
-        return seconds_per_clip(encoder)
-    except Exception:
-        return math.nan
+def _range(seconds: "tuple[float, float] | None") -> str:
+    """The range of a time, such as ``12 to 20 s``; empty for none."""
+    if seconds is None:
+        return ""
+    low, high = map(_duration, seconds)
+    return low if low == high else f"{low} to {high}"
 
 
 def _duration(seconds: float) -> str:
-    if math.isnan(seconds):
-        return "unknown"
-    hours, rest = divmod(round(seconds), 3600)
-    return f"{hours} h {rest // 60:02d} min" if hours else f"{rest // 60} min {rest % 60:02d} s"
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

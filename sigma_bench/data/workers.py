@@ -8,6 +8,11 @@ MIN_BATCHES_FOR_WORKERS = 8
 """Least number of batches for which ``auto`` starts workers."""
 
 
+def available_cores() -> int:
+    """Number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def resolved_workers(num_workers: NumWorkers, num_batches: int) -> int:
     """Number of decoding processes of this process.
 
@@ -18,5 +23,4 @@ def resolved_workers(num_workers: NumWorkers, num_batches: int) -> int:
         return num_workers
     if num_batches < MIN_BATCHES_FOR_WORKERS:
         return 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, (cores - 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return max(1, (available_cores() - 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))

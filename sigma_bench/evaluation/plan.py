@@ -3,9 +3,8 @@
 Evaluations that need the same clips of the same samples share one pass of the encoder.
 """
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -15,11 +14,11 @@ import torch
 from sigma_bench.data.datasets import TaskOnData, open_dataset
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Manifest
+from sigma_bench.evaluation.cost import TRAINING_FACTOR, CostModel, Predicted
 from sigma_bench.evaluation.run import Found, find_or_evaluate, find_or_run, require_room
 from sigma_bench.evaluation.session import SINGLE_PROCESS, Session, open_session
 from sigma_bench.failures import reason
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.models.encoder_output import encoded
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.protocols.interface import Report, silent
 from sigma_bench.protocols.token_maps import num_missing_maps
@@ -29,9 +28,6 @@ from sigma_bench.specs.passes import Pass
 from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import Processes
 
-TRAINING_FACTOR = 3
-"""Cost of a training step in forward passes; a backward pass costs about two of them."""
-TIMED_CLIPS = 2
 State = Literal["recorded", "features cached", "to do", "cannot be run"]
 
 
@@ -45,13 +41,20 @@ class Planned:
     session: Session | None
     """None for a task that cannot be run."""
     state: State
-    clips: int = 0
-    """Number of clips to encode without those that earlier tasks of the plan encode; a training clip counts three
-    times."""
+    clips_of_passes: Mapping[int, int] = field(default_factory=dict)
+    """Number of a pass -> clips to encode, without those that earlier tasks of the plan encode; a training clip counts
+    three times."""
     note: str = ""
     """Why the task cannot be run, or the number of missing files that count as wrong."""
     kept_tokens: frozenset[str] = frozenset()
     """Keys of passes whose tokens are needed by a task of the plan that is not recorded yet."""
+    predicted: Predicted | None = None
+    """Predicted time, see ``with_costs``."""
+
+    @property
+    def clips(self) -> int:
+        """Number of clips to encode in all passes."""
+        return sum(self.clips_of_passes.values())
 
 
 def plan_tasks(
@@ -87,7 +90,8 @@ def plan_tasks(
         except Exception as error:  # a run of the task would raise it again, see run_planned
             plan.append(Planned(task, source, None, "cannot be run", note=reason(error)))
             continue
-        plan.append(replace(planned, clips=sum(count for name, count in passes.items() if name not in seen)))
+        mine = {number: clips for name, (number, clips) in passes.items() if name not in seen}
+        plan.append(replace(planned, clips_of_passes=mine))
         seen |= passes.keys()
     kept = frozenset(
         cache.key(encoder.card, planned.session.split(pass_), pass_)
@@ -124,33 +128,48 @@ def run_planned(
             processes=processes,
         )
     return find_or_run(
-        encoder, planned.session, output, cache, kept_tokens=planned.kept_tokens, processes=processes, report=report
+        encoder,
+        planned.session,
+        output,
+        cache,
+        kept_tokens=planned.kept_tokens,
+        predicted=planned.predicted,
+        processes=processes,
+        report=report,
     )
 
 
-def seconds_per_clip(encoder: Encoder) -> float:
-    """Seconds for encoding one clip on this machine, measured after a first batch that is not timed."""
-    card = encoder.card
-    clip_BCTHW = torch.zeros(TIMED_CLIPS, 3, card.num_frames, card.image_size, card.image_size)
-    encoded(encoder, clip_BCTHW).token_BND.cpu()
-    started = time.monotonic()
-    encoded(encoder, clip_BCTHW).token_BND.cpu()
-    return (time.monotonic() - started) / TIMED_CLIPS
+def with_costs(plan: Sequence[Planned], encoder: Encoder, cache: FeatureCache, device: torch.device) -> list[Planned]:
+    """The plan with the predicted time of every task that is to be computed.
+
+    A task whose time cannot be measured, such as one whose encoder fails, has no prediction; its run raises the error.
+    """
+    model = CostModel(encoder, device, cache.num_workers, cache.batch_size)
+    return [replace(planned, predicted=_predicted(model, planned)) for planned in plan]
+
+
+def _predicted(model: CostModel, planned: Planned) -> Predicted | None:
+    if planned.session is None or planned.state == "recorded":
+        return None
+    try:
+        return model.predict(planned.session, planned.clips_of_passes)
+    except Exception:
+        return None
 
 
 def _state(
     encoder: Encoder, session: Session, source: Path | Manifest, output: Path, cache: FeatureCache
-) -> tuple[Planned, dict[str, int]]:
-    """A task with its state, and the number of clips to encode by name of the pass; tasks share a pass of one name."""
+) -> tuple[Planned, dict[str, tuple[int, int]]]:
+    """A task with its state, and name of a pass -> its number and clips to encode; tasks share a pass of one name."""
     planned = Planned(session.task, source, session, "recorded")
     if Store(output).find(session.key) is not None:
         return planned, {}
     require_room(encoder, session, cache)
-    clips = {
-        _pass_name(encoder, session, cache, number): _clips_to_do(encoder, session, cache, pass_)
+    to_do = {
+        _pass_name(encoder, session, cache, number): (number, clips)
         for number, pass_ in enumerate(session.passes)
+        if (clips := _clips_to_do(encoder, session, cache, pass_))
     }
-    to_do = {name: count for name, count in clips.items() if count}
     return replace(planned, state="to do" if to_do else "features cached", note=_missing_files(session)), to_do
 
 

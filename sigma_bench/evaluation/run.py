@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sigma_bench.data.manifest import Manifest
+from sigma_bench.evaluation.cost import Predicted
 from sigma_bench.evaluation.requirements import require_predictions, run_of
 from sigma_bench.evaluation.session import SINGLE_PROCESS, Session, open_session
 from sigma_bench.models.encoder import Encoder
@@ -76,6 +77,7 @@ def find_or_run(
     cache: FeatureCache,
     *,
     kept_tokens: frozenset[str] = frozenset(),
+    predicted: Predicted | None = None,
     processes: Processes = SINGLE_PROCESS,
     report: Report = silent,
 ) -> Found:
@@ -84,6 +86,7 @@ def find_or_run(
     Args:
         output: folder of the records.
         kept_tokens: keys of cache entries whose tokens are needed by another evaluation of the same plan.
+        predicted: predicted time, which the record holds beside the actual time.
 
     Raises:
         ValueError: samples cannot be read and the protocol does not allow it, the task does not fit the encoder, the
@@ -100,7 +103,7 @@ def find_or_run(
     )
     with ExitStack() as held:
         on_main(processes, lambda: held.enter_context(exclusive(folder)))
-        record, path = _recorded(evaluation, session, store)
+        record, path = _recorded(evaluation, session, store, predicted)
     return Found(record, path, was_there=False)
 
 
@@ -110,7 +113,9 @@ def require_room(encoder: Encoder, session: Session, cache: FeatureCache) -> Non
     cache.require_room_for_tokens(encoder, passes, session.task.protocol.without_cache)
 
 
-def _recorded(evaluation: Evaluation[BaseProtocol], session: Session, store: Store) -> tuple[Record, Path]:
+def _recorded(
+    evaluation: Evaluation[BaseProtocol], session: Session, store: Store, predicted: Predicted | None
+) -> tuple[Record, Path]:
     """Run, score and store an evaluation; an exception of one process is raised by all."""
 
     def run_and_store() -> tuple[Record, Path] | None:
@@ -119,7 +124,10 @@ def _recorded(evaluation: Evaluation[BaseProtocol], session: Session, store: Sto
         if predictions is None:
             return None
         try:
-            record = _record(evaluation, session, predictions, store, started, time.monotonic() - clock)
+            seconds = {"evaluate": time.monotonic() - clock}
+            if predicted is not None:
+                seconds |= {"predicted_low": predicted.seconds.low, "predicted_high": predicted.seconds.high}
+            record = _record(evaluation, session, predictions, store, started, seconds)
         except ValidationError as error:
             where = f"the protocol kind '{evaluation.protocol.kind}' gives scores or controls that no record can hold"
             raise ValueError(f"{where}: {first_problem(Record, error)}") from error
@@ -147,7 +155,7 @@ def _record(
     predictions: Predictions,
     store: Store,
     started: datetime,
-    seconds: float,
+    seconds: dict[str, float],
 ) -> Record:
     scores = score_all(evaluation.protocol, predictions.arrays, evaluation.seed)
     return Record(
@@ -160,5 +168,5 @@ def _record(
         controls=dict(predictions.controls),
         selections=predictions.selections,
         predictions=store.add_predictions(predictions.arrays),
-        provenance=capture(started=started, seconds={"evaluate": seconds}, num_processes=evaluation.processes.size),
+        provenance=capture(started=started, seconds=seconds, num_processes=evaluation.processes.size),
     )

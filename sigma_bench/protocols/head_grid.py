@@ -8,6 +8,7 @@ Shapes: S samples of a split, F samples to fit on, Q test samples, B samples of 
 """
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -18,13 +19,15 @@ from torch import Tensor
 
 from sigma_bench.protocols.classification import TrainFeatures, classify
 from sigma_bench.protocols.features import SplitFeatures
-from sigma_bench.protocols.interface import Evaluation, Predictions
+from sigma_bench.protocols.interface import Evaluation, HeadSizes, Predictions
 from sigma_bench.protocols.ranking import ranked
 from sigma_bench.records.record import Candidate, Selection
 from sigma_bench.specs.frozen_protocol import HeadGridProtocol
 
 CHUNK_SAMPLES = 512
 """Number of samples that are scored at once."""
+MEASURED_STEPS = 12
+"""Number of steps from which the time of a training is predicted."""
 
 
 class Setting(NamedTuple):
@@ -75,6 +78,24 @@ def run_head_grid(evaluation: Evaluation[Any], fit_heads: FitHeads, phase: str) 
         return ranked(score_QL), selection
 
     return classify(evaluation, classifier)
+
+
+def grid_seconds(fit_heads: FitHeads, protocol: HeadGridProtocol, sizes: HeadSizes) -> float:
+    """Predicted time of the training of ``run_head_grid`` on mean features, from a few steps on random ones."""
+    rows = min(sizes.num_train, MEASURED_STEPS * protocol.batch_size)
+    index = np.arange(rows)
+    feature_SD = np.random.default_rng(0).standard_normal((rows, sizes.feature_width), np.float32)
+    train = TrainFeatures(SplitFeatures(feature_SD, {}), index, index % sizes.num_classes, index, sizes.num_classes)
+    few = protocol.model_copy(update={"epochs": 1, "least_steps": MEASURED_STEPS})
+
+    def seconds_per_step(settings: Sequence[Setting]) -> float:
+        marks: list[float] = []
+        fit_heads(train, index, settings, few, 0, sizes.device, lambda done, total: marks.append(time.perf_counter()))
+        return (marks[-1] - marks[0]) / max(len(marks) - 1, 1)
+
+    grid, kept = grid_settings(protocol), round(sizes.num_train * (1 - protocol.held_out_fraction))
+    fitted, refitted = num_steps(kept, protocol), num_steps(sizes.num_train, protocol)
+    return seconds_per_step(grid) * fitted + seconds_per_step(grid[:1]) * refitted
 
 
 def chosen_scores(

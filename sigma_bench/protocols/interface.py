@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
+import torch
 
 from sigma_bench.data.decoder import DecodeError
 from sigma_bench.data.manifest import Manifest, Split
@@ -84,6 +85,20 @@ class Evaluation(Generic[P]):
             kept_tokens=self.kept_tokens,
             report=report,
         )
+
+
+class HeadSizes(NamedTuple):
+    """What the time of training and scoring a head on features depends on.
+
+    The module ``run`` of a protocol may define ``head_seconds(protocol, sizes)``, which predicts this time from a short
+    measurement.
+    """
+
+    num_train: int
+    num_test: int
+    num_classes: int
+    feature_width: int
+    device: torch.device
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ candidates are taken for that query.  The result therefore depends neither on th
 Shapes: S bank samples, Q queries, K neighbours, C candidates, D width.
 """
 
+import time
 from collections.abc import Iterator
 
 import faiss
@@ -25,6 +26,8 @@ QUERY_ROWS, VOTED_ROWS = 65_536, 2048
 """Number of queries that search the bank together, and of queries whose votes for all classes are held at once."""
 QUERY_BYTES = 64 * 2**20
 """Size of the float64 products that are computed at once."""
+MEASURED_BANK, MEASURED_QUERIES = 20_000, 256
+"""Sizes of the search from which the time of a larger one is predicted."""
 SPARE = 16
 """Number of candidates beyond the number of neighbours; it grows eightfold for queries that need more."""
 GPU_CANDIDATES = 2048
@@ -66,6 +69,18 @@ def nearest(
         cosine_QK[open_Q], index_QK[open_Q], is_sure = found
         open_Q, spare = open_Q[~is_sure], 8 * spare
     return cosine_QK, index_QK
+
+
+def search_seconds(num_bank: int, num_queries: int, width: int, num_neighbours: int) -> float:
+    """Predicted time of ``nearest``, from a search in a part of the bank."""
+    bank, queries = min(num_bank, MEASURED_BANK), min(num_queries, MEASURED_QUERIES)
+    rng = np.random.default_rng(0)
+    bank_SD, query_QD = (rng.standard_normal((rows, width), np.float32) for rows in (bank, queries))
+    few = min(num_neighbours, bank - 1)
+    nearest(bank_SD[: few + 1], query_QD[:1], few)
+    started = time.perf_counter()
+    nearest(bank_SD, query_QD, few)
+    return (time.perf_counter() - started) * (num_bank / bank) * (num_queries / queries)
 
 
 def _nearest_in_shards(

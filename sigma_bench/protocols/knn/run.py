@@ -4,9 +4,14 @@ import numpy as np
 
 from sigma_bench.protocols.classification import TrainFeatures, classify
 from sigma_bench.protocols.features import SplitFeatures
-from sigma_bench.protocols.interface import Evaluation, Predictions
+from sigma_bench.protocols.interface import Evaluation, HeadSizes, Predictions
 from sigma_bench.protocols.knn.spec import KnnProtocol
-from sigma_bench.protocols.neighbours import knn_ranked
+from sigma_bench.protocols.neighbours import knn_ranked, search_seconds
+
+
+def head_seconds(protocol: KnnProtocol, sizes: HeadSizes) -> float:
+    """Predicted time of the search."""
+    return search_seconds(sizes.num_train, sizes.num_test, sizes.feature_width, protocol.neighbours)
 
 
 def run(evaluation: Evaluation[KnnProtocol]) -> Predictions | None:

@@ -6,9 +6,14 @@ Shapes: S samples.
 """
 
 from sigma_bench.protocols.classification import classified, groups_of, labels_of, no_ranks, readable_features
-from sigma_bench.protocols.interface import Evaluation, Predictions
+from sigma_bench.protocols.interface import Evaluation, HeadSizes, Predictions
 from sigma_bench.protocols.knn_loo.spec import KnnLooProtocol
-from sigma_bench.protocols.neighbours import knn_ranked
+from sigma_bench.protocols.neighbours import knn_ranked, search_seconds
+
+
+def head_seconds(protocol: KnnLooProtocol, sizes: HeadSizes) -> float:
+    """Predicted time of the search."""
+    return search_seconds(sizes.num_train, sizes.num_test, sizes.feature_width, protocol.neighbours)
 
 
 def run(evaluation: Evaluation[KnnLooProtocol]) -> Predictions | None:

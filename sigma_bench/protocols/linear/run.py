@@ -17,8 +17,8 @@ from torch import Tensor
 
 from sigma_bench.protocols.classification import TrainFeatures
 from sigma_bench.protocols.features import SplitFeatures
-from sigma_bench.protocols.head_grid import Setting, run_head_grid, train_heads
-from sigma_bench.protocols.interface import Evaluation, Predictions
+from sigma_bench.protocols.head_grid import Setting, grid_seconds, run_head_grid, train_heads
+from sigma_bench.protocols.interface import Evaluation, HeadSizes, Predictions
 from sigma_bench.protocols.linear.spec import LinearProtocol
 
 STATISTICS_ROWS = 8192
@@ -28,6 +28,11 @@ STATISTICS_ROWS = 8192
 def run(evaluation: Evaluation[LinearProtocol]) -> Predictions | None:
     """Fit on train, predict every sample of the test split."""
     return run_head_grid(evaluation, fit_heads, "linear heads")
+
+
+def head_seconds(protocol: LinearProtocol, sizes: HeadSizes) -> float:
+    """Predicted time of the training of all heads."""
+    return grid_seconds(fit_heads, protocol, sizes)
 
 
 @dataclass(frozen=True)

@@ -66,12 +66,13 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """The mapping in a JSON file; None if there is no such file.
 
     Raises:
-        ValueError: the file is not JSON, or does not hold a mapping.
+        ValueError: the file cannot be read, is not JSON, or does not hold a mapping.
     """
     if not path.exists():
         return None
+    found = read_bounded(path, MAX_BYTES)
     try:
-        content = parse_json(read_bounded(path, MAX_BYTES))
+        content = parse_json(found)
     except ValueError as error:
         raise ValueError(f"{path}: not valid JSON ({error})") from error
     if not isinstance(content, dict):

@@ -54,9 +54,9 @@ def _opened(
         return transformers_encoder.open_folder(folder, settings, num_frames=num_frames, image_size=image_size)
     if "auto_map" in settings:
         raise ValueError(
-            f"{name}: a model of type {_shown(model_type)} whose network is code in its repository, which is never run here; "
-            "build it in a module of your own, with a function that returns it by sigma_bench.as_encoder, and name it "
-            "as module:function"
+            f"{name}: a model of type {_shown(model_type)} whose network is code in its repository, which is never "
+            "run here; build it in a module of your own, with a function that returns it by sigma_bench.as_encoder, "
+            "and name it as module:function"
         )
     known = ", ".join(sorted(("videomae", "vjepa2", *FAMILIES, *TOWERS)))
     raise ValueError(

@@ -6,6 +6,7 @@ folder, would write; and after reading, the values that it would write are compa
 """
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -177,7 +178,8 @@ def _outline(model_class: Any, config: Any, arguments: dict[str, Any], *, where:
     from transformers.core_model_loading import revert_weight_conversion
 
     try:
-        with torch.device("meta"), _quiet():
+        with torch.device("meta"), _quiet(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about tensors without elements, whose shapes are then refused
             model = model_class(config, **arguments)
             return revert_weight_conversion(model, model.state_dict())
     except Exception as error:  # of several libraries, for values that cannot be

@@ -304,9 +304,10 @@ def test_drop_paths_of_large_batches_of_frames_are_those_of_each_clip(tmp_path):
     torch.testing.assert_close(tokens(slice(0, 9)), apart, rtol=1e-4, atol=1e-4)
 
 
-def test_settings_of_size_zero_are_refused_without_warnings(tmp_path, recwarn):
+@pytest.mark.parametrize(("key", "message"), [("hidden_size", "the width 0"), ("intermediate_size", "has shape")])
+def test_settings_of_size_zero_are_refused_without_warnings(key, message, tmp_path, recwarn):
     path = saved(small_model("dinov3"), tmp_path / "model")
-    change_config(path, hidden_size=0)
-    with pytest.raises(ValueError, match="do not divide the width 0"):
+    change_config(path, **{key: 0})
+    with pytest.raises(ValueError, match=message):
         load_encoder(f"hf:{path}")
     assert not recwarn.list

@@ -46,12 +46,14 @@ def framewise(tokens_of_images: ImageFunction, clip_BCTHW: Tensor) -> Features:
     Without gradients, a batch whose clips are all still is encoded once per clip.
 
     Args:
-        tokens_of_images: it receives at most ``IMAGES_AT_ONCE`` images at a time.
+        tokens_of_images: it receives at most ``IMAGES_AT_ONCE`` images at a time, with gradients all of them, since
+            the drop path draws once for each clip of a batch.
     """
     batch, _, frames = clip_BCTHW.shape[:3]
     is_still = not torch.is_grad_enabled() and bool((clip_BCTHW[:, :, 1:] == clip_BCTHW[:, :, :1]).all())
     read = 1 if is_still else frames
-    chunks = clip_BCTHW[:, :, :read].transpose(1, 2).flatten(0, 1).split(IMAGES_AT_ONCE)
+    at_once = batch * read if torch.is_grad_enabled() else IMAGES_AT_ONCE
+    chunks = clip_BCTHW[:, :, :read].transpose(1, 2).flatten(0, 1).split(at_once)
     tokens, grids = zip(*map(tokens_of_images, chunks), strict=True)
     token_BTND = torch.cat(tokens).unflatten(0, (batch, read))
     return Features(token_BTND.expand(-1, frames, -1, -1).flatten(1, 2), (frames, *grids[0]))

@@ -54,22 +54,27 @@ def _opened(
         return transformers_encoder.open_folder(folder, settings, num_frames=num_frames, image_size=image_size)
     if "auto_map" in settings:
         raise ValueError(
-            f"{name}: a model of type '{model_type}' whose network is code in its repository, which is never run here; "
-            "build it in a module of your own, with a function that returns it by sigma_bench.as_encoder, and name it "
-            "as module:function"
+            f"{name}: a model of type {_shown(model_type)} whose network is code in its repository, which is never "
+            "run here; build it in a module of your own, with a function that returns it by sigma_bench.as_encoder, "
+            "and name it as module:function"
         )
     known = ", ".join(sorted(("videomae", "vjepa2", *FAMILIES, *TOWERS)))
     raise ValueError(
-        f"{name}: a model of type '{model_type}'; known types are {known}; for another network, write a function that "
-        "returns it by sigma_bench.as_encoder, and name it as module:function"
+        f"{name}: a model of type {_shown(model_type)}; known types are {known}; for another network, write a function "
+        "that returns it by sigma_bench.as_encoder, and name it as module:function"
     )
 
 
 def refuse_plain_folder(path: Path) -> None:
     """ValueError if a path needs ``hf:`` before it."""
     if not is_plain_name(path):
-        model_type = (read_json(path / CONFIG) or {}).get("model_type")
-        raise ValueError(f"{path}: a Hugging Face folder of type '{model_type}'; use hf:{path}")
+        model_type = str((read_json(path / CONFIG) or {}).get("model_type"))
+        raise ValueError(f"{path}: a Hugging Face folder of type {_shown(model_type)}; use hf:{path}")
+
+
+def _shown(model_type: str) -> str:
+    """The type for an error, in quotes; an unusually long one is shortened."""
+    return repr(model_type if len(model_type) <= 80 else f"{model_type[:80]}...")
 
 
 def is_plain_name(path: Path) -> bool:

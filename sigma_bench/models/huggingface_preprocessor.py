@@ -66,12 +66,13 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """The mapping in a JSON file; None if there is no such file.
 
     Raises:
-        ValueError: the file is not JSON, or does not hold a mapping.
+        ValueError: the file cannot be read, is not JSON, or does not hold a mapping.
     """
     if not path.exists():
         return None
+    found = read_bounded(path, MAX_BYTES)
     try:
-        content = parse_json(read_bounded(path, MAX_BYTES))
+        content = parse_json(found)
     except ValueError as error:
         raise ValueError(f"{path}: not valid JSON ({error})") from error
     if not isinstance(content, dict):
@@ -96,11 +97,11 @@ def _side(size: Any, where: Path) -> int | None:
     """The side of a square that is given as one number, as two, or as the shorter edge."""
     if isinstance(size, Mapping):
         size = [size[key] for key in ("height", "width", "shortest_edge") if size.get(key) is not None]
-    sides = set(size) if isinstance(size, list | tuple) else {size}
-    if sides <= {None}:
+    sides = size if isinstance(size, list | tuple) else [size]
+    if all(side is None for side in sides):
         return None
-    side = sides.pop()
-    if sides or not isinstance(side, int) or side < 1:
+    side = sides[0]
+    if any(other != side for other in sides) or isinstance(side, bool) or not isinstance(side, int) or side < 1:
         raise ValueError(f"{where}: states frames of size {size}; only square ones are supported")
     return side
 

@@ -6,6 +6,7 @@ folder, would write; and after reading, the values that it would write are compa
 """
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from sigma_bench.models.huggingface_preprocessor import Preprocessing, read_prep
 from sigma_bench.models.timm_encoder import DEFAULT_FRAMES
 from sigma_bench.models.transformers_families import FAMILIES, TOWERS, Family
 from sigma_bench.models.transformers_tokens import cells, image_side
-from sigma_bench.models.weights_file import WeightsFile, read_weights
+from sigma_bench.models.weights_file import WeightsFile, has_values, read_weights
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest
 
@@ -154,17 +155,18 @@ def _class_and_configuration(
     except Exception as error:  # of several libraries, for values of a wrong type
         raise ValueError(f"{where}: config.json does not fit {family.model} ({_line(error)})") from error
     heads, width = (getattr(config, name, 1) for name in ("num_attention_heads", "hidden_size"))
-    if heads < 1 or width % heads:
+    if heads < 1 or width < 1 or width % heads:
         raise ValueError(f"{where}: config.json states {heads} attention heads, which do not divide the width {width}")
     return model_class, config
 
 
 def _tensors_of(file: WeightsFile, *, where: str) -> dict[str, Tensor]:
-    strange = [name for name, value in file.content.items() if not isinstance(value, Tensor)]
-    if strange or not file.content:
-        found = f"'{strange[0]}' is not a tensor" if strange else "it is empty"
+    content = file.content
+    strange = [name for name, value in content.items() if not isinstance(value, Tensor) or not has_values(value)]
+    if strange or not content:
+        found = f"'{strange[0]}' is not a tensor of plain values" if strange else "it is empty"
         raise ValueError(f"{where}: {file.path.name} does not hold tensors by name ({found})")
-    return dict(file.content)
+    return dict(content)
 
 
 def _num_blocks(settings: Mapping[str, Any]) -> int:
@@ -215,7 +217,8 @@ def _outline(model_class: Any, config: Any, arguments: dict[str, Any], *, where:
     from transformers.core_model_loading import revert_weight_conversion
 
     try:
-        with torch.device("meta"), _quiet():
+        with torch.device("meta"), _quiet(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about tensors without elements, whose shapes are then refused
             model = model_class(config, **arguments)
             return revert_weight_conversion(model, model.state_dict())
     except Exception as error:  # of several libraries, for values that cannot be

@@ -50,7 +50,7 @@ class Family:
     adapt: Callable[[Any, Mapping[str, Tensor]], None] = lambda config, tensors: None
     """Sets what the library does not read from a configuration and the tensors determine."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Changes of the configuration that leave out parts on which the tokens do not depend."""
+    """Changes of the configuration that leave out parts on which the tokens do not depend, and random numbers."""
     prepare: Callable[[Any], nn.Module] = lambda model: model
     """The network of a loaded model, without parameters on which the tokens do not depend."""
     class_tokens: TokenFunction | None = None
@@ -62,6 +62,10 @@ class Family:
     """Whether the class of its preprocessor subtracts 1 before it normalises."""
 
 
+_RANDOM_POSITIONS = ("pos_embed_shift", "pos_embed_jitter", "pos_embed_rescale")
+"""Settings of DINOv3 by which its class shifts and scales positions at random, in training mode only."""
+
+
 def _dino(name: str, model: str, parts: Parts, *prefixes: str) -> Family:
     return Family(
         name,
@@ -70,6 +74,7 @@ def _dino(name: str, model: str, parts: Parts, *prefixes: str) -> Family:
         parts=lambda network: parts,
         prefixes=prefixes,
         heads=("classifier.",),
+        settings=dict.fromkeys(_RANDOM_POSITIONS),
         prepare=without("embeddings.mask_token"),
         class_tokens=class_tokens(),
     )

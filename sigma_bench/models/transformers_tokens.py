@@ -62,6 +62,8 @@ def cells(config: Any, height: int, width: int) -> tuple[int, int]:
         ValueError: patches do not fill the image, and this is not the size with which the model was published.
     """
     patch = patch_side(config)
+    if config.model_type == "timesformer" and patch in (height, width) and image_side(config) != patch:
+        raise ValueError(f"TimeSformer needs more than one row and column of patches of {patch} px")
     is_published = config.model_type in _CUT and height == width == image_side(config)
     if min(height, width) < patch or ((height % patch or width % patch) and not is_published):
         raise ValueError(f"images of {height} x {width} px do not divide into patches of {patch} px")

@@ -180,12 +180,21 @@ def state_dict_in(file: WeightsFile, preferred: Sequence[str], *, beside: tuple[
     if not found or not all(isinstance(name, str) for name in found):
         raise ValueError(f"{where}: holds no tensors by name")
     strange = [name for name, value in found.items() if not isinstance(value, Tensor)]
+    if empty := next((name for name in found if name not in strange and not has_values(found[name])), None):
+        raise ValueError(
+            f"{where}: '{empty}' is not stored as plain values but sparse, quantised or on a device 'meta'"
+        )
     if strange:
         raise ValueError(
             f"{where}: not a model's weights: '{strange[0]}' is of type {type(found[strange[0]]).__name__}, not a "
             f"tensor; found {_some(found)}; weights are looked for at the top level and in {', '.join(CONTAINERS)}"
         )
     return _unwrapped(found, beside, where=where)
+
+
+def has_values(tensor: Tensor) -> bool:
+    """Whether a tensor of a file holds plain numbers, and is not sparse, quantised, or without content."""
+    return tensor.layout == torch.strided and not tensor.is_meta and not tensor.is_quantized
 
 
 def _container(content: Mapping[str, Any], preferred: Sequence[str], *, where: str) -> Mapping[str, Any] | None:

@@ -35,6 +35,8 @@ CHECKPOINT_NAME = "model.safetensors"
 CONTROLS = ("random", "statistics")
 PUBLISHED = "timm"
 HUGGINGFACE = "hf"
+MAX_FRAMES, MAX_PIXELS = 4096, 8192
+"""Greatest geometry of clips, as in recipes; far larger clips take all memory."""
 FAMILIES = (jepa, timesformer, external)
 """Modules that read the weight files of other projects; the first one that recognises a file opens it.
 
@@ -43,7 +45,9 @@ which returns an encoder with a ``LoadReport`` as its attribute ``report``, and 
 file or unsuitable clips.
 """
 _FUNCTION = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<function>[A-Za-z_]\w*)")
-_FILE_NAME = re.compile(r"(?P<path>.+?)(?:@(?P<frames>\d+)x(?P<size>\d+))?(?:@(?P<heads>\d+)heads)?", re.DOTALL)
+_FILE_NAME = re.compile(
+    r"(?P<path>.+?)(?:@(?P<frames>\d{1,18})x(?P<size>\d{1,18}))?(?:@(?P<heads>\d{1,18})heads)?", re.DOTALL
+)
 _RECIPE_NAME = re.compile(r"(?P<recipe>.+?)(?:@seed(?P<seed>\d{1,18}))?", re.DOTALL)
 
 
@@ -73,6 +77,9 @@ def _named(name: str, seed: int) -> Encoder:
     kind, colon, recipe = name.partition(":")
     if colon and kind in CONTROLS:
         return _control(kind, recipe, seed)
+    if colon and kind in (PUBLISHED, *jepa.STATED) and not recipe:
+        named = "<name>, as in timm:vit_small_patch16_224.dino" if kind == PUBLISHED else "<file>"
+        raise ValueError(f"{kind}: names no model; write {kind}:{named}")
     if colon and kind == PUBLISHED:
         return _published(recipe)
     if colon and kind == HUGGINGFACE:
@@ -169,6 +176,8 @@ def split_name(name: str) -> tuple[Path, int | None, int | None, int | None]:
     if parts is None:
         return Path(name), None, None, None
     frames, size, heads = (int(parts[key]) if parts[key] else None for key in ("frames", "size", "heads"))
+    if (frames or 0) > MAX_FRAMES or (size or 0) > MAX_PIXELS:
+        raise ValueError(f"{name}: clips have at most {MAX_FRAMES} frames of {MAX_PIXELS} px")
     return Path(parts["path"]), frames, size, heads
 
 

@@ -152,6 +152,7 @@ def test_half_of_a_divided_checkpoint_is_refused(tmp_path):
     [
         ({"model_type": "vivit"}, "keys missing"),
         ({"model_type": "bert"}, "a model of type 'bert'; known types are clip, "),
+        ({"model_type": "b" * 5000}, r"of type 'b{80}\.\.\.'; known"),
         ({"model_type": None}, "config.json has no model_type"),
         ({"model_type": ["dinov2"]}, "config.json has no model_type"),
         ({"model_type": "mine", "auto_map": {"AutoModel": "modeling_mine.Mine"}}, "never run here.*as_encoder"),
@@ -193,6 +194,8 @@ def test_names_of_no_folder_and_of_no_repository(tmp_path):
     for name, message in (
         (f"hf:{tmp_path}/nothing", "there is no folder"),
         ("hf:", "names no model"),
+        ("timm:", "timm: names no model"),
+        ("vjepa1:", "vjepa1: names no model; write vjepa1:<file>"),
         ("hf:../a/b/c", "there is no folder"),
         (f"hf:{tmp_path}/file", "is a file; name the folder"),
         (f"hf:{tmp_path}@8heads", "states the number of heads"),

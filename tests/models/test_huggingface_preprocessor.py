@@ -74,6 +74,8 @@ def test_the_normalisation_equals_that_of_the_library(class_name, has_offset, tm
     [
         ({"crop_size": {"height": 224, "width": 320}}, "only square ones"),
         ({"size": -3}, "only square ones"),
+        ({"size": [[]]}, "only square ones"),
+        ({"size": {"height": {}, "width": {}}}, "only square ones"),
         ({"size": "large"}, "only square ones"),
         ({"image_mean": [0.5, 0.5]}, "one number for each of three colours"),
         ({"image_std": [0.5, 0.5, None]}, "must hold numbers"),

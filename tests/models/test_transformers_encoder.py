@@ -10,6 +10,7 @@ from sigma_bench.models.model_arguments import with_arguments
 from sigma_bench.models.token_order import find_token_order
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.specs.model_arguments import ModelArguments
+from sigma_bench.training.drop_path import use_chances
 from tests.models.huggingface_folders import (
     MODELS,
     PE_VIDEO,
@@ -182,6 +183,8 @@ def test_class_tokens_are_the_pooled_output(name, tmp_path):
         ("hiera", "@4x80", "do not divide into patches of 32 px"),
         ("pe_video", "@4x64", "its image model takes images of 32 px only"),
         ("timesformer", "@0x32", "at least 1"),
+        ("timesformer", "@4x8", "more than one row and column"),
+        ("dinov3", "@1000000x1000000", "at most 4096 frames of 8192 px"),
     ],
 )
 def test_impossible_clips_are_refused_when_loading(name, suffix, message, tmp_path):
@@ -305,3 +308,27 @@ def test_the_width_of_image_embeddings_of_pe_video_is_that_of_the_tensors(tmp_pa
     write_folder(tmp_path / "model", settings, weights)
     with pytest.raises(ValueError, match=r"head\.(weight|bias)' has shape \(24"):
         load_encoder(f"hf:{tmp_path / 'model'}")
+
+
+def test_drop_paths_of_large_batches_of_frames_are_those_of_each_clip(tmp_path):
+    _, encoder = opened("dinov3", tmp_path)
+    backbone = encoder.backbone(0.5).train()
+    chances = use_chances(backbone)
+    clip = torch.randn(9, 3, 16, 32, 32, generator=torch.Generator().manual_seed(2))
+    chance_BK = torch.rand(9, 4, generator=torch.Generator().manual_seed(3))
+
+    def tokens(part: slice) -> torch.Tensor:
+        chances.start(chance_BK[part])
+        return backbone(clip[part])
+
+    apart = torch.cat([tokens(slice(0, 4)), tokens(slice(4, 9))])
+    torch.testing.assert_close(tokens(slice(0, 9)), apart, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("key", "message"), [("hidden_size", "the width 0"), ("intermediate_size", "has shape")])
+def test_settings_of_size_zero_are_refused_without_warnings(key, message, tmp_path, recwarn):
+    path = saved(small_model("dinov3"), tmp_path / "model")
+    change_config(path, **{key: 0})
+    with pytest.raises(ValueError, match=message):
+        load_encoder(f"hf:{path}")
+    assert not recwarn.list

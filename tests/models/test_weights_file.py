@@ -7,13 +7,14 @@ import pickle
 import random
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
 import torch
 
 from sigma_bench.models.timm_encoder import image_tensors_in
-from sigma_bench.models.weights_file import read_weights
+from sigma_bench.models.weights_file import read_weights, state_dict_in
 
 
 class Touches:
@@ -167,3 +168,11 @@ def test_an_archive_that_unpacks_to_far_more_than_its_size_is_refused(tmp_path: 
         archive.writestr("model/data/1", bytes(70 << 20))
     with pytest.raises(ValueError, match="unpacks to far more than its size"):
         read_weights(path)
+
+
+@pytest.mark.parametrize("change", [lambda tensor: tensor.to_sparse(), lambda tensor: tensor.to("meta")])
+def test_tensors_without_plain_values_are_refused(tmp_path: Path, change: Any) -> None:
+    path = tmp_path / "weights.pt"
+    torch.save({"encoder": {"a": torch.ones(2), "b": change(torch.ones(2, 2))}}, path)
+    with pytest.raises(ValueError, match="'b' is not stored as plain values"):
+        state_dict_in(read_weights(path), ())

@@ -116,6 +116,7 @@ class NetworkEncoder:
             )
         if self.dtype != torch.float32:
             raise ValueError(f"model '{self.card.model}' has weights in {self.dtype}; fine-tuning needs float32")
+        _require_no_dropout(self.network, self.card.model)
         return NetworkBackbone(copy.deepcopy(self.network), self.tokens, self.parts, drop_path)
 
 
@@ -160,6 +161,19 @@ class NetworkBackbone(Backbone):
     def layer_of(self, parameter: str) -> int:
         block = re.match(rf"network\.{re.escape(self._blocks)}\.(\d+)\.", parameter)
         return int(block[1]) + 1 if block else 0
+
+
+def _require_no_dropout(network: nn.Module, model: str) -> None:
+    """ValueError if a network has dropout, whose random numbers are not part of the examples."""
+    for name, module in network.named_modules():
+        rates = {key: value for key, value in vars(module).items() if key.endswith(("dropout", "dropout_prob"))}
+        rates |= {"p": module.p} if isinstance(module, nn.Dropout) else {}
+        for key, rate in rates.items():
+            if isinstance(rate, float) and rate > 0:
+                raise ValueError(
+                    f"model '{model}' has a dropout of {rate:g} ('{name}.{key}'), so scores of fine-tuning would "
+                    "depend on the number of processes; set it to 0 in its configuration, or choose a frozen protocol"
+                )
 
 
 def _set_drop_path(block: nn.Module, rate: float, branches: tuple[str, ...]) -> None:

@@ -332,3 +332,19 @@ def test_settings_of_size_zero_are_refused_without_warnings(key, message, tmp_pa
     with pytest.raises(ValueError, match=message):
         load_encoder(f"hf:{path}")
     assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("timesformer", "hidden_dropout_prob"),
+        ("dinov2", "attention_probs_dropout_prob"),
+        ("clip_vision", "attention_dropout"),
+    ],
+)
+def test_dropout_of_a_configuration_is_refused_in_training_and_unused_in_features(tmp_path, name, key):
+    _, encoder = opened(name, tmp_path, **{key: 0.1})
+    clip = torch.rand(1, 3, encoder.card.num_frames, encoder.card.image_size, encoder.card.image_size)
+    assert torch.equal(encoder.encode(clip).token_BND, encoder.encode(clip).token_BND)
+    with pytest.raises(ValueError, match=r"has a dropout of 0\.1 .* set it to 0 in its configuration"):
+        encoder.backbone(0.0)

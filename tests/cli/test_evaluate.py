@@ -189,7 +189,7 @@ def fails_on_stills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (
             "memory",
             [],
-            "model 'tubes': one clip of 8 frames x 48 px does not fit into the memory of the device (tried to "
+            "model 'tubes': one clip of 8 frames x 32 px does not fit into the memory of the device (tried to "
             "allocate 29.00 GiB)",
         ),
         ("worker", ["--num-workers", "1"], "a process that decodes videos was killed"),

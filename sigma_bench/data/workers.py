@@ -4,7 +4,7 @@ import os
 from typing import Literal
 
 NumWorkers = int | Literal["auto"]
-MIN_BATCHES_FOR_WORKERS = 8
+MIN_BATCHES_FOR_WORKERS = 4
 """Least number of batches for which ``auto`` starts workers."""
 
 

@@ -27,11 +27,11 @@ MAX_CLIPS = 64
 BYTES_PER_FEATURE = 64
 """Memory of activations per value of a token: about sixteen float32 tensors of the width live at once in a ViT block
 (queries, keys, values, the four times wider hidden layer of the MLP, and temporary copies)."""
-CPU_BYTES = 2 << 30
-"""Memory of activations that a batch may take on the CPU."""
+CPU_BYTES = 256 << 20
+"""Memory of activations that a batch may take on the CPU, where larger batches of large clips are not faster."""
 SMALLEST_PATCH = 8
 """Side in pixels of the smallest patches of common encoders."""
-DECODED_BYTES = 128 << 20
+DECODED_BYTES = 16 << 20
 """Memory of the decoded clips that a worker returns together."""
 GPU_SHARE = 0.5
 """Share of the free memory of a GPU that a batch may take."""

@@ -26,7 +26,7 @@ from sigma_bench.specs.clip import ClipSpec
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.passes import Pass
-from sigma_bench.training.distribution import Processes
+from sigma_bench.training.distribution import Processes, keep_freed_memory
 from sigma_bench.training.processes import on_all, on_main
 
 BLOCK_CLIPS = 64
@@ -162,6 +162,8 @@ class FeatureCache:
     ) -> None:
         """Compute and write this process's share of the missing blocks."""
         assert pass_.clip is not None
+        if processes.device.type == "cpu":
+            keep_freed_memory()
         views, mine = pass_.clip.num_views, missing[processes.rank :: processes.size]
         batch_encoder = BatchEncoder(encoder, pass_.precision, self.batch_size)
         step = max(1, DECODED_BYTES // (views * dataset.num_frames * 3 * dataset.image_size**2))

@@ -205,10 +205,10 @@ def choose_device(name: str | torch.device) -> torch.device:
 
 
 def keep_freed_memory() -> None:
-    """Keep memory that a training step frees for the next step, if the C library is glibc.
+    """Keep memory that a training step or a frozen pass frees for the next one, if the C library is glibc.
 
     By default, glibc returns large blocks to the system as soon as they are freed, and the next step requests every
-    page again, which costs a twentieth of a pretraining step on a CPU and more.
+    page again.  On a CPU this costs a twentieth of a pretraining step and more, and up to half of a frozen pass.
     """
     if platform.libc_ver()[0] != "glibc":
         return

@@ -100,10 +100,10 @@ class NetworkEncoder:
 
     @torch.inference_mode()
     def encode(self, clip_BCTHW: Tensor) -> Features:
-        """Tokens of normalised clips, in float32, or in float64 if both clips and weights are float64."""
+        """Tokens of normalised clips, in float32, or in float64 if the weights are float64."""
         weight = next(self.network.parameters())
         features = self.tokens(self.network, clip_BCTHW.to(weight))
-        precision = torch.float64 if weight.dtype == clip_BCTHW.dtype == torch.float64 else torch.float32
+        precision = torch.float64 if weight.dtype == torch.float64 else torch.float32
         return Features(features.token_BND.to(precision), features.grid)
 
     def backbone(self, drop_path: float) -> "Backbone":

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sigma_bench.failures import failure_sentence, reason
 from sigma_bench.models.encoder import Encoder, TrainableEncoder
-from sigma_bench.models.encoder_output import TOLERANCE, features_mistake, noise_clips
+from sigma_bench.models.encoder_output import TOLERANCE, encode_in_float32, features_mistake, noise_clips
 from sigma_bench.models.token_order import RIGHT_ORDER, find_token_order
 
 _CLIPS = 3
@@ -34,7 +34,7 @@ def check_encoder(encoder: Encoder) -> Iterator[Check]:
     started = time.monotonic()
     question = "float32 tokens (B, N, D) with N = T' x H' x W' and the card's width"
     try:
-        features = encoder.encode(shown_BCTHW)
+        features = encode_in_float32(encoder, shown_BCTHW)
         mistake = features_mistake(features, card, _CLIPS, card.num_frames)
     except Exception as error:
         yield Check(question, False, _said(error))
@@ -95,17 +95,17 @@ def _repeats(encoder: Encoder, clip_BCTHW: Tensor) -> Iterator[tuple[str, str, C
     yield (
         "the same clips twice give the same tokens",
         "the cause may be dropout or another random draw that is always on, or a state that calls change",
-        lambda: encoder.encode(clip_BCTHW.clone()).token_BND,
+        lambda: encode_in_float32(encoder, clip_BCTHW.clone()).token_BND,
     )
     yield (
         "a clip does not depend on its batch",
         batch,
-        lambda: torch.cat([encoder.encode(clip[None].clone()).token_BND for clip in clip_BCTHW]),
+        lambda: torch.cat([encode_in_float32(encoder, clip[None].clone()).token_BND for clip in clip_BCTHW]),
     )
     yield (
         "the order of the batch does not matter",
         batch,
-        lambda: encoder.encode(clip_BCTHW.flip(0)).token_BND.flip(0),
+        lambda: encode_in_float32(encoder, clip_BCTHW.flip(0)).token_BND.flip(0),
     )
 
 
@@ -129,7 +129,7 @@ def _shorter_clip(encoder: Encoder) -> Check:
         return Check("a clip of one tubelet", True, "there is no shorter clip")
 
     def answer() -> tuple[bool, str]:
-        features = encoder.encode(noise_clips(1, frames, card.image_size))
+        features = encode_in_float32(encoder, noise_clips(1, frames, card.image_size))
         mistake = features_mistake(features, card, 1, frames)
         return mistake is None, mistake or f"grid {features.grid}, tokens {features.token_BND.shape[1]}"
 
@@ -143,7 +143,7 @@ def _larger_frames(encoder: Encoder) -> Check:
 
     def answer() -> tuple[bool, str]:
         try:
-            features = encoder.encode(noise_clips(1, frames, side))
+            features = encode_in_float32(encoder, noise_clips(1, frames, side))
         except ValueError as error:
             return True, f"are not taken; label propagation needs short_side 'encoder': {error}"
         mistake = features_mistake(features, card, 1, frames)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sigma_bench.models.encoder import Encoder, Features
+from sigma_bench.models.encoder import Encoder, Features, NetworkEncoder
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.passes import Precision
 
@@ -30,12 +30,20 @@ def encoded(encoder: Encoder, clip_BCTHW: Tensor, precision: Precision = "float3
             of its card.
     """
     with torch.no_grad(), _autocast(precision):
-        features = encoder.encode(clip_BCTHW)
+        features = encode_in_float32(encoder, clip_BCTHW)
     if precision == "bfloat16" and isinstance(features, Features) and isinstance(features.token_BND, Tensor):
         features = Features(features.token_BND.float(), features.grid)
     mistake = features_mistake(features, encoder.card, len(clip_BCTHW), clip_BCTHW.shape[2])
     if mistake is not None:
         raise ValueError(f"model '{encoder.card.model}': {mistake}")
+    return features
+
+
+def encode_in_float32(encoder: Encoder, clip_BCTHW: Tensor) -> Features:
+    """What an encoder returns; tokens of a network with float64 weights are rounded to float32, as protocols use."""
+    features = encoder.encode(clip_BCTHW)
+    if isinstance(encoder, NetworkEncoder):
+        return Features(features.token_BND.float(), features.grid)
     return features
 
 

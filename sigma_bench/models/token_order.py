@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sigma_bench.models.encoder import Encoder
+from sigma_bench.models.encoder_output import encode_in_float32
 
 PLACES = 12
 """Number of tubes that are disturbed, one clip each; all tubes if there are fewer."""
@@ -61,7 +62,7 @@ def find_token_order(encoder: Encoder, clip_BCTHW: Tensor) -> TokenOrder:
     A change that all tokens share (such as that of a mean over the clip) is subtracted.
     """
     clip_1CTHW = clip_BCTHW[:1]
-    features = encoder.encode(clip_1CTHW.clone())
+    features = encode_in_float32(encoder, clip_1CTHW.clone())
     before_ND, grid = features.token_BND[0].float().cpu(), features.grid
     orders = _orders(grid)
     if len(orders) == 1:
@@ -70,7 +71,7 @@ def find_token_order(encoder: Encoder, clip_BCTHW: Tensor) -> TokenOrder:
     change_PN = np.zeros((len(places), before_ND.shape[0]))
     for number, place in enumerate(places):
         disturbed = _disturbed(clip_1CTHW, grid, int(place))
-        change_ND = encoder.encode(disturbed).token_BND[0].float().cpu() - before_ND
+        change_ND = encode_in_float32(encoder, disturbed).token_BND[0].float().cpu() - before_ND
         change_PN[number] = _shares(change_ND)
     rows = np.arange(len(places))
     totals = {name: float(change_PN[rows, index_N[places]].sum()) for name, index_N in orders.items()}

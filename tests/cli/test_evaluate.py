@@ -205,13 +205,16 @@ def test_any_exception_of_a_task_is_one_sentence_and_the_others_run(
     assert code == 1 and "Traceback" not in err
     assert f"1 of 2 tasks failed: cifar100/knn cifar100/knn: {sentence}" in said
     assert [record.task.task for _, record in Store(fails_on_stills).records()] == ["ssv2/knn"]
-    (log,) = (fails_on_stills / "logs").iterdir()
-    assert f"traceback in {log}" in said and "Traceback (most recent call last)" in log.read_text()
+    logs = fails_on_stills / "logs"
+    is_logged = function == "worker"  # a clip that does not fit into memory is a mistake that the user can mend
+    for log in logs.iterdir() if is_logged else ():
+        assert f"traceback in {log}" in said and "Traceback (most recent call last)" in log.read_text()
+    assert logs.exists() == is_logged
 
     code, _, err = run(monkeypatch, capsys, *words, *tasks[:2])
-    assert code == 1 and "Traceback" not in err and len(err.splitlines()) < 5
+    assert code == (1 if is_logged else 2) and "Traceback" not in err and len(err.splitlines()) < 5
     assert f"error: {sentence}" in " ".join(err.split())
-    assert len(list((fails_on_stills / "logs").iterdir())) == 2
+    assert not is_logged or len(list(logs.iterdir())) == 2
 
 
 @pytest.mark.slow

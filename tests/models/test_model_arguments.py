@@ -9,6 +9,7 @@ import torch
 
 from sigma_bench.api.encoders import load_encoder
 from sigma_bench.models.encoder import NetworkEncoder, require_trainable
+from sigma_bench.models.encoder_check import check_encoder
 from sigma_bench.models.encoder_output import encoded
 from sigma_bench.models.frame_encoder import FrameEncoder
 from sigma_bench.models.model_arguments import with_arguments
@@ -66,9 +67,10 @@ def test_arguments_that_change_a_feature_change_name_and_identity_and_defaults_d
 
 def test_precision_changes_tokens_as_much_as_its_rounding() -> None:
     double = encoder_of(VIDEO, dtype="float64")
-    exact = double.encode(clip().double()).token_BND
+    exact = double.encode(clip()).token_BND
     assert exact.dtype == torch.float64
-    assert torch.equal(encoded(double, clip()).token_BND, double.encode(clip()).token_BND)  # as protocols ask for it
+    assert torch.equal(encoded(double, clip()).token_BND, exact.float())  # as protocols ask for it
+    assert all(check.passed for check in check_encoder(double))
     for dtype, tolerance in (("float32", 1e-5), ("bfloat16", 0.1)):
         rounded = encoder_of(VIDEO, dtype=dtype).encode(clip()).token_BND
         assert rounded.dtype == torch.float32

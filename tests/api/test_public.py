@@ -51,9 +51,10 @@ def test_a_type_checker_sees_the_signatures(tmp_path: Path) -> None:
     (tmp_path / "good.py").write_text(SCRIPT)
     bad = 'sb.compare(records, 1, "b")\nsb.evalute\nsb.as_encoder(network, name="mine")\nfirst.modell\n'
     (tmp_path / "bad.py").write_text(SCRIPT + bad)
-    (tmp_path / "mypy.ini").write_text(f"[mypy]\nmypy_path = {ROOT}\nfollow_imports = silent\n")
-    command = [sys.executable, "-m", "mypy", "--config-file", "mypy.ini", "--cache-dir", str(ROOT / ".mypy_cache")]
-    done = subprocess.run([*command, "good.py", "bad.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    # The options of the project, so that its cache serves here too.
+    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), "--cache-dir"]
+    files = [str(ROOT / ".mypy_cache"), str(tmp_path / "good.py"), str(tmp_path / "bad.py")]
+    done = subprocess.run([*command, *files], cwd=ROOT, capture_output=True, text=True, check=False)
     found = done.stdout
     assert "good.py" not in found, found + done.stderr
     assert 'Module has no attribute "evalute"' in found and '"Record" has no attribute "modell"' in found, found

@@ -91,6 +91,7 @@ def measure_step(
         remarks=(
             f"speed: {batch_size / step_seconds:.2f} clips/s",
             _share_of_peak(ours, clip_BCTHW, mask_BN, step_seconds, precision),
+            *_peak_memory({"ours": ours, "plain": plain}, (clip_BCTHW, mask_BN), precision),
         ),
         num_threads=torch.get_num_threads(),
         **before,
@@ -113,6 +114,19 @@ def _alternated(
                 times[name].append([*parts, sum(parts)])
         report(index + 1)
     return times
+
+
+def _peak_memory(sides: dict[str, Step], batch: tuple[Tensor, Tensor], precision: Precision) -> tuple[str, ...]:
+    """A sentence about the memory of one step of each side on a GPU; none on the CPU."""
+    device, peaks = batch[0].device, []
+    if device.type != "cuda":
+        return ()
+    for name, side in sides.items():
+        torch.cuda.reset_peak_memory_stats(device)
+        held = torch.cuda.memory_allocated(device)
+        side.seconds(*batch, precision)
+        peaks.append(f"{name} {(torch.cuda.max_memory_allocated(device) - held) / 2**20:,.0f} MiB")
+    return (f"peak memory of a step, besides weights, gradients and states of the optimiser: {', '.join(peaks)}",)
 
 
 def require_comparable(recipe: Recipe) -> MaskedVideoRecipe:

@@ -1,4 +1,4 @@
-"""``sigma-bench bench step | loading | frozen | heads``: how fast this machine trains, reads clips and evaluates."""
+"""``sigma-bench bench step | loading | frozen | heads | gpu``: how fast this machine trains, reads and evaluates."""
 
 import os
 import tempfile
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from sigma_bench.api.progress import progress_bars
 from sigma_bench.cli.console import out
+from sigma_bench.cli.data import write_with_progress
 from sigma_bench.specs import catalogue
 
 if TYPE_CHECKING:
@@ -134,6 +135,49 @@ def bench_heads(
     with tempfile.TemporaryDirectory() as folder:
         size = BankSize(samples, queries, width, classes)
         _save_and_show(measure_heads(size, threads, Path(folder), out.print), output)
+
+
+@app.command("gpu")
+def bench_gpu(
+    recipe: list[str] = typer.Option(
+        ["sigma_mlp_vit_b_ssv2", "videomae_vit_b_ssv2"], help="Recipes of SIGMA-MLP or VideoMAE; repeatable."
+    ),
+    task: list[str] = typer.Option(
+        ["ucf101/knn", "ucf101/linear", "ssv2/linear"], help="Tasks evaluated on both devices; repeatable."
+    ),
+    data: Path = typer.Option(None, help="Data root of the tasks; by default, the mini world is written."),
+    batch: int = typer.Option(32, min=1, help="Clips of one training step."),
+    clips: int = typer.Option(256, min=1, help="Clips that are encoded."),
+    bank: int = typer.Option(240_000, min=100, help="Number of features that nearest neighbours are searched in."),
+    queries: int = typer.Option(20_000, min=1, help="Number of queries."),
+    rounds: int = typer.Option(10, min=1, help="Rounds of training steps after warm-up."),
+    device: str = typer.Option("cuda", help="cuda, or cpu to try the command without a GPU."),
+    output: Path = typer.Option(Path("results/benchmarks/gpu"), help="Folder for the results."),
+) -> None:
+    """Measure training steps, frozen encoders and nearest neighbours on a GPU, and compare its numbers with the CPU's.
+
+    It takes less than ten minutes on a recent GPU.  The exit code is 1 if a difference exceeds its tolerance.
+    """
+    from sigma_bench.benchmark.devices import measure_agreement
+    from sigma_bench.benchmark.encoding import encoders_of, measure_encoding, measure_neighbours
+    from sigma_bench.benchmark.step import measure_step, require_comparable
+    from sigma_bench.training.distribution import choose_device
+
+    chosen, recipes = choose_device(device), [require_comparable(catalogue.load_recipe(name)) for name in recipe]
+    folders = sorted({catalogue.load_task(name).dataset for name in task})
+    with tempfile.TemporaryDirectory() as scratch:
+        if data is None:
+            data = Path(scratch) / "data"
+            write_with_progress(data, 0, folders)
+        agreement = measure_agreement(recipes, task, data, Path(scratch), chosen)
+    _save_and_show(agreement, output)
+    for spec in recipes:
+        for kind in PRECISIONS["both"]:
+            _save_and_show(measure_step(spec, batch_size=batch, rounds=rounds, precision=kind, device=chosen), output)
+    _save_and_show(measure_encoding(encoders_of(recipes[0].encoder), clips, chosen), output)
+    _save_and_show(measure_neighbours(bank, queries, width=recipes[0].encoder.width), output)
+    if any(row["agrees"] == "no" for row in agreement.rows):
+        raise typer.Exit(1)
 
 
 def _advance(display: Progress, bar: TaskID, done: int) -> None:

@@ -1,7 +1,7 @@
 """Imports flow one way: a package sees what lies below it, and what does without torch stays without torch.
 
 The order, lowest first: specs, records, metrics < data, models < miniworld < training < methods (sigma, videomae,
-dino) and protocols, which do not see each other < benchmark < evaluation < pictures < api < cli; leaderboard sees
+dino) and protocols, which do not see each other < evaluation < benchmark < pictures < api < cli; leaderboard sees
 specs, records and metrics only, and pictures, api and cli may import it.  ``sigma_bench`` itself names what is public
 for type checkers, and imports nothing.  No files import each other in a circle.
 """
@@ -25,8 +25,8 @@ LAYERS = (
     ("miniworld",),
     ("training",),
     (*METHOD_PACKAGES, "protocols"),
-    ("benchmark",),
     ("evaluation",),
+    ("benchmark",),
     ("pictures",),
     ("api",),
     ("cli",),

@@ -1,7 +1,9 @@
 """``Records``: the records of a folder as a sequence, a frame, tables and comparisons."""
 
+import multiprocessing
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import overload
 
@@ -28,6 +30,8 @@ FRAME_COLUMNS = (
 )
 """Columns of ``Records.frame``."""
 MAX_SAMPLES = 1_000_000
+RECORDS_PER_WORKER = 20
+"""Least number of records per process, below which a process takes longer to start than to work."""
 _SHOWN = ("model", "task", "metric", "value", "low", "high", "seed")
 
 
@@ -182,19 +186,27 @@ def fill_boards(boards: Sequence[Board], records: Records) -> list[Leaderboard]:
     return [Leaderboard(one.table, one, records.store) for one in filled]
 
 
-def verify_folder(folder: str | Path, report: Callable[[int, int], None] = lambda done, total: None) -> Verification:
+def verify_folder(
+    folder: str | Path, report: Callable[[int, int], None] = lambda done, total: None, *, num_workers: int = 1
+) -> Verification:
     """Compute every score of a folder again from its predictions, and compare every digest.
 
     Args:
+        num_workers: greatest number of processes; with several, a script needs ``if __name__ == "__main__":``.
         report: is called with the number of verified files and the number of all files.
 
     Raises:
         ValueError: there is no record.
     """
     store = Store(path_of("folder", folder))
-    if not store.paths():
+    num_files = len(store.paths())
+    if not num_files:
         raise ValueError(f"{folder}: {NO_RECORDS}")
-    return verify_store(store, report)
+    num_workers = min(num_workers, max(1, num_files // RECORDS_PER_WORKER))
+    if num_workers == 1:
+        return verify_store(store, report)
+    with ProcessPoolExecutor(num_workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return verify_store(store, report, pool.map)
 
 
 def _board_of_all(records: Records) -> Board:

@@ -4,7 +4,7 @@ The mean per class is the mean of the accuracies of the classes that occur in th
 released evaluation of SIGMA keeps one running mean through all classes, which gives the last classes the
 largest weights; its value is not comparable with this one.
 
-Shapes: S samples.
+Shapes: S samples, C classes.
 """
 
 import numpy as np
@@ -52,9 +52,14 @@ def mean_class_accuracy(truth: ArrayLike, predicted: ArrayLike) -> float:
     Raises:
         ValueError: different lengths, more than one axis, or no sample at all.
     """
-    hit_S = _hits(truth, predicted)
-    class_S = np.unique(np.asarray(truth), return_inverse=True)[1]
-    return float(np.mean(np.bincount(class_S, weights=hit_S) / np.bincount(class_S)))
+    return mean_of_classes(np.unique(np.asarray(truth), return_inverse=True)[1], _hits(truth, predicted))
+
+
+def mean_of_classes(class_S: NDArray[np.intp], hit_S: NDArray[np.bool_]) -> float:
+    """Mean over the classes present of the share of hits, a fraction; for classes that are numbered from 0."""
+    size_C = np.bincount(class_S)
+    is_present_C = size_C > 0
+    return float(np.mean(np.bincount(class_S, weights=hit_S)[is_present_C] / size_C[is_present_C]))
 
 
 def _hits(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.bool_]:

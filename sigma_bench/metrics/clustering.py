@@ -4,17 +4,15 @@ Accuracy after the one-to-one assignment with the most correct samples (Hungaria
 its most frequent class to each cluster (purity), and two measures that need no assignment.  The released
 code of SIGMA has none of them for clips.
 
-Shapes: S samples, G classes present, P clusters present.
+Shapes: S samples, G classes present, P clusters present, N pairs of a class and a cluster with common samples.
 """
 
 from collections.abc import Callable
-from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from sklearn import config_context
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from sigma_bench.metrics.matching import NO_LABEL
 
@@ -51,20 +49,33 @@ def majority_labels(truth_S: Labels, cluster_S: Labels) -> Labels:
 def nmi(truth_S: Labels, cluster_S: Labels) -> float:
     """Mutual information over the arithmetic mean of both entropies, 0 to 1.
 
-    Samples without a cluster (``NO_LABEL``) count as wrong, see ``_of_clustered``.
+    The same as scikit-learn's ``normalized_mutual_info_score`` up to rounding.  It takes a small part of the time for
+    the thousands of small resamples of an interval.  Samples without a cluster (``NO_LABEL``) count as wrong, see
+    ``_of_clustered``.
     """
-    return _of_clustered(partial(normalized_mutual_info_score, average_method="arithmetic"), truth_S, cluster_S)
+    return _of_clustered(_nmi, truth_S, cluster_S)
 
 
 def ari(truth_S: Labels, cluster_S: Labels) -> float:
     """Rand index adjusted for chance (Hubert and Arabie 1985): 0 in expectation for random clusters, at most 1.
 
-    Samples without a cluster (``NO_LABEL``) count as wrong, see ``_of_clustered``.
+    The same as scikit-learn's ``adjusted_rand_score``.  Samples without a cluster (``NO_LABEL``) count as wrong, see
+    ``_of_clustered``.
     """
-    return _of_clustered(adjusted_rand_score, truth_S, cluster_S)
+    return _of_clustered(_ari, truth_S, cluster_S)
 
 
-def _of_clustered(measure: Callable[[Labels, Labels], float], truth_S: Labels, cluster_S: Labels) -> float:
+class _Sizes(NamedTuple):
+    """Number of samples of each class, of each cluster, and of each class in each cluster, without zeros."""
+
+    class_G: NDArray[np.intp]
+    cluster_P: NDArray[np.intp]
+    common_N: NDArray[np.intp]
+    expected_N: NDArray[np.float64]
+    """Product of the sizes of class and cluster over the number of samples."""
+
+
+def _of_clustered(measure: Callable[[_Sizes], float], truth_S: Labels, cluster_S: Labels) -> float:
     """A measure of the samples that have a cluster, times their share of all samples where it is positive.
 
     Accuracy behaves in the same way, because it counts such samples as wrong.  Treated as one more cluster, they would
@@ -73,9 +84,34 @@ def _of_clustered(measure: Callable[[Labels, Labels], float], truth_S: Labels, c
     has_cluster_S = cluster_S != NO_LABEL
     if not has_cluster_S.any():
         return 0.0
-    with config_context(skip_parameter_validation=True):  # it takes longer than the measure of a small resample
-        value = float(measure(truth_S[has_cluster_S], cluster_S[has_cluster_S]))
+    value = measure(_sizes(truth_S[has_cluster_S], cluster_S[has_cluster_S]))
     return value * float(has_cluster_S.mean()) if value > 0 else value
+
+
+def _sizes(truth_S: Labels, cluster_S: Labels) -> _Sizes:
+    class_G, cluster_P = np.bincount(truth_S), np.bincount(cluster_S)
+    common = np.bincount(truth_S.astype(np.int64) * len(cluster_P) + cluster_S)
+    place_N = np.flatnonzero(common)
+    expected_N = class_G[place_N // len(cluster_P)] * (cluster_P[place_N % len(cluster_P)] / len(truth_S))
+    return _Sizes(class_G[class_G > 0], cluster_P[cluster_P > 0], common[place_N], expected_N)
+
+
+def _nmi(sizes: _Sizes) -> float:
+    if len(sizes.class_G) == len(sizes.cluster_P) == 1:
+        return 1.0
+    num_samples = sizes.class_G.sum()
+    mutual = float((sizes.common_N * np.log(sizes.common_N / sizes.expected_N)).sum()) / num_samples
+    entropies = [-float((size * np.log(size / num_samples)).sum()) / num_samples for size in sizes[:2]]
+    return mutual / (sum(entropies) / 2) if mutual > np.finfo(float).eps else 0.0
+
+
+def _ari(sizes: _Sizes) -> float:
+    num_samples, *pairs = int(sizes.class_G.sum()), *(int((size**2).sum()) for size in sizes[:3])
+    of_class, of_cluster, of_both = pairs  # ordered pairs of samples, each sample with itself included
+    if of_class == of_cluster == of_both:
+        return 1.0
+    chance = (of_class - num_samples) * (of_cluster - num_samples) / (num_samples * (num_samples - 1))
+    return (of_both - num_samples - chance) / ((of_class + of_cluster) / 2 - num_samples - chance)
 
 
 def _counts(truth_S: Labels, cluster_S: Labels) -> tuple[Labels, Labels, NDArray[np.intp]]:

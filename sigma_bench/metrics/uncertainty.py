@@ -28,6 +28,8 @@ SampleIndex = NDArray[np.intp]
 Method = Literal["bootstrap", "centred_bootstrap", "percentile"]
 _BLOCK = 2_000_000
 """Number of counts of drawn units that are multiplied at once."""
+_DRAWS = 100_000
+"""Number of units that are drawn at once; the draws do not depend on it."""
 
 
 def bootstrap_interval(
@@ -152,8 +154,9 @@ class Resampling:
         bits = self._generator()
         bits.state = self._state
         rng = np.random.Generator(bits)
-        for _ in range(self.replicates):
-            yield rng.integers(self.num_units, size=self.num_units)
+        at_once = max(1, _DRAWS // self.num_units)
+        for start in range(0, self.replicates, at_once):
+            yield from rng.integers(self.num_units, size=(min(at_once, self.replicates - start), self.num_units))
 
     def _sample_indices(self) -> Iterator[SampleIndex]:
         """Sample indices of each resample: every drawn unit with all of its samples."""

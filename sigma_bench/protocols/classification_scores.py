@@ -6,12 +6,21 @@ Stored arrays: ``truth`` (S,), ``ranked`` (S, K) the best classes in order, ``pr
 Shapes: S samples, K best classes, E epochs.
 """
 
-from sigma_bench.metrics.accuracy import mean_class_accuracy, top1, topk
-from sigma_bench.records.scoring import Control, Metric, of_truth_and_prediction
+import numpy as np
+
+from sigma_bench.metrics.accuracy import mean_of_classes, top1, topk
+from sigma_bench.records.scoring import Control, Metric
 
 _TOP1 = Metric(
     lambda stored, index: top1(stored["truth"][index], stored["predicted"][index]),
     of_sample=lambda stored: stored["truth"] == stored["predicted"],
+)
+_MEAN_CLASS_ACCURACY = Metric(
+    lambda class_and_hit, index: mean_of_classes(*(array[index] for array in class_and_hit)),
+    prepare=lambda stored: (
+        np.unique(stored["truth"], return_inverse=True)[1],
+        stored["truth"] == stored["predicted"],
+    ),
 )
 METRICS = {
     "top1": _TOP1,
@@ -19,9 +28,9 @@ METRICS = {
         lambda stored, index: topk(stored["truth"][index], stored["ranked"][index], 5),
         of_sample=lambda stored: (stored["ranked"][:, :5] == stored["truth"][:, None]).any(1),
     ),
-    "mean_class_accuracy": of_truth_and_prediction(mean_class_accuracy),
+    "mean_class_accuracy": _MEAN_CLASS_ACCURACY,
     "top1_selected_on_test": _TOP1,
-    "mean_class_accuracy_selected_on_test": of_truth_and_prediction(mean_class_accuracy),
+    "mean_class_accuracy_selected_on_test": _MEAN_CLASS_ACCURACY,
 }
 CONTROLS = {"chance": Control("chance", metrics=("top1", "top1_selected_on_test"))}
 """Chance is the share of the most frequent class of the test split: the top-1 of always predicting it."""

@@ -6,9 +6,11 @@ alone.
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,28 +39,52 @@ class Verification:
     unchecked: tuple[str, ...]
 
 
-def verify_store(store: Store, report: Callable[[int, int], None] = lambda done, total: None) -> Verification:
-    """Check every record of a store; ``report`` is called with the number of verified files and of all files."""
-    problems: list[str] = []
-    unchecked: list[str] = []
-    found: list[tuple[Path, Record]] = []
-    num_scores, paths = 0, store.paths()
-    for done, path in enumerate(paths, start=1):
-        try:
-            record = read_record(path)
-        except ValueError as error:
-            problems.append(str(error))
-        else:
-            found.append((path, record))
-            problems += [f"{path}: {sentence}" for sentence in _of_record(store, path, record)]
-            wrong, right, missed = _of_scores(store, record)
-            problems += [f"{path}: {sentence}" for sentence in wrong]
-            unchecked += [f"{path}: {sentence}" for sentence in missed]
-            num_scores += right
+class VerifiedFile(NamedTuple):
+    """What was found in one file of a record."""
+
+    path: Path
+    record: Record | None
+    """None if the file is not a record."""
+    num_scores: int = 0
+    problems: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
+
+
+Map = Callable[[Callable[[Path], VerifiedFile], Sequence[Path]], Iterable[VerifiedFile]]
+"""Applies a function to files, in order, as ``map`` or the ``map`` of a pool of processes."""
+
+
+def verify_store(
+    store: Store, report: Callable[[int, int], None] = lambda done, total: None, map_files: Map = map
+) -> Verification:
+    """Check every record of a store.
+
+    Args:
+        report: is called with the number of verified files and of all files.
+        map_files: applies the check of a file to all of them.
+    """
+    paths, files = store.paths(), []
+    for done, file in enumerate(map_files(partial(_verified, store), paths), start=1):
+        files.append(file)
         report(done, len(paths))
-    problems += _across(found) + _of_manifest(store.root)
-    unchecked += _beyond(store, [record for _, record in found])
-    return Verification(len(found), num_scores, tuple(problems), tuple(unchecked))
+    found = [(file.path, file.record) for file in files if file.record is not None]
+    problems = [f"{file.path}: {sentence}" if file.record else sentence for file in files for sentence in file.problems]
+    unchecked = [f"{file.path}: {sentence}" for file in files for sentence in file.unchecked]
+    return Verification(
+        len(found),
+        sum(file.num_scores for file in files),
+        (*problems, *_across(found), *_of_manifest(store.root)),
+        (*unchecked, *_beyond(store, [record for _, record in found])),
+    )
+
+
+def _verified(store: Store, path: Path) -> VerifiedFile:
+    try:
+        record = read_record(path)
+    except ValueError as error:
+        return VerifiedFile(path, None, problems=(str(error),))
+    wrong, right, missed = _of_scores(store, record)
+    return VerifiedFile(path, record, right, (*_of_record(store, path, record), *wrong), tuple(missed))
 
 
 def _of_record(store: Store, path: Path, record: Record) -> list[str]:

@@ -4,6 +4,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from sigma_bench.metrics.accuracy import top1
 from sigma_bench.metrics.clustering import ari, hungarian_labels, majority_labels, nmi
@@ -37,6 +38,17 @@ def test_nmi_by_its_definition() -> None:
     mutual = (joint[there] * np.log((joint / (p * q))[there])).sum()
     entropies = [-(x * np.log(x)).sum() for x in (p, q)]
     assert nmi(TRUTH, CLUSTER) == pytest.approx(mutual / np.mean(entropies))
+
+
+@pytest.mark.parametrize(("measure", "other"), [(nmi, normalized_mutual_info_score), (ari, adjusted_rand_score)])
+def test_the_measures_are_those_of_scikit_learn(measure, other) -> None:  # type: ignore[no-untyped-def]
+    """Also for one class, one cluster, one sample, and labels with gaps."""
+    rng = np.random.default_rng(0)
+    for number in range(100):
+        size, classes, clusters = rng.integers(1, (40, 5, 8))
+        truth, cluster = 3 * rng.integers(0, classes, size), rng.integers(0, clusters, size)
+        cluster = truth if number % 10 == 0 else cluster
+        assert measure(truth, cluster) == pytest.approx(other(truth, cluster), abs=1e-12)
 
 
 @pytest.mark.parametrize("num_clusters", [3, 4, 5])

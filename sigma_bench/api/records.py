@@ -158,7 +158,7 @@ class Records(Sequence[Record]):
         Args:
             first, second: names of models, as in ``frame``; or as in a table, with the settings of a model that has
                 several: ``mine (image_size=112)``.
-            where: settings that the records of both models have, as in ``where``.
+            where: settings, as in ``where``, that choose among the records of a model with several values of them.
             samples: number of samples to list per task, those on which the two differ most.
 
         Raises:

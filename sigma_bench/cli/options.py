@@ -8,11 +8,11 @@ import typer
 from sigma_bench.specs.recipe import MAX_SEED
 from sigma_bench.specs.strict import read_scalar
 
-WHERE_HELP = (
-    "Use only records with this setting of the model, the protocol or the data, such as image_size=112, "
-    "checkpoint=1a2b3c4d, neighbours=5 or data_source=official; repeatable."
-)
+_SETTINGS = "such as image_size=112, checkpoint=1a2b3c4d, neighbours=5 or data_source=official; repeatable."
+WHERE_HELP = f"Use only records with this setting of the model, the protocol or the data, {_SETTINGS}"
 """Help of ``--where``, which ``settings_given`` reads."""
+CHOOSE_HELP = f"Choose among the records of a model that has several values of a setting, {_SETTINGS}"
+"""Help of ``--where`` for a comparison."""
 
 
 def seed_option(words: str) -> int:

@@ -68,12 +68,24 @@ def fill(board: Board, store: Store, records: Iterable[tuple[Path, Record]]) -> 
     filed, left_out = as_declared(records, board)
     for line in left_out:
         logger.warning("%s", line)
-    long = select(filed, board, row_labels((path, record) for path, record in filed if fits(record, board)))
+    labels = row_labels((path, record) for path, record in filed if fits(record, board))
+    board = _with_labelled_rows(board, [(record.model.model, labels.get(path)) for path, record in filed])
+    long = select(filed, board, labels)
     used = set(long["path"])
     by_id = {record.id: (path, record) for path, record in filed if str(path) in used}
     resamples = _resamples(long, {name: record for name, (_, record) in by_id.items()}, predictions_of(store))
     table = aggregate(board, long, numbers_for(board, store), resamples)
     return Filled(table, long, tuple(by_id[name] for name in table.record_ids))
+
+
+def _with_labelled_rows(board: Board, labels: Sequence[tuple[str, str | None]]) -> Board:
+    """The board with the labels of a model in the place of its name, if it has any."""
+    labels_of: dict[str, set[str]] = {}
+    for name, label in labels:
+        if label is not None:
+            labels_of.setdefault(name, set()).add(label)
+    rows = (label for name in board.rows for label in sorted(labels_of.get(name, {name})))
+    return board.model_copy(update={"rows": tuple(dict.fromkeys(rows))})
 
 
 def require_records(folder: Path, num_used: int, num_left_out: int) -> None:

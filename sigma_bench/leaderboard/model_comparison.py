@@ -22,11 +22,10 @@ from sigma_bench.leaderboard.settings import (
     Filed,
     chosen,
     differences,
-    is_fulfilled,
     model_settings,
     named_model,
+    narrowed,
     row_labels,
-    settings_of,
     shown,
 )
 
@@ -99,25 +98,24 @@ def compare(
         records: any records; those of the two models are used, and several seeds of an evaluation are pooled.
         first, second: names of models, with settings as in a table if they have several: ``mine (image_size=112)``.
         load: returns the predictions of a record.
-        where: settings that the records of both models have, such as ``{"image_size": 112}``.
+        where: settings that choose among the records of a model with several values of them, such as
+            ``{"image_size": 112}``.
         num_samples: number of samples to list per task.
 
     Raises:
         ValueError: a model has no records or several encoders, or no evaluation can be compared; the message gives the
             settings that differ, or the reason for each evaluation.
     """
-    filed = list(records)
-    of_models = {name: _records_of(name, filed, where or {}) for name in (first, second)}
+    first, second, of_models = _of_models(list(records), first, second, where or {})
     measured: dict[Conditions, dict[str, list[Filed]]] = {}
     for name, of_model in of_models.items():
         for path, record in of_model:
             if not record.is_partial:
                 measured.setdefault(conditions_of(record), {}).setdefault(name, []).append((path, record))
     common, left_out = matched(measured, first, second)
-    of_both = [pair for of_model in of_models.values() for pair in of_model]
-    left_out += partial_line(of_both, "the comparison")
-    _require_one_encoder(first, [pair for ours, _ in common.values() for pair in ours], of_models[second])
-    _require_one_encoder(second, [pair for _, theirs in common.values() for pair in theirs], of_models[first])
+    left_out += partial_line([pair for of_model in of_models.values() for pair in of_model], "the comparison")
+    for place, name in enumerate((first, second)):
+        _require_one_encoder(name, [pair for sides in common.values() for pair in sides[place]])
     draws, names = Draws(), condition_names(common)
     tasks: list[TaskComparison] = []
     pairs: list[tuple[Resampled, Resampled]] = []
@@ -136,15 +134,27 @@ def compare(
     return ModelComparison(first=first, second=second, tasks=tuple(tasks), overall=overall, left_out=tuple(left_out))
 
 
-def _records_of(name: str, filed: Sequence[Filed], where: Mapping[str, Any]) -> list[Filed]:
-    """The records of a model with its settings; ValueError as in ``chosen`` and ``named_model``."""
+def _of_models(
+    filed: Sequence[Filed], first: str, second: str, where: Mapping[str, Any]
+) -> tuple[str, str, dict[str, list[Filed]]]:
+    """The labels of two models and the records of each; ValueError if no record of them has a setting of ``where``."""
+    first, ours = _records_of(first, filed, where)
+    second, theirs = _records_of(second, filed, where)
+    for name, given in where.items():
+        chosen([*ours, *theirs], {name: given}, " of the two models")
+    return first, second, {first: ours, second: theirs}
+
+
+def _records_of(name: str, filed: Sequence[Filed], where: Mapping[str, Any]) -> tuple[str, list[Filed]]:
+    """The label and the records of a model with its settings and those of ``where`` that choose among its records."""
     model, settings = named_model(name, [record.model.model for _, record in filed])
     whose = f" of the model '{model}'"
     own = chosen([(path, record) for path, record in filed if record.model.model == model], settings, whose)
-    return chosen(own, where, whose)
+    own, used = narrowed(own, where, whose)
+    return f"{model} ({shown(settings | used)})" if used else name, own
 
 
-def _require_one_encoder(name: str, filed: Sequence[Filed], of_other: Sequence[Filed]) -> None:
+def _require_one_encoder(name: str, filed: Sequence[Filed]) -> None:
     """ValueError for a model whose name stands for several encoders; names the settings that differ."""
     labels = row_labels(filed)
     if not labels:
@@ -153,16 +163,11 @@ def _require_one_encoder(name: str, filed: Sequence[Filed], of_other: Sequence[F
     model, settings = record.model.model, named_model(name, [record.model.model])[1]
     told = named_model(labels[path], [model])[1]
     options = " ".join(f"--where {key}={value}" for key, value in told.items())
-    by_option = f"choose with {options}, or name" if _has_any(of_other, told) else "name"
     cards = dict.fromkeys(record.model for _, record in filed)
     raise ValueError(
         f"{name} stands for several encoders, which differ in {differences([*map(model_settings, cards)])}; "
-        f"{by_option} one of them as a table does: '{model} ({shown(settings | told)})'"
+        f"choose with {options}, or name one as a table does: '{model} ({shown(settings | told)})'"
     )
-
-
-def _has_any(filed: Sequence[Filed], settings: Mapping[str, str]) -> bool:
-    return any(is_fulfilled(settings, settings_of(record)) for _, record in filed)
 
 
 def _pair(task: str, sides: Mapping[str, Sequence[Filed]], load: Load, draws: Draws) -> tuple[Resampled, Resampled]:

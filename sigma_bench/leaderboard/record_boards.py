@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 
 from sigma_bench.leaderboard.notes import data_source_words
 from sigma_bench.leaderboard.select import fits
-from sigma_bench.leaderboard.settings import Filed, Settings, data_digest, shown, task_settings, telling
+from sigma_bench.leaderboard.settings import Filed, Settings, data_digest, plain_values, shown, task_settings, telling
 from sigma_bench.records.record import Record
 from sigma_bench.specs.board import Board, BoardColumn, board_names, load_board
 from sigma_bench.specs.catalogue import selected_tasks
@@ -166,7 +166,7 @@ def _column(task: ResolvedTask, where: Settings) -> BoardColumn:
         label=f"{label}, {shown(where)}" if where else label,
         task=task.task,
         metric=task.protocol.metrics[0],
-        where={**where},
+        where=plain_values(where),
     )
 
 

@@ -90,6 +90,15 @@ def telling(all_settings: Sequence[Settings]) -> list[Settings]:
     return [{name: _short(name, settings[name]) for name in names} for settings in all_settings]
 
 
+def plain_values(settings: Settings) -> dict[str, str | int | float | bool]:
+    """Settings with numbers and truth values as such, for a file."""
+    values: dict[str, str | int | float | bool] = {}
+    for name, text in settings.items():
+        value = text if name in _DIGESTS else read_scalar(text)
+        values[name] = value if isinstance(value, int | float | bool) and as_scalar(value) == text else text
+    return values
+
+
 def differences(all_settings: Sequence[Settings]) -> str:
     """The settings with several values, as text: ``image_size (64, 112), num_frames (8, 16)``."""
     words = []
@@ -129,6 +138,27 @@ def chosen(filed: Iterable[Filed], where: Mapping[str, Any], whose: str = "") ->
         if not kept:
             raise ValueError(f"no record{whose} has {name}={given}; its values here: {', '.join(values)}")
     return kept
+
+
+def narrowed(filed: Sequence[Filed], where: Mapping[str, Any], whose: str) -> tuple[list[Filed], Settings]:
+    """The records of one model with these settings, and the settings that chose among them.
+
+    A setting of which all records have one other value chooses nothing.
+
+    Args:
+        where, whose: as in ``chosen``.
+
+    Raises:
+        ValueError: the records have several values of a setting, and not the given one.
+    """
+    kept, used = list(filed), {}
+    for name, given in where.items():
+        fitting = [(path, record) for path, record in kept if is_fulfilled({name: given}, settings_of(record))]
+        values = {settings_of(record).get(name) for _, record in kept}
+        if len(values) > 1:
+            kept = fitting or chosen(kept, {name: given}, whose)
+            used[name] = str(given)
+    return kept, used
 
 
 def named_model(label: str, models: Iterable[str]) -> tuple[str, Settings]:
@@ -198,7 +228,7 @@ def _are_several(cards: Sequence[EncoderCard]) -> bool:
 
 def _is_value(name: str, given: Any, own: str) -> bool:
     if name in _DIGESTS:
-        return len(str(given)) >= _LEAST_DIGITS and own.startswith(str(given))
+        return own == given or (len(str(given)) >= _LEAST_DIGITS and own.startswith(str(given)))
     if not isinstance(given, str):
         return own == as_scalar(list(given) if isinstance(given, tuple) else given)
     try:

@@ -103,7 +103,7 @@ def differences(all_settings: Sequence[Settings]) -> str:
     """The settings with several values, as text: ``image_size (64, 112), num_frames (8, 16)``."""
     words = []
     for name in dict.fromkeys(name for settings in all_settings for name in settings):
-        values = list(dict.fromkeys(_short(name, settings.get(name, "none")) for settings in all_settings))
+        values = _ordered(_short(name, settings.get(name, "none")) for settings in all_settings)
         if len(values) > 1:
             more = [f"and {len(values) - _MOST_VALUES} more"] if len(values) > _MOST_VALUES else []
             words.append(f"{name} ({', '.join(values[:_MOST_VALUES] + more)})")
@@ -130,7 +130,7 @@ def chosen(filed: Iterable[Filed], where: Mapping[str, Any], whose: str = "") ->
         return kept
     settings = {path: settings_of(record) for path, record in kept}
     for name, given in where.items():
-        values = list(dict.fromkeys(_short(name, one[name]) for path, _ in kept if name in (one := settings[path])))
+        values = _ordered(_short(name, one[name]) for path, _ in kept if name in (one := settings[path]))
         if not values:
             known = {setting for one in settings.values() for setting in one}
             raise ValueError(f"no record{whose} has a setting '{name}'.{suggestion(name, known)}")
@@ -235,6 +235,11 @@ def _is_value(name: str, given: Any, own: str) -> bool:
         return own in (given, as_scalar(read_scalar(given)))
     except (ValueError, TypeError):
         return own == given
+
+
+def _ordered(values: Iterable[str]) -> list[str]:
+    """Distinct values: whole numbers by size, then other texts."""
+    return sorted(set(values), key=lambda value: (not value.isdecimal(), value.isdecimal() and int(value), value))
 
 
 def _short(name: str, value: str) -> str:

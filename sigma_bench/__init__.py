@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from sigma_bench.api.boards import Leaderboard
     from sigma_bench.api.encoders import load_encoder
     from sigma_bench.api.evaluation import FailedTaskWarning, evaluate
+    from sigma_bench.api.export import export
+    from sigma_bench.api.new_board import new_board
     from sigma_bench.api.pretraining import PretrainingRun, pretrain
-    from sigma_bench.api.records import LeftOutWarning, Records, board, compare
+    from sigma_bench.api.records import LeftOutWarning, Records, board, boards, compare
     from sigma_bench.api.task_list import tasks
     from sigma_bench.leaderboard.model_comparison import ModelComparison
     from sigma_bench.models.custom_encoder import CustomEncoder, as_encoder
@@ -46,10 +48,13 @@ __all__ = [
     "__version__",
     "as_encoder",
     "board",
+    "boards",
     "compare",
     "evaluate",
+    "export",
     "include",
     "load_encoder",
+    "new_board",
     "pretrain",
     "tasks",
 ]
@@ -58,8 +63,10 @@ _MODULES = {
     "sigma_bench.leaderboard.model_comparison": ("ModelComparison",),
     "sigma_bench.api.encoders": ("load_encoder",),
     "sigma_bench.api.evaluation": ("FailedTaskWarning", "evaluate"),
+    "sigma_bench.api.export": ("export",),
+    "sigma_bench.api.new_board": ("new_board",),
     "sigma_bench.api.pretraining": ("PretrainingRun", "pretrain"),
-    "sigma_bench.api.records": ("LeftOutWarning", "Records", "board", "compare"),
+    "sigma_bench.api.records": ("LeftOutWarning", "Records", "board", "boards", "compare"),
     "sigma_bench.api.task_list": ("tasks",),
     "sigma_bench.models.custom_encoder": ("CustomEncoder", "as_encoder"),
     "sigma_bench.models.encoder": ("Encoder", "Features"),

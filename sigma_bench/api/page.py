@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sigma_bench.leaderboard.board_table import BoardTable
-from sigma_bench.leaderboard.counterparts import Filed
 from sigma_bench.leaderboard.exports import table_files
 from sigma_bench.leaderboard.fill import predictions_of
 from sigma_bench.leaderboard.report import render_report
+from sigma_bench.leaderboard.settings import Filed
 from sigma_bench.leaderboard.training_figure import training_curves, training_histories
 from sigma_bench.pictures.confusion import confusion_pictures
 from sigma_bench.pictures.saved_pictures import FOLDER, load_pictures

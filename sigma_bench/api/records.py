@@ -1,25 +1,29 @@
 """``Records``: the records of a folder as a sequence, a frame, tables and comparisons."""
 
+import copy
+import logging
 import multiprocessing
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import pandas as pd
 
-from sigma_bench.api.arguments import name_of, names_of, path_of, whole_number
+from sigma_bench.api.arguments import mapping_of, name_of, names_of, path_of, whole_number
 from sigma_bench.api.boards import Leaderboard
 from sigma_bench.leaderboard.fill import NO_RECORDS, fill_published, fill_usable, predictions_of, require_records
 from sigma_bench.leaderboard.html_table import frame_html
 from sigma_bench.leaderboard.model_comparison import ModelComparison
 from sigma_bench.leaderboard.model_comparison import compare as compare_models
-from sigma_bench.leaderboard.select import scores_of
+from sigma_bench.leaderboard.record_boards import board_of_all, boards_of
+from sigma_bench.leaderboard.select import concerns, partial_line, scores_of
+from sigma_bench.leaderboard.settings import chosen
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store, read_record
 from sigma_bench.records.verification import Verification, verify_store
-from sigma_bench.specs.board import Board, BoardColumn, load_board
+from sigma_bench.specs.board import Board, load_board
 
 FRAME_COLUMNS = (
     *("model", "task", "metric", "value", "low", "high", "seed", "pretraining_seed"),
@@ -32,6 +36,7 @@ FRAME_COLUMNS = (
 MAX_SAMPLES = 1_000_000
 RECORDS_PER_WORKER = 20
 """Least number of records per process, below which a process takes longer to start than to work."""
+logger = logging.getLogger(__name__)
 _SHOWN = ("model", "task", "metric", "value", "low", "high", "seed")
 
 
@@ -104,6 +109,20 @@ class Records(Sequence[Record]):
         frame = scores_of(self.filed).rename(columns={"world": "data_source"})
         return frame.assign(limit=pd.to_numeric(frame["record_id"].map(limits)))[list(FRAME_COLUMNS)]
 
+    def where(self, settings: Mapping[str, Any]) -> "Records":
+        """The records with these settings, such as ``{"image_size": 112}`` or ``{"neighbours": 5}``.
+
+        Settings are those of the model (``num_frames``, ``image_size``, ``checkpoint``, ...), of the protocol (as in
+        the ``overrides`` of ``evaluate``, nested keys as ``clip.sampling.sampler``), ``protocol``, ``folds``,
+        ``data_source`` and ``seed``.  Digests may be given by their first characters.
+
+        Raises:
+            ValueError: a setting does not exist, or no record has its value.
+        """
+        kept = copy.copy(self)
+        kept._filed = chosen(self.filed, mapping_of("where", settings))
+        return kept
+
     def table(self, board: str | Path | None = None) -> Leaderboard:
         """A board filled with these records.
 
@@ -113,21 +132,46 @@ class Records(Sequence[Record]):
         Raises:
             ValueError: there is no such board, or the records do not belong into one table; names their files.
         """
-        return fill_boards([_board_of_all(self) if board is None else load_board(name_of("board", board))], self)[0]
+        if board is not None:
+            return fill_boards([load_board(name_of("board", board))], self)[0]
+        return fill_boards([board_of_all(self.filed, name="records", title="All records")], self)[0]
 
-    def compare(self, first: str, second: str, *, samples: int = 5) -> ModelComparison:
+    def boards(self, *, by_dataset: bool = False) -> list[Leaderboard]:
+        """Every declared board that a record fits, and one board per dataset for the records that fit none.
+
+        Boards per dataset have a column per task, with the first metric of each; each holds records of one data source
+        and no published numbers.
+
+        Args:
+            by_dataset: whether all records are shown on boards per dataset, and none on declared boards.
+
+        Raises:
+            ValueError: there is no complete record, or the records do not belong into one table; names their files.
+        """
+        found = boards_of(self.filed, by_dataset=by_dataset)
+        unplaced = [(path, record) for path, record in self.filed if not any(concerns(record, one) for one in found)]
+        for line in partial_line(unplaced, "every board"):
+            logger.warning("%s", line)
+        return fill_boards(found, self)
+
+    def compare(
+        self, first: str, second: str, *, where: Mapping[str, Any] | None = None, samples: int = 5
+    ) -> ModelComparison:
         """Compare two models on all evaluations that both have, by a paired bootstrap over test units.
 
         Args:
-            first, second: names of models, as in ``frame``.
+            first, second: names of models, as in ``frame``; or as in a table, with the settings of a model that has
+                several: ``mine (image_size=112)``.
+            where: settings, as in ``where``, that choose among the records of a model with several values of them.
             samples: number of samples to list per task, those on which the two differ most.
 
         Raises:
-            ValueError: a model has no records, or there is nothing to compare.
+            ValueError: a model has no records or stands for several encoders, or there is nothing to compare.
         """
         first, second = name_of("the first model", first), name_of("the second model", second)
         samples = whole_number("samples", samples, least=0, most=MAX_SAMPLES)
-        return compare_models(self.filed, first, second, predictions_of(self.store), num_samples=samples)
+        load, settings = predictions_of(self.store), mapping_of("where", where)
+        return compare_models(self.filed, first, second, load, where=settings, num_samples=samples)
 
     def verify(self) -> Verification:
         """As ``verify_folder`` for the whole folder of the records."""
@@ -154,24 +198,38 @@ def opened(records: Records | str | Path) -> Records:
     return records if isinstance(records, Records) else Records(records)
 
 
-def compare(records: Records | str | Path, first: str, second: str, *, samples: int = 5) -> ModelComparison:
+def compare(
+    records: Records | str | Path,
+    first: str,
+    second: str,
+    *,
+    where: Mapping[str, Any] | None = None,
+    samples: int = 5,
+) -> ModelComparison:
     """As ``Records.compare``, for records or the folder that holds them."""
-    return opened(records).compare(first, second, samples=samples)
+    return opened(records).compare(first, second, where=where, samples=samples)
 
 
-def board(name: str | Path, records: Records | str | Path | None = None) -> Leaderboard:
+def board(name: str | Path | None = None, records: Records | str | Path | None = None) -> Leaderboard:
     """A board filled with records, or with published numbers only.
 
     Args:
-        name: name of a board, or path of a file that ends in .yaml.
+        name: name of a board, or path of a file that ends in .yaml; None for all records in one table.
         records: records, or their folder; None for published numbers only.
 
     Raises:
         ValueError: there is no such board, there are no records, or the records do not belong into one table.
     """
     if records is None:
+        if name is None:
+            raise ValueError("name is None and there are no records; give a board, such as 'frozen', or records")
         return Leaderboard(fill_published(load_board(name_of("board", name))), None, None)
     return opened(records).table(name)
+
+
+def boards(records: Records | str | Path, *, by_dataset: bool = False) -> list[Leaderboard]:
+    """As ``Records.boards``, for records or the folder that holds them."""
+    return opened(records).boards(by_dataset=by_dataset)
 
 
 def fill_boards(boards: Sequence[Board], records: Records) -> list[Leaderboard]:
@@ -207,29 +265,6 @@ def verify_folder(
         return verify_store(store, report)
     with ProcessPoolExecutor(num_workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         return verify_store(store, report, pool.map)
-
-
-def _board_of_all(records: Records) -> Board:
-    """A board with one column per task of the records, in the order of their names.
-
-    Raises:
-        ValueError: there is no record.
-    """
-    tasks = {record.task.task: record.task for record in records if not record.is_partial}
-    if not tasks:
-        partial = ", since all of them are partial (evaluated with a limit)" if len(records) else ""
-        raise ValueError(f"{records.folder}: there are no records to make a table of{partial}")
-    columns = tuple(
-        BoardColumn(
-            group=task.dataset.title,
-            label=name.partition("/")[2] or name,
-            task=name,
-            metric=task.protocol.metrics[0],
-        )
-        for name, task in sorted(tasks.items())
-    )
-    note = "Every task with a record, in its first metric."
-    return Board(name="records", title="All records", rows=(), columns=columns, published=None, note=note)
 
 
 def _model(record: Record) -> str:

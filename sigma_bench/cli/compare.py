@@ -9,6 +9,7 @@ from rich.table import Table
 
 from sigma_bench.cli.console import out
 from sigma_bench.cli.left_out import left_out_named
+from sigma_bench.cli.options import CHOOSE_HELP, settings_given
 from sigma_bench.leaderboard.numbers import number
 from sigma_bench.resources import RUNS
 
@@ -18,19 +19,24 @@ if TYPE_CHECKING:
 
 
 def compare(
-    first: str = typer.Argument(..., help="Model name, as in a table."),
+    first: str = typer.Argument(
+        ..., help="Model name, as in a table; with its settings if it has several: 'mine (image_size=112)'."
+    ),
     second: str = typer.Argument(..., help="Another model name."),
+    where: list[str] = typer.Option([], metavar="KEY=VALUE", help=CHOOSE_HELP),
     output: Path = typer.Option(RUNS, help="Folder that holds records and predictions."),
     samples: int = typer.Option(5, min=0, help="Samples to list per task, those on which the two differ most."),
 ) -> None:
     """Paired bootstrap over test units (source videos, people, sequences), per task and over all common tasks.
 
     Evaluations that both models have under the same protocol, data and evaluation seed are compared; others are listed.
+    A model whose name stands for several encoders is refused with the settings that differ, until --where or its name
+    chooses one.
     """
     from sigma_bench.api.records import Records
 
     with left_out_named(output):
-        result = Records(output).compare(first, second, samples=samples)
+        result = Records(output).compare(first, second, where=settings_given(where), samples=samples)
         out.print(_listing(result))
         out.print(
             f"differences in percentage points; + means that {result.first} is better, also where lower is better",
@@ -63,4 +69,9 @@ def _listing(result: "ModelComparison") -> Table:
 
 def _words(difference: "Difference", result: "ModelComparison") -> tuple[str, ...]:
     ends = f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}"
-    return f"{100 * difference.value:+.1f}", ends, f"{difference.num_units}", escape(result.better(difference))
+    return (
+        f"{round(100 * difference.value, 1) + 0.0:+.1f}",
+        ends,
+        f"{difference.num_units}",
+        escape(result.better(difference)),
+    )

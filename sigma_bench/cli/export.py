@@ -6,12 +6,19 @@ import typer
 
 from sigma_bench.cli.console import out
 from sigma_bench.cli.left_out import left_out_named
+from sigma_bench.cli.options import WHERE_HELP, by_dataset_option, settings_given
 from sigma_bench.resources import RUNS
 
 
 def export(
     folder: Path = typer.Argument(..., help="Folder to write; must not exist yet."),
-    board: list[str] = typer.Option([], help="Board names; default: every board that a record fits."),
+    board: list[str] = typer.Option(
+        [],
+        help="Board names; default: every declared board that a record fits, and one per dataset for "
+        "the records that fit none.",
+    ),
+    by_dataset: bool = by_dataset_option(),
+    where: list[str] = typer.Option([], metavar="KEY=VALUE", help=WHERE_HELP),
     output: Path = typer.Option(RUNS, help="Folder that holds records and predictions."),
     predictions: bool = typer.Option(True, help="Copy predictions too, so that the folder can be verified by itself."),
 ) -> None:
@@ -23,7 +30,13 @@ def export(
     from sigma_bench.api.records import Records
 
     with left_out_named(output):
-        names, files = write(Records(output), folder, board, with_predictions=predictions)
+        names, files = write(
+            Records(output).where(settings_given(where)),
+            folder,
+            board,
+            by_dataset=by_dataset,
+            with_predictions=predictions,
+        )
         out.print(
             f"{len(files)} files of the boards {', '.join(names)} in {folder}",
             soft_wrap=True,

@@ -11,6 +11,7 @@ from sigma_bench import __version__, resources
 from sigma_bench.api.progress import is_main_process
 from sigma_bench.cli import (
     bench,
+    board,
     cache,
     check,
     compare,
@@ -83,6 +84,7 @@ app.command("import")(import_numbers.import_numbers)
 app.command("export")(export.export)
 app.command("tasks")(tasks.tasks)
 app.command("check")(check.check)
+app.add_typer(board.app, name="board")
 app.add_typer(models.app, name="models")
 app.add_typer(cache.app, name="cache")
 app.command("doctor")(doctor.doctor)

@@ -8,6 +8,12 @@ import typer
 from sigma_bench.specs.recipe import MAX_SEED
 from sigma_bench.specs.strict import read_scalar
 
+_SETTINGS = "such as image_size=112, checkpoint=1a2b3c4d, neighbours=5 or data_source=official; repeatable."
+WHERE_HELP = f"Use only records with this setting of the model, the protocol or the data, {_SETTINGS}"
+"""Help of ``--where``, which ``settings_given`` reads."""
+CHOOSE_HELP = f"Choose among the records of a model that has several values of a setting, {_SETTINGS}"
+"""Help of ``--where`` for a comparison."""
+
 
 def seed_option(words: str) -> int:
     """The option ``--seed``: a whole number in the range that NumPy, torch and scikit-learn accept."""
@@ -23,6 +29,26 @@ def model_args_option() -> str:
         "false), pooling (mean or class), dtype (float32, bfloat16, float16, float64).",
     )
     return text
+
+
+def by_dataset_option() -> bool:
+    """The option ``--by-dataset``."""
+    wanted: bool = typer.Option(
+        False, "--by-dataset", help="Show all records on one board per dataset, and none on declared boards."
+    )
+    return wanted
+
+
+def settings_given(pairs: list[str]) -> dict[str, str]:
+    """Settings from pairs such as ``image_size=112``; ValueError for other pairs and for a key with two values."""
+    settings: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise ValueError(f"--where {pair}: expected key=value, such as image_size=112")
+        if settings.setdefault(key, value) != value:
+            raise ValueError(f"--where {pair}: '{key}' was given as {settings[key]} before; give one value")
+    return settings
 
 
 def whole_or_auto(value: str) -> Any:

@@ -1,6 +1,6 @@
 """``sigma-bench table``: a leaderboard from records, in the terminal, Markdown, CSV, LaTeX and HTML."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ import typer
 
 from sigma_bench.cli.console import err, out
 from sigma_bench.cli.left_out import left_out_named
+from sigma_bench.cli.options import WHERE_HELP, by_dataset_option, settings_given
 from sigma_bench.resources import RUNS
 
 if TYPE_CHECKING:
@@ -17,9 +18,13 @@ if TYPE_CHECKING:
 
 def table(
     board: list[str] = typer.Argument(
-        None, help="Board names, see results/boards, or a file such as mine.yaml; default: mini."
+        None,
+        help="Board names, see results/boards, or a file such as mine.yaml; default: every declared board that a "
+        "record fits, and one per dataset for the records that fit none.",
     ),
     output: Path = typer.Option(RUNS, help="Folder that holds the records; the tables go there too."),
+    by_dataset: bool = by_dataset_option(),
+    where: list[str] = typer.Option([], metavar="KEY=VALUE", help=WHERE_HELP),
     data: Path = typer.Option(None, help="Data root, for segmentation pictures in the report."),
     published_only: bool = typer.Option(False, help="Show published numbers and no records."),
     tables: Path = typer.Option(None, help="Folder for <board>.md, .csv and .tex instead of a report."),
@@ -30,7 +35,7 @@ def table(
 
     A damaged record is named and left out; the others are shown, and the exit code is 1.
     """
-    names = board or ["mini"]
+    names, settings = board or [], settings_given(where)
     if check and tables is None:
         raise ValueError("--check compares the files of a folder; name it with --tables, such as results/tables")
     if records is not None and (published_only or check or tables is None):
@@ -39,38 +44,45 @@ def table(
         )
     if data is not None and (published_only or tables is not None):
         raise ValueError("--data is for the pictures of a page, which --tables and --published-only do not write")
+    if published_only and (not names or by_dataset or settings):
+        raise ValueError("--published-only shows the boards that are named, such as frozen; give no other choice")
+    if by_dataset and names:
+        raise ValueError("--by-dataset makes the boards from the records; leave it out, or name no board")
     if published_only:
         from sigma_bench.api.records import board as published
 
         is_current = _show_or_check([published(name) for name in names], tables, check=check)
     elif tables is None:
-        show_boards(names, output, data=data)
+        show_boards(names, output, data=data, by_dataset=by_dataset, where=settings)
         return
     else:
         with left_out_named(output):
-            found = _filled(names, output)
+            found, _ = _filled(names, output, by_dataset, settings)
             if records is not None:
                 _keep(found, output, records)
-                found = _filled(names, records)  # the kept records have other ids, which the tables name
+                found, _ = _filled(names, records, by_dataset, settings)  # the kept records have other ids
             is_current = _show_or_check(found, tables, check=check)
     if not is_current:
         raise typer.Exit(1)
 
 
-def show_boards(names: list[str], output: Path, *, data: Path | None) -> None:
+def show_boards(
+    names: list[str],
+    output: Path,
+    *,
+    data: Path | None,
+    by_dataset: bool = False,
+    where: Mapping[str, str] | None = None,
+) -> None:
     """Print boards and write them into the folder of their records: .md, .csv, .tex, and one report.html for all.
 
     Raises:
         typer.Exit: at the end, with code 1, if records were left out.
     """
     from sigma_bench.api.page import write_page
-    from sigma_bench.api.records import Records, fill_boards
-    from sigma_bench.specs.board import load_board
 
-    boards = [load_board(name) for name in names]
     with left_out_named(output):
-        records = Records(output)
-        found = fill_boards(boards, records)
+        found, records = _filled(names, output, by_dataset, where or {})
         for one in found:
             _print(one)
             if not one.table.record_ids:
@@ -82,21 +94,27 @@ def show_boards(names: list[str], output: Path, *, data: Path | None) -> None:
 
 
 def _name_fitting(one: "Leaderboard", records: "Records") -> None:
-    from sigma_bench.leaderboard.select import boards_for
+    from sigma_bench.leaderboard.record_boards import declared_boards
 
-    fitting = ", ".join(board.name for board in boards_for(records.filed)) or "none"
+    fitting = ", ".join(board.name for board in declared_boards(records)) or "none"
     err.print(
-        f"no record in {records.folder} fits the board '{one.table.name}'; boards that one fits: {fitting}",
+        f"no record in {records.folder} fits the board '{one.table.name}'; boards that one fits: {fitting}; without a "
+        "name, boards are made from the records",
         soft_wrap=True,
         markup=False,
     )
 
 
-def _filled(names: list[str], output: Path) -> "list[Leaderboard]":
+def _filled(
+    names: list[str], output: Path, by_dataset: bool, where: Mapping[str, str]
+) -> "tuple[list[Leaderboard], Records]":
+    """Boards by name, or those of the records, and the records."""
     from sigma_bench.api.records import Records, fill_boards
     from sigma_bench.specs.board import load_board
 
-    return fill_boards([load_board(name) for name in names], Records(output))
+    boards = [load_board(name) for name in names]
+    records = Records(output).where(where)
+    return (fill_boards(boards, records) if boards else records.boards(by_dataset=by_dataset)), records
 
 
 def _keep(found: "list[Leaderboard]", output: Path, folder: Path) -> None:

@@ -74,9 +74,9 @@ def aggregate(
 
 
 def _measured(table: pd.DataFrame, column: BoardColumn, resamples: Resamples) -> _Measured:
-    rows = table[(table["task"] == column.task) & (table["metric"] == column.metric)]
+    rows = table[(table["task"] == column.place) & (table["metric"] == column.metric)]
     cells = _cells(rows)
-    places = {model: (str(column.task), str(column.metric), model) for model in cells}
+    places = {model: (str(column.place), str(column.metric), model) for model in cells}
     resampled = {model: resamples[place] for model, place in places.items() if place in resamples}
     is_paired = len({r.samples for r in resampled.values()}) == 1 and len(resampled) == len(cells)
     found = _Measured(rows, cells, resampled, is_paired if len(cells) > 1 else None)
@@ -111,7 +111,10 @@ def _is_tie(column: _Measured, first: str, second: str) -> bool:
 
 def _columns(board: Board, measured: list[_Measured]) -> tuple[Column, ...]:
     columns = [_column(column, found) for column, found in zip(board.columns, measured, strict=True)]
-    asked = {group: {c.asks for c in columns if c.group == group and c.asks} for group in {c.group for c in columns}}
+    asked: dict[str, set[str]] = {column.group: set() for column in columns}
+    for column in columns:
+        if column.asks not in (None, "unspecified"):
+            asked[column.group].add(str(column.asks))
     return tuple(
         replace(column, group_asks=min(asked[column.group]) if len(asked[column.group]) == 1 else None)
         for column in columns
@@ -122,7 +125,7 @@ def _column(column: BoardColumn, measured: _Measured) -> Column:
     rows = measured.rows
     empty = rows.empty
     return Column(
-        task=column.task,
+        task=column.place,
         metric=column.metric or (column.published.metric if column.published else ""),
         label=column.label,
         group=column.group,

@@ -31,7 +31,7 @@ class Column:
     """One quantity.  Fields that are read from records are None if there are no records."""
 
     task: str | None
-    """Name of the task; None for a quantity that is only published."""
+    """Name of the task, with the settings of the column if it has any; None for a quantity that is only published."""
     metric: str
     label: str
     group: str

@@ -69,7 +69,9 @@ def _tables(boards: Sequence[Filled], store: Store) -> dict[str, bytes]:
         )
     names = [f"{filled.table.name}.tex" for filled in boards]
     texts["tables/preview.tex"] = latex_document([filled.table for filled in boards], names)
-    texts |= {f"mteb/{path}": text for path, text in mteb_files(r for _, r in _chosen(boards)).items()}
+    labels = {name: label for filled in boards for name, label in filled.labels.items()}
+    files = mteb_files((record for _, record in _chosen(boards)), labels)
+    texts |= {f"mteb/{path}": text for path, text in files.items()}
     return {name: text.encode() for name, text in texts.items()}
 
 

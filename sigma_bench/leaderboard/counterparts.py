@@ -1,15 +1,11 @@
 """Finding the records of two models that can be compared, and the reason for each record that cannot."""
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from sigma_bench.leaderboard.rerun import settings_of
+from sigma_bench.leaderboard.rerun import set_options_of
+from sigma_bench.leaderboard.settings import Filed, data_digest, shown, task_settings, telling
 from sigma_bench.records.record import Record
-from sigma_bench.specs.fingerprint import digest
-
-Filed = tuple[Path, Record]
-"""A record and its file."""
 
 
 class Conditions(NamedTuple):
@@ -22,8 +18,7 @@ class Conditions(NamedTuple):
 
 
 def conditions_of(record: Record) -> Conditions:
-    manifests = {name: split.manifest_sha256 for name, split in record.data.splits.items()}
-    return Conditions(record.task.task, record.fingerprint, digest([record.data.world, manifests]))
+    return Conditions(record.task.task, record.fingerprint, data_digest(record))
 
 
 def matched(
@@ -64,15 +59,18 @@ def _left_out(
     elif any(found.fingerprint == conditions.fingerprint for found in of_other):
         words = f"on other data (digest {conditions.data[:8]})"
     else:
-        settings = settings_of(measured[conditions][name][0][1])
+        settings = set_options_of(measured[conditions][name][0][1])
         how = " ".join(settings) if settings else f"fingerprint {conditions.fingerprint[:8]}"
         words = f"under another version of the protocol ({how})"
     return f"{conditions.task}: {name} was measured {words}, {other} was not"
 
 
-def condition_name(conditions: Conditions, common: Iterable[Conditions]) -> str:
-    """The task's name, with the conditions if the same task is compared under several."""
-    alike = [found for found in common if found.task == conditions.task]
-    if len(alike) == 1:
-        return conditions.task
-    return f"{conditions.task} (fingerprint {conditions.fingerprint[:8]}, data {conditions.data[:8]})"
+def condition_names(common: Mapping[Conditions, tuple[list[Filed], list[Filed]]]) -> dict[Conditions, str]:
+    """The name of each task, with the settings that differ if it is compared under several."""
+    names = {}
+    for conditions in common:
+        alike = [found for found in common if found.task == conditions.task]
+        told = dict(zip(alike, telling([task_settings(common[found][0][0][1]) for found in alike]), strict=True))
+        words = shown(told[conditions])
+        names[conditions] = f"{conditions.task} ({words})" if words else conditions.task
+    return names

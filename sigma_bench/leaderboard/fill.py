@@ -13,7 +13,8 @@ import pandas as pd
 from sigma_bench.leaderboard.aggregate import aggregate
 from sigma_bench.leaderboard.board_table import BoardTable
 from sigma_bench.leaderboard.paired_bootstrap import Draws, Load, Resampled, Scored, resample, score_samples
-from sigma_bench.leaderboard.select import as_declared, select
+from sigma_bench.leaderboard.select import as_declared, fits, select
+from sigma_bench.leaderboard.settings import row_labels
 from sigma_bench.records.published import PublishedScore, load_published, read_published
 from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import NOT_COMPUTABLE, Arrays, arrays_read, require_samples
@@ -49,12 +50,17 @@ class Filled:
     records: tuple[tuple[Path, Record], ...]
     """Records in the table."""
 
+    @property
+    def labels(self) -> dict[str, str]:
+        """By the id of a record, the label of its model in the table."""
+        return dict(zip(self.long["record_id"], self.long["model"], strict=True))
+
 
 def fill(board: Board, store: Store, records: Iterable[tuple[Path, Record]]) -> Filled:
     """Fill a board from records of a store, with ties by paired bootstrap if the predictions are stored.
 
     If a task was measured under the catalogue's settings and under others, records under others are named in a warning
-    and left out.
+    and left out.  A model whose name stands for several encoders has a row for each, with the settings that differ.
 
     Raises:
         ValueError: as in ``select`` and ``aggregate``, or the predictions of a record do not belong to it.
@@ -62,12 +68,24 @@ def fill(board: Board, store: Store, records: Iterable[tuple[Path, Record]]) -> 
     filed, left_out = as_declared(records, board)
     for line in left_out:
         logger.warning("%s", line)
-    long = select(filed, board)
+    labels = row_labels((path, record) for path, record in filed if fits(record, board))
+    board = _with_labelled_rows(board, [(record.model.model, labels.get(path)) for path, record in filed])
+    long = select(filed, board, labels)
     used = set(long["path"])
     by_id = {record.id: (path, record) for path, record in filed if str(path) in used}
     resamples = _resamples(long, {name: record for name, (_, record) in by_id.items()}, predictions_of(store))
     table = aggregate(board, long, numbers_for(board, store), resamples)
     return Filled(table, long, tuple(by_id[name] for name in table.record_ids))
+
+
+def _with_labelled_rows(board: Board, labels: Sequence[tuple[str, str | None]]) -> Board:
+    """The board with the labels of a model in the place of its name, if it has any."""
+    labels_of: dict[str, set[str]] = {}
+    for name, label in labels:
+        if label is not None:
+            labels_of.setdefault(name, set()).add(label)
+    rows = (label for name in board.rows for label in sorted(labels_of.get(name, {name})))
+    return board.model_copy(update={"rows": tuple(dict.fromkeys(rows))})
 
 
 def require_records(folder: Path, num_used: int, num_left_out: int) -> None:

@@ -5,7 +5,7 @@ stored under ``sigma_bench`` in each file.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sigma_bench.leaderboard.select import reported_split
@@ -15,13 +15,17 @@ from sigma_bench.records.store import folder_name
 _REVISION_LENGTH = 12
 
 
-def mteb_files(records: Iterable[Record]) -> dict[str, str]:
-    """Relative path and JSON text of every file; several seeds of a task are entries of one file's scores."""
+def mteb_files(records: Iterable[Record], labels: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Relative path and JSON text of every file; several seeds of a task are entries of one file's scores.
+
+    Args:
+        labels: by the id of a record, the label of its model in tables; the model's name by default.
+    """
     files: dict[str, dict[str, Any]] = {}
     for record in records:
-        model = record.model
-        folder = f"{folder_name(model.model)}/{folder_name(model.checkpoint_sha256[:_REVISION_LENGTH])}"
-        files.setdefault(f"{folder}/model_meta.json", _meta(record))
+        label = (labels or {}).get(record.id, record.model.model)
+        folder = f"{folder_name(label)}/{folder_name(record.model.checkpoint_sha256[:_REVISION_LENGTH])}"
+        files.setdefault(f"{folder}/model_meta.json", _meta(record, label))
         file = f"{folder}/{folder_name(record.task.task.replace('/', '.'))}.{record.fingerprint}.json"
         entry = files.setdefault(file, _header(record))
         entry["scores"].setdefault(_split(record), []).append(_scores(record))
@@ -29,10 +33,10 @@ def mteb_files(records: Iterable[Record]) -> dict[str, str]:
     return {path: json.dumps(content, indent=1, ensure_ascii=False) + "\n" for path, content in sorted(files.items())}
 
 
-def _meta(record: Record) -> dict[str, Any]:
+def _meta(record: Record, label: str) -> dict[str, Any]:
     model = record.model
     return {
-        "name": model.model,
+        "name": label,
         "revision": model.checkpoint_sha256,
         "n_parameters": model.num_parameters,
         "embed_dim": model.feature_width,

@@ -3,10 +3,10 @@
 from sigma_bench.leaderboard.board_table import BoardTable, Counts, PublishedRow
 from sigma_bench.leaderboard.numbers import COMPUTED, DAGGER, DOUBLE_DAGGER, MISSING, percent
 
-_WORLDS = {
+_DATA_SOURCES = {
     "mini": "mini world",
     "official": "official data",
-    "user": "the user's own data",
+    "user": "custom data",
     "transcoded": "transcoded videos",
 }
 CONTEXT = (
@@ -32,6 +32,11 @@ def footnotes(table: BoardTable) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def data_source_words(source: str) -> str:
+    """A data source in words: ``mini world``."""
+    return _DATA_SOURCES.get(source, source)
+
+
 def level_words(table: BoardTable) -> str:
     """Level of the intervals: ``95 %``."""
     return " or ".join(f"{100 * level:g} %" for level in table.levels)
@@ -52,7 +57,7 @@ def _measured(table: BoardTable) -> list[str]:
     if table.mean_label:
         notes.append(f"{table.mean_label}: of complete rows only. {_rank_words(table)}")
     notes += _references(table)
-    elsewhere = [_WORLDS.get(world, world) for world in table.worlds if world != "official"]
+    elsewhere = [data_source_words(world) for world in table.worlds if world != "official"]
     if elsewhere and table.sections:
         notes.append(f"Measured numbers: {' and '.join(elsewhere)}, not comparable with the published ones.")
     if table.deltas:
@@ -114,7 +119,7 @@ def _counts_words(dataset: str, counts: list[Counts]) -> str:
         models = f" ({', '.join(entry.models)})" if len(counts) > 1 else ""
         variants.append(words + failed + shared + models)
     differ = " Different files:" if len({entry.manifest for entry in counts}) > 1 else ""
-    worlds = " and ".join(sorted({_WORLDS.get(entry.world, entry.world) for entry in counts}))
+    worlds = " and ".join(sorted({data_source_words(entry.world) for entry in counts}))
     return f"{dataset} ({worlds}):{differ} {'; '.join(variants)}."
 
 

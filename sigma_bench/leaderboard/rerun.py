@@ -27,7 +27,7 @@ _GEOMETRY = re.compile(r"@\d+x\d+$")
 
 def rerun_command(record: Record) -> str | None:
     """``sigma-bench evaluate MODEL --task ...``; None if the catalogue no longer yields the record's task."""
-    settings = settings_of(record)
+    settings = set_options_of(record)
     if settings is None:
         return None
     if record.data.world == "user":
@@ -39,7 +39,7 @@ def rerun_command(record: Record) -> str | None:
     return shlex.join(["sigma-bench", "evaluate", _model(record), *where, *seed, *limit, *settings])
 
 
-def settings_of(record: Record) -> tuple[str, ...] | None:
+def set_options_of(record: Record) -> tuple[str, ...] | None:
     """``--set`` and a value for each protocol key that differs from the catalogue; None as for ``rerun_command``."""
     return _settings(record.task.model_dump_json(), record.fingerprint, record.data.world, included())
 
@@ -112,11 +112,11 @@ def _flat(overrides: dict[str, Any], before: str = "") -> list[str]:
         if isinstance(value, dict) and "sampler" not in value:
             words += _flat(value, f"{before}{key}.")
         else:
-            words.append(f"{before}{key}={_scalar(value)}")
+            words.append(f"{before}{key}={as_scalar(value)}")
     return words
 
 
-def _scalar(value: Any) -> str:
+def as_scalar(value: Any) -> str:
     """A value in the notation of the command line."""
     is_plain = isinstance(value, str) and _reads_as_itself(value)
     return value if is_plain else json.dumps(value)

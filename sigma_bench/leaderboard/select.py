@@ -4,16 +4,17 @@ Two records that would share a cell and differ in protocol, data source, checkpo
 both files.  Several seeds are allowed; they are pooled later.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from sigma_bench.leaderboard.settings import is_fulfilled, settings_of
 from sigma_bench.records.record import DataIdentity, Record, Score, SplitIdentity
 from sigma_bench.records.scoring import controls_of
-from sigma_bench.specs.board import Board, board_names, load_board
+from sigma_bench.specs.board import Board, BoardColumn
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
 
@@ -33,30 +34,37 @@ _OF_ALL_SEEDS = ("family", "num_parameters", "feature_width", "pretraining_data"
 """Columns that are the same for all seeds of a model."""
 
 
-def select(records: Iterable[tuple[Path, Record]], board: Board | None = None) -> pd.DataFrame:
+def select(
+    records: Iterable[tuple[Path, Record]], board: Board | None = None, labels: Mapping[Path, str] | None = None
+) -> pd.DataFrame:
     """One row per score (``LONG_COLUMNS``), restricted to the columns and data source of a board if one is given.
 
     Of several records of the same evaluation the latest is used; their values must agree exactly.
+
+    Args:
+        labels: by file, the label of a model whose name stands for several encoders (``settings.row_labels``).
 
     Raises:
         ValueError: two task fingerprints or two worlds in one column, two encoders with one pretraining seed or two
             kinds of model under one label, one checkpoint and seed on two sets of files, or one evaluation with two
             values; names both record files.
     """
-    wanted = None if board is None else {(column.task, column.metric) for column in board.columns}
     rows = [
         row
         for path, record in records
         if board is None or fits(record, board)
-        for row in _rows(path, record)
-        if wanted is None or (row["task"], row["metric"]) in wanted
+        for row in _placed(_rows(path, record, (labels or {}).get(path, record.model.model)), record, board)
     ]
     table, column = _table(rows), ["task", "metric"]
-    advice = "show them on two boards or move one record away"
+    advice = "show them on two boards, choose by --where, or move one record away"
     _require_one("fingerprint", column, table, f"were measured under two versions of the protocol; {advice}")
-    _require_one("world", column, table, f"were measured in two worlds; {advice}")
+    _require_one("world", column, table, f"were measured on two data sources; {advice}")
     _require_one("higher_is_better", column, table, f"disagree on whether higher is better; {advice}")
-    _require_one_checkpoint(table)
+    problem = (
+        "carry one label and pretraining seed, but two encoders, which differ in weights, code, clip or normalisation; "
+        "rename one"
+    )
+    _require_one("encoder", ["model", "pretraining_seed"], table, problem)
     for what in _OF_ALL_SEEDS:
         _require_one(what, ["model"], table, "carry one label, but are not seeds of one model; rename one")
     return _latest(table)
@@ -64,27 +72,34 @@ def select(records: Iterable[tuple[Path, Record]], board: Board | None = None) -
 
 def scores_of(records: Iterable[tuple[Path, Record]]) -> pd.DataFrame:
     """One row per score of every record (``LONG_COLUMNS``), without checks between records."""
-    return _table([row for path, record in records for row in _rows(path, record)])
-
-
-def boards_for(records: Iterable[tuple[Path, Record]]) -> list[Board]:
-    """Every board of the catalogue that one of these records fits."""
-    filed = list(records)
-    return [board for board in map(load_board, board_names()) if any(fits(record, board) for _, record in filed)]
-
-
-def require_one_checkpoint(records: Iterable[tuple[Path, Record]]) -> None:
-    """ValueError for two encoders under one label and pretraining seed; names both record files."""
-    _require_one_checkpoint(scores_of(records))
+    return _table([row for path, record in records for row in _rows(path, record, record.model.model)])
 
 
 def fits(record: Record, board: Board) -> bool:
-    """Whether a complete record has the data source of a board and one of its tasks."""
-    return not record.is_partial and _concerns(record, board)
+    """Whether a complete record has the data source of a board, and the task and the settings of one of its columns."""
+    return not record.is_partial and concerns(record, board)
 
 
-def _concerns(record: Record, board: Board) -> bool:
-    return board.world in (None, record.data.world) and any(c.task == record.task.task for c in board.columns)
+def concerns(record: Record, board: Board) -> bool:
+    """As ``fits``, also for partial records."""
+    return board.data_source in (None, record.data.world) and bool(_columns(record, board))
+
+
+def _columns(record: Record, board: Board) -> list[BoardColumn]:
+    """The columns of a board with the task and the settings of a record."""
+    columns = [column for column in board.columns if column.task == record.task.task]
+    if not any(column.where for column in columns):
+        return columns
+    settings = settings_of(record)
+    return [column for column in columns if is_fulfilled(column.where, settings)]
+
+
+def _placed(rows: list[dict[str, Any]], record: Record, board: Board | None) -> list[dict[str, Any]]:
+    """The rows of a record in the columns of a board, which may add their settings to the name of the task."""
+    if board is None:
+        return rows
+    columns = _columns(record, board)
+    return [row | {"task": c.place} for row in rows for c in columns if c.metric == row["metric"]]
 
 
 def as_declared(
@@ -95,11 +110,12 @@ def as_declared(
     If no record of a task has the catalogue's settings, all of its records are kept.
     """
     filed = list(records)
-    of_board = [record for _, record in filed if fits(record, board)]
+    told_apart = {column.task for column in board.columns if column.where}
+    of_board = [record for _, record in filed if fits(record, board) and record.task.task not in told_apart]
     measured = {task: {r.fingerprint for r in of_board if r.task.task == task} for task in _tasks(of_board)}
     wanted = {task: _declared(task) for task, found in measured.items() if len(found) > 1}
     wanted = {task: fingerprint for task, fingerprint in wanted.items() if fingerprint in measured[task]}
-    kept, lines = [], partial_line([(path, r) for path, r in filed if _concerns(r, board)], f"'{board.name}'")
+    kept, lines = [], partial_line([(path, r) for path, r in filed if concerns(r, board)], f"'{board.name}'")
     for path, record in filed:
         if fits(record, board) and record.fingerprint != wanted.get(record.task.task, record.fingerprint):
             lines.append(
@@ -151,17 +167,9 @@ def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(LONG_COLUMNS)).astype({"pretraining_seed": "Int64"})
 
 
-def _require_one_checkpoint(table: pd.DataFrame) -> None:
-    problem = (
-        "carry one label and pretraining seed, but two encoders, which differ in weights, code, clip or normalisation; "
-        "rename one"
-    )
-    _require_one("encoder", ["model", "pretraining_seed"], table, problem)
-
-
-def _rows(path: Path, record: Record) -> list[dict[str, Any]]:
+def _rows(path: Path, record: Record, label: str) -> list[dict[str, Any]]:
     """One row per score of a record."""
-    of_record = _columns_of_record(path, record)
+    of_record = _columns_of_record(path, record) | {"model": label}
     return [of_record | _columns_of_score(record, score) for score in record.scores]
 
 

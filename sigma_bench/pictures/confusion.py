@@ -49,15 +49,16 @@ def confusion_pictures(
 ) -> list[tuple[str, bytes]]:
     """Caption and PNG picture of each task whose predictions are classes, from the first seed of each model."""
     by_id = {record.id: record for _, record in records}
-    measured: dict[str, dict[str, Record]] = {}
+    measured: dict[tuple[str, str], dict[str, Record]] = {}
     for table in tables:
         for row in table.rows:
-            for cell in filter(None, row.cells):
-                record = by_id[cell.record_ids[0]]
-                if _has_classes(record):
-                    measured.setdefault(record.task.task, {}).setdefault(row.model, record)
+            for cell, column in zip(row.cells, table.columns, strict=True):
+                record = None if cell is None else by_id[cell.record_ids[0]]
+                if record is not None and _has_classes(record):
+                    place = (str(column.task), record.data.world)
+                    measured.setdefault(place, {}).setdefault(row.model, record)
     pictures = []
-    for task, models in measured.items():
+    for (task, _), models in measured.items():
         matrices = _first_matrices(models, load)
         if matrices:
             pictures.append((_caption(task, len(matrices), len(models)), _picture(matrices)))

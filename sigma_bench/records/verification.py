@@ -158,19 +158,10 @@ def _difference(said: Score, again: Score) -> str:
 
 
 def _across(found: list[tuple[Path, Record]]) -> list[str]:
-    """Problems between records: two encoders under one name, or one evaluation with two results."""
+    """Problems between records: one evaluation with two results."""
     wrong: list[str] = []
-    encoders: dict[tuple[str, int | None], tuple[Path, str]] = {}
     results: dict[str, tuple[Path, dict[str, float]]] = {}
     for path, record in found:
-        label = (record.model.model, record.model.pretraining_seed)
-        encoder = digest(record.model.identity)
-        first, other = encoders.setdefault(label, (path, encoder))
-        if other != encoder:
-            wrong.append(
-                f"{first} and {path}: two encoders, which differ in weights, code, clip or normalisation, carry the "
-                f"name {record.model.model}"
-            )
         values = {score.metric: score.value for score in record.scores}
         first, before = results.setdefault(digest(record.key()), (path, values))
         if before != values:
@@ -218,6 +209,14 @@ def _beyond(store: Store, records: list[Record]) -> list[str]:
     ):
         if digests:
             missed.append(f"{len(digests)} {words} digests: the {words}s themselves are not part of a store")
+    encoders: dict[tuple[str, int | None], set[str]] = {}
+    for model in {record.model for record in records}:
+        encoders.setdefault((model.model, model.pretraining_seed), set()).add(digest(model.identity))
+    missed += [
+        f"{name}: {len(found)} encoders, which differ in weights, code, clip or normalisation, carry this name; tables "
+        "tell them apart by their settings"
+        for name, found in sorted({name: found for (name, _), found in encoders.items() if len(found) > 1}.items())
+    ]
     known = {store.root / record.predictions.file for record in records}
     known |= {store.root / reduced_file(record.predictions) for record in records}
     unknown = [path for path in sorted((store.root / "predictions").glob("*")) if path not in known]

@@ -10,12 +10,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from sigma_bench.resources import declared
-from sigma_bench.specs.catalogue import load_task, resolve
+from sigma_bench.specs.catalogue import dataset_names, load_task, resolve
 from sigma_bench.specs.declared import content_of
 from sigma_bench.specs.protocol import KINDS
 from sigma_bench.specs.strict import PlainName, Spec, is_yaml_file, load_spec, suggestion
 
 Condition = Literal["method", "backbone", "pretrain_data", "pretrain_epochs", "extra_data", "motion_guided"]
+DataSource = Literal["official", "mini", "user", "transcoded"]
 About = Literal["backbone", "pretrain_data", "pretrain_epochs", "extra_data", "motion_guided", "parameters"]
 
 
@@ -39,12 +40,25 @@ class BoardColumn(Spec):
     """Short header below that of the group."""
     task: str | None = None
     metric: str | None = None
+    where: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Settings that the records of this column have, such as ``neighbours: 5``, if the task was measured under several
+    settings; the names are those of ``sigma-bench table --where``."""
     published: PublishedColumn | None = None
+
+    @property
+    def place(self) -> str | None:
+        """The task with the settings of the column, such as ``ucf101/knn (neighbours=5)``."""
+        if self.task is None or not self.where:
+            return self.task
+        values = {name: str(value).lower() if isinstance(value, bool) else value for name, value in self.where.items()}
+        return f"{self.task} ({', '.join(f'{name}={value}' for name, value in values.items())})"
 
     @model_validator(mode="after")
     def _has_task_and_metric(self) -> Self:
         if (self.task is None) != (self.metric is None):
             raise ValueError(f"the column '{self.group} {self.label}' needs both a task and a metric, or neither")
+        if self.where and self.task is None:
+            raise ValueError(f"the column '{self.group} {self.label}' has settings ('where'), but no task")
         return self
 
 
@@ -121,8 +135,9 @@ class Board(Spec):
     published: PublishedRows | None
     context: tuple[ContextSection, ...] = ()
     note: str
-    world: Literal["mini"] | None = None
-    """Data source of the records that the board shows, since its texts describe this source; all sources if absent."""
+    data_source: DataSource | None = None
+    """Data source of the records that the board shows; all sources if absent.  ``user`` is custom data, whose tasks do
+    not have to be in the catalogue."""
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -131,7 +146,7 @@ class Board(Spec):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        measured = [f"{column.task} {column.metric}" for column in self.columns if column.task]
+        measured = [f"{column.place} {column.metric}" for column in self.columns if column.task]
         _require_once("column", measured)
         _require_once("row", list(self.rows))
         numbers = [column.published for column in self.columns if column.published]
@@ -176,9 +191,14 @@ def load_board(name: str) -> Board:
     if board.name != name:
         raise ValueError(f"{path}: key 'name' is '{board.name}', but the name of the file is '{name}'")
     for column in board.columns:
-        if column.task is not None and column.metric is not None:
+        if column.task is not None and column.metric is not None and not _is_custom(board, column.task):
             _require_measurable(path, column.task, column.metric)
     return board
+
+
+def _is_custom(board: Board, task: str) -> bool:
+    """Whether a task of a board of custom data is on a dataset without a file in ``tasks/``."""
+    return board.data_source == "user" and task.partition("/")[0] not in dataset_names()
 
 
 def _require_measurable(path: Path, task: str, metric: str) -> None:

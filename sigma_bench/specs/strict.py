@@ -46,7 +46,8 @@ class LeanSpec(Spec):
 S = TypeVar("S", bound=Spec)
 Label = Annotated[str, Field(min_length=1, max_length=300)]
 """A name that is only displayed: any text that fits into one line of a table."""
-PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+=-]{0,99}$")]
+PLAIN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._@+=-]{0,99}$"
+PlainName = Annotated[str, Field(pattern=PLAIN_NAME)]
 """A name that becomes a file name: it has no separator, so the file cannot be outside its folder."""
 
 

@@ -169,7 +169,9 @@ def test_a_board_of_another_data_source_holds_none_of_these_records(tmp_path: Pa
     board = sb.board("mini", tmp_path)
     assert "official_model" not in set(board.frame()["model"]) and "No record fits this board" in str(board)
     add(store, predictions(0.9), model="mini_model", world="mini")
-    with pytest.raises(ValueError, match="were measured in two worlds; show them on two boards"):
+    with pytest.raises(
+        ValueError, match=r"several data sources \(mini, official\), which do not share a table; choose one"
+    ):
         sb.Records(tmp_path).table()
     assert set(sb.Records(tmp_path).frame()["data_source"]) == {"official", "mini"}
 

@@ -14,7 +14,9 @@ import pytest
 from sigma_bench.cli.main import app_main
 from sigma_bench.leaderboard.training_figure import training_histories
 from sigma_bench.records.store import Store
+from sigma_bench.resources import INCLUDE_VARIABLE
 from sigma_bench.specs.fingerprint import digest
+from tests.leaderboard.custom_records import add_custom
 from tests.leaderboard.samples import RESULTS
 from tests.records.filled import add, predictions
 
@@ -172,6 +174,67 @@ def test_several_boards_are_one_page(run: Run, folder: Path) -> None:
     page = (folder / "report.html").read_text()
     for title in ("Mini world", "SEVERE generalisation benchmark", "Confusion matrices"):
         assert re.search(f"<h2[^>]*>{title}</h2>", page), title
+
+
+def test_custom_data_reach_a_table_a_page_and_a_folder_for_a_paper(run: Run, tmp_path: Path) -> None:
+    store = Store(tmp_path / "runs")
+    for size, share in ((64, 0.9), (112, 0.4)):
+        add_custom(store, "gait", share, model="mine", image_size=size)
+    add_custom(store, "hands", 0.5, model="mine")
+    code, words = run("table", "--output", store.root)
+    assert code == 0 and "mine (image_size=64)" in words and "hands (custom data): expected 100" in words
+    page = (store.root / "report.html").read_text()
+    assert all(re.search(f"<h2[^>]*>{title}</h2>", page) for title in ("gait", "hands"))
+    assert {path.name for path in store.root.glob("*.csv")} == {"gait.csv", "hands.csv"}
+    code, words = run("export", tmp_path / "paper", "--output", store.root)
+    assert code == 0 and "of the boards gait, hands in" in words
+    assert run("verify", tmp_path / "paper")[0] == 0
+    tables = ("--output", store.root, "--tables", tmp_path / "tables")
+    assert run("table", *tables, "--where", "image_size=112", "--by-dataset")[0] == 0
+    assert {path.name for path in (tmp_path / "tables").iterdir()} == {"gait.md", "gait.csv", "gait.tex"}
+    assert run("table", *tables, "--where", "image_size=112", "--check")[0] == 0
+
+
+def test_compare_names_the_settings_that_differ_and_takes_a_choice(run: Run, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for size, share in ((64, 0.9), (112, 0.3)):
+        add_custom(store, "gait", share, model="mine", image_size=size)
+    add_custom(store, "gait", 0.6, model="other")
+    code, words = run("compare", "mine", "other", "--output", tmp_path)
+    assert code == 2 and "which differ in image_size (64, 112); choose with --where image_size=" in words
+    code, words = run("compare", "mine", "other", "--where", "image_size=112", "--output", tmp_path)
+    assert code == 0 and "+ means that mine (image_size=112) is better" in words and "20 other" in words
+    code, words = run("compare", "mine (image_size=64)", "mine (image_size=112)", "--output", tmp_path)
+    assert code == 0 and "20 mine (image_size=64)" in words
+    for pair, said in (("image_size", "expected key=value"), ("image_size=5", "its values here: 64, 112")):
+        code, words = run("compare", "mine", "other", "--where", pair, "--output", tmp_path)
+        assert code == 2 and said in words
+    twice = ("--where", "image_size=64", "--where", "image_size=112")
+    assert "was given as 64 before" in run("compare", "mine", "other", *twice, "--output", tmp_path)[1]
+
+
+def test_a_new_board_is_written_once_and_found(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(INCLUDE_VARIABLE, "")
+    store = Store(tmp_path / "runs")
+    add_custom(store, "gait", model="mine")
+    new = ("board", "new", "own", "--output", store.root, "--folder", tmp_path)
+    code, words = run(*new)
+    assert code == 0 and f"--include {tmp_path} table own --output {store.root}" in words
+    code, words = run("--include", tmp_path, "table", "own", "--output", store.root)
+    assert code == 0 and "mine" in words and "own" in words
+    monkeypatch.setenv(INCLUDE_VARIABLE, "")
+    code, words = run(*new)
+    assert code == 2 and "exists already and is not overwritten" in words
+    code, words = run(
+        "board", "new", "named", "--task", "ssv2/knn", "--output", tmp_path / "none", "--folder", tmp_path
+    )
+    assert code == 0 and "task: ssv2/knn" in (tmp_path / "boards" / "named.yaml").read_text()
+
+
+def test_options_of_a_table_that_exclude_each_other_are_refused(run: Run, folder: Path) -> None:
+    for options in (("mini", "--by-dataset"), ("--published-only",), ("mini", "--published-only", "--where", "seed=0")):
+        code, words = run("table", *options, "--output", folder)
+        assert code == 2 and ("leave it out" in words or "give no other choice" in words)
 
 
 def test_published_tables_need_no_records(run: Run, tmp_path: Path) -> None:

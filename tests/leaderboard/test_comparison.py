@@ -160,7 +160,7 @@ def test_two_checkpoints_under_one_label_are_not_pooled_as_seeds(store: Store) -
     add(store, predictions(0.9), model="a", checkpoint="old")
     add(store, predictions(0.2, seed=3), model="a", checkpoint="new")
     add(store, predictions(0.5, seed=5), model="b")
-    with pytest.raises(ValueError, match="one label and pretraining seed, but two encoders"):
+    with pytest.raises(ValueError, match=r"a stands for several encoders, which differ in checkpoint \(new, old\); ch"):
         compared(store)
 
 

@@ -10,7 +10,7 @@ from sigma_bench.data.inventory import Inventory
 from sigma_bench.data.layout_search import Proposal
 from sigma_bench.specs.dataset import DatasetFile
 
-SHOWN = 5
+SHOWN = 3
 
 
 def layout_tree(home: Path, files: Sequence[DatasetFile]) -> Tree:
@@ -57,9 +57,9 @@ def found_lines(proposal: Proposal) -> Iterator[str]:
     if found.archives:
         yield f"still packed: {_listed(found.archives)}; unpack into {home}"
     if proposal.placed and proposal.lacking:
-        yield f"in place: {', '.join(proposal.placed)}; missing and not found: {', '.join(proposal.lacking)}"
+        yield f"{', '.join(proposal.placed)} is in place, but nothing here looks like {', '.join(proposal.lacking)}"
     elif proposal.links and proposal.lacking:
-        yield f"missing and not found: {', '.join(proposal.lacking)}"
+        yield f"nothing here looks like {', '.join(proposal.lacking)}"
     if proposal.links and not proposal.ambiguous:
         yield f"with links: {', '.join(_counts(proposal.inventories)) or 'the lists are still missing'}"
 
@@ -77,7 +77,9 @@ def missing_lines(inventory: Inventory, declaration: Path) -> Iterator[str]:
     splits: Mapping = inventory.manifest.splits
     num_missing = sum(len(split.missing) for split in splits.values())
     if num_missing and num_missing == sum(len(split.samples) for split in splits.values()):
-        yield f"the lists are here, but none of the {num_missing:,} files that they name"
+        first, *_ = (sample.absent_path for split in splits.values() for sample in split.missing)
+        yield f"lists are here, but none of the {num_missing:,} files that they name is, such as {first}"
+        return
     for split in splits.values():
         if len(split.samples) != split.expected:
             yield (

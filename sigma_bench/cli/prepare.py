@@ -46,8 +46,8 @@ def prepare(
         if inventory.manifest is not None:
             _write(inventory, root)
     _print_incomplete(inventories, proposals, root, is_named=bool(dataset))
-    for limit in found.limits if found else ():
-        _line(f"the search below {start or root} may have missed something: {limit}", indent=0)
+    for limit in found.limits if found and any(proposal.lacking for proposal in proposals.values()) else ():
+        _line(f"The search below {start or root} may have missed something: {limit}.", indent=0)
     if any(proposal.links for proposal in proposals.values()) and not link:
         given = [str(root), *(dataset or ()), "--link", *(("--from", str(start)) if start else ())]
         _line("\nThis command makes the links, without copying or moving anything:", indent=0)
@@ -113,13 +113,18 @@ def _print_incomplete(
 ) -> None:
     """Say what is wrong with each dataset that is not complete and what to do; absent ones are only named if others
     are there."""
-    relevant = {home: _relevant(proposal, inventories, is_named=is_named) for home, proposal in proposals.items()}
-    absent = [card.dataset for home, shown in relevant.items() if not shown for card in proposals[home].layout.cards]
-    for home, shown in relevant.items():
-        if shown or not (len(absent) < len(inventories)):
-            _print_home(proposals[home], shown or [inventories[c.dataset] for c in proposals[home].layout.cards])
-    if absent and len(absent) < len(inventories):
-        _line(f"\nNot in {root}: {', '.join(absent)}. 'sigma-bench data prepare {root} NAME' prints a layout and its source.", indent=0)
+    is_empty = len(proposals) == len({inventory.card.home for inventory in inventories.values()}) and not any(
+        proposal.is_here or proposal.has_found for proposal in proposals.values()
+    )
+    absent = []
+    for proposal in proposals.values():
+        shown = _relevant(proposal, inventories, is_named=is_named or is_empty)
+        if shown:
+            _print_home(proposal, shown)
+        absent += [c.dataset for c in proposal.layout.cards if not (shown or inventories[c.dataset].is_complete)]
+    if absent:
+        _line(f"\nNot in {root}: {', '.join(absent)}.", indent=0)
+        _line(f"'sigma-bench data prepare {root} NAME' prints the layout and the source of one.", indent=0)
 
 
 def _relevant(proposal: Proposal, inventories: Mapping[str, Inventory], *, is_named: bool) -> list[Inventory]:

@@ -191,7 +191,7 @@ def propose(layout: Layout, result: Search) -> Proposal:
         for name, paths in found.options.items()
         if name not in placed
     }
-    options = _with_listed_files(layout, {name: paths for name, paths in options.items() if paths}, folders)
+    options = _with_listed_files(layout, {name: paths for name, paths in options.items() if paths}, result)
     links, blocked = {}, {}
     for name, paths in options.items():
         if len(paths) == 1:
@@ -203,18 +203,19 @@ def propose(layout: Layout, result: Search) -> Proposal:
 
 
 def _with_listed_files(
-    layout: Layout, options: Mapping[str, list[Path]], folders: Folders
+    layout: Layout, options: Mapping[str, list[Path]], result: Search
 ) -> dict[str, list[Path]]:
     """The options without folders of media that hold none of the files that the lists name under their target."""
     parts = targets(layout.parts)
     lists = {layout.home / n: paths[0] for n, paths in options.items() if len(paths) == 1 and not parts[n][0].is_media}
+    lists |= _markers(layout, lists, {}, result.start)
     media = {name: paths for name, paths in options.items() if parts[name][0].is_media}
     listed: dict[str, set[str]] = {}
     for sample in _missing(layout, lists) if media else ():
         target, *_ = sample.parts
         listed.setdefault(target, set()).add(sample.stem)
     kept = {
-        name: [path for path in paths if not folders.names(path).isdisjoint(listed[name])] if name in listed else paths
+        name: [path for path in paths if result.folders.holds(path, listed[name])] if name in listed else paths
         for name, paths in media.items()
     }
     return {name: paths for name, paths in (dict(options) | kept).items() if paths}

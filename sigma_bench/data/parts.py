@@ -7,7 +7,7 @@ so a home folder or a folder of 240,000 videos takes no longer than a small one.
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -88,12 +88,13 @@ class Folders:
             return next(matching, None) is not None
         return any(self.has(folder / name, rest) for _, name in zip(range(SUBFOLDERS_TRIED), matching, strict=False))
 
-    def names(self, folder: Path) -> set[str]:
-        """Names without suffix of entries of the folder and of its first subfolders."""
-        folders, files, _ = self.entries(folder)
-        inside = (self.entries(folder / name) for name in folders[:SUBFOLDERS_TRIED])
-        below = [name for entries in inside for name in (*entries.folders, *entries.files)]
-        return {Path(name).stem for name in (*files, *below)} | set(folders)
+    def holds(self, folder: Path, stems: Set[str]) -> bool:
+        """Whether the folder or one of its subfolders contains a file or folder with one of the names."""
+        places = (folder, *(folder / name for name in self.entries(folder).folders))
+        return any(
+            not stems.isdisjoint(Path(name).stem for name in (*entries.folders, *entries.files))
+            for entries in map(self.entries, places)
+        )
 
     def is_part(self, part: Part, path: Path) -> bool:
         """Whether a file or folder has the evidence of a part."""

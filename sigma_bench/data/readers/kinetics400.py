@@ -31,7 +31,7 @@ def _has_columns(path: Path) -> bool:
 
 
 _CLIP = r".{11}_\d{6}_\d{6}(\.\w+)?"
-_CLASS = r"(?!train|val|test|replacement|videos)[^/]+"
+_CLASS = r"(?!train|val|test|replacement|videos).+"
 """A folder whose subfolders are splits is not one of classes."""
 PARTS = tuple(
     part

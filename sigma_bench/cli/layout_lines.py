@@ -1,13 +1,13 @@
 """What ``sigma-bench data prepare`` prints about the layout of a dataset: its files, sources, and what was found."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.text import Text
 from rich.tree import Tree
 
 from sigma_bench.data.inventory import Inventory
-from sigma_bench.data.layout_search import Proposal
+from sigma_bench.data.layout_links import Proposal
 from sigma_bench.specs.dataset import DatasetFile
 
 SHOWN = 3
@@ -20,13 +20,15 @@ def layout_tree(home: Path, files: Sequence[DatasetFile]) -> Tree:
         users = [file.dataset for file in files if path in file.layout]
         remarks[path] = "" if len(users) == len(files) else f"for {', '.join(users)}"
     tree = Tree(Text(f"{home}/"), guide_style="dim")
-    branches = {(): tree}
+    branches: dict[tuple[str, ...], Tree] = {(): tree}
     for path, remark in sorted(remarks.items()):
         parts = tuple(path.split("/"))
         for depth, name in enumerate(parts, start=1):
             if parts[:depth] not in branches:
                 is_file = depth == len(parts)
-                label = Text.assemble(name if is_file else f"{name}/", (f"   {remark}" if is_file and remark else "", "dim"))
+                label = Text.assemble(
+                    name if is_file else f"{name}/", (f"   {remark}" if is_file and remark else "", "dim")
+                )
                 branches[parts[:depth]] = branches[parts[: depth - 1]].add(label)
     return tree
 
@@ -55,11 +57,10 @@ def found_lines(proposal: Proposal) -> Iterator[str]:
         yield f"found {source}, which belongs at {path}, where something else is; move or rename that first"
     yield from (f"found {path}, but {reason}" for path, reason in found.unusable.items())
     if found.archives:
-        yield f"still packed: {_listed(found.archives)}; unpack into {home}"
-    if proposal.placed and proposal.lacking:
-        yield f"{', '.join(proposal.placed)} is in place, but nothing here looks like {', '.join(proposal.lacking)}"
-    elif proposal.links and proposal.lacking:
-        yield f"nothing here looks like {', '.join(proposal.lacking)}"
+        yield f"found {_listed(found.archives)}: unpack what is not unpacked yet, into {home}"
+    if proposal.lacking and (proposal.placed or proposal.links):
+        placed = f"in place: {', '.join(proposal.placed)}; " if proposal.placed else ""
+        yield f"{placed}not found in full: {', '.join(proposal.lacking)}"
     if proposal.links and not proposal.ambiguous:
         yield f"with links: {', '.join(_counts(proposal.inventories)) or 'the lists are still missing'}"
 
@@ -74,7 +75,7 @@ def _counts(inventories: Sequence[Inventory]) -> Iterator[str]:
 def missing_lines(inventory: Inventory, declaration: Path) -> Iterator[str]:
     """What a dataset whose lists can be read lacks, by split."""
     assert inventory.manifest is not None
-    splits: Mapping = inventory.manifest.splits
+    splits = inventory.manifest.splits
     num_missing = sum(len(split.missing) for split in splits.values())
     if num_missing and num_missing == sum(len(split.samples) for split in splits.values()):
         first, *_ = (sample.absent_path for split in splits.values() for sample in split.missing)
@@ -83,15 +84,21 @@ def missing_lines(inventory: Inventory, declaration: Path) -> Iterator[str]:
     for split in splits.values():
         if len(split.samples) != split.expected:
             yield (
-                f"{split.name}: {len(split.samples):,} samples, {split.expected:,} expected; complete the copy, or if it "
-                f"was shortened on purpose, declare that in {declaration}"
+                f"{split.name}: {len(split.samples):,} samples are listed, {split.expected:,} are expected; complete "
+                f"the copy, or if it was shortened on purpose, declare that in {declaration}"
             )
         if split.missing:
-            paths = [sample.absent_path for sample in split.missing[:SHOWN]]
+            paths = [sample.absent_path or sample.path for sample in split.missing[:SHOWN]]
             yield (
                 f"{split.name}: {len(split.missing):,} of {len(split.samples):,} missing: {_listed(paths)}"
-                f"{_more(len(split.missing))}; fetch them again ('\"found\": false' in {inventory.card.dataset}.manifest.jsonl)"
+                f"{_more(len(split.missing))}"
             )
+    if num_missing:
+        yield (
+            f"names of all: '\"found\": false' in {inventory.card.dataset}.manifest.jsonl; fetch them again, or count "
+            "them as wrong (--set on_decode_failure=count_as_wrong, in classification), or remove them from the lists "
+            f"and declare the new lengths in {declaration}"
+        )
 
 
 def _listed(paths: Sequence[Path]) -> str:

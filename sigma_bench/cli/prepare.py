@@ -12,7 +12,8 @@ from rich.table import Table
 from sigma_bench.cli.console import out
 from sigma_bench.cli.layout_lines import found_lines, layout_tree, missing_lines, source_lines
 from sigma_bench.data.inventory import Inventory, cards_below, manifest_rows, take_inventory
-from sigma_bench.data.layout_search import Proposal, Search, layouts_of, make_links, propose, search
+from sigma_bench.data.layout_links import Proposal, make_links, propose
+from sigma_bench.data.layout_search import Search, layouts_of, search
 from sigma_bench.data.manifest import DECLARATION
 from sigma_bench.records.store import write_atomically
 from sigma_bench.specs import catalogue
@@ -47,7 +48,10 @@ def prepare(
             _write(inventory, root)
     _print_incomplete(inventories, proposals, root, is_named=bool(dataset))
     for limit in found.limits if found and any(proposal.lacking for proposal in proposals.values()) else ():
-        _line(f"The search below {start or root} may have missed something: {limit}.", indent=0)
+        _line(
+            f"The search below {start or root} may have missed something ({limit}); --from names a folder to search.",
+            indent=0,
+        )
     if any(proposal.links for proposal in proposals.values()) and not link:
         given = [str(root), *(dataset or ()), "--link", *(("--from", str(start)) if start else ())]
         _line("\nThis command makes the links, without copying or moving anything:", indent=0)
@@ -153,7 +157,7 @@ def _print_home(proposal: Proposal, inventories: Sequence[Inventory]) -> None:
             _line(f"{inventory.card.dataset} {line}")
     for line in found_lines(proposal):
         _line(line)
-    if unread and (proposal.lacking or not proposal.links):
+    if proposal.lacking or (unread and not proposal.links):
         out.print(Padding(layout_tree(home, files), (0, 0, 0, 2)), soft_wrap=True)
         for line in source_lines(files):
             _line(line)

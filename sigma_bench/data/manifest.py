@@ -114,8 +114,8 @@ class Split:
                 f"remove them from the list (for an official list, declare the new length in {DECLARATION})",
             )
             raise ValueError(
-                f"{self.missing[0].absent_path}: not found; {len(self.missing)} of the {len(self.samples)} files that the "
-                f"{self.name} list names are missing: {', or '.join(ways)}"
+                f"{self.missing[0].absent_path}: not found; {len(self.missing)} of the {len(self.samples)} files that "
+                f"the {self.name} list names are missing: {', or '.join(ways)}"
             )
 
     @cached_property

@@ -80,7 +80,7 @@ class DatasetFile(DatasetCard):
     alternatives: tuple[str, ...] = ()
     """Other layouts and names that the reader accepts."""
     download: dict[str, str] = Field(default_factory=dict)
-    """Name of an official archive, with ``*`` and ``?`` as wildcards -> its approximate size, and how it is unpacked."""
+    """Name of an official archive, with ``*`` and ``?`` as wildcards -> its approximate size and how to unpack it."""
     sampling: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Name of a sampler -> keys that replace those of this sampler in every protocol, before the overrides of a
     task."""

@@ -34,7 +34,7 @@ PARTS = (
     Part(
         "DAVIS",
         _FILES,
-        unusable="its masks number several objects, so they are those of DAVIS-2017; DAVIS-2016 has masks of one object",
+        unusable="its masks number several objects, so they are those of DAVIS-2017; DAVIS-2016 has one object",
     ),
 )
 

@@ -94,14 +94,14 @@ def _samples(
     of_class: dict[str, list[Path]] = {}
     for folder in (folder for home in homes for folder in subfolders(home)):
         of_class.setdefault(letters_of(folder.name), []).append(folder)
+    places = {label: (homes[0] / label, *of_class.get(letters_of(label), ()), *homes) for label in classes}
     samples = []
     for number, row in rows:
         start, end, label = row["time_start"], row["time_end"], row["label"]
         if not (start.isdecimal() and end.isdecimal()):
             raise ValueError(f"{path}: line {number}: '{start}' and '{end}' are not whole seconds")
         name = f"{row['youtube_id']}_{int(start):06d}_{int(end):06d}"
-        places = (homes[0] / label, *of_class.get(letters_of(label), ()), *homes)
-        video, media = find_video(places, name, ".mp4")
+        video, media = find_video(places[label], name, ".mp4")
         samples.append(Sample(name, video, media, index[label], group=row["youtube_id"]))
     return samples
 

@@ -1,43 +1,97 @@
 """``sigma-bench data prepare``: which datasets and files exist, which are missing, and where to get them."""
 
 import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import typer
+from rich.padding import Padding
 from rich.table import Table
 
 from sigma_bench.cli.console import out
+from sigma_bench.cli.layout_lines import found_lines, layout_tree, missing_lines, source_lines
 from sigma_bench.data.inventory import Inventory, cards_below, manifest_rows, take_inventory
+from sigma_bench.data.layout_links import Proposal, make_links, propose
+from sigma_bench.data.layout_search import Search, layouts_of, search
 from sigma_bench.data.manifest import DECLARATION
 from sigma_bench.records.store import write_atomically
 from sigma_bench.specs import catalogue
-
-SHOWN_MISSING = 3
 
 
 def prepare(
     root: Path = typer.Argument(..., help="Data root, which contains one folder per dataset."),
     dataset: list[str] = typer.Argument(None, help="Names of dataset cards. Default: all."),
+    link: bool = typer.Option(
+        False, "--link", help="Make symbolic links in the data root to what was found, which give the official layout."
+    ),
+    start: Path = typer.Option(
+        None, "--from", help="Folder to search for datasets in another layout. Default: the data root."
+    ),
 ) -> None:
     """Read the official lists, look for the files that they name, and write a manifest of each dataset into the root.
 
-    The exit code is 1 if a named dataset is not complete or, without names, if a dataset in the root is not complete.
+    If a dataset is not complete, its official layout is printed, and its files are looked for under other names, down
+    to a few levels.  Nothing is copied, moved or overwritten.  The exit code is 1 if a named dataset is not complete
+    or, without names, if a dataset in the root is not complete.
     """
-    inventories = [take_inventory(catalogue.load_dataset(name), root) for name in dataset or catalogue.dataset_names()]
+    names = dataset or catalogue.dataset_names()
+    inventories = {name: take_inventory(catalogue.load_dataset(name), root) for name in names}
+    found, proposals = _search(inventories, root, start or root)
+    if link and proposals:
+        _link(proposals)
+        inventories = {name: take_inventory(catalogue.load_dataset(name), root) for name in names}
+        found, proposals = _search(inventories, root, start or root)
+    _print_table(inventories.values())
+    for inventory in inventories.values():
+        if inventory.manifest is not None:
+            _write(inventory, root)
+    _print_incomplete(inventories, proposals, root, is_named=bool(dataset))
+    for limit in found.limits if found and any(proposal.lacking for proposal in proposals.values()) else ():
+        _line(
+            f"The search below {start or root} may have missed something ({limit}); --from names a folder to search.",
+            indent=0,
+        )
+    if any(proposal.links for proposal in proposals.values()) and not link:
+        given = [str(root), *(dataset or ()), "--link", *(("--from", str(start)) if start else ())]
+        _line("\nThis command makes the links, without copying or moving anything:", indent=0)
+        _line(f"sigma-bench data prepare {shlex.join(given)}")
+    wanted = dataset or [card.dataset for card in cards_below(root)]
+    if not all(inventories[name].is_complete for name in wanted):
+        raise typer.Exit(1)
+
+
+def _search(inventories: Mapping[str, Inventory], root: Path, start: Path) -> tuple[Search | None, dict[str, Proposal]]:
+    """Search for the datasets that are not complete; their proposals by folder."""
+    if not start.is_dir():
+        raise ValueError(f"--from {start}: there is no such folder")
+    incomplete = {inventory.card.home for inventory in inventories.values() if not inventory.is_complete}
+    if not incomplete:
+        return None, {}
+    everything = [catalogue.load_dataset_file(name) for name in catalogue.dataset_names()]
+    files = [file for file in everything if file.dataset in inventories or file.home not in incomplete]
+    layouts = layouts_of(files, root)
+    found = search(layouts, start)
+    return found, {layout.home.name: propose(layout, found) for layout in layouts if layout.home.name in incomplete}
+
+
+def _link(proposals: Mapping[str, Proposal]) -> None:
+    """Make the links of all proposals; what cannot be linked is said and does not stop the others."""
+    for proposal in proposals.values():
+        try:
+            for path, text in make_links(proposal):
+                _line(f"linked {path} -> {text}", indent=0)
+        except ValueError as error:
+            _line(f"not linked: {error}", indent=0)
+
+
+def _print_table(inventories: Iterable[Inventory]) -> None:
     listing = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("dataset", "split", "expected", "listed", "found", "missing"):
         listing.add_column(column, justify="left" if column in ("dataset", "split") else "right", overflow="fold")
     for inventory in inventories:
         _add_rows(listing, inventory)
     out.print(listing)
-    for inventory in inventories:
-        if inventory.manifest is not None:
-            _write(inventory, root)
-        if not inventory.is_complete:
-            _say_what_to_do(inventory, root)
-    wanted = dataset or [card.dataset for card in cards_below(root)]
-    if not all(inventory.is_complete for inventory in inventories if inventory.card.dataset in wanted):
-        raise typer.Exit(1)
 
 
 def _add_rows(listing: Table, inventory: Inventory) -> None:
@@ -58,24 +112,56 @@ def _write(inventory: Inventory, root: Path) -> None:
     write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
 
 
-def _say_what_to_do(inventory: Inventory, root: Path) -> None:
-    card = inventory.card
-    out.print(f"\n[bold]{card.title}[/] ({card.dataset})", soft_wrap=True)
-    if inventory.problem is not None:
-        out.print(f"  {inventory.problem}", soft_wrap=True, markup=False)
-        out.print(f"  licence: {card.licence}", soft_wrap=True, markup=False)
-        return
-    assert inventory.manifest is not None
-    for split in inventory.manifest.splits.values():
-        if len(split.samples) != split.expected:
-            out.print(
-                f"  {split.name}: the list names {len(split.samples):,} samples, the official one {split.expected:,}; "
-                f"if it was shortened on purpose, declare that in {root / card.home / DECLARATION}",
-                soft_wrap=True,
-                markup=False,
-            )
-        if split.missing:
-            first = ", ".join(str(sample.path) for sample in split.missing[:SHOWN_MISSING])
-            more = f" and {len(split.missing) - SHOWN_MISSING:,} more" if len(split.missing) > SHOWN_MISSING else ""
-            sentence = f'  {split.name}: missing {first}{more} ("found": false in {card.dataset}.manifest.jsonl)'
-            out.print(sentence, soft_wrap=True, markup=False)
+def _print_incomplete(
+    inventories: Mapping[str, Inventory], proposals: Mapping[str, Proposal], root: Path, *, is_named: bool
+) -> None:
+    """Say what is wrong with each dataset that is not complete and what to do; absent ones are only named if others
+    are there."""
+    is_empty = len(proposals) == len({inventory.card.home for inventory in inventories.values()}) and not any(
+        proposal.is_here or proposal.has_found for proposal in proposals.values()
+    )
+    absent = []
+    for proposal in proposals.values():
+        shown = _relevant(proposal, inventories, is_named=is_named or is_empty)
+        if shown:
+            _print_home(proposal, shown)
+        absent += [c.dataset for c in proposal.layout.cards if not (shown or inventories[c.dataset].is_complete)]
+    if absent:
+        _line(f"\nNot in {root}: {', '.join(absent)}.", indent=0)
+        _line(f"'sigma-bench data prepare {root} NAME' prints the layout and the source of one.", indent=0)
+
+
+def _relevant(proposal: Proposal, inventories: Mapping[str, Inventory], *, is_named: bool) -> list[Inventory]:
+    """The incomplete inventories of a dataset's folder about which there is something to say.
+
+    A dataset whose lists are absent is left out if the others in its folder are complete.
+    """
+    of_home = [inventories[card.dataset] for card in proposal.layout.cards]
+    incomplete = [inventory for inventory in of_home if not inventory.is_complete]
+    if is_named or proposal.has_found or (proposal.is_here and incomplete[0] is of_home[0]):
+        return incomplete
+    return [inventory for inventory in incomplete if inventory.manifest is not None]
+
+
+def _print_home(proposal: Proposal, inventories: Sequence[Inventory]) -> None:
+    """Print what is wrong with the datasets of one folder, what was found, and the official layout."""
+    home = proposal.layout.home
+    files = [catalogue.load_dataset_file(card.dataset) for card in proposal.layout.cards]
+    title = files[0].title if len(files) == 1 else home.name
+    out.print(f"\n[bold]{title}[/] ({', '.join(i.card.dataset for i in inventories)})", soft_wrap=True)
+    unread = [inventory.problem or "" for inventory in inventories if inventory.manifest is None]
+    for problem in dict.fromkeys(unread) if proposal.is_here else ():
+        _line(problem)
+    for inventory in inventories:
+        for line in missing_lines(inventory, home / DECLARATION) if inventory.manifest else ():
+            _line(f"{inventory.card.dataset} {line}")
+    for line in found_lines(proposal):
+        _line(line)
+    if proposal.lacking or (unread and not proposal.links):
+        out.print(Padding(layout_tree(home, files), (0, 0, 0, 2)), soft_wrap=True)
+        for line in source_lines(files):
+            _line(line)
+
+
+def _line(text: str, indent: int = 2) -> None:
+    out.print(" " * indent + text, soft_wrap=True, markup=False, highlight=False)

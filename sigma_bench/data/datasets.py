@@ -1,6 +1,7 @@
 """Opening a dataset: the reader that its card names finds the official files and returns a manifest."""
 
 import hashlib
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from sigma_bench.data import readers
 from sigma_bench.data.ledger import ledger_path
 from sigma_bench.data.manifest import MINIWORLD_MARKER, LedgerPlace, Manifest
 from sigma_bench.data.media import forget_folders
+from sigma_bench.data.parts import Part
 from sigma_bench.specs.dataset import DatasetCard
 from sigma_bench.specs.registry import Registry
 from sigma_bench.specs.task import ResolvedTask
@@ -22,7 +24,16 @@ READERS = Registry(
     built_in={name: f"{readers.__name__}.{name}:read" for _, name, _ in iter_modules(readers.__path__)},
 )
 """Functions ``read(folder, card)`` that find the official files of a dataset in its folder and return its manifest.
-Those of this package are in the modules of ``data/readers``."""
+Those of this package are in the modules of ``data/readers``, which also declare the ``PARTS`` of their layouts."""
+
+
+def parts_of(card: DatasetCard) -> tuple[Part, ...]:
+    """The parts of a dataset's layout that its reader declares; empty if it declares none or is not installed."""
+    if card.reader not in READERS.names():
+        return ()
+    read: Callable[[Path, DatasetCard], Manifest] = READERS.load(card.reader)
+    parts: tuple[Part, ...] = getattr(sys.modules[read.__module__], "PARTS", ())
+    return parts
 
 
 def open_dataset(card: DatasetCard, root: Path) -> Manifest:
@@ -39,7 +50,8 @@ def open_dataset(card: DatasetCard, root: Path) -> Manifest:
     folder = root / card.home
     if not folder.is_dir() or not any(folder.iterdir()):
         raise ValueError(
-            f"{folder}: {card.title} is not here; its official layout is {', '.join(card.layout)} (from {card.source})"
+            f"{folder}: {card.title} is not here; 'sigma-bench data prepare {root} {card.dataset}' prints its official "
+            "layout and looks for it under other names"
         )
     read: Callable[[Path, DatasetCard], Manifest] = READERS.load(card.reader)
     try:

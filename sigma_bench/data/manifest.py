@@ -54,6 +54,12 @@ class Sample:
     decoder: DecoderName | None = None
     """The decoder that reads a video exactly; known once the sample is identified."""
 
+    @property
+    def absent_path(self) -> Path | None:
+        """The file or folder of the sample, or its folder of masks, if it does not exist."""
+        needed = (self.path, self.mask_folder) if self.mask_folder else (self.path,)
+        return next((path for path in needed if not path.exists()), None)
+
 
 class Medium(NamedTuple):
     """A file, or a folder of frames with its masks; one medium can contain many samples."""
@@ -89,8 +95,8 @@ class Split:
 
     @cached_property
     def missing(self) -> tuple[Sample, ...]:
-        """Samples whose file does not exist."""
-        return tuple(sample for sample in self.samples if not sample.path.exists())
+        """Samples whose file, or folder of frames or masks, does not exist."""
+        return tuple(sample for sample in self.samples if sample.absent_path)
 
     def require_present(self, *ways_out: str) -> None:
         """Require that every file of the split exists.
@@ -108,8 +114,8 @@ class Split:
                 f"remove them from the list (for an official list, declare the new length in {DECLARATION})",
             )
             raise ValueError(
-                f"{self.missing[0].path}: not found; {len(self.missing)} of the {len(self.samples)} files that the "
-                f"{self.name} list names are missing: {', or '.join(ways)}"
+                f"{self.missing[0].absent_path}: not found; {len(self.missing)} of the {len(self.samples)} files that "
+                f"the {self.name} list names are missing: {', or '.join(ways)}"
             )
 
     @cached_property

@@ -168,8 +168,8 @@ def require_present(splits: Sequence[Split], protocol: BaseProtocol) -> None:
             split.require_present(*ways_out)
         elif len(split.missing) == len(split.samples):
             raise ValueError(
-                f"{split.missing[0].path}: not found; none of the {len(split.samples)} files that the {split.name} "
-                "list names is there"
+                f"{split.missing[0].absent_path}: not found; none of the {len(split.samples)} files that the "
+                f"{split.name} list names is there"
             )
 
 

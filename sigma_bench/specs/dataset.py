@@ -38,7 +38,7 @@ class DatasetCard(Spec):
     group: str
     """What the samples of a group have in common; the bootstrap resamples whole groups."""
     layout: tuple[str, ...]
-    """Paths of the official files below the data root."""
+    """Paths of required official files in the dataset's folder; one example stands for all files of a kind."""
     licence: str
     source: str
     citation: str
@@ -75,6 +75,12 @@ class DatasetFile(DatasetCard):
     """One file in ``tasks/``: a dataset card and the tasks on this dataset."""
 
     asks: Asks
+    optional: dict[str, str] = Field(default_factory=dict)
+    """Path of an optional file in the dataset's folder -> what it is for."""
+    alternatives: tuple[str, ...] = ()
+    """Other layouts and names that the reader accepts."""
+    download: dict[str, str] = Field(default_factory=dict)
+    """Name of an official archive, with ``*`` and ``?`` as wildcards -> its approximate size and how to unpack it."""
     sampling: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Name of a sampler -> keys that replace those of this sampler in every protocol, before the overrides of a
     task."""

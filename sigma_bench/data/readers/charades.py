@@ -15,6 +15,7 @@ from sigma_bench.data.annotations import ActionIntervals
 from sigma_bench.data.manifest import Manifest, Sample, Split, expected_counts, make_split
 from sigma_bench.data.media import find_video
 from sigma_bench.data.official_lists import lines, table
+from sigma_bench.data.parts import Part, first_bytes
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 FRAMES_PER_SECOND = 24
@@ -22,7 +23,19 @@ _CSV: dict[SplitName, str] = {"train": "Charades_v1_train.csv", "test": "Charade
 _FRAME_LIST: dict[SplitName, str] = {"train": "train.csv", "test": "val.csv"}
 _ACTION = re.compile(r"^c(\d{3}) (\d+(?:\.\d+)?) (\d+(?:\.\d+)?)$")
 _FRAME_COLUMNS = ("original_vido_id", "frame_id", "path", "labels")
+
+
+def _are_frame_lists(folder: Path) -> bool:
+    return first_bytes(folder / "train.csv").startswith(_FRAME_COLUMNS[0].encode())
+
+
 _FOLDERS = ("Charades_v1_480", "Charades_v1_rgb", "Charades_v1")
+PARTS = (
+    Part("Charades", (r"Charades_v1_train\.csv", r"Charades_v1_test\.csv"), also=("",)),
+    Part(_FOLDERS[0], (r"[A-Z0-9]{5}\.\w+",), also=_FOLDERS[1:], is_media=True),
+    Part(_FOLDERS[0], (r"[A-Z0-9]{5}/[A-Z0-9]{5}-\d{6}\.jpg",), also=_FOLDERS[1:], is_media=True),
+    Part("frame_lists", (r"train\.csv", r"val\.csv"), is_optional=True, accepts=_are_frame_lists),
+)
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:

@@ -9,7 +9,22 @@ from typing import Any
 
 from sigma_bench.data.cifar import read_cifar
 from sigma_bench.data.manifest import Manifest, Sample, Split, expected_counts, make_split
+from sigma_bench.data.parts import Part, first_bytes
 from sigma_bench.specs.dataset import DatasetCard, SplitName
+
+
+def _are_fine_labels(folder: Path) -> bool:
+    return b"fine_label_names" in first_bytes(folder / "meta")
+
+
+PARTS = (
+    Part("cifar-100-python", ("train", "test", "meta"), is_media=True, accepts=_are_fine_labels),
+    Part(
+        "cifar-100-python",
+        (r"train\.bin", r"test\.bin", r"fine_label_names\.txt"),
+        unusable="this is the binary version; the python version, cifar-100-python.tar.gz, is needed",
+    ),
+)
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:

@@ -7,12 +7,36 @@ dataset's folder itself.
 
 from pathlib import Path
 
+from PIL import Image
+
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
 from sigma_bench.data.media import davis_home, davis_size
 from sigma_bench.data.official_lists import lines
+from sigma_bench.data.parts import Part
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _LIST: dict[SplitName, str] = {"train": "train", "test": "val"}
+_FILES = (
+    *(r"ImageSets/(480p|2016)/val\.txt", r"JPEGImages/(480p|1080p)/.+/\d+\.jpg"),
+    r"Annotations/(480p|1080p)/.+/\d+\.png",
+)
+
+
+def _has_one_object(home: Path) -> bool:
+    """Whether the values of a mask are 0 and 255; the masks of DAVIS-2017 number the objects from 1."""
+    path = next(home.glob("Annotations/*/*/*.png"))
+    with Image.open(path) as mask:
+        return {value for _, value in mask.convert("P" if mask.mode == "P" else "L").getcolors() or ()} <= {0, 255}
+
+
+PARTS = (
+    Part("DAVIS", _FILES, also=("",), is_media=True, accepts=_has_one_object),
+    Part(
+        "DAVIS",
+        _FILES,
+        unusable="its masks number several objects, so they are those of DAVIS-2017; DAVIS-2016 has one object",
+    ),
+)
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:

@@ -6,13 +6,24 @@ or in the dataset's folder itself.
 
 from pathlib import Path
 
-from sigma_bench.data.data_files import contents
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
 from sigma_bench.data.media import davis_home, davis_size
 from sigma_bench.data.official_lists import lines
+from sigma_bench.data.parts import Part
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _LIST: dict[SplitName, str] = {"train": "train", "test": "val"}
+_FRAMES = r"JPEGImages/(480p|Full-Resolution)/.+/\d+\.jpg"
+_MASKS = r"Annotations_unsupervised/(480p|Full-Resolution)/.+/\d+\.png"
+PARTS = (
+    Part("DAVIS", (r"ImageSets/2017/val\.txt", _FRAMES, _MASKS), also=("",), is_media=True),
+    Part(
+        "DAVIS",
+        (r"ImageSets/2017/val\.txt", _FRAMES, r"(?!Annotations_unsupervised)Annotations\w*"),
+        unusable="this is the semi-supervised version; its masks, Annotations, are not those of the unsupervised "
+        "track, Annotations_unsupervised, which are needed",
+    ),
+)
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:
@@ -29,7 +40,5 @@ def read(root: Path, card: DatasetCard) -> Manifest:
 
 def _sample(home: Path, name: str) -> Sample:
     size = davis_size(home, "Full-Resolution")
-    masks = home / "Annotations_unsupervised" / size / name
-    if not masks.is_dir():
-        raise ValueError(f"{masks}: the masks of sequence '{name}' are missing; in {home} {contents(home)}")
-    return Sample(name, home / "JPEGImages" / size / name, "frame_folder", None, group=name, mask_folder=masks)
+    frames, masks = (home / kind / size / name for kind in ("JPEGImages", "Annotations_unsupervised"))
+    return Sample(name, frames, "frame_folder", None, group=name, mask_folder=masks)

@@ -15,6 +15,7 @@ from sigma_bench.data.data_files import visible
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
 from sigma_bench.data.media import find_video, first_file
 from sigma_bench.data.official_lists import draw_subset, lines
+from sigma_bench.data.parts import Part
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _OFFICIAL_NAME: dict[SplitName, str] = {"train": "train", "test": "val"}
@@ -22,6 +23,16 @@ _ID = re.compile(r"^.{11}_E_\d+_\d+_A_\d+_\d+$")
 _CLASSES = {"fx_s1": range(6, 17), "ub_s1": range(74, 89)}
 """Labels of Gym99 in a variant: leaps, jumps and hops of floor exercise, and circles on the uneven bars."""
 _FOLDERS = ("subactions", "videos")
+_EVENT = r".{11}_E_\d+_\d+"
+PARTS = (
+    Part("annotations", (r"gym(99|288)_(train|val)\w*(\.\w+)*\.txt",)),
+    Part(_FOLDERS[0], (rf"{_EVENT}_A_\d+_\d+(\.\w+)?",), also=_FOLDERS[1:], is_media=True),
+    Part(
+        _FOLDERS[0],
+        (rf"{_EVENT}\.\w+",),
+        unusable="these are videos of events; cut them into sub-actions, with the times in the ids of the lists",
+    ),
+)
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:

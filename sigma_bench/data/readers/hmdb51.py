@@ -11,12 +11,17 @@ from sigma_bench.data.data_files import contents, visible
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
 from sigma_bench.data.media import find_video
 from sigma_bench.data.official_lists import lines
+from sigma_bench.data.parts import Part
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _NUMBER = {None: 1, "split2": 2, "split3": 3}
 _USED_AS: dict[SplitName, str] = {"train": "1", "test": "2"}
 _SOURCE = re.compile(r"^(?P<source>.+)_[fulh]_[cn]m_np\d+_(?:fr|ba|le|ri)_(?:goo|med|bad)_\d+$")
 """Name of the source, followed by visible body part, camera motion, number of people, viewpoint, quality and number."""
+PARTS = (
+    Part("testTrainMulti_7030_splits", (r".+_test_split[123]\.txt",)),
+    Part("hmdb51_org", (r".+/.+_[fulh]_[cn]m_np\d+_(fr|ba|le|ri)_(goo|med|bad)_\d+(\.\w+)?",), is_media=True),
+)
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:

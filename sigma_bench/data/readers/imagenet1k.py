@@ -14,6 +14,7 @@ from scipy.io import loadmat
 from sigma_bench.data.data_files import contents, is_image, subfolders, visible, walk
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
 from sigma_bench.data.official_lists import lines, table
+from sigma_bench.data.parts import Part
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _NAMES: dict[SplitName, tuple[str, ...]] = {"train": ("train",), "test": ("val", "validation")}
@@ -22,6 +23,17 @@ _SOLUTION = "LOC_val_solution.csv"
 _KIT = ("ILSVRC2012_devkit_t12/data", "ILSVRC2012_devkit_t12", "data", "")
 _TRUTH, _META = "ILSVRC2012_validation_ground_truth.txt", "meta.mat"
 _IMAGE = "ILSVRC2012_val_{:08d}"
+_OF_TRAIN, _OF_VAL = r"n\d{8}_(train)?\d+\.\w+", r"(ILSVRC2012_val_\d{8}|n\d{8}_test\d+)\.\w+"
+"""Names of images; those of the mini world name the split."""
+PARTS = (
+    Part("train", (rf"n\d{{8}}/{_OF_TRAIN}",), also=tuple(f"{place}/train" for place in _KAGGLE), is_media=True),
+    *(
+        Part("val", (pattern,), also=("validation", *(f"{place}/val" for place in _KAGGLE)), is_media=True)
+        for pattern in (_OF_VAL, rf"n\d{{8}}/{_OF_VAL}")
+    ),
+    Part(_SOLUTION, file=r"LOC_val_solution\.csv", is_optional=True),
+    Part("ILSVRC2012_devkit_t12", (f"data/{_TRUTH}", f"data/{_META}"), is_optional=True),
+)
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:

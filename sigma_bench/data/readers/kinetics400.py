@@ -17,12 +17,36 @@ from sigma_bench.data.data_files import contents, subfolders
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
 from sigma_bench.data.media import find_video
 from sigma_bench.data.official_lists import lines, read_labelled_paths, table
+from sigma_bench.data.parts import Part, first_bytes
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _OFFICIAL_NAME: dict[SplitName, str] = {"train": "train", "test": "val"}
 _PLACES = ("kinetics-400_{}.csv", "annotations/{}.csv", "{}.csv")
 _FOLDERS = ("{}", "videos_{}", "videos")
 _COLUMNS = ("label", "youtube_id", "time_start", "time_end")
+
+
+def _has_columns(path: Path) -> bool:
+    return b"youtube_id" in first_bytes(path, 1 << 10)
+
+
+_CLIP = r".{11}_\d{6}_\d{6}(\.\w+)?"
+_CLASS = r"(?!train|val|test|replacement|videos).+"
+"""A folder whose subfolders are splits is not one of classes."""
+PARTS = tuple(
+    part
+    for name, names in (("train", "train"), ("val", "val|validate|validation"))
+    for part in (
+        Part(
+            _PLACES[0].format(name),
+            file=rf"(.*[-_])?({names})\.csv",
+            also=tuple(place.format(name) for place in _PLACES[1:]),
+            accepts=_has_columns,
+        ),
+        Part(name, (_CLIP,), also=tuple(folder.format(name) for folder in _FOLDERS[1:]), is_media=True),
+        Part(name, (f"{_CLASS}/{_CLIP}",), also=tuple(folder.format(name) for folder in _FOLDERS[1:]), is_media=True),
+    )
+)
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:
@@ -70,14 +94,14 @@ def _samples(
     of_class: dict[str, list[Path]] = {}
     for folder in (folder for home in homes for folder in subfolders(home)):
         of_class.setdefault(letters_of(folder.name), []).append(folder)
+    places = {label: (homes[0] / label, *of_class.get(letters_of(label), ()), *homes) for label in classes}
     samples = []
     for number, row in rows:
         start, end, label = row["time_start"], row["time_end"], row["label"]
         if not (start.isdecimal() and end.isdecimal()):
             raise ValueError(f"{path}: line {number}: '{start}' and '{end}' are not whole seconds")
         name = f"{row['youtube_id']}_{int(start):06d}_{int(end):06d}"
-        places = (homes[0] / label, *of_class.get(letters_of(label), ()), *homes)
-        video, media = find_video(places, name, ".mp4")
+        video, media = find_video(places[label], name, ".mp4")
         samples.append(Sample(name, video, media, index[label], group=row["youtube_id"]))
     return samples
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from sigma_bench.data.manifest import Manifest, Sample, expected_counts, make_split
 from sigma_bench.data.media import find_video, first_file
 from sigma_bench.data.official_lists import read_labelled_paths, read_object, read_objects
+from sigma_bench.data.parts import Part, first_bytes
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _FILES = ("something-something-v2-{}.json", "{}.json")
@@ -17,6 +18,24 @@ _PLACES = ("labels", "annotations", "")
 _OFFICIAL_NAME: dict[SplitName, str] = {"train": "train", "test": "validation"}
 _CSV: dict[SplitName, str] = {"train": "train.csv", "test": "val.csv"}
 _FOLDERS = ("20bn-something-something-v2", "videos")
+
+
+def _are_labels(folder: Path) -> bool:
+    """Whether the file of labels in a folder has the templates of SSv2, in which objects are called something."""
+    return any(b"omething" in first_bytes(folder / form.format("labels")) for form in _FILES)
+
+
+_LIST = r"(something-something-v2-)?{}\.json"
+PARTS = (
+    Part(
+        "labels",
+        tuple(_LIST.format(name) for name in ("labels", "train", "validation")),
+        also=("annotations", ""),
+        accepts=_are_labels,
+    ),
+    Part(_FOLDERS[0], (r"\d{1,6}\.(webm|mp4|avi)",), also=_FOLDERS[1:], is_media=True),
+    Part(_FOLDERS[0], (r"\d{1,6}/(img_|image_|frame_)?\d+\.(jpg|png)",), also=_FOLDERS[1:], is_media=True),
+)
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:

@@ -10,10 +10,13 @@ from pathlib import Path
 from sigma_bench.data.manifest import Manifest, Sample, Split, expected_counts, make_split
 from sigma_bench.data.media import find_video
 from sigma_bench.data.official_lists import draw_subset, lines
+from sigma_bench.data.parts import Part
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _GROUP = re.compile(r"^v_(?P<class>.+)_(?P<group>g\d+)_c\d+$")
 _NUMBER = {None: "01", "1k": "01", "split2": "02", "split3": "03"}
+VIDEOS = Part("UCF-101", (r".+/v_.+_g\d\d_c\d\d(\.\w+)?",), is_media=True)
+PARTS = (Part("ucfTrainTestlist", ("classInd.txt", r"(train|test)list0[123]\.txt")), VIDEOS)
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:

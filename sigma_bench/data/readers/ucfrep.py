@@ -14,6 +14,8 @@ from sigma_bench.data.data_files import contents, visible
 from sigma_bench.data.manifest import Manifest, Sample, Split, expected_counts, make_split
 from sigma_bench.data.media import find_video
 from sigma_bench.data.official_lists import lines
+from sigma_bench.data.parts import Part
+from sigma_bench.data.readers.ucf101 import VIDEOS
 from sigma_bench.specs.dataset import DatasetCard, SplitName
 
 _VIDEO = re.compile(r"^v_(?P<class>[A-Za-z]+)_g(?P<group>\d\d)_c\d\d$")
@@ -23,6 +25,7 @@ _FOLDERS_OF_CLASS = {"HandStandPushups": ("HandstandPushups", "HandStandPushups"
 
 UCF101 spells the folder of this class differently from its files; copies made for counting spell both in the same way.
 """
+PARTS = (Part("UCFRep", (r"annotations/repetition_label/[A-Z]\w+\.txt",)), VIDEOS)
 
 
 def read(root: Path, card: DatasetCard) -> Manifest:

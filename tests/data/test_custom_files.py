@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sigma_bench.data.custom_files import read_class_folders, read_csv
+from sigma_bench.data.custom_csv import read_csv
+from sigma_bench.data.custom_folders import read_class_folders
 
 
 def write(folder: Path, text: str) -> Path:
@@ -30,13 +31,16 @@ def test_a_csv_gives_samples_classes_groups_and_splits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("path,label\na.png,run\n", "line 1: the header lacks split"),
+        ("path,split\na.png,train\n", "line 1: the header lacks label"),
         ("path,label,split\na.png,run,train\nb.png,,test\n", "line 3: the field 'label' is empty"),
         ("path,label,split\na.png,run,train\nb.png,run\n", "line 3: the number of fields differs"),
         ("path,label,split\na.png,run,train\nb.png,run,test,x,y\n", "line 3: the number of fields differs"),
-        ("path,label,split\na.png,run,valid\n", "line 2: split 'valid' is not one of train, test, all"),
+        (
+            "path,label,split\na.png,run,valid\n",
+            "line 2: split 'valid' is not one of train, val, validation, test, all",
+        ),
         ("path,label,split\na.txt,run,train\n", "line 2: 'a.txt' is neither a video nor an image"),
-        ("path,label,split\na.png,run,train\n", "needs both a train and a test split"),
+        ("path,label,split\na.png,run,train\n", "needs a train split and a test or val split"),
         ("path,label,split\na.png,run,train\na.png,run,train\nb.png,run,test\n", "lists 'a.png' twice"),
         ("path,label,split\na.png,run,train\nb.png,Run,test\n", "'Run' is in test and not in train, so it could"),
         ("path,label,split\na.png,run,train\n./a.png,run,test\n", "'a.png' and './a.png' are the same file"),
@@ -67,9 +71,9 @@ def test_class_folders_with_and_without_splits(tmp_path: Path) -> None:
     split = read_class_folders(tmp_path / "split")
     assert {name: len(part.samples) for name, part in split.splits.items()} == {"train": 2, "test": 1}
     assert list(read_class_folders(tmp_path / "flat").splits) == ["all"]
-    (tmp_path / "split" / "val" / "run").mkdir(parents=True)
-    Image.new("RGB", (4, 4)).save(tmp_path / "split" / "val" / "run" / "1.png")
-    with pytest.raises(ValueError, match=r"val/run/1\.png: is in neither train nor test"):
+    (tmp_path / "split" / "more" / "run").mkdir(parents=True)
+    Image.new("RGB", (4, 4)).save(tmp_path / "split" / "more" / "run" / "1.png")
+    with pytest.raises(ValueError, match=r"more/run/1\.png: is in none of the folders train, test"):
         read_class_folders(tmp_path / "split")
 
 

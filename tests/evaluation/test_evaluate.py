@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sigma_bench.data.custom_files import read_csv
+from sigma_bench.data.custom_csv import read_csv
 from sigma_bench.data.datasets import open_dataset
 from sigma_bench.evaluation.requirements import require_disjoint
 from sigma_bench.evaluation.run import find_or_evaluate

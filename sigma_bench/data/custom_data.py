@@ -6,6 +6,7 @@ from typing import Any
 
 from sigma_bench.data.custom_csv import read_csv
 from sigma_bench.data.custom_folders import read_folders
+from sigma_bench.data.folds import require_divisible
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.specs import catalogue
 from sigma_bench.specs.dataset import DatasetCard, SplitSpec
@@ -51,7 +52,7 @@ def custom_tasks(
 
     Raises:
         ValueError: options exclude each other, ``PROTOCOLS`` do not fit the data, a task file is for another dataset,
-            or a task cannot be resolved.
+            the folds do not fit the data, or a task cannot be resolved.
     """
     if tasks and (protocols or folds is not None):
         option = "protocol" if protocols else "folds"
@@ -65,7 +66,10 @@ def custom_tasks(
     if variants is not None:
         file = catalogue.load_variants(variants)
         unresolved = [each for task in unresolved for each in catalogue.varied(task, file)]
-    return [catalogue.resolve_with_card(task, custom_card(manifest, task.folds), overrides) for task in unresolved]
+    resolved = [catalogue.resolve_with_card(task, custom_card(manifest, task.folds), overrides) for task in unresolved]
+    for each in {task.folds for task in resolved}:
+        require_divisible(manifest, each)
+    return resolved
 
 
 def _require_defaults_fit(manifest: Manifest, folds: Folds) -> None:

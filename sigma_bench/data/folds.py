@@ -49,6 +49,12 @@ def divided(manifest: Manifest, folds: Folds) -> Manifest:
     return replace(manifest, splits={name: _part(name, part) for name, part in parts.items()})
 
 
+def require_divisible(manifest: Manifest, folds: Folds) -> None:
+    """ValueError as for ``divided`` and ``with_folds``, before anything is evaluated."""
+    for split in divided(manifest, folds).splits.values():
+        with_folds(split, folds)
+
+
 def with_folds(split: Split, folds: Folds) -> Split:
     """The split with the fold of every sample; unchanged unless the folds are a cross-validation.
 

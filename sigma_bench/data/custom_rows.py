@@ -10,7 +10,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -100,6 +100,7 @@ def _media(base: Path, path: str) -> Media | None:
     return "image" if is_image(path) else "frame_folder" if (base / path).is_dir() else None
 
 
+@lru_cache(maxsize=65_536)
 def labels_of(label: str) -> tuple[str, ...]:
     """The labels of a label field; none for an empty field and for ``;`` alone."""
     return () if label in ("", LABEL_SEPARATOR) else tuple(name.strip() for name in label.split(LABEL_SEPARATOR))
@@ -120,14 +121,16 @@ def custom_manifest(name: str, base: Path, rows: list[Row], where: Path, ledger:
             masks are of two kinds.
     """
     rows = _with_reported_split(rows, where)
-    names = {label for row in rows for label in labels_of(row.label)}
+    fields = {row.label for row in rows}
+    names = {label for field in fields for label in labels_of(field)}
     classes = tuple(sorted(names, key=_numbers_by_value)) if all(map(str.isdecimal, names)) else tuple(sorted(names))
-    is_multilabel = any(LABEL_SEPARATOR in row.label for row in rows)
+    is_multilabel = any(LABEL_SEPARATOR in field for field in fields)
     is_binary = _has_binary_masks(base, rows, where)
     index = {label: position for position, label in enumerate(classes)}
+    labels_in = {field: tuple(sorted(index[label] for label in labels_of(field))) for field in fields}
 
     def sample(row: Row) -> Sample:
-        labels = tuple(sorted(index[label] for label in labels_of(row.label)))
+        labels = labels_in[row.label]
         return Sample(
             row.path,
             base / row.path,
@@ -193,9 +196,8 @@ def _has_binary_masks(base: Path, rows: list[Row], where: Path) -> bool:
 
 def _require_classes_in_train(rows: list[Row], where: Path) -> None:
     """ValueError if a class of the test split is not in train, usually because it is spelled in two ways."""
-    train, test = (
-        {name for row in rows if row.split == split for name in labels_of(row.label)} for split in ("train", "test")
-    )
+    fields = {split: {row.label for row in rows if row.split == split} for split in ("train", "test")}
+    train, test = ({name for field in found for name in labels_of(field)} for found in fields.values())
     if unknown := sorted(test - train):
         raise ValueError(
             f"{where}: the class '{unknown[0]}' is in test and not in train, so it could never be predicted."

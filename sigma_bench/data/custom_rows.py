@@ -125,6 +125,8 @@ def custom_manifest(name: str, base: Path, rows: list[Row], where: Path, ledger:
     names = {label for field in fields for label in labels_of(field)}
     classes = tuple(sorted(names, key=_numbers_by_value)) if all(map(str.isdecimal, names)) else tuple(sorted(names))
     is_multilabel = any(LABEL_SEPARATOR in field for field in fields)
+    if is_multilabel and not names:
+        raise ValueError(f"{where}: no sample has a label")
     is_binary = _has_binary_masks(base, rows, where)
     index = {label: position for position, label in enumerate(classes)}
     labels_in = {field: tuple(sorted(index[label] for label in labels_of(field))) for field in fields}

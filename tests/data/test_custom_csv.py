@@ -89,6 +89,7 @@ def test_composed_and_separate_accents_are_one_class(tmp_path: Path) -> None:
         ("path,masks\na.png,m\n", "line 2: masks belong to a folder of frames, but 'a.png' is a image"),
         ("path,label,split\na.png,run,val\nb.png,run,test\n", "needs a train split and a test or val split"),
         ("path,label\n", "lists no files"),
+        ("path,label\na.png,;\n", "no sample has a label"),
     ],
 )
 def test_a_bad_list_is_named_with_its_line(tmp_path: Path, text: str, sentence: str) -> None:

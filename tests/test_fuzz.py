@@ -28,7 +28,7 @@ import torch
 from pebble import ProcessPool
 from rich.console import Console
 
-from sigma_bench.data.custom_files import read_csv
+from sigma_bench.data.custom_csv import read_csv
 from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.identity import identified

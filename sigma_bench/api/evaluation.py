@@ -131,7 +131,7 @@ def evaluate(
     folders: str | Path | None = None,
     protocols: str | Iterable[str] = (),
     variants: str | None = None,
-    folds: str | None = None,
+    folds: str | int | None = None,
     overrides: Mapping[str, Any] | None = None,
     limit: int | float | None = None,
     output: str | Path = RUNS,
@@ -157,9 +157,14 @@ def evaluate(
         asks: what the tasks must depend on: motion, appearance or segmentation; without tasks and suite, all tasks of
             the catalogue that do.
         data: root folder that holds the datasets of the tasks.
-        csv, folders: custom data instead of ``data``: a CSV of ``path,label,split[,group]``, or a folder per class.
-        protocols, variants, folds: protocols, file of variants and folds for custom data; by default ``knn@1`` and
-            ``linear@1`` on the splits as given.
+        csv: custom data instead of ``data``: a CSV of ``path,label[,split][,group]`` or ``path,masks[,split][,group]``,
+            a list of lines ``path label``, or a folder of ``train.csv`` with ``val.csv`` or ``test.csv``.  Several
+            labels of a sample are separated by ``;``.
+        folders: custom data: a folder per class, perhaps below ``train`` and ``test`` or ``val``, or folders of frames
+            and masks as in DAVIS.
+        protocols, variants: protocols and file of variants for custom data; by default ``knn@1`` and ``linear@1``.
+        folds: how custom data without splits are divided, always by whole groups: a number of folds,
+            ``leave_one_group_out``, or ``random:0.2`` for one random split with this share of the groups as test.
         overrides: keys of the protocols to change, nested as in their files, such as ``{"neighbours": 5}``.
         limit: number of samples of each split, or their fraction, for a smoke run; at least two samples of each class
             are kept.  The records are partial and are left out of boards, comparisons and exports.

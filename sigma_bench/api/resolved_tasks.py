@@ -24,7 +24,7 @@ def resolve_tasks(
     folders: str | Path | None = None,
     protocols: str | Iterable[str] = (),
     variants: str | None = None,
-    folds: str | None = None,
+    folds: str | int | None = None,
     overrides: Mapping[str, Any] | None = None,
     precision: Precision | None = None,
 ) -> list[TaskOnData]:
@@ -66,13 +66,13 @@ def _resolved(
     folders: str | Path | None,
     protocols: str | Iterable[str],
     variants: str | None,
-    folds: str | None,
+    folds: str | int | None,
     overrides: Mapping[str, Any] | None,
 ) -> list[TaskOnData]:
     tasks, protocols = names_of("tasks", tasks), names_of("protocols", protocols)
-    suite, asks, variants, folds = (
+    suite, asks, variants = (
         value if value is None else name_of(argument, value)
-        for argument, value in (("suite", suite), ("asks", asks), ("variants", variants), ("folds", folds))
+        for argument, value in (("suite", suite), ("asks", asks), ("variants", variants))
     )
     changes = mapping_of("overrides", overrides)
     if csv is not None or folders is not None:

@@ -48,8 +48,9 @@ def _check_task(target: str, data: Path | None) -> None:
     if data is None:
         return
     from sigma_bench.data.datasets import open_dataset
+    from sigma_bench.data.folds import divided
 
-    manifest = open_dataset(task.dataset, data)
+    manifest = divided(open_dataset(task.dataset, data), task.folds)
     for use in task.protocol.splits(manifest.splits.keys(), task.folds):
         split = manifest.splits[use.name]
         found = len(split.samples) - len(split.missing)

@@ -37,15 +37,25 @@ def evaluate(
     suite: str = typer.Option(None, help="Name of a suite, all tasks of which are evaluated."),
     asks: str = typer.Option(None, help="Evaluate only tasks that depend on this: motion, appearance or segmentation."),
     data: Path = typer.Option(None, help="Root folder that holds the datasets of the tasks."),
-    csv: Path = typer.Option(None, help="Custom data: a CSV with path,label,split[,group]."),
-    folders: Path = typer.Option(None, help="Custom data: a tree with one folder per class."),
+    csv: Path = typer.Option(
+        None,
+        help="Custom data: a CSV with path,label[,split][,group] or path,masks[,split][,group], a list of lines "
+        "'path label', or a folder of train.csv with val.csv or test.csv.  ';' separates several labels.",
+    ),
+    folders: Path = typer.Option(
+        None, help="Custom data: a folder per class (below train and test or val), or frames and masks as in DAVIS."
+    ),
     protocol: list[str] = typer.Option(
         [], help="Protocol for custom data, in place of --task; default: knn@1 and linear@1."
     ),
     variants: str = typer.Option(
         None, help="File of variants for custom data, such as conditions; each variant is evaluated as well."
     ),
-    folds: str = typer.Option(None, help="Folds for custom data: official (the default) or leave_one_group_out."),
+    folds: str = typer.Option(
+        None,
+        help="Division of custom data without splits, by whole groups: a number of folds such as 5, "
+        "leave_one_group_out, or random:0.2 for one random split with this share as test.",
+    ),
     set_: list[str] = typer.Option([], "--set", help="Protocol key to change, such as clip.sampling.stride_frames=2."),
     limit: str = typer.Option(
         None,

@@ -1,4 +1,4 @@
-"""Annotations of a sample other than a class: actions in time, repetitions, and categories of masked objects.
+"""Annotations of a sample other than a class: several actions, repetitions, and categories of masked objects.
 
 ``neighbour_offsets`` derives the per-frame labels of repetition counting.  It follows the rules of UCFRep (Zhang et
 al., CVPR 2020) and reproduces the published labels exactly.
@@ -18,6 +18,13 @@ class ActionIntervals:
 
     intervals: tuple[tuple[int, float, float], ...]
     """Class, start and end of each action; times are in seconds and belong to the action."""
+
+
+@dataclass(frozen=True)
+class VideoLabels:
+    """The classes of one video without times, in multi-label data."""
+
+    labels: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class ObjectCategories:
     """Object id and category number, from 1, of each object."""
 
 
-Annotation = ActionIntervals | CycleBounds | ObjectCategories
+Annotation = ActionIntervals | VideoLabels | CycleBounds | ObjectCategories
 
 UNKNOWN = -1
 MAX_DIFFERENCE_FRAMES, MAX_RATIO = 2, 1.3

@@ -87,6 +87,8 @@ class Split:
     """Number of samples of the official list, if the user declared a shorter one complete."""
     is_identified: bool = False
     """Whether the samples have the digests of their content, see ``data/identity.py``."""
+    folds: tuple[int, ...] = ()
+    """Number of the fold of every sample in a cross-validation; empty otherwise."""
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -123,6 +125,11 @@ class Split:
         """Digest of ids, labels, groups, contents, decoders and annotations; it does not depend on paths."""
         assert self.is_identified, f"the samples of split {self.name} have not been identified"
         return digest_of_rows(self.name, map(_row, self.samples))
+
+    @cached_property
+    def folds_sha256(self) -> str | None:
+        """Digest of the fold of every sample; None without folds."""
+        return digest_of_rows(self.name, zip(self.ids, self.folds, strict=True)) if self.folds else None
 
 
 class LedgerPlace(NamedTuple):

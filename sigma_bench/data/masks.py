@@ -78,6 +78,14 @@ class MaskFolder:
             )
         return id_HW.astype(np.uint8)
 
+    def is_black_and_white(self) -> bool | None:
+        """Whether the first mask that is not black holds black and white (255) only; None if all are black."""
+        for path in self.paths.values():
+            values = set(np.unique(_pixels(path)[0]).tolist()) - {0}
+            if values:
+                return values == {VOID}
+        return None
+
     @cached_property
     def _in_colour(self) -> dict[Path, np.ndarray]:
         """The distinct colour codes of each file that is stored in colour."""

@@ -24,6 +24,7 @@ from sigma_bench.protocols.interface import Report, silent
 from sigma_bench.protocols.token_maps import num_missing_maps
 from sigma_bench.records.store import Store
 from sigma_bench.specs.clip import ClipSpec, SequenceClip
+from sigma_bench.specs.folds import share_to_test
 from sigma_bench.specs.passes import Pass
 from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import Processes
@@ -84,8 +85,8 @@ def plan_tasks(
             if place not in opened:
                 opened[place] = open_dataset(task.dataset, source) if isinstance(source, Path) else source
             session = open_session(encoder.card, task, opened[place], seed=seed, limit=limit, report=report)
-            if limit is None:
-                opened[place] = session.manifest  # the parts that a limit leaves depend on the protocol
+            if limit is None and share_to_test(task.folds) is None:  # other parts of the data depend on the task
+                opened[place] = session.manifest
             planned, passes = _state(encoder, session, source, output, cache)
         except Exception as error:  # a run of the task would raise it again, see run_planned
             plan.append(Planned(task, source, None, "cannot be run", note=reason(error)))
@@ -189,9 +190,10 @@ def _clips_to_do(encoder: Encoder, session: Session, cache: FeatureCache, pass_:
         return min(num_found, count_missing(encoder, split, pass_)) * pass_.num_clips(0)
     if pass_.clips_per_sample is None:
         return sum(pass_.num_clips(len(open_media(sample))) for sample in split.samples if sample.path.exists())
-    is_folded = pass_.network == "training" and session.task.folds != "official"
-    folds = len({sample.group for sample in split.samples}) if is_folded else 1
-    return num_found * pass_.clips_per_sample * folds * (TRAINING_FACTOR if pass_.network == "training" else 1)
+    if pass_.network != "training":
+        return num_found * pass_.clips_per_sample
+    times_trained = max(1, len(set(split.folds)) - 1)  # every sample is left out of the training of one fold
+    return num_found * pass_.clips_per_sample * times_trained * TRAINING_FACTOR
 
 
 def _missing_files(session: Session) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sigma_bench.data.annotations import ActionIntervals, CycleBounds
+from sigma_bench.data.annotations import ActionIntervals, CycleBounds, VideoLabels
 from sigma_bench.data.manifest import Manifest, Sample, Split, shared_groups
 from sigma_bench.protocols.interface import Predictions
 from sigma_bench.records.scoring import require_metrics, require_samples
@@ -127,7 +127,7 @@ def require_labels(task: ResolvedTask, manifest: Manifest, splits: Sequence[Spli
     kind = task.protocol.sample_labels
     samples = (sample for split in splits for sample in split.samples)
     if kind != "any" and not all(_has_labels(sample, kind, manifest) for sample in samples):
-        raise ValueError(f"task '{task.task}': {manifest.dataset} {_MISSING_LABELS[kind]}")
+        raise ValueError(f"task '{task.task}': {manifest.dataset} {_MISSING_LABELS[kind]}{_labels_instead(splits)}")
     if kind == "class" and manifest.classes and len(manifest.classes) == 1:
         raise ValueError(
             f"task '{task.task}': all samples of {manifest.dataset} are of the one class '{manifest.classes[0]}', so "
@@ -135,12 +135,24 @@ def require_labels(task: ResolvedTask, manifest: Manifest, splits: Sequence[Spli
         )
 
 
+def _labels_instead(splits: Sequence[Split]) -> str:
+    """What the samples have instead, and protocols for it."""
+    sample = splits[-1].samples[0]
+    if isinstance(sample.annotation, ActionIntervals | VideoLabels):
+        return "; a sample has several labels, for which there is multilabel@1"
+    if sample.mask_folder is not None:
+        return "; a sample has masks, for which there are segmentation@1 and propagation@1"
+    return (
+        "" if sample.label is None else "; a sample has one class, for which there are knn@1, linear@1 and finetune@1"
+    )
+
+
 def _has_labels(sample: Sample, kind: SampleLabels, manifest: Manifest) -> bool:
     match kind:
         case "class":
             return bool(manifest.classes) and sample.label is not None
         case "actions":
-            return isinstance(sample.annotation, ActionIntervals)
+            return isinstance(sample.annotation, ActionIntervals | VideoLabels)
         case "cycles":
             return isinstance(sample.annotation, CycleBounds)
         case "masks":

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from sigma_bench.data.datasets import open_dataset
+from sigma_bench.data.folds import divided, with_folds
 from sigma_bench.data.identity import identified
 from sigma_bench.data.limited import limited
 from sigma_bench.data.manifest import Manifest, Split, shared_groups
@@ -103,6 +104,7 @@ def open_session(
     """
     manifest = source if isinstance(source, Manifest) else open_dataset(task.dataset, source)
     require_folds_used(task)
+    manifest = divided(manifest, task.folds)
     uses = _split_uses(task, manifest)
     if limit is not None:
         num_classes = len(manifest.classes or ())
@@ -113,7 +115,7 @@ def open_session(
     require_sound(task.protocol, uses, passes)
     used = [manifest.splits[use.name] for use in uses]
     manifest = identified(manifest, used, lambda done, total: report(f"reading {manifest.dataset}", done, total))
-    splits = tuple(_drawn(manifest.splits[use.name], use.per_class) for use in uses)
+    splits = tuple(with_folds(_drawn(manifest.splits[use.name], use.per_class), task.folds) for use in uses)
     require_runnable(task, manifest, splits)
     fingerprint, data = task_fingerprint(task), _data_identity(manifest, splits, 0, {})
     return Session(
@@ -168,5 +170,6 @@ def _data_identity(
             for split in splits
         },
         shared_groups=len(shared),
+        folds_sha256=splits[-1].folds_sha256,
         limit=manifest.limit,
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from sigma_bench.data.annotations import ActionIntervals, CycleBounds, ObjectCategories
+from sigma_bench.data.annotations import ActionIntervals, CycleBounds, ObjectCategories, VideoLabels
 from sigma_bench.data.decoder import DecodeError
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Manifest, Sample
@@ -59,6 +59,8 @@ def description(sample: Sample, manifest: Manifest) -> str:
     match sample.annotation:
         case ActionIntervals(intervals):
             return "; ".join(f"{_name(names, action)} {start:g} to {end:g} s" for action, start, end in intervals)
+        case VideoLabels(labels):
+            return "; ".join(_name(names, label) for label in labels) or "no label"
         case CycleBounds():
             return f"{sample.annotation.count} repetitions"
         case ObjectCategories(categories):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.evaluation_clips import EvaluationClips
+from sigma_bench.data.folds import divided
 from sigma_bench.data.identity import identified
 from sigma_bench.data.manifest import Manifest, Sample, Split
 from sigma_bench.evaluation.session import open_session
@@ -103,7 +104,7 @@ def draw_gallery(
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
         raise ValueError(f"there is no picture '{unknown[0]}'; choose among {', '.join(KINDS)}")
-    manifest = open_dataset(task.dataset, data_root)
+    manifest = divided(open_dataset(task.dataset, data_root), task.folds)
     drawing = Drawing(task, identified(manifest, manifest.splits.values()), seed, device)
     encoders = {name: load_encoder(name, seed=seed, device=device) for name in names}
     if "prototypes" in kinds:

@@ -3,6 +3,7 @@
 Shapes: S sequences, T frames, H W pixels.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from sigma_bench.data.datasets import open_dataset
+from sigma_bench.data.folds import divided
 from sigma_bench.data.identity import identified
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.sequences import MaskedSequence
@@ -66,18 +68,18 @@ def segmentation_overlays(
         ValueError: a record was measured on other data than those below ``data_root``.
     """
     task = next(iter(records.values())).task
-    manifest = open_dataset(task.dataset, data_root)
-    split = identified(manifest, [manifest.splits["test"]]).splits["test"]
+    manifest = divided(open_dataset(task.dataset, data_root), task.folds)
+    scored = task.protocol.splits(manifest.splits.keys(), task.folds)[-1].name
+    split = identified(manifest, [manifest.splits[scored]]).splits[scored]
     for label, record in records.items():
-        if record.data.splits["test"].manifest_sha256 != split.sha256:
+        if record.data.splits[scored].manifest_sha256 != split.sha256:
             raise ValueError(
                 f"{data_root}: {label} was not measured on the {task.dataset.dataset} that is here; name its data "
                 "root, or leave --data out"
             )
     arrays = {label: store.load_predictions(record.predictions) for label, record in records.items()}
     samples = {sample.id: sample for sample in split.samples}
-    first = next(iter(arrays.values()))
-    names = [str(name) for name in dict.fromkeys(first["groups"].tolist())][:num_sequences]
+    names = list(dict.fromkeys(_sequences(next(iter(arrays.values()))).tolist()))[:num_sequences]
     draw = PICTURES[task.protocol.kind]
     return [draw(task, samples[name], arrays) for name in names]
 
@@ -137,7 +139,7 @@ def _draw_overlay(pictures: Mapping[str, np.ndarray]) -> Figure:
 def _clustered(task: ResolvedTask, sample: Sample, arrays: Mapping[str, Arrays]) -> tuple[str, bytes]:
     protocol: Any = task.protocol
     first = next(iter(arrays.values()))
-    position = int(np.flatnonzero(first["groups"] == sample.id)[0])
+    position = int(np.flatnonzero(_sequences(first) == sample.id)[0])
     index_T, truth_THW = first["frame_index"][position], first["truth"][position]
     shown = _spread(len(index_T))
     frame_TCHW = MaskedSequence(sample).squashed_frames(index_T[shown].tolist(), truth_THW.shape[-1])
@@ -154,7 +156,7 @@ def _propagated(task: ResolvedTask, sample: Sample, arrays: Mapping[str, Arrays]
     shown = 1 + _spread(len(sequence) - 1)
     frame_TCHW = sequence.squashed_frames(shown.tolist(), PROPAGATION_SIDE)
     found = {
-        _labelled(label, task, "jf_mean", content, np.flatnonzero(content["groups"] == sample.id)): np.stack(
+        _labelled(label, task, "jf_mean", content, np.flatnonzero(_sequences(content) == sample.id)): np.stack(
             [_squashed(mask_HW) for mask_HW in content[f"masks/{sample.id}"][shown - 1]]
         )
         for label, content in arrays.items()
@@ -164,6 +166,11 @@ def _propagated(task: ResolvedTask, sample: Sample, arrays: Mapping[str, Arrays]
     )
     truth_THW = sequence.squashed_masks(shown.tolist(), PROPAGATION_SIDE)
     return caption, segmentation_overlay(frame_TCHW.permute(0, 2, 3, 1).numpy(), truth_THW, found)
+
+
+def _sequences(stored: Arrays) -> np.ndarray:
+    """The sequence of every row, whose id is that of the sequence, then ``#`` or ``/`` and a number."""
+    return np.array([re.sub(r"[#/]\d+$", "", name) for name in stored["ids"].tolist()])
 
 
 def _spread(num_frames: int) -> np.ndarray:

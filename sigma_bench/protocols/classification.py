@@ -41,7 +41,7 @@ def classify(evaluation: Evaluation[Any], classifier: Classifier) -> Predictions
     The test condition applies to no training sample, even if folds of one split serve as train and test.
 
     Raises:
-        ValueError: folds cannot be formed, or samples cannot be read and failures are not counted as wrong.
+        ValueError: samples cannot be read and failures are not counted as wrong.
     """
     train_split, test_split = evaluation.splits[0], evaluation.splits[-1]
     features, failures = readable_features(evaluation)
@@ -95,6 +95,7 @@ def classified(
         "truth": truth_S,
         "predicted": ranked_SK[:, 0],
         "ranked": ranked_SK,
+        **({"fold": np.array(scored.folds)} if scored.folds else {}),
     }
     return Predictions(arrays, len(truth_S), failures, selections, {"chance": majority_share(truth_S)})
 
@@ -111,20 +112,12 @@ def no_ranks(split: Split, num_classes: int) -> np.ndarray:
 
 def folds(train: Split, test: Split) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Indices of training and of test samples: all at once, or fold by fold if both are the same split."""
-    if train is test:
-        yield from leave_one_group_out(train)
-    else:
+    if train is not test:
         yield np.arange(len(train.samples)), np.arange(len(test.samples))
-
-
-def leave_one_group_out(split: Split) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """For every group, the indices of the samples of all other groups and of its own; ValueError for a single group."""
-    group_S = groups_of(split)
-    names = np.unique(group_S)
-    if len(names) < 2:
-        raise ValueError(f"leave_one_group_out needs at least two groups; all samples say '{names[0]}'")
-    for name in names:
-        yield np.flatnonzero(group_S != name), np.flatnonzero(group_S == name)
+        return
+    fold_S = np.array(test.folds)
+    for number in np.unique(fold_S):
+        yield np.flatnonzero(fold_S != number), np.flatnonzero(fold_S == number)
 
 
 def labels_of(split: Split) -> np.ndarray:

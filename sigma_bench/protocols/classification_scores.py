@@ -1,7 +1,8 @@
 """Scores of protocols that rank the classes for every sample.
 
-Stored arrays: ``truth`` (S,), ``ranked`` (S, K) the best classes in order, ``predicted`` (S,) the first of them, and
-``predicted_of_epoch`` (S, E) where the best of E epochs was selected on the test.
+Stored arrays: ``truth`` (S,), ``ranked`` (S, K) the best classes in order, ``predicted`` (S,) the first of them,
+``fold`` (S,) in a cross-validation, and ``predicted_of_epoch`` (S, E) where the best of E epochs was selected on the
+test.
 
 Shapes: S samples, K best classes, E epochs.
 """

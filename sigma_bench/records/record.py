@@ -80,6 +80,8 @@ class DataIdentity(LeanSpec):
     shared_groups: Number = 0
     """Number of groups (source videos, persons) with samples in both train and the scored split; 0 unless the splits
     are official."""
+    folds_sha256: str | None = None
+    """Digest of the ids of all samples with their folds; absent unless the task is a cross-validation."""
     limit: Limit | None = None
     """Number or fraction of samples of each split that a partial evaluation was limited to; absent if complete."""
 
@@ -205,5 +207,6 @@ def resume_key(model: EncoderCard, fingerprint: str, seed: int, data: DataIdenti
         "seed": seed,
         "num_classes": data.num_classes,
         "manifests": {name: split.manifest_sha256 for name, split in data.splits.items()},
+        **({} if data.folds_sha256 is None else {"folds": data.folds_sha256}),
         **({} if data.limit is None else {"limit": data.limit}),
     }

@@ -5,14 +5,12 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, field_validator
 
 from sigma_bench.specs.clip import ClipSpec, TrainingSampling
+from sigma_bench.specs.folds import Folds
 from sigma_bench.specs.strict import Label, PlainName, Spec, suggestion
 
 SplitName = Literal["train", "test", "all"]
 Asks = Literal["motion", "appearance", "segmentation", "unspecified"]
 """Information that a representation needs for a good score."""
-Folds = Literal["official", "leave_one_group_out"]
-"""``official``: the official splits; ``leave_one_group_out``: each group in turn is tested after fitting on all
-others."""
 TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 

@@ -7,8 +7,9 @@ from pydantic import field_validator
 
 from sigma_bench.specs.clip import ClipSpec
 from sigma_bench.specs.condition import Condition
-from sigma_bench.specs.dataset import Folds, SplitName
+from sigma_bench.specs.dataset import SplitName
 from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.folds import WAYS_TO_DIVIDE, Folds, is_cross_validation
 from sigma_bench.specs.passes import Pass, Precision, SampleLabels, SplitUse
 from sigma_bench.specs.protocol import BaseProtocol, CountsFailures
 from sigma_bench.specs.recipe import Count, Fraction, Positive
@@ -19,22 +20,31 @@ AccuracyOnTest = Literal["top1_selected_on_test", "mean_class_accuracy_selected_
 CLASSIFICATION_SCORING = "sigma_bench.protocols.classification_scores"
 
 
-def scored_split(kind: str, names: Collection[str], choices: tuple[SplitName, ...] = ("test",)) -> tuple[SplitUse, ...]:
-    """The one split of a protocol that trains nothing: the first of ``choices`` that the dataset has.
+def scored_split(kind: str, names: Collection[str]) -> tuple[SplitUse, ...]:
+    """The one split of a protocol that trains nothing: test, or 'all' if there is no test split.
 
     Raises:
-        ValueError: the dataset has none of them.
+        ValueError: the dataset has neither.
     """
+    choices: tuple[SplitName, ...] = ("test", "all")
     for name in choices:
         if name in names:
             return (SplitUse(name),)
     raise ValueError(f"{kind} scores the split {' or '.join(choices)}")
 
 
-def train_test_splits(names: Collection[str]) -> tuple[SplitUse, ...]:
-    """The splits train and test; ValueError if the dataset does not have both."""
+def train_test_splits(names: Collection[str], ways: str = "--folds random:0.2") -> tuple[SplitUse, ...]:
+    """The splits train and test.
+
+    Args:
+        ways: how the split 'all' can be divided for the protocol, for the error message.
+
+    Raises:
+        ValueError: the dataset does not have both.
+    """
     if not {"train", "test"} <= set(names):
-        raise ValueError("the protocol needs train and test")
+        divide = f"; divide the one split 'all' by {ways}" if "all" in names else ""
+        raise ValueError(f"the protocol needs train and test{divide}")
     return SplitUse("train"), SplitUse("test")
 
 
@@ -47,18 +57,12 @@ def train_test_splits_or_folds(names: Collection[str], folds: Folds, per_class: 
     Raises:
         ValueError: the dataset does not have these splits, or ``per_class`` is given with folds.
     """
-    if folds == "leave_one_group_out":
-        if "all" not in names:
-            raise ValueError("leave_one_group_out needs one split 'all'")
+    if is_cross_validation(folds):
         if per_class is not None:
             raise ValueError("train_per_class needs a train split, not folds")
         return (SplitUse("all"),)
-    if not {"train", "test"} <= set(names):
-        raise ValueError(
-            "the protocol needs train and test; use knn_loo@1, or --folds leave_one_group_out if there is one split "
-            "'all'"
-        )
-    return SplitUse("train", per_class), SplitUse("test")
+    train, test = train_test_splits(names, WAYS_TO_DIVIDE)
+    return SplitUse(train.name, per_class), test
 
 
 class FrozenProtocol(BaseProtocol):

@@ -14,8 +14,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
 
-from sigma_bench.specs.dataset import Folds
 from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.folds import Folds
 from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
 from sigma_bench.specs.recipe import Fraction
 from sigma_bench.specs.registry import Registry
@@ -66,7 +66,7 @@ class BaseProtocol(LeanSpec):
     run_options: ClassVar[frozenset[str]] = frozenset()
     """Keys that change how scores are computed but not their values; fingerprints leave them out."""
     uses_folds: ClassVar[bool] = False
-    """Whether a task may divide one split into folds for training and testing."""
+    """Whether a task may divide one split into folds, each of which is tested once."""
     sample_labels: ClassVar[SampleLabels] = "any"
     """The labels that every sample of the used splits must have."""
     without_cache: ClassVar[str | None] = None
@@ -110,7 +110,7 @@ class BaseProtocol(LeanSpec):
 
         Args:
             names: splits that the dataset has.
-            folds: with ``leave_one_group_out``, one split is used for both training and testing.
+            folds: in a cross-validation, one split is used for both training and testing.
 
         Raises:
             ValueError: the protocol needs other splits; the message completes the sentence '<dataset> has ..., but

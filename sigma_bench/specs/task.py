@@ -4,7 +4,8 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
-from sigma_bench.specs.dataset import Asks, DatasetCard, DatasetTask, Folds
+from sigma_bench.specs.dataset import Asks, DatasetCard, DatasetTask
+from sigma_bench.specs.folds import Folds, is_cross_validation
 from sigma_bench.specs.protocol import Protocol
 from sigma_bench.specs.strict import Label, PlainName, Spec
 
@@ -31,10 +32,11 @@ class ResolvedTask(Spec):
 def require_folds_used(task: ResolvedTask) -> None:
     """ValueError if the task has folds that its protocol does not use, since one number would be stored for two
     tasks."""
-    if task.folds != "official" and not task.protocol.uses_folds:
+    if is_cross_validation(task.folds) and not task.protocol.uses_folds:
         raise ValueError(
             f"task '{task.task}': {task.protocol.protocol} does not use folds, so '{task.folds}' would have no effect; "
-            "leave the folds out, or choose a protocol with a training split, such as knn or linear"
+            "leave the folds out, divide the data once by random:0.2, or choose a protocol that is fitted on every "
+            "fold, such as knn or linear"
         )
 
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sigma_bench.data.annotations import ActionIntervals
+from sigma_bench.data.annotations import ActionIntervals, VideoLabels
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.video_facts import video_facts
 
@@ -57,10 +57,11 @@ class OneClass:
 
 @dataclass(frozen=True)
 class ManyActions:
-    """Several actions in time; binary cross-entropy, the mean over clips and classes.
+    """Several actions; binary cross-entropy, the mean over clips and classes.
 
     Args:
-        whole_video: whether a clip has all actions of its video, or those of any frame from its first to its last.
+        whole_video: whether a clip has all actions of its video, or those of any frame from its first to its last;
+            actions without times last as long as the video.
         frame_folder_rate: frames per second of samples that are folders of frames.
     """
 
@@ -70,7 +71,7 @@ class ManyActions:
 
     def target(self, sample: Sample, index_T: np.ndarray) -> Tensor:
         active = actions_of(sample)
-        if not self.whole_video:
+        if not self.whole_video and isinstance(sample.annotation, ActionIntervals):
             rate = self.frame_rate(sample)
             active = actions_within(sample, index_T.min() / rate, (index_T.max() + 1) / rate)
         target_L = torch.zeros(self.num_classes)
@@ -93,6 +94,8 @@ class ManyActions:
 
 def actions_of(sample: Sample) -> set[int]:
     """Classes that are active anywhere in the video."""
+    if isinstance(sample.annotation, VideoLabels):
+        return set(sample.annotation.labels)
     return {action for action, _, _ in _intervals(sample)}
 
 

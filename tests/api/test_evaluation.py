@@ -63,6 +63,16 @@ def test_custom_data_are_evaluated_too(world: Path, tmp_path: Path) -> None:
     assert (record.task.task, record.data.world, record.data.num_classes) == ("mine/knn", "user", 2)
 
 
+@pytest.mark.parametrize("folds", [2, "random:0.3", "leave_one_group_out"])
+def test_a_list_without_splits_is_evaluated_on_folds(world: Path, tmp_path: Path, folds: str | int) -> None:
+    videos = sorted((world / "ssv2").rglob("*.webm"))[:6]
+    (tmp_path / "mine.txt").write_text("".join(f"{path} {number % 2}\n" for number, path in enumerate(videos)))
+    more = {"protocols": "knn@1", "overrides": {"neighbours": 1}, "progress": False}
+    (record,) = sb.evaluate(colours(), csv=tmp_path / "mine.txt", folds=folds, output=tmp_path / "runs", **more)
+    assert record.task.folds == str(folds)
+    assert sum(split.scored for split in record.data.splits.values()) == (2 if folds == "random:0.3" else 6)
+
+
 def test_one_failing_task_of_several_is_a_warning_and_stops_no_other(world: Path, tmp_path: Path) -> None:
     names = ["ssv2/finetune_mini", "ssv2/knn"]
     with pytest.warns(sb.FailedTaskWarning, match="ssv2/finetune_mini: model 'colours' has no network"):
@@ -84,6 +94,10 @@ def test_one_failing_task_of_several_is_a_warning_and_stops_no_other(world: Path
         ([], {"suite": "mimi", "data": "WORLD"}),
         (["ssv2/knn"], {"data": "WORLD", "folds": "official"}),
         ([], {"csv": "x.csv", "folders": "x"}),
+        ([], {"csv": "UNSPLIT"}),
+        ([], {"csv": "UNSPLIT", "folds": "1"}),
+        ([], {"csv": "UNSPLIT", "folds": "5"}),
+        ([], {"csv": "MANY"}),
     ],
 )
 def test_a_mistake_is_the_same_sentence_from_python_and_from_the_shell(
@@ -94,7 +108,10 @@ def test_a_mistake_is_the_same_sentence_from_python_and_from_the_shell(
     arguments: list[str],
     options: dict[str, str],
 ) -> None:
+    (tmp_path / "unsplit.csv").write_text("a.mp4 0\nb.mp4 1\n")
+    (tmp_path / "many.csv").write_text("path,label\na.mp4,run;wave\nb.mp4,run\n")
     places = {"WORLD": str(world), "NOWHERE": str(tmp_path / "nowhere")}
+    places |= {"UNSPLIT": str(tmp_path / "unsplit.csv"), "MANY": str(tmp_path / "many.csv")}
     given = {name: places.get(value, value) for name, value in options.items()}
     with pytest.raises(ValueError) as caught:
         sb.evaluate("statistics:mini_videomae", arguments, output=tmp_path / "runs", progress=False, **given)

@@ -58,7 +58,7 @@ BAD = {
         ["evaluate", "{text}", "--task", "ucf101/knn", "--data", "{world}"],
         "not a safetensors checkpoint",
     ),
-    "bad csv": (["evaluate", "random:mini_videomae", "--csv", "{text}"], "line 1: the header lacks path, label, split"),
+    "bad csv": (["evaluate", "random:mini_videomae", "--csv", "{text}"], "line 1: the header lacks path, label"),
     "no records": (["table", "mini", "--output", "{tmp}"], "no records here yet"),
     "unwritable": (
         ["evaluate", "statistics:mini_videomae", "--task", "ucf101/knn", "--data", "{world}", "--output", "{text}/x"],

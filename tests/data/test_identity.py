@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sigma_bench.data.custom_files import read_class_folders
+from sigma_bench.data.custom_folders import read_class_folders
 from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.identity import identified
 from sigma_bench.data.manifest import LedgerPlace, Manifest, Sample, Split

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sigma_bench.data.custom_files import read_csv
+from sigma_bench.data.custom_csv import read_csv
 from sigma_bench.data.datasets import open_dataset
 from sigma_bench.evaluation.requirements import require_disjoint
 from sigma_bench.evaluation.run import find_or_evaluate
@@ -76,6 +76,37 @@ def test_leave_one_group_out_asks_every_sample_once(world: Path, tmp_path: Path)
     assert len(arrays["ids"]) == len(set(arrays["ids"])) == 32
     assert (arrays["predicted"] >= 0).all()
     assert record.scores[0].interval.num_units == 4
+
+
+def test_every_fold_is_predicted_from_the_others_and_the_division_is_part_of_the_key(
+    world: Path, tmp_path: Path
+) -> None:
+    """The votes of one neighbour, computed here from the cached features."""
+    manifest, encoder = read_csv(weizmann_like(tmp_path, world)), load_encoder("statistics:mini_videomae")
+    task = resolve(load_task("ssv2/knn"), {"neighbours": 1}).model_copy(update={"folds": "2"})
+    record = find_or_evaluate(encoder, task, manifest, tmp_path, seed=0, report=quiet).record
+    arrays = Store(tmp_path).load_predictions(record.predictions)
+    assert [len(set(arrays["fold"][arrays["groups"] == f"person{n}"].tolist())) for n in range(4)] == [1] * 4
+    (file,) = (tmp_path / "features").glob("*/feature.npy")
+    feature_SD = np.load(file)
+    feature_SD = feature_SD / np.linalg.norm(feature_SD, axis=1, keepdims=True)
+    cosine_SS = np.where(arrays["fold"][:, None] == arrays["fold"], -2, feature_SD @ feature_SD.T)
+    assert arrays["predicted"].tolist() == arrays["truth"][cosine_SS.argmax(1)].tolist()
+    assert record.task.folds == "2" and record.data.folds_sha256 is not None
+    assert record.key()["folds"] == record.data.folds_sha256
+    other = record.data.model_copy(update={"folds_sha256": "0" * 64})
+    assert record.model_copy(update={"data": other}).key() != record.key()
+    assert find_or_evaluate(encoder, task, manifest, tmp_path, seed=0, report=quiet).was_there
+
+
+def test_a_random_split_is_recorded_as_train_and_test(world: Path, tmp_path: Path) -> None:
+    manifest, encoder = read_csv(weizmann_like(tmp_path, world)), load_encoder("statistics:mini_videomae")
+    record = find_or_evaluate(encoder, own_task("knn", "random:0.5"), manifest, tmp_path, seed=0, report=quiet).record
+    arrays = Store(tmp_path).load_predictions(record.predictions)
+    assert (record.task.folds, record.data.splits["train"].found, record.data.splits["test"].scored) == (
+        *("random:0.5", 16, 16),
+    )
+    assert record.scores[0].interval.num_units == len(set(arrays["groups"].tolist())) == 2
 
 
 def test_what_has_no_interval_or_one_class_is_known_before_anything_is_encoded(world: Path, tmp_path: Path) -> None:

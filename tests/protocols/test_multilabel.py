@@ -10,6 +10,8 @@ import torch
 from sklearn.metrics import average_precision_score
 
 from sigma_bench.data.annotations import ActionIntervals
+from sigma_bench.data.custom_csv import read_csv
+from sigma_bench.data.custom_data import custom_tasks
 from sigma_bench.data.datasets import open_dataset
 from sigma_bench.protocols.multilabel.run import wrong_where_failed
 from sigma_bench.protocols.multilabel.scores import METRICS
@@ -40,6 +42,28 @@ def test_every_class_of_every_video_is_scored(world: Path, tmp_path: Path) -> No
     assert found.record.scores[0].metric == "map"
     assert found.record.scores[0].value == pytest.approx(expected, rel=1e-12)
     assert found.record.controls["chance"] == pytest.approx(stored["truth"][:, there].mean())
+
+
+def test_labels_of_a_user_are_scored_like_actions(world: Path, tmp_path: Path) -> None:
+    """Labels without times last for the whole video."""
+    videos = sorted((world / "charades").rglob("*.mp4"))[:9]
+    labels = ["run", "run;wave", ";", "wave", "run", "wave;run", "run", "wave", "run"]
+    rows = [
+        f"{v},{text},{'train' if n < 6 else 'test'}" for n, (v, text) in enumerate(zip(videos, labels, strict=True))
+    ]
+    (tmp_path / "mine.csv").write_text("\n".join(["path,label,split", *rows]))
+    manifest = read_csv(tmp_path / "mine.csv")
+    (task,) = custom_tasks(manifest, protocols=["multilabel_mini@1"], overrides=SMALL)
+    stored = arrays_of(tmp_path / "runs", run(task, manifest, tmp_path / "runs"))
+    assert stored["truth"].tolist() == [[True, False], [False, True], [True, False]]
+    train = manifest.splits["train"].samples
+    targets = [ManyActions(2, False, 24).target(sample, np.array([0])).tolist() for sample in train]
+    assert targets == [[1, 0], [1, 1], [0, 0], [0, 1], [1, 0], [1, 1]]
+    with pytest.raises(ValueError, match="add --protocol multilabel@1"):
+        custom_tasks(manifest)
+    (single,) = custom_tasks(manifest, protocols=["clustering@1"])
+    with pytest.raises(ValueError, match="a sample has several labels, for which there is multilabel@1"):
+        run(single, manifest, tmp_path / "runs")
 
 
 def test_videos_without_actions_are_negatives_or_left_out(world: Path, tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from typing import ClassVar, Literal
 
 from sigma_bench.specs.clip import ClipSpec
-from sigma_bench.specs.dataset import Folds
 from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.folds import Folds
 from sigma_bench.specs.frozen_protocol import FrozenProtocol, scored_split
 from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
 from sigma_bench.specs.protocol import CountsFailures
@@ -30,7 +30,7 @@ class ClusteringProtocol(FrozenProtocol, CountsFailures):
 
     def splits(self, names: Collection[str], folds: Folds) -> tuple[SplitUse, ...]:
         """The scored split: test, or 'all' if there is no test split."""
-        return scored_split("clustering", names, ("test", "all"))
+        return scored_split("clustering", names)
 
     def least_samples(self, split: str, num_classes: int) -> int:
         """A sample for every cluster."""

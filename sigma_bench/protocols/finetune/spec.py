@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sigma_bench.specs.dataset import Folds
+from sigma_bench.specs.folds import Folds
 from sigma_bench.specs.frozen_protocol import (
     CLASSIFICATION_SCORING,
     Accuracy,

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from typing import ClassVar, Literal
 
 from sigma_bench.specs.clip import ClipSpec
-from sigma_bench.specs.dataset import Folds
 from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.folds import Folds
 from sigma_bench.specs.frozen_protocol import CLASSIFICATION_SCORING, Accuracy, FrozenProtocol, NeighbourVotes
 from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
 

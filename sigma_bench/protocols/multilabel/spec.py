@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import ClassVar, Literal
 
-from sigma_bench.specs.dataset import Folds
+from sigma_bench.specs.folds import Folds
 from sigma_bench.specs.frozen_protocol import train_test_splits
 from sigma_bench.specs.passes import SampleLabels, SplitUse
 from sigma_bench.specs.recipe import Positive

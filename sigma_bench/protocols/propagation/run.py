@@ -25,7 +25,7 @@ from PIL import Image
 from torch import Tensor
 
 from sigma_bench.data.decoder import DecodeError
-from sigma_bench.data.manifest import Sample
+from sigma_bench.data.manifest import Sample, Split
 from sigma_bench.data.sequences import MaskedSequence
 from sigma_bench.data.transforms import channels_first, normalised_clip, resize
 from sigma_bench.metrics.davis import FrameScores, count_objects, semi_supervised, statistics
@@ -83,7 +83,7 @@ def run(evaluation: Evaluation[PropagationProtocol]) -> Predictions | None:
     with every_sequence_counts(evaluation.task):
         evaluation.report("propagation", 0, len(split.samples))
         done = shared(processes, split.samples, work, lambda at, total: evaluation.report("propagation", at, total))
-    return _predictions(done) if processes.is_main else None
+    return _predictions(done, split) if processes.is_main else None
 
 
 def propagate_sequence(encoder: Encoder, protocol: PropagationProtocol, sample: Sample) -> PropagatedSequence:
@@ -251,11 +251,12 @@ def _unpacked(sequence: str, arrays: Mapping[str, np.ndarray]) -> PropagatedSequ
     return PropagatedSequence(sequence, of_masks, controls, arrays["masks"])
 
 
-def _predictions(done: list[PropagatedSequence]) -> Predictions:
+def _predictions(done: list[PropagatedSequence], split: Split) -> Predictions:
+    group_of = {sample.id: sample.group for sample in split.samples}
     longest = max(result.scores.j_OT.shape[1] for result in done)
     arrays = {
         "ids": np.array([f"{result.sequence}/{o}" for result in done for o in range(1, len(result.scores.j_OT) + 1)]),
-        "groups": np.array([result.sequence for result in done for _ in result.scores.j_OT]),
+        "groups": np.array([group_of[result.sequence] for result in done for _ in result.scores.j_OT]),
     }
     for measure, name in _MEASURES:
         per_sequence = [statistics(result.scores[measure]) for result in done]

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from typing import ClassVar, Literal
 
-from sigma_bench.specs.dataset import Folds
 from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.folds import Folds
 from sigma_bench.specs.frozen_protocol import FrozenProtocol, scored_split
 from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
 from sigma_bench.specs.recipe import Count, Positive
@@ -44,7 +44,7 @@ class PropagationProtocol(FrozenProtocol):
         return ("long_side_multiple_px",) if self.aspect == "squash" else ()
 
     def splits(self, names: Collection[str], folds: Folds) -> tuple[SplitUse, ...]:
-        """The scored split alone, since nothing is trained."""
+        """The scored split, test or 'all'; nothing is trained."""
         return scored_split("propagation", names)
 
     def passes(self, splits: tuple[SplitUse, ...], card: EncoderCard, seed: int) -> tuple[Pass, ...]:

@@ -212,10 +212,11 @@ def _labels_present(truths: Sequence[np.ndarray]) -> int:
 
 def _predictions(done: Sequence[SegmentedScope], protocol: SegmentationProtocol, split: Split) -> Predictions:
     place = {name: number for number, name in enumerate(split.ids)}
+    group_of = {sample.id: sample.group for sample in split.samples}
     clips = sorted((clip for scope in done for clip in scope.clips), key=lambda clip: (place[clip.sequence], clip.draw))
     arrays = {
         "ids": np.array([f"{clip.sequence}#{clip.draw}" for clip in clips]),
-        "groups": np.array([clip.sequence for clip in clips]),
+        "groups": np.array([group_of[clip.sequence] for clip in clips]),
         "repetition": np.array([clip.draw for clip in clips]),
         "frame_index": np.stack([clip.index_T for clip in clips]),
         "clusters": np.stack([clip.cluster_THW for clip in clips]),

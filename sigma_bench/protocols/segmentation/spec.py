@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from sigma_bench.specs.clip import FrameDraw, SequenceClip
-from sigma_bench.specs.dataset import Folds
 from sigma_bench.specs.encoder_card import EncoderCard
+from sigma_bench.specs.folds import Folds
 from sigma_bench.specs.frozen_protocol import FrozenProtocol, scored_split
 from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
 from sigma_bench.specs.recipe import Count
@@ -68,7 +68,7 @@ class SegmentationProtocol(FrozenProtocol):
         return self
 
     def splits(self, names: Collection[str], folds: Folds) -> tuple[SplitUse, ...]:
-        """The scored split alone, since nothing is trained."""
+        """The scored split, test or 'all'; nothing is trained."""
         return scored_split("segmentation", names)
 
     def passes(self, splits: tuple[SplitUse, ...], card: EncoderCard, seed: int) -> tuple[Pass, ...]:

@@ -1,61 +1,16 @@
-"""CSV files and class folders of a user: what is read, and one sentence with the line for each error."""
+"""Folders of a user: a folder per class, or frames and masks; and one sentence for each error."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from sigma_bench.data.custom_files import read_class_folders, read_csv
-
-
-def write(folder: Path, text: str) -> Path:
-    for name in ("a.png", "b.png", "c.png", "d.png"):
-        Image.new("RGB", (4, 4)).save(folder / name)
-    path = folder / "list.csv"
-    path.write_text(text)
-    return path
-
-
-def test_a_csv_gives_samples_classes_groups_and_splits(tmp_path: Path) -> None:
-    text = "path,label,split,group\na.png,run,train,ann\nb.png,walk,train,bob\nc.png,run,test,cid\n"
-    manifest = read_csv(write(tmp_path, text))
-    assert manifest.classes == ("run", "walk")
-    assert [(s.id, s.label, s.group) for s in manifest.splits["train"].samples] == [
-        ("a.png", 0, "ann"),
-        ("b.png", 1, "bob"),
-    ]
-    assert [s.id for s in manifest.splits["test"].samples] == ["c.png"]
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("path,label\na.png,run\n", "line 1: the header lacks split"),
-        ("path,label,split\na.png,run,train\nb.png,,test\n", "line 3: the field 'label' is empty"),
-        ("path,label,split\na.png,run,train\nb.png,run\n", "line 3: the number of fields differs"),
-        ("path,label,split\na.png,run,train\nb.png,run,test,x,y\n", "line 3: the number of fields differs"),
-        ("path,label,split\na.png,run,valid\n", "line 2: split 'valid' is not one of train, test, all"),
-        ("path,label,split\na.txt,run,train\n", "line 2: 'a.txt' is neither a video nor an image"),
-        ("path,label,split\na.png,run,train\n", "needs both a train and a test split"),
-        ("path,label,split\na.png,run,train\na.png,run,train\nb.png,run,test\n", "lists 'a.png' twice"),
-        ("path,label,split\na.png,run,train\nb.png,Run,test\n", "'Run' is in test and not in train, so it could"),
-        ("path,label,split\na.png,run,train\n./a.png,run,test\n", "'a.png' and './a.png' are the same file"),
-        ("path,path,label,split\na.png,b.png,run,train\n", "line 1: the header names path twice"),
-    ],
-)
-def test_a_bad_csv_is_named_with_its_line(tmp_path: Path, text: str, sentence: str) -> None:
-    path = write(tmp_path, text)
-    with pytest.raises(ValueError, match=r"list\.csv") as caught:
-        read_csv(path)
-    assert sentence in str(caught.value)
-
-
-def test_missing_files_are_listed_and_refused_where_every_one_must_count(tmp_path: Path) -> None:
-    rows = "path,label,split\na.png,run,train\ny.png,run,test\nb.png,run,test\nz.png,run,test\n"
-    split = read_csv(write(tmp_path, rows)).splits["test"]
-    assert [sample.id for sample in split.missing] == ["y.png", "z.png"]
-    with pytest.raises(ValueError, match=r"y\.png: not found; 2 of the 3 files that the test list names"):
-        split.require_present()
+from sigma_bench.data.custom_csv import read_csv
+from sigma_bench.data.custom_folders import read_class_folders, read_folders
+from sigma_bench.data.datasets import open_dataset
+from sigma_bench.data.sequences import MaskedSequence
+from sigma_bench.specs.catalogue import load_dataset
 
 
 def test_class_folders_with_and_without_splits(tmp_path: Path) -> None:
@@ -67,9 +22,9 @@ def test_class_folders_with_and_without_splits(tmp_path: Path) -> None:
     split = read_class_folders(tmp_path / "split")
     assert {name: len(part.samples) for name, part in split.splits.items()} == {"train": 2, "test": 1}
     assert list(read_class_folders(tmp_path / "flat").splits) == ["all"]
-    (tmp_path / "split" / "val" / "run").mkdir(parents=True)
-    Image.new("RGB", (4, 4)).save(tmp_path / "split" / "val" / "run" / "1.png")
-    with pytest.raises(ValueError, match=r"val/run/1\.png: is in neither train nor test"):
+    (tmp_path / "split" / "more" / "run").mkdir(parents=True)
+    Image.new("RGB", (4, 4)).save(tmp_path / "split" / "more" / "run" / "1.png")
+    with pytest.raises(ValueError, match=r"more/run/1\.png: is in none of the folders train, test"):
         read_class_folders(tmp_path / "split")
 
 
@@ -139,21 +94,77 @@ def test_files_that_are_not_read_are_counted_in_a_warning(tmp_path: Path, caplog
     assert "files that are neither videos nor images are not read (2 of .xyz)" in caplog.text
 
 
-def test_blanks_around_the_names_of_columns_do_not_count(tmp_path: Path) -> None:
-    manifest = read_csv(write(tmp_path, "path, label ,split  \na.png, run,train  \nb.png,run,test\n"))
-    assert [(s.id, s.label) for split in manifest.splits.values() for s in split.samples] == [
-        ("a.png", 0),
-        ("b.png", 0),
-    ]
-
-
-def test_composed_and_separate_accents_are_one_class(tmp_path: Path) -> None:
-    manifest = read_csv(write(tmp_path, "path,label,split\na.png,caf\u00e9,train\nb.png,cafe\u0301,test\n"))
-    assert manifest.classes == ("caf\u00e9",)
-
-
 def test_a_folder_whose_name_is_not_text_is_named(tmp_path: Path) -> None:
     picture(tmp_path / "data" / "good" / "1.png")
     picture(tmp_path / "data" / "bad\udce9" / "2.png")
     with pytest.raises(ValueError, match=r"bad\\udce9/2\.png': this name is not text in UTF-8"):
         read_class_folders(tmp_path / "data")
+
+
+def test_val_folders_are_reported_as_test(tmp_path: Path) -> None:
+    for place in ("train/run/1", "val/run/2"):
+        picture(tmp_path / f"{place}.png")
+    splits = read_folders(tmp_path).splits
+    assert {name: [s.id for s in part.samples] for name, part in splits.items()} == {
+        "train": ["train/run/1.png"],
+        "test": ["val/run/2.png"],
+    }
+
+
+@pytest.mark.parametrize("dataset", ["davis2016", "davis2017"])
+@pytest.mark.parametrize("layout", ["folders", "csv"])
+def test_masks_of_a_user_are_those_of_the_official_reader(
+    world: Path, tmp_path: Path, dataset: str, layout: str
+) -> None:
+    """DAVIS-2016 has black and white masks, DAVIS-2017 has ids; the number of objects is not the same."""
+    official = open_dataset(load_dataset(dataset), world)
+    samples = sorted((s for split in official.splits.values() for s in split.samples), key=lambda sample: sample.id)
+    home = samples[0].path.parents[2]
+    if layout == "csv":
+        (tmp_path / "list.csv").write_text(
+            "\n".join(["masks,path", *(f"{sample.mask_folder},{sample.path}" for sample in samples)])
+        )
+        found = read_csv(tmp_path / "list.csv")
+    else:
+        found = read_folders(home)
+    assert found.classes is None and list(found.splits) == ["all"]
+    for own, expected in zip(found.splits["all"].samples, samples, strict=True):
+        assert own.path == expected.path and own.mask_kind == expected.mask_kind
+        mine, theirs = MaskedSequence(own), MaskedSequence(expected)
+        index = list(range(len(theirs)))
+        np.testing.assert_array_equal(mine.masks(index), theirs.masks(index))
+
+
+def sequence(root: Path, name: str, *values: int, masks: str = "masks") -> None:
+    """A frame and a mask for each value, which one pixel of the mask has."""
+    for number, value in enumerate(values):
+        picture(root / "frames" / name / f"{number}.png")
+        mask = np.zeros((4, 4), np.uint8)
+        mask[0, 0] = value
+        (root / masks / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mask).save(root / masks / name / f"{number}.png")
+
+
+def test_white_is_an_object_only_if_all_masks_are_black_and_white(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sequence(tmp_path, "a", 0, 255)
+    (sample,) = read_folders(tmp_path).splits["all"].samples
+    assert (sample.id, sample.group, sample.mask_kind) == ("frames/a", "frames/a", "binary")
+    assert "the masks are black and white; white is one object, not void" in caplog.text
+    sequence(tmp_path, "b", 0, 2)
+    with pytest.raises(ValueError, match="'masks/a' are black and white and 'masks/b' hold object ids, so 255 may be"):
+        read_folders(tmp_path)
+
+
+def test_every_sequence_needs_frames_and_masks(tmp_path: Path) -> None:
+    sequence(tmp_path, "a", 1)
+    (tmp_path / "frames" / "b").mkdir()
+    with pytest.raises(ValueError, match=r"masks/b: this folder is missing; every sequence needs frames and masks"):
+        read_folders(tmp_path)
+    (tmp_path / "frames" / "b").rmdir()
+    sequence(tmp_path, "c", 1, masks="Annotations")
+    (tmp_path / "frames").rename(tmp_path / "JPEGImages")
+    sequence(tmp_path, "a", 1, masks="Annotations_unsupervised")
+    with pytest.raises(ValueError, match="holds the masks Annotations and Annotations_unsupervised"):
+        read_folders(tmp_path)

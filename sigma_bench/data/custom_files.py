@@ -22,9 +22,9 @@ from sigma_bench.specs.bounded import bounded_lines
 from sigma_bench.specs.dataset import SplitName
 from sigma_bench.specs.strict import suggestion
 
-_LONGEST_LABEL, _LONGEST_PATH = 300, 4096
+_LONGEST_LABEL, LONGEST_PATH = 300, 4096
 _REQUIRED = ("path", "label", "split")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """Control characters, the Unicode category Cc."""
 _SPLITS: tuple[SplitName, ...] = ("train", "test", "all")
 
@@ -76,7 +76,7 @@ def read_class_folders(root: Path) -> Manifest:
         parts = file.relative_to(root).parts
         if len(parts) != 2 + has_splits:
             raise ValueError(f"{file}: expected <class>/<file>{' below train or test' if has_splits else ''}")
-        if not _is_text(file):
+        if not is_text(file):
             raise ValueError(f"{str(file)!r}: this name is not text in UTF-8; rename it")
         if has_splits and parts[0] not in ("train", "test"):
             raise ValueError(f"{file}: is in neither train nor test; move it into one of them, or out of {root}")
@@ -119,13 +119,13 @@ def _checked(path: Path, number: int, row: dict[str, str | None]) -> _Row:
     empty = [name for name in _REQUIRED if not values[name]]
     if empty:
         raise ValueError(f"{path}: line {number}: the field '{empty[0]}' is empty")
-    with_control = [name for name, value in values.items() if _CONTROL.search(value)]
+    with_control = [name for name, value in values.items() if CONTROL.search(value)]
     if with_control:
         raise ValueError(f"{path}: line {number}: the field '{with_control[0]}' holds a control character")
-    if len(values["label"]) > _LONGEST_LABEL or len(values["path"]) > _LONGEST_PATH:
+    if len(values["label"]) > _LONGEST_LABEL or len(values["path"]) > LONGEST_PATH:
         raise ValueError(
             f"{path}: line {number}: the label or path is too long (at most {_LONGEST_LABEL} and "
-            f"{_LONGEST_PATH} characters)"
+            f"{LONGEST_PATH} characters)"
         )
     if values["split"] not in _SPLITS:
         raise ValueError(f"{path}: line {number}: split '{values['split']}' is not one of {', '.join(_SPLITS)}")
@@ -150,7 +150,7 @@ def _manifest(name: str, base: Path, rows: list[_Row], where: Path, ledger: Path
     if set(splits) not in ({"all"}, {"train", "test"}):
         raise ValueError(f"{where}: needs both a train and a test split, or the one split 'all' to cut into folds")
     _require_classes_in_train(rows, where)
-    _require_one_name(rows, base, where)
+    require_one_name((relative for relative, *_ in rows), base, where)
     return Manifest(name, "user", classes, splits, LedgerPlace(ledger, base))
 
 
@@ -164,11 +164,15 @@ def _require_classes_in_train(rows: list[_Row], where: Path) -> None:
         )
 
 
-def _require_one_name(rows: list[_Row], base: Path, where: Path) -> None:
-    """ValueError if a file is listed under two names, because it could then be in both train and test."""
+def require_one_name(paths: Iterable[str], base: Path, where: Path) -> None:
+    """ValueError if a file is listed under two names, because it could then be in both train and test.
+
+    Args:
+        paths: paths as listed, relative to ``base`` or absolute.
+    """
     name_of: dict[str, str] = {}
     real_folder = cache(lambda folder: os.path.realpath(base / folder))
-    for relative, *_ in rows:
+    for relative in paths:
         folder, _, name = relative.rpartition("/")
         folder = folder or relative[: relative.startswith("/")]
         place = os.path.join(real_folder(folder), name)  # noqa: PTH118 (texts: a Path takes ten times the memory)
@@ -182,7 +186,8 @@ def _is_medium(path: Path | str) -> bool:
     return is_video(path) or is_image(path)
 
 
-def _is_text(path: Path) -> bool:
+def is_text(path: Path) -> bool:
+    """Whether the name of a file is text that can be written in UTF-8."""
     try:
         str(path).encode()
     except UnicodeEncodeError:

@@ -83,7 +83,7 @@ def test_a_finished_run_is_found_and_another_one_refused(world: Path, tmp_path: 
     path = pretrain(tiny_recipe(), world, tmp_path, seed=0)
     written = path.stat().st_mtime_ns
     assert pretrain(tiny_recipe(), world, tmp_path, seed=0).stat().st_mtime_ns == written
-    with pytest.raises(ValueError, match="another recipe, seed, data or teacher"):
+    with pytest.raises(ValueError, match="another recipe, seed, data, teacher or init"):
         pretrain(tiny_recipe(), world, tmp_path, seed=1)
 
 
@@ -93,7 +93,7 @@ def test_a_state_of_another_run_is_refused(world: Path, tmp_path: Path) -> None:
 
     with pytest.raises(_Killed):
         pretrain(tiny_recipe(), world, tmp_path, seed=0, report=kill)
-    with pytest.raises(ValueError, match=r"resume.pt: belongs to a run with another recipe, seed, data or teacher"):
+    with pytest.raises(ValueError, match=r"resume.pt: belongs to a run with another recipe, seed, data, teacher or init"):
         pretrain(tiny_recipe(), world, tmp_path, seed=1)
 
 

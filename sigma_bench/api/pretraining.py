@@ -133,7 +133,15 @@ def pretrain(
 
         with unexpected_errors_logged(folder, spec.recipe):
             path = run_recipe(
-                spec, source, folder, seed=seed, teacher=teacher, init=weights, device=device, options=how, report=report
+                spec,
+                source,
+                folder,
+                seed=seed,
+                teacher=teacher,
+                init=weights,
+                device=device,
+                options=how,
+                report=report,
             )
         if bars.tasks[0].total is None:  # the run was finished before
             bars.update(bar, total=1, completed=1)
@@ -146,7 +154,9 @@ def _source(data: object, csv: object, folders: object) -> Path | TrainingVideos
     paths = {argument: None if value is None else path_of(argument, value) for argument, value in custom.items()}
     if paths == {"csv": None, "folders": None}:
         if data is None:
-            raise ValueError("data is missing: give the root folder of the datasets, or custom videos as csv or folders")
+            raise ValueError(
+                "data is missing: give the root folder of the datasets, or custom videos as csv or folders"
+            )
         return path_of("data", data)
     if data is not None:
         raise ValueError(f"data {data} is for the datasets of the recipe; custom videos are named by csv or folders")

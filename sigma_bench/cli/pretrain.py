@@ -17,8 +17,8 @@ def pretrain(
     data: Path = typer.Option(None, help="Root folder that holds the datasets of the recipe."),
     csv: Path = typer.Option(
         None,
-        help="Custom videos in place of --data: a CSV with the column path (of a column split, train is used), or a list "
-        "with one path per line.  Labels are not needed.",
+        help="Custom videos in place of --data: a CSV with the column path (of a column split, train is used), or a "
+        "list with one path per line.  Labels are not needed.",
     ),
     folders: Path = typer.Option(None, help="Custom videos in place of --data: a folder with any subfolders."),
     set_: list[str] = typer.Option(

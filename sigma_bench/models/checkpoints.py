@@ -115,7 +115,7 @@ def save_checkpoint(
     *,
     seed: int,
     identity: str,
-    origin: RunOrigin = RunOrigin(),
+    origin: RunOrigin | None = None,
 ) -> None:
     """Write weights with their recipe and origin, atomically."""
     content = {
@@ -123,7 +123,7 @@ def save_checkpoint(
         "seed": seed,
         "epochs": recipe.optim.epochs or 0,
         "identity": identity,
-        **origin.model_dump(mode="json"),
+        **(origin.model_dump(mode="json") if origin else {}),
     }
     # One key only: safetensors does not keep the order of several, and the same run must give the same bytes.
     metadata = {FORMAT: json.dumps(content)}

@@ -133,7 +133,7 @@ class SupervisedProtocol(TrainingProtocol):
         examples = self.optim.epochs * self.augmentation.repeats
         tests = 1 + len(self.earlier_tests)
         return (
-            Pass(splits[0].name, None, network="training", clips_per_sample=examples),
+            Pass(splits[0].name, None, network="training", clips_per_sample=examples, sparse=True),
             Pass(splits[-1].name, self.views, network="trained", clips_per_sample=self.views.num_views * tests),
         )
 

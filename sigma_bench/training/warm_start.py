@@ -142,8 +142,8 @@ def _video_vit(name: str, encoder: Encoder) -> VideoViT:
         )
     if network.options != NO_OPTIONS or hasattr(network, "fc_norm") or not isinstance(network.norm, nn.LayerNorm):
         raise ValueError(
-            f"init {name}: its blocks, positions or norms differ from those that recipes train ({encoder.card.family}); "
-            "start from a pretraining checkpoint of SIGMA or VideoMAE"
+            f"init {name}: its blocks, positions or norms differ from those that recipes train "
+            f"({encoder.card.family}); give a pretraining checkpoint of SIGMA or VideoMAE"
         )
     if (encoder.card.mean, encoder.card.std) != (IMAGENET_MEAN, IMAGENET_STD):
         raise ValueError(f"init {name}: its clips are not normalised by ImageNet's mean and deviation, as recipes do")
@@ -174,8 +174,8 @@ def _require_decoder_heads(name: str, recipe: MaskedVideoRecipe) -> None:
     if decoder.num_heads * _HEAD_WIDTH != decoder.width:
         raise ValueError(
             f"init {name}: heads of released decoders are {_HEAD_WIDTH} wide, those of the recipe "
-            f"{decoder.width // decoder.num_heads}; set decoder.num_heads to {decoder.width // _HEAD_WIDTH}, or load its "
-            f"encoder alone with {ENCODER_ALONE}{name}"
+            f"{decoder.width // decoder.num_heads}; set decoder.num_heads to {decoder.width // _HEAD_WIDTH}, or load "
+            f"its encoder alone with {ENCODER_ALONE}{name}"
         )
 
 

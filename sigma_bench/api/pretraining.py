@@ -1,27 +1,31 @@
 """Pretraining of a model from a recipe; the command line is a layer over ``pretrain``."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 import torch
 from rich.progress import TextColumn
 
-from sigma_bench.api.arguments import folder_of, name_of, path_of, seed_of, whole_number, workers_of
+from sigma_bench.api.arguments import folder_of, mapping_of, name_of, path_of, seed_of, whole_number, workers_of
 from sigma_bench.api.encoders import load_encoder
 from sigma_bench.api.progress import progress_bars
+from sigma_bench.data.training_videos import TrainingVideos, open_training_videos
 from sigma_bench.failures import unexpected_errors_logged
+from sigma_bench.models.checkpoints import RunOrigin, read_checkpoint
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.resources import RUNS
 from sigma_bench.specs.catalogue import load_recipe
-from sigma_bench.specs.recipe import Recipe
+from sigma_bench.specs.recipe import Recipe, overridden
 from sigma_bench.training.batches import RunOptions
 from sigma_bench.training.broken import BROKEN_NAME
 from sigma_bench.training.monitoring import Progress as TrainingProgress
-from sigma_bench.training.pretraining import HISTORY_NAME
+from sigma_bench.training.pretraining import HISTORY_NAME, on_custom_videos
 from sigma_bench.training.pretraining import pretrain as run_recipe
+from sigma_bench.training.warm_start import WarmStart, open_warm_start
 
 MAX_MICRO_BATCHES = 1_000_000
 
@@ -32,6 +36,11 @@ class PretrainingRun:
 
     folder: Path
     checkpoint: Path
+
+    @property
+    def origin(self) -> RunOrigin:
+        """Custom videos and initial weights of the run; each is None if it has none."""
+        return read_checkpoint(self.checkpoint).origin
 
     @property
     def broken_videos(self) -> Path | None:
@@ -51,7 +60,11 @@ class PretrainingRun:
 def pretrain(
     recipe: str | Path | Recipe,
     *,
-    data: str | Path,
+    data: str | Path | None = None,
+    csv: str | Path | None = None,
+    folders: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    init: str | Path | None = None,
     output: str | Path | None = None,
     seed: int = 0,
     teacher: str | None = None,
@@ -67,6 +80,14 @@ def pretrain(
     Args:
         recipe: name of a recipe, or a file that ends in .yaml.
         data: root folder that holds the datasets of the recipe.
+        csv, folders: custom videos instead of ``data``, without labels: a CSV with the column ``path`` (and possibly
+            ``split``, of which ``train`` is used), a list with one path per line, or a folder with any subfolders.  The
+            recipe then gets the name ``<recipe>-<name of the CSV or folder>``, unless ``overrides`` state its name.
+        overrides: keys of the recipe to change, nested as in its file, such as ``{"optim": {"epochs": 5}}``;
+            ``optim.steps`` states the length of the run in optimiser steps instead of epochs.
+        init: checkpoint whose weights the run starts from: a run folder, or a file of SIGMA or VideoMAE.  The whole
+            model is loaded if the checkpoint is of the recipe's method, otherwise its encoder; of
+            ``encoder:<checkpoint>``, the encoder.
         output: folder of this run; by default ``results/runs/<recipe>-seed<seed>``.
         seed: seed of weights, batches, clip starts, crops and masks.
         teacher: for SIGMA-DINO, the name or file of a model that replaces the teacher of the recipe.
@@ -85,25 +106,61 @@ def pretrain(
         Preempted: the process received a signal to stop; the state is saved.
     """
     spec = recipe if isinstance(recipe, Recipe) else load_recipe(name_of("recipe", recipe))
-    seed, data = seed_of(seed), path_of("data", data)
+    changes = mapping_of("overrides", overrides)
+    spec, seed = overridden(spec, changes), seed_of(seed)
     teacher = teacher if teacher is None else name_of("teacher", teacher)
+    init = init if init is None else name_of("init", init)
+    source = _source(data, csv, folders)
+    if isinstance(source, TrainingVideos):
+        if "datasets" in changes.get("data", {}):
+            raise ValueError("overrides: data.datasets has no effect on custom videos; leave it out")
+        spec = on_custom_videos(spec, source, renamed="recipe" not in changes)
     folder = RUNS / f"{spec.recipe}-seed{seed}" if output is None else folder_of("output", output)
     how = options or RunOptions(
         num_micro_batches=whole_number("accumulate", accumulate, least=1, most=MAX_MICRO_BATCHES),
         num_workers=workers_of(num_workers),
         activation_checkpointing=activation_checkpointing,
     )
+    weights = None if init is None else open_warm_start(init, spec)
     with progress_bars(TextColumn("{task.fields[numbers]}"), disable=not progress) as bars:
+        for fact in (source, weights):
+            if isinstance(fact, TrainingVideos | WarmStart) and not bars.disable:
+                bars.print(str(fact), markup=False, soft_wrap=True)
         bar = bars.add_task(f"{spec.recipe}, seed {seed}", total=None, numbers="reading videos")
 
         def report(state: TrainingProgress) -> None:
             bars.update(bar, total=state.num_steps, completed=state.step, numbers=_numbers(state))
 
         with unexpected_errors_logged(folder, spec.recipe):
-            path = run_recipe(spec, data, folder, seed=seed, teacher=teacher, device=device, options=how, report=report)
+            path = run_recipe(
+                spec,
+                source,
+                folder,
+                seed=seed,
+                teacher=teacher,
+                init=weights,
+                device=device,
+                options=how,
+                report=report,
+            )
         if bars.tasks[0].total is None:  # the run was finished before
             bars.update(bar, total=1, completed=1)
     return PretrainingRun(folder, path)
+
+
+def _source(data: object, csv: object, folders: object) -> Path | TrainingVideos:
+    """The data root, or the custom videos; ValueError unless exactly one of the three is given."""
+    custom = {"csv": csv, "folders": folders}
+    paths = {argument: None if value is None else path_of(argument, value) for argument, value in custom.items()}
+    if paths == {"csv": None, "folders": None}:
+        if data is None:
+            raise ValueError(
+                "data is missing: give the root folder of the datasets, or custom videos as csv or folders"
+            )
+        return path_of("data", data)
+    if data is not None:
+        raise ValueError(f"data {data} is for the datasets of the recipe; custom videos are named by csv or folders")
+    return open_training_videos(**paths)
 
 
 def _numbers(state: TrainingProgress) -> str:

@@ -7,13 +7,31 @@ import typer
 from sigma_bench.api.progress import is_main_process
 from sigma_bench.cli.console import out
 from sigma_bench.cli.launcher import is_launched, run_on_processes
-from sigma_bench.cli.options import seed_option, whole_or_auto
+from sigma_bench.cli.options import nested_overrides, seed_option, whole_or_auto
 from sigma_bench.specs.catalogue import load_recipe
+from sigma_bench.specs.recipe import overridden
 
 
 def pretrain(
     recipe: str = typer.Argument(..., help="Name of a recipe in pretrain/, or a file such as mine.yaml."),
-    data: Path = typer.Option(..., help="Root folder that holds the datasets of the recipe."),
+    data: Path = typer.Option(None, help="Root folder that holds the datasets of the recipe."),
+    csv: Path = typer.Option(
+        None,
+        help="Custom videos in place of --data: a CSV with the column path (of a column split, train is used), or a "
+        "list with one path per line.  Labels are not needed.",
+    ),
+    folders: Path = typer.Option(None, help="Custom videos in place of --data: a folder with any subfolders."),
+    set_: list[str] = typer.Option(
+        [],
+        "--set",
+        help="Key of the recipe to change, such as optim.epochs=5, optim.global_batch=16, encoder.image_size=112, or "
+        "optim.steps=50 for the length in steps; repeatable.",
+    ),
+    init: str = typer.Option(
+        None,
+        help="Checkpoint to start from: run folder, or file of SIGMA or VideoMAE.  All of the model is loaded if it is "
+        "of the recipe's method, otherwise the encoder; encoder:<checkpoint> loads the encoder alone.",
+    ),
     output: Path = typer.Option(None, help="Folder of this run; default results/runs/<recipe>-seed<seed>."),
     seed: int = seed_option("Seed of weights, batches, clip starts, crops and masks."),
     teacher: str = typer.Option(
@@ -37,7 +55,8 @@ def pretrain(
 
     For several machines, use torchrun: torchrun ... -m sigma_bench pretrain ...
     """
-    spec = load_recipe(recipe)
+    spec, changes = load_recipe(recipe), nested_overrides(set_)
+    overridden(spec, changes)  # a wrong key ends the command before its processes start
     if nproc > 1 and not is_launched():
         raise typer.Exit(run_on_processes(nproc))
     from sigma_bench.api import pretraining
@@ -45,6 +64,10 @@ def pretrain(
     run = pretraining.pretrain(
         spec,
         data=data,
+        csv=csv,
+        folders=folders,
+        overrides=changes,
+        init=init,
         output=output,
         seed=seed,
         teacher=teacher,
@@ -54,6 +77,11 @@ def pretrain(
         activation_checkpointing=activation_checkpointing,
     )
     if is_main_process():
+        origin = run.origin
+        if origin.videos is not None:
+            out.print(f"pretrained on {origin.videos}", soft_wrap=True, markup=False)
+        if origin.init is not None:
+            out.print(f"started from {origin.init}", soft_wrap=True, markup=False)
         out.print(f"checkpoint: {run.checkpoint}", soft_wrap=True, markup=False)
         if run.broken_videos is not None:
             out.print(f"videos left out because they cannot be read: {run.broken_videos}", soft_wrap=True, markup=False)

@@ -12,7 +12,7 @@ import unicodedata
 from collections import Counter
 from pathlib import Path
 
-from sigma_bench.data.custom_rows import SPLIT_NAMES, Row, checked_row, custom_manifest
+from sigma_bench.data.custom_rows import SPLIT_NAMES, Row, checked_row, custom_manifest, require_text
 from sigma_bench.data.data_files import contents, is_image, is_video, subfolders, walk
 from sigma_bench.data.ledger import ledger_path
 from sigma_bench.data.manifest import Manifest
@@ -70,10 +70,7 @@ def _row(root: Path, file: Path, splits: list[str]) -> Row:
     if len(parts) != 2 + bool(splits):
         below = f" below {' or '.join(splits)}" if splits else ""
         raise ValueError(f"{file}: expected <class>/<file>{below}")
-    try:
-        str(file).encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{str(file)!r}: this name is not text in UTF-8; rename it") from error
+    require_text(file)
     if splits and parts[0] not in splits:
         raise ValueError(
             f"{file}: is in none of the folders {', '.join(splits)}; move it into one of them, or out of {root}"

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -32,8 +32,8 @@ SPLIT_NAMES: dict[str, GivenSplit] = {
     "all": "all",
 }
 """Name of a split in a list or of a folder -> split."""
-_LONGEST_LABEL, _LONGEST_PATH = 300, 4096
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_LONGEST_LABEL, LONGEST_PATH = 300, 4096
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """Control characters, the Unicode category Cc."""
 
 logger = logging.getLogger(__name__)
@@ -67,13 +67,13 @@ def checked_row(base: Path, where: str, fields: dict[str, str]) -> Row:
         ValueError: a field holds a control character or is too long, the split is unknown, a label is empty or occurs
             twice, the file is neither a video, an image nor a folder, or masks do not belong to a folder of frames.
     """
-    with_control = [name for name, value in fields.items() if _CONTROL.search(value)]
+    with_control = [name for name, value in fields.items() if CONTROL.search(value)]
     if with_control:
         raise ValueError(f"{where}: the field '{with_control[0]}' holds a control character")
     path, label, masks = fields["path"], fields.get("label", ""), fields.get("masks", "")
-    if len(label) > _LONGEST_LABEL or max(len(path), len(masks)) > _LONGEST_PATH:
+    if len(label) > _LONGEST_LABEL or max(len(path), len(masks)) > LONGEST_PATH:
         raise ValueError(
-            f"{where}: the label or path is too long (at most {_LONGEST_LABEL} and {_LONGEST_PATH} characters)"
+            f"{where}: the label or path is too long (at most {_LONGEST_LABEL} and {LONGEST_PATH} characters)"
         )
     split = SPLIT_NAMES.get(fields.get("split", "all"))
     if split is None:
@@ -154,7 +154,7 @@ def custom_manifest(name: str, base: Path, rows: list[Row], where: Path, ledger:
             f"{where}: needs a train split and a test or val split, or the one split 'all' to divide into folds"
         )
     _require_classes_in_train(rows, where)
-    _require_one_name(rows, base, where)
+    require_one_name((row.path for row in rows), base, where)
     return Manifest(name, "user", classes or None, splits, LedgerPlace(ledger, base))
 
 
@@ -207,11 +207,23 @@ def _require_classes_in_train(rows: list[Row], where: Path) -> None:
         )
 
 
-def _require_one_name(rows: list[Row], base: Path, where: Path) -> None:
-    """ValueError if a file is listed under two names, because it could then be in both train and test."""
+def require_text(file: Path) -> None:
+    """ValueError if the name of a file cannot be written in UTF-8."""
+    try:
+        str(file).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{str(file)!r}: this name is not text in UTF-8; rename it") from error
+
+
+def require_one_name(paths: Iterable[str], base: Path, where: Path) -> None:
+    """ValueError if a file is listed under two names, because it could then be in both train and test.
+
+    Args:
+        paths: paths as listed, relative to ``base`` or absolute.
+    """
     name_of: dict[str, str] = {}
     real_folder = cache(lambda folder: os.path.realpath(base / folder))
-    for relative, *_ in rows:
+    for relative in paths:
         folder, _, name = relative.rpartition("/")
         folder = folder or relative[: relative.startswith("/")]
         place = os.path.join(real_folder(folder), name)  # noqa: PTH118 (texts: a Path takes ten times the memory)

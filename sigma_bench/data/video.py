@@ -15,8 +15,9 @@ those only if they are wanted.
 Shapes: T frames, H W pixels, C colours; uint8 RGB.
 """
 
+import ctypes
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -25,9 +26,25 @@ import av  # before decord, which exports the symbols of its own FFmpeg; PyAV wo
 import decord
 import numpy as np
 from av.video.reformatter import VideoReformatter
+from decord._ffi.base import _LIB as DECORD_LIBRARY
 
 from sigma_bench.data.decoder import DecodeError, Decoder, DecoderName
 from sigma_bench.data.video_facts import Start, VideoFacts, opened, video_facts
+
+SPARSE_DECODER: dict[DecoderName | None, DecoderName] = {"decord": "pyav"}
+"""Decoder -> the decoder that replaces it if only a few frames with gaps between them are read."""
+
+
+def ffmpeg_versions(decoders: Iterable[str]) -> dict[str, str]:
+    """Version of FFmpeg in the package of each of these decoders."""
+    packages = sorted({"decord" if name == "decord" else "pyav" for name in decoders})
+    return {name: _decord_ffmpeg() if name == "decord" else av.ffmpeg_version_info for name in packages}
+
+
+def _decord_ffmpeg() -> str:
+    version_info = DECORD_LIBRARY.av_version_info  # of the libavutil that decord is linked to
+    version_info.restype = ctypes.c_char_p
+    return str(version_info().decode())
 
 
 def open_video(path: Path, decoder: DecoderName | None = None, *, is_sparse: bool = False) -> Decoder:

@@ -53,6 +53,7 @@ class DinoRecipe(Recipe):
     data: MultiCropSpec
 
     encoder_prefix: ClassVar[str] = "teacher.backbone."
+    encoder_copies: ClassVar[tuple[str, ...]] = ("student.backbone.",)
     pretraining_only: ClassVar[tuple[str, ...]] = ("student.", "teacher.head.", "centre")
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sigma_bench.data.manifest import Manifest
+from sigma_bench.data.video import ffmpeg_versions
 from sigma_bench.evaluation.cost import Predicted
+from sigma_bench.evaluation.reading import readings
 from sigma_bench.evaluation.requirements import require_predictions, run_of
 from sigma_bench.evaluation.session import SINGLE_PROCESS, Session, open_session
 from sigma_bench.models.encoder import Encoder
@@ -158,6 +160,7 @@ def _record(
     seconds: dict[str, float],
 ) -> Record:
     scores = score_all(evaluation.protocol, predictions.arrays, evaluation.seed)
+    reading = readings(session, evaluation.encoder.card, predictions.failures)
     return Record(
         task=evaluation.task,
         fingerprint=session.fingerprint,
@@ -168,5 +171,11 @@ def _record(
         controls=dict(predictions.controls),
         selections=predictions.selections,
         predictions=store.add_predictions(predictions.arrays),
-        provenance=capture(started=started, seconds=seconds, num_processes=evaluation.processes.size),
+        provenance=capture(
+            started=started,
+            seconds=seconds,
+            num_processes=evaluation.processes.size,
+            ffmpeg=ffmpeg_versions(name for split in reading.values() for name in split.decoders),
+            reading=reading,
+        ),
     )

@@ -41,7 +41,8 @@ def record_view(path: Path, record: Record, texts: Texts) -> dict[str, Any]:
     ``command``, which repeats the evaluation (``MODEL``: the checkpoint, ``ROOT``: the data); ``protocol``.
     """
     protocol = record.task.protocol.model_dump(mode="json", exclude={"summary"})
-    tables = [_scores(record), _splits(record), *map(_selection, record.selections)]
+    reading = [_reading(record)] if record.provenance.reading else []
+    tables = [_scores(record), _splits(record), *reading, *map(_selection, record.selections)]
     return {
         "title": texts.place(f"{record.model.model}, {record.task.task}"),
         "facts": [[texts.place(term), texts.place(words)] for term, words in _facts(path, record)],
@@ -107,6 +108,21 @@ def _splits(record: Record) -> _Table:
         ("Split", "Expected", "Found", "Scored", "Not decoded"),
         rows,
     )
+
+
+def _reading(record: Record) -> _Table:
+    """Decoders with their FFmpeg, and frames; only for records that hold them."""
+    ffmpeg = record.provenance.ffmpeg or {}
+
+    def words(decoder: str, count: int) -> str:
+        version = ffmpeg.get(decoder.partition("_")[0])
+        return f"{decoder}{f' (FFmpeg {version})' if version else ''}: {count:,}"
+
+    rows = [
+        (name, ", ".join(words(*each) for each in split.decoders.items()) or "no videos", f"{split.frames:,}")
+        for name, split in (record.provenance.reading or {}).items()
+    ]
+    return "Reading", ("Split", "Videos by decoder", "Frames in clips"), rows
 
 
 def _expected(split: SplitIdentity) -> str:

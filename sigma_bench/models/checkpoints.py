@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from sigma_bench.records.store import write_atomically
 from sigma_bench.specs.bounded import parse_json
 from sigma_bench.specs.recipe import MAX_SEED, Count, Recipe, parse_recipe
-from sigma_bench.specs.strict import Spec, parse_spec
+from sigma_bench.specs.strict import Label, LeanSpec, Spec, parse_spec
 
 FORMAT = "sigma-bench/1"
 
@@ -33,17 +33,63 @@ class Checkpoint:
     recipe: Recipe
     seed: int
     epochs: int
+    """Number of epochs; 0 if the recipe states steps instead."""
     identity: str
-    """Digest of the recipe, the seed and the data of the run that wrote the file."""
+    """Digest of the recipe, the seed, the data and the start of the run that wrote the file."""
     sha256: str
+    origin: "RunOrigin"
 
 
-class CheckpointMetadata(Spec):
+class CustomVideos(Spec):
+    """Custom videos that a model was pretrained on."""
+
+    name: Label
+    num_videos: Count
+    """Number of listed videos, including those that do not decode."""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.num_videos:,} custom videos)"
+
+
+class InitialWeights(Spec):
+    """The checkpoint that a run started from."""
+
+    model: Label
+    sha256: Annotated[str, Field(max_length=200)]
+    """Digest of its weights."""
+    pretraining_data: tuple[Label, ...]
+    """Data that it was pretrained on; empty if it does not state them."""
+    loaded: tuple[Label, ...]
+    """Parts of the model that its weights were loaded into."""
+    initialised: tuple[Label, ...]
+    """Parts of the model that started from new random weights."""
+
+    def __str__(self) -> str:
+        new = f"; new weights: {', '.join(self.initialised)}" if self.initialised else ""
+        return f"{self.model} (loaded: {', '.join(self.loaded)}{new})"
+
+
+class RunOrigin(LeanSpec):
+    """What a run was given besides its recipe and seed; empty for a run on datasets of the catalogue."""
+
+    videos: CustomVideos | None = None
+    init: InitialWeights | None = None
+
+    def pretraining_data(self, datasets: tuple[str, ...]) -> tuple[str, ...]:
+        """All data that the weights have seen: those of the checkpoint that the run started from come first."""
+        own = datasets if self.videos is None else (str(self.videos),)
+        if self.init is None:
+            return own
+        before = self.init.pretraining_data or (f"that of {self.init.model}, not stated",)
+        return tuple(dict.fromkeys((*before, *own)))
+
+
+class CheckpointMetadata(RunOrigin):
     """Metadata of a checkpoint; the recipe is validated by the class of its method."""
 
     recipe: dict[str, Any]
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
-    epochs: Count
+    epochs: Annotated[int, Field(ge=0, le=2**31 - 1)]
     identity: Annotated[str, Field(max_length=200)]
 
 
@@ -62,13 +108,22 @@ class LoadReport:
     """Arguments, configuration or metadata in the file."""
 
 
-def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], recipe: Recipe, *, seed: int, identity: str) -> None:
-    """Write weights with their recipe, atomically."""
+def save_checkpoint(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    recipe: Recipe,
+    *,
+    seed: int,
+    identity: str,
+    origin: RunOrigin | None = None,
+) -> None:
+    """Write weights with their recipe and origin, atomically."""
     content = {
         "recipe": recipe.model_dump(mode="json"),
         "seed": seed,
-        "epochs": recipe.optim.epochs,
+        "epochs": recipe.optim.epochs or 0,
         "identity": identity,
+        **(origin.model_dump(mode="json") if origin else {}),
     }
     # One key only: safetensors does not keep the order of several, and the same run must give the same bytes.
     metadata = {FORMAT: json.dumps(content)}
@@ -95,7 +150,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     about, recipe = _described(metadata[FORMAT], path)
     with path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Checkpoint(path, tensors, recipe, about.seed, about.epochs, about.identity, sha256)
+    origin = RunOrigin(videos=about.videos, init=about.init)
+    return Checkpoint(path, tensors, recipe, about.seed, about.epochs, about.identity, sha256, origin)
 
 
 def _described(text: str, path: Path) -> tuple[CheckpointMetadata, Recipe]:

@@ -53,10 +53,11 @@ def pretrained_encoder(
         model=name,
         family=recipe.objective.family,
         checkpoint_sha256=checkpoint.sha256,
-        pretraining_data=recipe.data.datasets,
+        pretraining_data=checkpoint.origin.pretraining_data(recipe.data.datasets),
         pretraining_epochs=checkpoint.epochs,
         pretraining_seed=checkpoint.seed,
         recipe_fingerprint=recipe_fingerprint(recipe),
+        init_sha256=checkpoint.origin.init and checkpoint.origin.init.sha256,
     )
 
 

@@ -10,12 +10,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sigma_bench import __version__
-from sigma_bench.records.record import Provenance
+from sigma_bench.records.record import Provenance, SplitReading
 
 _PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "decord", "av")
 
 
-def capture(*, started: datetime, seconds: dict[str, float], num_processes: int = 1) -> Provenance:
+def capture(
+    *,
+    started: datetime,
+    seconds: dict[str, float],
+    num_processes: int = 1,
+    ffmpeg: dict[str, str] | None = None,
+    reading: dict[str, SplitReading] | None = None,
+) -> Provenance:
     """The provenance of a record that this process makes."""
     commit, dirty = _commit()
     return Provenance(
@@ -28,6 +35,8 @@ def capture(*, started: datetime, seconds: dict[str, float], num_processes: int 
         command=(Path(sys.argv[0]).name, *sys.argv[1:]),
         started_utc=started.isoformat(timespec="milliseconds"),
         seconds={name: round(value, 3) for name, value in seconds.items()},
+        ffmpeg=ffmpeg,
+        reading=reading,
     )
 
 

@@ -124,20 +124,33 @@ class Selection(Spec):
     warnings: tuple[str, ...] = ()
 
 
-class Provenance(Spec):
-    """Software, hardware and command that produced a record."""
+class SplitReading(Spec):
+    """How the samples of one split were read."""
+
+    decoders: dict[str, Number]
+    """Number of videos that each decoder reads; a video is counted twice if training and test read it differently."""
+    frames: Number
+    """Number of frames of all clips that the protocol draws; a frame counts as often as a clip contains it."""
+
+
+class Provenance(LeanSpec):
+    """Software, hardware and command that produced a record; its optional keys are absent from older records."""
 
     sigma_bench: str
     commit: str | None
     dirty: bool | None
     versions: dict[str, str]
-    """Versions of Python and of packages that can change a number; the wheels of decord and av contain FFmpeg."""
+    """Versions of Python and of packages that can change a number."""
     hardware: str
     num_processes: Count
     command: tuple[str, ...]
     started_utc: str
     seconds: dict[str, Finite]
     """Wall time of each phase."""
+    ffmpeg: dict[str, str] | None = None
+    """Version of FFmpeg in each decoder that read videos."""
+    reading: dict[str, SplitReading] | None = None
+    """Decoders and numbers of frames by split."""
 
 
 class PredictionsRef(Spec):

@@ -47,11 +47,19 @@ def task_names() -> list[str]:
 
 
 def load_recipe(name: str) -> Recipe:
-    """A recipe by name or by the path of its file; a path ends in .yaml or .yml or contains a slash."""
-    if _is_path(name):
-        return parse_recipe(read_yaml(Path(name)), where=name)
-    content, path = content_of("recipe", name)
-    return parse_recipe(content, where=str(path))
+    """A recipe by name or by the path of its file; a path ends in .yaml or .yml or contains a slash.
+
+    Raises:
+        ValueError: there is neither such a recipe nor such a file, or a key is wrong.
+    """
+    if not _is_path(name):
+        if name not in files_of("recipe") and (file := _yaml_file_of(name)):
+            raise ValueError(f"there is no recipe '{name}', but a file {file} here; name it with its ending")
+        content, path = content_of("recipe", name)
+        return parse_recipe(content, where=str(path))
+    if not Path(name).exists():
+        raise ValueError(f"there is no recipe file {name}.{suggestion(Path(name).stem, recipe_names())}")
+    return parse_recipe(read_yaml(Path(name)), where=name)
 
 
 def load_dataset_file(name: str) -> DatasetFile:
@@ -229,6 +237,11 @@ def described(name: str) -> list[dict[str, Any]]:
         concepts = "task, dataset, protocol, suite, file of variants or recipe"
         raise ValueError(f"there is no {concepts} '{name}'.{suggestion(name, names)}")
     return [_described(each) for each in found]
+
+
+def _yaml_file_of(name: str) -> Path | None:
+    """The YAML file of this name in the current folder; None if there is none."""
+    return next((path for end in (".yaml", ".yml") if (path := Path(f"{name}{end}")).is_file()), None)
 
 
 def _is_path(name: str) -> bool:

@@ -33,11 +33,13 @@ class EncoderCard(Spec):
     min_frames: Count | None = None
     """Smallest number of frames of a clip; None means one tubelet.  A model of fixed length states ``num_frames``."""
 
+    init_sha256: str | None = None
+    """Digest of the weights that pretraining started from; None for random weights, or if it is not known."""
+
     @model_serializer(mode="wrap")
-    def _without_default_length(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Cards without ``min_frames`` are written as before it existed, so that ids of records do not change."""
-        content: dict[str, Any] = dump(self)
-        return content if self.min_frames is not None else {k: v for k, v in content.items() if k != "min_frames"}
+    def _without_later_keys(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Absent values of keys that were added later are left out, so that ids of older records do not change."""
+        return {k: v for k, v in dump(self).items() if v is not None or k not in ("min_frames", "init_sha256")}
 
     @property
     def identity(self) -> dict[str, Any]:

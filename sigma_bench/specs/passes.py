@@ -43,6 +43,8 @@ class Pass:
     """Precision of the frozen encoder; of other networks, the protocol states it elsewhere."""
     clips_per_sample: int | None = None
     """Number of clips of one sample; None means one per view of ``clip`` or, without ``clip``, one per frame."""
+    sparse: bool = False
+    """Whether samples are opened as ``is_sparse``, see ``data/decoding.py``."""
 
     @property
     def is_cached(self) -> bool:

@@ -6,12 +6,14 @@ micro-batches and workers are options of the command, because they do not change
 """
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from sigma_bench.specs.overrides import merged
 from sigma_bench.specs.registry import Registry
-from sigma_bench.specs.strict import PlainName, Spec, parse_spec
+from sigma_bench.specs.strict import LeanSpec, PlainName, Spec, parse_spec
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -102,18 +104,21 @@ class SourceSpec(Spec):
     """The unlabelled videos of a run."""
 
     datasets: tuple[str, ...]
-    """Names of the datasets whose train split is used."""
+    """Names of the datasets whose train split is used; empty if the videos are custom data."""
     loader: Literal["memory", "stream"]
     """``memory``: videos are decoded once and kept; ``stream``: workers decode a video whenever a clip is drawn."""
     max_broken_share: Annotated[float, Field(ge=0, lt=1)] = 0.01
     """Greatest share of the listed videos that training leaves out because they are missing or do not decode."""
 
 
-class OptimSpec(Spec):
+class OptimSpec(LeanSpec):
     """AdamW with a linear warm-up from 0, then half a cosine, per step; rates are for a global batch of 256 clips."""
 
     global_batch: Count
-    epochs: Count
+    epochs: Count | None = None
+    """Length of the run in passes over the videos; an incomplete last batch of each pass is dropped."""
+    steps: Count | None = None
+    """Length of the run in optimiser steps, in place of ``epochs``."""
     warmup_epochs: NonNegative
     lr_per_256: Positive
     final_lr_per_256: NonNegative
@@ -122,6 +127,16 @@ class OptimSpec(Spec):
     betas: tuple[Fraction, Fraction]
     weight_decay: NonNegative
     precision: Literal["float32", "bfloat16"]
+
+    @model_validator(mode="after")
+    def _has_one_length(self) -> Self:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give either epochs or steps, the length of the run")
+        return self
+
+    def num_steps(self, steps_per_epoch: int) -> int:
+        """Number of optimiser steps of the run."""
+        return self.steps or (self.epochs or 0) * steps_per_epoch
 
 
 class Objective(Spec):
@@ -146,6 +161,8 @@ class Recipe(Spec):
 
     encoder_prefix: ClassVar[str] = "encoder."
     """Prefix of the tensors of the encoder in a checkpoint."""
+    encoder_copies: ClassVar[tuple[str, ...]] = ()
+    """Prefixes of further copies of the encoder in the model, which a warm start loads as well."""
     pretraining_only: ClassVar[tuple[str, ...]] = ()
     """Prefixes of the tensors in a checkpoint that the encoder does not need."""
 
@@ -195,6 +212,24 @@ def parse_recipe(content: object, *, where: str) -> Recipe:
     except ValueError as error:
         raise ValueError(f"{where}: key 'objective.kind': {error}") from error
     return parse_spec(recipe_class, content, where=where)
+
+
+def overridden(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
+    """The recipe with other values of some keys, nested as in its file.
+
+    ``optim.steps`` and ``optim.epochs`` are two ways to state the length of a run, so one replaces the other.
+
+    Raises:
+        ValueError: a key is unknown, or a value is wrong.
+    """
+    if not overrides:
+        return recipe
+    content = merged(recipe.model_dump(mode="json"), overrides)
+    lengths = {"epochs", "steps"}
+    given = overrides.get("optim")
+    if isinstance(given, Mapping) and len(lengths & given.keys()) == 1:
+        content["optim"] = {key: value for key, value in content["optim"].items() if key not in lengths - given.keys()}
+    return parse_recipe(content, where=f"recipe '{recipe.recipe}' with overrides")
 
 
 def _recipe_class(kind: str) -> type[Recipe]:

@@ -37,6 +37,10 @@ class SupervisedOptim(Spec):
     precision: Literal["float32", "bfloat16"]
     """Precision of training and test."""
 
+    def num_steps(self, steps_per_epoch: int) -> int:
+        """Number of optimiser steps of the run."""
+        return self.epochs * steps_per_epoch
+
 
 class AreaCrop(Spec):
     """A box of random area and of aspect 3/4 to 4/3, resized to the encoder's square (Inception)."""
@@ -129,7 +133,7 @@ class SupervisedProtocol(TrainingProtocol):
         examples = self.optim.epochs * self.augmentation.repeats
         tests = 1 + len(self.earlier_tests)
         return (
-            Pass(splits[0].name, None, network="training", clips_per_sample=examples),
+            Pass(splits[0].name, None, network="training", clips_per_sample=examples, sparse=True),
             Pass(splits[-1].name, self.views, network="trained", clips_per_sample=self.views.num_views * tests),
         )
 

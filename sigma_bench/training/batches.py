@@ -20,6 +20,7 @@ from sigma_bench.data.examples import (
 )
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.workers import NumWorkers, resolved_workers
+from sigma_bench.specs.recipe import OptimSpec
 from sigma_bench.training.distribution import Processes
 from sigma_bench.training.method import Method
 from sigma_bench.training.plan import Plan
@@ -77,7 +78,10 @@ class Batches:
         num_micro_batches = options.num_micro_batches
         batch = plan.optim.global_batch
         if len(samples) < batch:
-            raise ValueError(f"{plan.name}: {len(samples)} videos do not fill one batch of {batch}")
+            raise ValueError(
+                f"{plan.name}: {len(samples)} videos do not fill one batch of {batch}; give more videos, or a smaller "
+                "optim.global_batch, which is part of the method"
+            )
         if batch % (processes.size * num_micro_batches):
             raise ValueError(
                 f"{plan.name}: a global batch of {batch} does not divide into {processes.size} processes x "
@@ -85,7 +89,13 @@ class Batches:
                 "method"
             )
         self.steps_per_epoch = len(samples) // batch
-        self.num_steps = self.steps_per_epoch * plan.optim.epochs
+        self.num_steps = plan.optim.num_steps(self.steps_per_epoch)
+        warmup = round(plan.optim.warmup_epochs * self.steps_per_epoch)
+        if isinstance(plan.optim, OptimSpec) and 0 < warmup >= self.num_steps:
+            raise ValueError(
+                f"{plan.name}: the warm-up of {plan.optim.warmup_epochs:g} epochs ({warmup} steps) does not end before "
+                f"the run of {self.num_steps} steps; give a smaller optim.warmup_epochs as well"
+            )
 
     def ids_of(self, step: int) -> list[str]:
         """Sample ids of one global batch."""

@@ -1,16 +1,18 @@
 """One pretraining run, from a recipe and data to a folder with a checkpoint and the training history."""
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
 
 from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.identity import identified
-from sigma_bench.data.manifest import Sample
-from sigma_bench.models.checkpoints import read_checkpoint, save_checkpoint
+from sigma_bench.data.manifest import Manifest, Sample
+from sigma_bench.data.training_videos import TrainingVideos
+from sigma_bench.models.checkpoints import CustomVideos, RunOrigin, read_checkpoint, save_checkpoint
 from sigma_bench.models.zoo import CHECKPOINT_NAME
 from sigma_bench.records.lock import exclusive
 from sigma_bench.records.store import write_atomically
@@ -25,17 +27,19 @@ from sigma_bench.training.monitoring import Progress
 from sigma_bench.training.plan import plan_of
 from sigma_bench.training.processes import on_main
 from sigma_bench.training.resume import STATE_NAME
+from sigma_bench.training.warm_start import WarmStart
 
 HISTORY_NAME = "history.json"
 
 
 def pretrain(
     recipe: Recipe,
-    data_root: Path,
+    source: Path | TrainingVideos,
     folder: Path,
     *,
     seed: int,
     teacher: str | None = None,
+    init: WarmStart | None = None,
     device: str | torch.device = "auto",
     options: RunOptions = RunOptions(),
     report: Callable[[Progress], None] = lambda progress: None,
@@ -46,10 +50,11 @@ def pretrain(
 
     Args:
         recipe: result of ``specs.catalogue.load_recipe``.
-        data_root: folder that holds the datasets of the recipe.
+        source: folder that holds the datasets of the recipe, or custom videos for a recipe without datasets.
         folder: folder of this run, for checkpoint, training history, TensorBoard events and resumable state.
         seed: draws the initial weights and all batches.
         teacher: name of a model that replaces the teacher of the recipe, such as a local file of the same weights.
+        init: weights that the run starts from; by default random ones.
         device: ``auto``, ``cpu`` or ``cuda``.
         options: how the run is computed, which changes results by rounding only.
         report: is called on the main process with the progress of the run, every tenth step.
@@ -64,9 +69,10 @@ def pretrain(
     """
     method_of_recipe = method_class(recipe)
     with joined_processes(device) as processes, exclusive(folder, active=processes.is_main):
-        samples, data_sha256 = on_main(processes, lambda: training_samples(recipe, data_root))
+        samples, data_sha256 = on_main(processes, lambda: training_samples(recipe, source))
         frozen = method_of_recipe.open_teacher(recipe, folder, seed=seed, name=teacher)
-        identity = digest([recipe_fingerprint(recipe), seed, data_sha256, *([frozen.sha256] if frozen else [])])
+        given = [*([frozen.sha256] if frozen else []), *(init.identity if init else [])]
+        identity = digest([recipe_fingerprint(recipe), seed, data_sha256, *given])
         path = folder / CHECKPOINT_NAME
         if _is_finished(path, identity):
             return path
@@ -79,6 +85,7 @@ def pretrain(
             group=processes.group,
             activation_checkpointing=options.activation_checkpointing,
         )
+        origin = RunOrigin(videos=_custom_videos(source), init=init.load_into(method.model) if init else None)
         model, history = train(
             plan_of(recipe),
             method,
@@ -91,7 +98,9 @@ def pretrain(
             report=report,
         )
         if processes.is_main:
-            _finish(path, model, history, recipe, seed=seed, identity=identity)
+            write_atomically(folder / HISTORY_NAME, json.dumps(history).encode())
+            save_checkpoint(path, model.state_dict(), recipe, seed=seed, identity=identity, origin=origin)
+            (folder / STATE_NAME).unlink()  # last, because a run is finished once its checkpoint exists
         processes.wait()
         return path
 
@@ -99,33 +108,51 @@ def pretrain(
 def _is_finished(path: Path, identity: str) -> bool:
     if path.exists() and read_checkpoint(path).identity != identity:
         raise ValueError(
-            f"{path}: the end of a run with another recipe, seed, data or teacher; choose another --output"
+            f"{path}: the end of a run with another recipe, seed, data, teacher or init; choose another --output"
         )
     return path.exists()
 
 
-def _finish(
-    path: Path, model: nn.Module, history: list[dict[str, float]], recipe: Recipe, *, seed: int, identity: str
-) -> None:
-    """Write history and checkpoint; the state is removed last, because a run is finished once its checkpoint exists."""
-    write_atomically(path.with_name(HISTORY_NAME), json.dumps(history).encode())
-    save_checkpoint(path, model.state_dict(), recipe, seed=seed, identity=identity)
-    path.with_name(STATE_NAME).unlink()
+def _custom_videos(source: Path | TrainingVideos) -> CustomVideos | None:
+    if isinstance(source, Path):
+        return None
+    return CustomVideos(name=source.manifest.dataset, num_videos=len(source.manifest.splits["train"].samples))
 
 
-def training_samples(recipe: Recipe, data_root: Path) -> tuple[list[Sample], str]:
-    """Training samples of all datasets of the recipe, and the digest of their identity.
+def on_custom_videos(recipe: Recipe, videos: TrainingVideos, *, renamed: bool) -> Recipe:
+    """The recipe without datasets, for custom videos.
+
+    Args:
+        renamed: whether the name of the videos is added to that of the recipe, so that the model has another name than
+            one on the datasets of the recipe.
+    """
+    changes: dict[str, Any] = {"data": recipe.data.model_copy(update={"datasets": ()})}
+    if renamed:
+        changes["recipe"] = re.sub(r"[^A-Za-z0-9._@+=-]+", "_", f"{recipe.recipe}-{videos.manifest.dataset}")[:100]
+    return recipe.model_copy(update=changes)
+
+
+def training_samples(recipe: Recipe, source: Path | TrainingVideos) -> tuple[list[Sample], str]:
+    """Training samples of all datasets of the recipe, or custom videos, and the digest of their identity.
 
     Raises:
-        ValueError: a dataset is not there or has no train split.
+        ValueError: a dataset is not there or has no train split, or the recipe names no dataset.
     """
+    manifests = [source.manifest] if isinstance(source, TrainingVideos) else _manifests(recipe, source)
     samples: list[Sample] = []
     digests = []
+    for manifest in manifests:
+        split = identified(manifest, [manifest.splits["train"]]).splits["train"]
+        samples += split.samples
+        digests.append([manifest.dataset, split.sha256])
+    return samples, digest(digests)
+
+
+def _manifests(recipe: Recipe, data_root: Path) -> Iterator[Manifest]:
+    if not recipe.data.datasets:
+        raise ValueError(f"recipe '{recipe.recipe}' names no datasets; give custom videos as --csv or --folders")
     for name in recipe.data.datasets:
         manifest = open_dataset(load_dataset(name), data_root)
         if "train" not in manifest.splits:
             raise ValueError(f"recipe '{recipe.recipe}': {name} has no train split to learn from; name other datasets")
-        split = identified(manifest, [manifest.splits["train"]]).splits["train"]
-        samples += split.samples
-        digests.append([name, split.sha256])
-    return samples, digest(digests)
+        yield manifest

@@ -46,7 +46,7 @@ def load_state(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, *
     """Restore a state if there is one, and say what was done; nothing for a fresh run.
 
     Raises:
-        ValueError: the state belongs to another recipe, seed, data or teacher, or is not a state at all.
+        ValueError: the state belongs to another recipe, seed, data, teacher or init, or is not a state at all.
     """
     if not path.exists():
         return Done()
@@ -56,7 +56,8 @@ def load_state(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, *
         raise ValueError(f"{path}: not a resumable state; remove it to start afresh") from error
     if content["identity"] != identity:
         raise ValueError(
-            f"{path}: belongs to a run with another recipe, seed, data or teacher; use those or choose another --output"
+            f"{path}: belongs to a run with another recipe, seed, data, teacher or init; use those or choose another "
+            "--output"
         )
     model.load_state_dict(content["model"])
     optimiser.load_state_dict(content["optimiser"])

@@ -58,7 +58,12 @@ def test_a_wrong_argument_of_evaluate_is_one_sentence(tmp_path: Path, changes: d
     [
         ({"recipe": 3}, "recipe is 3"),
         ({"recipe": None}, "recipe is None"),
-        ({"data": None}, "data is None"),
+        ({"data": None}, "data is missing: give the root folder of the datasets, or custom videos"),
+        ({"csv": "clips.csv"}, "is for the datasets of the recipe; custom videos are named by csv or folders"),
+        ({"data": None, "csv": "a.csv", "folders": "."}, "give --csv or --folders, not both"),
+        ({"data": None, "csv": 3}, "csv is 3"),
+        ({"init": 3}, "init is 3"),
+        ({"overrides": "optim.epochs=3"}, "overrides is 'optim.epochs=3'"),
         ({"output": 3}, "output is 3"),
         ({"seed": 2**70}, "seed is "),
         ({"seed": 1.5}, r"seed is 1\.5"),

@@ -49,6 +49,14 @@ BAD = {
         "Did you mean 'random'",
     ),
     "recipe": (["pretrain", "mini_sigma", "--data", "{world}"], "Did you mean 'mini_sigma_mlp"),
+    "recipe file": (
+        ["pretrain", "absent/mini_sigma.yaml", "--csv", "a.csv"],
+        "there is no recipe file absent/mini_sigma",
+    ),
+    "key of a recipe": (["pretrain", "mini_dino", "--csv", "a.csv", "--set", "optim.epoch=1"], "Did you mean 'epochs'"),
+    "no videos": (["pretrain", "mini_sigma_mlp"], "or custom videos as csv or folders"),
+    "no csv": (["pretrain", "mini_sigma_mlp", "--csv", "absent.csv"], "there is no such CSV file or list"),
+    "init": (["pretrain", "mini_sigma_mlp", "--data", "{world}", "--init", "absent"], "there is no model 'absent'"),
     "board": (["table", "minni"], "Did you mean 'mini'"),
     "key": (
         ["evaluate", "random:mini_videomae", "--task", "ucf101/knn", "--data", "{world}", "--set", "neighbors=5"],

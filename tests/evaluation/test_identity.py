@@ -12,7 +12,9 @@ from torch import nn
 
 from sigma_bench.data.custom_data import custom_tasks, open_custom
 from sigma_bench.evaluation.plan import plan_tasks
+from sigma_bench.evaluation.reading import readings
 from sigma_bench.evaluation.run import Found, find_or_evaluate
+from sigma_bench.evaluation.session import open_session
 from sigma_bench.models.custom_encoder import as_encoder
 from sigma_bench.models.encoder import Encoder, Features
 from sigma_bench.models.zoo import load_encoder
@@ -190,3 +192,21 @@ def test_a_record_names_the_decoders_of_its_videos(world: Path, tmp_path: Path) 
         "train": 80,
         "test": 40,
     }
+    provenance = record.provenance
+    assert provenance.reading is not None and provenance.ffmpeg is not None
+    for name, split in record.data.splits.items():
+        assert provenance.reading[name].decoders == split.decoders
+        assert provenance.reading[name].frames == split.found * 8  # one clip of 8 frames per video
+    assert provenance.ffmpeg.keys() == {decoder.partition("_")[0] for decoder in split.decoders}
+    assert all(version[0].isdecimal() for version in provenance.ffmpeg.values())
+
+
+def test_training_reads_few_frames_by_pyav_and_counts_them_in_every_epoch(world: Path) -> None:
+    encoder, task = load_encoder("statistics:mini_videomae"), resolve(load_task("ssv2/finetune_mini"))
+    session = open_session(encoder.card, task, world, seed=0)
+    train, test = readings(session, encoder.card, failures=()).values()
+    assert train.decoders == {"pyav": 80}
+    epochs, repeats = task.protocol.optim.epochs, task.protocol.augmentation.repeats  # type: ignore[attr-defined]
+    assert train.frames == 80 * 8 * epochs * repeats
+    missing = readings(session, encoder.card, failures=session.splits[-1].ids[:10])["test"]
+    assert missing.frames == test.frames * 30 / 40 and sum(missing.decoders.values()) == 30

@@ -15,7 +15,7 @@ from sigma_bench.leaderboard.aggregate import aggregate
 from sigma_bench.leaderboard.record_view import Texts, record_view
 from sigma_bench.leaderboard.report import render_report
 from sigma_bench.leaderboard.select import select
-from sigma_bench.records.record import Candidate, Record, Selection
+from sigma_bench.records.record import Candidate, Record, Selection, SplitReading
 from tests.factories import make_record
 from tests.leaderboard.samples import LINEAR, mini_board, mini_records, published, tiny_board
 
@@ -138,6 +138,27 @@ def test_a_score_on_the_test_is_not_called_held_out() -> None:
     assert "error_of_mean_cycle_of_train 0.240, chance 10.0 %" in texts.list
     with pytest.raises(ValueError, match="either a held-out score or one on the test"):
         Candidate(setting={"epoch": 1})
+
+
+def test_a_record_shows_decoders_ffmpeg_and_frames_if_it_holds_them() -> None:
+    record, texts = make_record(), Texts()
+    assert "Reading" not in [
+        texts.list[table["caption"]] for table in record_view(Path("0.json"), record, texts)["tables"]
+    ]
+    assert not {"ffmpeg", "reading"} & record.model_dump(mode="json")["provenance"].keys()  # ids of older records
+    reading = {
+        "train": SplitReading(decoders={"decord": 1200, "pyav_sequential": 3}, frames=9624),
+        "test": SplitReading(decoders={}, frames=80),
+    }
+    provenance = record.provenance.model_copy(
+        update={"ffmpeg": {"decord": "4.1.6", "pyav": "8.1.2"}, "reading": reading}
+    )
+    view = record_view(Path("0.json"), record.model_copy(update={"provenance": provenance}), texts)
+    (rows,) = (table["rows"] for table in view["tables"] if texts.list[table["caption"]] == "Reading")
+    assert [[texts.list[cell] for cell in row] for row in rows] == [
+        ["train", "decord (FFmpeg 4.1.6): 1,200, pyav_sequential (FFmpeg 8.1.2): 3", "9,624"],
+        ["test", "no videos", "80"],
+    ]
 
 
 def test_text_of_records_is_escaped() -> None:

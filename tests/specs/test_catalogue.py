@@ -93,7 +93,7 @@ def test_an_unknown_name_is_refused(load, kind):
 @pytest.mark.parametrize("name", ["mine.yaml", "mine.yml", "./mine.yaml", "folder/mine"])
 def test_a_recipe_file_needs_no_path_before_its_name(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=rf"{Path(name)}: cannot be read \(No such file"):
+    with pytest.raises(ValueError, match=f"there is no recipe file .*{Path(name)}"):
         catalogue.load_recipe(name)
     Path(name).parent.mkdir(exist_ok=True)
     Path(name).write_text((declarations("pretrain") / "mini_videomae.yaml").read_text())
@@ -220,3 +220,12 @@ def test_patterns_and_what_tasks_ask_for_select_tasks_once_each(names, asks, exp
 def test_a_selection_of_no_task_is_refused_with_near_names(names, asks, sentence):
     with pytest.raises(ValueError, match=sentence):
         catalogue.selected_tasks(names, asks)
+
+
+def test_a_recipe_file_is_suggested_by_its_ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"no recipe 'mine', but a file mine\.yaml here; name it with its ending"):
+        catalogue.load_recipe("mine")
+    with pytest.raises(ValueError, match=r"no recipe file mini_vidomae\.yaml\. Did you mean 'mini_videomae'"):
+        catalogue.load_recipe("mini_vidomae.yaml")

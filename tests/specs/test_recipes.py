@@ -8,7 +8,9 @@ from sigma_bench.resources import declarations
 from sigma_bench.sigma.spec import SigmaDinoObjective
 from sigma_bench.specs.catalogue import load_dataset, load_recipe, recipe_names
 
-PAPER = [name for name in recipe_names() if "vit_" in name]
+CUSTOM = "sigma_mlp_vit_b"
+"""The recipe for custom videos, whose number of steps depends on them."""
+PAPER = [name for name in recipe_names() if "vit_" in name and name != CUSTOM]
 
 
 def header(name: str) -> str:
@@ -43,3 +45,11 @@ def test_the_teacher_is_dino_vit_b_whatever_the_size_of_the_video_model(name: st
     assert isinstance(objective, SigmaDinoObjective)
     assert (objective.teacher.model, objective.teacher.width) == ("timm:vit_base_patch16_224.dino", 768)
     assert "--teacher timm:vit_base_patch16_224.dino:<file>" in header(name)
+
+
+def test_the_recipe_for_custom_videos_is_that_of_kinetics_without_its_dataset_and_length() -> None:
+    custom, kinetics = (load_recipe(name).model_dump(mode="json") for name in (CUSTOM, "sigma_mlp_vit_b_k400"))
+    assert custom["data"].pop("datasets") == [] and kinetics["data"].pop("datasets") == ["kinetics400"]
+    for changed in (custom["optim"], kinetics["optim"]):
+        del changed["epochs"], changed["warmup_epochs"], changed["global_batch"]
+    assert [key for key in custom if custom[key] != kinetics[key]] == ["recipe", "summary"]

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+import sigma_bench as sb
 from sigma_bench.data.examples import BatchSampler
+from sigma_bench.data.training_videos import open_training_videos
 from sigma_bench.models.checkpoints import load_strictly, read_checkpoint
 from sigma_bench.models.recipe_encoder import pretrained_encoder
 from sigma_bench.records.lock import exclusive
@@ -15,7 +17,7 @@ from sigma_bench.specs.recipe import Recipe
 from sigma_bench.training.batches import RunOptions
 from sigma_bench.training.method import build_method
 from sigma_bench.training.monitoring import Progress
-from sigma_bench.training.pretraining import pretrain, training_samples
+from sigma_bench.training.pretraining import on_custom_videos, pretrain, training_samples
 from tests.conftest import tiny_recipe
 
 
@@ -83,7 +85,7 @@ def test_a_finished_run_is_found_and_another_one_refused(world: Path, tmp_path: 
     path = pretrain(tiny_recipe(), world, tmp_path, seed=0)
     written = path.stat().st_mtime_ns
     assert pretrain(tiny_recipe(), world, tmp_path, seed=0).stat().st_mtime_ns == written
-    with pytest.raises(ValueError, match="another recipe, seed, data or teacher"):
+    with pytest.raises(ValueError, match="another recipe, seed, data, teacher or init"):
         pretrain(tiny_recipe(), world, tmp_path, seed=1)
 
 
@@ -93,7 +95,7 @@ def test_a_state_of_another_run_is_refused(world: Path, tmp_path: Path) -> None:
 
     with pytest.raises(_Killed):
         pretrain(tiny_recipe(), world, tmp_path, seed=0, report=kill)
-    with pytest.raises(ValueError, match=r"resume.pt: belongs to a run with another recipe, seed, data or teacher"):
+    with pytest.raises(ValueError, match=r"resume.pt: belongs to a run with another recipe, seed, data, teach"):
         pretrain(tiny_recipe(), world, tmp_path, seed=1)
 
 
@@ -180,3 +182,60 @@ def test_weights_load_completely_or_not_at_all(world: Path, tmp_path: Path) -> N
     report = load_strictly(model, dict(checkpoint.tensors), where="file")
     assert len(report.matched) == len(model.state_dict())
     assert pretrained_encoder(checkpoint.path).card.pretraining_data == ("ssv2",)
+
+
+def test_custom_videos_are_part_of_a_run_and_of_its_card(world: Path, tmp_path: Path) -> None:
+    names = sorted(path.name for path in (world / "ssv2").rglob("*.webm"))[:20]
+    for number, name in enumerate(names):
+        (tmp_path / f"{number}.webm").symlink_to(next((world / "ssv2").rglob(name)))
+    (tmp_path / "clips.csv").write_text("\n".join(["path", *(f"{number}.webm" for number in range(18))]))
+    (tmp_path / "more.txt").write_text("\n".join(f"{number}.webm {number % 3}" for number in range(20)))
+    overrides = {"optim": {"steps": 3}, "recipe": "mine"}
+    options: dict[str, object] = {"overrides": overrides, "output": tmp_path / "run", "device": "cpu"}
+
+    def run(**changes: object) -> sb.PretrainingRun:
+        return sb.pretrain(tiny_recipe(), **(options | {"progress": False} | changes))  # type: ignore[arg-type]
+
+    first = run(csv=tmp_path / "clips.csv")
+    checkpoint = read_checkpoint(first.checkpoint)
+    assert (checkpoint.recipe.recipe, checkpoint.recipe.data.datasets) == ("mine", ())
+    assert first.history()["step"].iloc[-1] == 3 and checkpoint.recipe.optim.epochs is None
+    assert first.load_encoder("cpu").card.pretraining_data == ("clips (18 custom videos)",)
+    assert run(csv=tmp_path / "clips.csv") == first
+    for changes in ({"csv": tmp_path / "more.txt"}, {"csv": tmp_path / "clips.csv", "init": str(first.folder)}):
+        with pytest.raises(ValueError, match="another recipe, seed, data, teacher or init"):
+            run(**changes)
+    second = run(csv=tmp_path / "more.txt", init=first.folder, output=tmp_path / "second")
+    card = second.load_encoder("cpu").card
+    assert card.pretraining_data == ("clips (18 custom videos)", "more (20 custom videos)")
+    assert card.init_sha256 == checkpoint.sha256 and card.checkpoint_sha256 != checkpoint.sha256
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        ({"optim": {"epoch": 3}}, r"unknown key 'optim\.epoch'\. Did you mean 'epochs'"),
+        ({"optim": {"steps": 3, "epochs": 3}}, "give either epochs or steps"),
+        (
+            {"optim": {"steps": 5, "warmup_epochs": 1}},
+            r"the warm-up of 1 epochs \(5 steps\) does not end before the run",
+        ),
+        ({"optim": {"global_batch": 81}}, "80 videos do not fill one batch of 81; give more videos, or a smaller"),
+        ({"data": {"datasets": []}}, "names no datasets; give custom videos as --csv or --folders"),
+    ],
+)
+def test_a_wrong_override_is_one_sentence(
+    world: Path, tmp_path: Path, overrides: dict[str, object], sentence: str
+) -> None:
+    given = {"optim": {"warmup_epochs": 0.4}, **overrides}
+    if "optim" in overrides:
+        given["optim"] = {"warmup_epochs": 0.4, **overrides["optim"]}  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match=sentence):
+        sb.pretrain(tiny_recipe(), data=world, overrides=given, output=tmp_path, device="cpu", progress=False)
+
+
+def test_custom_videos_change_the_name_of_the_model_unless_it_is_given(tmp_path: Path) -> None:
+    (tmp_path / "my clips (1).csv").write_text("a.mp4")
+    videos = open_training_videos(csv=tmp_path / "my clips (1).csv")
+    names = [on_custom_videos(tiny_recipe(), videos, renamed=renamed).recipe for renamed in (True, False)]
+    assert names == ["mini_sigma_mlp-my_clips_1_", "mini_sigma_mlp"]

@@ -91,7 +91,7 @@ class AttentiveOnlineProtocol(TrainingProtocol):
         """
         clips = self.optim.epochs * self.windows.num_segments
         return (
-            Pass(splits[0].name, None, network="training", clips_per_sample=clips),
+            Pass(splits[0].name, None, network="training", clips_per_sample=clips, sparse=True),
             Pass(splits[-1].name, self.views, network="trained", clips_per_sample=self.views.num_views),
         )
 

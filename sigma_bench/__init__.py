@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sigma_bench.api.boards import Leaderboard
+    from sigma_bench.api.description import describe
     from sigma_bench.api.encoders import load_encoder
     from sigma_bench.api.evaluation import FailedTaskWarning, evaluate
     from sigma_bench.api.pretraining import PretrainingRun, pretrain
@@ -47,6 +48,7 @@ __all__ = [
     "as_encoder",
     "board",
     "compare",
+    "describe",
     "evaluate",
     "include",
     "load_encoder",
@@ -56,6 +58,7 @@ __all__ = [
 _MODULES = {
     "sigma_bench.api.boards": ("Leaderboard",),
     "sigma_bench.leaderboard.model_comparison": ("ModelComparison",),
+    "sigma_bench.api.description": ("describe",),
     "sigma_bench.api.encoders": ("load_encoder",),
     "sigma_bench.api.evaluation": ("FailedTaskWarning", "evaluate"),
     "sigma_bench.api.pretraining": ("PretrainingRun", "pretrain"),

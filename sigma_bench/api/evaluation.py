@@ -156,7 +156,7 @@ def evaluate(
         suite: name of a suite, whose tasks are added.
         asks: what the tasks must depend on: motion, appearance or segmentation; without tasks and suite, all tasks of
             the catalogue that do.
-        data: root folder that holds the datasets of the tasks.
+        data: root folder that holds the datasets of the tasks; custom datasets that ``describe`` wrote do not need it.
         csv, folders: custom data instead of ``data``: a CSV of ``path,label,split[,group]``, or a folder per class.
         protocols, variants, folds: protocols, file of variants and folds for custom data; by default ``knn@1`` and
             ``linear@1`` on the splits as given.

@@ -36,7 +36,7 @@ def evaluate(
     ),
     suite: str = typer.Option(None, help="Name of a suite, all tasks of which are evaluated."),
     asks: str = typer.Option(None, help="Evaluate only tasks that depend on this: motion, appearance or segmentation."),
-    data: Path = typer.Option(None, help="Root folder that holds the datasets of the tasks."),
+    data: Path = typer.Option(None, help="Root folder that holds the datasets of the tasks, except custom ones."),
     csv: Path = typer.Option(None, help="Custom data: a CSV with path,label,split[,group]."),
     folders: Path = typer.Option(None, help="Custom data: a tree with one folder per class."),
     protocol: list[str] = typer.Option(

@@ -72,5 +72,5 @@ def chosen(words: Sequence[str] | None, csv: Path | None, folders: Path | None) 
     root, names = root_and_names(words)
     cards = cards_below(root) if root is not None and not names else [catalogue.load_dataset(name) for name in names]
     if not cards:
-        raise ValueError(f"{root}: there is no folder of a dataset here; see 'sigma-bench data prepare {root}'")
+        raise ValueError(f"{words[0]}: there is no folder of a dataset here; see 'sigma-bench data prepare {words[0]}'")
     return [Chosen(card.dataset, card.title, open_dataset(card, root)) for card in cards]

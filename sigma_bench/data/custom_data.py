@@ -1,15 +1,13 @@
 """Custom data: a manifest, a dataset card and tasks for the files of a user."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 from sigma_bench.data.custom_files import read_class_folders, read_csv
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.specs import catalogue
-from sigma_bench.specs.dataset import CUSTOM_READER, DatasetCard, Folds, SplitSpec
-from sigma_bench.specs.declared import files_of
+from sigma_bench.specs.dataset import DatasetCard, Folds, SplitSpec
 from sigma_bench.specs.task import ResolvedTask, Task
 
 PROTOCOLS = ("knn@1", "linear@1")
@@ -25,41 +23,6 @@ def open_custom(csv: Path | None = None, folders: Path | None = None) -> Manifes
     if (csv is None) == (folders is None):
         raise ValueError("give --csv or --folders, not both" if csv is not None else "give --csv or --folders")
     return read_csv(csv) if csv is not None else read_class_folders(folders or Path())
-
-
-def open_declared(card: DatasetCard) -> Manifest:
-    """The manifest of a custom dataset, from the files that its declaration in the catalogue names.
-
-    Raises:
-        ValueError: there is no such declaration, its files have moved, or their classes, splits or numbers of samples
-            are not those that it states.
-    """
-    files = catalogue.load_dataset_file(card.dataset).files
-    assert files is not None
-    where = files_of("dataset")[card.dataset]
-    ((key, path),) = files.model_dump(exclude_none=True).items()
-    if not Path(path).exists():
-        raise ValueError(
-            f"{path}: not found; {where} states that the data of {card.dataset} are here: correct '{key}' below "
-            "'files' there, or move the data back"
-        )
-    manifest = open_custom(**{key: Path(path)})
-    _require_as_declared(manifest, card, f"{path}: has", str(where))
-    return replace(manifest, dataset=card.dataset)
-
-
-def _require_as_declared(manifest: Manifest, card: DatasetCard, found_in: str, declared_in: str) -> None:
-    """ValueError for the first number in which the files differ from the card."""
-    counts = [("classes", card.classes, manifest.classes and len(manifest.classes))]
-    for name in (*card.splits, *(name for name in manifest.splits if name not in card.splits)):
-        declared, found = card.splits.get(name), manifest.splits.get(name)
-        counts.append((f"{name} samples", declared.samples if declared else 0, len(found.samples) if found else 0))
-    for unit, expected, number in counts:
-        if expected != number:
-            raise ValueError(
-                f"{found_in} {number or 'no'} {unit}, but {declared_in} states {expected or 'none'}: undo the change, "
-                "or correct the number there; scores on changed data are stored as those of other data"
-            )
 
 
 def custom_tasks(
@@ -105,7 +68,7 @@ def custom_card(manifest: Manifest, folds: Folds = "official") -> DatasetCard:
         dataset=manifest.dataset,
         title=manifest.dataset,
         media="video",
-        reader=CUSTOM_READER,
+        reader="user_files",
         classes=len(manifest.classes or ()),
         splits={name: SplitSpec(samples=split.expected) for name, split in manifest.splits.items()},
         split_note=folds.replace("_", " "),

@@ -7,7 +7,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 from sigma_bench.data import readers
-from sigma_bench.data.custom_data import open_declared
+from sigma_bench.data.custom_datasets import open_declared
 from sigma_bench.data.ledger import ledger_path
 from sigma_bench.data.manifest import MINIWORLD_MARKER, LedgerPlace, Manifest
 from sigma_bench.data.media import forget_folders

@@ -45,7 +45,9 @@ class _Choice(NamedTuple):
         return self.protocol in PROTOCOLS and not self.reason
 
 
-def describe(path: str | Path, *, name: str | None = None, output: str | Path = ".", folds: str | None = None) -> Path:
+def describe(
+    path: str | Path, *, name: str | None = None, output: str | Path = ".", folds: str | int | None = None
+) -> Path:
     """Write a declaration of custom data, ``<output>/tasks/<name>.yaml``, and return its path.
 
     ``include(output)`` then adds the dataset and its tasks, such as ``<name>/knn``, which ``evaluate`` runs without
@@ -66,8 +68,8 @@ def describe(path: str | Path, *, name: str | None = None, output: str | Path = 
     name = _checked_name(path, None if name is None else name_of("name", name))
     target = output / "tasks" / f"{name}.yaml"
     _require_new(name, target)
-    manifest = open_custom(folders=path) if path.is_dir() else open_custom(csv=path)
-    folds = _chosen_folds(manifest, path, None if folds is None else name_of("folds", folds))
+    manifest = open_custom(folders=path) if _is_tree(path) else open_custom(csv=path)
+    folds = _chosen_folds(manifest, path, None if folds is None else str(folds))
     files = _location(path, output)
     lines = _lines(name, manifest, files, folds, _choices(manifest, path, folds))
     write_atomically(target, "".join(f"{line}\n" for line in lines).encode())
@@ -163,7 +165,12 @@ def _location(path: Path, output: Path) -> CustomFiles:
     place = path.resolve() if path.is_dir() else path.parent.resolve() / path.name
     is_inside = place.is_relative_to(output.resolve())
     text = os.path.relpath(place, (output / "tasks").resolve()) if is_inside else str(place)
-    return CustomFiles(folders=text) if path.is_dir() else CustomFiles(csv=text)
+    return CustomFiles(folders=text) if _is_tree(path) else CustomFiles(csv=text)
+
+
+def _is_tree(path: Path) -> bool:
+    """Whether a path is that of a tree of media, not of a CSV or a folder of lists."""
+    return path.is_dir() and not (path / "train.csv").is_file()
 
 
 def _lines(name: str, manifest: Manifest, files: CustomFiles, folds: str, choices: Sequence[_Choice]) -> Iterator[str]:

@@ -17,8 +17,12 @@ def open_declared(card: DatasetCard) -> Manifest:
         ValueError: there is no such declaration, its files have moved, or their classes, splits or numbers of samples
             are not those that it states.
     """
-    files = catalogue.load_dataset_file(card.dataset).files
-    assert files is not None
+    files = catalogue.load_dataset_file(card.dataset).files if card.dataset in files_of("dataset") else None
+    if files is None:
+        raise ValueError(
+            f"{card.dataset}: these custom data are not declared as a dataset; write a declaration with 'sigma-bench "
+            "data describe', and include its folder"
+        )
     where = files_of("dataset")[card.dataset]
     ((key, path),) = files.model_dump(exclude_none=True).items()
     if not Path(path).exists():

@@ -17,7 +17,6 @@ from sigma_bench.data.custom_data import custom_card, custom_tasks, open_custom
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.evaluation.requirements import require_labels, require_units
 from sigma_bench.records.store import write_atomically
-from sigma_bench.specs import catalogue
 from sigma_bench.specs.dataset import CustomFiles, TaskName
 from sigma_bench.specs.declared import files_of
 from sigma_bench.specs.strict import is_yaml_file, quoted_scalar
@@ -65,7 +64,7 @@ def describe(
             the file exists, or the folds are missing.
     """
     path, output = path_of("path", path), folder_of("output", output)
-    name = _checked_name(path, None if name is None else name_of("name", name))
+    name = _checked_name(path, name if name is None else name_of("name", name))
     target = output / "tasks" / f"{name}.yaml"
     _require_new(name, target)
     manifest = open_custom(folders=path) if _is_tree(path) else open_custom(csv=path)
@@ -102,8 +101,7 @@ def _require_new(name: str, target: Path) -> None:
 def _chosen_folds(manifest: Manifest, path: Path, folds: str | None) -> str:
     """The folds of the tasks that use folds; ``official`` for data with train and test."""
     if folds is not None:
-        custom_tasks(manifest, protocols=("knn@1",), folds=folds)
-        return folds
+        return custom_tasks(manifest, protocols=("knn@1",), folds=folds)[0].folds
     if "all" not in manifest.splits or manifest.classes is None:
         return "official"
     groups = {sample.group for sample in manifest.splits["all"].samples}
@@ -122,16 +120,20 @@ def _choices(manifest: Manifest, path: Path, folds: str) -> list[_Choice]:
     if not choices or not choices[0].is_task:
         reason = next((f": {choice.protocol}: {choice.reason}" for choice in choices if choice.reason), "")
         raise ValueError(f"{path}: no protocol can be run on these data{reason}")
+    if all(choice.folds != folds for choice in choices if choice.is_task):
+        raise ValueError(f"--folds {folds}: no protocol for these data divides them; leave the folds out")
     return choices
 
 
 def _choice(manifest: Manifest, protocol: str, folds: str) -> _Choice | None:
-    """A protocol with its folds; None if it is for labels of another kind."""
-    used = folds if catalogue.load_protocol(protocol).uses_folds else "official"
-    (task,) = custom_tasks(manifest, protocols=(protocol,), folds=used)
+    """A protocol with its folds, which are official if it uses no others; None if it is for labels of another kind."""
+    try:
+        (task,) = custom_tasks(manifest, protocols=(protocol,), folds=folds)
+    except ValueError:
+        (task,) = custom_tasks(manifest, protocols=(protocol,), folds="official")
     with suppress(ValueError):
         require_labels(task, manifest, list(manifest.splits.values()))
-        return _Choice(protocol, used, _obstacle(task, manifest))
+        return _Choice(protocol, task.folds, _obstacle(task, manifest))
     return None
 
 

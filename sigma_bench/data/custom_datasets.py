@@ -36,14 +36,15 @@ def open_declared(card: DatasetCard) -> Manifest:
 
 
 def _require_as_declared(manifest: Manifest, card: DatasetCard, found_in: str, declared_in: str) -> None:
-    """ValueError for the first number in which the files differ from the card."""
+    """ValueError that names all numbers in which the files differ from the card."""
     counts = [("classes", card.classes, manifest.classes and len(manifest.classes))]
     for name in (*card.splits, *(name for name in manifest.splits if name not in card.splits)):
         declared, found = card.splits.get(name), manifest.splits.get(name)
         counts.append((f"{name} samples", declared.samples if declared else 0, len(found.samples) if found else 0))
-    for unit, expected, number in counts:
-        if expected != number:
-            raise ValueError(
-                f"{found_in} {number or 'no'} {unit}, but {declared_in} states {expected or 'none'}: undo the change, "
-                "or correct the number there; scores on changed data are stored as those of other data"
-            )
+    differing = [(unit, expected or 0, number or 0) for unit, expected, number in counts if expected != number]
+    if differing:
+        raise ValueError(
+            f"{found_in} {' and '.join(f'{number} {unit}' for unit, _, number in differing)}, but {declared_in} states "
+            f"{' and '.join(str(expected) for _, expected, _ in differing)}: undo the change, or correct the numbers "
+            "there; scores on changed data are stored as those of other data"
+        )

@@ -197,16 +197,16 @@ def test_data_that_moved_or_changed_are_named_with_the_remedy(
     yaml = clips.parent / "tasks/mine.yaml"
     for changed, said in (
         (rows[1:], "has 35 all samples, but {} states 36"),
-        ([*rows, "new.png,jump,all,a"], "has 3 classes, but {} states 2"),
+        ([*rows, "new.png,jump,all,a"], "has 3 classes and 37 all samples, but {} states 2 and 36"),
         (
             [row.replace("all", "test" if row[-1] == "a" else "train") for row in rows],
-            "has no all samples, but {} states 36",
+            "has 0 all samples and 30 train samples and 6 test samples, but {} states 36 and 0 and 0",
         ),
     ):
         write_rows(clips, changed)
         with pytest.raises(ValueError) as caught:
             open_dataset(catalogue.load_dataset("mine"), None)
-        assert f"{clips}: {said.format(yaml)}: undo the change, or correct the number there" in str(caught.value)
+        assert f"{clips}: {said.format(yaml)}: undo the change, or correct the numbers there" in str(caught.value)
         code, _, err = run(monkeypatch, capsys, "data", "verify", "mine")
         assert (code, " ".join(err.split())) == (2, f"error: {caught.value}")
     clips.rename(clips.with_name("moved.csv"))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sigma_bench.api.boards import Leaderboard
+    from sigma_bench.api.description import describe
     from sigma_bench.api.encoders import load_encoder
     from sigma_bench.api.evaluation import FailedTaskWarning, evaluate
     from sigma_bench.api.export import export
@@ -50,6 +51,7 @@ __all__ = [
     "board",
     "boards",
     "compare",
+    "describe",
     "evaluate",
     "export",
     "include",
@@ -61,6 +63,7 @@ __all__ = [
 _MODULES = {
     "sigma_bench.api.boards": ("Leaderboard",),
     "sigma_bench.leaderboard.model_comparison": ("ModelComparison",),
+    "sigma_bench.api.description": ("describe",),
     "sigma_bench.api.encoders": ("load_encoder",),
     "sigma_bench.api.evaluation": ("FailedTaskWarning", "evaluate"),
     "sigma_bench.api.export": ("export",),

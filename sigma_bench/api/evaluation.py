@@ -156,7 +156,7 @@ def evaluate(
         suite: name of a suite, whose tasks are added.
         asks: what the tasks must depend on: motion, appearance or segmentation; without tasks and suite, all tasks of
             the catalogue that do.
-        data: root folder that holds the datasets of the tasks.
+        data: root folder that holds the datasets of the tasks; custom datasets that ``describe`` wrote do not need it.
         csv: custom data instead of ``data``: a CSV of ``path,label[,split][,group]`` or ``path,masks[,split][,group]``,
             a list of lines ``path label``, or a folder of ``train.csv`` with ``val.csv`` or ``test.csv``.  Several
             labels of a sample are separated by ``;``.

@@ -8,6 +8,7 @@ from sigma_bench.api.arguments import mapping_of, name_of, names_of, path_of
 from sigma_bench.data.custom_data import custom_tasks, open_custom
 from sigma_bench.data.datasets import TaskOnData
 from sigma_bench.specs import catalogue
+from sigma_bench.specs.dataset import CUSTOM_READER
 from sigma_bench.specs.frozen_protocol import FrozenProtocol
 from sigma_bench.specs.passes import Precision
 from sigma_bench.specs.protocol import parse_protocol
@@ -91,10 +92,11 @@ def _resolved(
     names = [*tasks, *(catalogue.load_suite(suite).tasks if suite else ())]
     if not names and asks is None:
         raise ValueError("no task is named: give tasks or a suite with data, or custom data as csv or folders")
-    if data is None:
+    found = catalogue.selected_tasks(names, asks, changes)
+    if data is None and any(task.dataset.reader != CUSTOM_READER for task in found):
         raise ValueError("data is missing: give the root folder that holds the datasets")
-    root = path_of("data", data)
-    return [(task, root) for task in catalogue.selected_tasks(names, asks, changes)]
+    root = None if data is None else path_of("data", data)
+    return [(task, root) for task in found]
 
 
 def _refuse(reason: str, **options: object) -> None:

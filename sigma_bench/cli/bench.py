@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from rich.markup import escape
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from sigma_bench.api.progress import progress_bars
+from sigma_bench.cli.chosen_data import CSV, FOLDERS, WORDS, chosen_one
 from sigma_bench.cli.console import out
 from sigma_bench.cli.data import write_with_progress
 from sigma_bench.specs import catalogue
+from sigma_bench.specs.text import one_line
 
 if TYPE_CHECKING:
     from sigma_bench.benchmark.result_table import BenchmarkResult
@@ -59,8 +62,9 @@ def bench_step(
 
 @app.command("loading")
 def bench_loading(
-    root: Path = typer.Argument(..., help="Data root."),
-    dataset: str = typer.Argument(..., help="A dataset whose samples are video files."),
+    words: list[str] = typer.Argument(None, metavar="[ROOT] [DATASET]", help=f"{WORDS} Its samples are video files."),
+    csv: Path = CSV,
+    folders: Path = FOLDERS,
     num_workers: list[int] = typer.Option(None, min=1, help="Numbers of workers; default: 1 and one per processor."),
     clips: int = typer.Option(32, min=1, help="Clips of a round, of random videos of the train split."),
     rounds: int = typer.Option(3, min=1, help="Number of rounds."),
@@ -71,16 +75,15 @@ def bench_loading(
 ) -> None:
     """Measure how many clips per second pretraining reads, compared with a plain loop over decord."""
     from sigma_bench.benchmark.loading import ClipGeometry, measure_loading
-    from sigma_bench.data.datasets import open_dataset
     from sigma_bench.pictures.contact_sheet import draw_samples
 
-    manifest = open_dataset(catalogue.load_dataset(dataset), root)
+    dataset, _, manifest = chosen_one(words, csv, folders)
     train = next(iter(manifest.splits.values()))
     present = [sample for sample in train.samples if sample.media == "video" and sample.path.exists()]
     if not present:
-        raise ValueError(f"{root}: {dataset} has no video files of its {train.name} split here; nothing to measure")
+        raise ValueError(f"{dataset} has no video files of its {train.name} split here; nothing to measure")
     with progress_bars() as display:
-        bar = display.add_task(f"reading {dataset}", total=rounds)
+        bar = display.add_task(f"reading {escape(one_line(dataset))}", total=rounds)
         result = measure_loading(
             manifest, draw_samples(present, clips, seed=0), workers=num_workers or sorted({1, os.cpu_count() or 1}),
             clips=clips, rounds=rounds, geometry=ClipGeometry(frames, stride, size),
@@ -92,8 +95,9 @@ def bench_loading(
 @app.command("frozen")
 def bench_frozen(
     model: str = typer.Argument(..., help="Name of a model, as for 'sigma-bench evaluate'."),
-    root: Path = typer.Argument(..., help="Data root; without a dataset, a tree of videos with a folder per class."),
-    dataset: str = typer.Argument(None, help="A dataset whose samples are video files."),
+    words: list[str] = typer.Argument(None, metavar="[ROOT] [DATASET]", help=f"{WORDS} Its samples are video files."),
+    csv: Path = CSV,
+    folders: Path = FOLDERS,
     clips: int = typer.Option(32, min=1, help="Number of videos; one clip of each is encoded."),
     rounds: int = typer.Option(3, min=1, help="Number of rounds."),
     device: str = typer.Option("auto", help="cpu, cuda, or auto: a GPU if there is one."),
@@ -101,13 +105,10 @@ def bench_frozen(
 ) -> None:
     """Measure a frozen pass in float32 and bfloat16, compared with a plain loop over decord and with its floors."""
     from sigma_bench.benchmark.frozen_pass import measure_frozen_pass, videos_of
-    from sigma_bench.data.custom_data import open_custom
-    from sigma_bench.data.datasets import open_dataset
     from sigma_bench.models.zoo import load_encoder
     from sigma_bench.training.distribution import joined_processes
 
-    manifest = open_custom(None, root) if dataset is None else open_dataset(catalogue.load_dataset(dataset), root)
-    split = videos_of(manifest, clips)
+    split = videos_of(chosen_one(words, csv, folders).manifest, clips)
     with joined_processes(device) as processes, progress_bars() as display:
         bar = display.add_task(f"{model}, {len(split.samples)} videos", total=rounds)
         result = measure_frozen_pass(

@@ -8,6 +8,7 @@ from rich.markup import escape
 from sigma_bench.cli.console import out
 from sigma_bench.cli.options import model_args_option
 from sigma_bench.specs import catalogue
+from sigma_bench.specs.dataset import CUSTOM_READER
 from sigma_bench.specs.model_arguments import parse_model_arguments
 from sigma_bench.specs.strict import is_yaml_file
 
@@ -45,7 +46,7 @@ def _check_task(target: str, data: Path | None) -> None:
         f"[green]ok[/]    {escape(task.task)}: {task.protocol.protocol} on {task.dataset.title}, {task.folds} splits"
     )
     out.print(f"[green]ok[/]    fingerprint {task_fingerprint(task)}, metrics {', '.join(task.protocol.metrics)}")
-    if data is None:
+    if data is None and task.dataset.reader != CUSTOM_READER:
         return
     from sigma_bench.data.datasets import open_dataset
     from sigma_bench.data.folds import divided

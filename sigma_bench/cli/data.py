@@ -7,6 +7,7 @@ import typer
 
 from sigma_bench.api.progress import progress_bars
 from sigma_bench.cli.console import out
+from sigma_bench.cli.describe import describe
 from sigma_bench.cli.folders import made
 from sigma_bench.cli.options import seed_option
 from sigma_bench.cli.prepare import prepare
@@ -14,7 +15,10 @@ from sigma_bench.cli.show import show
 from sigma_bench.cli.transcode import transcode
 from sigma_bench.cli.verify import verify
 
-app = typer.Typer(help="Find, verify, show and transcode datasets, and write the mini world.", no_args_is_help=True)
+app = typer.Typer(
+    help="Describe, find, verify, show and transcode datasets, and write the mini world.", no_args_is_help=True
+)
+app.command("describe")(describe)
 app.command("prepare")(prepare)
 app.command("verify")(verify)
 app.command("show")(show)

@@ -6,6 +6,7 @@ import typer
 
 from sigma_bench.api.progress import is_main_process
 from sigma_bench.api.resolved_tasks import resolve_tasks
+from sigma_bench.cli.chosen_data import CSV, FOLDERS
 from sigma_bench.cli.console import out
 from sigma_bench.cli.launcher import is_launched, run_on_processes
 from sigma_bench.cli.options import (
@@ -36,15 +37,9 @@ def evaluate(
     ),
     suite: str = typer.Option(None, help="Name of a suite, all tasks of which are evaluated."),
     asks: str = typer.Option(None, help="Evaluate only tasks that depend on this: motion, appearance or segmentation."),
-    data: Path = typer.Option(None, help="Root folder that holds the datasets of the tasks."),
-    csv: Path = typer.Option(
-        None,
-        help="Custom data: a CSV with path,label[,split][,group] or path,masks[,split][,group], a list of lines "
-        "'path label', or a folder of train.csv with val.csv or test.csv.  ';' separates several labels.",
-    ),
-    folders: Path = typer.Option(
-        None, help="Custom data: a folder per class (below train and test or val), or frames and masks as in DAVIS."
-    ),
+    data: Path = typer.Option(None, help="Root folder that holds the datasets of the tasks, except custom ones."),
+    csv: Path = CSV,
+    folders: Path = FOLDERS,
     protocol: list[str] = typer.Option(
         [], help="Protocol for custom data, in place of --task; default: knn@1 and linear@1."
     ),

@@ -13,7 +13,7 @@ from sigma_bench.specs import catalogue
 
 def gallery(
     model: list[str] = typer.Argument(..., help="Models, named as for 'evaluate'; prototypes need a SIGMA run."),
-    data: Path = typer.Option(..., help="Data root that holds the task's dataset."),
+    data: Path = typer.Option(None, help="Data root that holds the task's dataset, unless it is a custom dataset."),
     output: Path = typer.Option(RUNS, help="Folder of the records; pictures go to its figures/."),
     task: str = typer.Option("ucf101/knn", help="kNN task: its dataset is shown, its protocol finds neighbours."),
     picture: list[str] = typer.Option(
@@ -33,7 +33,7 @@ def gallery(
 def write_gallery(
     names: Sequence[str],
     task: str,
-    data: Path,
+    data: Path | None,
     output: Path,
     *,
     kinds: Sequence[str],

@@ -6,22 +6,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import typer
+from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from sigma_bench.cli.chosen_data import CSV, FOLDERS, WORDS, require_named, root_and_names
 from sigma_bench.cli.console import out
 from sigma_bench.cli.layout_lines import found_lines, layout_tree, missing_lines, source_lines
-from sigma_bench.data.inventory import Inventory, cards_below, manifest_rows, take_inventory
+from sigma_bench.data.inventory import Inventory, cards_below, custom_inventory, manifest_rows, take_inventory
 from sigma_bench.data.layout_links import Proposal, make_links, propose
 from sigma_bench.data.layout_search import Search, layouts_of, search
 from sigma_bench.data.manifest import DECLARATION
 from sigma_bench.records.store import write_atomically
 from sigma_bench.specs import catalogue
+from sigma_bench.specs.dataset import CUSTOM_READER
+from sigma_bench.specs.text import one_line
 
 
 def prepare(
-    root: Path = typer.Argument(..., help="Data root, which contains one folder per dataset."),
-    dataset: list[str] = typer.Argument(None, help="Names of dataset cards. Default: all."),
+    words: list[str] = typer.Argument(
+        None, metavar="[ROOT] [DATASET]...", help=f"{WORDS} Without names: all datasets."
+    ),
+    csv: Path = CSV,
+    folders: Path = FOLDERS,
     link: bool = typer.Option(
         False, "--link", help="Make symbolic links in the data root to what was found, which give the official layout."
     ),
@@ -29,50 +36,92 @@ def prepare(
         None, "--from", help="Folder to search for datasets in another layout. Default: the data root."
     ),
 ) -> None:
-    """Read the official lists, look for the files that they name, and write a manifest of each dataset into the root.
+    """Read the lists of datasets, look for the files that they name, and write a manifest of each dataset.
 
-    If a dataset is not complete, its official layout is printed, and its files are looked for under other names, down
-    to a few levels.  Nothing is copied, moved or overwritten.  The exit code is 1 if a named dataset is not complete
-    or, without names, if a dataset in the root is not complete.
+    Manifests are written into the data root, or beside custom data.  If a dataset is not complete, its official layout
+    is printed, and its files are looked for under other names, down to a few levels.  Nothing is copied, moved or
+    overwritten.  The exit code is 1 if a named dataset is not complete or, without names, if a dataset in the root is
+    not complete.
     """
-    names = dataset or catalogue.dataset_names()
-    inventories = {name: take_inventory(catalogue.load_dataset(name), root) for name in names}
-    found, proposals = _search(inventories, root, start or root)
-    if link and proposals:
-        _link(proposals)
-        inventories = {name: take_inventory(catalogue.load_dataset(name), root) for name in names}
-        found, proposals = _search(inventories, root, start or root)
-    _print_table(inventories.values())
+    require_named(words, csv, folders)
+    root, dataset = root_and_names(words or ())
+    if root is None and (link or start):
+        raise ValueError("--link and --from are for datasets below a data root; name one")
+    if csv is not None or folders is not None:
+        found = custom_inventory(csv, folders)
+        inventories = {found.card.dataset: found}
+    else:
+        inventories = _inventories(dataset, root)
+    if root is None:
+        _print_table(inventories.values())
+        proposals: dict[str, Proposal] = {}
+    else:
+        searched, proposals = _search(inventories, root, start or root)
+        if link and proposals:
+            _link(proposals)
+            inventories = _inventories(dataset, root)
+            searched, proposals = _search(inventories, root, start or root)
+        _print_table(inventories.values())
     for inventory in inventories.values():
         if inventory.manifest is not None:
-            _write(inventory, root)
-    _print_incomplete(inventories, proposals, root, is_named=bool(dataset))
-    for limit in found.limits if found and any(proposal.lacking for proposal in proposals.values()) else ():
+            _write(inventory)
+        if inventory.card.reader == CUSTOM_READER or root is None:
+            _print_custom(inventory)
+    if root is not None:
+        _print_incomplete(inventories, proposals, root, is_named=bool(dataset))
+        _print_way_on(searched, proposals, root, dataset, start, link=link)
+    wanted = dataset or (list(inventories) if root is None else [card.dataset for card in cards_below(root)])
+    if not all(inventories[name].is_complete for name in wanted):
+        raise typer.Exit(1)
+
+
+def _inventories(names: Sequence[str], root: Path | None) -> dict[str, Inventory]:
+    """Name -> inventory of the named datasets, or of all."""
+    return {name: take_inventory(catalogue.load_dataset(name), root) for name in names or catalogue.dataset_names()}
+
+
+def _print_way_on(
+    searched: Search | None,
+    proposals: Mapping[str, Proposal],
+    root: Path,
+    dataset: Sequence[str],
+    start: Path | None,
+    *,
+    link: bool,
+) -> None:
+    """Say where the search stopped, and the command that makes the links."""
+    for limit in searched.limits if searched and any(proposal.lacking for proposal in proposals.values()) else ():
         _line(
             f"The search below {start or root} may have missed something ({limit}); --from names a folder to search.",
             indent=0,
         )
     if any(proposal.links for proposal in proposals.values()) and not link:
-        given = [str(root), *(dataset or ()), "--link", *(("--from", str(start)) if start else ())]
+        given = [str(root), *dataset, "--link", *(("--from", str(start)) if start else ())]
         _line("\nThis command makes the links, without copying or moving anything:", indent=0)
         _line(f"sigma-bench data prepare {shlex.join(given)}")
-    wanted = dataset or [card.dataset for card in cards_below(root)]
-    if not all(inventories[name].is_complete for name in wanted):
-        raise typer.Exit(1)
 
 
 def _search(inventories: Mapping[str, Inventory], root: Path, start: Path) -> tuple[Search | None, dict[str, Proposal]]:
     """Search for the datasets that are not complete; their proposals by folder."""
     if not start.is_dir():
         raise ValueError(f"--from {start}: there is no such folder")
-    incomplete = {inventory.card.home for inventory in inventories.values() if not inventory.is_complete}
+    official = _official(inventories)
+    incomplete = {inventory.card.home for inventory in official.values() if not inventory.is_complete}
     if not incomplete:
         return None, {}
     everything = [catalogue.load_dataset_file(name) for name in catalogue.dataset_names()]
-    files = [file for file in everything if file.dataset in inventories or file.home not in incomplete]
+    files = [
+        file
+        for file in everything
+        if file.reader != CUSTOM_READER and (file.dataset in official or file.home not in incomplete)
+    ]
     layouts = layouts_of(files, root)
     found = search(layouts, start)
     return found, {layout.home.name: propose(layout, found) for layout in layouts if layout.home.name in incomplete}
+
+
+def _official(inventories: Mapping[str, Inventory]) -> dict[str, Inventory]:
+    return {name: found for name, found in inventories.items() if found.card.reader != CUSTOM_READER}
 
 
 def _link(proposals: Mapping[str, Proposal]) -> None:
@@ -95,7 +144,7 @@ def _print_table(inventories: Iterable[Inventory]) -> None:
 
 
 def _add_rows(listing: Table, inventory: Inventory) -> None:
-    name = inventory.card.dataset
+    name = escape(one_line(inventory.card.dataset))
     if inventory.manifest is None:
         listing.add_row(name, "[dim]missing or unreadable[/]")
         return
@@ -105,10 +154,12 @@ def _add_rows(listing: Table, inventory: Inventory) -> None:
         listing.add_row(name, split.name, *(f"{count:,}" for count in counts), style="yellow" if missing else None)
 
 
-def _write(inventory: Inventory, root: Path) -> None:
-    assert inventory.manifest is not None
-    path = root / f"{inventory.card.dataset}.manifest.jsonl"
-    lines = (json.dumps(row, ensure_ascii=False) for row in manifest_rows(inventory.manifest, root))
+def _write(inventory: Inventory) -> None:
+    """Write the manifest beside the ledger, which is in the data root or beside custom data."""
+    assert inventory.manifest is not None and inventory.manifest.ledger is not None
+    folder = inventory.manifest.ledger.file.parent
+    path = folder / f"{inventory.card.dataset}.manifest.jsonl"
+    lines = (json.dumps(row, ensure_ascii=False) for row in manifest_rows(inventory.manifest, folder))
     write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
 
 
@@ -117,7 +168,7 @@ def _print_incomplete(
 ) -> None:
     """Say what is wrong with each dataset that is not complete and what to do; absent ones are only named if others
     are there."""
-    is_empty = len(proposals) == len({inventory.card.home for inventory in inventories.values()}) and not any(
+    is_empty = len(proposals) == len({found.card.home for found in _official(inventories).values()}) and not any(
         proposal.is_here or proposal.has_found for proposal in proposals.values()
     )
     absent = []
@@ -165,3 +216,17 @@ def _print_home(proposal: Proposal, inventories: Sequence[Inventory]) -> None:
 
 def _line(text: str, indent: int = 2) -> None:
     out.print(" " * indent + text, soft_wrap=True, markup=False, highlight=False)
+
+
+def _print_custom(inventory: Inventory) -> None:
+    """Say what is wrong with custom data that are not complete."""
+    if inventory.is_complete:
+        return
+    card, manifest = inventory.card, inventory.manifest
+    out.print(f"\n[bold]{escape(one_line(card.title))}[/] ({escape(one_line(card.dataset))})", soft_wrap=True)
+    if manifest is None:
+        _line(inventory.problem or "")
+        return
+    assert manifest.ledger is not None
+    for line in missing_lines(inventory, manifest.ledger.folder / DECLARATION):
+        _line(line)

@@ -8,16 +8,19 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 from sigma_bench.data import readers
+from sigma_bench.data.custom_datasets import open_declared
 from sigma_bench.data.ledger import ledger_path
 from sigma_bench.data.manifest import MINIWORLD_MARKER, LedgerPlace, Manifest
 from sigma_bench.data.media import forget_folders
 from sigma_bench.data.parts import Part
-from sigma_bench.specs.dataset import DatasetCard
+from sigma_bench.specs.dataset import CUSTOM_READER, DatasetCard
 from sigma_bench.specs.registry import Registry
 from sigma_bench.specs.task import ResolvedTask
 
-TaskOnData = tuple[ResolvedTask, Path | Manifest]
-"""A task, and the data root or open manifest with its data."""
+DataPlace = Path | Manifest | None
+"""A data root, an open manifest, or None for a custom dataset, whose declaration states where its data are."""
+TaskOnData = tuple[ResolvedTask, DataPlace]
+"""A task and its data."""
 READERS = Registry(
     concept="dataset reader",
     group="sigma_bench.datasets",
@@ -36,13 +39,20 @@ def parts_of(card: DatasetCard) -> tuple[Part, ...]:
     return parts
 
 
-def open_dataset(card: DatasetCard, root: Path) -> Manifest:
-    """The manifest of one dataset below a data root (``<root>/<folder of the card>/...``).
+def open_dataset(card: DatasetCard, root: Path | None) -> Manifest:
+    """The manifest of a dataset below a data root (``<root>/<folder of the card>/...``), or of a custom dataset.
+
+    Args:
+        root: data root; it has no effect on a custom dataset, whose declaration states where its data are.
 
     Raises:
-        ValueError: the root or the dataset's folder is missing or empty, the reader of the card is not installed, or an
-            official file is missing or invalid; the message says what was expected.
+        ValueError: the root or the dataset's folder is missing or empty, the reader of the card is not installed, an
+            official file is missing or invalid, or ``open_declared`` raises it; the message says what was expected.
     """
+    if card.reader == CUSTOM_READER:
+        return open_declared(card)
+    if root is None:
+        raise ValueError(f"data is missing: give the root folder that holds {card.title}")
     if not root.is_dir():
         raise ValueError(
             f"{root}: there is no such data root; write the mini world with 'sigma-bench data mini {root}'"

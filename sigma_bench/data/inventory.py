@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sigma_bench.data.custom_data import custom_card, open_custom
 from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.manifest import Manifest, Sample
 from sigma_bench.specs.catalogue import dataset_names, load_dataset
-from sigma_bench.specs.dataset import DatasetCard
+from sigma_bench.specs.dataset import CUSTOM_READER, DatasetCard
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,13 @@ class Inventory:
         )
 
 
-def take_inventory(card: DatasetCard, root: Path) -> Inventory:
-    """Read the official lists of a dataset and look for the files that they name.
+def take_inventory(card: DatasetCard, root: Path | None) -> Inventory:
+    """Read the official lists of a dataset, or the files of a custom one, and look for the files that they name.
 
     Raises:
         ValueError: the root does not exist.
     """
-    if not root.is_dir():
+    if root is not None and not root.is_dir():
         raise ValueError(f"{root}: there is no such data root")
     try:
         return Inventory(card, open_dataset(card, root), None)
@@ -43,16 +44,24 @@ def take_inventory(card: DatasetCard, root: Path) -> Inventory:
         return Inventory(card, None, str(error))
 
 
+def custom_inventory(csv: Path | None, folders: Path | None) -> Inventory:
+    """The inventory of custom data; raises as ``open_custom``."""
+    manifest = open_custom(csv, folders)
+    return Inventory(custom_card(manifest), manifest, None)
+
+
 def cards_below(root: Path) -> list[DatasetCard]:
     """Cards of all datasets below a data root.
 
     A card with a folder of its own is included if the folder exists.  A card that shares a folder with others is
-    included if its lists can be read: a copy of UCF101, for example, need not contain the labels of UCFRep.
+    included if its lists can be read: a copy of UCF101, for example, need not contain the labels of UCFRep.  Custom
+    datasets are not included, because their declarations state where their data are.
 
     Raises:
         ValueError: the root does not exist.
     """
-    inventories = (take_inventory(load_dataset(name), root) for name in dataset_names())
+    cards = map(load_dataset, dataset_names())
+    inventories = (take_inventory(card, root) for card in cards if card.reader != CUSTOM_READER)
     return [
         found.card
         for found in inventories
@@ -61,7 +70,7 @@ def cards_below(root: Path) -> list[DatasetCard]:
 
 
 def manifest_rows(manifest: Manifest, root: Path) -> Iterator[dict[str, Any]]:
-    """One row per listed sample, in the order of the official lists; paths are relative to the root."""
+    """One row per listed sample, in the order of the lists; paths below the root are relative to it."""
     for split in manifest.splits.values():
         missing = set(split.missing)
         for sample in split.samples:

@@ -2,14 +2,17 @@
 
 The result is another data root with the same lists and names, but other pixels.  A file in the folder of the dataset
 states the settings, and the data source is ``transcoded``, so tables separate its scores from those of the official
-files.
+files.  The result of custom data is a folder with a CSV of another name, and so a dataset of another name.
 
 Shapes: T frames, H W pixels, C colours.
 """
 
+import csv
+import io
 import json
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from fractions import Fraction
 from pathlib import Path
@@ -48,14 +51,16 @@ def transcode(
 ) -> Iterator[tuple[str, str | None]]:
     """Write the videos of a manifest below ``target``, and yield the id of each and the error message if it failed.
 
-    Existing videos are kept, so an interrupted run can be continued.  Lists are copied first.
+    Existing videos are kept, so an interrupted run can be continued.  Lists are copied first; for custom data, a CSV is
+    written, see ``custom_csv``.
 
     Args:
         source: folder of the dataset, which contains all files of the manifest.
         target: new folder of the dataset.
 
     Raises:
-        ValueError: the manifest contains something other than videos, or ``target`` was transcoded with other settings.
+        ValueError: the manifest contains something other than videos or, for custom data, something other than classes,
+            ``target`` was transcoded with other settings or contains other files, or two videos would have one name.
     """
     samples = {sample.path: sample for split in manifest.splits.values() for sample in split.samples}
     outside = next((path for path in samples if not path.is_relative_to(source)), None)
@@ -63,19 +68,57 @@ def transcode(
         raise ValueError(f"{outside}: is not below {source}, so it cannot be copied to the new folder")
     if any(sample.media != "video" for sample in samples.values()):
         raise ValueError(f"{source}: {manifest.dataset} does not consist of video files; there is nothing to transcode")
-    _begin(source, target, how)
+    paths = {path: _renamed(target / path.relative_to(source)) for path in samples}
+    _require_distinct(paths)
+    _begin(target, how)
+    if manifest.data_source == "user":
+        _write_csv(manifest, paths, custom_csv(manifest, target))
+    else:
+        _copy_lists(source, target)
     failed: dict[str, str] = {}
     with ProcessPoolExecutor(num_workers) as pool:
-        id_of = {
-            pool.submit(write_transcoded, sample, _renamed(target / path.relative_to(source)), how): sample.id
-            for path, sample in samples.items()
-        }
+        id_of = {pool.submit(write_transcoded, sample, paths[path], how): sample.id for path, sample in samples.items()}
         for future in as_completed(id_of):
             reason = future.result()
             if reason is not None:
                 failed[id_of[future]] = reason
             yield id_of[future], reason
     _write_note(target, how, failed)
+
+
+def custom_csv(manifest: Manifest, target: Path) -> Path:
+    """Path of the CSV of transcoded custom data."""
+    return target / f"{manifest.dataset}_transcoded.csv"
+
+
+def common_folder(manifest: Manifest) -> Path:
+    """The folder that contains all files of custom data: that of the CSV or tree, if possible."""
+    assert manifest.ledger is not None
+    parents = {sample.path.parent for split in manifest.splits.values() for sample in split.samples}
+    if all(parent.is_relative_to(manifest.ledger.folder) and ".." not in parent.parts for parent in parents):
+        return manifest.ledger.folder
+    return Path(os.path.commonpath([parent.absolute() for parent in parents]))
+
+
+def _write_csv(manifest: Manifest, paths: Mapping[Path, Path], file: Path) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("path", "label", "split", "group"))
+    for split in manifest.splits.values():
+        for sample in split.samples:
+            if sample.label is None or manifest.classes is None:
+                raise ValueError(f"{sample.path}: has no single class; only classified videos can be transcoded")
+            place = paths[sample.path].relative_to(file.parent).as_posix()
+            writer.writerow((place, manifest.classes[sample.label], split.name, sample.group))
+    write_atomically(file, text.getvalue().encode())
+
+
+def _require_distinct(paths: Mapping[Path, Path]) -> None:
+    """ValueError if two videos would have one name, because their suffixes become .mp4."""
+    first_of: dict[Path, Path] = {}
+    for path, copy in paths.items():
+        if (first := first_of.setdefault(copy, path)) != path:
+            raise ValueError(f"{first} and {path} would both become {copy.name}; rename one of them")
 
 
 def write_transcoded(sample: Sample, path: Path, how: Transcoding) -> str | None:
@@ -131,12 +174,17 @@ def _renamed(path: Path) -> Path:
     return path if path.suffix.lower() in H264_CONTAINERS else path.with_suffix(".mp4")
 
 
-def _begin(source: Path, target: Path, how: Transcoding) -> None:
-    """Write the note with the settings and copy the lists; the note marks the folder as transcoded from the start."""
+def _begin(target: Path, how: Transcoding) -> None:
+    """Write the note with the settings, which marks the folder as transcoded from the start."""
     note = target / TRANSCODED_MARKER
     if note.exists() and json.loads(note.read_text())["how"] != how._asdict():
         raise ValueError(f"{target}: contains videos transcoded with other settings ({note}); choose another folder")
+    if not note.exists() and target.is_dir() and any(target.iterdir()):
+        raise ValueError(f"{target}: contains files that were not transcoded here; choose an empty folder for the copy")
     _write_note(target, how, None)
+
+
+def _copy_lists(source: Path, target: Path) -> None:
     for path in walk(source):
         copy = target / path.relative_to(source)
         if (

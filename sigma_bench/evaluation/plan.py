@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 
-from sigma_bench.data.datasets import TaskOnData, open_dataset
+from sigma_bench.data.datasets import DataPlace, TaskOnData, open_dataset
 from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.evaluation.cost import TRAINING_FACTOR, CostModel, Predicted
@@ -37,8 +37,7 @@ class Planned:
     """One task of a plan."""
 
     task: ResolvedTask
-    source: Path | Manifest
-    """The data root or the manifest."""
+    source: DataPlace
     session: Session | None
     """None for a task that cannot be run."""
     state: State
@@ -76,14 +75,14 @@ def plan_tasks(
         report: is called with the number of files read for the identity so far, and the number of files to read.
     """
     order = list(dict.fromkeys(task.dataset.dataset for task, _ in tasks))
-    opened: dict[tuple[str, Path | int], Manifest] = {}
+    opened: dict[tuple[str, Path | int | None], Manifest] = {}
     plan: list[Planned] = []
     seen: set[str] = set()
     for task, source in sorted(tasks, key=lambda each: order.index(each[0].dataset.dataset)):
-        place = (task.dataset.dataset, source if isinstance(source, Path) else id(source))
+        place = (task.dataset.dataset, id(source) if isinstance(source, Manifest) else source)
         try:
             if place not in opened:
-                opened[place] = open_dataset(task.dataset, source) if isinstance(source, Path) else source
+                opened[place] = source if isinstance(source, Manifest) else open_dataset(task.dataset, source)
             session = open_session(encoder.card, task, opened[place], seed=seed, limit=limit, report=report)
             if limit is None and share_to_test(task.folds) is None:  # other parts of the data depend on the task
                 opened[place] = session.manifest
@@ -159,7 +158,7 @@ def _predicted(model: CostModel, planned: Planned) -> Predicted | None:
 
 
 def _state(
-    encoder: Encoder, session: Session, source: Path | Manifest, output: Path, cache: FeatureCache
+    encoder: Encoder, session: Session, source: DataPlace, output: Path, cache: FeatureCache
 ) -> tuple[Planned, dict[str, tuple[int, int]]]:
     """A task with its state, and name of a pass -> its number and clips to encode; tasks share a pass of one name."""
     planned = Planned(session.task, source, session, "recorded")

@@ -41,8 +41,8 @@ def _num_frames(session: Session, samples: list[Sample], pass_: Pass, card: Enco
     """Number of frames of all clips of a pass; of a pass with one clip per frame, the number of frames."""
     if pass_.clip is None and pass_.clips_per_sample is None:
         return sum(map(_length, samples))
-    is_folded = pass_.network == "training" and session.task.folds != "official"
-    times = len({sample.group for sample in session.split(pass_).samples}) - 1 if is_folded else 1
+    folds = set(session.split(pass_).folds) if pass_.network == "training" else ()
+    times = max(1, len(folds) - 1)  # every sample is left out of the training of one fold
     return len(samples) * pass_.num_clips(0) * card.num_frames * times
 
 

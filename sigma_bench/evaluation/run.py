@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from sigma_bench.data.manifest import Manifest
+from sigma_bench.data.datasets import DataPlace
 from sigma_bench.data.video import ffmpeg_versions
 from sigma_bench.evaluation.cost import Predicted
 from sigma_bench.evaluation.reading import readings
@@ -44,7 +44,7 @@ class Found:
 def find_or_evaluate(
     encoder: Encoder,
     task: ResolvedTask,
-    source: Path | Manifest,
+    source: DataPlace,
     output: Path,
     *,
     seed: int,
@@ -56,7 +56,7 @@ def find_or_evaluate(
     """The record of a task, found in ``output`` or made by running the task; all processes call this.
 
     Args:
-        source: a data root or an open manifest.
+        source: where the data are.
         limit: number or fraction of samples of each split, for a partial evaluation.
         output: folder of the records.
         cache: feature cache; by default the one in ``output``.

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from sigma_bench.data.datasets import open_dataset
+from sigma_bench.data.datasets import DataPlace, open_dataset
 from sigma_bench.data.folds import divided, with_folds
 from sigma_bench.data.identity import identified
 from sigma_bench.data.limited import limited
@@ -84,7 +84,7 @@ class Session:
 def open_session(
     card: EncoderCard,
     task: ResolvedTask,
-    source: Path | Manifest,
+    source: DataPlace,
     *,
     seed: int,
     limit: int | float | None = None,
@@ -93,7 +93,7 @@ def open_session(
     """Resolve a task for an encoder.
 
     Args:
-        source: a data root, or an open manifest, in which splits that are already identified are not identified again.
+        source: where the data are; splits of an open manifest that are already identified are not identified again.
         seed: seed of the evaluation.
         limit: number or fraction of samples of each split, for a partial evaluation.
         report: is called with the number of files read for the identity of the samples, and the number of files to

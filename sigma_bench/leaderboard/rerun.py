@@ -9,13 +9,13 @@ both its name and ``MODEL`` end in these.
 import json
 import re
 import shlex
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from sigma_bench.records.record import Record
 from sigma_bench.resources import included
-from sigma_bench.specs.catalogue import load_task, resolve, resolve_with_card
+from sigma_bench.specs.catalogue import is_custom_dataset, load_task, resolve, resolve_with_card
 from sigma_bench.specs.fingerprint import task_fingerprint
 from sigma_bench.specs.strict import read_scalar
 from sigma_bench.specs.task import ResolvedTask, Task
@@ -30,10 +30,10 @@ def rerun_command(record: Record) -> str | None:
     settings = set_options_of(record)
     if settings is None:
         return None
-    if record.data.world == "user":
+    if record.data.world == "user" and not is_custom_dataset(record.task.dataset.dataset):
         where = ["--csv", "FILE", "--protocol", record.task.protocol.protocol, "--folds", record.task.folds]
     else:
-        where = ["--task", record.task.task, "--data", "ROOT"]
+        where = ["--task", record.task.task, *(["--data", "ROOT"] if record.data.world != "user" else [])]
     limit = ["--limit", str(record.data.limit)] if record.is_partial else []
     seed = ["--seed", str(record.seed)]
     return shlex.join(["sigma-bench", "evaluate", _model(record), *where, *seed, *limit, *settings])
@@ -63,19 +63,17 @@ def _settings(task_json: str, fingerprint: str, world: str, folders: tuple[Path,
     """
     own = ResolvedTask.model_validate_json(task_json)
     try:
-        task = _as_user_files(own) if world == "user" else load_task(own.task)
-        named = _resolved(task, own, world, {})
+        is_undeclared = world == "user" and not is_custom_dataset(own.dataset.dataset)
+        task = _as_user_files(own) if is_undeclared else load_task(own.task)
+        resolved = partial(resolve_with_card, task, own.dataset) if is_undeclared else partial(resolve, task)
+        named = resolved({})
         overrides = _differences(_protocol(named), _protocol(own))
-        again = _resolved(task, own, world, overrides)
+        again = resolved(overrides)
     except ValueError:
         return None
     if task_fingerprint(again) != fingerprint:
         return None
     return tuple(word for setting in _flat(overrides) for word in ("--set", setting))
-
-
-def _resolved(task: Task, own: ResolvedTask, world: str, overrides: dict[str, Any]) -> ResolvedTask:
-    return resolve_with_card(task, own.dataset, overrides) if world == "user" else resolve(task, overrides)
 
 
 def _as_user_files(own: ResolvedTask) -> Task:

@@ -76,7 +76,7 @@ class Drawing:
 def draw_gallery(
     names: Sequence[str],
     task: ResolvedTask,
-    data_root: Path,
+    data_root: Path | None,
     cache: FeatureCache,
     *,
     kinds: Sequence[str] = KINDS,

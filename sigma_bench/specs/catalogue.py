@@ -63,14 +63,20 @@ def load_recipe(name: str) -> Recipe:
 
 
 def load_dataset_file(name: str) -> DatasetFile:
-    """The content of the file of a dataset, with the keys of its base."""
+    """The content of the file of a dataset, with the keys of its base and the absolute path of custom data."""
     content, path = content_of("dataset", name)
-    return parse_spec(DatasetFile, content, where=str(path))
+    file = parse_spec(DatasetFile, content, where=str(path))
+    return file if file.files is None else file.model_copy(update={"files": file.files.below(path.parent)})
 
 
 def load_dataset(name: str) -> DatasetCard:
     """The card of a dataset by name."""
     return load_dataset_file(name).card
+
+
+def is_custom_dataset(name: str) -> bool:
+    """Whether a name is that of a dataset whose file states where its data are."""
+    return name in files_of("dataset") and load_dataset_file(name).files is not None
 
 
 def load_protocol(name: str) -> BaseProtocol:

@@ -1,8 +1,10 @@
 """Dataset cards, which describe the official form of a dataset, and the files that declare them."""
 
-from typing import Annotated, Any, Literal, get_args
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from sigma_bench.specs.clip import ClipSpec, TrainingSampling
 from sigma_bench.specs.folds import Folds
@@ -12,6 +14,8 @@ SplitName = Literal["train", "test", "all"]
 Asks = Literal["motion", "appearance", "segmentation", "unspecified"]
 """Information that a representation needs for a good score."""
 TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+CUSTOM_READER = "user_files"
+"""Key ``reader`` of the card of custom data."""
 
 
 class SplitSpec(Spec):
@@ -69,9 +73,32 @@ def _samplers() -> tuple[str, ...]:
     return tuple(name for kind in (*kinds[0], *kinds[1]) for name in get_args(kind.model_fields["sampler"].annotation))
 
 
+class CustomFiles(Spec):
+    """Location of custom data: a path that is absolute or relative to the folder of the declaration."""
+
+    csv: Annotated[str, Field(min_length=1)] | None = None
+    """CSV, list of lines ``path label``, or folder of lists."""
+    folders: Annotated[str, Field(min_length=1)] | None = None
+    """Tree with a folder per class, or with frames and masks."""
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if (self.csv is None) == (self.folders is None):
+            raise ValueError("give the path of a CSV as 'csv', or of a tree with a folder per class as 'folders'")
+        return self
+
+    def below(self, folder: Path) -> Self:
+        """The same location with an absolute path; ``folder`` is that of the declaration."""
+        start = folder.resolve()  # '..' in the path leads to the parent of the target of a link
+        paths = {key: os.path.normpath(start / path) for key, path in self.model_dump(exclude_none=True).items()}
+        return self.model_copy(update=paths)
+
+
 class DatasetFile(DatasetCard):
     """One file in ``tasks/``: a dataset card and the tasks on this dataset."""
 
+    files: CustomFiles | None = None
+    """Location of custom data; None for a dataset in its official layout below a data root."""
     asks: Asks
     optional: dict[str, str] = Field(default_factory=dict)
     """Path of an optional file in the dataset's folder -> what it is for."""
@@ -94,6 +121,15 @@ class DatasetFile(DatasetCard):
             if name not in _samplers():
                 raise ValueError(f"there is no sampler '{name}'.{suggestion(name, _samplers())}")
         return sampling
+
+    @model_validator(mode="after")
+    def _has_files_if_custom(self) -> Self:
+        if (self.files is None) != (self.reader != CUSTOM_READER):
+            raise ValueError(
+                f"the key 'files' and the reader '{CUSTOM_READER}' belong together; state both for custom data, or "
+                "neither for data in an official layout"
+            )
+        return self
 
     @property
     def card(self) -> DatasetCard:

@@ -5,6 +5,8 @@ A value of another type than the key, an unknown key or a duplicate key is an er
 """
 
 import difflib
+import json
+import re
 import reprlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +22,7 @@ from ruamel.yaml.events import AliasEvent, ScalarEvent
 from ruamel.yaml.nodes import MappingNode
 
 from sigma_bench.specs.bounded import read_bounded
+from sigma_bench.specs.text import with_visible_controls
 
 
 class Spec(BaseModel):
@@ -54,6 +57,8 @@ PlainName = Annotated[str, Field(pattern=PLAIN_NAME)]
 MAX_BYTES = 1 << 20
 """Largest size of a YAML file."""
 _MOST_DEPTH = 32
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_ ]*[A-Za-z0-9]")
+"""Texts that need no quotation marks unless they are read as another value, such as ``true``."""
 _LONGEST_SHOWN = 200
 
 
@@ -129,6 +134,19 @@ def read_scalar(text: str) -> Any:
         return _load(text)
     except ValueError as error:
         raise ValueError(f"'{text[:_LONGEST_SHOWN]}' is not a value: {error}") from error
+
+
+def quoted_scalar(text: str) -> str:
+    """A text as a YAML scalar that ``read_scalar`` returns unchanged, on one line and without control characters.
+
+    Raises:
+        ValueError: the text contains a surrogate, which is not a character of YAML.
+    """
+    if _PLAIN.fullmatch(text) and read_scalar(text) == text:
+        return text
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(f"{text!r}: this name is not text in UTF-8; rename it")
+    return with_visible_controls(json.dumps(text, ensure_ascii=False))
 
 
 def load_spec(spec_type: type[S], path: Path) -> S:

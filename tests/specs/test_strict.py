@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field, ValidationError
 
-from sigma_bench.specs.strict import Spec, load_spec, parse_spec, read_yaml, suggestion
+from sigma_bench.specs.strict import Spec, load_spec, parse_spec, quoted_scalar, read_scalar, read_yaml, suggestion
 
 
 class Cat(Spec):
@@ -189,3 +189,69 @@ def test_nearest_suggests_or_lists():
     assert suggestion("liner", ["knn", "linear"]) == " Did you mean 'linear'?"
     assert suggestion("zzz", ["knn", "linear"]) == " Known: knn, linear."
     assert suggestion("zzz", []) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "plain",
+            "two words",
+            "",
+            " ",
+            "null",
+            "True",
+            "1e3",
+            "010",
+            "0x1F",
+            ".inf",
+            "2024-01-01",
+            "a: b",
+            "a #b",
+            "#b",
+        ),
+        *(
+            "{a}",
+            "[a]",
+            "a, b",
+            "'",
+            '"',
+            "\\",
+            "\\n",
+            "\n",
+            "\t",
+            "\x00",
+            "\x1b[31m",
+            "\x7f",
+            "\x85",
+            "\u2028",
+            "\ufeff",
+        ),
+        *(
+            "%",
+            "&a",
+            "*a",
+            "!t",
+            "|",
+            ">",
+            "---",
+            "...",
+            "- a",
+            "?",
+            "é",
+            "\U0001f600",
+            "\ue000",
+            "\U000e0001",
+            "x" * 300,
+        ),
+    ],
+)
+def test_a_written_text_is_read_again_unchanged(text: str) -> None:
+    written = quoted_scalar(text)
+    assert read_scalar(written) == text and written.isprintable()
+    assert read_scalar(f"{{a: {written}, b: [{written}]}}  # end") == {"a": text, "b": [text]}
+
+
+def test_text_that_is_not_utf_8_is_not_written() -> None:
+    with pytest.raises(ValueError, match="not text in UTF-8; rename it"):
+        quoted_scalar("bad\udce9")

@@ -1,0 +1,31 @@
+"""``sigma-bench data describe``: declares custom data as a dataset."""
+
+import shlex
+from pathlib import Path
+
+import typer
+
+from sigma_bench.cli.console import out
+
+
+def describe(
+    path: Path = typer.Argument(..., help="CSV with path,label,split[,group], or a tree with one folder per class."),
+    name: str = typer.Option(None, help="Name of the dataset. Default: the name of the CSV or folder."),
+    output: Path = typer.Option(Path(), help="Folder for tasks/<name>.yaml, which --include takes."),
+    folds: str = typer.Option(
+        None, help="Folds of data without train and test. Default: leave_one_group_out if there are groups."
+    ),
+) -> None:
+    """Write the declaration of custom data, a YAML file with card and tasks, which can be edited.
+
+    With --include and the folder, the dataset and its tasks are found by all commands.
+    """
+    from sigma_bench.api.description import describe as write
+    from sigma_bench.specs.dataset import DatasetFile
+    from sigma_bench.specs.strict import load_spec
+
+    file = write(path, name=name, output=output, folds=folds)
+    tasks = [f"{file.stem}/{task}" for task in load_spec(DatasetFile, file).tasks]
+    out.print(f"{file}: {len(tasks)} tasks ({', '.join(tasks)})", soft_wrap=True, markup=False)
+    words = ["sigma-bench", "--include", str(output), "evaluate", "MODEL", "--task", f"{file.stem}/*", "--dry-run"]
+    out.print(f"next: {shlex.join(words)}", soft_wrap=True, markup=False)

@@ -34,12 +34,16 @@ RUN = (
 """Beginnings of those that a test runs as they stand, with its own folders and names; other tests train."""
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
-COMMANDS = [
-    line.split("#")[0].strip()
-    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    for line in block.splitlines()
-    if line.strip()
-]
+
+
+def commands_of(text: str) -> list[str]:
+    """The commands in the blocks of a text, without their comments."""
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    return [line.split("#")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+COMMANDS = commands_of(README)
+OWN_VIDEOS = README.split("## Your own videos")[1].split("\n## ")[0]
 
 
 def test_there_are_commands() -> None:
@@ -55,7 +59,7 @@ def test_make_targets_exist(command: str) -> None:
 def test_commands_parse(command: str) -> None:
     """Arguments are parsed by the real command line, down to the verb, without running it."""
     group = typer.main.get_command(app)
-    name, *arguments = shlex.split(command.replace("--include FOLDER ", ""))[1:]
+    name, *arguments = shlex.split(re.sub(r"--include \S+ ", "", command))[1:]
     verb = group.commands[name]  # type: ignore[attr-defined]
     if hasattr(verb, "commands"):
         arguments = arguments or ["list"]
@@ -81,7 +85,8 @@ def test_commands_run(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (lab / "tasks" / "suites" / "mine.yaml").write_text("suite: mine\nsummary: one\ntasks: [ssv2/knn]\n")
     monkeypatch.setenv(INCLUDE_VARIABLE, "")
     monkeypatch.chdir(tmp_path)
-    chosen = [c for c in COMMANDS if c.removeprefix("sigma-bench ").startswith(RUN) and "clips/knn" not in c]
+    others = commands_of(README.replace(OWN_VIDEOS, ""))
+    chosen = [command for command in others if command.removeprefix("sigma-bench ").startswith(RUN)]
     assert len(chosen) == len(RUN) + 1  # two of them begin with 'tasks'
     (tmp_path / "one" / "ssv2").parent.mkdir()
     (tmp_path / "one" / "ssv2").symlink_to(world / "ssv2")
@@ -95,6 +100,31 @@ def test_commands_run(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert done.exit_code == 0, (command, done.output, done.exception)
     assert (tmp_path / "paper" / "manifest.json").is_file()
     assert (tmp_path / "results" / "runs" / "figures" / "robustness.svg").is_file()
+
+
+@pytest.mark.slow
+def test_commands_for_own_videos_run(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the README's order, on thirty clips of two classes, except those that pretrain."""
+    clips = tmp_path / "FOLDER"
+    rows = []
+    for label in ("v_DigitOne", "v_DigitTwo"):
+        for number, file in enumerate(sorted((world / "ucf101").rglob(f"{label}_*.avi"))[:15]):
+            (clips / label).mkdir(parents=True, exist_ok=True)
+            (clips / label / file.name).symlink_to(file)
+            rows.append(f"FOLDER/{label}/{file.name},{label},{'train' if number < 12 else 'test'}")
+    (tmp_path / "clips.csv").write_text("\n".join(["path,label,split", *rows, ""]))
+    monkeypatch.setenv(INCLUDE_VARIABLE, "")
+    monkeypatch.chdir(tmp_path)
+    for command in commands_of(OWN_VIDEOS):
+        if "pretrain" in command or "results/runs/mini" in command:
+            continue
+        words = [word.replace("mine/*", "mine/knn") for word in shlex.split(command)[1:]]
+        if "--folds" in words:  # one protocol is enough here
+            words += ["--protocol", "knn@1"]
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, (command, done.output, done.exception)
+    assert (tmp_path / "paper" / "manifest.json").is_file()
+    assert (tmp_path / "boards" / "mine.yaml").is_file()
 
 
 def test_the_table_is_the_committed_one() -> None:

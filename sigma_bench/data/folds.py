@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from sigma_bench.data.manifest import Expected, Manifest, Sample, Split, make_split
 from sigma_bench.specs.dataset import SplitName
@@ -85,6 +84,8 @@ def _balanced(label_S: np.ndarray, group_S: np.ndarray, number: int) -> np.ndarr
     Raises:
         ValueError: no class has a sample for every fold, or groups are so unequal that a fold is empty.
     """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # its import takes a second
+
     most = int(np.unique(label_S, return_counts=True)[1].max())
     if most < number:
         raise ValueError(f"folds {number}: no class has more than {most} samples; choose fewer folds")

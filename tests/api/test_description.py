@@ -139,7 +139,13 @@ def test_labels_that_look_like_yaml_stay_labels(tmp_path: Path, kind: str) -> No
         data.mkdir()
         with (data / "c.csv").open("w", newline="") as stream:
             csv.writer(stream).writerows(
-                [("path", "label", "split"), *((f"{n}.png", label, "all") for n, label in enumerate(labels))]
+                [
+                    ("path", "label", "split"),
+                    *(
+                        (f"{n}.png", label, "all")
+                        for n, label in enumerate(label for label in labels for _ in range(2))
+                    ),
+                ]
             )
     path = data if kind == "folders" else data / "c.csv"
     file = sb.describe(path, name="odd", output=tmp_path, folds="leave_one_group_out")
@@ -182,9 +188,9 @@ def test_nothing_is_overwritten_and_no_name_is_taken_twice(clips: Path, tmp_path
 def test_data_without_splits_and_groups_need_folds(clips: Path) -> None:
     rows = [line.rpartition(",")[0] for line in clips.read_text().splitlines()[1:]]
     write_rows(clips, rows, "path,label,split")
-    with pytest.raises(ValueError, match="neither splits nor groups; state with --folds"):
+    with pytest.raises(ValueError, match="neither splits nor groups; state how they are divided, by --folds 5"):
         sb.describe(clips, output=clips.parent)
-    with pytest.raises(ValueError, match="--folds sideways: choose"):
+    with pytest.raises(ValueError, match="folds 'sideways': choose"):
         sb.describe(clips, output=clips.parent, folds="sideways")
     assert set(included(clips, "mine", folds="leave_one_group_out").tasks) >= {"knn", "linear"}
 

@@ -1,15 +1,11 @@
 """Packages that other people would install, written into a folder as ``pip install --target`` leaves them."""
 
-import os
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def install(site: Path, package: str, modules: Mapping[str, str], group: str, names: Mapping[str, str]) -> None:
@@ -41,16 +37,3 @@ def visible(site: Path) -> Iterator[None]:
     for name in [name for name in sys.modules if name not in before]:
         if str(getattr(sys.modules[name], "__file__", None)).startswith(str(site)):
             del sys.modules[name]
-
-
-def sigma_bench(site: Path | None, *arguments: object) -> tuple[int, str, str]:
-    """Exit code and both outputs of the command line in a process of its own, which sees the packages in ``site``."""
-    path = os.pathsep.join(str(folder) for folder in (ROOT, site) if folder is not None)
-    done = subprocess.run(
-        [sys.executable, "-m", "sigma_bench", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout, done.stderr

@@ -4,7 +4,6 @@ They are forked from a server that has imported torch and everything of ours, an
 at a store that whoever started them holds.  torchrun itself is behind ``--nproc``, whose tests start it.
 """
 
-import multiprocessing
 import os
 from collections.abc import Callable
 from typing import Any
@@ -12,13 +11,14 @@ from typing import Any
 import torch
 from torch.distributed import TCPStore
 
+from tests.fork_server import server
+
 SECONDS = 120
 
 
 def in_two_processes(function: Callable[..., None], *arguments: Any) -> None:
     """Call a function of a module in two processes, in each of which ``joined_processes`` finds the other."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sigma_bench.evaluation.run", "sigma_bench.training.pretraining"])
+    context = server()
     store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
     processes = [
         context.Process(target=_member, args=(rank, store.port, function, arguments), daemon=True) for rank in range(2)

@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store
 from sigma_bench.resources import INCLUDE_VARIABLE
 from tests.cli.test_cli import run
+from tests.fork_server import Command
 from tests.models.test_custom import MODULE
 
 MODEL = "statistics:mini_videomae"
@@ -128,13 +127,8 @@ def test_two_processes_leave_the_same_record_as_one(world: Path, tmp_path: Path,
     base = ["evaluate", "random:mini_videomae", *tasks, "--data", str(world), "--device", "cpu", *included]
     code, _, said = run(monkeypatch, capsys, *base, "--output", tmp_path / "1")
     assert (code, said.count(" top1 ")) == (0, 1)
-    done = subprocess.run(
-        [sys.executable, "-m", "sigma_bench", *base, "--output", str(tmp_path / "2"), "--nproc", "2"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert done.stderr.count(" top1 ") == 1  # one process speaks
+    code, _, said = Command(*base, "--output", tmp_path / "2", "--nproc", "2", folder=tmp_path).end()
+    assert (code, said.count(" top1 ")) == (0, 1)  # one process speaks
     one, two = (
         {
             record.task.task: record.model_copy(update={"provenance": None})
@@ -245,19 +239,13 @@ def test_an_exception_of_one_process_in_the_middle_of_training_ends_the_run_of_b
             return encoder
     """
     (tmp_path / "one_sided.py").write_text(textwrap.dedent(module))
-    root = str(Path(__file__).resolve().parents[2])
-    words = ["evaluate", "one_sided:build", "--task", "ssv2/finetune_mini", "--data", str(world), "--nproc", "2"]
-    done = subprocess.run(
-        [sys.executable, "-m", "sigma_bench", *words, "--output", "out", "--device", "cpu"],
-        cwd=tmp_path,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": root},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    said = " ".join(done.stderr.split())
-    assert done.returncode in (1, 2) and "Traceback" not in said, said
+    path = os.pathsep.join([str(Path(__file__).resolve().parents[2]), str(tmp_path)])
+    words = ["evaluate", "one_sided:build", "--task", "ssv2/finetune_mini", "--data", world, "--nproc", "2"]
+    environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    options = ["--output", tmp_path / "out", "--device", "cpu"]
+    code, _, said = Command(*words, *options, folder=tmp_path, environment=environment).end()
+    said = " ".join(said.split())
+    assert code in (1, 2) and "Traceback" not in said, said
     assert "process 1: OutOfMemoryError: tried to allocate 29.00 GiB (one_sided.py, line 15, in forward)" in said
     assert len(list((tmp_path / "out" / "logs").iterdir())) == 1
 

@@ -10,7 +10,7 @@ import av
 import numpy as np
 from av.bitstream import BitStreamFilterContext
 
-NUM_FRAMES = 60
+NUM_FRAMES = 40
 X264, X265 = "x264-params", "x265-params"
 OPEN = "open-gop=1:keyint=12:min-keyint=12:scenecut=0"
 Change = Callable[[list[av.Packet]], Iterable[av.Packet]]

@@ -48,7 +48,7 @@ def is_tested(name: str) -> bool:
     return block is None or block[2] == "1"
 
 
-@pytest.fixture(params=list(LAYOUTS))
+@pytest.fixture(scope="module", params=list(LAYOUTS))
 def layout(request: pytest.FixtureRequest) -> Layout:
     return LAYOUTS[request.param]()
 

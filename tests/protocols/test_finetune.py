@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sigma_bench.evaluation.plan import find_or_evaluate
+from sigma_bench.evaluation.run import Found
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.finetune.run import best_on_test
 from sigma_bench.protocols.finetune.run import run as finetune
@@ -26,6 +27,7 @@ from tests.protocols.tiny_training import (
     PLAIN,
     SMALL,
     arrays_of,
+    half_manifest,
     quiet,
     relabelled,
     run,
@@ -41,6 +43,13 @@ SELECTED_TASK = "ssv2/finetune_selected_on_test"
 
 class Stopped(Exception):  # noqa: N818 (not an error)
     pass
+
+
+@pytest.fixture(scope="module")
+def whole(world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Found]:
+    """A run of the tiny task that nothing disturbs."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, run(tiny_task(), world, folder)
 
 
 def test_two_processes_are_one(world: Path, tmp_path: Path) -> None:
@@ -85,6 +94,7 @@ def assert_same(some: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> No
 def test_stopped_in_training_the_weights_are_those_of_a_run_that_was_not(world: Path, tmp_path: Path) -> None:
     """Bit for bit, with a running mean of the weights: what is compared are the stored softmax scores."""
     task = tiny_task(overrides=PLAIN | {"ema_decay": 0.5})
+    data = small_manifest(world, test=half_manifest(world).splits["test"].samples)
 
     def stop(phase: str, done: int, total: int) -> None:
         if (phase, done) == ("training", 10):
@@ -99,22 +109,19 @@ def test_stopped_in_training_the_weights_are_those_of_a_run_that_was_not(world: 
         output, kept = tmp_path / name, []
         if is_stopped:
             with pytest.raises(Stopped):
-                run(task, world, output, report=stop)
-        run(task, world, output, report=keep)
+                run(task, data, output, report=stop)
+        run(task, data, output, report=keep)
         scores.append(kept[-1])
     assert scores[0] == scores[1]
 
 
-def test_the_labels_of_the_test_play_no_part(world: Path, tmp_path: Path) -> None:
-    manifest = small_manifest(world)
-    test = manifest.splits["test"].samples
+def test_the_labels_of_the_test_play_no_part(world: Path, tmp_path: Path, whole: tuple[Path, Found]) -> None:
+    test = small_manifest(world).splits["test"].samples
     turned = tuple(relabelled(sample, (sample.label or 0) + 1 if sample.label != 7 else 0) for sample in test)
-    arrays_of_runs = [
-        arrays_of(tmp_path / name, run(tiny_task(), small_manifest(world, test=samples), tmp_path / name))
-        for name, samples in (("true", test), ("turned", turned))
-    ]
-    assert not np.array_equal(arrays_of_runs[0]["truth"], arrays_of_runs[1]["truth"])
-    assert np.array_equal(arrays_of_runs[0]["ranked"], arrays_of_runs[1]["ranked"])
+    changed = arrays_of(tmp_path, run(tiny_task(), small_manifest(world, test=turned), tmp_path))
+    clean = arrays_of(*whole)
+    assert not np.array_equal(clean["truth"], changed["truth"])
+    assert np.array_equal(clean["ranked"], changed["ranked"])
 
 
 def test_a_video_that_does_not_decode_fails_the_run_or_is_wrong(world: Path, tmp_path: Path) -> None:
@@ -138,7 +145,9 @@ def test_a_video_that_does_not_decode_fails_the_run_or_is_wrong(world: Path, tmp
 
 
 @pytest.mark.parametrize("which", ["train", "test"])
-def test_what_was_mended_after_a_failed_run_has_not_failed(world: Path, tmp_path: Path, which: str) -> None:
+def test_what_was_mended_after_a_failed_run_has_not_failed(
+    world: Path, tmp_path: Path, whole: tuple[Path, Found], which: str
+) -> None:
     """A file with another content starts another run, which uses nothing of the failed run."""
     samples, path = small_manifest(world).splits[which].samples, tmp_path / "torn.webm"
     content = samples[0].path.read_bytes()
@@ -148,7 +157,7 @@ def test_what_was_mended_after_a_failed_run_has_not_failed(world: Path, tmp_path
         run(tiny_task(), manifest, tmp_path / "torn")
     path.write_bytes(content)
     found = run(tiny_task(), manifest, tmp_path / "torn")
-    assert found.record.scores == run(tiny_task(), world, tmp_path / "whole").record.scores
+    assert found.record.scores == whole[1].record.scores
 
 
 @pytest.mark.parametrize(
@@ -162,11 +171,11 @@ def test_what_was_mended_is_trained_and_tested_from_the_start_where_it_must_be(
     world: Path, tmp_path: Path, which: str, name: str, more: dict[str, object]
 ) -> None:
     """In one and the same folder: an earlier epoch's weights are gone, and trained weights lack the video."""
-    samples, path = small_manifest(world).splits[which].samples, tmp_path / "torn.webm"
+    samples, path = half_manifest(world).splits[which].samples, tmp_path / "torn.webm"
     content = samples[0].path.read_bytes()
     path.write_bytes(bytes(len(content)))
     task = tiny_task(name, PLAIN | {"optim": OPTIM | {"epochs": 2}, **more})
-    torn = small_manifest(world, **{which: (replace(samples[0], path=path), *samples[1:])})
+    torn = half_manifest(world, **{which: (replace(samples[0], path=path), *samples[1:])})
     evaluation = opened(tiny_encoder(), task, torn, tmp_path / "features", tmp_path / "torn")
     states = []
     for _ in range(2):
@@ -178,7 +187,7 @@ def test_what_was_mended_is_trained_and_tested_from_the_start_where_it_must_be(
     predictions = finetune(evaluation)
     assert predictions is not None and predictions.failures == {}
     assert (tmp_path / "torn" / "fold-0" / "resume.pt").stat().st_mtime_ns > states[1]
-    whole = finetune(opened(tiny_encoder(), task, small_manifest(world), tmp_path / "features", tmp_path / "whole"))
+    whole = finetune(opened(tiny_encoder(), task, half_manifest(world), tmp_path / "features", tmp_path / "whole"))
     assert whole is not None
     assert_same(dict(predictions.arrays), dict(whole.arrays))
 
@@ -199,9 +208,10 @@ def test_a_frozen_network_stays_and_its_head_learns(world: Path, tmp_path: Path)
 def test_the_best_epoch_on_test_is_another_protocol_and_says_so(world: Path, tmp_path: Path) -> None:
     """Same training, bit for bit; the score is the best of the curve, whose end is the clean number."""
     epochs = PLAIN | {"optim": OPTIM | {"epochs": 3}}
-    clean, selected = (run(tiny_task(name, epochs), world, tmp_path) for name in ("ssv2/finetune", SELECTED_TASK))
+    data = half_manifest(world)
+    clean, selected = (run(tiny_task(name, epochs), data, tmp_path) for name in ("ssv2/finetune", SELECTED_TASK))
     arrays = arrays_of(tmp_path, selected)
-    assert arrays["predicted_of_epoch"].shape == (40, 3)
+    assert arrays["predicted_of_epoch"].shape == (20, 3)
     assert np.array_equal(arrays["predicted_of_epoch"][:, 2], arrays_of(tmp_path, clean)["predicted"])
     (selection,) = selected.record.selections
     curve = [point.test_top1 for point in selection.grid]

@@ -12,7 +12,8 @@ from sigma_bench.cli.main import app
 from sigma_bench.records.store import Store
 from sigma_bench.resources import INCLUDE_VARIABLE
 from sigma_bench.specs.catalogue import load_dataset_file
-from tests.other_packages import install, sigma_bench, visible
+from tests.fork_server import Command
+from tests.other_packages import install, visible
 
 SPEC = '''
 from typing import ClassVar, Literal
@@ -149,7 +150,8 @@ def test_a_protocol_of_another_package_is_planned_run_tabulated_and_verified(sit
 
 @pytest.mark.slow
 def test_another_process_finds_the_package_as_well(site: Path) -> None:
-    code, out, err = sigma_bench(site, "--include", site.parent / "mine", "check", site.parent / "task.yaml")
+    words = ("--include", site.parent / "mine", "check", site.parent / "task.yaml")
+    code, out, err = Command(*words, folder=site.parent, environment={"COLUMNS": "200"}, site=site).end()
     assert code == 0 and "nearest_mean@1 on Something-Something v2" in out, out + err
 
 

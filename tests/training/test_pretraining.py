@@ -81,12 +81,17 @@ def test_broken_videos_are_left_out_counted_and_limited(world: Path, tmp_path: P
         pretrain(allowing(1.5 / len(samples)), tmp_path, tmp_path / "strict", seed=0)
 
 
-def test_a_finished_run_is_found_and_another_one_refused(world: Path, tmp_path: Path) -> None:
-    path = pretrain(tiny_recipe(), world, tmp_path, seed=0)
-    written = path.stat().st_mtime_ns
-    assert pretrain(tiny_recipe(), world, tmp_path, seed=0).stat().st_mtime_ns == written
+@pytest.fixture(scope="module")
+def finished(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint of a finished run, which tests read only."""
+    return pretrain(tiny_recipe(), world, tmp_path_factory.mktemp("finished"), seed=0)
+
+
+def test_a_finished_run_is_found_and_another_one_refused(world: Path, finished: Path) -> None:
+    written = finished.stat().st_mtime_ns
+    assert pretrain(tiny_recipe(), world, finished.parent, seed=0).stat().st_mtime_ns == written
     with pytest.raises(ValueError, match="another recipe, seed, data, teacher or init"):
-        pretrain(tiny_recipe(), world, tmp_path, seed=1)
+        pretrain(tiny_recipe(), world, finished.parent, seed=1)
 
 
 def test_a_state_of_another_run_is_refused(world: Path, tmp_path: Path) -> None:
@@ -164,8 +169,8 @@ def test_processes_share_every_batch_and_a_continued_run_sees_the_same() -> None
     assert [a + b for a, b in zip(*halves, strict=True)] == whole[3:]
 
 
-def test_weights_load_completely_or_not_at_all(world: Path, tmp_path: Path) -> None:
-    checkpoint = read_checkpoint(pretrain(tiny_recipe(), world, tmp_path, seed=0))
+def test_weights_load_completely_or_not_at_all(finished: Path) -> None:
+    checkpoint = read_checkpoint(finished)
     model = build_method(tiny_recipe(), seed=0).model
     before = model.encoder.norm.weight.clone()
     for change, sentence in (

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from sigma_bench.training.method import build_method
 from sigma_bench.training.plan import plan_of
 from sigma_bench.training.pretraining import pretrain
 from tests.conftest import tiny_recipe
+from tests.fork_server import Command
 from tests.training.test_termination import wait_until_gone
 from tests.two_processes import in_two_processes
 
@@ -74,11 +76,6 @@ def main(folder: str) -> None:
                 torch.save(result, Path(folder) / f"{number}.pt")
 
 
-def environment() -> dict[str, str]:
-    root = Path(__file__).resolve().parents[2]
-    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
-
-
 def test_loss_and_gradients_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
     in_two_processes(main, str(tmp_path))
     for number, (name, *case) in enumerate(CASES):
@@ -88,6 +85,9 @@ def test_loss_and_gradients_of_two_processes_are_those_of_one(tmp_path: Path) ->
         assert gradients.keys() == expected.keys()
         for key, value in expected.items():
             assert np.allclose(gradients[key], value, rtol=1e-9, atol=1e-12), (name, case, key)
+
+
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
 
 
 @pytest.fixture
@@ -101,9 +101,12 @@ def recipe_file(tmp_path: Path) -> Path:
     return path
 
 
-def command(recipe_file: Path, world: Path, output: Path, *options: str) -> list[str]:
-    arguments = ["pretrain", str(recipe_file), "--data", str(world), "--output", str(output), *options]
-    return [sys.executable, "-m", "sigma_bench", *arguments]
+def words(recipe_file: Path, world: Path, output: Path, *options: str) -> list[str]:
+    return ["pretrain", str(recipe_file), "--data", str(world), "--output", str(output), *options]
+
+
+def launched(words: list[str], folder: Path) -> Command:
+    return Command(*words, "--nproc", "2", folder=folder, environment=ENVIRONMENT)
 
 
 def whole_run(recipe_file: Path, world: Path, output: Path) -> None:
@@ -111,11 +114,11 @@ def whole_run(recipe_file: Path, world: Path, output: Path) -> None:
     pretrain(load_recipe(str(recipe_file)), world, output, seed=0)
 
 
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+def wait_for(path: Path, is_running: Callable[[], bool], message: Callable[[], str]) -> None:
     deadline = time.monotonic() + 60
-    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+    while not path.exists() and is_running() and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert path.exists(), process.communicate()[1]
+    assert path.exists(), message()
 
 
 @pytest.mark.slow
@@ -133,41 +136,28 @@ def test_twenty_steps_of_two_processes_are_those_of_one_and_survive_sigterm(
     for key, value in weights[0].items():
         torch.testing.assert_close(weights[1][key], value, rtol=0, atol=1e-4)
 
-    with subprocess.Popen(
-        command(recipe_file, world, cut, "--nproc", "2", "--num-workers", "1"),
-        env=environment(),
-        text=True,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
-        wait_for(cut / "resume.pt", process)
-        os.killpg(process.pid, signal.SIGTERM)  # as SLURM does: all processes, those that read videos too
-        message = process.communicate()[1]
-    assert process.returncode == 143, message
+    run = launched(words(recipe_file, world, cut, "--num-workers", "1"), tmp_path)
+    wait_for(cut / "resume.pt", run.process.is_alive, lambda: run.end()[2])
+    os.killpg(run.pid, signal.SIGTERM)  # as SLURM does: all processes, those that read videos too
+    code, _, message = run.end()
+    assert code == 143, message
     assert "the same command continues" in message
     assert "Traceback" not in message
-    done = subprocess.run(
-        command(recipe_file, world, cut, "--nproc", "2"), env=environment(), text=True, capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("checkpoint:") == 1
+    code, shown, message = launched(words(recipe_file, world, cut), tmp_path).end()
+    assert code == 0, message
+    assert shown.count("checkpoint:") == 1
     digests = {read_checkpoint(folder / "model.safetensors").sha256 for folder in (two, cut)}
     assert len(digests) == 1
 
 
 @pytest.mark.slow
 def test_a_killed_worker_ends_the_run_with_one_sentence(recipe_file: Path, world: Path, tmp_path: Path) -> None:
-    with subprocess.Popen(
-        command(recipe_file, world, tmp_path / "run", "--nproc", "2"),
-        env=environment(),
-        text=True,
-        stderr=subprocess.PIPE,
-    ) as process:
-        wait_for(tmp_path / "run" / "resume.pt", process)
-        workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        os.kill(int(workers[-1]), signal.SIGKILL)
-        message = process.communicate()[1]
-    assert process.returncode != 0
+    run = launched(words(recipe_file, world, tmp_path / "run"), tmp_path)
+    wait_for(tmp_path / "run" / "resume.pt", run.process.is_alive, lambda: run.end()[2])
+    workers = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    os.kill(int(workers[-1]), signal.SIGKILL)
+    code, _, message = run.end()
+    assert code != 0
     assert "was killed by signal 9; the same command continues" in " ".join(message.split())
     assert "Traceback" not in message
 
@@ -189,11 +179,14 @@ def test_ranks_and_their_workers_end_when_torchrun_is_killed_and_the_run_resumes
     recipe_file.write_text(json.dumps(content))
     cut, whole = tmp_path / "cut", tmp_path / "whole"
     torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    sigma_bench = command(recipe_file, world, cut, "--num-workers", "1", "--device", "cpu")[1:]
+    pretraining = words(recipe_file, world, cut, "--num-workers", "1", "--device", "cpu")
     with subprocess.Popen(
-        [sys.executable, *torchrun, *sigma_bench], env=environment(), text=True, stderr=subprocess.PIPE
+        [sys.executable, *torchrun, "-m", "sigma_bench", *pretraining],
+        env=os.environ | ENVIRONMENT,
+        text=True,
+        stderr=subprocess.PIPE,
     ) as process:
-        wait_for(cut / "resume.pt", process)
+        wait_for(cut / "resume.pt", lambda: process.poll() is None, lambda: process.communicate()[1])
         started = descendants(process.pid)
         assert len(started) >= 4  # two ranks and a worker of each
         process.kill()

@@ -19,7 +19,16 @@ from sigma_bench.protocols.head_grid import Setting
 from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import joined_processes
 from tests.models.external_files import FeaturesOnly
-from tests.protocols.tiny_training import arrays_of, quiet, relabelled, run, small_manifest, tiny_encoder, tiny_task
+from tests.protocols.tiny_training import (
+    arrays_of,
+    half_manifest,
+    quiet,
+    relabelled,
+    run,
+    small_manifest,
+    tiny_encoder,
+    tiny_task,
+)
 from tests.two_processes import in_two_processes
 
 OPTIM = {"global_batch": 8, "epochs": 1, "learning_rates": [0.001, 0.01], "weight_decays": [0.4]}
@@ -53,17 +62,21 @@ def assert_same(some: tuple[Path, Found], other: tuple[Path, Found]) -> None:
     assert some[1].record.selections == other[1].record.selections
 
 
+def with_half_of_the_test(world: Path) -> Manifest:
+    return small_manifest(world, test=half_manifest(world).splits["test"].samples)
+
+
 def shared_run(data: str, output: str) -> None:
     """What each of two processes does."""
     with joined_processes("cpu") as processes:
-        run(task_of(**RANDOM), Path(data), Path(output), processes=processes)
+        run(task_of(**RANDOM), with_half_of_the_test(Path(data)), Path(output), processes=processes)
 
 
 def test_stopped_three_times_or_shared_by_two_processes_a_run_is_the_same(world: Path, tmp_path: Path) -> None:
     """With all random operations; the stops are between two saved states, before the last one, and in the test."""
-    task = task_of(**RANDOM)
-    whole = tmp_path / "whole", run(task, world, tmp_path / "whole")
-    assert whole[1].record.data.splits["test"].scored == 40
+    task, data = task_of(**RANDOM), with_half_of_the_test(world)
+    whole = tmp_path / "whole", run(task, data, tmp_path / "whole")
+    assert whole[1].record.data.splits["test"].scored == 20
     assert not (tmp_path / "whole" / "features").exists(), "no token is stored"
     for stop in (None, ("training", 8), ("test", 8)):
 
@@ -73,12 +86,12 @@ def test_stopped_three_times_or_shared_by_two_processes_a_run_is_the_same(world:
 
         encoder = tiny_encoder() if stop else StopsInTraining()
         with pytest.raises(Stopped):
-            find_or_evaluate(encoder, task, world, tmp_path / "cut", seed=0, report=report)
+            find_or_evaluate(encoder, task, data, tmp_path / "cut", seed=0, report=report)
     (state,) = (tmp_path / "cut").glob("unfinished/*/fold-0/resume.pt")
     assert torch.load(state, weights_only=True)["step"] == 8
-    assert_same((tmp_path / "cut", run(task, world, tmp_path / "cut")), whole)
+    assert_same((tmp_path / "cut", run(task, data, tmp_path / "cut")), whole)
     in_two_processes(shared_run, str(world), str(tmp_path / "shared"))
-    found = run(task, world, tmp_path / "shared")
+    found = run(task, data, tmp_path / "shared")
     assert found.was_there and found.record.provenance.num_processes == 2
     assert_same((tmp_path / "shared", found), whole)
 
@@ -101,14 +114,15 @@ def test_the_labels_of_the_test_play_no_part_unless_the_name_says_so(world: Path
     """An encoder without a network, whose width does not divide into 16 heads; turned labels select another probe only
     where the test selects."""
     encoder = FeaturesOnly(load_encoder("statistics:mini_videomae"))
-    test = small_manifest(world).splits["test"].samples
-    turned = small_manifest(world, test=tuple(relabelled(s, ((s.label or 0) + 1) % 8) for s in test))
+    data = half_manifest(world)
+    test = data.splits["test"].samples
+    turned = half_manifest(world, test=tuple(relabelled(s, ((s.label or 0) + 1) % 8) for s in test))
     clean, changed, on_test = (
-        find_or_evaluate(encoder, task, data, tmp_path / name, seed=0, report=quiet)
-        for name, task, data in (
-            ("clean", task_of(), small_manifest(world)),
-            ("turned", task_of(), turned),
-            ("on_test", on_test_task(), small_manifest(world)),
+        find_or_evaluate(encoder, task, manifest, tmp_path / name, seed=0, report=quiet)
+        for name, task, manifest in (
+            ("clean", task_of(depth=1), data),
+            ("turned", task_of(depth=1), turned),
+            ("on_test", on_test_task(depth=1), data),
         )
     )
     arrays = [arrays_of(tmp_path / name, found) for name, found in (("clean", clean), ("turned", changed))]
@@ -130,9 +144,9 @@ def test_the_labels_of_the_test_play_no_part_unless_the_name_says_so(world: Path
     assert (score.metric, score.value) == ("top1_selected_on_test", max(point.test_top1 or 0 for point in biased.grid))
 
 
-def on_test_task() -> ResolvedTask:
+def on_test_task(**changes: Any) -> ResolvedTask:
     mini = task_of().protocol.model_dump(include={"augmentation", "attention_heads"})
-    return task_of(ON_TEST, **mini, optim=OPTIM | {"precision": "float32"})
+    return task_of(ON_TEST, **mini, optim=OPTIM | {"precision": "float32"}, **changes)
 
 
 @pytest.fixture

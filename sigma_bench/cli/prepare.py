@@ -47,32 +47,46 @@ def prepare(
     root, dataset = root_and_names(words or ())
     if root is None and (link or start):
         raise ValueError("--link and --from are for datasets below a data root; name one")
-    if csv is not None or folders is not None:
-        found = custom_inventory(csv, folders)
-        inventories = {found.card.dataset: found}
-    else:
-        inventories = _inventories(dataset, root)
     if root is None:
-        _print_table(inventories.values())
-        proposals: dict[str, Proposal] = {}
+        inventories = _prepare_custom(csv, folders, dataset)
+        wanted = list(inventories)
     else:
-        searched, proposals = _search(inventories, root, start or root)
-        if link and proposals:
-            _link(proposals)
-            inventories = _inventories(dataset, root)
-            searched, proposals = _search(inventories, root, start or root)
-        _print_table(inventories.values())
-    for inventory in inventories.values():
-        if inventory.manifest is not None:
-            _write(inventory)
-        if inventory.card.reader == CUSTOM_READER or root is None:
-            _print_custom(inventory)
-    if root is not None:
-        _print_incomplete(inventories, proposals, root, is_named=bool(dataset))
-        _print_way_on(searched, proposals, root, dataset, start, link=link)
-    wanted = dataset or (list(inventories) if root is None else [card.dataset for card in cards_below(root)])
+        inventories = _prepare_root(root, dataset, start, link=link)
+        wanted = dataset or [card.dataset for card in cards_below(root)]
     if not all(inventories[name].is_complete for name in wanted):
         raise typer.Exit(1)
+
+
+def _prepare_custom(csv: Path | None, folders: Path | None, names: Sequence[str]) -> dict[str, Inventory]:
+    """Prepare custom data, given by path or by the names of custom datasets."""
+    if names:
+        inventories = _inventories(names, None)
+    else:
+        given = custom_inventory(csv, folders)
+        inventories = {given.card.dataset: given}
+    _print_table(inventories.values(), None)
+    for inventory in inventories.values():
+        _write(inventory)
+        _print_custom(inventory)
+    return inventories
+
+
+def _prepare_root(root: Path, names: Sequence[str], start: Path | None, *, link: bool) -> dict[str, Inventory]:
+    """Prepare the named datasets of a data root, or all."""
+    inventories = _inventories(names, root)
+    searched, proposals = _search(inventories, root, start or root)
+    if link and proposals:
+        _link(proposals)
+        inventories = _inventories(names, root)
+        searched, proposals = _search(inventories, root, start or root)
+    _print_table(inventories.values(), root)
+    for inventory in inventories.values():
+        _write(inventory)
+        if inventory.card.reader == CUSTOM_READER:
+            _print_custom(inventory)
+    _print_incomplete(inventories, proposals, root, is_named=bool(names))
+    _print_way_on(searched, proposals, root, names, start, link=link)
+    return inventories
 
 
 def _inventories(names: Sequence[str], root: Path | None) -> dict[str, Inventory]:
@@ -134,19 +148,22 @@ def _link(proposals: Mapping[str, Proposal]) -> None:
             _line(f"not linked: {error}", indent=0)
 
 
-def _print_table(inventories: Iterable[Inventory]) -> None:
+def _print_table(inventories: Iterable[Inventory], root: Path | None) -> None:
+    """Print the numbers of samples of the datasets that are there."""
     listing = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("dataset", "split", "expected", "listed", "found", "missing"):
         listing.add_column(column, justify="left" if column in ("dataset", "split") else "right", overflow="fold")
     for inventory in inventories:
-        _add_rows(listing, inventory)
-    out.print(listing)
+        if root is None or inventory.manifest is not None or (root / inventory.card.home).is_dir():
+            _add_rows(listing, inventory)
+    if listing.row_count:
+        out.print(listing)
 
 
 def _add_rows(listing: Table, inventory: Inventory) -> None:
     name = escape(one_line(inventory.card.dataset))
     if inventory.manifest is None:
-        listing.add_row(name, "[dim]missing or unreadable[/]")
+        listing.add_row(name, "[dim]unreadable[/]")
         return
     for split in inventory.manifest.splits.values():
         missing = len(split.missing)
@@ -155,8 +172,10 @@ def _add_rows(listing: Table, inventory: Inventory) -> None:
 
 
 def _write(inventory: Inventory) -> None:
-    """Write the manifest beside the ledger, which is in the data root or beside custom data."""
-    assert inventory.manifest is not None and inventory.manifest.ledger is not None
+    """Write the manifest, if there is one, beside the ledger, which is in the data root or beside custom data."""
+    if inventory.manifest is None:
+        return
+    assert inventory.manifest.ledger is not None
     folder = inventory.manifest.ledger.file.parent
     path = folder / f"{inventory.card.dataset}.manifest.jsonl"
     lines = (json.dumps(row, ensure_ascii=False) for row in manifest_rows(inventory.manifest, folder))

@@ -67,6 +67,14 @@ def included() -> tuple[Path, ...]:
     return tuple(dict.fromkeys(Path(each).expanduser().resolve() for each in listed if each))
 
 
+def hint_of_include(folder: str, name: str) -> str:
+    """A sentence about a name that is declared in the current folder, if that is not included; otherwise empty."""
+    is_here = any((Path(folder) / f"{name}{suffix}").is_file() for suffix in (".yaml", ".yml"))
+    if not is_here or Path.cwd().resolve() in included():
+        return ""
+    return f" {folder}/{name}.yaml in this folder declares it: use 'sigma-bench --include . ...'."
+
+
 def check_included() -> None:
     """ValueError for an included folder that ``include`` would refuse."""
     _check(included())

@@ -118,13 +118,13 @@ def test_commands_for_own_videos_run(world: Path, tmp_path: Path, monkeypatch: p
     for command in commands_of(OWN_VIDEOS):
         if "pretrain" in command or "results/runs/mini" in command:
             continue
-        words = [word.replace("mine/*", "mine/knn") for word in shlex.split(command)[1:]]
+        words = [word.replace("gait/*", "gait/knn") for word in shlex.split(command)[1:]]
         if "--folds" in words:  # one protocol is enough here
             words += ["--protocol", "knn@1"]
         done = CliRunner().invoke(app, words)
         assert done.exit_code == 0, (command, done.output, done.exception)
     assert (tmp_path / "paper" / "manifest.json").is_file()
-    assert (tmp_path / "boards" / "mine.yaml").is_file()
+    assert (tmp_path / "boards" / "overview_gait.yaml").is_file()
 
 
 def test_the_table_is_the_committed_one() -> None:

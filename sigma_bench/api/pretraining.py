@@ -129,6 +129,8 @@ def pretrain(
         bar = bars.add_task(f"{spec.recipe}, seed {seed}", total=None, numbers="reading videos")
 
         def report(state: TrainingProgress) -> None:
+            if bars.tasks[0].total is None and state.first_step and not bars.disable:
+                bars.print(f"this run continues after step {state.first_step}", markup=False)
             bars.update(bar, total=state.num_steps, completed=state.step, numbers=_numbers(state))
 
         with unexpected_errors_logged(folder, spec.recipe):
@@ -145,6 +147,8 @@ def pretrain(
             )
         if bars.tasks[0].total is None:  # the run was finished before
             bars.update(bar, total=1, completed=1)
+            if not bars.disable:
+                bars.print("this run was finished before; nothing was computed", markup=False)
     return PretrainingRun(folder, path)
 
 

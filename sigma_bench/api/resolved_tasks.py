@@ -88,7 +88,11 @@ def _resolved(
         )
         return [(task, manifest) for task in custom]
     _refuse("is for custom data; a task of the catalogue is varied by name, as in ssv2/knn+reversal", variants=variants)
-    _refuse("is for custom data; a task of the catalogue states this itself", protocol=protocols, folds=folds)
+    _refuse(
+        "is for custom data given by csv or folders; a declared task states this itself, in the file of its dataset",
+        protocol=protocols,
+        folds=folds,
+    )
     names = [*tasks, *(catalogue.load_suite(suite).tasks if suite else ())]
     if not names and asks is None:
         raise ValueError("no task is named: give tasks or a suite with data, or custom data as csv or folders")

@@ -9,7 +9,7 @@ from rich.progress import TextColumn
 from rich.table import Table
 
 from sigma_bench.api.progress import progress_bars
-from sigma_bench.cli.chosen_data import CSV, FOLDERS, WORDS, chosen
+from sigma_bench.cli.chosen_data import CSV, FOLDERS, WORDS, chosen, root_and_names
 from sigma_bench.cli.console import out
 from sigma_bench.specs.text import one_line
 
@@ -65,5 +65,7 @@ def verify(
         out.print(line, soft_wrap=True, markup=False)
     if len(lines) > SHOWN:
         out.print(f"and {len(lines) - SHOWN} more, all in {', '.join(ledgers)}", soft_wrap=True, markup=False)
+    if root_and_names(words or ())[0] is None:
+        out.print(f"kept in {', '.join(ledgers)}, which other commands use", soft_wrap=True, markup=False)
     if not is_clean:
         raise typer.Exit(1)

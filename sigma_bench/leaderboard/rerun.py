@@ -34,9 +34,10 @@ def rerun_command(record: Record) -> str | None:
         where = ["--csv", "FILE", "--protocol", record.task.protocol.protocol, "--folds", record.task.folds]
     else:
         where = ["--task", record.task.task, *(["--data", "ROOT"] if record.data.world != "user" else [])]
+    include = ["--include", "FOLDER"] if is_custom_dataset(record.task.dataset.dataset) else []
     limit = ["--limit", str(record.data.limit)] if record.is_partial else []
     seed = ["--seed", str(record.seed)]
-    return shlex.join(["sigma-bench", "evaluate", _model(record), *where, *seed, *limit, *settings])
+    return shlex.join(["sigma-bench", *include, "evaluate", _model(record), *where, *seed, *limit, *settings])
 
 
 def set_options_of(record: Record) -> tuple[str, ...] | None:

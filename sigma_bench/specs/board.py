@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sigma_bench.resources import declared
+from sigma_bench.resources import declared, hint_of_include
 from sigma_bench.specs.catalogue import dataset_names, load_task, resolve
 from sigma_bench.specs.declared import content_of
 from sigma_bench.specs.protocol import KINDS
@@ -185,7 +185,11 @@ def load_board(name: str) -> Board:
         return load_spec(Board, Path(name))
     boards = declared("boards")
     if name not in boards:
-        raise ValueError(f"there is no board '{name}'.{suggestion(name, boards)}")
+        hint = hint_of_include("boards", name) or suggestion(name, boards)
+        raise ValueError(
+            f"there is no board '{name}'.{hint} 'table' and 'export' without a name make a board per dataset; 'board "
+            "new' declares one"
+        )
     path = boards[name]
     board = load_spec(Board, path)
     if board.name != name:

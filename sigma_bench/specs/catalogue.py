@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, get_args
 
+from sigma_bench.resources import hint_of_include
 from sigma_bench.specs.dataset import Asks, DatasetCard, DatasetFile
 from sigma_bench.specs.declared import content_of, files_of, require_known, require_same_name
 from sigma_bench.specs.fingerprint import recipe_fingerprint, task_fingerprint
@@ -115,7 +116,8 @@ def load_task(name: str) -> Task:
     dataset, _, task_name = name.partition("/")
     file = load_dataset_file(dataset) if dataset in files_of("dataset") else None
     if file is None or task_name not in file.tasks:
-        raise ValueError(f"there is no task '{name}'.{suggestion(name, task_names())}")
+        hint = "" if file else hint_of_include("tasks", dataset)
+        raise ValueError(f"there is no task '{name}'.{hint or suggestion(name, task_names())}")
     task = file.tasks[task_name]
     keys = task.model_dump() | {"task": name, "dataset": dataset, "asks": file.asks, "note": task.note or file.note}
     return Task.model_validate(keys)

@@ -157,7 +157,8 @@ def _progress(run: Run, window: LossWindow, done: int, seconds: float, waited: f
     loss, monitors = window.close()
     speed = (done - run.first) * run.plan.optim.global_batch / seconds
     rate = run.optimiser.param_groups[0]["lr"]
-    return Progress(done, run.batches.num_steps, loss, rate, monitors, speed, waited / seconds, len(run.broken))
+    numbers = (loss, rate, monitors, speed, waited / seconds, len(run.broken))
+    return Progress(done, run.batches.num_steps, *numbers, first_step=run.first)
 
 
 def _save(run: Run, done: int) -> None:

@@ -32,6 +32,8 @@ class Progress:
     """Fraction of the time spent waiting for data."""
     num_broken: int
     """Number of videos left out so far because they cannot be read."""
+    first_step: int = 0
+    """Number of steps that earlier attempts had finished."""
 
     def as_row(self) -> dict[str, float]:
         """The row of the training history, which does not depend on the speed of the machine."""

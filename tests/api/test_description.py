@@ -97,7 +97,7 @@ def test_records_are_those_of_the_csv_and_only_the_name_can_differ(clips: Path, 
     assert other.task == direct.task.model_copy(update={"task": "other/knn", "dataset": card})
     differing = {key for key, value in other.key().items() if direct.key()[key] != value}
     assert differing == {"fingerprint"}
-    command = "sigma-bench evaluate statistics:RECIPE --task other/knn --seed 0"
+    command = "sigma-bench --include FOLDER evaluate statistics:RECIPE --task other/knn --seed 0"
     assert rerun_command(other) == command
 
 

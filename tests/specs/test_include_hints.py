@@ -1,0 +1,25 @@
+"""Names that the current folder declares, but that are not included."""
+
+from pathlib import Path
+
+import pytest
+
+from sigma_bench.resources import INCLUDE_VARIABLE
+from sigma_bench.specs.board import load_board
+from sigma_bench.specs.catalogue import load_task
+
+
+def test_a_name_that_the_current_folder_declares_is_found_by_include(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(INCLUDE_VARIABLE, "")
+    for folder, name in (("tasks", "gait"), ("boards", "walks")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{name}.yaml").touch()
+    with pytest.raises(ValueError, match=r"no task 'gait/knn'. tasks/gait.yaml in this folder declares it: use 'sigma"):
+        load_task("gait/knn")
+    with pytest.raises(ValueError, match=r"no board 'walks'. boards/walks.yaml in this folder declares it"):
+        load_board("walks")
+    with pytest.raises(ValueError, match=r"no task 'gate/knn'. Did you mean"):
+        load_task("gate/knn")

@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from sigma_bench.data.custom_rows import CONTROL, LONGEST_PATH, require_one_name, require_text
+from sigma_bench.data.custom_rows import CONTROL, LONGEST_PATH, require_exact_names, require_one_name, require_text
 from sigma_bench.data.data_files import is_video, subfolders, walk
 from sigma_bench.data.ledger import ledger_path
 from sigma_bench.data.manifest import Expected, LedgerPlace, Manifest, Sample, make_split
@@ -91,6 +91,7 @@ def _lines(path: Path, text: Iterator[str]) -> Iterator[_Line]:
         return
     if twice := [name for name in ("path", "split") if names.count(name) > 1]:
         raise ValueError(f"{path}: line 1: the header names {twice[0]} twice; keep one column of that name")
+    require_exact_names(f"{path}: line 1", names, ("path", "split"))
     reader = csv.DictReader(text, names, strict=True)
     for row in reader:
         number = reader.line_num + 1

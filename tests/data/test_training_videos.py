@@ -67,6 +67,8 @@ def test_videos_of_other_splits_are_counted(tmp_path: Path) -> None:
         ("a.mp4\n" + "b" * 5000 + ".mp4\n", "line 2: the path is longer than 4096 characters"),
         ("a.mp4 1\na.mp4 2\n", "lists 'a.mp4' twice"),
         ("a.mp4\n./a.mp4\n", "'a.mp4' and './a.mp4' are the same file"),
+        ("path,Split\na.mp4,train\nb.mp4,test\n", "line 1: the column 'Split' is not read; call it 'split'"),
+        ("path,SPLIT\na.mp4,train\nb.mp4,test\n", "line 1: the column 'SPLIT' is not read; call it 'split'"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, text: str, sentence: str) -> None:

@@ -99,9 +99,7 @@ def require_exact_names(where: str, names: Sequence[str], columns: Sequence[str]
     lower = {name.lower(): name for name in names if name not in columns}
     for column in (each for each in columns if each not in names):
         if close := get_close_matches(column, lower, cutoff=0.8):
-            raise ValueError(
-                f"{where}: the column '{lower[close[0]]}' is not read; call it '{column}', or remove it"
-            )
+            raise ValueError(f"{where}: the column '{lower[close[0]]}' is not read; call it '{column}', or remove it")
 
 
 def _text(label: str) -> str:
@@ -223,7 +221,9 @@ def _require_classes_in_train(rows: list[Row], where: Path) -> None:
 
 
 def require_text(file: Path) -> None:
-    """ValueError if the name of a file cannot be written in UTF-8."""
+    """ValueError if the name of a file cannot be written in UTF-8 or holds a control character."""
+    if CONTROL.search(str(file)):
+        raise ValueError(f"{str(file)!r}: this name holds a control character; rename it")
     try:
         str(file).encode()
     except UnicodeEncodeError as error:

@@ -64,8 +64,9 @@ def open_training_videos(csv: Path | None = None, folders: Path | None = None) -
 
 
 def _videos_of_file(path: Path) -> TrainingVideos:
+    name = path.stem
     if (path / "train.csv").is_file():
-        path = path / "train.csv"
+        name, path = path.resolve().name, path / "train.csv"
     if not path.is_file():
         raise ValueError(f"{path}: there is no such CSV file or list")
     try:
@@ -77,7 +78,7 @@ def _videos_of_file(path: Path) -> TrainingVideos:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
     for line in lines:
         _check(path, line)
-    return _videos(path.stem, path.parent, lines, path, path.with_name(f"{path.name}.ledger.jsonl"))
+    return _videos(name, path.parent, lines, path, path.with_name(f"{path.name}.ledger.jsonl"))
 
 
 def _lines(path: Path, text: Iterator[str]) -> Iterator[_Line]:

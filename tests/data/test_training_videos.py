@@ -102,3 +102,16 @@ def test_one_source_is_named(tmp_path: Path) -> None:
         open_training_videos(csv=tmp_path / "a.csv")
     with pytest.raises(ValueError, match="there is no such folder"):
         open_training_videos(folders=tmp_path / "a")
+
+
+def test_a_file_whose_name_holds_a_control_character_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "", "good.mp4", "a\nb.mp4")
+    with pytest.raises(ValueError, match=r"a\\nb\.mp4': this name holds a control character"):
+        open_training_videos(folders=tmp_path)
+
+
+def test_the_name_of_a_folder_of_lists_is_that_of_the_data(tmp_path: Path) -> None:
+    write(tmp_path, "", "a.mp4").rename(tmp_path / "train.csv")
+    (tmp_path / "train.csv").write_text("a.mp4 0\n")
+    videos = open_training_videos(csv=tmp_path)
+    assert ids(videos) == ["a.mp4"] and videos.manifest.dataset == tmp_path.name

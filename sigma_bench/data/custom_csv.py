@@ -14,11 +14,10 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TextIO
 
-from sigma_bench.data.custom_rows import SPLIT_NAMES, GivenSplit, Row, checked_row, custom_manifest
+from sigma_bench.data.custom_rows import SPLIT_NAMES, GivenSplit, Row, checked_row, custom_manifest, require_exact_names
 from sigma_bench.data.data_files import contents, is_image, is_video
 from sigma_bench.data.images import FrameFolderDecoder
 from sigma_bench.data.manifest import Manifest
@@ -118,11 +117,7 @@ def _header(path: Path, names: Iterable[str]) -> list[str]:
     twice = [name for name in _COLUMNS if stripped.count(name) > 1]
     if twice:
         raise ValueError(f"{path}: line 1: the header names {twice[0]} twice; keep one column of that name")
-    for absent_name in (name for name in _COLUMNS if name not in stripped):
-        if close := get_close_matches(absent_name, stripped, cutoff=0.8):
-            raise ValueError(
-                f"{path}: line 1: the column '{close[0]}' is not read; call it '{absent_name}', or remove it"
-            )
+    require_exact_names(f"{path}: line 1", stripped, _COLUMNS)
     return stripped
 
 

@@ -12,7 +12,7 @@ import unicodedata
 from collections import Counter
 from pathlib import Path
 
-from sigma_bench.data.custom_rows import SPLIT_NAMES, Row, checked_row, custom_manifest, require_text
+from sigma_bench.data.custom_rows import LABEL_SEPARATOR, SPLIT_NAMES, Row, checked_row, custom_manifest, require_text
 from sigma_bench.data.data_files import contents, is_image, is_video, subfolders, walk
 from sigma_bench.data.ledger import ledger_path
 from sigma_bench.data.manifest import Manifest
@@ -74,6 +74,11 @@ def _row(root: Path, file: Path, splits: list[str]) -> Row:
     if splits and parts[0] not in splits:
         raise ValueError(
             f"{file}: is in none of the folders {', '.join(splits)}; move it into one of them, or out of {root}"
+        )
+    if LABEL_SEPARATOR in parts[-2]:
+        raise ValueError(
+            f"{file.parent}: '{LABEL_SEPARATOR}' separates the labels of a sample, which a CSV states; rename this "
+            "class folder, or list its files in a CSV"
         )
     label = sys.intern(unicodedata.normalize("NFC", parts[-2]))
     split = SPLIT_NAMES[parts[0]] if splits else "all"

@@ -10,6 +10,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -70,7 +71,7 @@ def checked_row(base: Path, where: str, fields: dict[str, str]) -> Row:
     with_control = [name for name, value in fields.items() if CONTROL.search(value)]
     if with_control:
         raise ValueError(f"{where}: the field '{with_control[0]}' holds a control character")
-    path, label, masks = fields["path"], fields.get("label", ""), fields.get("masks", "")
+    path, label, masks = fields["path"], _text(fields.get("label", "")), fields.get("masks", "")
     if len(label) > _LONGEST_LABEL or max(len(path), len(masks)) > LONGEST_PATH:
         raise ValueError(
             f"{where}: the label or path is too long (at most {_LONGEST_LABEL} and {LONGEST_PATH} characters)"
@@ -86,11 +87,23 @@ def checked_row(base: Path, where: str, fields: dict[str, str]) -> Row:
     if masks and not (base / masks).is_dir():
         raise ValueError(f"{where}: there is no folder of masks '{masks}'")
     _require_distinct(where, labels_of(label))
-    return Row(path, media, _text(label), split, fields.get("group", ""), masks)
+    return Row(path, media, label, split, _text(fields.get("group", "")), masks)
+
+
+def require_exact_names(where: str, names: Sequence[str], columns: Sequence[str]) -> None:
+    """ValueError if a column of a header has nearly the name of one that is read, and would be ignored.
+
+    Args:
+        columns: names of the columns that are read.
+    """
+    lower = {name.lower(): name for name in names if name not in columns}
+    for column in (each for each in columns if each not in names):
+        if close := get_close_matches(column, lower, cutoff=0.8):
+            raise ValueError(f"{where}: the column '{lower[close[0]]}' is not read; call it '{column}', or remove it")
 
 
 def _text(label: str) -> str:
-    """The label with one encoding of accents, which have two that look the same."""
+    """The label or group with one encoding of accents, which have two that look the same."""
     return sys.intern(unicodedata.normalize("NFC", label))
 
 
@@ -208,7 +221,9 @@ def _require_classes_in_train(rows: list[Row], where: Path) -> None:
 
 
 def require_text(file: Path) -> None:
-    """ValueError if the name of a file cannot be written in UTF-8."""
+    """ValueError if the name of a file cannot be written in UTF-8 or holds a control character."""
+    if CONTROL.search(str(file)):
+        raise ValueError(f"{str(file)!r}: this name holds a control character; rename it")
     try:
         str(file).encode()
     except UnicodeEncodeError as error:

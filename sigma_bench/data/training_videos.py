@@ -15,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from sigma_bench.data.custom_rows import CONTROL, LONGEST_PATH, require_one_name, require_text
+from sigma_bench.data.custom_rows import CONTROL, LONGEST_PATH, require_exact_names, require_one_name, require_text
 from sigma_bench.data.data_files import is_video, subfolders, walk
 from sigma_bench.data.ledger import ledger_path
 from sigma_bench.data.manifest import Expected, LedgerPlace, Manifest, Sample, make_split
@@ -64,8 +64,9 @@ def open_training_videos(csv: Path | None = None, folders: Path | None = None) -
 
 
 def _videos_of_file(path: Path) -> TrainingVideos:
+    name = path.stem
     if (path / "train.csv").is_file():
-        path = path / "train.csv"
+        name, path = path.resolve().name, path / "train.csv"
     if not path.is_file():
         raise ValueError(f"{path}: there is no such CSV file or list")
     try:
@@ -77,7 +78,7 @@ def _videos_of_file(path: Path) -> TrainingVideos:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
     for line in lines:
         _check(path, line)
-    return _videos(path.stem, path.parent, lines, path, path.with_name(f"{path.name}.ledger.jsonl"))
+    return _videos(name, path.parent, lines, path, path.with_name(f"{path.name}.ledger.jsonl"))
 
 
 def _lines(path: Path, text: Iterator[str]) -> Iterator[_Line]:
@@ -91,6 +92,7 @@ def _lines(path: Path, text: Iterator[str]) -> Iterator[_Line]:
         return
     if twice := [name for name in ("path", "split") if names.count(name) > 1]:
         raise ValueError(f"{path}: line 1: the header names {twice[0]} twice; keep one column of that name")
+    require_exact_names(f"{path}: line 1", names, ("path", "split"))
     reader = csv.DictReader(text, names, strict=True)
     for row in reader:
         number = reader.line_num + 1

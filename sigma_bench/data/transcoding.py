@@ -63,12 +63,13 @@ def transcode(
             ``target`` was transcoded with other settings or contains other files, or two videos would have one name.
     """
     samples = {sample.path: sample for split in manifest.splits.values() for sample in split.samples}
-    outside = next((path for path in samples if not path.is_relative_to(source)), None)
+    places = {path: Path(os.path.relpath(path, source)) for path in samples}
+    outside = next((path for path, place in places.items() if place.parts[0] == ".."), None)
     if outside is not None:
         raise ValueError(f"{outside}: is not below {source}, so it cannot be copied to the new folder")
     if any(sample.media != "video" for sample in samples.values()):
         raise ValueError(f"{source}: {manifest.dataset} does not consist of video files; there is nothing to transcode")
-    paths = {path: _renamed(target / path.relative_to(source)) for path in samples}
+    paths = {path: _renamed(target / place) for path, place in places.items()}
     _require_distinct(paths)
     _begin(target, how)
     if manifest.data_source == "user":
@@ -94,10 +95,15 @@ def custom_csv(manifest: Manifest, target: Path) -> Path:
 def common_folder(manifest: Manifest) -> Path:
     """The folder that contains all files of custom data: that of the CSV or tree, if possible."""
     assert manifest.ledger is not None
-    parents = {sample.path.parent for split in manifest.splits.values() for sample in split.samples}
-    if all(parent.is_relative_to(manifest.ledger.folder) and ".." not in parent.parts for parent in parents):
-        return manifest.ledger.folder
-    return Path(os.path.commonpath([parent.absolute() for parent in parents]))
+    home = manifest.ledger.folder
+    samples = [sample for split in manifest.splits.values() for sample in split.samples]
+    common = os.path.commonpath({_without_dots(sample.path.parent) for sample in samples})
+    return home if Path(common).is_relative_to(_without_dots(home)) else Path(common)
+
+
+def _without_dots(path: Path) -> str:
+    """An absolute path without ``..``, which would lead out of the folder of the copy; links are not followed."""
+    return os.path.abspath(path)  # noqa: PTH100 (``Path.resolve`` follows links)
 
 
 def _write_csv(manifest: Manifest, paths: Mapping[Path, Path], file: Path) -> None:

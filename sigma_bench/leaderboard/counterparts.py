@@ -1,6 +1,6 @@
 """Finding the records of two models that can be compared, and the reason for each record that cannot."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from sigma_bench.leaderboard.rerun import set_options_of
@@ -59,10 +59,17 @@ def _left_out(
     elif any(found.fingerprint == conditions.fingerprint for found in of_other):
         words = f"on other data (digest {conditions.data[:8]})"
     else:
-        settings = set_options_of(measured[conditions][name][0][1])
-        how = " ".join(settings) if settings else f"fingerprint {conditions.fingerprint[:8]}"
-        words = f"under another version of the protocol ({how})"
+        own = measured[conditions][name][0][1]
+        others = [measured[found][other][0][1] for found in of_other]
+        words = f"under another version of the protocol ({_version(own, others)})"
     return f"{conditions.task}: {name} was measured {words}, {other} was not"
+
+
+def _version(record: Record, others: Iterable[Record]) -> str:
+    """What tells a record from others of its task: folds, the settings that are not those of the task, or a digest."""
+    folds = record.task.folds
+    words = [f"folds={folds}"] if any(other.task.folds != folds for other in others) else []
+    return " ".join([*words, *(set_options_of(record) or ())]) or f"fingerprint {record.fingerprint[:8]}"
 
 
 def condition_names(common: Mapping[Conditions, tuple[list[Filed], list[Filed]]]) -> dict[Conditions, str]:

@@ -26,7 +26,7 @@ from sigma_bench.training.method import build_method, method_class
 from sigma_bench.training.monitoring import Progress
 from sigma_bench.training.plan import plan_of
 from sigma_bench.training.processes import on_main
-from sigma_bench.training.resume import STATE_NAME
+from sigma_bench.training.resume import STATE_NAME, require_same_run
 from sigma_bench.training.warm_start import WarmStart
 
 HISTORY_NAME = "history.json"
@@ -76,6 +76,7 @@ def pretrain(
         path = folder / CHECKPOINT_NAME
         if _is_finished(path, identity):
             return path
+        require_same_run(folder / STATE_NAME, identity=identity)
         if processes.is_main:
             write_atomically(folder / "recipe.json", recipe.model_dump_json(indent=1).encode())
         method = build_method(

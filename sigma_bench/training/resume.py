@@ -8,6 +8,7 @@ import io
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -50,8 +51,21 @@ def load_state(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, *
     """
     if not path.exists():
         return Done()
+    content = _content(path, identity)
+    model.load_state_dict(content["model"])
+    optimiser.load_state_dict(content["optimiser"])
+    return Done(content["step"], content["history"], content["broken"])
+
+
+def require_same_run(path: Path, *, identity: str) -> None:
+    """ValueError as for ``load_state``, before anything is written to the folder; weights are not read."""
+    if path.exists():
+        _content(path, identity, mmap=True)
+
+
+def _content(path: Path, identity: str, *, mmap: bool = False) -> dict[str, Any]:
     try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
+        content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu", mmap=mmap)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ValueError(f"{path}: not a resumable state; remove it to start afresh") from error
     if content["identity"] != identity:
@@ -59,6 +73,4 @@ def load_state(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, *
             f"{path}: belongs to a run with another recipe, seed, data, teacher or init; use those or choose another "
             "--output"
         )
-    model.load_state_dict(content["model"])
-    optimiser.load_state_dict(content["optimiser"])
-    return Done(content["step"], content["history"], content["broken"])
+    return content

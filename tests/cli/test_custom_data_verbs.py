@@ -139,6 +139,21 @@ def test_a_transcoded_copy_is_another_dataset(source: str, described: Path, tree
     assert code == 2 and "contains files that were not transcoded here" in err
 
 
+def test_a_copy_stays_in_its_folder_whatever_the_paths_in_the_csv(tree: Path, monkeypatch, capsys) -> None:
+    listed = ["../moves/run/0.mp4", f"{tree}/run/1.webm", f"{tree}/run/../walk/0.mp4", "../moves/walk/../walk/1.webm"]
+    file = tree.parent / "lists" / "clips.csv"
+    file.parent.mkdir()
+    file.write_text("".join(["path,label\n", *(f"{path},{number % 2}\n" for number, path in enumerate(listed))]))
+    before = {path for path in tree.parent.rglob("*") if path.is_file()}
+    words = ["data", "transcode", "--csv", file, "deep/fast", "--num-workers", "1"]
+    assert say(monkeypatch, capsys, *words)[0] == 0
+    written = {path for path in tree.parent.rglob("*") if path.is_file()} - before
+    assert all(path.is_relative_to(tree.parent / "deep" / "fast") for path in written)
+    copies = open_custom(Path("deep/fast/clips_transcoded.csv")).splits["all"].samples
+    assert [sample.id for sample in copies] == ["run/0.mp4", "run/1.mp4", "walk/0.mp4", "walk/1.mp4"]
+    assert [sample.label for sample in copies] == [0, 1, 0, 1] and all(sample.path.exists() for sample in copies)
+
+
 def test_two_videos_never_become_one(described: Path, tree: Path, monkeypatch, capsys) -> None:
     shutil.copyfile(tree / "run/1.webm", tree / "run/0.webm")
     code, _, err = say(monkeypatch, capsys, "data", "transcode", "--folders", tree, "fast", "--num-workers", "1")

@@ -73,12 +73,20 @@ def test_blanks_around_the_names_of_columns_do_not_count(tmp_path: Path) -> None
 def test_composed_and_separate_accents_are_one_class(tmp_path: Path) -> None:
     manifest = read_csv(write(tmp_path, "path,label,split\na.png,caf\u00e9,train\nb.png,cafe\u0301,test\n"))
     assert manifest.classes == ("caf\u00e9",)
+    with pytest.raises(ValueError, match="line 2: the label 'caf\u00e9' occurs twice"):
+        read_csv(write(tmp_path, "path,label\na.png,caf\u00e9;cafe\u0301\nb.png,x\n"))
+
+
+def test_composed_and_separate_accents_are_one_group(tmp_path: Path) -> None:
+    manifest = read_csv(write(tmp_path, "path,label,group\na.png,x,Zo\u00eb\nb.png,x,Zoe\u0308\n"))
+    assert {sample.group for sample in manifest.splits["all"].samples} == {"Zo\u00eb"}
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ("paht,label,split\na.png,run,train\n", "line 1: the header lacks path; expected path,label"),
+        ("path,label,GROUP\na.png,run,x\n", "line 1: the column 'GROUP' is not read; call it 'group'"),
         ("path,label,spilt\na.png,run,train\n", "line 1: the column 'spilt' is not read; call it 'split'"),
         ("a.png,run,train\n", "line 1: the header lacks path, label"),
         ("a.png 0\nb.png run\n", "line 2: expected a path and an integer label, got 'b.png run'"),

@@ -101,6 +101,22 @@ def test_a_folder_whose_name_is_not_text_is_named(tmp_path: Path) -> None:
         read_class_folders(tmp_path / "data")
 
 
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("run;walk", r"run;walk: ';' separates the labels of a sample"),
+        (";", r"/;: ';' separates the labels of a sample"),
+        ("a\nb", r"a\\nb/1\.png': this name holds a control character"),
+        ("\x1b[31mred", r"\\x1b\[31mred/1\.png': this name holds a control character"),
+    ],
+)
+def test_a_class_folder_whose_name_cannot_be_one_label_is_named(tmp_path: Path, name: str, sentence: str) -> None:
+    picture(tmp_path / "good" / "1.png")
+    picture(tmp_path / name / "1.png")
+    with pytest.raises(ValueError, match=sentence):
+        read_class_folders(tmp_path)
+
+
 def test_val_folders_are_reported_as_test(tmp_path: Path) -> None:
     for place in ("train/run/1", "val/run/2"):
         picture(tmp_path / f"{place}.png")

@@ -67,6 +67,8 @@ def test_videos_of_other_splits_are_counted(tmp_path: Path) -> None:
         ("a.mp4\n" + "b" * 5000 + ".mp4\n", "line 2: the path is longer than 4096 characters"),
         ("a.mp4 1\na.mp4 2\n", "lists 'a.mp4' twice"),
         ("a.mp4\n./a.mp4\n", "'a.mp4' and './a.mp4' are the same file"),
+        ("path,Split\na.mp4,train\nb.mp4,test\n", "line 1: the column 'Split' is not read; call it 'split'"),
+        ("path,SPLIT\na.mp4,train\nb.mp4,test\n", "line 1: the column 'SPLIT' is not read; call it 'split'"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, text: str, sentence: str) -> None:
@@ -100,3 +102,16 @@ def test_one_source_is_named(tmp_path: Path) -> None:
         open_training_videos(csv=tmp_path / "a.csv")
     with pytest.raises(ValueError, match="there is no such folder"):
         open_training_videos(folders=tmp_path / "a")
+
+
+def test_a_file_whose_name_holds_a_control_character_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "", "good.mp4", "a\nb.mp4")
+    with pytest.raises(ValueError, match=r"a\\nb\.mp4': this name holds a control character"):
+        open_training_videos(folders=tmp_path)
+
+
+def test_the_name_of_a_folder_of_lists_is_that_of_the_data(tmp_path: Path) -> None:
+    write(tmp_path, "", "a.mp4").rename(tmp_path / "train.csv")
+    (tmp_path / "train.csv").write_text("a.mp4 0\n")
+    videos = open_training_videos(csv=tmp_path)
+    assert ids(videos) == ["a.mp4"] and videos.manifest.dataset == tmp_path.name

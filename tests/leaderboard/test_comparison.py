@@ -156,6 +156,16 @@ def test_what_cannot_be_compared_is_said(store: Store) -> None:
         compared(store, "a", "d")
 
 
+def test_records_under_other_folds_are_not_compared_and_the_folds_are_named(store: Store) -> None:
+    for model, folds in (("a", "5"), ("b", "4")):
+        _, record = add(store, predictions(0.7), model=model, overrides={"neighbours": 11})
+        task = record.task.model_copy(update={"folds": folds})
+        store.add(record.model_copy(update={"task": task, "fingerprint": task_fingerprint(task), "key": f"{model}9"}))
+    add(store, predictions(0.7), model="a")
+    result = compared(store)
+    assert "ucf101/knn: a was measured under another version of the protocol (folds=5" in "; ".join(result.left_out)
+
+
 def test_two_checkpoints_under_one_label_are_not_pooled_as_seeds(store: Store) -> None:
     add(store, predictions(0.9), model="a", checkpoint="old")
     add(store, predictions(0.2, seed=3), model="a", checkpoint="new")

@@ -13,8 +13,9 @@ from sigma_bench.data.training_videos import open_training_videos
 from sigma_bench.models.checkpoints import load_strictly, read_checkpoint
 from sigma_bench.models.recipe_encoder import pretrained_encoder
 from sigma_bench.records.lock import exclusive
-from sigma_bench.specs.recipe import Recipe
+from sigma_bench.specs.recipe import Recipe, overridden
 from sigma_bench.training.batches import RunOptions
+from sigma_bench.training.broken import BROKEN_NAME
 from sigma_bench.training.method import build_method
 from sigma_bench.training.monitoring import Progress
 from sigma_bench.training.pretraining import on_custom_videos, pretrain, training_samples
@@ -100,8 +101,13 @@ def test_a_state_of_another_run_is_refused(world: Path, tmp_path: Path) -> None:
 
     with pytest.raises(_Killed):
         pretrain(tiny_recipe(), world, tmp_path, seed=0, report=kill)
-    with pytest.raises(ValueError, match=r"resume.pt: belongs to a run with another recipe, seed, data, teach"):
-        pretrain(tiny_recipe(), world, tmp_path, seed=1)
+    (tmp_path / BROKEN_NAME).write_text("{}")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    other = overridden(tiny_recipe(), {"optim": {"weight_decay": 0.5}})
+    for recipe, seed in ((tiny_recipe(), 1), (other, 0)):
+        with pytest.raises(ValueError, match=r"resume.pt: belongs to a run with another recipe, seed, data, teach"):
+            pretrain(recipe, world, tmp_path, seed=seed)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
 def test_two_commands_do_not_write_one_run(world: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Checks before an evaluation starts, so that it does not fail after hours."""
 
+import logging
 import reprlib
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from sigma_bench.specs.passes import Pass, SampleLabels, SplitUse
 from sigma_bench.specs.protocol import KINDS, BaseProtocol
 from sigma_bench.specs.task import ResolvedTask
 
+logger = logging.getLogger(__name__)
 _MISSING_LABELS = {
     "class": "does not have one class for every sample",
     "actions": "does not list the actions of every video",
@@ -120,6 +122,38 @@ def require_runnable(task: ResolvedTask, manifest: Manifest, splits: Sequence[Sp
     require_present(splits, task.protocol)
     if len(splits) > 1:
         require_disjoint(manifest, splits[0], splits[-1])
+
+
+def warn_of_copies(manifest: Manifest, splits: Sequence[Split]) -> None:
+    """Log a warning if files of custom data have the same content in train and test, or in two folds.
+
+    Official data are evaluated as they are.
+    """
+    if manifest.data_source != "user":
+        return
+    parts = enumerate(splits)
+    placed = [
+        (s, fold or number) for number, split in parts for s, fold in zip(split.samples, _folds(split), strict=True)
+    ]
+    first: dict[str, tuple[Sample, int]] = {}
+    copies = []
+    for sample, part in placed:
+        if sample.content is None:
+            continue
+        other, other_part = first.setdefault(f"{sample.content} {sample.position}", (sample, part))
+        if part != other_part:
+            copies.append((sample.id, other.id))
+    if copies:
+        (one, other_id), where = copies[0], "two folds" if splits[-1].folds else "train and test"
+        logger.warning(
+            "%s: %d files in %s have the same content, such as '%s' and '%s'; give them one group, or remove one of them",
+            *(manifest.dataset, len(copies), where, other_id, one),
+        )
+
+
+def _folds(split: Split) -> Sequence[int]:
+    """Fold of every sample, numbered from 1; 0 without folds."""
+    return [fold + 1 for fold in split.folds] or [0] * len(split.samples)
 
 
 def require_labels(task: ResolvedTask, manifest: Manifest, splits: Sequence[Split]) -> None:

@@ -18,7 +18,7 @@ from sigma_bench.data.identity import identified
 from sigma_bench.data.limited import limited
 from sigma_bench.data.manifest import Manifest, Split, shared_groups
 from sigma_bench.data.official_lists import draw_subset
-from sigma_bench.evaluation.requirements import require_runnable, require_sound, require_splits
+from sigma_bench.evaluation.requirements import require_runnable, require_sound, require_splits, warn_of_copies
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.protocols.interface import Evaluation, Report, silent, split_of
@@ -117,6 +117,7 @@ def open_session(
     manifest = identified(manifest, used, lambda done, total: report(f"reading {manifest.dataset}", done, total))
     splits = tuple(with_folds(_drawn(manifest.splits[use.name], use.per_class), task.folds) for use in uses)
     require_runnable(task, manifest, splits)
+    warn_of_copies(manifest, splits)
     fingerprint, data = task_fingerprint(task), _data_identity(manifest, splits, 0, {})
     return Session(
         task=task,

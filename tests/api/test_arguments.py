@@ -83,7 +83,7 @@ def test_a_wrong_argument_of_pretrain_is_one_sentence(tmp_path: Path, changes: d
     ("call", "sentence"),
     [
         (lambda: sb.Records(3), "the folder of records is 3"),  # type: ignore[arg-type]
-        (lambda: sb.board(None), "board is None"),  # type: ignore[arg-type]
+        (lambda: sb.board(None), "name is None and there are no records"),
         (lambda: sb.board("mini").save(None), "path is None"),  # type: ignore[arg-type]
         (lambda: sb.board("mini").save("a\0.md"), "path is 'a"),
         (lambda: sb.include(3), "3 cannot be included"),  # type: ignore[arg-type]

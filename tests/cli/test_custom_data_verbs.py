@@ -93,7 +93,7 @@ def test_a_contact_sheet_and_a_manifest_of_custom_data(described: Path, tree: Pa
     (tree / NAMES[0]).unlink()
     code, out, _ = say(monkeypatch, capsys, "data", "prepare", "moves")
     rows = [json.loads(line) for line in (described.parent / "moves.manifest.jsonl").read_text().splitlines()]
-    assert code == 1 and f"all: missing {tree}/{NAMES[0]}" in out
+    assert code == 1 and f"all: 1 of 6 missing: {tree}/{NAMES[0]}" in out
     assert [row["found"] for row in rows] == [False, *[True] * 5] and [row["label"] for row in rows][:3] == [0, 0, 1]
     assert say(monkeypatch, capsys, "data", "prepare", "--folders", tree)[0] == 0
     assert (tree.parent / "moves.manifest.jsonl").is_file()

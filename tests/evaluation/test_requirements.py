@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 
 from sigma_bench.data.datasets import open_dataset
+from sigma_bench.data.manifest import Manifest, Sample, Split
 from sigma_bench.evaluation import session as sessions
-from sigma_bench.evaluation.requirements import require_predictions, require_sound, require_splits, run_of
+from sigma_bench.evaluation.requirements import (
+    require_predictions,
+    require_sound,
+    require_splits,
+    run_of,
+    warn_of_copies,
+)
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.interface import Predictions
 from sigma_bench.specs.catalogue import load_task, resolve
@@ -92,3 +99,24 @@ def test_predictions_that_are_not_those_of_the_scored_samples(world: Path, chang
 
 def _with(found: Predictions, *names: str, part: slice = slice(None), **arrays: Any) -> Predictions:
     return replace(found, arrays={**found.arrays, **{name: found.arrays[name][part] for name in names}, **arrays})
+
+
+@pytest.mark.parametrize(
+    ("contents", "folds", "said"),
+    [
+        ("abcd", (), ""),
+        ("abca", (), "1 files in train and test have the same content, such as '0' and '3'"),
+        ("aabc", (), ""),  # both are in train
+        ("abca", (0, 0, 1, 1), "1 files in two folds have the same content, such as '0' and '3'"),
+        ("aabb", (0, 0, 1, 1), ""),
+    ],
+)
+def test_copies_in_train_and_test_are_named(contents, folds, said, caplog) -> None:
+    samples = [Sample(str(i), Path(f"{i}.mp4"), "video", 0, str(i), content=c) for i, c in enumerate(contents)]
+    whole = (Split("all", tuple(samples), 4, folds=folds),)
+    halves = Split("train", tuple(samples[:2]), 2), Split("test", tuple(samples[2:]), 2)
+    for source in ("user", "official"):
+        caplog.clear()
+        warn_of_copies(Manifest("gait", source, ("a",), {}), whole if folds else halves)
+        assert caplog.text.count("same content") == (source == "user" and bool(said))
+        assert source == "official" or said in caplog.text

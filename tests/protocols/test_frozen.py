@@ -118,8 +118,8 @@ def test_leave_one_out_scores_every_sample_without_votes_of_its_group(world: Pat
 @pytest.mark.parametrize(
     ("kind", "splits", "sentence"),
     [
-        ("knn", ("test",), "ssv2 has test, but the protocol needs train and test; use knn_loo@1"),
-        ("linear", ("train",), "ssv2 has train, but the protocol needs train and test; use knn_loo@1"),
+        ("knn", ("test",), "ssv2 has test, but the protocol needs train and test$"),
+        ("linear", ("train",), "ssv2 has train, but the protocol needs train and test$"),
         ("knn_loo", ("train", "test"), "ssv2 has train and test, but knn_loo is for one split 'all'; use knn"),
         ("clustering", ("train",), "ssv2 has train, but clustering scores the split test or all"),
         ("segmentation", ("train",), "ssv2 has train, but segmentation scores the split test"),

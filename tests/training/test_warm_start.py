@@ -100,7 +100,7 @@ def test_what_a_recipe_does_not_train_is_refused(tmp_path: Path) -> None:
         ({"decoder": {"num_heads": 2}}, "its decoder has num_heads 1, .* or load its encoder alone with encoder:"),
         (
             {"objective": {"num_prototypes": 32}},
-            r"'prototypes.weight' has shape \(64, 64\), .*; encoder:.* loads",
+            r"'prototypes.weight' has shape \(64, 32\), .*; encoder:.* loads",
         ),
     ],
 )

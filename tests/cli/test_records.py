@@ -63,7 +63,16 @@ def test_compare_shows_names_in_brackets_as_they_are(run: Run, folder: Path) -> 
     add(Store(folder), predictions(0.9), model="mine[v2]")
     add(Store(folder), predictions(0.4, seed=2), model="mine[/v1]")
     code, words = run("compare", "mine[v2]", "mine[/v1]", "--output", folder)
-    assert code == 0 and "20 mine[v2]" in words and "top1 of mine[v2] and mine[/v1]" in words
+    assert code == 0 and "20 mine[v2]" in words and "sample mine[v2] mine[/v1] clip" in words
+
+
+def test_long_names_are_printed_whole_above_the_table(run: Run, folder: Path) -> None:
+    names = ["good_model_of_forty_letters_and_no_blank", "other_model_of_forty_letters_and_no_blan"]
+    for seed, (name, share) in enumerate(zip(names, (0.9, 0.3), strict=True)):
+        add(Store(folder), predictions(share, seed=seed), model=name)
+    words = run("compare", *names, "--output", folder)[1]
+    assert words.startswith(f"first: {names[0]} second: {names[1]} task metric first second difference")
+    assert "20 first" in words and "sample first second clip" in words
 
 
 def test_verify_ends_with_1_when_something_is_wrong(run: Run, folder: Path) -> None:

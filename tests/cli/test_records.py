@@ -214,7 +214,7 @@ def test_compare_names_the_settings_that_differ_and_takes_a_choice(run: Run, tmp
     code, words = run("compare", "mine", "other", "--where", "image_size=112", "--output", tmp_path)
     assert code == 0 and "+ means that mine (image_size=112) is better" in words and "20 other" in words
     code, words = run("compare", "mine (image_size=64)", "mine (image_size=112)", "--output", tmp_path)
-    assert code == 0 and "20 mine (image_size=64)" in words
+    assert code == 0 and "first: mine (image_size=64) second: mine (image_size=112)" in words and "20 first" in words
     for pair, said in (("image_size", "expected key=value"), ("image_size=5", "its values here: 64, 112")):
         code, words = run("compare", "mine", "other", "--where", pair, "--output", tmp_path)
         assert code == 2 and said in words

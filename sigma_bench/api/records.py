@@ -18,7 +18,7 @@ from sigma_bench.leaderboard.html_table import frame_html
 from sigma_bench.leaderboard.model_comparison import ModelComparison
 from sigma_bench.leaderboard.model_comparison import compare as compare_models
 from sigma_bench.leaderboard.record_boards import board_of_all, boards_of
-from sigma_bench.leaderboard.select import concerns, partial_line, scores_of
+from sigma_bench.leaderboard.select import concerns, partial_line, scores_of, with_unknown_epochs
 from sigma_bench.leaderboard.settings import chosen
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store, read_record
@@ -101,12 +101,13 @@ class Records(Sequence[Record]):
         the repetitions of the protocol), ``level`` of the interval, ``num_units`` (test units that are resampled) and
         ``higher_is_better``; ``dataset``, ``protocol``, ``asks`` (what the task depends on), ``data_source`` (official,
         mini, user or transcoded), ``num_scored`` and ``num_failed`` samples; ``family``, ``num_parameters``,
-        ``pretraining_data`` and ``pretraining_epochs`` of the model; ``record_id``, ``path``, ``fingerprint`` of the
-        task, ``manifest`` (digest of the scored split), ``started_utc``, and ``limit``, the number or fraction of
-        samples of each split that a partial record was limited to (missing for complete records).
+        ``pretraining_data`` and ``pretraining_epochs`` of the model (missing if the epochs are unknown);
+        ``record_id``, ``path``, ``fingerprint`` of the task, ``manifest`` (digest of the scored split),
+        ``started_utc``, and ``limit``, the number or fraction of samples of each split that a partial record was
+        limited to (missing for complete records).
         """
         limits = {record.id: record.data.limit for record in self}
-        frame = scores_of(self.filed).rename(columns={"world": "data_source"})
+        frame = with_unknown_epochs(scores_of(self.filed)).rename(columns={"world": "data_source"})
         return frame.assign(limit=pd.to_numeric(frame["record_id"].map(limits)))[list(FRAME_COLUMNS)]
 
     def where(self, settings: Mapping[str, Any]) -> "Records":

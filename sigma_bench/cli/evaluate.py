@@ -113,10 +113,10 @@ def evaluate(
     ) as opened:
         if is_main_process() and (dry_run or len(tasks) > 1):
             opened = with_costs(opened)
-            show_plan(opened)
+            show_plan(opened, with_failures=dry_run)
         cannot_run = [planned for planned in opened.plan if planned.state == "cannot be run"]
-        failed = bool(cannot_run) if dry_run else run_and_show(opened)
-    if is_main_process() and not dry_run:
+        num_failed = len(cannot_run) if dry_run else run_and_show(opened)
+    if is_main_process() and not dry_run and num_failed < len(tasks):
         out.print(f"records in {output / 'records'}", soft_wrap=True, markup=False)
-    if failed:
+    if num_failed:
         raise typer.Exit(1)

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from sigma_bench.api.evaluation import OpenSuite, TaskResult
 
 
-def run_and_show(suite: "OpenSuite") -> bool:
+def run_and_show(suite: "OpenSuite") -> int:
     """Run the tasks, print one line per task, and print the failures at the end.
 
     Returns:
-        Whether a task failed.
+        Number of tasks that failed.
 
     Raises:
         ValueError, LoggedError: the only task failed.
@@ -37,9 +37,10 @@ def run_and_show(suite: "OpenSuite") -> bool:
     if failed and is_main_process():
         names = ", ".join(result.planned.task.task for result in failed)
         err.print(f"[bold red]{len(failed)} of {len(suite.plan)} tasks failed:[/] {escape(names)}")
-        for result in failed:
-            err.print(escape(f"{result.planned.task.task}: {result.failure}"), soft_wrap=True)
-    return bool(failed)
+        for failure in dict.fromkeys(result.failure for result in failed):
+            names = ", ".join(result.planned.task.task for result in failed if result.failure == failure)
+            err.print(escape(f"{names}: {failure}"), soft_wrap=True)
+    return len(failed)
 
 
 def _show_line(bars: "Progress", suite: "OpenSuite", result: "TaskResult") -> None:
@@ -68,8 +69,12 @@ def with_costs(suite: "OpenSuite") -> "OpenSuite":
     return replace(suite, plan=predicted(suite.plan, suite.encoder, suite.cache, suite.processes.device))
 
 
-def show_plan(suite: "OpenSuite") -> None:
-    """Print one line per task, with its state, the number of clips to encode and the predicted time."""
+def show_plan(suite: "OpenSuite", *, with_failures: bool) -> None:
+    """Print one line per task, with its state, the number of clips to encode and the predicted time.
+
+    Args:
+        with_failures: whether to say why a task cannot be run; a run says it at its end.
+    """
     plan = suite.plan
     listing = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("task", "protocol", "state", "clips", "decoding", "encoding", "head", "together"):
@@ -80,8 +85,9 @@ def show_plan(suite: "OpenSuite") -> None:
         shown = (f"{clips:,}" if clips else "", *map(_range, times))
         listing.add_row(escape(planned.task.task), planned.task.protocol.protocol, planned.state, *shown)
     out.print(listing)
-    for note in dict.fromkeys(planned.note for planned in plan if planned.note):
-        names = ", ".join(planned.task.task for planned in plan if planned.note == note)
+    noted = [planned for planned in plan if with_failures or planned.state != "cannot be run"]
+    for note in dict.fromkeys(planned.note for planned in noted if planned.note):
+        names = ", ".join(planned.task.task for planned in noted if planned.note == note)
         out.print(f"{names}: {note}", soft_wrap=True, markup=False)
     costs = [planned.predicted for planned in plan if planned.predicted is not None]
     low, high = (sum(cost.seconds[end] for cost in costs) for end in (0, 1))

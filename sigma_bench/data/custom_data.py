@@ -86,8 +86,17 @@ def _require_defaults_fit(manifest: Manifest, folds: Folds) -> None:
     if folds == "official" and "train" not in manifest.splits:
         raise ValueError(
             f"{manifest.dataset}: the data are not divided into train and test; add {WAYS_TO_DIVIDE}, or a protocol "
-            "for one split, such as --protocol knn_loo@1"
+            f"for one split, such as --protocol knn_loo@1{_also_missing(manifest)}"
         )
+
+
+def _also_missing(manifest: Manifest) -> str:
+    """The end of a sentence with the number of missing files; empty if there are none."""
+    samples = [sample for split in manifest.splits.values() for sample in split.samples]
+    missing = [sample.absent_path for split in manifest.splits.values() for sample in split.missing]
+    if not missing:
+        return ""
+    return f"; besides, {len(missing)} of the {len(samples)} listed files are missing, such as {missing[0]}"
 
 
 def custom_card(manifest: Manifest, folds: Folds = "official") -> DatasetCard:

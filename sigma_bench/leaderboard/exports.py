@@ -11,6 +11,7 @@ from sigma_bench.leaderboard.board_table import BoardTable, Cell, PublishedRow, 
 from sigma_bench.leaderboard.escaping import csv_cell
 from sigma_bench.leaderboard.latex import latex
 from sigma_bench.leaderboard.render import markdown
+from sigma_bench.leaderboard.select import with_unknown_epochs
 
 _CSV_COLUMNS = (
     *("board", "origin", "model", "task", "metric", "value", "low", "high"),
@@ -61,6 +62,7 @@ def _lines(table: BoardTable) -> Iterator[tuple[object, ...]]:
 
 def jsonl(table: pd.DataFrame) -> str:
     """The long table of ``select``, one score a line: ``pandas.read_json(path, lines=True)`` reads it."""
+    table = with_unknown_epochs(table)
     lines = table.astype(object).where(table.notna(), None).to_dict(orient="records")
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 

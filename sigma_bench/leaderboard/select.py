@@ -34,6 +34,12 @@ _OF_ALL_SEEDS = ("family", "num_parameters", "feature_width", "pretraining_data"
 """Columns that are the same for all seeds of a model."""
 
 
+def with_unknown_epochs(table: pd.DataFrame) -> pd.DataFrame:
+    """A long table for export: epochs of pretraining are missing instead of 0, which stands for unknown or none."""
+    epochs = table["pretraining_epochs"].astype("Int64")
+    return table.assign(pretraining_epochs=epochs.mask(epochs == 0))
+
+
 def select(
     records: Iterable[tuple[Path, Record]], board: Board | None = None, labels: Mapping[Path, str] | None = None
 ) -> pd.DataFrame:

@@ -4,6 +4,7 @@ Shapes: B clips, C colours, T frames, H W pixels, N = T' x H' x W' tokens, D wid
 """
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,12 +23,14 @@ from sigma_bench.models.custom_checks import (
     two_batches,
 )
 from sigma_bench.models.custom_geometry import (
+    FixedGridError,
     evaluation_mode,
     grid_of,
     measured_geometry,
     require_colours,
     require_geometry,
     require_min_frames,
+    returns_own_grid,
 )
 from sigma_bench.models.encoder import Features
 from sigma_bench.models.encoder_output import token_mistake, typed
@@ -41,6 +44,9 @@ class CustomEncoder:
     Clips are encoded in evaluation mode and without gradients.  The module itself is left as it is, since the user may
     be training it.
     """
+
+    _grid_is_fixed: bool | None = None
+    """Whether all clips have the same grid; None as long as no clip has left this open."""
 
     def __init__(self, network: nn.Module, card: EncoderCard, grid: tuple[int, int, int]) -> None:
         self._network, self._grid = network, grid
@@ -65,6 +71,7 @@ class CustomEncoder:
                 of tokens of the grid, on the device of the encoder; or the clip is shorter than the card allows; or the
                 network fails for frames of another size than the card's.  Other exceptions of the network are passed
                 on.
+            FixedGridError: the network returns the tokens of the card's grid for a clip of another length or size.
         """
         card, frames = self.card, clip_BCTHW.shape[2]
         if card.min_frames is not None and frames < card.min_frames:
@@ -79,6 +86,7 @@ class CustomEncoder:
             raise ValueError(self._size_mistake(clip_BCTHW, f"fails: {failure_sentence(error)}")) from error
         grid = grid_of(clip_BCTHW, card, self._grid)
         mistake = token_mistake(token_BND, len(clip_BCTHW), grid, card.feature_width)
+        self._refuse_fixed_grid(token_BND, clip_BCTHW, grid)
         if mistake is not None and not self._is_own_size(clip_BCTHW):
             raise ValueError(self._size_mistake(clip_BCTHW, f"returns {mistake}"))
         if mistake is None and not _same_device(token_BND.device, self._device):
@@ -88,6 +96,19 @@ class CustomEncoder:
         if mistake is not None:
             raise ValueError(f"model '{card.model}': the network returns {mistake}")
         return Features(token_BND, grid)
+
+    def _refuse_fixed_grid(self, token_BND: object, clip_BCTHW: Tensor, grid: tuple[int, int, int]) -> None:
+        """FixedGridError if a clip with another grid than the card's has the tokens of the card's grid."""
+        own = (len(clip_BCTHW), math.prod(self._grid), self.card.feature_width)
+        if grid == self._grid or not isinstance(token_BND, Tensor) or tuple(token_BND.shape) != own:
+            return
+        if math.prod(grid) != own[1]:
+            raise FixedGridError(self.card, self._grid, clip_BCTHW)
+        if self._grid_is_fixed is None:  # this clip would have as many tokens in a grid that follows it
+            clip_BCTHW = clip_BCTHW.to(self._device)
+            self._grid_is_fixed = returns_own_grid(self._network, clip_BCTHW, self.card, self._grid)
+        if self._grid_is_fixed:
+            raise FixedGridError(self.card, self._grid, clip_BCTHW)
 
     def _is_own_size(self, clip_BCTHW: Tensor) -> bool:
         return tuple(clip_BCTHW.shape[-2:]) == (self.card.image_size, self.card.image_size)
@@ -225,7 +246,9 @@ def with_digests(encoder: CustomEncoder) -> CustomEncoder:
     """The encoder, after the digests of weights and code in its card have been updated."""
     network = encoder._network
     rest: dict[str, Any] = {
-        name: value for name, value in vars(encoder).items() if name not in ("card", "_device", "_network")
+        name: value
+        for name, value in vars(encoder).items()
+        if name not in ("card", "_device", "_grid_is_fixed", "_network")
     }
     if encoder.card.min_frames is not None:
         rest["min_frames"] = encoder.card.min_frames  # protocols repeat still frames to this length

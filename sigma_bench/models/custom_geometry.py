@@ -66,6 +66,37 @@ def grid_of(clip_BCTHW: Tensor, card: EncoderCard, own_grid: Grid) -> Grid:
     return frames * own_grid[0] // card.num_frames, rows, columns
 
 
+class FixedGridError(ValueError):
+    """A network returns the same number of tokens for clips of every length and size."""
+
+    def __init__(self, card: EncoderCard, own_grid: Grid, clip_BCTHW: Tensor) -> None:
+        frames, height, width = clip_BCTHW.shape[2:]
+        super().__init__(
+            f"model '{card.model}' has the fixed grid {own_grid}: clips of other lengths or sizes, here of {frames} "
+            f"frames of {height} x {width} px, give the same {math.prod(own_grid)} tokens, so tasks that change the "
+            "clip (other frames or sizes) cannot be run with it"
+        )
+
+
+def returns_own_grid(network: nn.Module, clip_BCTHW: Tensor, card: EncoderCard, own_grid: Grid) -> bool:
+    """Whether a network returns as many tokens for a clip with another grid as for a clip of the card.
+
+    The grid of the clip has the same number of tokens.  Therefore a second clip, which differs from that of the card in
+    one dimension only, is encoded.
+    """
+    frames, height, _ = clip_BCTHW.shape[2:]
+    height = height if frames == card.num_frames else card.image_size
+    other_BCTHW = clip_BCTHW.new_zeros(1, 3, frames, height, card.image_size)
+    if math.prod(grid_of(other_BCTHW, card, own_grid)) == math.prod(own_grid):
+        return False
+    try:
+        with evaluation_mode(network):
+            found = network(other_BCTHW)
+    except Exception:  # a network that fails for one clip is not one that takes all of them
+        return False
+    return isinstance(found, Tensor) and found.ndim == 3 and found.shape[1] == math.prod(own_grid)
+
+
 def require_colours(where: str, mean: object, std: object) -> None:
     """ValueError unless mean and std are three numbers each, for colours from 0 to 1."""
     for name, values in (("mean", mean), ("std", std)):

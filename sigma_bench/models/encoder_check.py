@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sigma_bench.failures import failure_sentence, reason
+from sigma_bench.models.custom_geometry import FixedGridError
 from sigma_bench.models.encoder import Encoder, TrainableEncoder
 from sigma_bench.models.encoder_output import TOLERANCE, encode_in_float32, features_mistake, noise_clips
 from sigma_bench.models.token_order import RIGHT_ORDER, find_token_order
@@ -129,11 +130,15 @@ def _shorter_clip(encoder: Encoder) -> Check:
         return Check("a clip of one tubelet", True, "there is no shorter clip")
 
     def answer() -> tuple[bool, str]:
-        features = encode_in_float32(encoder, noise_clips(1, frames, card.image_size))
+        try:
+            features = encode_in_float32(encoder, noise_clips(1, frames, card.image_size))
+        except FixedGridError as error:
+            return True, f"is not taken; {error}"
         mistake = features_mistake(features, card, 1, frames)
         return mistake is None, mistake or f"grid {features.grid}, tokens {features.token_BND.shape[1]}"
 
-    return _asked(f"a clip of {frames} frames is allowed (unsupervised segmentation needs it)", answer)
+    question = f"a clip of {frames} frames is allowed, unless the grid is fixed (unsupervised segmentation needs it)"
+    return _asked(question, answer)
 
 
 def _larger_frames(encoder: Encoder) -> Check:
@@ -144,6 +149,8 @@ def _larger_frames(encoder: Encoder) -> Check:
     def answer() -> tuple[bool, str]:
         try:
             features = encode_in_float32(encoder, noise_clips(1, frames, side))
+        except FixedGridError as error:
+            return True, f"are not taken; {error}"
         except ValueError as error:
             return True, f"are not taken; label propagation needs short_side 'encoder': {error}"
         mistake = features_mistake(features, card, 1, frames)

@@ -24,6 +24,7 @@ class EncoderCard(Spec):
     num_parameters: int
     pretraining_data: tuple[Label, ...] = ()
     pretraining_epochs: int = 0
+    """Number of epochs; 0 if it is unknown, if the recipe states steps instead, or without pretraining."""
     checkpoint_sha256: str
     """Digest of the weights, or of the definition of an encoder without weights."""
     code_sha256: str

@@ -31,7 +31,15 @@ def test_a_failed_task_does_not_stop_the_others(world, tmp_path, monkeypatch, ca
     assert "UCF101 is not here" in " ".join(err.split())
     assert "1 of 2 tasks failed: ucf101/knn" in " ".join(err.split())
     assert [record.task.task for _, record in Store(tmp_path / "out").records()] == ["ssv2/knn"]
-    assert "cannot be run" in out
+    assert "cannot be run" in out and f"records in {tmp_path / 'out' / 'records'}" in out
+    assert (out + err).count("UCF101 is not here") == 1
+
+
+def test_one_reason_of_several_failures_is_said_once_and_no_records_are_named(tmp_path, monkeypatch, capsys) -> None:
+    tasks = ["--task", "ucf101/knn", "--task", "ucf101/linear"]
+    code, out, err = run(monkeypatch, capsys, "evaluate", MODEL, *tasks, "--data", tmp_path, "--output", tmp_path / "o")
+    assert code == 1 and "ucf101/knn, ucf101/linear: " in " ".join(err.split())
+    assert (out + err).count("UCF101 is not here") == 1 and "records in" not in out
 
 
 def test_names_in_brackets_are_shown_as_they_are(world, tmp_path, monkeypatch, capsys) -> None:

@@ -63,7 +63,16 @@ def test_compare_shows_names_in_brackets_as_they_are(run: Run, folder: Path) -> 
     add(Store(folder), predictions(0.9), model="mine[v2]")
     add(Store(folder), predictions(0.4, seed=2), model="mine[/v1]")
     code, words = run("compare", "mine[v2]", "mine[/v1]", "--output", folder)
-    assert code == 0 and "20 mine[v2]" in words and "top1 of mine[v2] and mine[/v1]" in words
+    assert code == 0 and "20 mine[v2]" in words and "sample mine[v2] mine[/v1] clip" in words
+
+
+def test_long_names_are_printed_whole_above_the_table(run: Run, folder: Path) -> None:
+    names = ["good_model_of_forty_letters_and_no_blank", "other_model_of_forty_letters_and_no_blan"]
+    for seed, (name, share) in enumerate(zip(names, (0.9, 0.3), strict=True)):
+        add(Store(folder), predictions(share, seed=seed), model=name)
+    words = run("compare", *names, "--output", folder)[1]
+    assert words.startswith(f"first: {names[0]} second: {names[1]} task metric first second difference")
+    assert "20 first" in words and "sample first second clip" in words
 
 
 def test_verify_ends_with_1_when_something_is_wrong(run: Run, folder: Path) -> None:
@@ -205,7 +214,7 @@ def test_compare_names_the_settings_that_differ_and_takes_a_choice(run: Run, tmp
     code, words = run("compare", "mine", "other", "--where", "image_size=112", "--output", tmp_path)
     assert code == 0 and "+ means that mine (image_size=112) is better" in words and "20 other" in words
     code, words = run("compare", "mine (image_size=64)", "mine (image_size=112)", "--output", tmp_path)
-    assert code == 0 and "20 mine (image_size=64)" in words
+    assert code == 0 and "first: mine (image_size=64) second: mine (image_size=112)" in words and "20 first" in words
     for pair, said in (("image_size", "expected key=value"), ("image_size=5", "its values here: 64, 112")):
         code, words = run("compare", "mine", "other", "--where", pair, "--output", tmp_path)
         assert code == 2 and said in words

@@ -110,3 +110,11 @@ def test_mteb_layout(store: Store) -> None:
     assert (
         files[f"b/{record.model.checkpoint_sha256[:12]}/model_meta.json"]["revision"] == record.model.checkpoint_sha256
     )
+
+
+def test_unknown_epochs_are_null_in_json_lines() -> None:
+    table = pd.DataFrame({"model": ["steps", "epochs"], "pretraining_epochs": [0, 10]})
+    assert jsonl(table).splitlines() == [
+        '{"model": "steps", "pretraining_epochs": null}',
+        '{"model": "epochs", "pretraining_epochs": 10}',
+    ]

@@ -84,7 +84,7 @@ class Faulty(nn.Module):
         if self.fault == "grid":
             return token_BND[:, :-1]
         if self.fault == "frames":
-            return token_BND[:, :4].repeat(1, 2, 1)
+            return token_BND[:, :4].repeat(1, 2, 1)[:, : 4 + clip_BCTHW.shape[2]]
         return token_BND
 
 

@@ -49,9 +49,9 @@ def test_a_network_of_one_size_refuses_others_with_one_sentence() -> None:
     with pytest.raises(ValueError, match=sentence) as caught:
         encoder.encode(torch.zeros(1, 3, 4, 48, 24))
     assert "\n" not in str(caught.value)
-    pooled = tubes_encoder(lambda token, _: token[:, :64])
+    pooled = tubes_encoder(lambda token, _: token[:, :60] if token.shape[1] > 64 else token)
     with pytest.raises(
-        ValueError, match=r"takes no frames of 64 x 64 px: .* the network returns a tensor of shape \(1, 64, 16\)"
+        ValueError, match=r"takes no frames of 64 x 64 px: .* the network returns a tensor of shape \(1, 60, 16\)"
     ):
         pooled.encode(torch.zeros(1, 3, 8, 64, 64))
 
@@ -68,6 +68,32 @@ def test_check_says_which_sizes_and_lengths_are_taken() -> None:
         in found(custom_vit(), "frames of 48 x 48 px").found
     )
     assert found(tubes_encoder(), "a clip of 6 frames").found == "grid (3, 4, 4), tokens 48"
+
+
+class Pooled(nn.Module):
+    """Mean colours of a table of 4 x 3 x 3 places, whatever the clip is."""
+
+    def forward(self, clip_BCTHW: torch.Tensor) -> torch.Tensor:
+        return nn.functional.adaptive_avg_pool3d(clip_BCTHW, (4, 3, 3)).flatten(2).transpose(1, 2)
+
+
+def test_a_fixed_grid_is_named_and_fails_no_check() -> None:
+    shape = SHAPE | {"image_size": 48, "grid": (4, 3, 3), "feature_width": 3}
+    encoder = as_encoder(Pooled(), name="pooled", **shape)
+    assert [check for check in check_encoder(encoder) if not check.passed] == []
+    for question in ("a clip of 6 frames", "frames of 96 x 96 px"):
+        said = found(encoder, question).found
+        assert "not taken; model 'pooled' has the fixed grid (4, 3, 3)" in said and "the same 36 tokens" in said
+    for frames, height, width in ((2, 96, 96), (8, 96, 96), (8, 24, 96), (4, 48, 48)):
+        with pytest.raises(ValueError, match=f"here of {frames} frames of {height} x {width} px, give the same 36"):
+            encoder.encode(torch.zeros(2, 3, frames, height, width))
+    assert encoder.encode(torch.zeros(2, 3, 8, 48, 48)).grid == (4, 3, 3)
+
+
+def test_as_many_tokens_by_chance_are_no_fixed_grid() -> None:
+    encoder = tubes_encoder()
+    assert encoder.encode(torch.zeros(1, 3, 2, 64, 64)).grid == (1, 8, 8)
+    assert encoder.encode(torch.zeros(1, 3, 8, 16, 64)).grid == (4, 2, 8)
 
 
 def of_eight_frames(token: torch.Tensor, clip: torch.Tensor) -> torch.Tensor:

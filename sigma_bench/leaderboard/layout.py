@@ -30,8 +30,6 @@ _ABOUT = {
     "motion_guided": "Motion guided",
     "parameters": "Params",
 }
-NOT_PRETRAINED = ("random init", "image statistics")
-"""Families of the controls."""
 Origin = Literal["measured", "reference", "difference", "published", "imported"]
 
 
@@ -204,7 +202,7 @@ def _model_words(row: Row) -> str:
     if row.family is None:
         return "not measured"
     size = f"{row.num_parameters / 1e6:.1f} M parameters" if row.num_parameters else ""
-    unknown = "not pretrained" if row.family in NOT_PRETRAINED else "pretraining data unknown"
+    unknown = "not pretrained" if row.is_control else "pretraining data unknown"
     data = f"pretrained on {row.pretraining_data}" if row.pretraining_data else unknown
     return ", ".join(part for part in (row.family, size, data) if part)
 

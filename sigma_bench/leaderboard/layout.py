@@ -121,8 +121,8 @@ class TableLayout:
         return tuple(header.label for header in self.headers)
 
 
-def layout(table: BoardTable) -> TableLayout:
-    """Lay a board out."""
+def layout(table: BoardTable, *, has_styles: bool = True) -> TableLayout:
+    """Lay a board out, with the notes of an output that has styles or none."""
     about = [key for key in table.about if _is_filled(table, key)]
     laid_out = TableLayout(
         title=table.title,
@@ -130,7 +130,7 @@ def layout(table: BoardTable) -> TableLayout:
         headers=tuple(_headers(table)),
         sections=tuple(section for section in _sections(table, about) if section.lines),
         has_coverage=bool(table.rows),
-        notes=footnotes(table),
+        notes=footnotes(table, has_styles=has_styles),
     )
     shown: TableLayout = _shown(laid_out)
     return shown

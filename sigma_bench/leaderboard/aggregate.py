@@ -17,6 +17,7 @@ from sigma_bench.leaderboard.paired_bootstrap import Resampled, are_paired, mean
 from sigma_bench.leaderboard.published_rows import published_sections
 from sigma_bench.leaderboard.references import references
 from sigma_bench.leaderboard.reproduction import deltas
+from sigma_bench.leaderboard.settings import name_in
 from sigma_bench.records.published import PublishedScore
 from sigma_bench.specs.board import Board, BoardColumn
 
@@ -163,14 +164,27 @@ def _cell(seeds: Sequence[Any]) -> Cell:
 
 
 def _rows(board: Board, shown: pd.DataFrame, measured: list[_Measured]) -> tuple[Row, ...]:
-    """Rows of the board, then other models: complete before incomplete ones, then by rank, then by name."""
+    """Rows of the board, then other models in the order of ``_place``; without rows of the board, see ``_by_name``."""
     names = [*board.rows, *sorted(set(shown["model"]) - set(board.rows))]
     ranks = _ranks(names, measured) if board.mean else {}
     about = {str(row["model"]): row for row in shown.drop_duplicates("model", keep="last").to_dict(orient="records")}
     rows = {name: _row(name, about.get(name), measured, ranks.get(name), board) for name in names}
     others = [rows[name] for name in names if name not in board.rows]
-    others.sort(key=lambda row: (row.num_covered < len(measured), row.rank or 0))
-    return (*(rows[name] for name in board.rows), *others)
+    in_order = sorted(others, key=_place) if board.rows else _by_name(others)
+    return (*(rows[name] for name in board.rows), *in_order)
+
+
+def _place(row: Row) -> tuple[bool, int, str]:
+    """Sorting key: complete rows before incomplete ones, then by rank, then by name."""
+    return None in row.cells, row.rank or 0, row.model
+
+
+def _by_name(rows: Sequence[Row]) -> list[Row]:
+    """Rows of one model name together, in the place of the first of them; controls last."""
+    first: dict[tuple[bool, str], tuple[bool, int, str]] = {}
+    for row in sorted(rows, key=_place):
+        first.setdefault((row.is_control, name_in(row.model)), _place(row))
+    return sorted(rows, key=lambda row: (row.is_control, first[row.is_control, name_in(row.model)], _place(row)))
 
 
 def _row(

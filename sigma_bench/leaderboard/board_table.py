@@ -101,6 +101,11 @@ class Row:
     """1 + the number of models whose mean is separably better; models that cannot be separated share a rank."""
 
     @property
+    def is_control(self) -> bool:
+        """Whether the model is a control, which is not pretrained."""
+        return self.family in ("random init", "image statistics")
+
+    @property
     def num_covered(self) -> int:
         """Number of columns with a record."""
         return sum(cell is not None for cell in self.cells)

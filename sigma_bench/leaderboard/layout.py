@@ -30,8 +30,6 @@ _ABOUT = {
     "motion_guided": "Motion guided",
     "parameters": "Params",
 }
-NOT_PRETRAINED = ("random init", "image statistics")
-"""Families of the controls."""
 Origin = Literal["measured", "reference", "difference", "published", "imported"]
 
 
@@ -123,8 +121,8 @@ class TableLayout:
         return tuple(header.label for header in self.headers)
 
 
-def layout(table: BoardTable) -> TableLayout:
-    """Lay a board out."""
+def layout(table: BoardTable, *, has_styles: bool = True) -> TableLayout:
+    """Lay a board out, with the notes of an output that has styles or none."""
     about = [key for key in table.about if _is_filled(table, key)]
     laid_out = TableLayout(
         title=table.title,
@@ -132,7 +130,7 @@ def layout(table: BoardTable) -> TableLayout:
         headers=tuple(_headers(table)),
         sections=tuple(section for section in _sections(table, about) if section.lines),
         has_coverage=bool(table.rows),
-        notes=footnotes(table),
+        notes=footnotes(table, has_styles=has_styles),
     )
     shown: TableLayout = _shown(laid_out)
     return shown
@@ -204,7 +202,7 @@ def _model_words(row: Row) -> str:
     if row.family is None:
         return "not measured"
     size = f"{row.num_parameters / 1e6:.1f} M parameters" if row.num_parameters else ""
-    unknown = "not pretrained" if row.family in NOT_PRETRAINED else "pretraining data unknown"
+    unknown = "not pretrained" if row.is_control else "pretraining data unknown"
     data = f"pretrained on {row.pretraining_data}" if row.pretraining_data else unknown
     return ", ".join(part for part in (row.family, size, data) if part)
 

@@ -17,18 +17,22 @@ _ROUNDING = 0.0005 + 1e-9
 """Half of the last digit of a printed percentage."""
 
 
-def footnotes(table: BoardTable) -> tuple[str, ...]:
-    """The notes below a table, in reading order."""
+def footnotes(table: BoardTable, *, has_styles: bool = True) -> tuple[str, ...]:
+    """The notes below a table, in reading order.
+
+    Args:
+        has_styles: whether the output can show bold and underlined text, which the notes then explain.
+    """
     notes = [table.note] if table.note else []
     if any(row.num_covered for row in table.rows):
-        notes += _measured(table)
+        notes += _measured(table, has_styles)
     elif table.rows or not table.sections:
         notes.append("No record fits this board yet.")
     by_dataset: dict[str, list[Counts]] = {}
     for counts in table.counts:
         by_dataset.setdefault(counts.dataset, []).append(counts)
     notes += [_counts_words(dataset, counts) for dataset, counts in by_dataset.items()]
-    notes += _published(table)
+    notes += _published(table, has_styles)
     return tuple(notes)
 
 
@@ -42,8 +46,11 @@ def level_words(table: BoardTable) -> str:
     return " or ".join(f"{100 * level:g} %" for level in table.levels)
 
 
-def _measured(table: BoardTable) -> list[str]:
-    notes = [f"Percent with {level_words(table)} bootstrap intervals over test units. {_bold_words(table)}"]
+def _measured(table: BoardTable, has_styles: bool) -> list[str]:
+    bold = f" {_bold_words(table)}" if has_styles else ""
+    lower = [f"{c.heading} {c.label}" for c in table.columns if c.higher_is_better is False]
+    direction = f" Lower is better in {', '.join(lower)}." if lower else ""
+    notes = [f"Percent with {level_words(table)} bootstrap intervals over test units.{bold}{direction}"]
     shown = [cell for row in table.rows for cell in row.cells if cell is not None]
     if any(cell.num_seeds > 1 for cell in shown):
         notes.append("Several seeds (n): value and interval ends are means; ± is the standard deviation over seeds.")
@@ -96,15 +103,13 @@ def _references(table: BoardTable) -> list[str]:
 
 
 def _bold_words(table: BoardTable) -> str:
-    lower = [f"{c.heading} {c.label}" for c in table.columns if c.higher_is_better is False]
-    direction = f" Lower is better in {', '.join(lower)}." if lower else ""
     paired = [f"{c.heading} {c.label}" for c in table.columns if c.is_paired is True]
     overlap = [f"{c.heading} {c.label}" for c in table.columns if c.is_paired is False]
     how = "paired bootstrap over test units" if paired else "the intervals overlap"
     if paired and overlap:
         how += f"; where predictions are not stored ({', '.join(overlap)}), the intervals overlap"
     bold = f"Bold: not separable from the best of its column ({how})"
-    return f"{bold}; underlined: not separable from the best of the others.{direction}"
+    return f"{bold}; underlined: not separable from the best of the others."
 
 
 def _counts_words(dataset: str, counts: list[Counts]) -> str:
@@ -123,7 +128,7 @@ def _counts_words(dataset: str, counts: list[Counts]) -> str:
     return f"{dataset} ({worlds}):{differ} {'; '.join(variants)}."
 
 
-def _published(table: BoardTable) -> list[str]:
+def _published(table: BoardTable, has_styles: bool) -> list[str]:
     printed = [row for row in table.published if row.origin == "published"]
     imported = [row for row in table.published if row.origin == "imported"]
     notes = []
@@ -132,7 +137,8 @@ def _published(table: BoardTable) -> list[str]:
             notes.append(f"{DAGGER} {table.published_note}")
         if any(section.is_context for section in table.sections):
             notes.append(f"{DAGGER} {CONTEXT}")
-    if any(row.origin == "published" for section in table.sections if not section.is_context for row in section.rows):
+    own = [row.origin for section in table.sections if not section.is_context for row in section.rows]
+    if has_styles and "published" in own:
         notes.append("Published rows: bold the best, underlined the second best of a section and backbone.")
     if any(mean is not None for row in table.published for mean in row.axis_means):
         notes.append(f"{COMPUTED}: computed here as the mean of the axis's printed numbers; the source prints none.")

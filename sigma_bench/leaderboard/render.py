@@ -23,7 +23,7 @@ _STYLES = {"best": "bold", "second": "underline", None: ""}
 
 def terminal_table(table: BoardTable) -> "TerminalBoard":
     """A board that rich prints as one or several tables."""
-    return TerminalBoard(layout(table))
+    return TerminalBoard(table)
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,20 @@ class TerminalBoard:
     has the columns that describe them.  The notes follow the last table.
     """
 
-    layout: TableLayout
+    table: BoardTable
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        laid_out = layout(self.table, has_styles=console.color_system is not None)
         unbounded = options.update(max_width=_UNBOUNDED)
 
         def fits(part: TableLayout) -> bool:
             narrow = _table(part, longest_label=_LEAST_LABEL)
             return Measurement.get(console, unbounded, narrow).maximum <= options.max_width
 
-        for part in _parts(self.layout, fits):
+        for part in _parts(laid_out, fits):
             yield _table(part, longest_label=_longest_label(part))
             yield Text("")
-        yield Text("\n".join(self.layout.notes), style="table.caption")
+        yield Text("\n".join(laid_out.notes), style="table.caption")
 
 
 def _parts(whole: TableLayout, fits: Callable[[TableLayout], bool]) -> list[TableLayout]:

@@ -195,6 +195,12 @@ def row_labels(filed: Iterable[Filed]) -> dict[Path, str]:
     return labels
 
 
+def name_in(label: str) -> str:
+    """The name of the model in a row label, such as ``mine`` in ``mine (image_size=112)``."""
+    found = _LABEL.fullmatch(label)
+    return found["model"] if found else label
+
+
 _Kind = tuple[tuple[str, str], ...]
 
 

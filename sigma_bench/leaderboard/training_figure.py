@@ -8,6 +8,7 @@ from typing import cast
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from sigma_bench.leaderboard.escaping import figure_text
 from sigma_bench.leaderboard.figures import DASHES, OKABE_ITO, saved
@@ -74,8 +75,9 @@ def draw_training(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure
                     [line["step"] for line in known], [line[key] for line in known], label=figure_text(name), **look
                 )
         _label(panel, title)
-        panel.set_yscale("log" if key == "loss" else "linear")
-        if key != "loss":
+        if key == "loss":
+            _set_log_scale(panel)
+        else:
             panel.set_ylim(0, None)
     return figure
 
@@ -97,6 +99,14 @@ def _label(panel: Axes, what: str) -> None:
     panel.grid(color="#DDDDDD", lw=0.6)
     panel.spines[["top", "right"]].set_visible(False)
     panel.legend(frameon=False, fontsize=8)
+
+
+def _set_log_scale(panel: Axes) -> None:
+    """Set a log scale with plain numbers as labels, since the default ones are formulas, which figures do not parse."""
+    panel.set_yscale("log")
+    panel.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    panel.yaxis.set_major_formatter("{x:g}")
+    panel.yaxis.set_minor_formatter("{x:g}")
 
 
 def _require_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> None:

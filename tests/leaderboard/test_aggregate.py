@@ -139,6 +139,18 @@ def test_declared_rows_come_first_then_complete_ones_by_name() -> None:
     assert [row.model for row in table.rows] == ["mini_declared", "mini_c", "mini_a"]
 
 
+def test_rows_of_one_model_name_stay_together_and_controls_come_last() -> None:
+    old, new = "mini_c (image_size=64)", "mini_c (image_size=112)"
+    control = {"family": "random init", "pretraining_seed": None, "pretraining_data": ()}
+    complete = [
+        make_record(model, task, **more)
+        for model, more in (("mini_a", control), (old, {}), ("mini_d", {}))
+        for task in ("ucf101/knn", "ucf101/linear")
+    ]
+    table = filled(*complete, make_record(new), make_record("mini_b"))
+    assert [row.model for row in table.rows] == [old, new, "mini_d", "mini_b", "mini_a"]
+
+
 def test_bold_is_the_set_that_overlaps_the_best() -> None:
     table = filled(
         make_record("mini_best", value=0.8, low=0.75, high=0.85),

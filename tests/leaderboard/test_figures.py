@@ -31,6 +31,12 @@ def test_curves_are_svg_and_come_out_the_same_twice_whatever_the_users_settings(
     assert "entropy of prototype usage" in first and "spread of features" in first
 
 
+@pytest.mark.parametrize(("losses", "label"), [((6.3, 5.5), "5.9"), ((9.0, 0.5), "0.5"), ((20.0, 0.001), "0.01")])
+def test_labels_of_the_loss_are_plain_numbers(losses: tuple[float, ...], label: str) -> None:
+    svg = training_curves({"m": [{"step": step, "loss": loss} for step, loss in enumerate(losses)]})
+    assert f"<!-- {label} -->" in svg and "$" not in svg
+
+
 def test_what_no_log_holds_gets_no_panel() -> None:
     first = training_curves({"mini_sigma_mlp": SIGMA, "mini_videomae": MAE})
     assert "entropy of the teacher" not in first

@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from rich.console import Console
@@ -28,9 +29,9 @@ def tiny() -> BoardTable:
     return aggregate(board, select(records, board), published())
 
 
-def mini_text(width: int) -> str:
+def mini_text(width: int, color_system: Literal["truecolor"] | None = None) -> str:
     board = mini_board()
-    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console = Console(width=width, file=io.StringIO(), color_system=color_system, force_terminal=True)
     console.print(terminal_table(aggregate(board, select(mini_records(), board), published())))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -126,10 +127,17 @@ def test_markdown_cells_cannot_break_the_table() -> None:
     assert "a\\|b" in markdown(aggregate(board, select([("0", make_record("a|b"))], board)))
 
 
+def test_a_terminal_without_styles_gets_no_notes_on_bold_and_underlined_numbers() -> None:
+    plain, styled = mini_text(200), mini_text(200, "truecolor")
+    assert "Bold: not separable" in styled and "underlined" in styled and "\x1b[1m" in styled
+    assert "bootstrap intervals over test units." in plain
+    assert not any(word in plain.lower() for word in ("bold", "underlined", "\x1b"))
+
+
 def test_terminal_table_is_readable_in_100_columns() -> None:
     text = mini_text(100)
     assert max(len(line) for line in text.splitlines()) <= 100
-    for words in ("UCF101", "motion", "over-", "73.8", "68.8–78.8", "73.8†", "chance", "8/8", "7/8", "not separable"):
+    for words in ("UCF101", "motion", "over-", "73.8", "68.8–78.8", "73.8†", "chance", "8/8", "7/8", "bootstrap"):
         assert words in text
     assert "…" not in text and "mini_videomae " in text
 

@@ -105,9 +105,9 @@ def _with(found: Predictions, *names: str, part: slice = slice(None), **arrays: 
     ("contents", "folds", "said"),
     [
         ("abcd", (), ""),
-        ("abca", (), "1 files in train and test have the same content, such as '0' and '3'"),
+        ("abca", (), "files in train and test have the same content (1 in all), such as '0' and '3'"),
         ("aabc", (), ""),  # both are in train
-        ("abca", (0, 0, 1, 1), "1 files in two folds have the same content, such as '0' and '3'"),
+        ("abca", (0, 0, 1, 1), "files in two folds have the same content (1 in all), such as '0' and '3'"),
         ("aabb", (0, 0, 1, 1), ""),
     ],
 )

@@ -146,8 +146,8 @@ def warn_of_copies(manifest: Manifest, splits: Sequence[Split]) -> None:
     if copies:
         (one, other_id), where = copies[0], "two folds" if splits[-1].folds else "train and test"
         logger.warning(
-            "%s: files in %s have the same content (%d in all), such as '%s' and '%s'; remove the copies, or give a file "
-            "and its copy one group",
+            "%s: files in %s have the same content (%d in all), such as '%s' and '%s'; remove the copies, or give a "
+            "file and its copy one group",
             *(manifest.dataset, where, len(copies), other_id, one),
         )
 

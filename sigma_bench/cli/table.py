@@ -87,9 +87,10 @@ def show_boards(
             _print(one)
             if not one.table.record_ids:
                 _name_fitting(one, records)
-        if data is None:
-            err.print("no --data, so the report has no segmentation pictures")
         shown = {path: (path, record) for one in found if one.filled for path, record in one.filled.records}
+        kinds = {record.task.protocol.kind for _, record in shown.values()}
+        if data is None and kinds & {"segmentation", "propagation"}:
+            err.print("no --data, so the report has no segmentation pictures")
         write_page([one.table for one in found], records.store, list(shown.values()), data=data)
 
 

@@ -16,6 +16,7 @@ from sigma_bench.leaderboard.training_figure import training_histories
 from sigma_bench.records.store import Store
 from sigma_bench.resources import INCLUDE_VARIABLE
 from sigma_bench.specs.fingerprint import digest
+from tests.factories import make_record
 from tests.leaderboard.custom_records import add_custom
 from tests.leaderboard.samples import RESULTS
 from tests.records.filled import add, predictions
@@ -192,6 +193,7 @@ def test_custom_data_reach_a_table_a_page_and_a_folder_for_a_paper(run: Run, tmp
     add_custom(store, "hands", 0.5, model="mine")
     code, words = run("table", "--output", store.root)
     assert code == 0 and "mine (image_size=64)" in words and "hands (custom data): expected 100" in words
+    assert "no --data" not in words
     page = (store.root / "report.html").read_text()
     assert all(re.search(f"<h2[^>]*>{title}</h2>", page) for title in ("gait", "hands"))
     assert {path.name for path in store.root.glob("*.csv")} == {"gait.csv", "hands.csv"}
@@ -202,6 +204,12 @@ def test_custom_data_reach_a_table_a_page_and_a_folder_for_a_paper(run: Run, tmp
     assert run("table", *tables, "--where", "image_size=112", "--by-dataset")[0] == 0
     assert {path.name for path in (tmp_path / "tables").iterdir()} == {"gait.md", "gait.csv", "gait.tex"}
     assert run("table", *tables, "--where", "image_size=112", "--check")[0] == 0
+
+
+def test_a_table_of_segmentation_without_data_says_that_pictures_are_missing(run: Run, tmp_path: Path) -> None:
+    Store(tmp_path).add(make_record(task="davis2017/clustering"))
+    code, words = run("table", "--output", tmp_path, "--by-dataset")
+    assert code == 0 and "no --data, so the report has no segmentation pictures" in words
 
 
 def test_compare_names_the_settings_that_differ_and_takes_a_choice(run: Run, tmp_path: Path) -> None:

@@ -111,3 +111,10 @@ def test_options_of_custom_data_are_not_ignored_elsewhere(files, monkeypatch, ca
 @pytest.mark.parametrize("name", ["hmdb51/linear+10-per-class", "ucf101_1k/finetune_mini+10-per-class"])
 def test_a_number_of_samples_goes_with_frozen_and_with_trained_tasks(name: str) -> None:
     assert resolve(load_task(name)).protocol.train_per_class == 10  # type: ignore[union-attr]
+
+
+def test_missing_files_are_named_with_missing_folds(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("path,label\nno/a.mp4,run\nno/b.mp4,walk\n")
+    manifest = open_custom(tmp_path / "mine.csv")
+    with pytest.raises(ValueError, match=r"not divided .*; besides, 2 of the 2 listed files are missing, such as .*/a"):
+        custom_tasks(manifest)

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sigma_bench.data.datasets import DataPlace
+from sigma_bench.data.manifest import Manifest
 from sigma_bench.data.video import ffmpeg_versions
 from sigma_bench.evaluation.cost import Predicted
 from sigma_bench.evaluation.reading import readings
@@ -29,6 +30,9 @@ from sigma_bench.specs.strict import first_problem
 from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.training.distribution import Processes
 from sigma_bench.training.processes import on_all, on_main
+
+MAX_NAMED_CLASSES = 100
+"""Largest number of classes whose names a record holds."""
 
 
 @dataclass(frozen=True)
@@ -177,5 +181,12 @@ def _record(
             num_processes=evaluation.processes.size,
             ffmpeg=ffmpeg_versions(name for split in reading.values() for name in split.decoders),
             reading=reading,
+            class_names=_class_names(session.manifest),
         ),
     )
+
+
+def _class_names(manifest: Manifest) -> tuple[str, ...] | None:
+    """The names of few classes of custom data, which pictures show."""
+    few = manifest.data_source == "user" and manifest.classes is not None and len(manifest.classes) <= MAX_NAMED_CLASSES
+    return manifest.classes if few else None

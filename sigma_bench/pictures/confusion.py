@@ -23,6 +23,8 @@ MAX_CLASSES = 2000
 """Largest number of classes; a larger matrix has more cells than the picture has pixels and takes gigabytes."""
 MAX_MODELS = 8
 """Number of models in one picture, the first rows of the board."""
+MAX_NAMED, LONGEST_NAME = 25, 20
+"""Largest number of classes whose names are shown, and the number of letters shown of each."""
 
 
 def confusion(truth_S: NDArray[np.integer], predicted_S: NDArray[np.integer], num_classes: int) -> NDArray[np.float64]:
@@ -61,19 +63,30 @@ def confusion_pictures(
     for (task, _), models in measured.items():
         matrices = _first_matrices(models, load)
         if matrices:
-            pictures.append((_caption(task, len(matrices), len(models)), _picture(matrices)))
+            names = {models[model].provenance.class_names for model in matrices}
+            shown = names.pop() if len(names) == 1 else None
+            pictures.append((_caption(task, len(matrices), len(models)), _picture(matrices, shown)))
     return pictures
 
 
-def draw_confusions(matrices: Mapping[str, NDArray[np.float64]]) -> Figure:
-    """One panel per model with true classes as rows and predicted classes as columns, on one colour scale."""
+def draw_confusions(matrices: Mapping[str, NDArray[np.float64]], class_names: tuple[str, ...] | None = None) -> Figure:
+    """One panel per model with true classes as rows and predicted classes as columns, on one colour scale.
+
+    Rows have the names of the classes if they are given and few; otherwise classes have their numbers.
+    """
+    is_named = class_names is not None and len(class_names) <= MAX_NAMED
+    names = [figure_text(name[:LONGEST_NAME]) for name in class_names or ()] if is_named else []
+    margin = 0.55 + 0.06 * max(map(len, names), default=0)
     across = min(4, len(matrices))
     down = math.ceil(len(matrices) / across)
-    width, height = 2.6 * across + 1.3, 2.75 * down + 0.4  # margins in inches: an automatic layout takes seconds
+    width, height = (
+        2.6 * across + margin + 0.75,
+        2.75 * down + 0.4,
+    )  # margins in inches: an automatic layout takes seconds
     figure = Figure(figsize=(width, height))
     panels = figure.subplots(down, across, squeeze=False)
     figure.subplots_adjust(
-        left=0.55 / width, right=1 - 0.95 / width, bottom=0.45 / height, top=1 - 0.3 / height, wspace=0.2, hspace=0.2
+        left=margin / width, right=1 - 0.95 / width, bottom=0.45 / height, top=1 - 0.3 / height, wspace=0.2, hspace=0.2
     )
     for panel in panels.flat[len(matrices) :]:
         panel.set_visible(False)
@@ -85,6 +98,8 @@ def draw_confusions(matrices: Mapping[str, NDArray[np.float64]]) -> Figure:
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         panel.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     for panel in panels[:, 0]:
+        if names:
+            panel.set_yticks(range(len(names)), names)
         panel.set_ylabel("true class", fontsize=8)
     for panel in panels[-1]:
         panel.set_xlabel("predicted class", fontsize=8)
@@ -112,8 +127,8 @@ def _first_matrices(models: Mapping[str, Record], load: Load) -> dict[str, NDArr
     return matrices
 
 
-def _picture(matrices: Mapping[str, NDArray[np.float64]]) -> bytes:
-    return saved(partial(draw_confusions, matrices), "png", dpi=130)
+def _picture(matrices: Mapping[str, NDArray[np.float64]], class_names: tuple[str, ...] | None) -> bytes:
+    return saved(partial(draw_confusions, matrices, class_names), "png", dpi=130)
 
 
 def _caption(task: str, num_shown: int, num_models: int) -> str:

@@ -22,6 +22,7 @@ def capture(
     num_processes: int = 1,
     ffmpeg: dict[str, str] | None = None,
     reading: dict[str, SplitReading] | None = None,
+    class_names: tuple[str, ...] | None = None,
 ) -> Provenance:
     """The provenance of a record that this process makes."""
     commit, dirty = _commit()
@@ -37,6 +38,7 @@ def capture(
         seconds={name: round(value, 3) for name, value in seconds.items()},
         ffmpeg=ffmpeg,
         reading=reading,
+        class_names=class_names,
     )
 
 

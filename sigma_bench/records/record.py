@@ -151,6 +151,8 @@ class Provenance(LeanSpec):
     """Version of FFmpeg in each decoder that read videos."""
     reading: dict[str, SplitReading] | None = None
     """Decoders and numbers of frames by split."""
+    class_names: tuple[str, ...] | None = None
+    """Names of the classes of custom data in the order of their labels, if there are few."""
 
 
 class PredictionsRef(Spec):

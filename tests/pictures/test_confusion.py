@@ -7,8 +7,9 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 from sigma_bench.leaderboard.aggregate import aggregate
+from sigma_bench.leaderboard.escaping import figure_text
 from sigma_bench.leaderboard.select import select
-from sigma_bench.pictures.confusion import confusion, confusion_pictures
+from sigma_bench.pictures.confusion import confusion, confusion_pictures, draw_confusions
 from tests.factories import make_record
 from tests.leaderboard.samples import tiny_board
 
@@ -36,6 +37,15 @@ def test_a_video_that_did_not_decode_is_taken_for_no_class() -> None:
 def test_a_class_that_is_not_there_is_refused() -> None:
     with pytest.raises(ValueError, match="classes go from 0 to 2, got 0 to 3"):
         confusion(np.array([0, 3]), np.array([0, 1]), 3)
+
+
+def test_rows_have_the_names_of_few_classes() -> None:
+    matrices = {name: np.eye(3) for name in ("one", "two")}
+    first, second = draw_confusions(matrices, ("walk", "$run$", "j" * 40)).axes[:2]
+    assert [label.get_text() for label in first.get_yticklabels()] == ["walk", figure_text("$run$"), "j" * 20]
+    assert "walk" not in [label.get_text() for label in second.get_yticklabels()]
+    many = draw_confusions({"one": np.eye(30)}, tuple(map(str, range(100, 130)))).axes[0]
+    assert "100" not in [label.get_text() for label in many.get_yticklabels()]
 
 
 def test_one_picture_per_task_of_the_models_with_predictions() -> None:

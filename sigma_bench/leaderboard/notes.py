@@ -109,7 +109,24 @@ def _bold_words(table: BoardTable) -> str:
     if paired and overlap:
         how += f"; where predictions are not stored ({', '.join(overlap)}), the intervals overlap"
     bold = f"Bold: not separable from the best of its column ({how})"
-    return f"{bold}; underlined: not separable from the best of the others."
+    uneven = (
+        " A worse score can be bold while a better one is not, because its difference to the best varies more between "
+        "test units."
+    )
+    return (
+        f"{bold}; underlined: not separable from the best of the others.{uneven if _is_worse_score_bold(table) else ''}"
+    )
+
+
+def _is_worse_score_bold(table: BoardTable) -> bool:
+    """Whether a column has a bold score that is worse than one that is not bold."""
+    for place, column in enumerate(table.columns):
+        sign = -1 if column.higher_is_better is False else 1
+        cells = [cell for row in table.rows if (cell := row.cells[place]) is not None]
+        bold = [sign * cell.value for cell in cells if cell.among_best]
+        if any(sign * cell.value > min(bold) for cell in cells if bold and not cell.among_best):
+            return True
+    return False
 
 
 def _counts_words(dataset: str, counts: list[Counts]) -> str:

@@ -69,6 +69,20 @@ def test_an_empty_board_says_so() -> None:
     assert not any("published" in note for note in footnotes(table))
 
 
+@pytest.mark.parametrize(("width", "is_said"), [(0.2, True), (0.02, False)])
+def test_a_note_says_why_a_worse_score_is_bold(width: float, is_said: bool) -> None:
+    """The wide interval of the worst model reaches that of the best one; the narrow one of the second does not."""
+    board = tiny_board()
+    scores = {"best": (0.5, 0.02), "second": (0.45, 0.01), "worst": (0.4, width)}
+    records = [
+        (model, make_record(model, value=value, low=value - half, high=value + half))
+        for model, (value, half) in scores.items()
+    ]
+    table = aggregate(board, select(records, board))
+    assert [cell.among_best for row in table.rows[1:] for cell in row.cells if cell] == [True, False, is_said]
+    assert any("A worse score can be bold while a better one is not" in note for note in footnotes(table)) == is_said
+
+
 def test_several_seeds_show_their_spread_and_say_what_it_is() -> None:
     board = tiny_board()
     records = [(str(seed), make_record(value=value, seed=seed)) for seed, value in enumerate((0.5, 0.7))]

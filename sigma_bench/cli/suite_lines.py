@@ -95,7 +95,7 @@ def show_plan(suite: "OpenSuite", *, with_failures: bool) -> None:
     left_out = f"; work on the features is not predicted for {', '.join(unknown)}" if unknown else ""
     out.print(
         f"{suite.encoder.card.model}: {len(plan)} tasks, {sum(planned.clips for planned in plan):,} clips, "
-        f"{_range((low, high))}{left_out}",
+        f"{_range((low, high))} after start-up{left_out}",
         soft_wrap=True,
         markup=False,
     )

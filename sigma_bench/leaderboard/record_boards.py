@@ -18,7 +18,7 @@ from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.task import ResolvedTask
 
 _LONGEST_NAME = 60
-_NOTE = "Every task in its first metric."
+_NOTE = "Every column shows one task, in the first metric of its protocol."
 _PARTIAL = ", since all of them are partial (evaluated with a limit)"
 
 

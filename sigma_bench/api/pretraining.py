@@ -28,6 +28,8 @@ from sigma_bench.training.pretraining import pretrain as run_recipe
 from sigma_bench.training.warm_start import WarmStart, open_warm_start
 
 MAX_MICRO_BATCHES = 1_000_000
+WIDE = 140
+"""Number of columns of a terminal that has room for the monitors of a method, which the page draws as well."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ def pretrain(
         def report(state: TrainingProgress) -> None:
             if bars.tasks[0].total is None and state.first_step and not bars.disable:
                 bars.print(f"this run continues after step {state.first_step}", markup=False)
-            bars.update(bar, total=state.num_steps, completed=state.step, numbers=_numbers(state))
+            numbers = _numbers(state, with_monitors=bars.console.width >= WIDE)
+            bars.update(bar, total=state.num_steps, completed=state.step, numbers=numbers)
 
         with unexpected_errors_logged(folder, spec.recipe):
             path = run_recipe(
@@ -167,8 +170,9 @@ def _source(data: object, csv: object, folders: object) -> Path | TrainingVideos
     return open_training_videos(**paths)
 
 
-def _numbers(state: TrainingProgress) -> str:
-    monitors = [f"{name.replace('_', ' ')} {value:.2f}" for name, value in state.monitors.items()]
+def _numbers(state: TrainingProgress, *, with_monitors: bool) -> str:
+    shown = state.monitors.items() if with_monitors else ()
+    monitors = [f"{name.replace('_', ' ')} {value:.2f}" for name, value in shown]
     if state.num_broken:
         monitors.append(f"{state.num_broken} videos left out")
     speed = f"{state.clips_per_second:.0f} clips/s  wait {state.waiting_share:.0%}"

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
+from sigma_bench.leaderboard.notes import data_source_words
 from sigma_bench.leaderboard.numbers import number, percent
 from sigma_bench.leaderboard.rerun import rerun_command
 from sigma_bench.records.record import Interval, Record, Score, Selection, SplitIdentity
@@ -73,7 +74,7 @@ def _facts(path: Path, record: Record) -> tuple[tuple[str, str], ...]:
         ("Seeds", f"evaluation {record.seed}, pretraining {_or_none(model.pretraining_seed)}"),
         ("Model", f"{model.family}, {model.num_frames} frames of {model.image_size} px"),
         ("Checkpoint (MODEL)", model.checkpoint_sha256),
-        ("Data source (ROOT)", record.data.world),
+        ("Data source", data_source_words(record.data.world)),
         ("Reference values", ", ".join(_reference(name, value) for name, value in record.controls.items())),
         ("Code", f"sigma-bench {provenance.sigma_bench}, commit {_or_none(provenance.commit)}{state}"),
         ("Versions", ", ".join(f"{package} {version}" for package, version in provenance.versions.items())),

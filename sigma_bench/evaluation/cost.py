@@ -7,6 +7,7 @@ measurements; the range of a sum is the sum of the ranges, widened by ``MARGIN``
 
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from sigma_bench.data.sequences import MaskedSequence
 from sigma_bench.data.workers import NumWorkers, available_cores, resolved_workers
 from sigma_bench.evaluation.session import Session
 from sigma_bench.models.encoder import Encoder
+from sigma_bench.models.encoder_output import encoded
 from sigma_bench.protocols.clip_batches import BatchEncoder, BatchSize
 from sigma_bench.protocols.interface import HeadSizes
 from sigma_bench.specs.clip import ClipSpec
@@ -119,6 +121,13 @@ class CostModel:
             self._per_clip[precision] = _timed(encode).times(1 / MEASURED_CLIPS)
         return self._per_clip[precision]
 
+    @cached_property
+    def _token_grid(self) -> tuple[int, int, int]:
+        """Time slots, rows and columns of the tokens of a clip."""
+        card = self._encoder.card
+        clip_BCTHW = torch.zeros(1, 3, card.num_frames, card.image_size, card.image_size, device=self._device)
+        return encoded(self._encoder, clip_BCTHW).grid
+
     def _decoding(self, session: Session, pass_: Pass) -> Range:
         """Seconds per sample."""
         split = session.split(pass_)
@@ -164,6 +173,9 @@ class CostModel:
             len(session.manifest.classes or ()),
             card.feature_width,
             self._device,
+            self._token_grid,
+            card.num_frames,
+            card.image_size,
         )
         seconds = predict(session.task.protocol, sizes)
         return None if seconds is None else Range(seconds, seconds)

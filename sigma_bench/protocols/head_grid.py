@@ -8,7 +8,6 @@ Shapes: S samples of a split, F samples to fit on, Q test samples, B samples of 
 """
 
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -27,7 +26,9 @@ from sigma_bench.specs.frozen_protocol import HeadGridProtocol
 CHUNK_SAMPLES = 512
 """Number of samples that are scored at once."""
 MEASURED_STEPS = 12
-"""Number of steps from which the time of a training is predicted."""
+"""Number of steps from which the time of a training on mean features is predicted."""
+MEASURED_TOKEN_STEPS = 4
+"""The same for a training on tokens, whose steps take longer."""
 
 
 class Setting(NamedTuple):
@@ -80,17 +81,24 @@ def run_head_grid(evaluation: Evaluation[Any], fit_heads: FitHeads, phase: str) 
     return classify(evaluation, classifier)
 
 
-def grid_seconds(fit_heads: FitHeads, protocol: HeadGridProtocol, sizes: HeadSizes) -> float:
-    """Predicted time of the training of ``run_head_grid`` on mean features, from a few steps on random ones."""
-    rows = min(sizes.num_train, MEASURED_STEPS * protocol.batch_size)
-    index = np.arange(rows)
-    feature_SD = np.random.default_rng(0).standard_normal((rows, sizes.feature_width), np.float32)
-    train = TrainFeatures(SplitFeatures(feature_SD, {}), index, index % sizes.num_classes, index, sizes.num_classes)
-    few = protocol.model_copy(update={"epochs": 1, "least_steps": MEASURED_STEPS})
+def grid_seconds(fit_heads: FitHeads, protocol: HeadGridProtocol, sizes: HeadSizes, *, num_tokens: int = 0) -> float:
+    """Predicted time of the training of ``run_head_grid``, from a few steps on random features.
+
+    Args:
+        num_tokens: number of tokens of a sample; 0 if the heads are trained on mean features.
+    """
+    steps = MEASURED_TOKEN_STEPS if num_tokens else MEASURED_STEPS
+    rows = min(sizes.num_train, (1 if num_tokens else steps) * protocol.batch_size)
+    index, rng = np.arange(rows), np.random.default_rng(0)
+    feature_SD = rng.standard_normal((rows, sizes.feature_width), np.float32)
+    token_SVND = np.repeat(feature_SD[:, None, None].astype(np.float16), num_tokens, axis=2)
+    features = SplitFeatures(feature_SD, {}, token_SVND if num_tokens else None)
+    train = TrainFeatures(features, index, index % sizes.num_classes, index, sizes.num_classes)
+    few = protocol.model_copy(update={"epochs": 1, "least_steps": steps})
 
     def seconds_per_step(settings: Sequence[Setting]) -> float:
         marks: list[float] = []
-        fit_heads(train, index, settings, few, 0, sizes.device, lambda done, total: marks.append(time.perf_counter()))
+        fit_heads(train, index, settings, few, 0, sizes.device, lambda done, total: marks.append(sizes.now()))
         return (marks[-1] - marks[0]) / max(len(marks) - 1, 1)
 
     grid, kept = grid_settings(protocol), round(sizes.num_train * (1 - protocol.held_out_fraction))

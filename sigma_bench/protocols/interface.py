@@ -5,6 +5,8 @@ call it.  The main process returns the predictions; the others return None once 
 such as fitting a head on features.
 """
 
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -91,7 +93,7 @@ class HeadSizes(NamedTuple):
     """What the time of training and scoring a head on features depends on.
 
     The module ``run`` of a protocol may define ``head_seconds(protocol, sizes)``, which predicts this time from a short
-    measurement.
+    measurement, and returns None if it cannot.
     """
 
     num_train: int
@@ -99,6 +101,22 @@ class HeadSizes(NamedTuple):
     num_classes: int
     feature_width: int
     device: torch.device
+    token_grid: tuple[int, int, int] = (1, 1, 1)
+    """Time slots, rows and columns of the tokens of a clip."""
+    num_frames: int = 1
+    """Number of frames of a clip."""
+    image_size: int = 1
+
+    @property
+    def num_tokens(self) -> int:
+        """Number of tokens of a clip."""
+        return math.prod(self.token_grid)
+
+    def now(self) -> float:
+        """Time in seconds at which all work given to the device so far is done."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
 
 
 @dataclass(frozen=True)

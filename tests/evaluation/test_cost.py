@@ -13,8 +13,10 @@ from sigma_bench.protocols.features import FeatureCache
 from sigma_bench.protocols.interface import HeadSizes
 from sigma_bench.protocols.linear import run as linear
 from sigma_bench.protocols.neighbours import search_seconds
+from sigma_bench.protocols.segmentation import run as segmentation
 from sigma_bench.records.store import read_record
 from sigma_bench.specs.catalogue import load_task, resolve
+from sigma_bench.specs.protocol import KINDS
 
 CPU = torch.device("cpu")
 
@@ -45,7 +47,7 @@ def test_more_clips_take_proportionally_longer_and_training_takes_passes(world: 
     one, ten = (model.predict(session, {0: TRAINING_FACTOR * clips}) for clips in (10, 100))
     assert ten.encoding.low == pytest.approx(10 * one.encoding.low)
     assert ten.decoding.high == pytest.approx(10 * one.decoding.high)
-    assert one.head is None, "fine-tuning has no head on features"
+    assert one.head == Range(), "the head of fine-tuning is trained with the network"
 
 
 def test_workers_share_the_decoding() -> None:
@@ -63,6 +65,31 @@ def test_heads_and_searches_grow_with_the_data() -> None:
     small, large = (linear.head_seconds(protocol, HeadSizes(number, 10, 8, 32, CPU)) for number in (1_000, 1_000_000))
     assert 0 < small < large
     assert 0 < search_seconds(500, 10, 16, 5) < search_seconds(500_000, 10_000, 16, 5)
+
+
+GRID = HeadSizes(1_000, 400, 8, 32, CPU, token_grid=(4, 3, 3), num_frames=8, image_size=48)
+
+
+@pytest.mark.parametrize(
+    ("task", "grown"),
+    [
+        ("ssv2/attentive", {"num_train": 10_000}),
+        ("ssv2/attentive_2", {"num_train": 10_000}),
+        ("cifar100/clustering", {"num_test": 40_000}),
+        ("davis2017/clustering", {"num_test": 4_000}),
+    ],
+)
+def test_work_on_tokens_grows_with_the_data(task: str, grown: dict[str, int]) -> None:
+    """By about the factor of the data, which is measured on few samples: at least 3 of 10 and of 100."""
+    protocol = resolve(load_task(task)).protocol
+    predict = KINDS.load(protocol.kind, "run").head_seconds
+    small, large = (predict(protocol, sizes) for sizes in (GRID, GRID._replace(**grown)))
+    assert 0 < 3 * small < large
+
+
+def test_clusters_of_a_whole_dataset_are_not_predicted() -> None:
+    changed = {"pool": "dataset", "feature_scope": "dataset"}
+    assert segmentation.head_seconds(resolve(load_task("davis2017/clustering"), changed).protocol, GRID) is None
 
 
 def test_an_encoder_that_fails_has_no_prediction(world: Path, tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from sigma_bench.protocols.attentive.spec import AttentiveProtocol
 from sigma_bench.protocols.classification import TrainFeatures
 from sigma_bench.protocols.features import SplitFeatures
-from sigma_bench.protocols.head_grid import Setting, run_head_grid, train_heads
-from sigma_bench.protocols.interface import Evaluation, Predictions
+from sigma_bench.protocols.head_grid import Setting, grid_seconds, run_head_grid, train_heads
+from sigma_bench.protocols.interface import Evaluation, HeadSizes, Predictions
 
 INITIAL_STD = 0.02
 
@@ -29,6 +29,11 @@ INITIAL_STD = 0.02
 def run(evaluation: Evaluation[AttentiveProtocol]) -> Predictions | None:
     """Fit on the tokens of train, predict every sample of the test split."""
     return run_head_grid(evaluation, fit_probes, "probes")
+
+
+def head_seconds(protocol: AttentiveProtocol, sizes: HeadSizes) -> float:
+    """Predicted time of the training of all probes."""
+    return grid_seconds(fit_probes, protocol, sizes, num_tokens=protocol.clip.sampling.num_views * sizes.num_tokens)
 
 
 class Probe(nn.Module):

@@ -15,16 +15,22 @@ import torch
 from sigma_bench.data.evaluation_clips import EvaluationClips
 from sigma_bench.data.manifest import Sample
 from sigma_bench.protocols.attentive_online.method import ProbeMethod
+from sigma_bench.protocols.attentive_online.probe import AttentiveClassifier, num_attention_heads
 from sigma_bench.protocols.attentive_online.spec import AttentiveOnlineProtocol
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore
 from sigma_bench.protocols.classification import classified, folds, groups_of, no_ranks
 from sigma_bench.protocols.head_grid import Setting, held_out_split
-from sigma_bench.protocols.interface import Evaluation, Predictions, require_readable
+from sigma_bench.protocols.interface import Evaluation, HeadSizes, Predictions, require_readable
 from sigma_bench.protocols.ranking import NO_PREDICTION, RANKED, ranked
 from sigma_bench.protocols.training_and_testing import fill_blocks, train_method, unreadable, untested
 from sigma_bench.records.record import Candidate, Selection
+from sigma_bench.training.accumulation import autocast
 from sigma_bench.training.processes import on_all, on_main
 from sigma_bench.training.supervised import num_micro_batches, plan_of_protocol
+
+MEASURED_VIDEOS = 2
+"""Number of videos whose tokens are used to predict the time of probes."""
+MEASURED_ROUNDS = 3
 
 
 def run(evaluation: Evaluation[AttentiveOnlineProtocol]) -> Predictions | None:
@@ -54,6 +60,31 @@ def run(evaluation: Evaluation[AttentiveOnlineProtocol]) -> Predictions | None:
             raise ValueError(f"{protocol.protocol}: the chosen probe diverges on test; lower optim.learning_rates")
         ranked_SK[test_index] = ranked_XK[is_test_X]
     return classified(test, ranked_SK, failures, tuple(selections)) if evaluation.processes.is_main else None
+
+
+def head_seconds(protocol: AttentiveOnlineProtocol, sizes: HeadSizes) -> float:
+    """Predicted time of training and scoring with all probes, without the encoder, from one probe on random tokens."""
+    num_heads = num_attention_heads(sizes.feature_width, protocol.attention_heads)
+    shape = (sizes.feature_width, num_heads, sizes.num_classes)
+    probe = AttentiveClassifier(*shape, depth=protocol.depth, mlp_ratio=protocol.mlp_ratio).to(sizes.device)
+    num_tokens = protocol.windows.num_segments * sizes.num_tokens
+    token_BND = torch.randn(MEASURED_VIDEOS, num_tokens, sizes.feature_width, device=sizes.device)
+
+    def seconds(*, trained: bool) -> float:
+        marks = [sizes.now()]
+        with torch.set_grad_enabled(trained), autocast(sizes.device, protocol.optim.precision == "bfloat16"):
+            for _ in range(MEASURED_ROUNDS):
+                logit_BL = probe(token_BND).float()
+                if trained:
+                    logit_BL.logsumexp(1).sum().backward()
+                marks.append(sizes.now())
+        return min(np.diff(marks)) / MEASURED_VIDEOS
+
+    held_out = sizes.num_train * (protocol.held_out_fraction or 0.0)
+    trained = (sizes.num_train - held_out) * protocol.optim.epochs
+    scored = (sizes.num_test + held_out) * protocol.views.num_views / protocol.windows.num_segments
+    num_probes = len(protocol.optim.learning_rates) * len(protocol.optim.weight_decays)
+    return num_probes * (trained * seconds(trained=True) + scored * seconds(trained=False))
 
 
 def choice(

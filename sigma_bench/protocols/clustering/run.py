@@ -7,19 +7,23 @@ class may have no sample; these are not matched.
 Shapes: S samples, D width, R repetitions.
 """
 
+import time
+
 import numpy as np
 
 from sigma_bench.metrics.clustering import hungarian_labels, majority_labels
 from sigma_bench.protocols.classification import groups_of, labels_of, majority_share, readable_features
 from sigma_bench.protocols.clustering.spec import ClusteringProtocol
 from sigma_bench.protocols.features import Rows
-from sigma_bench.protocols.interface import Evaluation, Predictions
+from sigma_bench.protocols.interface import Evaluation, HeadSizes, Predictions
 from sigma_bench.protocols.kmeans import drawn_points, fitted_kmeans
 from sigma_bench.protocols.neighbours import unit_rows
 from sigma_bench.protocols.ranking import NO_PREDICTION
 
 CHUNK_ROWS = 16_384
 """Number of rows that are read at once."""
+MEASURED_POINTS = 4096
+"""Least number of points from which the time of k-means is predicted, if there are as many."""
 
 
 def run(evaluation: Evaluation[ClusteringProtocol]) -> Predictions | None:
@@ -52,6 +56,22 @@ def run(evaluation: Evaluation[ClusteringProtocol]) -> Predictions | None:
         "overcluster_majority": _labelled(majority_labels, truth_S, found["overcluster"], features.usable),
     }
     return Predictions(arrays, len(truth_S), failures, controls={"chance": majority_share(truth_S)})
+
+
+def head_seconds(protocol: ClusteringProtocol, sizes: HeadSizes) -> float:
+    """Predicted time of all clusterings, from one iteration of k-means on a few random points."""
+    few = protocol.model_copy(update={"kmeans_iterations": 1, "kmeans_restarts": 1})
+    total = 0.0
+    for num_clusters in (sizes.num_classes, sizes.num_classes * protocol.overclustering_factor):
+        fitted = min(sizes.num_test, num_clusters * protocol.kmeans_max_points_per_centroid)
+        measured = min(fitted, max(2 * num_clusters, MEASURED_POINTS))
+        point_PD = np.random.default_rng(0).standard_normal((measured, sizes.feature_width), np.float32)
+        started = time.perf_counter()
+        clusters(point_PD, min(num_clusters, measured), few, seed=0)
+        per_point = (time.perf_counter() - started) / (2 * measured)  # one iteration and one assignment
+        searched = fitted * protocol.kmeans_iterations * protocol.kmeans_restarts + sizes.num_test
+        total += protocol.num_seeds * searched * per_point
+    return total
 
 
 def clusters(

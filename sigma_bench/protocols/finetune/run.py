@@ -15,7 +15,7 @@ import numpy as np
 from sigma_bench.data.manifest import Split
 from sigma_bench.protocols.classification import classified, folds, labels_of
 from sigma_bench.protocols.finetune.spec import FinetuneProtocol
-from sigma_bench.protocols.interface import Evaluation, Predictions, require_readable
+from sigma_bench.protocols.interface import Evaluation, HeadSizes, Predictions, require_readable
 from sigma_bench.protocols.ranking import NO_PREDICTION, RANKED, ranked
 from sigma_bench.protocols.training_and_testing import train_and_test
 from sigma_bench.records.record import Candidate, Selection
@@ -50,6 +50,11 @@ def run(evaluation: Evaluation[FinetuneProtocol]) -> Predictions | None:
     if protocol.select_on_test is None:
         return classified(test, ranked_ESK[-1], failures)
     return best_on_test(test, ranked_ESK, epochs, failures)
+
+
+def head_seconds(protocol: FinetuneProtocol, sizes: HeadSizes) -> float:
+    """Nothing, because the head is trained with the network, whose training steps are predicted."""
+    return 0.0
 
 
 def best_on_test(

@@ -8,7 +8,7 @@ Shapes: S samples, L classes.
 
 import numpy as np
 
-from sigma_bench.protocols.interface import Evaluation, Predictions, require_readable
+from sigma_bench.protocols.interface import Evaluation, HeadSizes, Predictions, require_readable
 from sigma_bench.protocols.multilabel.spec import MultilabelProtocol
 from sigma_bench.protocols.training_and_testing import train_and_test
 from sigma_bench.training.targets import ManyActions, actions_of
@@ -37,6 +37,11 @@ def run(evaluation: Evaluation[MultilabelProtocol]) -> Predictions | None:
     prevalence_L = truth_SL.mean(0)
     controls = {"chance": float(prevalence_L[prevalence_L > 0].mean())}
     return Predictions(arrays, len(scored), tested.failures, controls=controls)
+
+
+def head_seconds(protocol: MultilabelProtocol, sizes: HeadSizes) -> float:
+    """Nothing, because the head is trained with the network, whose training steps are predicted."""
+    return 0.0
 
 
 def wrong_where_failed(truth_SL: np.ndarray, score_SL: np.ndarray, failed_S: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ dataset) and is part of one feature scope.
 Shapes: S clips, T frames, T' maps, H W pixels, h w token rows and columns, D width, d reduced width, G labels.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,13 +23,16 @@ import numpy as np
 from sigma_bench.data.manifest import Split
 from sigma_bench.data.sequences import MaskedSequence
 from sigma_bench.metrics.segmentation import VOID, LabelCounts, all_background, label_counts, mean_iou, oracle_tubes
-from sigma_bench.protocols.interface import Evaluation, Predictions, every_sequence_counts
+from sigma_bench.protocols.interface import Evaluation, HeadSizes, Predictions, every_sequence_counts
 from sigma_bench.protocols.segmentation.pixel_clusters import cluster_maps, position_clusters, reduce_maps, standardised
 from sigma_bench.protocols.segmentation.spec import SegmentationProtocol
 from sigma_bench.protocols.token_maps import frame_indices, token_maps, window_slots
 from sigma_bench.specs.clip import SequenceClip
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.training.processes import shared
+
+MEASURED_CLUSTERS = 3
+"""Number of clusters from which time is predicted if every clip has a number of its own."""
 
 
 class FeatureScope(NamedTuple):
@@ -77,6 +81,25 @@ def run(evaluation: Evaluation[SegmentationProtocol]) -> Predictions | None:
             evaluation.processes, scopes, work, lambda at, total: evaluation.report("segmentation", at, total)
         )
     return _predictions(done, protocol, split) if evaluation.processes.is_main else None
+
+
+def head_seconds(protocol: SegmentationProtocol, sizes: HeadSizes) -> float | None:
+    """Predicted time of the clustering of all sequences by one process, from one clip of random features.
+
+    The scores of clusters and controls are not part of it.  None if clips do not have clusters of their own.
+    """
+    if protocol.pool == "dataset":
+        return None
+    slots, *side = sizes.token_grid
+    num_maps = max(1, protocol.num_frames * slots // sizes.num_frames)
+    token_ThwD = np.random.default_rng(0).standard_normal((num_maps, *side, sizes.feature_width), np.float32)
+    size = sizes.image_size if protocol.evaluation_size == "encoder" else protocol.evaluation_size
+    num_clusters = MEASURED_CLUSTERS if protocol.clusters == "labels_present" else protocol.clusters
+    started = time.perf_counter()
+    (map_Thwd,) = reduced_clips([token_ThwD], [slice(None)], protocol)
+    for unit in [map_Thwd] if protocol.pool == "clip" else map_Thwd.repeat(protocol.num_frames // num_maps, 0)[:, None]:
+        cluster_maps(list(unit), num_clusters, size, protocol, seed=0)
+    return (time.perf_counter() - started) * sizes.num_test * protocol.num_draws
 
 
 def _feature_scopes(protocol: SegmentationProtocol, num_sequences: int) -> list[FeatureScope]:

@@ -1,10 +1,12 @@
 """Predicted time of an evaluation, from short measured samples of decoding, encoding and the training of heads.
 
 Each part is measured after a warm-up: a few samples of the dataset are decoded as a pass needs them, a batch of clips
-is encoded three times, and heads are trained for a few steps on random features.  The range of a part is that of its
-measurements; the range of a sum is the sum of the ranges, widened by ``MARGIN`` for other work on the machine.
+is encoded several times, and heads are trained for a few steps on random features.  The range of a part is that of its
+measurements; the range of a sum is the sum of the ranges, widened by ``MARGIN`` for other work on the machine.  Making
+intervals and writing the record take one or two seconds per task, which are not predicted.
 """
 
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -30,7 +32,7 @@ from sigma_bench.specs.protocol import KINDS
 
 MEASURED_SAMPLES = 6
 MEASURED_CLIPS = 4
-ROUNDS = 3
+ROUNDS = 5
 MARGIN = 1.25
 """Factor by which a range is widened at both ends."""
 TRAINING_FACTOR = 3
@@ -186,10 +188,10 @@ def _ignored(found: object) -> None:
 
 
 def _timed(work: Callable[[], None]) -> Range:
-    """Least and greatest time of some rounds after a warm-up."""
+    """Least and median time of some rounds after a warm-up; a single interruption does not change the median."""
     work()
     times = [_seconds(work) for _ in range(ROUNDS)]
-    return Range(min(times), max(times))
+    return Range(min(times), statistics.median(times))
 
 
 def _seconds(work: Callable[[], None]) -> float:

@@ -209,7 +209,7 @@ def _require_measurable(path: Path, task: str, metric: str) -> None:
     """ValueError unless a task has a metric; not checked if the package of its protocol is not installed."""
     try:
         declared_task = load_task(task)
-        if content_of("protocol", declared_task.protocol)[0].get("kind") not in KINDS.names():
+        if content_of("protocol", declared_task.protocol)[0].get("kind") not in KINDS:
             return
         metrics = resolve(declared_task).protocol.metrics
     except ValueError as error:

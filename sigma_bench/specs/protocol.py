@@ -196,7 +196,7 @@ def _recorded_protocol(content: Any) -> Any:
     if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
         return content
     kind = content["kind"]
-    return _parsed(protocol_class(kind) if kind in KINDS.names() else UnknownProtocol, json.dumps(content))
+    return _parsed(protocol_class(kind) if kind in KINDS else UnknownProtocol, json.dumps(content))
 
 
 @lru_cache(maxsize=1024)

@@ -1,159 +1,77 @@
-"""Every command in the README is one that exists, with options that exist; those that need no training are run."""
+"""Tables and numbers of the README are those of the committed files and declarations.
 
+The commands and scripts of the README are tested with those of the documentation, in ``tests/docs/test_pages.py``.
+"""
+
+import csv
 import re
-import runpy
-import shlex
 from pathlib import Path
 
+import pandas as pd
 import pytest
-import typer
-from typer.testing import CliRunner
 
 import sigma_bench as sb
-from sigma_bench.cli.main import app
-from sigma_bench.records.store import Store
-from sigma_bench.resources import INCLUDE_VARIABLE
-from sigma_bench.specs.catalogue import recipe_names, suite_names
-from tests.cli.test_records import HEADER, ROW
-from tests.conftest import tiny_recipe
-from tests.records.filled import filed
 
-RUN = (
-    *(
-        "tasks",
-        "--include FOLDER tasks",
-        "doctor",
-        "cache ls",
-        "data prepare",
-        "data verify",
-        "data show",
-        "table frozen severe",
-    ),
-    *("compare MODEL_A", "verify results/runs", "import numbers.csv", "export paper", "curves robustness"),
-)
-"""Beginnings of those that a test runs as they stand, with its own folders and names; other tests train."""
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
+KINDS = {
+    "kNN, linear": {"knn", "linear"},
+    "clustering": {"clustering", "segmentation"},
+    "attentive probe": {"attentive"},
+    "fine-tuning": {"finetune"},
+}
+"""Columns of the matrix of datasets, and the protocols that they stand for."""
 
 
-def commands_of(text: str) -> list[str]:
-    """The commands in the blocks of a text, without their comments."""
-    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    return [line.split("#")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+def rows_after(mark: str) -> list[list[str]]:
+    """Cells of the first Markdown table after a text, without the header."""
+    text = README.split(mark)[1]
+    table = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert table is not None
+    return [[cell.strip() for cell in line.strip("|\n").split("|")] for line in table[0].splitlines()][2:]
 
 
-COMMANDS = commands_of(README)
-OWN_VIDEOS = README.split("## Your own videos")[1].split("\n## ")[0]
+def short_table(file: Path) -> str:
+    """The measured values of a board in percent, one row per model; bold where a value is among the best."""
+    with file.open() as lines:
+        measured = [row for row in csv.DictReader(lines) if row["origin"] == "measured"]
+    tasks = list(dict.fromkeys(row["task"] for row in measured))
+    cells: dict[str, list[str]] = {}
+    for row in measured:
+        value = f"{100 * float(row['value']):.1f}"
+        cells.setdefault(row["model"], []).append(f"**{value}**" if row["among_best"] == "true" else value)
+    lines = [["model", *tasks], ["---", *("---:" for _ in tasks)], *([model, *row] for model, row in cells.items())]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def test_there_are_commands() -> None:
-    assert len(COMMANDS) >= 8
+def test_it_is_short() -> None:
+    assert len(README.splitlines()) <= 200
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("make ")])
-def test_make_targets_exist(command: str) -> None:
-    assert re.search(rf"^{command.split()[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+def test_the_short_table_is_that_of_the_committed_board() -> None:
+    shown = README.split("<!-- short table: results/tables/mini.csv -->")[1].split("<!-- /short table -->")[0]
+    assert shown.strip() == short_table(ROOT / "results" / "tables" / "mini.csv")
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("sigma-bench ")])
-def test_commands_parse(command: str) -> None:
-    """Arguments are parsed by the real command line, down to the verb, without running it."""
-    group = typer.main.get_command(app)
-    name, *arguments = shlex.split(re.sub(r"--include \S+ ", "", command))[1:]
-    verb = group.commands[name]  # type: ignore[attr-defined]
-    if hasattr(verb, "commands"):
-        arguments = arguments or ["list"]
-        name, *arguments = arguments
-        verb = verb.commands[name]
-    context = verb.make_context(name, arguments)
-    for value in context.params.values():
-        if isinstance(value, str) and value.startswith("random:"):
-            assert value.split(":")[1] in recipe_names()
-    assert context.params.get("suite") in (None, *suite_names())
+def test_published_numbers_are_those_of_the_committed_board() -> None:
+    board = pd.read_csv(ROOT / "results" / "tables" / "frozen.csv")
+    for model, *shown in rows_after("## Published numbers"):
+        expected = board[board["model"] == f"{model.removesuffix(' †')} (vit_b, k400)"]["value"]
+        assert [float(value) for value in shown] == pytest.approx([100 * value for value in expected], abs=1e-6)
 
 
-@pytest.mark.slow
-def test_commands_run(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the README's order, from a folder with two models' records."""
-    store = Store(tmp_path / "results" / "runs")
-    for model, num_right in (("good", 54), ("bad", 20)):
-        filed(store, "ssv2/knn", num_right, model=model)
-        filed(store, "ssv2/knn+reversal", num_right // 2, model=model, test_condition={"kind": "reversal"})
-    (tmp_path / "numbers.csv").write_text(f"{HEADER}{ROW}")
-    lab = tmp_path / "lab"
-    (lab / "tasks" / "suites").mkdir(parents=True)
-    (lab / "tasks" / "suites" / "mine.yaml").write_text("suite: mine\nsummary: one\ntasks: [ssv2/knn]\n")
-    monkeypatch.setenv(INCLUDE_VARIABLE, "")
-    monkeypatch.chdir(tmp_path)
-    others = commands_of(README.replace(OWN_VIDEOS, ""))
-    chosen = [command for command in others if command.removeprefix("sigma-bench ").startswith(RUN)]
-    assert len(chosen) == len(RUN) + 1  # two of them begin with 'tasks'
-    (tmp_path / "one" / "ssv2").parent.mkdir()
-    (tmp_path / "one" / "ssv2").symlink_to(world / "ssv2")
-    for command in chosen:
-        root = tmp_path / "one" if "data verify" in command else world  # the whole world is verified elsewhere
-        named = {"DATA": root, "MODEL_A": "good", "MODEL_B": "bad", "FOLDER": lab}
-        for placeholder, name in named.items():
-            command = command.replace(placeholder, str(name))
-        words = shlex.split(command)
-        done = CliRunner().invoke(app, words[1:])
-        assert done.exit_code == 0, (command, done.output, done.exception)
-    assert (tmp_path / "paper" / "manifest.json").is_file()
-    assert (tmp_path / "results" / "runs" / "figures" / "robustness.svg").is_file()
+def test_the_number_of_published_numbers() -> None:
+    files = (ROOT / "results" / "published").glob("*.csv")
+    assert f"holds {sum(len(pd.read_csv(file)) for file in files):,} numbers" in README
 
 
-@pytest.mark.slow
-def test_commands_for_own_videos_run(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the README's order, on thirty clips of two classes, except those that pretrain."""
-    clips = tmp_path / "FOLDER"
-    rows = []
-    for label in ("v_DigitOne", "v_DigitTwo"):
-        for number, file in enumerate(sorted((world / "ucf101").rglob(f"{label}_*.avi"))[:15]):
-            (clips / label).mkdir(parents=True, exist_ok=True)
-            (clips / label / file.name).symlink_to(file)
-            rows.append(f"FOLDER/{label}/{file.name},{label},{'train' if number < 12 else 'test'}")
-    (tmp_path / "clips.csv").write_text("\n".join(["path,label,split", *rows, ""]))
-    monkeypatch.setenv(INCLUDE_VARIABLE, "")
-    monkeypatch.chdir(tmp_path)
-    for command in commands_of(OWN_VIDEOS):
-        if "pretrain" in command or "results/runs/mini" in command:
-            continue
-        words = [word.replace("gait/*", "gait/knn") for word in shlex.split(command)[1:]]
-        if "--folds" in words:  # one protocol is enough here
-            words += ["--protocol", "knn@1"]
-        done = CliRunner().invoke(app, words)
-        assert done.exit_code == 0, (command, done.output, done.exception)
-    assert (tmp_path / "paper" / "manifest.json").is_file()
-    assert (tmp_path / "boards" / "overview_gait.yaml").is_file()
-
-
-def test_the_table_is_the_committed_one() -> None:
-    shown = README.split("<!-- table: results/tables/mini.md -->")[1].split("<!-- /table -->")[0]
-    assert shown.strip() == (ROOT / "results" / "tables" / "mini.md").read_text().strip()
-
-
-def test_pictures_exist() -> None:
-    for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README):
-        assert (ROOT / path).is_file(), path
-
-
-@pytest.mark.slow
-def test_the_python_script_runs_as_it_stands(
-    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """After a demo whose mini world is the small one and whose checkpoint was trained for ten steps."""
-    demo = tmp_path / "results" / "demo"
-    demo.mkdir(parents=True)
-    (demo / "world").symlink_to(world)
-    recipe = tiny_recipe()
-    sb.pretrain(recipe, data=world, output=demo / "checkpoints" / "mini_sigma_mlp-seed0", device="cpu", progress=False)
-    (script,) = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "sb.evaluate(" in block]
-    assert len([line for line in script.splitlines() if line and not line.startswith(("import", "class", " "))]) <= 10
-    (tmp_path / "script.py").write_text(script)
-    monkeypatch.chdir(tmp_path)
-    runpy.run_path("script.py")
-    shown = capsys.readouterr().out
-    assert len(sb.Records(tmp_path / "runs")) == 4
-    page = (tmp_path / "board.html").read_text()
-    assert "mean_colour" in page and "mini_sigma_mlp" in page
-    assert "mean_colour" in shown and "ssv2/linear" in shown
+def test_the_matrix_of_datasets_is_that_of_the_tasks() -> None:
+    """A tick for every kind of protocol that a dataset has, and none for the others."""
+    tasks = sb.tasks()
+    for name, *ticks, _ in rows_after("## What it covers"):
+        stem = name.split(" (")[0].split(", ")[0]
+        protocols = tasks[tasks["dataset"].str.startswith(stem)]["protocol"]
+        found = {protocol.split("@")[0] for protocol in protocols}
+        assert found, name
+        expected = ["✓" if wanted & found else "" for wanted in KINDS.values()]
+        assert ticks == expected, name

@@ -1,9 +1,12 @@
 """Recipes of the paper: steps and teachers in their headers agree with their keys and the dataset cards."""
 
 import re
+import shlex
 
 import pytest
+import typer
 
+from sigma_bench.cli.main import app
 from sigma_bench.resources import declarations
 from sigma_bench.sigma.spec import SigmaDinoObjective
 from sigma_bench.specs.catalogue import load_dataset, load_recipe, recipe_names
@@ -32,6 +35,19 @@ def test_the_number_of_steps_follows_from_the_cards(name: str) -> None:
     assert found is not None
     assert int(found[1].replace(" ", "")) == steps
     assert int(found[2]) == recipe.optim.global_batch
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_the_commands_of_a_header_exist_and_name_the_recipe(name: str) -> None:
+    """They are parsed by the real command line, down to the verb; a number stands for every placeholder."""
+    commands = re.findall(r"^#(?: Run:)? +sigma-bench (.+)$", header(name), re.MULTILINE)
+    assert len(commands) == (1 if name.startswith("mini_") else 2)
+    for command in commands:
+        verb: typer.core.TyperGroup = typer.main.get_command(app)  # type: ignore[assignment]
+        words = shlex.split(re.sub("<[^>]+>", "1", command))
+        while hasattr(verb, "commands"):
+            verb = verb.commands[words.pop(0)]
+        assert verb.make_context("", words).params["recipe"] in (name, [name])
 
 
 @pytest.mark.parametrize("name", PAPER)

@@ -7,11 +7,13 @@
     sb.board("mini", records).save("board.html")
     sb.compare(records, "mini_sigma_mlp", "mini_videomae")
 
-Everything public is a name of this module; everything else may change.  A name is imported when it is first used.
+Everything public is a name of this module or, for those who add datasets, protocols and methods, of
+``sigma_bench.extend``; everything else may change.  A name is imported when it is first used.
 """
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from sigma_bench.lazy_names import import_name as _import_name
 
 if TYPE_CHECKING:
     from sigma_bench.api.boards import Leaderboard
@@ -84,11 +86,8 @@ if not TYPE_CHECKING:  # a type checker would take every other name for one of t
 
     def __getattr__(name: str) -> Any:
         """Import a public name."""
-        for module, names in _MODULES.items():
-            if name in names:
-                value = globals()[name] = getattr(importlib.import_module(module), name)
-                return value
-        raise AttributeError(f"module 'sigma_bench' has no attribute '{name}'", name=name)
+        value = globals()[name] = _import_name(__name__, _MODULES, name)
+        return value
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sigma_bench.api.encoders import load_encoder
     from sigma_bench.api.evaluation import FailedTaskWarning, evaluate
     from sigma_bench.api.export import export
+    from sigma_bench.api.mini_world import mini_world
     from sigma_bench.api.new_board import new_board
     from sigma_bench.api.pretraining import PretrainingRun, pretrain
     from sigma_bench.api.records import LeftOutWarning, Records, board, boards, compare
@@ -58,6 +59,7 @@ __all__ = [
     "export",
     "include",
     "load_encoder",
+    "mini_world",
     "new_board",
     "pretrain",
     "tasks",
@@ -69,6 +71,7 @@ _MODULES = {
     "sigma_bench.api.encoders": ("load_encoder",),
     "sigma_bench.api.evaluation": ("FailedTaskWarning", "evaluate"),
     "sigma_bench.api.export": ("export",),
+    "sigma_bench.api.mini_world": ("mini_world",),
     "sigma_bench.api.new_board": ("new_board",),
     "sigma_bench.api.pretraining": ("PretrainingRun", "pretrain"),
     "sigma_bench.api.records": ("LeftOutWarning", "Records", "board", "boards", "compare"),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sigma_bench.models.masked_autoencoder import MaskedAutoencoder
     from sigma_bench.protocols.classification import TrainFeatures, classified, classify, readable_features
     from sigma_bench.protocols.features import SplitFeatures
-    from sigma_bench.protocols.interface import Evaluation, Predictions
+    from sigma_bench.protocols.interface import Evaluation, HeadSizes, Predictions
     from sigma_bench.protocols.ranking import ranked
     from sigma_bench.records.record import Candidate, Selection
     from sigma_bench.records.scoring import Control, Metric, mean_of, stored_mean
@@ -66,6 +66,7 @@ __all__ = [
     "Fraction",
     "FrozenProtocol",
     "FrozenTeacher",
+    "HeadSizes",
     "Manifest",
     "MaskedAutoencoder",
     "MaskedVideoMethod",
@@ -121,7 +122,7 @@ _MODULES = {
     "sigma_bench.models.masked_autoencoder": ("MaskedAutoencoder",),
     "sigma_bench.protocols.classification": ("TrainFeatures", "classified", "classify", "readable_features"),
     "sigma_bench.protocols.features": ("SplitFeatures",),
-    "sigma_bench.protocols.interface": ("Evaluation", "Predictions"),
+    "sigma_bench.protocols.interface": ("Evaluation", "HeadSizes", "Predictions"),
     "sigma_bench.protocols.ranking": ("ranked",),
     "sigma_bench.records.record": ("Candidate", "Selection"),
     "sigma_bench.records.scoring": ("Control", "Metric", "mean_of", "stored_mean"),

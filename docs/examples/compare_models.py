@@ -4,7 +4,7 @@ import sys
 
 import sigma_bench as sb
 
-TASKS = ["ucf101/knn", "ssv2/knn"]
+TASKS = ["ssv2/knn", "ssv2/linear"]
 
 
 def main(first: str, second: str, data: str) -> None:

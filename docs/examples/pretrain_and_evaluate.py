@@ -4,17 +4,14 @@ import sys
 
 import sigma_bench as sb
 
-TASKS = ["ssv2/knn", "ucf101/knn"]
-
 
 def main(recipe: str, data: str, steps: str | None = None) -> None:
     overrides = {"optim": {"steps": int(steps)}} if steps else {}
-    run = sb.pretrain(recipe, data=data, overrides=overrides, output=f"runs/{recipe}-seed0")
-    print(run.history().tail(1))
-    initial = sb.load_encoder(f"random:{recipe}")
-    trained = run.load_encoder()
-    for encoder in (initial, trained):
-        sb.evaluate(encoder, TASKS, data=data, output="runs")
+    run = sb.pretrain(recipe, data=data, overrides=overrides, output="runs/pretrained")
+    print(run.history())
+    trained, initial = run.load_encoder(), sb.load_encoder(f"random:{recipe}")
+    for encoder in (trained, initial):
+        sb.evaluate(encoder, "ssv2/knn", data=data, output="runs")
     records = sb.Records("runs")
     print(sb.compare(records, trained.card.model, initial.card.model).frame())
     records.table().save("board.html")

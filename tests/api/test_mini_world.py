@@ -22,6 +22,6 @@ def test_one_dataset_is_written_in_its_official_layout_and_only_once(tmp_path: P
 
 
 def test_an_unknown_dataset_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="the mini world has no dataset 'sv2'. Did you mean 'ssv2'"):
+    with pytest.raises(ValueError, match=r"the mini world has no dataset 'sv2'. Did you mean 'ssv2'"):
         sb.mini_world(tmp_path / "world", datasets=["sv2"])
     assert not (tmp_path / "world").exists()

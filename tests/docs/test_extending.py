@@ -119,7 +119,10 @@ def test_the_dataset_of_its_page_is_read_and_evaluated(tmp_path: Path, monkeypat
     with visible(copied("gestures", tmp_path, monkeypatch)):
         exec(compile(script, "dataset.md", "exec"), {})
         shown = outputs(lines, tmp_path, monkeypatch)
-        listed = tmp_path / "work" / "root" / "gestures" / "persons" / "p01.json"
+        home = tmp_path / "work" / "root" / "gestures"
+        (home / "videos").rename(home / "mp4")
+        linked = outputs(["sigma-bench --include . data prepare root gestures --link"], tmp_path, monkeypatch)
+        listed = home / "persons" / "p01.json"
         listed.write_text(listed.read_text().replace('"up"', '"upwards"'))
         monkeypatch.setenv(INCLUDE_VARIABLE, str(tmp_path / "work"))
         with pytest.raises(
@@ -127,9 +130,11 @@ def test_the_dataset_of_its_page_is_read_and_evaluated(tmp_path: Path, monkeypat
         ):
             open_dataset(load_dataset("gestures"), tmp_path / "work" / "root")
     assert "gestures train 48 48 48 0" in shown["sigma-bench --include . data prepare root gestures"]
-    records = [record for _, record in Store(tmp_path / "work" / "results" / "runs").records()]
-    assert {record.task.task for record in records} == {"gestures/knn", "gestures/linear"}
-    assert all(record.scores[0].interval.num_units == 2 for record in records)  # persons
+    assert "gestures train 48 48 48 0" in next(iter(linked.values())) and (home / "videos").is_symlink()
+    records = {record.task.task: record for _, record in Store(tmp_path / "work" / "results" / "runs").records()}
+    assert records.keys() == {"gestures/knn", "gestures/linear"}
+    assert all(record.scores[0].interval.num_units == 2 for record in records.values())  # persons
+    assert records["gestures/knn"].scores[0].value > 0.5  # the shortcut that the page mentions
 
 
 def test_inside_the_repository_three_files_are_enough(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Gestures at miniature size: a square moves in one of four directions over noise."""
+"""Gestures at miniature size: a random texture moves in one of four directions, which no single frame shows."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from sigma_bench.extend import FileTask, write_video
 
 WAYS = {"up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1)}
 CLIPS_OF_PERSON = 12
-FRAMES, CANVAS, SQUARE = 16, 64, 16
+FRAMES, CANVAS, CELL = 16, 64, 4
 SIZE = (48, 24)
 """Number of training and test samples."""
 
@@ -35,11 +35,9 @@ def build(root: Path, seed: int, size: tuple[int, ...]) -> tuple[dict[str, dict[
 
 
 def _write_clip(path: Path, seed: list[int], gesture: str) -> None:
-    """Draw and write one clip; the square leaves the frame on one side and comes back on the other."""
+    """Draw and write one clip; what leaves the frame on one side comes back on the other."""
     rng = np.random.default_rng(seed)
-    frame_THWC = rng.integers(0, 80, (1, CANVAS, CANVAS, 3), np.uint8).repeat(FRAMES, 0)
-    frame_THWC[:, :SQUARE, :SQUARE] = rng.integers(120, 256, 3)
-    start, step = rng.integers(0, CANVAS, 2), np.array(WAYS[gesture]) * CANVAS // FRAMES
-    for number in range(FRAMES):
-        frame_THWC[number] = np.roll(frame_THWC[number], start + number * step, (0, 1))
-    write_video(path, frame_THWC)
+    cell_HWC = rng.integers(0, 256, (CANVAS // CELL, CANVAS // CELL, 3), np.uint8)
+    image_HWC = cell_HWC.repeat(CELL, 0).repeat(CELL, 1)
+    step = np.array(WAYS[gesture]) * CELL
+    write_video(path, np.stack([np.roll(image_HWC, number * step, (0, 1)) for number in range(FRAMES)]))

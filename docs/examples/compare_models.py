@@ -14,8 +14,7 @@ def main(first: str, second: str, data: str) -> None:
         names.append(records[0].model.model)
     records = sb.Records("runs")
     print(records.table())
-    comparison = sb.compare(records, *names)
-    print(comparison.frame()[["task", "first", "second", "difference", "low", "high", "better"]])
+    print(sb.compare(records, *names).frame().to_string(index=False))
 
 
 if __name__ == "__main__":

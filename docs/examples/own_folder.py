@@ -23,7 +23,8 @@ def write_csv(folder: Path, path: Path) -> None:
 def main(model: str, folder: str) -> None:
     write_csv(Path(folder), Path("clips.csv"))
     records = sb.evaluate(model, csv="clips.csv", protocols="knn@1", folds=5, output="runs")
-    print(records.frame()[["model", "task", "metric", "value", "low", "high", "num_units"]])
+    columns = ["model", "task", "metric", "value", "low", "high", "num_units"]
+    print(records.frame()[columns].to_string(index=False))
     records.table().save("clips.html")
 
 

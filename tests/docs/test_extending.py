@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-import json
 import re
 import shlex
 import shutil
@@ -11,15 +10,19 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from torch.nn.functional import smooth_l1_loss
 from typer.testing import CliRunner
 
 import sigma_bench.extend
 from sigma_bench.cli.main import app
 from sigma_bench.data.datasets import open_dataset
 from sigma_bench.metrics.accuracy import top1
+from sigma_bench.models.video_vit import tubes
 from sigma_bench.records.store import Store
 from sigma_bench.resources import INCLUDE_VARIABLE
-from sigma_bench.specs.catalogue import load_dataset
+from sigma_bench.specs.catalogue import load_dataset, load_recipe
+from sigma_bench.training.method import build_method
 from tests.other_packages import install_project, visible
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,7 +71,7 @@ def test_the_protocol_of_its_page_is_evaluated_and_verified(
     store = Store(tmp_path / "work" / "results" / "runs")
     ((_, record),) = store.records()
     scores = {score.metric: score.value for score in record.scores}
-    stored = store.predictions(record)
+    stored = store.load_predictions(record.predictions)
     assert scores["top1"] == top1(stored["truth"], stored["predicted"]) <= scores["mean_reciprocal_rank"]
     assert record.controls == {"chance": pytest.approx(1 / 8)}
 
@@ -93,8 +96,25 @@ def test_the_method_of_its_page_is_trained_and_evaluated(
     with visible(copied("mean_colour", tmp_path, monkeypatch)):
         shown = outputs(commands("method"), world, monkeypatch)
     assert "mini_mean_colour" in shown["sigma-bench compare mini_mean_colour image_statistics"]
-    history = json.loads((tmp_path / "work/results/runs/mini_mean_colour-seed0/history.json").read_text())
-    assert history[-1]["loss"] < history[0]["loss"] and history[-1]["feature_std"] > 0
+    records = {record.model.model: record for _, record in Store(tmp_path / "work" / "results" / "runs").records()}
+    card = records["mini_mean_colour"].model
+    assert (card.family, card.pretraining_data, card.feature_width) == ("mean colour", ("ssv2",), 64)
+
+
+def test_the_targets_of_the_method_are_the_mean_colours_of_the_masked_tubes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with visible(copied("mean_colour", tmp_path, monkeypatch)):
+        recipe = load_recipe("pretrain/mini_mean_colour.yaml")
+        method = build_method(recipe, seed=0)
+        clip_BCTHW = torch.randn(2, 3, 8, 48, 48, generator=torch.Generator().manual_seed(0))
+        mask_BN = torch.zeros(2, 144, dtype=torch.bool)
+        mask_BN[:, ::4] = mask_BN[0, 1] = mask_BN[1, 143] = True
+        found = method.step(clip_BCTHW, mask_BN).loss
+        guess_BMC = method.model.decode(method.model.encode(clip_BCTHW, ~mask_BN), mask_BN)
+    colour_BNC = tubes(clip_BCTHW, 2, 8).mean((3, 4, 5))
+    target_BMC = torch.stack([colour_NC[mask_N] for colour_NC, mask_N in zip(colour_BNC, mask_BN, strict=True)])
+    assert torch.allclose(found, smooth_l1_loss(guess_BMC, target_BMC, beta=0.5))
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The pages about extending: each example is built, installed and used by the commands that its page states."""
 
+import ast
 import importlib
 import inspect
 import re
@@ -217,3 +218,12 @@ def test_the_table_of_stable_names_is_complete_and_says_which_do_without_torch()
     assert all(value.__doc__ for value in values.values() if inspect.isclass(value) or inspect.isfunction(value))
     with pytest.raises(AttributeError, match=r"module 'sigma_bench.extend' has no attribute 'Manifst'"):
         sigma_bench.extend.Manifst  # noqa: B018
+
+
+def test_a_type_checker_finds_the_stable_names_where_they_are_imported_from() -> None:
+    tree = ast.parse((ROOT / "sigma_bench" / "extend.py").read_text())
+    (checked,) = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    imports = [node for node in checked.body if isinstance(node, ast.ImportFrom)]
+    known = {node.module: tuple(alias.name for alias in node.names) for node in imports}
+    assert known == sigma_bench.extend._MODULES
+    assert sorted(name for names in known.values() for name in names) == sorted(sigma_bench.extend.__all__)

@@ -5,12 +5,14 @@
 Shapes: S test samples, K best classes.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from sigma_bench.extend import Control, mean_of
 
 
-def _reciprocal_rank(stored: dict[str, np.ndarray]) -> np.ndarray:
+def _reciprocal_rank(stored: Mapping[str, np.ndarray]) -> np.ndarray:
     """1 divided by the rank of the true class; 0 if it is not among the best classes."""
     is_true_SK = stored["ranked"] == stored["truth"][:, None]
     return (is_true_SK / np.arange(1, is_true_SK.shape[1] + 1)).sum(1)

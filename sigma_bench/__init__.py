@@ -7,11 +7,13 @@
     sb.board("mini", records).save("board.html")
     sb.compare(records, "mini_sigma_mlp", "mini_videomae")
 
-Everything public is a name of this module; everything else may change.  A name is imported when it is first used.
+Everything public is a name of this module or, for those who add datasets, protocols and methods, of
+``sigma_bench.extend``; everything else may change.  A name is imported when it is first used.
 """
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from sigma_bench.lazy_names import import_name as _import_name
 
 if TYPE_CHECKING:
     from sigma_bench.api.boards import Leaderboard
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from sigma_bench.api.encoders import load_encoder
     from sigma_bench.api.evaluation import FailedTaskWarning, evaluate
     from sigma_bench.api.export import export
+    from sigma_bench.api.mini_world import mini_world
     from sigma_bench.api.new_board import new_board
     from sigma_bench.api.pretraining import PretrainingRun, pretrain
     from sigma_bench.api.records import LeftOutWarning, Records, board, boards, compare
@@ -56,6 +59,7 @@ __all__ = [
     "export",
     "include",
     "load_encoder",
+    "mini_world",
     "new_board",
     "pretrain",
     "tasks",
@@ -67,6 +71,7 @@ _MODULES = {
     "sigma_bench.api.encoders": ("load_encoder",),
     "sigma_bench.api.evaluation": ("FailedTaskWarning", "evaluate"),
     "sigma_bench.api.export": ("export",),
+    "sigma_bench.api.mini_world": ("mini_world",),
     "sigma_bench.api.new_board": ("new_board",),
     "sigma_bench.api.pretraining": ("PretrainingRun", "pretrain"),
     "sigma_bench.api.records": ("LeftOutWarning", "Records", "board", "boards", "compare"),
@@ -84,11 +89,8 @@ if not TYPE_CHECKING:  # a type checker would take every other name for one of t
 
     def __getattr__(name: str) -> Any:
         """Import a public name."""
-        for module, names in _MODULES.items():
-            if name in names:
-                value = globals()[name] = getattr(importlib.import_module(module), name)
-                return value
-        raise AttributeError(f"module 'sigma_bench' has no attribute '{name}'", name=name)
+        value = globals()[name] = _import_name(__name__, _MODULES, name)
+        return value
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

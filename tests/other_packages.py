@@ -1,11 +1,14 @@
 """Packages that other people would install, written into a folder as ``pip install --target`` leaves them."""
 
 import sys
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 
 
 def install(site: Path, package: str, modules: Mapping[str, str], group: str, names: Mapping[str, str]) -> None:
@@ -25,6 +28,14 @@ def install(site: Path, package: str, modules: Mapping[str, str], group: str, na
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
     lines = [f"[{group}]", *(f"{name} = {target}" for name, target in names.items())]
     (about / "entry_points.txt").write_text("\n".join(lines) + "\n")
+
+
+def install_project(site: Path, project: Path) -> None:
+    """The package of a project with a ``pyproject.toml``: its wheel, built and unpacked."""
+    with TemporaryDirectory() as folder:
+        (wheel,) = WheelBuilder(str(project)).build(directory=folder, versions=["standard"])
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(site)
 
 
 @contextmanager

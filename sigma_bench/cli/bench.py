@@ -14,7 +14,6 @@ from rich.table import Table
 from sigma_bench.api.progress import progress_bars
 from sigma_bench.cli.chosen_data import CSV, FOLDERS, WORDS, chosen_one
 from sigma_bench.cli.console import out
-from sigma_bench.cli.data import write_with_progress
 from sigma_bench.specs import catalogue
 from sigma_bench.specs.text import one_line
 
@@ -159,6 +158,7 @@ def bench_gpu(
 
     It takes less than ten minutes on a recent GPU.  The exit code is 1 if a difference exceeds its tolerance.
     """
+    from sigma_bench.api.mini_world import mini_world
     from sigma_bench.benchmark.devices import measure_agreement
     from sigma_bench.benchmark.encoding import encoders_of, measure_encoding, measure_neighbours
     from sigma_bench.benchmark.step import measure_step, require_comparable
@@ -168,8 +168,7 @@ def bench_gpu(
     folders = sorted({catalogue.load_task(name).dataset for name in task})
     with tempfile.TemporaryDirectory() as scratch:
         if data is None:
-            data = Path(scratch) / "data"
-            write_with_progress(data, 0, folders)
+            data = mini_world(Path(scratch) / "data", datasets=folders)
         agreement = measure_agreement(recipes, task, data, Path(scratch), chosen)
     _save_and_show(agreement, output)
     for spec in recipes:

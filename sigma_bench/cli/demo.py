@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from sigma_bench.cli.console import out
-from sigma_bench.cli.data import write_with_progress
+from sigma_bench.cli.folders import made
 from sigma_bench.cli.gallery import write_gallery
 from sigma_bench.cli.suite_lines import run_and_show
 from sigma_bench.cli.table import show_boards
@@ -35,6 +35,7 @@ def demo(
     again.
     """
     from sigma_bench.api.evaluation import open_suite
+    from sigma_bench.api.mini_world import mini_world
     from sigma_bench.api.pretraining import pretrain
     from sigma_bench.data.evaluation_clips import ClipMemory
     from sigma_bench.data.examples import FrameCache
@@ -47,7 +48,7 @@ def demo(
     recipes = [catalogue.load_recipe(name) for name in recipe]
     world = output / "world"
     tasks = [(catalogue.resolve(catalogue.load_task(name)), world) for name in catalogue.load_suite("demo").tasks]
-    write_with_progress(world, WORLD_SEED, sorted({task.dataset.home for task, _ in tasks}))
+    mini_world(made(world), datasets=sorted({task.dataset.home for task, _ in tasks}), seed=WORLD_SEED)
     for seed in range(seeds):
         folders = [output / "checkpoints" / f"{spec.recipe}-seed{seed}" for spec in recipes]
         for spec, folder in zip(recipes, folders, strict=True):

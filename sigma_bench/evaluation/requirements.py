@@ -77,7 +77,7 @@ def require_predictions(protocol: BaseProtocol, found: object, scored: Split) ->
     """
     where = f"the protocol kind '{protocol.kind}': 'run' returns"
     if not isinstance(found, Predictions):
-        raise ValueError(f"{where} {reprlib.repr(found)}; return sigma_bench.protocols.interface.Predictions")
+        raise ValueError(f"{where} {reprlib.repr(found)}; return sigma_bench.extend.Predictions")
     for name, array in found.arrays.items():
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "biufU":
             kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__

@@ -237,6 +237,6 @@ def _recipe_class(kind: str) -> type[Recipe]:
     if not (isinstance(found, type) and issubclass(found, Recipe)):
         raise ValueError(
             f"the package of the pretraining method '{kind}' has no recipes; its module 'spec' must define RECIPE, a "
-            "subclass of sigma_bench.specs.recipe.Recipe"
+            "subclass of sigma_bench.extend.Recipe"
         )
     return found

@@ -131,7 +131,7 @@ def method_class(recipe: Recipe) -> type[PretrainingMethod]:
     if not (isinstance(found, type) and issubclass(found, PretrainingMethod)):
         raise ValueError(
             f"the package of the pretraining method '{kind}' cannot train; its module 'method' must define METHOD, a "
-            "subclass of sigma_bench.training.method.PretrainingMethod"
+            "subclass of sigma_bench.extend.PretrainingMethod"
         )
     return found
 

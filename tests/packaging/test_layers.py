@@ -2,8 +2,9 @@
 
 The order, lowest first: specs, records, metrics < data, models < miniworld < training < methods (sigma, videomae,
 dino) and protocols, which do not see each other < evaluation < benchmark < pictures < api < cli; leaderboard sees
-specs, records and metrics only, and pictures, api and cli may import it.  ``sigma_bench`` itself names what is public
-for type checkers, and imports nothing.  No files import each other in a circle.
+specs, records and metrics only, and pictures, api and cli may import it.  ``sigma_bench`` itself and
+``sigma_bench.extend`` name what is public for type checkers, and import nothing.  No files import each other in a
+circle.
 """
 
 import ast
@@ -36,7 +37,7 @@ BESIDE = {
     ("records", "metrics"),
 }
 """Pairs within one layer of which the first may import the second."""
-ROOT_MODULES = {"__init__", "failures", "palette", "resources"}
+ROOT_MODULES = {"__init__", "failures", "lazy_names", "palette", "resources"}
 """Modules of the package itself, open to all; they import nothing of ours."""
 WITHOUT_TORCH = ("specs", "records", "metrics", "leaderboard")
 
@@ -56,7 +57,7 @@ def allowed_imports() -> dict[str, set[str]]:
     return (
         allowed
         | {module: {"__init__"} for module in ROOT_MODULES}
-        | {"__init__": {"leaderboard"} | ROOT_MODULES | below - {"cli"}}
+        | {public: {"leaderboard"} | ROOT_MODULES | below - {"cli"} for public in ("__init__", "extend")}
     )
 
 

@@ -1,0 +1,1 @@
+"""The dataset Gestures, for sigma-bench."""

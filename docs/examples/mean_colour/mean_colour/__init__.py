@@ -1,0 +1,1 @@
+"""Masked regression of mean colours: a pretraining method for sigma-bench."""

@@ -1,0 +1,1 @@
+"""Classification by the nearest class mean: a protocol for sigma-bench."""

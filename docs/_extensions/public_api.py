@@ -1,7 +1,7 @@
 """Autodoc for the public names of sigma_bench, which are defined in other modules and imported when they are used."""
 
 import re
-from typing import Any, get_type_hints
+from typing import get_type_hints
 
 from docutils import nodes
 from pydantic import BaseModel

@@ -21,6 +21,26 @@ from sigma_bench.specs.recipe import Recipe
 
 Lines = Iterable[str]
 DOCS = Path(__file__).resolve().parents[1]
+DATASETS = """# Datasets
+
+This page lists every declared dataset: what a good score asks for, classes, splits and their official sizes, the layout
+below a data root, licence, source and tasks. `sigma-bench tasks NAME` prints a declaration in full,
+`sigma-bench data prepare DATA` compares a data root with the layouts, and `sigma-bench data verify DATA` reads every
+file once. This page is made from the files in `tasks/`.
+"""
+MODELS = """# Models and recipes
+
+This page lists the encoders that can be evaluated, with their names, and the recipes that can be pretrained, with their
+cost, the expected scores and the differences from the papers. It is made from the list that `sigma-bench models` prints
+and from the files in `pretrain/`.
+
+## Families of models
+"""
+COMMANDS = """# Command line
+
+This page lists every command of `sigma-bench` with its arguments, options and defaults. It holds the texts that
+`sigma-bench COMMAND --help` prints.
+"""
 
 
 def escaped(text: str) -> str:
@@ -39,13 +59,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[s
 def datasets_page() -> Lines:
     """All dataset cards, with the layout and the tasks of each."""
     files = [load_dataset_file(name) for name in dataset_names()]
-    yield "# Datasets"
-    yield ""
-    yield "This page lists every declared dataset: what a good score asks for, classes, splits and their official sizes,"
-    yield "the layout below a data root, licence, source and tasks. `sigma-bench tasks NAME` prints a declaration in full,"
-    yield "`sigma-bench data prepare DATA` compares a data root with the layouts, and `sigma-bench data verify DATA` reads"
-    yield "every file once. This page is made from the files in `tasks/`."
-    yield ""
+    yield DATASETS
     header = ("Dataset", "Name", "Asks for", "Classes", "Samples", "Tasks")
     yield from table(header, (_dataset_row(file) for file in files))
     for file in files:
@@ -55,7 +69,7 @@ def datasets_page() -> Lines:
 def _dataset_row(file: DatasetFile) -> tuple[object, ...]:
     samples = ", ".join(f"{name} {split.samples:,}" for name, split in file.splits.items())
     link = f"[{escaped(file.title)}](#{file.dataset})"
-    return link, f"`{file.dataset}`", file.asks, file.classes or "masks", samples, len(file.tasks)
+    return link, f"`{file.dataset}`", file.asks, f"{file.classes or 0:,}", samples, len(file.tasks)
 
 
 def _dataset_section(file: DatasetFile) -> Lines:
@@ -69,17 +83,18 @@ def _dataset_section(file: DatasetFile) -> Lines:
     yield from _layout(file)
     yield "```"
     yield ""
-    header = ("Task", "Protocol", "Note")
-    yield from table(header, (_task_row(file, name) for name in file.tasks))
+    if file.tasks:
+        yield from table(("Task", "Protocol", "Note"), (_task_row(file, name) for name in file.tasks))
 
 
 def _dataset_facts(file: DatasetFile) -> Mapping[str, str]:
     splits = (f"{name} {split.samples:,} samples" for name, split in file.splits.items())
+    has_masks = file.media == "masked_frames"
     downloads = "; ".join(f"`{name}`, {escaped(text)}" for name, text in file.download.items())
     return {
         "Name": f"`{file.dataset}`, declared in `tasks/{file.dataset}.yaml`",
         "Asks for": f"{file.asks}{f'; {escaped(file.note)}' if file.note else ''}",
-        "Classes": f"{file.classes}" if file.classes else "none; the labels are masks",
+        "Classes": f"{file.classes:,}" if file.classes else f"none{'; the labels are masks' if has_masks else ''}",
         "Splits": f"{', '.join(splits)} ({escaped(file.split_note)})",
         "Group, the unit of intervals": escaped(file.group),
         "Licence": escaped(file.licence),
@@ -100,21 +115,15 @@ def _layout(file: DatasetFile) -> list[str]:
 
 def _task_row(file: DatasetFile, name: str) -> tuple[str, str, str]:
     task = file.tasks[name]
-    page = DOCS / "protocols" / f"{load_protocol(task.protocol).kind}.md"
+    kind, _, _ = load_protocol(task.protocol).kind.partition("_")  # one page describes attentive and attentive_online
+    page = DOCS / "protocols" / f"{kind}.md"
     protocol = f"[`{task.protocol}`](protocols/{page.name})" if page.is_file() else f"`{task.protocol}`"
     return f"`{file.dataset}/{name}`", protocol, escaped(task.note)
 
 
 def models_page() -> Lines:
     """The families of encoders, and the recipes."""
-    yield "# Models and recipes"
-    yield ""
-    yield "This page lists the encoders that can be evaluated and how they are named, and the recipes that can be pretrained,"
-    yield "with their cost, the expected scores and the differences from the papers. It is made from the list that"
-    yield "`sigma-bench models` prints and from the files in `pretrain/`."
-    yield ""
-    yield "## Families of models"
-    yield ""
+    yield MODELS
     header = ("Family", "Name", "Frames", "Size", "Fine-tuning")
     rows = ((escaped(f.name), _names(f.written), f.frames, f.sizes, f.fine_tuning) for f in model_families())
     yield from table(header, rows)
@@ -131,7 +140,8 @@ def models_page() -> Lines:
 
 
 def _names(written: str) -> str:
-    return " or ".join(f"`{name}`" for name in written.split(" or "))
+    """The forms of a name as code; a word in angle brackets may hold another 'or'."""
+    return " or ".join(f"`{name}`" for name in re.split(r" or (?![^<>]*>)", written))
 
 
 def _recipe_row(recipe: Recipe) -> tuple[str, ...]:
@@ -174,11 +184,7 @@ def header_of(text: str) -> dict[str, str]:
 
 def commands_page() -> Lines:
     """All commands, with their arguments and options."""
-    yield "# Command line"
-    yield ""
-    yield "This page lists every command of `sigma-bench` with its arguments, options and defaults. It is the text that"
-    yield "`sigma-bench COMMAND --help` prints."
-    yield ""
+    yield COMMANDS
     root = typer.main.get_command(command_line)
     yield from _command("sigma-bench", root, None, "##")
 

@@ -54,7 +54,7 @@ class ModelComparison:
     tasks: tuple[TaskComparison, ...]
     """One entry per task, with its ``difference`` and the samples on which the models differ most, ``differing``."""
     overall: Difference
-    """Difference of the means over the tasks: ``value``, ``low`` and ``high`` as fractions, ``num_units``, ``is_tie``."""
+    """Difference of the means over the tasks: ``value`` with ``low`` and ``high`` as fractions, ``is_tie``."""
     left_out: tuple[str, ...]
     """A line with the reason for each evaluation that is not compared."""
 

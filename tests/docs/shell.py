@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +68,15 @@ def require_sound(command: str) -> None:
         assert program.startswith("python") or program in (*NOT_RUN, *RUN_BY_BASH, *OTHERS), command
 
 
+@cache
+def command_line() -> Any:
+    """The commands of ``sigma-bench``; they are built once, which takes longer than to parse a command."""
+    return typer.main.get_command(app)
+
+
 def require_parsed(arguments: list[str]) -> None:
     """Parse arguments of ``sigma-bench`` down to the verb, without running it."""
-    command: Any = typer.main.get_command(app)
-    context = command.make_context("sigma-bench", list(arguments) or ["tasks"], resilient_parsing=True)
-    rest = _after_shared_options(arguments)
+    command, rest = command_line(), _after_shared_options(arguments)
     while hasattr(command, "commands"):
         if not rest or rest[0] in ("--help", "--version"):
             return

@@ -29,7 +29,7 @@ QUIET = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
-PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
 PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html") if "_static" not in path.parts)
 
 
@@ -42,29 +42,22 @@ def window() -> Iterator["playwright.Page"]:
 
 
 @pytest.mark.slow
-def test_no_page_asks_another_host_for_anything(window: "playwright.Page") -> None:
+def test_pages_ask_no_other_host_for_anything_and_fit_a_phone(window: "playwright.Page") -> None:
+    """Only tables and code, which scroll inside their own containers, are wider than the screen."""
     asked: list[str] = []
     problems: list[str] = []
+    wide = {}
     window.on("request", lambda request: asked.append(request.url))
     window.on("pageerror", lambda error: problems.append(str(error)))
-    for page in PAGES:
-        window.goto((SITE / page).as_uri())
-    root = SITE.as_uri()
-    assert len(asked) > len(PAGES)
-    assert [url for url in asked if not url.startswith((f"{root}/", "data:", "blob:"))] == [] and problems == []
-
-
-@pytest.mark.slow
-def test_every_page_fits_a_phone(window: "playwright.Page") -> None:
-    """Only tables and code, which scroll inside their own containers, are wider than the screen."""
     window.set_viewport_size(PHONE)
-    wide = {}
     for page in PAGES:
         window.goto((SITE / page).as_uri())
         width = window.evaluate("document.scrollingElement.scrollWidth")
         if width > PHONE["width"]:
             wide[page] = width
-    assert wide == {}
+    assert len(asked) > len(PAGES)
+    assert [url for url in asked if not url.startswith((f"{SITE.as_uri()}/", "data:", "blob:"))] == []
+    assert (wide, problems) == ({}, [])
 
 
 @pytest.mark.slow

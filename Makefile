@@ -3,12 +3,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+DOCS_INSTALLED := .venv/.docs-installed
 
-.PHONY: help demo test lint types wheel clean
+.PHONY: help demo test docs lint types wheel clean
 
 help:
 	@echo "make demo    from nothing to a leaderboard on the mini world"
 	@echo "make test    the tests, on two processes"
+	@echo "make docs    build/docs/index.html; warnings are errors"
 	@echo "make lint    ruff: rules and format"
 	@echo "make types   mypy"
 	@echo "make wheel   dist/*.whl"
@@ -26,6 +28,15 @@ demo: $(INSTALLED)
 # Bytecode is kept, because tests start processes that would compile the package again.
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal -rs
+
+$(DOCS_INSTALLED): $(INSTALLED)
+	$(BIN)/python -m pip install -c constraints.txt -e ".[docs]"
+	touch $@
+
+# Imports are read from the files, so every page is read again.
+docs: $(DOCS_INSTALLED)
+	$(BIN)/python -m sphinx -E -W --keep-going -n -q docs build/docs
+	@echo "build/docs/index.html"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

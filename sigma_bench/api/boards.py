@@ -21,7 +21,7 @@ _TEXTS: Mapping[str, Callable[[BoardTable], str]] = {".md": markdown, ".csv": cs
 
 @dataclass(frozen=True, eq=False)
 class Leaderboard:
-    """A board filled with numbers."""
+    """A board filled with numbers; as text, it is the table in Markdown, and a notebook shows it as a table."""
 
     table: BoardTable
     filled: Filled | None
@@ -42,7 +42,11 @@ class Leaderboard:
         """Write the board as a page (.html), Markdown (.md), a long table (.csv) or LaTeX (.tex).
 
         Args:
+            path: file to write, whose ending chooses the format; an existing file is replaced.
             data: root of the datasets, for pictures of segmentations on a page.
+
+        Returns:
+            The path of the file.
 
         Raises:
             ValueError: the path has another ending, or the file cannot be written.

@@ -37,7 +37,9 @@ class PretrainingRun:
     """A finished pretraining run."""
 
     folder: Path
+    """Folder of the run, with its checkpoint, history and logs."""
     checkpoint: Path
+    """File of the weights, with the recipe."""
 
     @property
     def origin(self) -> RunOrigin:
@@ -55,7 +57,11 @@ class PretrainingRun:
         return pd.DataFrame(json.loads((self.folder / HISTORY_NAME).read_bytes()))
 
     def load_encoder(self, device: str = "auto") -> Encoder:
-        """The pretrained encoder."""
+        """The pretrained encoder, as ``load_encoder`` returns it for the folder of the run.
+
+        Raises:
+            ValueError: there is no such device, or the checkpoint was changed or removed.
+        """
         return load_encoder(str(self.folder), device=device)
 
 

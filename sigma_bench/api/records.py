@@ -192,7 +192,10 @@ class Records(Sequence[Record]):
         return compare_models(self.filed, first, second, load, where=settings, num_samples=samples)
 
     def verify(self) -> Verification:
-        """As ``verify_folder`` for the whole folder of the records."""
+        """Compute every score of the folder again from its predictions, and compare every digest.
+
+        Files in the folder that are not among these records are verified too.
+        """
         return verify_folder(self.folder)
 
     def __repr__(self) -> str:

@@ -20,13 +20,6 @@ SHOWN_SETTINGS = 20
 """Greatest number of entries of a mapping in the metadata that are shown; longer mappings are counted."""
 
 
-_FAMILY_NOTES = """
-frames and size: any, whole tubelets or patches, or fixed to those of the model.
-@<frames>x<size> after a name sets the clips, as in hf:facebook/vjepa2-vitl-fpc64-256@16x256.
-hf: needs the extra 'hf' (pip install 'sigma-bench[hf]'), except for videomae, VideoMAEv2_* and vjepa2.
---model-args of evaluate and check chooses layer, norm, class tokens and precision."""
-
-
 class _ListsByDefault(TyperGroup):
     """``models`` means ``models list``, and ``models FOLDER`` means ``models list FOLDER``."""
 
@@ -100,7 +93,7 @@ def models(
 
 def _list_families() -> None:
     from sigma_bench.models.imported import ENCODERS
-    from sigma_bench.models.model_families import ModelFamily, model_families
+    from sigma_bench.models.model_families import FAMILY_NOTES, ModelFamily, model_families
 
     listing = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("family", "name", "frames", "size", "fine-tuning"):
@@ -112,7 +105,7 @@ def _list_families() -> None:
     for family in (*model_families(), *registered):
         listing.add_row(*map(escape, family))
     out.print(listing)
-    out.print(_FAMILY_NOTES, soft_wrap=True, markup=False)
+    out.print("\n".join(["", *FAMILY_NOTES]), soft_wrap=True, markup=False)
 
 
 @app.command("inspect")

@@ -48,10 +48,13 @@ class ModelComparison:
     """Two models on all tasks on which both were measured under the same conditions."""
 
     first: str
+    """Name of the first model."""
     second: str
+    """Name of the second model."""
     tasks: tuple[TaskComparison, ...]
+    """One entry per task, with its ``difference`` and the samples on which the models differ most, ``differing``."""
     overall: Difference
-    """Difference of the means over the tasks."""
+    """Difference of the means over the tasks: ``value`` with ``low`` and ``high`` as fractions, ``is_tie``."""
     left_out: tuple[str, ...]
     """A line with the reason for each evaluation that is not compared."""
 

@@ -24,16 +24,18 @@ class Features:
     """The output of an encoder."""
 
     token_BND: Tensor
-    """Float32 tokens in order time, row, column."""
+    """Float32 tokens (B, N, D) of B clips, N tokens of width D each, in order time, row, column."""
     grid: tuple[int, int, int]
-    """T', H' and W', whose product is N."""
+    """Time slots T', rows H' and columns W' of the tokens; their product is N."""
 
 
 class Encoder(Protocol):
     """A function of normalised clips, with a card that describes it."""
 
     @property
-    def card(self) -> EncoderCard: ...
+    def card(self) -> EncoderCard:
+        """Identity of the encoder, and frames, size and normalisation of its clips."""
+        ...
 
     def encode(self, clip_BCTHW: Tensor) -> Features:
         """Tokens of float32 clips (B, C, T, H, W) that are normalised as the card states.

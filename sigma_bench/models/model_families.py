@@ -45,6 +45,13 @@ _OTHER = (
     ModelFamily("mean colours (control)", "statistics:<recipe>", "any", "any", "head only"),
 )
 _ONE_SIZE = ("pe_video_encoder",)
+FAMILY_NOTES = (
+    "frames and size: any, whole tubelets or patches, or fixed to those of the model.",
+    "@<frames>x<size> after a name sets the clips, as in hf:facebook/vjepa2-vitl-fpc64-256@16x256.",
+    "hf: needs the extra 'hf' (pip install 'sigma-bench[hf]'), except for videomae, VideoMAEv2_* and vjepa2.",
+    "--model-args of evaluate and check chooses layer, norm, class tokens and precision.",
+)
+"""Sentences that explain the list."""
 
 
 def model_families() -> tuple[ModelFamily, ...]:

@@ -47,10 +47,14 @@ class Score(Spec):
     """One measured number with its interval."""
 
     metric: str
+    """Name of the metric, such as ``top1``."""
     value: Finite
+    """The score as a fraction; tables show percent."""
     unit: Literal["fraction"]
     higher_is_better: bool
+    """False for errors."""
     interval: Interval
+    """Ends ``low`` and ``high``, ``level``, and the number of test units that were resampled."""
     spread: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """Standard deviation over the repetitions of the protocol."""
 
@@ -176,18 +180,28 @@ class Record(Spec):
     """One complete and self-contained evaluation."""
 
     schema_version: Literal[4] = SCHEMA_VERSION
+    """Version of the keys; files with older versions are converted when they are read."""
     origin: Literal["measured"] = "measured"
     task: ResolvedTask
+    """The task with its dataset card and its protocol, as it was run."""
     fingerprint: str
+    """Digest of all settings of the task that can change a score."""
     model: EncoderCard
+    """The card of the encoder."""
     seed: Seed
+    """Seed of held-out parts, random frames, initial clusters and bootstrap samples."""
     data: DataIdentity
+    """Data source, and the expected, found and scored samples of each split, with the digests of their manifests."""
     scores: Annotated[tuple[Score, ...], Field(min_length=1)]
+    """Scores, the main metric of the protocol first."""
     controls: dict[str, Finite] = Field(default_factory=dict)
     """Reference values of the task, such as chance or the all-background floor."""
     selections: tuple[Selection, ...]
+    """Selected hyperparameters with the whole grid, one per fold; empty for protocols that select nothing."""
     predictions: PredictionsRef
+    """Digest of the stored predictions, from which all scores can be computed again."""
     provenance: Provenance
+    """Software, hardware, times and the command."""
 
     @cached_property
     def id(self) -> str:

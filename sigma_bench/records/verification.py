@@ -30,13 +30,16 @@ _TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Verification:
-    """Number of verified items, problems and unchecked items; each is a sentence that names its file."""
+    """The result of a verification.  Problems and unchecked items are sentences that name a file."""
 
     num_records: int
+    """Number of records that were read."""
     num_scores: int
     """Number of scores that were computed again and agree."""
     problems: tuple[str, ...]
+    """Disagreements of a record with its predictions, its digests or other records."""
     unchecked: tuple[str, ...]
+    """What cannot be verified with this folder alone."""
 
 
 class VerifiedFile(NamedTuple):

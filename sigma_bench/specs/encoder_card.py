@@ -16,13 +16,21 @@ class EncoderCard(Spec):
     family: Label
     """Name of the method in tables, such as ``SIGMA-MLP`` or ``random init``."""
     num_frames: Count
+    """Frames of a clip."""
     image_size: Count
+    """Height and width of a clip, pixels."""
     tubelet_frames: Count
+    """Frames per time slot of the tokens."""
     mean: tuple[float, float, float]
+    """Mean of the three colours, whose values are from 0 to 1, by which clips are normalised."""
     std: tuple[float, float, float]
+    """Standard deviation of the three colours, by which clips are normalised."""
     feature_width: Count
+    """Width D of the tokens."""
     num_parameters: int
+    """Number of parameters of the encoder."""
     pretraining_data: tuple[Label, ...] = ()
+    """Names of the datasets of pretraining; empty if they are unknown, or without pretraining."""
     pretraining_epochs: int = 0
     """Number of epochs; 0 if it is unknown, if the recipe states steps instead, or without pretraining."""
     checkpoint_sha256: str
@@ -30,7 +38,9 @@ class EncoderCard(Spec):
     code_sha256: str
     """Digest of architecture and configuration, or of the code of a custom encoder."""
     pretraining_seed: int | None = None
+    """Seed of the pretraining run or of initial weights; None if it is unknown, or without weights."""
     recipe_fingerprint: str | None = None
+    """Digest of the recipe of this package with which the encoder was pretrained; None for other encoders."""
     min_frames: Count | None = None
     """Smallest number of frames of a clip; None means one tubelet.  A model of fixed length states ``num_frames``."""
 
@@ -44,6 +54,6 @@ class EncoderCard(Spec):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Everything that determines the features of a video: weights, code, clip geometry and normalisation."""
+        """Weights, code, clip geometry and normalisation, which together determine the features of a video."""
         names = {"checkpoint_sha256", "code_sha256", "num_frames", "image_size", "tubelet_frames", "mean", "std"}
         return self.model_dump(mode="json", include=names)

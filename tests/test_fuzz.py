@@ -30,9 +30,9 @@ from rich.console import Console
 
 from sigma_bench.data.custom_csv import read_csv
 from sigma_bench.data.datasets import open_dataset
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.identity import identified
 from sigma_bench.data.ledger import Entry, Ledger
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.leaderboard import paired_bootstrap
 from sigma_bench.leaderboard.exports import jsonl, table_files
 from sigma_bench.leaderboard.figures import score_dots

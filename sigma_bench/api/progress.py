@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.segment import Segment
 
-from sigma_bench.specs.text import with_visible_controls
+from sigma_bench.specs.untrusted import with_visible_controls
 
 PLAIN_WIDTH = 110
 """Number of columns of text that is written to a file or a pipe."""

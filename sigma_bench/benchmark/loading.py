@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from sigma_bench.benchmark.result_table import BenchmarkResult, circumstances
 from sigma_bench.data.decoder import DecodeError, Decoder
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Manifest, Sample
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.data.random_crops import multi_scale_crop
 from sigma_bench.data.sampling import random_start_indices
 from sigma_bench.data.transforms import channels_first

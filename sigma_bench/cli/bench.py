@@ -16,11 +16,11 @@ from sigma_bench.cli.chosen_data import CSV, FOLDERS, WORDS, chosen_one
 from sigma_bench.cli.console import out
 from sigma_bench.cli.data import write_with_progress
 from sigma_bench.specs import catalogue
-from sigma_bench.specs.text import one_line
+from sigma_bench.specs.untrusted import one_line
 
 if TYPE_CHECKING:
     from sigma_bench.benchmark.result_table import BenchmarkResult
-    from sigma_bench.benchmark.step import Precision
+    from sigma_bench.benchmark.training_step import Precision
 
 RECIPES = ("sigma_mlp_vit_s_ssv2", "videomae_vit_s_ssv2")
 PRECISIONS: "dict[str, tuple[Precision, ...]]" = {
@@ -45,7 +45,7 @@ def bench_step(
     """Measure one pretraining step, compared with a plain computation of the same networks."""
     if precision not in PRECISIONS:
         raise ValueError(f"--precision {precision}: choose {', '.join(PRECISIONS)}")
-    from sigma_bench.benchmark.step import WARM_UP_ROUNDS, measure_step, require_comparable
+    from sigma_bench.benchmark.training_step import WARM_UP_ROUNDS, measure_step, require_comparable
     from sigma_bench.training.distribution import choose_device
 
     chosen = choose_device(device)
@@ -161,7 +161,7 @@ def bench_gpu(
     """
     from sigma_bench.benchmark.devices import measure_agreement
     from sigma_bench.benchmark.encoding import encoders_of, measure_encoding, measure_neighbours
-    from sigma_bench.benchmark.step import measure_step, require_comparable
+    from sigma_bench.benchmark.training_step import measure_step, require_comparable
     from sigma_bench.training.distribution import choose_device
 
     chosen, recipes = choose_device(device), [require_comparable(catalogue.load_recipe(name)) for name in recipe]

@@ -20,7 +20,7 @@ from sigma_bench.data.manifest import DECLARATION
 from sigma_bench.records.store import write_atomically
 from sigma_bench.specs import catalogue
 from sigma_bench.specs.dataset import CUSTOM_READER
-from sigma_bench.specs.text import one_line
+from sigma_bench.specs.untrusted import one_line
 
 
 def prepare(

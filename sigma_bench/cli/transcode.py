@@ -11,7 +11,7 @@ from sigma_bench.api.progress import progress_bars
 from sigma_bench.cli.chosen_data import CSV, FOLDERS, WORDS, chosen_one
 from sigma_bench.cli.console import out
 from sigma_bench.cli.folders import made
-from sigma_bench.specs.text import one_line
+from sigma_bench.specs.untrusted import one_line
 
 
 def transcode(

@@ -11,7 +11,7 @@ from rich.table import Table
 from sigma_bench.api.progress import progress_bars
 from sigma_bench.cli.chosen_data import CSV, FOLDERS, WORDS, chosen, root_and_names
 from sigma_bench.cli.console import out
-from sigma_bench.specs.text import one_line
+from sigma_bench.specs.untrusted import one_line
 
 SHOWN = 20
 

@@ -21,7 +21,7 @@ from sigma_bench.data.custom_rows import SPLIT_NAMES, GivenSplit, Row, checked_r
 from sigma_bench.data.data_files import contents, is_image, is_video
 from sigma_bench.data.images import FrameFolderDecoder
 from sigma_bench.data.manifest import Manifest
-from sigma_bench.specs.bounded import bounded_lines
+from sigma_bench.specs.untrusted import bounded_lines
 
 _COLUMNS = ("path", "label", "masks", "split", "group")
 _EXPECTED = "expected path,label[,split][,group] or path,masks[,split][,group]"

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from sigma_bench.data.decoder import DecodeError, Decoder
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample
+from sigma_bench.data.media_opening import open_media
 
 Example = tuple[Tensor, ...]
 """Tensors that a method draws from a video, or the stacked tensors of a batch."""

@@ -12,8 +12,8 @@ from typing import Literal
 import torch
 
 from sigma_bench.data.datasets import DataPlace, TaskOnData, open_dataset
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Manifest
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.evaluation.cost import TRAINING_FACTOR, CostModel, Predicted
 from sigma_bench.evaluation.run import Found, find_or_evaluate, find_or_run, require_room
 from sigma_bench.evaluation.session import SINGLE_PROCESS, Session, open_session

@@ -25,7 +25,7 @@ from sigma_bench.leaderboard.numbers import MISSING
 from sigma_bench.leaderboard.record_view import Texts, record_view
 from sigma_bench.leaderboard.training_figure import training_curves
 from sigma_bench.records.record import Record
-from sigma_bench.specs.text import with_visible_controls
+from sigma_bench.specs.untrusted import with_visible_controls
 
 _HERE = Path(__file__).resolve().parent
 MAX_PLOTTED_MODELS = 40

@@ -17,9 +17,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from sigma_bench.records.store import write_atomically
-from sigma_bench.specs.bounded import parse_json
 from sigma_bench.specs.recipe import MAX_SEED, Count, Recipe, parse_recipe
 from sigma_bench.specs.strict import Label, LeanSpec, Spec, parse_spec
+from sigma_bench.specs.untrusted import parse_json
 
 FORMAT = "sigma-bench/1"
 

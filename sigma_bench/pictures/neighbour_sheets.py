@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.data.transforms import centre_crop
 from sigma_bench.pictures.sheets import Cell, Row
 from sigma_bench.protocols.classification import groups_of, labels_of, readable_features

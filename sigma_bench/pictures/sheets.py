@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from sigma_bench.leaderboard.figures import OKABE_ITO
-from sigma_bench.specs.text import one_line
+from sigma_bench.specs.untrusted import one_line
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom of a box, in pixels of the picture."""

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from sigma_bench.data.decoding import decodes
 from sigma_bench.data.evaluation_clips import EvaluationClips
 from sigma_bench.data.manifest import Sample
+from sigma_bench.data.media_opening import decodes
 from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.data.workers import resolved_workers
 from sigma_bench.models.encoder import require_trainable

@@ -17,9 +17,8 @@ import numpy as np
 from sigma_bench.records.record import Record, Score
 from sigma_bench.records.scoring import NOT_COMPUTABLE, Arrays, metrics_of, require_samples, score
 from sigma_bench.records.store import Store, read_record, reduced_file
-from sigma_bench.specs.bounded import parse_json, read_bounded
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
-from sigma_bench.specs.text import one_line
+from sigma_bench.specs.untrusted import one_line, parse_json, read_bounded
 
 MANIFEST = "manifest.json"
 """File of an exported folder with the digests of its files."""

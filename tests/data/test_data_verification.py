@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 from sigma_bench.cli.main import app
 from sigma_bench.data import data_verification
 from sigma_bench.data.datasets import open_dataset
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.identity import identified
 from sigma_bench.data.ledger import Entry, Ledger
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.media_inspection import Medium, inspect
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.data.video import PyAvDecoder
 from sigma_bench.miniworld.writers import write_video
 from sigma_bench.specs.catalogue import load_dataset

@@ -40,7 +40,7 @@ def demo(
     from sigma_bench.data.examples import FrameCache
     from sigma_bench.models.zoo import load_encoder
     from sigma_bench.protocols.features import FeatureCache
-    from sigma_bench.training.batches import RunOptions
+    from sigma_bench.training.run_plan import RunOptions
 
     cache = FeatureCache(output / "features", ClipMemory(CLIP_BYTES))
     decoded = FrameCache(VIDEO_BYTES)

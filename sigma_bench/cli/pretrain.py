@@ -77,11 +77,11 @@ def pretrain(
         activation_checkpointing=activation_checkpointing,
     )
     if is_main_process():
-        origin = run.origin
+        origin, failures = run.origin, run.decoding_failures
         if origin.videos is not None:
             out.print(f"pretrained on {origin.videos}", soft_wrap=True, markup=False)
         if origin.init is not None:
             out.print(f"started from {origin.init}", soft_wrap=True, markup=False)
         out.print(f"checkpoint: {run.checkpoint}", soft_wrap=True, markup=False)
-        if run.broken_videos is not None:
-            out.print(f"videos left out because they cannot be read: {run.broken_videos}", soft_wrap=True, markup=False)
+        if failures is not None:
+            out.print(f"videos left out because they cannot be read: {failures}", soft_wrap=True, markup=False)

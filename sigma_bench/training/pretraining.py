@@ -19,14 +19,13 @@ from sigma_bench.records.store import write_atomically
 from sigma_bench.specs.catalogue import load_dataset
 from sigma_bench.specs.fingerprint import digest, recipe_fingerprint
 from sigma_bench.specs.recipe import Recipe
-from sigma_bench.training.batches import RunOptions
 from sigma_bench.training.distribution import joined_processes
 from sigma_bench.training.loop import train
 from sigma_bench.training.method import build_method, method_class
 from sigma_bench.training.monitoring import Progress
-from sigma_bench.training.plan import plan_of
 from sigma_bench.training.processes import on_main
 from sigma_bench.training.resume import STATE_NAME, require_same_run
+from sigma_bench.training.run_plan import RunOptions, plan_of
 from sigma_bench.training.warm_start import WarmStart
 
 HISTORY_NAME = "history.json"

@@ -14,11 +14,11 @@ from sigma_bench.models.checkpoints import load_strictly, read_checkpoint
 from sigma_bench.models.recipe_encoder import pretrained_encoder
 from sigma_bench.records.lock import exclusive
 from sigma_bench.specs.recipe import Recipe, overridden
-from sigma_bench.training.batches import RunOptions
-from sigma_bench.training.broken import BROKEN_NAME
+from sigma_bench.training.decoding_failures import FAILURES_NAME
 from sigma_bench.training.method import build_method
 from sigma_bench.training.monitoring import Progress
 from sigma_bench.training.pretraining import on_custom_videos, pretrain, training_samples
+from sigma_bench.training.run_plan import RunOptions
 from tests.conftest import tiny_recipe
 
 
@@ -65,8 +65,8 @@ def test_broken_videos_are_left_out_counted_and_limited(world: Path, tmp_path: P
     history = json.loads(
         (pretrain(allowing(exact), tmp_path, tmp_path / "run", seed=0).parent / "history.json").read_text()
     )
-    assert history[-1]["broken_videos"] == 2
-    assert json.loads((tmp_path / "run" / "broken_videos.json").read_text()) == reasons
+    assert history[-1]["decoding_failures"] == 2
+    assert json.loads((tmp_path / "run" / "decoding_failures.json").read_text()) == reasons
 
     def kill(progress: Progress) -> None:
         raise _Killed
@@ -101,7 +101,7 @@ def test_a_state_of_another_run_is_refused(world: Path, tmp_path: Path) -> None:
 
     with pytest.raises(_Killed):
         pretrain(tiny_recipe(), world, tmp_path, seed=0, report=kill)
-    (tmp_path / BROKEN_NAME).write_text("{}")
+    (tmp_path / FAILURES_NAME).write_text("{}")
     before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     other = overridden(tiny_recipe(), {"optim": {"weight_decay": 0.5}})
     for recipe, seed in ((tiny_recipe(), 1), (other, 0)):

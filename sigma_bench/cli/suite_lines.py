@@ -12,7 +12,7 @@ from sigma_bench.cli.console import out
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from sigma_bench.api.evaluation import OpenSuite, TaskResult
+    from sigma_bench.api.open_suite import OpenSuite, TaskResult
 
 
 def run_and_show(suite: "OpenSuite") -> int:
@@ -24,7 +24,7 @@ def run_and_show(suite: "OpenSuite") -> int:
     Raises:
         ValueError, LoggedError: the only task failed.
     """
-    from sigma_bench.api.evaluation import raise_failure
+    from sigma_bench.api.open_suite import raise_failure
 
     failed: list[TaskResult] = []
     with progress_bars() as bars:

@@ -19,7 +19,7 @@ from sigma_bench.evaluation.run import Found, find_or_evaluate, find_or_run, req
 from sigma_bench.evaluation.session import SINGLE_PROCESS, Session, open_session
 from sigma_bench.failures import reason
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.protocols.feature_cache import FeatureCache
 from sigma_bench.protocols.interface import Report, silent
 from sigma_bench.protocols.token_maps import num_missing_maps
 from sigma_bench.records.store import Store

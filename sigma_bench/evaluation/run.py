@@ -17,7 +17,7 @@ from sigma_bench.evaluation.reading import readings
 from sigma_bench.evaluation.requirements import require_predictions, run_of
 from sigma_bench.evaluation.session import SINGLE_PROCESS, Session, open_session
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.protocols.feature_cache import FeatureCache
 from sigma_bench.protocols.interface import Evaluation, Predictions, Report, silent
 from sigma_bench.records.lock import exclusive
 from sigma_bench.records.provenance import capture, now

@@ -37,8 +37,8 @@ DEPTH_BY_WIDTH = {1024: 24, 1280: 32, 1408: 40, 1664: 48}
 DEPTHS_OF_21 = (12, 24, 40, 48)
 """Numbers of blocks for which V-JEPA 2.1 is defined."""
 CONTAINERS = ("ema_encoder", "target_encoder", "encoder")
-DISTILLED_WIDTHS = (1408, 1664)
-"""Widths of V-JEPA 2.1 that are not distilled and are evaluated with ``target_encoder``."""
+UNDISTILLED_WIDTHS = (1408, 1664)
+"""Widths of the sizes of V-JEPA 2.1 that are not distilled; they are evaluated with ``target_encoder``."""
 RELEASED_FRAMES = 64
 RELEASED_SIZE = 256
 NUM_LEVELS = 4
@@ -162,7 +162,7 @@ def _encoder_tensors(file: WeightsFile, *, where: str) -> tuple[str, dict[str, T
     tensors = state_dict_in(replace(file, content=file.content[chosen]), ())
     if chosen == "ema_encoder" and "target_encoder" in present:
         width = len(tensors.get("patch_embed.proj.bias", ()))
-        if "norms_block.0.weight" not in tensors or width in DISTILLED_WIDTHS:
+        if "norms_block.0.weight" not in tensors or width in UNDISTILLED_WIDTHS:
             raise ValueError(
                 f"{where}: holds both ema_encoder and target_encoder; the distilled sizes B and L of V-JEPA 2.1 are "
                 "evaluated with ema_encoder and all others with target_encoder, and this is none that has both; save "

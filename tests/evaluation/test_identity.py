@@ -18,7 +18,7 @@ from sigma_bench.evaluation.session import open_session
 from sigma_bench.models.custom_encoder import as_encoder
 from sigma_bench.models.encoder import Encoder, Features
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.protocols.feature_cache import FeatureCache
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.specs.fingerprint import task_fingerprint
 from sigma_bench.specs.task import ResolvedTask

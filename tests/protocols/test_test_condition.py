@@ -11,7 +11,7 @@ from sigma_bench.evaluation.run import find_or_evaluate
 from sigma_bench.evaluation.session import open_session
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.protocols.feature_cache import FeatureCache
 from sigma_bench.records.record import Record
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.specs.task import ResolvedTask

@@ -14,7 +14,7 @@ from sigma_bench.api.arguments import amount_of, batch_size_of, folder_of, seed_
 from sigma_bench.api.progress import is_main_process, progress_bars
 from sigma_bench.data.datasets import TaskOnData
 from sigma_bench.evaluation.plan import Planned, plan_tasks, run_planned
-from sigma_bench.evaluation.run import Found
+from sigma_bench.evaluation.run import FoundRecord
 from sigma_bench.failures import LoggedError, reason, unexpected_errors_logged, write_traceback
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.models.imported import identified_encoder
@@ -38,7 +38,7 @@ class TaskResult:
     """The record of one task, or the error with which the task failed."""
 
     planned: Planned
-    found: Found | None = None
+    found: FoundRecord | None = None
     failure: str = ""
     """One sentence, which names the file of the traceback if the error was unexpected."""
     error: Exception | None = None

@@ -74,7 +74,7 @@ def bench_loading(
     output: Path = OUTPUT,
 ) -> None:
     """Measure how many clips per second pretraining reads, compared with a plain loop over decord."""
-    from sigma_bench.benchmark.loading import ClipGeometry, measure_loading
+    from sigma_bench.benchmark.loading import ClipShape, measure_loading
     from sigma_bench.pictures.contact_sheet import draw_samples
 
     dataset, _, manifest = chosen_one(words, csv, folders)
@@ -86,7 +86,7 @@ def bench_loading(
         bar = display.add_task(f"reading {escape(one_line(dataset))}", total=rounds)
         result = measure_loading(
             manifest, draw_samples(present, clips, seed=0), workers=num_workers or sorted({1, os.cpu_count() or 1}),
-            clips=clips, rounds=rounds, geometry=ClipGeometry(frames, stride, size),
+            clips=clips, rounds=rounds, geometry=ClipShape(frames, stride, size),
             report=partial(_advance, display, bar),
         )  # fmt: skip
     _save_and_show(result, output)

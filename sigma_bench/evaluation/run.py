@@ -36,7 +36,7 @@ MAX_NAMED_CLASSES = 100
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRecord:
     """The record of an evaluation and its file."""
 
     record: Record
@@ -56,7 +56,7 @@ def find_or_evaluate(
     report: Report = silent,
     cache: FeatureCache | None = None,
     processes: Processes = SINGLE_PROCESS,
-) -> Found:
+) -> FoundRecord:
     """The record of a task, found in ``output`` or made by running the task; all processes call this.
 
     Args:
@@ -86,7 +86,7 @@ def find_or_run(
     predicted: Predicted | None = None,
     processes: Processes = SINGLE_PROCESS,
     report: Report = silent,
-) -> Found:
+) -> FoundRecord:
     """The record of a session, found in ``output`` or made by running the session; all processes call this.
 
     Args:
@@ -101,7 +101,7 @@ def find_or_run(
     store = Store(output)
     found = on_main(processes, lambda: store.find(session.key))
     if found is not None:
-        return Found(found[0], found[1], was_there=True)
+        return FoundRecord(found[0], found[1], was_there=True)
     on_main(processes, lambda: require_room(encoder, session, cache))
     folder = output / "unfinished" / digest(session.key)[:32]
     evaluation = session.evaluation(
@@ -110,7 +110,7 @@ def find_or_run(
     with ExitStack() as held:
         on_main(processes, lambda: held.enter_context(exclusive(folder)))
         record, path = _recorded(evaluation, session, store, predicted)
-    return Found(record, path, was_there=False)
+    return FoundRecord(record, path, was_there=False)
 
 
 def require_room(encoder: Encoder, session: Session, cache: FeatureCache) -> None:

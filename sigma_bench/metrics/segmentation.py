@@ -113,24 +113,6 @@ def mean_iou(counts: LabelCounts, background_counts: bool = True) -> float:
     return float(iou_G.mean()) if iou_G.size else 0.0
 
 
-def miou(
-    truth: Labels, clusters: Labels, matching: Matching = "hungarian_iou", background_counts: bool = True
-) -> float:
-    """Mean IoU of a unit of one clip over the labels present in its truth, a fraction.
-
-    Args:
-        truth: labels of any shape; 0 is background, 255 is void.
-        clusters: cluster of every pixel, the same shape.
-        matching: ``hungarian_iou`` (one-to-one) or ``majority_precision`` (many-to-one).
-        background_counts: whether background is one of the labels averaged.  It takes part in the matching
-            either way.
-
-    Raises:
-        ValueError: as ``label_counts``.
-    """
-    return mean_iou(label_counts([truth], [clusters], matching), background_counts)
-
-
 def oracle_tubes(truth_THW: Labels, grid: tuple[int, int, int]) -> Labels:
     """The best labelling of whole tubes: each tube gets its most frequent non-void label, (T, H, W).
 

@@ -139,7 +139,7 @@ def _official(inventories: Mapping[str, Inventory]) -> dict[str, Inventory]:
 
 
 def _link(proposals: Mapping[str, Proposal]) -> None:
-    """Make the links of all proposals; what cannot be linked is said and does not stop the others."""
+    """Make the links of all proposals; a link that cannot be made is named and does not stop the others."""
     for proposal in proposals.values():
         try:
             for path, text in make_links(proposal):

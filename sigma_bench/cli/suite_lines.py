@@ -1,4 +1,4 @@
-"""Terminal output of a suite: its plan, one line per finished task, and the failures at the end."""
+"""Terminal output of ``evaluate``: the plan of its tasks, one line per finished task, and the failures at the end."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -73,7 +73,7 @@ def show_plan(suite: "OpenSuite", *, with_failures: bool) -> None:
     """Print one line per task, with its state, the number of clips to encode and the predicted time.
 
     Args:
-        with_failures: whether to say why a task cannot be run; a run says it at its end.
+        with_failures: whether to print why a task cannot be run; otherwise the run prints it at its end.
     """
     plan = suite.plan
     listing = Table(box=None, header_style="bold", pad_edge=False)

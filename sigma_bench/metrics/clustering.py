@@ -1,8 +1,8 @@
 """Agreement of clusters of samples with their classes.
 
-Accuracy after the one-to-one assignment with the most correct samples (Hungarian matching), accuracy after assigning
-its most frequent class to each cluster (purity), and two measures that need no assignment.  The released
-code of SIGMA has none of them for clips.
+The measures are the accuracy after the one-to-one assignment with the most correct samples (Hungarian matching), the
+accuracy after each cluster is assigned its most frequent class (purity), and two measures that need no assignment.  The
+released code of SIGMA has none of them for clips.
 
 Shapes: S samples, G classes present, P clusters present, N pairs of a class and a cluster with common samples.
 """
@@ -22,8 +22,8 @@ Labels = NDArray[np.integer]
 def hungarian_labels(truth_S: Labels, cluster_S: Labels) -> Labels:
     """Class that each sample's cluster is matched to one-to-one, (S,), so that as many samples as possible are right.
 
-    Clusters beyond the number of classes present are matched to nothing (``NO_LABEL``), classes beyond the number of
-    clusters to no cluster.
+    If there are more clusters than classes, some clusters have no class (``NO_LABEL``).  If there are fewer, some
+    classes have no cluster.
 
     Raises:
         ValueError: different lengths, or no sample.

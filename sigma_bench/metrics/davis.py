@@ -65,26 +65,26 @@ def boundary(mask_HW: Mask) -> Mask:
 
 
 def boundary_radius(height: int, width: int) -> int:
-    """Within how many pixels two outlines agree: 8 for 480 x 854."""
+    """Distance in pixels within which two outlines agree, such as 8 for 480 x 854."""
     return math.ceil(BOUND_SHARE * math.hypot(height, width))
 
 
 class Outline:
-    """The outline of one mask, ready to be compared with others."""
+    """The outline of one mask, with a tree of its pixels for searches."""
 
     def __init__(self, mask_HW: Mask) -> None:
         self.point_E2 = np.argwhere(boundary(mask_HW))
         self._tree = cKDTree(self.point_E2) if len(self.point_E2) else None
 
     def share_near(self, other: "Outline", radius: int) -> float:
-        """Share of this outline's pixels that have one of the other's within the radius (both must have some)."""
+        """Share of the pixels of this outline that are within the radius of the other one; neither may be empty."""
         assert other._tree is not None
         distance_E, _ = other._tree.query(self.point_E2, distance_upper_bound=radius + 1)
         return float(np.count_nonzero(distance_E <= radius)) / len(self.point_E2)
 
 
 def outline_agreement(truth: Outline, found: Outline, radius: int) -> float:
-    """F: the harmonic mean of precision and recall of outline pixels; 1 where both are empty, 0 where one is."""
+    """F: the harmonic mean of precision and recall of outline pixels; 1 if both are empty, 0 if one is."""
     if not len(truth.point_E2) or not len(found.point_E2):
         return float(len(truth.point_E2) == len(found.point_E2))
     precision, recall = found.share_near(truth, radius), truth.share_near(found, radius)
@@ -99,8 +99,9 @@ def f_measure(truth_HW: Mask, found_HW: Mask) -> float:
 def semi_supervised(truth_THW: Labels, found_THW: Labels) -> FrameScores:
     """J and F of every object of a sequence, by the rules of the semi-supervised track.
 
-    The first frame was given and the last is left out too; void counts as background; the objects are those from 1 to
-    the largest id in the first frame, void apart; an object that was never found is an empty mask.
+    The first frame, whose masks are given, and the last frame are not scored.  Void counts as background.  The objects
+    are those from 1 to the largest id in the first frame, which void is not.  An object that is not found has an empty
+    mask.
 
     Raises:
         ValueError: different shapes, fewer than three frames, no object, or a found id that is no object.
@@ -120,7 +121,7 @@ def semi_supervised(truth_THW: Labels, found_THW: Labels) -> FrameScores:
 
 
 def count_objects(first_HW: Labels) -> int:
-    """The largest id in a first frame, void apart; ValueError when there is none."""
+    """The largest id of an object in a first frame, which void is not; ValueError if there is no object."""
     shown = first_HW[first_HW != VOID]
     if not shown.size or not shown.max():
         raise ValueError("the first frame shows no object")
@@ -128,7 +129,7 @@ def count_objects(first_HW: Labels) -> int:
 
 
 def statistics(score_OT: Floats) -> Statistics:
-    """Mean over frames; share of frames above 0.5; and how much is lost from the first quarter to the last."""
+    """Mean over frames, share of frames above 0.5, and decrease from the first quarter of the frames to the last."""
     edges = quarter_edges(score_OT.shape[1])
     first_O, last_O = (score_OT[:, a : b + 1].mean(1) for a, b in ((edges[0], edges[1]), (edges[-2], edges[-1])))
     return Statistics(score_OT.mean(1), (score_OT > RECALL_ABOVE).mean(1), first_O - last_O)

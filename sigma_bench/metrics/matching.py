@@ -45,7 +45,7 @@ def hungarian_by_iou(confusion_GP: NDArray[np.integer], *, leftover_index: int =
 
 
 def majority_by_precision(confusion_GP: NDArray[np.integer]) -> NDArray[np.intp]:
-    """Label index of every cluster, (P,): the label with the highest precision |p & g| / |p|; ties -> lowest.
+    """Label index of every cluster, (P,): the label with the highest precision |p & g| / |p|, on a tie the lowest.
 
     A cluster's precisions share one denominator, so this is the label with most pixels in it.  Several
     clusters may choose one label, and background is a candidate like any other.

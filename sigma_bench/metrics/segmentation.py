@@ -26,7 +26,7 @@ Matching = Literal["hungarian_iou", "majority_precision"]
 
 
 def confusion(truth: Labels, clusters: Labels) -> tuple[Labels, Labels, NDArray[np.intp]]:
-    """Count pixels by true label and cluster, void dropped.
+    """Count pixels by true label and cluster, without void.
 
     Args:
         truth: labels of any shape.

@@ -1,7 +1,8 @@
 """Types of the dataset generators of the mini world.
 
 A generator is a module of ``datasets/`` with a tuple ``SIZE``, its default size, and a function
-``build(root, seed, size)`` that writes the lists of the dataset and returns the number of samples and the file tasks.
+``build(root, seed, size)`` that writes the lists of the dataset and returns the numbers of samples and the media files
+to write.
 """
 
 from collections.abc import Callable
@@ -15,8 +16,8 @@ Size = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class FileTask:
-    """The call that draws and writes one media file in a worker process; ``write`` is a module-level function."""
+class MediaFile:
+    """A file that a worker process draws and writes: it calls ``write``, a function of a module, with ``arguments``."""
 
     write: Callable[..., None]
     arguments: tuple[Any, ...]

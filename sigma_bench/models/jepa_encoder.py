@@ -56,7 +56,7 @@ def jepa_encoder(network: JepaViT, report: LoadReport, **origin: Any) -> Network
 def load_network(
     spec: JepaSpec, tensors: Mapping[str, Tensor], *, may_be_unexpected: tuple[str, ...], where: str
 ) -> tuple[JepaViT, LoadReport]:
-    """A network with these tensors; ValueError unless they fit it exactly, apart from the prefixes that may be left."""
+    """A network with these tensors; ValueError unless they fit exactly, except for prefixes that may be unexpected."""
     require_shapes(lambda: JepaViT(spec), tensors, may_be_unexpected=may_be_unexpected, where=where)
     network = JepaViT(spec)
     return network, load_strictly(network, tensors, may_be_unexpected=may_be_unexpected, where=where)

@@ -154,5 +154,7 @@ def _manifests(recipe: Recipe, data_root: Path) -> Iterator[Manifest]:
     for name in recipe.data.datasets:
         manifest = open_dataset(load_dataset(name), data_root)
         if "train" not in manifest.splits:
-            raise ValueError(f"recipe '{recipe.recipe}': {name} has no train split to learn from; name other datasets")
+            raise ValueError(
+                f"recipe '{recipe.recipe}': {name} has no train split, which pretraining needs; name other datasets"
+            )
         yield manifest

@@ -76,10 +76,10 @@ class _Sizes(NamedTuple):
 
 
 def _of_clustered(measure: Callable[[_Sizes], float], truth_S: Labels, cluster_S: Labels) -> float:
-    """A measure of the samples that have a cluster, times their share of all samples where it is positive.
+    """A measure of the samples that have a cluster, times their share of all samples if it is positive.
 
-    Accuracy behaves in the same way, because it counts such samples as wrong.  Treated as one more cluster, they would
-    raise both measures if most of them belong to one class.
+    Accuracy behaves in the same way, because it counts such samples as wrong.  If they were treated as one more
+    cluster, they would raise both measures where most of them belong to one class.
     """
     has_cluster_S = cluster_S != NO_LABEL
     if not has_cluster_S.any():

@@ -32,7 +32,8 @@ class Teacher:
         if card.image_size != encoder.image_size:
             raise ValueError(
                 f"teacher '{spec.model}' takes images of {card.image_size} px, and those of the recipe have "
-                f"{encoder.image_size} px; a model of timm takes them when it is named '...@{encoder.num_frames}x{encoder.image_size}'"
+                f"{encoder.image_size} px; a model of timm takes them when it is named "
+                f"'...@{encoder.num_frames}x{encoder.image_size}'"
             )
         if (card.mean, card.std) != (IMAGENET_MEAN, IMAGENET_STD):
             raise ValueError(

@@ -65,9 +65,7 @@ def test_another_width_is_refused():
 
 
 def test_another_size_and_other_colours_are_refused():
-    with pytest.raises(
-        ValueError, match=r"'t' takes images of 48 px, and those of the recipe have 32 px; .* '...@4x32'"
-    ):
+    with pytest.raises(ValueError, match=r"takes images of 48 px, and those of the recipe have 32 px; .* '...@4x32'"):
         teacher(image_size=48)
     with pytest.raises(ValueError, match=r"'t' needs colours of mean \(0.5, 0.5, 0.5\)"):
         teacher(mean=(0.5, 0.5, 0.5))

@@ -22,8 +22,7 @@ from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.recipe import Recipe, overridden
 from sigma_bench.training.decoding_failures import FAILURES_NAME
 from sigma_bench.training.monitoring import Progress as TrainingProgress
-from sigma_bench.training.pretraining import HISTORY_NAME, on_custom_videos
-from sigma_bench.training.pretraining import pretrain as run_recipe
+from sigma_bench.training.pretraining import HISTORY_NAME, on_custom_videos, run_recipe
 from sigma_bench.training.run_plan import RunOptions
 from sigma_bench.training.warm_start import WarmStart, open_warm_start
 

@@ -15,7 +15,7 @@ from sigma_bench.data.datasets import DataPlace, TaskOnData, open_dataset
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.data.media_opening import open_media
 from sigma_bench.evaluation.cost import TRAINING_FACTOR, CostModel, Predicted
-from sigma_bench.evaluation.run import FoundRecord, find_or_evaluate, find_or_run, require_room
+from sigma_bench.evaluation.run import FoundRecord, find_or_evaluate, find_or_evaluate_session, require_room
 from sigma_bench.evaluation.session import SINGLE_PROCESS, Session, open_session
 from sigma_bench.failures import reason
 from sigma_bench.models.encoder import Encoder
@@ -127,7 +127,7 @@ def run_planned(
             cache=cache,
             processes=processes,
         )
-    return find_or_run(
+    return find_or_evaluate_session(
         encoder,
         planned.session,
         output,

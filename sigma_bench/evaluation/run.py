@@ -57,7 +57,7 @@ def find_or_evaluate(
     cache: FeatureCache | None = None,
     processes: Processes = SINGLE_PROCESS,
 ) -> FoundRecord:
-    """The record of a task, found in ``output`` or made by running the task; all processes call this.
+    """The record of a task, whose session is opened first, found in ``output`` or made; all processes call this.
 
     Args:
         source: where the data are.
@@ -66,17 +66,17 @@ def find_or_evaluate(
         cache: feature cache; by default the one in ``output``.
 
     Raises:
-        ValueError: as ``open_session`` and ``find_or_run``.
+        ValueError: as ``open_session`` and ``find_or_evaluate_session``.
     """
     session = on_main(
         processes, lambda: open_session(encoder.card, task, source, seed=seed, limit=limit, report=report)
     )
-    return find_or_run(
+    return find_or_evaluate_session(
         encoder, session, output, cache or FeatureCache(output / "features"), processes=processes, report=report
     )
 
 
-def find_or_run(
+def find_or_evaluate_session(
     encoder: Encoder,
     session: Session,
     output: Path,
@@ -87,7 +87,7 @@ def find_or_run(
     processes: Processes = SINGLE_PROCESS,
     report: Report = silent,
 ) -> FoundRecord:
-    """The record of a session, found in ``output`` or made by running the session; all processes call this.
+    """The record of an open session, found in ``output`` or made by running the session; all processes call this.
 
     Args:
         output: folder of the records.

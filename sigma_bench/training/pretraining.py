@@ -31,7 +31,7 @@ from sigma_bench.training.warm_start import WarmStart
 HISTORY_NAME = "history.json"
 
 
-def pretrain(
+def run_recipe(
     recipe: Recipe,
     source: Path | TrainingVideos,
     folder: Path,
@@ -43,7 +43,7 @@ def pretrain(
     options: RunOptions = RunOptions(),
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Path:
-    """Pretrain a model, continue a run that was stopped, or find the checkpoint of a run that is finished.
+    """Pretrain a model by a recipe, continue a run that was stopped, or find the checkpoint of a run that is finished.
 
     Under torchrun, all processes call this function.
 

@@ -25,7 +25,7 @@ from sigma_bench.training.batches import LocalBatch
 from sigma_bench.training.decoding_failures import DecodingFailures
 from sigma_bench.training.distribution import Processes, joined_processes
 from sigma_bench.training.method import build_method
-from sigma_bench.training.pretraining import pretrain
+from sigma_bench.training.pretraining import run_recipe
 from sigma_bench.training.run_plan import plan_of
 from tests.conftest import tiny_recipe
 from tests.fork_server import Command
@@ -111,7 +111,7 @@ def launched(words: list[str], folder: Path) -> Command:
 
 def whole_run(recipe_file: Path, world: Path, output: Path) -> None:
     """A run that is not stopped, in this process or in the processes of one run."""
-    pretrain(load_recipe(str(recipe_file)), world, output, seed=0)
+    run_recipe(load_recipe(str(recipe_file)), world, output, seed=0)
 
 
 def wait_for(path: Path, is_running: Callable[[], bool], message: Callable[[], str]) -> None:

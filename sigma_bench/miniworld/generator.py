@@ -1,8 +1,7 @@
 """Types of the dataset generators of the mini world.
 
 A generator is a module of ``datasets/`` with a tuple ``SIZE``, its default size, and a function
-``build(root, seed, size)`` that writes the lists of the dataset and returns the numbers of samples and the media files
-to write.
+``build(root, seed, size)`` that writes the lists of the dataset and returns the number of samples and the file tasks.
 """
 
 from collections.abc import Callable
@@ -16,8 +15,8 @@ Size = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class MediaFile:
-    """A file that a worker process draws and writes: it calls ``write``, a function of a module, with ``arguments``."""
+class FileTask:
+    """A media file that a worker process draws and writes: the call of ``write``, a function of a module."""
 
     write: Callable[..., None]
     arguments: tuple[Any, ...]

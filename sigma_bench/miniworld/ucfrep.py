@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sigma_bench.miniworld.clips import CANVAS, stream
-from sigma_bench.miniworld.generator import Counts, MediaFile, Size
+from sigma_bench.miniworld.generator import Counts, FileTask, Size
 from sigma_bench.miniworld.scene import SHAPES, Mover, contrasting_colour, paint, shape_sprite, texture
 from sigma_bench.miniworld.writers import write_video
 from sigma_bench.records.store import write_atomically
@@ -27,9 +27,9 @@ REST_FRAMES = (2, 6)
 FIRST_TEST_GROUP = 21
 
 
-def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[MediaFile]]:
-    """Write the annotation files; return the counts and the media files to write."""
-    files, counts = [], {"train": 0, "test": 0}
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
+    """Write the annotation files; return the counts and the tasks that write the media files."""
+    tasks, counts = [], {"train": 0, "test": 0}
     for name, direction in zip(CLASSES, DIRECTIONS, strict=True):
         blocks = []
         for part, group in _groups(size):
@@ -38,9 +38,9 @@ def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[MediaFile]]:
             blocks.append(f"{video}\n{' '.join(str(bound + 1) for bound in bounds)}\n\n\n")
             counts[part] += 1
             path = root / "UCF-101" / name / f"{video}.avi"
-            files.append(MediaFile(_write_clip, (path, seed, direction)))
+            tasks.append(FileTask(_write_clip, (path, seed, direction)))
         write_atomically(root / "UCFRep/annotations/repetition_label" / f"{name}.txt", "".join(blocks).encode())
-    return {"ucfrep": counts}, files
+    return {"ucfrep": counts}, tasks
 
 
 def _groups(size: Size) -> Iterator[tuple[str, int]]:

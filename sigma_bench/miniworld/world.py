@@ -15,7 +15,7 @@ from typing import Any
 
 from sigma_bench.data.manifest import MINIWORLD_MARKER
 from sigma_bench.miniworld import datasets
-from sigma_bench.miniworld.generator import Counts, MediaFile, Size
+from sigma_bench.miniworld.generator import Counts, FileTask, Size
 from sigma_bench.records.lock import exclusive
 from sigma_bench.records.store import write_atomically
 
@@ -58,14 +58,14 @@ def _write_missing(root: Path, seed: int, sizes: Mapping[str, Size], num_workers
     pending = [name for name, size in sizes.items() if not _is_complete(root / name, seed, size)]
     for name in pending:
         write_atomically(root / name / UNFINISHED_MARKER, b"")
-    files: list[MediaFile] = []
+    tasks: list[FileTask] = []
     counts: dict[str, Counts] = {}
     for name in pending:
-        counts[name], files_of_dataset = _generator(name).build(root / name, seed, sizes[name])
-        files += files_of_dataset
+        counts[name], tasks_of_dataset = _generator(name).build(root / name, seed, sizes[name])
+        tasks += tasks_of_dataset
     with ProcessPoolExecutor(num_workers) as pool:
-        for done, _ in enumerate(pool.map(_write, files, chunksize=16), start=1):
-            yield done / len(files)
+        for done, _ in enumerate(pool.map(_run, tasks, chunksize=16), start=1):
+            yield done / len(tasks)
     for name in pending:
         marker = {**_identity(seed, sizes[name]), "samples": counts[name]}
         write_atomically(root / name / MINIWORLD_MARKER, json.dumps(marker).encode())
@@ -92,5 +92,5 @@ def _is_complete(folder: Path, seed: int, size: Size) -> bool:
     return True
 
 
-def _write(file: MediaFile) -> None:
-    file.write(*file.arguments)
+def _run(task: FileTask) -> None:
+    task.write(*task.arguments)

@@ -7,7 +7,7 @@ which of them moves, or how.
 from pathlib import Path
 
 from sigma_bench.miniworld.clips import separately_moving_shapes, stream
-from sigma_bench.miniworld.generator import Counts, MediaFile, Size, counts_of
+from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
 from sigma_bench.miniworld.scene import SHAPES
 from sigma_bench.miniworld.writers import FRAMES_PER_SECOND, write_video
 from sigma_bench.records.store import write_atomically
@@ -19,9 +19,9 @@ SIZE = (120, 60)
 """Number of training and test samples."""
 
 
-def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[MediaFile]]:
-    """Write the annotation files; return the counts and the media files to write."""
-    files = []
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
+    """Write the annotation files; return the counts and the tasks that write the media files."""
+    tasks = []
     for part, count in counts_of(size).items():
         rows = ["id,subject,scene,quality,relevance,verified,script,objects,descriptions,actions,length"]
         for position in range(count):
@@ -33,9 +33,9 @@ def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[MediaFile]]:
                 for turn in turns
             )
             rows.append(f"{name},,,,,,,,,{actions},{NUM_FRAMES / FRAMES_PER_SECOND:.2f}")
-            files.append(MediaFile(_write_clip, (root / "Charades_v1_480" / f"{name}.mp4", seed)))
+            tasks.append(FileTask(_write_clip, (root / "Charades_v1_480" / f"{name}.mp4", seed)))
         write_atomically(root / "Charades" / f"Charades_v1_{part}.csv", ("\n".join(rows) + "\n").encode())
-    return {"charades": counts_of(size)}, files
+    return {"charades": counts_of(size)}, tasks
 
 
 def _write_clip(path: Path, seed: int) -> None:

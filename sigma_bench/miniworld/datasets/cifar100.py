@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from sigma_bench.miniworld.clips import CANVAS, flock_clip, stream
-from sigma_bench.miniworld.generator import Counts, MediaFile, Size, counts_of
+from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
 from sigma_bench.miniworld.scene import DIGITS
 from sigma_bench.records.store import write_atomically
 
@@ -14,17 +14,17 @@ SIZE = (1000, 1000)
 """Number of training and test samples."""
 
 
-def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[MediaFile]]:
-    """Write the annotation files; return the counts and the media files to write."""
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     names = [f"digit_{digit.lower()}" for digit in DIGITS]
     folder = root / "cifar-100-python"
     write_atomically(
         folder / "meta", pickle.dumps({"fine_label_names": names, "coarse_label_names": ["digit"]}, protocol=2)
     )
-    files = [
-        MediaFile(_write_cifar_split, (folder / part, seed, part, count)) for part, count in counts_of(size).items()
+    tasks = [
+        FileTask(_write_cifar_split, (folder / part, seed, part, count)) for part, count in counts_of(size).items()
     ]
-    return {"cifar100": counts_of(size)}, files
+    return {"cifar100": counts_of(size)}, tasks
 
 
 def _write_cifar_split(path: Path, seed: int, part: str, count: int) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from sigma_bench.miniworld.clips import crossing_shapes, stream
-from sigma_bench.miniworld.generator import Counts, MediaFile, Size, counts_of
+from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
 from sigma_bench.miniworld.scene import SHAPES
 from sigma_bench.miniworld.writers import write_jpeg
 from sigma_bench.records.store import write_atomically
@@ -16,10 +16,10 @@ SIZE = (3, 6)
 """Number of training and test sequences."""
 
 
-def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[MediaFile]]:
-    """Write the annotation files; return the counts and the media files to write."""
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     home = root / "DAVIS"
-    files = []
+    tasks = []
     for official, count in (("train", size[0]), ("val", size[1])):
         names = [f"shape-{official}-{number:02d}" for number in range(count)]
         rows = [
@@ -28,8 +28,8 @@ def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[MediaFile]]:
             for frame in range(NUM_FRAMES)
         ]
         write_atomically(home / "ImageSets" / "480p" / f"{official}.txt", ("\n".join(rows) + "\n").encode())
-        files += [MediaFile(_write_sequence, (home, seed, name)) for name in names]
-    return {"davis2016": counts_of(size)}, files
+        tasks += [FileTask(_write_sequence, (home, seed, name)) for name in names]
+    return {"davis2016": counts_of(size)}, tasks
 
 
 def _write_sequence(home: Path, seed: int, name: str) -> None:

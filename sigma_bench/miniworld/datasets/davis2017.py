@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sigma_bench.miniworld.clips import occluding_shapes, stream
-from sigma_bench.miniworld.generator import Counts, MediaFile, Size, counts_of
+from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
 from sigma_bench.miniworld.writers import write_jpeg, write_palette_mask
 from sigma_bench.records.store import write_atomically
 
@@ -12,15 +12,15 @@ SIZE = (4, 8)
 """Number of training and test sequences."""
 
 
-def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[MediaFile]]:
-    """Write the annotation files; return the counts and the media files to write."""
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     home = root / "DAVIS"
-    files = []
+    tasks = []
     for official, count in (("train", size[0]), ("val", size[1])):
         names = [f"shapes-{official}-{number:02d}" for number in range(count)]
         write_atomically(home / "ImageSets" / "2017" / f"{official}.txt", ("\n".join(names) + "\n").encode())
-        files += [MediaFile(_write_davis_sequence, (home, seed, name)) for name in names]
-    return {"davis2017": counts_of(size)}, files
+        tasks += [FileTask(_write_davis_sequence, (home, seed, name)) for name in names]
+    return {"davis2017": counts_of(size)}, tasks
 
 
 def _write_davis_sequence(home: Path, seed: int, name: str) -> None:

@@ -7,7 +7,7 @@ Left-right and right-left end where they begin, so neither one frame nor both en
 from pathlib import Path
 
 from sigma_bench.miniworld.clips import moving_flock, stream
-from sigma_bench.miniworld.generator import Counts, MediaFile, Size, counts_of
+from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
 from sigma_bench.miniworld.writers import write_video
 from sigma_bench.records.store import write_atomically
 
@@ -23,23 +23,23 @@ SIZE = (480, 240)
 """Number of training and test samples."""
 
 
-def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[MediaFile]]:
-    """Write the annotation files; return the counts and the media files to write."""
-    labels, files = list(ROUTINES), []
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
+    """Write the annotation files; return the counts and the tasks that write the media files."""
+    labels, tasks = list(ROUTINES), []
     for part, official, count in (("train", "train", size[0]), ("test", "val", size[1])):
         rows = []
         for position in range(count):
             label = labels[position % len(labels)]
             name = f"{part[:2]}{position:09d}_E_000000_000010_A_{0:04d}_{2:04d}"
             rows.append(f"{name} {label}")
-            files.append(MediaFile(_write_clip, (root / "subactions" / f"{name}.mp4", seed, label, part)))
+            tasks.append(FileTask(_write_clip, (root / "subactions" / f"{name}.mp4", seed, label, part)))
         for level in ("gym99", "gym288"):
             write_atomically(root / "annotations" / f"{level}_{official}.txt", "\n".join(rows).encode())
     counts = counts_of(size)
     half = {part: sum(labels[i % len(labels)] < 74 for i in range(count)) for part, count in counts.items()}
     rest = {part: counts[part] - half[part] for part in counts}
     whole = dict.fromkeys(("finegym_gym99", "finegym_gym288", "finegym_gym99_1k"), counts)
-    return {**whole, "finegym_fx_s1": half, "finegym_ub_s1": rest}, files
+    return {**whole, "finegym_fx_s1": half, "finegym_ub_s1": rest}, tasks
 
 
 def _write_clip(path: Path, seed: int, label: int, part: str) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sigma_bench.miniworld.clips import crossing_shapes, stream
-from sigma_bench.miniworld.generator import Counts, MediaFile, Size, counts_of
+from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
 from sigma_bench.miniworld.scene import SHAPES
 from sigma_bench.miniworld.writers import write_video
 from sigma_bench.records.store import write_atomically
@@ -14,9 +14,9 @@ SIZE = (200, 100)
 """Number of training and test samples."""
 
 
-def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[MediaFile]]:
-    """Write the annotation files; return the counts and the media files to write."""
-    files = []
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
+    """Write the annotation files; return the counts and the tasks that write the media files."""
+    tasks = []
     for name in SHAPES:
         rows = []
         for part, count in counts_of(size).items():
@@ -24,11 +24,11 @@ def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[MediaFile]]:
                 source = f"{part}_{number // CLIPS_PER_SOURCE}"
                 file = f"{source}_{name}_f_nm_np1_fr_med_{number % CLIPS_PER_SOURCE}.avi"
                 rows.append(f"{file} {USED_AS[part]}")
-                files.append(MediaFile(_write_clip, (root / "hmdb51_org" / name / file, seed, name)))
+                tasks.append(FileTask(_write_clip, (root / "hmdb51_org" / name / file, seed, name)))
         lists = root / "testTrainMulti_7030_splits"
         write_atomically(lists / f"{name}_test_split1.txt", ("\n".join(rows) + "\n").encode())
     kept = {part: count // len(SHAPES) * len(SHAPES) for part, count in counts_of(size).items()}
-    return {"hmdb51": kept}, files
+    return {"hmdb51": kept}, tasks
 
 
 def _write_clip(path: Path, seed: int, shape: str) -> None:

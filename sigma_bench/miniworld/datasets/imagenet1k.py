@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sigma_bench.miniworld.clips import flock_clip, stream
-from sigma_bench.miniworld.generator import Counts, MediaFile, Size, counts_of
+from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
 from sigma_bench.miniworld.scene import DIGITS
 from sigma_bench.miniworld.writers import write_jpeg
 
@@ -11,15 +11,15 @@ SIZE = (300, 200)
 """Number of training and test samples."""
 
 
-def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[MediaFile]]:
-    """Return the counts and the images to write; ImageNet has no lists."""
-    files = []
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
+    """Return the counts and the tasks that write the images; ImageNet has no lists."""
+    tasks = []
     for part, folder in (("train", "train"), ("test", "val")):
         for position in range(counts_of(size)[part]):
             digit = position % len(DIGITS)
             path = root / folder / f"n{digit:08d}" / f"n{digit:08d}_{part}{position}.JPEG"
-            files.append(MediaFile(_write_image, (path, seed, digit, part)))
-    return {"imagenet1k": counts_of(size)}, files
+            tasks.append(FileTask(_write_image, (path, seed, digit, part)))
+    return {"imagenet1k": counts_of(size)}, tasks
 
 
 def _write_image(path: Path, seed: int, digit: int, part: str) -> None:

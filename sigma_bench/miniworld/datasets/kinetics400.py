@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sigma_bench.miniworld.clips import flock_clip, stream
-from sigma_bench.miniworld.generator import Counts, MediaFile, Size, counts_of
+from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
 from sigma_bench.miniworld.scene import DIGITS
 from sigma_bench.miniworld.writers import write_video
 from sigma_bench.records.store import write_atomically
@@ -15,10 +15,10 @@ SIZE = (240, 120)
 """Number of training and test samples."""
 
 
-def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[MediaFile]]:
-    """Write the annotation files; return the counts and the media files to write."""
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     classes = [(crowd, digit) for crowd in COPIES for digit in range(NUM_DIGITS)]
-    files = []
+    tasks = []
     for part, official, count in (("train", "train", size[0]), ("test", "val", size[1])):
         rows = ["label,youtube_id,time_start,time_end,split,is_cc"]
         for position in range(count):
@@ -26,9 +26,9 @@ def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[MediaFile]]:
             label, video = f"{crowd} {DIGITS[digit].lower()}s", f"{part[:2]}{position:09d}"
             rows.append(f"{label},{video},{position},{position + 10},{official},1")
             path = root / official / label / f"{video}_{position:06d}_{position + 10:06d}.mp4"
-            files.append(MediaFile(_write_clip, (path, seed, digit, COPIES[crowd], part)))
+            tasks.append(FileTask(_write_clip, (path, seed, digit, COPIES[crowd], part)))
         write_atomically(root / f"kinetics-400_{official}.csv", ("\n".join(rows) + "\n").encode())
-    return {"kinetics400": counts_of(size)}, files
+    return {"kinetics400": counts_of(size)}, tasks
 
 
 def _write_clip(path: Path, seed: int, digit: int, copies: int, part: str) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sigma_bench.miniworld.clips import WAYS, gliding_flock, stream
-from sigma_bench.miniworld.generator import Counts, MediaFile, Size, counts_of
+from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
 from sigma_bench.miniworld.scene import DIGITS
 from sigma_bench.miniworld.writers import write_json, write_video
 
@@ -11,11 +11,11 @@ SIZE = (1000, 400)
 """Number of training and test samples."""
 
 
-def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[MediaFile]]:
-    """Write the annotation files; return the counts and the media files to write."""
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     templates = [f"Moving [something] from {way}" for way in WAYS]
     labels = {template.replace("[something]", "something"): str(i) for i, template in enumerate(templates)}
-    files, number = [], 1
+    tasks, number = [], 1
     for part, official, count in (("train", "train", size[0]), ("test", "validation", size[1])):
         entries = []
         for position in range(count):
@@ -31,11 +31,11 @@ def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[MediaFile]]:
                 }
             )
             video = root / "20bn-something-something-v2" / f"{number}.webm"
-            files.append(MediaFile(_write_ssv2_clip, (video, seed, digit, part, position)))
+            tasks.append(FileTask(_write_ssv2_clip, (video, seed, digit, part, position)))
             number += 1
         write_json(root / "labels" / f"something-something-v2-{official}.json", entries)
     write_json(root / "labels" / "something-something-v2-labels.json", labels)
-    return {"ssv2": counts_of(size)}, files
+    return {"ssv2": counts_of(size)}, tasks
 
 
 def _write_ssv2_clip(path: Path, seed: int, digit: int, part: str, position: int) -> None:

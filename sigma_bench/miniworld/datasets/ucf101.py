@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sigma_bench.miniworld import ucfrep
 from sigma_bench.miniworld.clips import flock_clip, stream
-from sigma_bench.miniworld.generator import Counts, MediaFile, Size
+from sigma_bench.miniworld.generator import Counts, FileTask, Size
 from sigma_bench.miniworld.scene import DIGITS
 from sigma_bench.miniworld.writers import write_video
 from sigma_bench.records.store import write_atomically
@@ -17,25 +17,25 @@ SIZE = (4, 20, 5)
 """Number of clips of each group, and of UCFRep's training and test groups."""
 
 
-def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[MediaFile]]:
-    """Write the annotation files; return the counts and the media files to write."""
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
+    """Write the annotation files; return the counts and the tasks that write the media files."""
     clips_per_group, *repetition_groups = size
     lists: dict[str, list[str]] = {"train": [], "test": []}
-    files = []
+    tasks = []
     for label, name in enumerate(f"Digit{digit}" for digit in DIGITS):
         for group in range(1, UCF_GROUPS + 1):
             part = "test" if group <= UCF_TEST_GROUPS else "train"
             for clip in range(1, clips_per_group + 1):
                 relative = f"{name}/v_{name}_g{group:02d}_c{clip:02d}.avi"
                 lists[part].append(relative if part == "test" else f"{relative} {label + 1}")
-                files.append(MediaFile(_write_ucf_clip, (root / "UCF-101" / relative, seed, label, group, clip, part)))
+                tasks.append(FileTask(_write_ucf_clip, (root / "UCF-101" / relative, seed, label, group, clip, part)))
     folder = root / "ucfTrainTestlist"
     classes = [f"{label + 1} Digit{digit}" for label, digit in enumerate(DIGITS)]
     for file, content in (("classInd", classes), ("trainlist01", lists["train"]), ("testlist01", lists["test"])):
         write_atomically(folder / f"{file}.txt", ("\n".join(content) + "\n").encode())
     counts = {part: len(rows) for part, rows in lists.items()}
-    repetitions, repetition_files = ucfrep.build(root, seed, tuple(repetition_groups))
-    return {"ucf101": counts, "ucf101_1k": counts, **repetitions}, files + repetition_files
+    repetitions, repetition_tasks = ucfrep.build(root, seed, tuple(repetition_groups))
+    return {"ucf101": counts, "ucf101_1k": counts, **repetitions}, tasks + repetition_tasks
 
 
 def _write_ucf_clip(path: Path, seed: int, digit: int, group: int, clip: int, part: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sigma_bench.miniworld.clips import crossing_shapes, stream
-from sigma_bench.miniworld.generator import Counts, MediaFile, Size, counts_of
+from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
 from sigma_bench.miniworld.scene import SHAPES
 from sigma_bench.miniworld.writers import write_jpeg, write_json, write_palette_mask
 from sigma_bench.records.store import write_atomically
@@ -18,9 +18,9 @@ SIZE = (4, 8)
 """Number of training and test videos."""
 
 
-def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[MediaFile]]:
-    """Write the annotation files; return the counts and the media files to write."""
-    videos, files, held_out = {}, [], []
+def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
+    """Write the annotation files; return the counts and the tasks that write the media files."""
+    videos, tasks, held_out = {}, [], []
     masked = [str(number) for number in range(0, NUM_FRAMES, MASK_EVERY)]
     for part, count in counts_of(size).items():
         for number in range(count):
@@ -28,11 +28,11 @@ def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[MediaFile]]:
             shapes = _shapes_of(stream(seed, "youtube_vos", name, "shapes"), twins=number % 2 == 0)
             objects = {str(i): {"category": shape, "frames": masked} for i, shape in enumerate(shapes, start=1)}
             videos[name] = {"objects": objects}
-            files.append(MediaFile(_write_sequence, (root / "train", seed, name, shapes)))
+            tasks.append(FileTask(_write_sequence, (root / "train", seed, name, shapes)))
             held_out += [name] if part == "test" else []
     write_json(root / "train" / "meta.json", {"videos": videos})
     write_atomically(root / "held_out.txt", ("\n".join(held_out) + "\n").encode())
-    return {"youtube_vos": counts_of(size)}, files
+    return {"youtube_vos": counts_of(size)}, tasks
 
 
 def _shapes_of(rng: np.random.Generator, *, twins: bool) -> list[str]:

@@ -8,7 +8,8 @@ import typer
 from sigma_bench.api.progress import progress_bars
 from sigma_bench.cli.console import out
 from sigma_bench.cli.describe import describe
-from sigma_bench.cli.options import created_folder, seed_option
+from sigma_bench.cli.folders import made
+from sigma_bench.cli.options import seed_option
 from sigma_bench.cli.prepare import prepare
 from sigma_bench.cli.show import show
 from sigma_bench.cli.transcode import transcode
@@ -42,6 +43,6 @@ def write_with_progress(root: Path, seed: int, folders: Sequence[str]) -> None:
 
     with progress_bars() as display:
         bar = display.add_task("mini world", total=1.0)
-        for fraction in write_miniworld(created_folder(root), seed, folders=folders):
+        for fraction in write_miniworld(made(root), seed, folders=folders):
             display.update(bar, completed=fraction)
         display.update(bar, completed=1.0)

@@ -1,7 +1,6 @@
-"""Options that several commands have, their accepted values, and the folders that they name."""
+"""Options that several commands have, and their accepted values."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -80,16 +79,3 @@ def nested_overrides(pairs: list[str]) -> dict[str, Any]:
                 raise ValueError(f"--set {pair}: '{part}' was set to a value before, so no key inside it can be set")
         mapping[last] = read_scalar(value)
     return nested
-
-
-def created_folder(folder: Path) -> Path:
-    """The folder, created if it does not exist; commands call this first, so that they fail before they compute.
-
-    Raises:
-        ValueError: the folder cannot be created, or is a file.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"{folder}: cannot create this folder ({error.strerror}); choose another place") from error
-    return folder

@@ -6,7 +6,8 @@ import typer
 
 from sigma_bench.cli.chosen_data import CSV, FOLDERS, WORDS, chosen_one
 from sigma_bench.cli.console import out
-from sigma_bench.cli.options import created_folder, seed_option
+from sigma_bench.cli.folders import made
+from sigma_bench.cli.options import seed_option
 
 
 def show(
@@ -29,6 +30,6 @@ def show(
     path = output or Path(f"{dataset}-{found.name}.png")
     if path.suffix != ".png":
         raise ValueError(f"--output {path}: the contact sheet is a PNG file; choose a name that ends in .png")
-    created_folder(path.parent)
+    made(path.parent)
     contact_sheet(draw_samples(found.samples, samples, seed), manifest, frames).save(path)
     out.print(f"contact sheet: {path}", soft_wrap=True, markup=False)

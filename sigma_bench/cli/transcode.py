@@ -10,7 +10,7 @@ from rich.progress import TextColumn
 from sigma_bench.api.progress import progress_bars
 from sigma_bench.cli.chosen_data import CSV, FOLDERS, WORDS, chosen_one
 from sigma_bench.cli.console import out
-from sigma_bench.cli.options import created_folder
+from sigma_bench.cli.folders import made
 from sigma_bench.specs.untrusted import one_line
 
 
@@ -48,7 +48,7 @@ def transcode(
         bar = display.add_task(
             f"transcoding {escape(one_line(title))}", total=sum(len(s.samples) for s in manifest.splits.values())
         )
-        created_folder(output)
+        made(output)
         for name, reason in transcode(manifest, source, target, how, num_workers=num_workers):
             display.advance(bar)
             if reason is not None:

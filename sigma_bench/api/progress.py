@@ -39,6 +39,10 @@ class HarmlessConsole(Console):
             is_plain = segment.control is not None or segment.text.isprintable()
             yield segment if is_plain else segment._replace(text=with_visible_controls(segment.text))
 
+    def line(self, text: str) -> None:
+        """Print a text as it is: brackets are not markup, and long lines are not broken."""
+        self.print(text, markup=False, soft_wrap=True)
+
 
 err = HarmlessConsole(stderr=True, highlight=False, width=None if sys.stderr.isatty() else PLAIN_WIDTH)
 

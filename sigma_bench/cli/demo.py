@@ -60,4 +60,4 @@ def demo(
         if seed == 0:
             write_gallery(trained, PICTURED, world, output, kinds=["prototypes", "features"])
     show_boards([BOARD], output, data=world)
-    out.print(f"report: {output / 'report.html'}", soft_wrap=True, markup=False)
+    out.line(f"report: {output / 'report.html'}")

@@ -30,19 +30,13 @@ def import_numbers(
         raise ValueError(f"{target}: other numbers of this name were imported before; rename the new file")
     _require_new(numbers, file, target)
     write_atomically(target, content)
-    out.print(
-        f"{len(numbers)} numbers of {len({n.source for n in numbers})} sources in {target}",
-        soft_wrap=True,
-        markup=False,
-    )
+    out.line(f"{len(numbers)} numbers of {len({n.source for n in numbers})} sources in {target}")
     boards = [load_board(name) for name in board_names()]
     for number in numbers:
         if not any(is_shown(board, number) for board in boards):
-            err.print(
+            err.line(
                 f"no board of results/boards has a column for table {number.table}, task {number.task}, dataset "
-                f"{number.dataset}, metric {number.metric} ({number.method})",
-                soft_wrap=True,
-                markup=False,
+                f"{number.dataset}, metric {number.metric} ({number.method})"
             )
 
 

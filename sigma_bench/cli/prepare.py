@@ -234,7 +234,7 @@ def _print_home(proposal: Proposal, inventories: Sequence[Inventory]) -> None:
 
 
 def _line(text: str, indent: int = 2) -> None:
-    out.print(" " * indent + text, soft_wrap=True, markup=False, highlight=False)
+    out.line(" " * indent + text)
 
 
 def _print_custom(inventory: Inventory) -> None:

@@ -79,9 +79,9 @@ def pretrain(
     if is_main_process():
         origin, failures = run.origin, run.decoding_failures
         if origin.videos is not None:
-            out.print(f"pretrained on {origin.videos}", soft_wrap=True, markup=False)
+            out.line(f"pretrained on {origin.videos}")
         if origin.init is not None:
-            out.print(f"started from {origin.init}", soft_wrap=True, markup=False)
-        out.print(f"checkpoint: {run.checkpoint}", soft_wrap=True, markup=False)
+            out.line(f"started from {origin.init}")
+        out.line(f"checkpoint: {run.checkpoint}")
         if failures is not None:
-            out.print(f"videos left out because they cannot be read: {failures}", soft_wrap=True, markup=False)
+            out.line(f"videos left out because they cannot be read: {failures}")

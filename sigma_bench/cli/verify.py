@@ -62,10 +62,10 @@ def verify(
             is_clean &= report.is_clean
     out.print(listing)
     for line in lines[:SHOWN]:
-        out.print(line, soft_wrap=True, markup=False)
+        out.line(line)
     if len(lines) > SHOWN:
-        out.print(f"and {len(lines) - SHOWN} more, all in {', '.join(ledgers)}", soft_wrap=True, markup=False)
+        out.line(f"and {len(lines) - SHOWN} more, all in {', '.join(ledgers)}")
     if root_and_names(words or ())[0] is None:
-        out.print(f"kept in {', '.join(ledgers)}, which other commands use", soft_wrap=True, markup=False)
+        out.line(f"kept in {', '.join(ledgers)}, which other commands use")
     if not is_clean:
         raise typer.Exit(1)

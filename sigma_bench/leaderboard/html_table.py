@@ -6,7 +6,7 @@ import pandas as pd
 from markupsafe import escape
 
 from sigma_bench.leaderboard.board_table import BoardTable
-from sigma_bench.leaderboard.layout import Entry, layout
+from sigma_bench.leaderboard.table_layout import Entry, layout
 from sigma_bench.specs.untrusted import one_line
 
 MAX_ROWS = 60

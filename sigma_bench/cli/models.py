@@ -91,7 +91,7 @@ def models(
     if paths:
         out.print(listing)
     else:
-        out.line(f"no checkpoints below {folder}; make one with 'sigma-bench pretrain <recipe>'")
+        out.print(f"no checkpoints below {folder}; make one with 'sigma-bench pretrain <recipe>'", markup=False)
     for reason in broken:
         err.print(f"[bold red]error:[/] {escape(reason)}", soft_wrap=True)
     if broken:
@@ -112,7 +112,7 @@ def _list_families() -> None:
     for family in (*model_families(), *registered):
         listing.add_row(*map(escape, family))
     out.print(listing)
-    out.line(_FAMILY_NOTES)
+    out.print(_FAMILY_NOTES, soft_wrap=True, markup=False)
 
 
 @app.command("inspect")

@@ -97,10 +97,10 @@ def require_predictions(protocol: BaseProtocol, found: object, scored: Split) ->
 
 def _require_all(where: str, ids: set[str], scored: Split, num_scored: int) -> None:
     """ValueError unless the predictions are those of all samples, and of no others."""
-    for said, names in (("lack", set(scored.ids) - ids), ("hold", ids - set(scored.ids))):
+    for verb, names in (("lack", set(scored.ids) - ids), ("hold", ids - set(scored.ids))):
         if names:
             raise ValueError(
-                f"{where} predictions that {said} the sample '{min(names)}' (and {len(names) - 1} more); score every "
+                f"{where} predictions that {verb} the sample '{min(names)}' (and {len(names) - 1} more); score every "
                 f"sample of the split {scored.name} once, also those that count as wrong"
             )
     if num_scored != len(scored.samples):

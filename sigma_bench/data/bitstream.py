@@ -64,7 +64,7 @@ def _unknown(packet: bytes) -> Content:
 
 
 def _length_bytes(codec: str, extradata: bytes) -> int:
-    """Bytes of the length before each NAL unit; 0 where start codes separate the units (Annex B)."""
+    """Bytes of the length before each NAL unit; 0 if start codes separate the units (Annex B)."""
     place = 4 if codec == "h264" else 21
     is_annex_b = len(extradata) <= place or (extradata[0] == 0 and extradata[1] == 0 and extradata[2] <= 1)
     return 0 if is_annex_b else (extradata[place] & 3) + 1
@@ -74,7 +74,7 @@ def nal_units(packet: bytes, length_bytes: int) -> Iterator[tuple[int, int]]:
     """Start and end of the NAL units of a packet, without units of fewer than three bytes.
 
     Args:
-        length_bytes: bytes of the length before each unit; 0 where start codes separate them (Annex B).
+        length_bytes: bytes of the length before each unit; 0 if start codes separate them (Annex B).
     """
     place = 0 if length_bytes else packet.find(b"\x00\x00\x01") + 3
     while length_bytes or place > 2:

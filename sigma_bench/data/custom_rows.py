@@ -1,4 +1,4 @@
-"""Rows of custom data, in whatever format they were listed, and the manifest that they make.
+"""Rows of custom data, in any format of their list, and the manifest that is made from them.
 
 A label field with ``;`` holds several labels and makes the data multi-label; ``;`` alone stands for no label.  With the
 splits train and val, val is reported; with train, val and test, val is neither trained on nor reported.

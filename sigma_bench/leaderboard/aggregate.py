@@ -102,7 +102,7 @@ def _tied_with_best(column: _Measured, models: list[str]) -> set[str]:
 
 
 def _is_tie(column: _Measured, first: str, second: str) -> bool:
-    """By paired bootstrap where both were scored on the same stored samples, by overlap of intervals otherwise."""
+    """Whether a paired bootstrap does not separate two models; without predictions, whether their intervals overlap."""
     a, b = column.resampled.get(first), column.resampled.get(second)
     if a is not None and b is not None and are_paired(a, b):
         return mean_difference([a], [b]).is_tie

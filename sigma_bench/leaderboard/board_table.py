@@ -12,7 +12,7 @@ def mean_of_columns(scores: Iterable[tuple[float, bool] | None]) -> float | None
     """Mean of a row over columns, as SEVERE defines it: a value v for which lower is better counts as 1 - v.
 
     Args:
-        scores: value of each column and whether higher is better; None where the row has no value.
+        scores: value of each column and whether higher is better; None if the row has no value.
 
     Returns:
         None if a value is missing, since incomplete rows cannot be compared.

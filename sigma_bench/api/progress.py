@@ -39,7 +39,7 @@ class HarmlessConsole(Console):
             is_plain = segment.control is not None or segment.text.isprintable()
             yield segment if is_plain else segment._replace(text=with_visible_controls(segment.text))
 
-    def line(self, text: str) -> None:
+    def print_plain(self, text: str) -> None:
         """Print a text as it is: brackets are not markup, and long lines are not broken."""
         self.print(text, markup=False, soft_wrap=True)
 

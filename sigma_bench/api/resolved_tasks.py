@@ -67,7 +67,7 @@ def resolve_tasks(
 
 
 def _declared(
-    names: list[str], suite: str | None, asks: str | None, data: str | Path | None, changes: Mapping[str, Any]
+    names: list[str], suite: str | None, asks: str | None, data: str | Path | None, changes: dict[str, Any]
 ) -> list[TaskOnData]:
     """Tasks of the catalogue with the data root, which custom datasets do not need."""
     names = [*names, *(catalogue.load_suite(suite).tasks if suite else ())]

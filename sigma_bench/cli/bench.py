@@ -199,4 +199,4 @@ def _save_and_show(result: "BenchmarkResult", output: Path) -> None:
         table.add_row(*row)
     out.print(table)
     for remark in (*result.remarks, result.machine(), f"written: {path}.json and .md"):
-        out.line(remark)
+        out.print_plain(remark)

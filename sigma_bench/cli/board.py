@@ -41,6 +41,6 @@ def new(
     with left_out_named(output):
         records = Records(output).where(settings) if has_records or not task or settings else None
         path = new_board(name, records, tasks=task, folder=folder)
-        out.line(str(path))
+        out.print_plain(str(path))
         shown = f"sigma-bench --include {folder} table {name} --output {output}"
-        out.line(f"edit it, then show it: {shown}")
+        out.print_plain(f"edit it, then show it: {shown}")

@@ -45,5 +45,5 @@ def curves(
             files[f"figures/{suite}.{kind}"] = saved(lambda: draw(found), kind)
         for name, content in files.items():
             write_atomically(output / name, content)
-        out.line(text)
-        out.line(f"{', '.join(files)} in {output}")
+        out.print_plain(text)
+        out.print_plain(f"{', '.join(files)} in {output}")

@@ -60,4 +60,4 @@ def demo(
         if seed == 0:
             write_gallery(trained, PICTURED, world, output, kinds=["prototypes", "features"])
     show_boards([BOARD], output, data=world)
-    out.line(f"report: {output / 'report.html'}")
+    out.print_plain(f"report: {output / 'report.html'}")

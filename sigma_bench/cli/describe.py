@@ -26,6 +26,6 @@ def describe(
 
     file = write(path, name=name, output=output, folds=folds)
     tasks = [f"{file.stem}/{task}" for task in load_spec(DatasetFile, file).tasks]
-    out.line(f"{file}: {len(tasks)} tasks ({', '.join(tasks)})")
+    out.print_plain(f"{file}: {len(tasks)} tasks ({', '.join(tasks)})")
     words = ["sigma-bench", "--include", str(output), "evaluate", "MODEL", "--task", f"{file.stem}/*", "--dry-run"]
-    out.line(f"next: {shlex.join(words)}")
+    out.print_plain(f"next: {shlex.join(words)}")

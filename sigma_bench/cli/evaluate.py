@@ -119,6 +119,6 @@ def evaluate(
         cannot_run = [planned for planned in opened.plan if planned.state == "cannot be run"]
         num_failed = len(cannot_run) if dry_run else run_and_show(opened)
     if is_main_process() and not dry_run and num_failed < len(tasks):
-        out.line(f"records in {output / 'records'}")
+        out.print_plain(f"records in {output / 'records'}")
     if num_failed:
         raise typer.Exit(1)

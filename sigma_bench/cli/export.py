@@ -37,4 +37,4 @@ def export(
             by_dataset=by_dataset,
             with_predictions=predictions,
         )
-        out.line(f"{len(files)} files of the boards {', '.join(names)} in {folder}")
+        out.print_plain(f"{len(files)} files of the boards {', '.join(names)} in {folder}")

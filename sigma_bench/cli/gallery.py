@@ -53,4 +53,4 @@ def write_gallery(
     for picture in drawn:
         path = output / FOLDER / f"{picture.stem}.png"
         save_picture(path, picture.image, picture.heading, picture.caption)
-        out.line(str(path))
+        out.print_plain(str(path))

@@ -30,11 +30,11 @@ def import_numbers(
         raise ValueError(f"{target}: other numbers of this name were imported before; rename the new file")
     _require_new(numbers, file, target)
     write_atomically(target, content)
-    out.line(f"{len(numbers)} numbers of {len({n.source for n in numbers})} sources in {target}")
+    out.print_plain(f"{len(numbers)} numbers of {len({n.source for n in numbers})} sources in {target}")
     boards = [load_board(name) for name in board_names()]
     for number in numbers:
         if not any(is_shown(board, number) for board in boards):
-            err.line(
+            err.print_plain(
                 f"no board of results/boards has a column for table {number.table}, task {number.task}, dataset "
                 f"{number.dataset}, metric {number.metric} ({number.method})"
             )

@@ -234,7 +234,7 @@ def _print_home(proposal: Proposal, inventories: Sequence[Inventory]) -> None:
 
 
 def _line(text: str, indent: int = 2) -> None:
-    out.line(" " * indent + text)
+    out.print_plain(" " * indent + text)
 
 
 def _print_custom(inventory: Inventory) -> None:

@@ -79,9 +79,9 @@ def pretrain(
     if is_main_process():
         origin, failures = run.origin, run.decoding_failures
         if origin.videos is not None:
-            out.line(f"pretrained on {origin.videos}")
+            out.print_plain(f"pretrained on {origin.videos}")
         if origin.init is not None:
-            out.line(f"started from {origin.init}")
-        out.line(f"checkpoint: {run.checkpoint}")
+            out.print_plain(f"started from {origin.init}")
+        out.print_plain(f"checkpoint: {run.checkpoint}")
         if failures is not None:
-            out.line(f"videos left out because they cannot be read: {failures}")
+            out.print_plain(f"videos left out because they cannot be read: {failures}")

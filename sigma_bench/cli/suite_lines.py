@@ -88,12 +88,12 @@ def show_plan(suite: "OpenSuite", *, with_failures: bool) -> None:
     noted = [planned for planned in plan if with_failures or planned.state != "cannot be run"]
     for note in dict.fromkeys(planned.note for planned in noted if planned.note):
         names = ", ".join(planned.task.task for planned in noted if planned.note == note)
-        out.line(f"{names}: {note}")
+        out.print_plain(f"{names}: {note}")
     costs = [planned.predicted for planned in plan if planned.predicted is not None]
     low, high = (sum(cost.seconds[end] for cost in costs) for end in (0, 1))
     unknown = [planned.task.task for planned in plan if planned.predicted and planned.predicted.head is None]
     left_out = f"; work on the features is not predicted for {', '.join(unknown)}" if unknown else ""
-    out.line(
+    out.print_plain(
         f"{suite.encoder.card.model}: {len(plan)} tasks, {sum(planned.clips for planned in plan):,} clips, "
         f"{_range((low, high))} after start-up{left_out}"
     )

@@ -53,8 +53,8 @@ def transcode(
             display.advance(bar)
             if reason is not None:
                 failed += 1
-                out.line(f"{name}: {reason}")
+                out.print_plain(f"{name}: {reason}")
     place = custom_csv(manifest, target) if is_custom else output
-    out.line(f"{dataset} is in {place}; {failed} videos could not be read")
+    out.print_plain(f"{dataset} is in {place}; {failed} videos could not be read")
     if failed:
         raise typer.Exit(1)

@@ -62,10 +62,10 @@ def verify(
             is_clean &= report.is_clean
     out.print(listing)
     for line in lines[:SHOWN]:
-        out.line(line)
+        out.print_plain(line)
     if len(lines) > SHOWN:
-        out.line(f"and {len(lines) - SHOWN} more, all in {', '.join(ledgers)}")
+        out.print_plain(f"and {len(lines) - SHOWN} more, all in {', '.join(ledgers)}")
     if root_and_names(words or ())[0] is None:
-        out.line(f"kept in {', '.join(ledgers)}, which other commands use")
+        out.print_plain(f"kept in {', '.join(ledgers)}, which other commands use")
     if not is_clean:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""``python -m sigma_bench``: what torchrun starts."""
+"""``python -m sigma_bench``: the command line as a module, which torchrun starts."""
 
 from sigma_bench.cli.main import app_main
 

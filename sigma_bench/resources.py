@@ -12,6 +12,8 @@ INCLUDE_VARIABLE = "SIGMA_BENCH_INCLUDE"
 """Environment variable that holds the included folders, separated as in PATH."""
 RUNS = Path("results/runs")
 """Default folder of pretraining runs, records, and files made from them."""
+CACHE_LIMIT_GIB = 200.0
+"""Default limit of the size of cached features, which lie beside the records."""
 _PACKAGE = Path(__file__).resolve().parent
 _CONCEPTS = {
     "tasks": "dataset",

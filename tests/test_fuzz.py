@@ -30,9 +30,9 @@ from rich.console import Console
 
 from sigma_bench.data.custom_csv import read_csv
 from sigma_bench.data.datasets import open_dataset
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.identity import identified
-from sigma_bench.data.ledger import Entry, Ledger
+from sigma_bench.data.ledger import Ledger, LedgerEntry
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.leaderboard import paired_bootstrap
 from sigma_bench.leaderboard.exports import jsonl, table_files
 from sigma_bench.leaderboard.figures import score_dots
@@ -300,7 +300,7 @@ def fuzz_csv(folder: Path, rng: np.random.Generator) -> None:
 
 
 def fuzz_ledger(folder: Path, rng: np.random.Generator) -> None:
-    entries = [Entry(f"{i}.mp4", 5, 7, "a" * 64, 9, 24, 32, "pyav", None, 1) for i in range(3)]
+    entries = [LedgerEntry(f"{i}.mp4", 5, 7, "a" * 64, 9, 24, 32, "pyav", None, 1) for i in range(3)]
     content = "".join(entry.as_line() for entry in entries)
     if rng.random() < 0.5:
         line = changed(json.loads(entries[1].as_line()), rng)

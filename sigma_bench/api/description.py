@@ -23,7 +23,7 @@ from sigma_bench.specs.declared import files_of
 from sigma_bench.specs.folds import WAYS_TO_DIVIDE, is_cross_validation
 from sigma_bench.specs.strict import is_yaml_file, quoted_scalar
 from sigma_bench.specs.task import ResolvedTask
-from sigma_bench.specs.text import one_line
+from sigma_bench.specs.untrusted import one_line
 
 PROTOCOLS = ("knn@1", "linear@1", "attentive@1", "clustering@1", "multilabel@1", "segmentation@1", "propagation@1")
 """Protocols of which those that fit the data become tasks."""

@@ -20,11 +20,10 @@ from sigma_bench.models.encoder import Encoder
 from sigma_bench.resources import RUNS
 from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.recipe import Recipe, overridden
-from sigma_bench.training.batches import RunOptions
-from sigma_bench.training.broken import BROKEN_NAME
+from sigma_bench.training.decoding_failures import FAILURES_NAME
 from sigma_bench.training.monitoring import Progress as TrainingProgress
-from sigma_bench.training.pretraining import HISTORY_NAME, on_custom_videos
-from sigma_bench.training.pretraining import pretrain as run_recipe
+from sigma_bench.training.pretraining import HISTORY_NAME, on_custom_videos, run_recipe
+from sigma_bench.training.run_plan import RunOptions
 from sigma_bench.training.warm_start import WarmStart, open_warm_start
 
 MAX_MICRO_BATCHES = 1_000_000
@@ -47,9 +46,9 @@ class PretrainingRun:
         return read_checkpoint(self.checkpoint).origin
 
     @property
-    def broken_videos(self) -> Path | None:
+    def decoding_failures(self) -> Path | None:
         """File with the videos that were left out because they cannot be read; None if there are none."""
-        path = self.folder / BROKEN_NAME
+        path = self.folder / FAILURES_NAME
         return path if path.exists() else None
 
     def history(self) -> pd.DataFrame:
@@ -179,7 +178,7 @@ def _source(data: object, csv: object, folders: object) -> Path | TrainingVideos
 def _numbers(state: TrainingProgress, *, with_monitors: bool) -> str:
     shown = state.monitors.items() if with_monitors else ()
     monitors = [f"{name.replace('_', ' ')} {value:.2f}" for name, value in shown]
-    if state.num_broken:
-        monitors.append(f"{state.num_broken} videos left out")
+    if state.num_failures:
+        monitors.append(f"{state.num_failures} videos left out")
     speed = f"{state.clips_per_second:.0f} clips/s  wait {state.waiting_share:.0%}"
     return "  ".join([f"loss {state.loss:.2f}", speed, *monitors])

@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.segment import Segment
 
-from sigma_bench.specs.text import with_visible_controls
+from sigma_bench.specs.untrusted import with_visible_controls
 
 PLAIN_WIDTH = 110
 """Number of columns of text that is written to a file or a pipe."""
@@ -38,6 +38,10 @@ class HarmlessConsole(Console):
         for segment in super().render(renderable, options):
             is_plain = segment.control is not None or segment.text.isprintable()
             yield segment if is_plain else segment._replace(text=with_visible_controls(segment.text))
+
+    def print_plain(self, text: str) -> None:
+        """Print a text as it is: brackets are not markup, and long lines are not broken."""
+        self.print(text, markup=False, soft_wrap=True)
 
 
 err = HarmlessConsole(stderr=True, highlight=False, width=None if sys.stderr.isatty() else PLAIN_WIDTH)

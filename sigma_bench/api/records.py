@@ -124,7 +124,7 @@ class Records(Sequence[Record]):
         limited to (missing for complete records).
         """
         limits = {record.id: record.data.limit for record in self}
-        frame = with_unknown_epochs(scores_of(self.filed)).rename(columns={"world": "data_source"})
+        frame = with_unknown_epochs(scores_of(self.filed))
         return frame.assign(limit=pd.to_numeric(frame["record_id"].map(limits)))[list(FRAME_COLUMNS)]
 
     def where(self, settings: Mapping[str, Any]) -> "Records":

@@ -35,8 +35,49 @@ def resolve_tasks(
         ValueError: no task or no data is named, options exclude each other, a name does not exist, or a precision is
             given and no task has a frozen encoder.
     """
-    found = _resolved(tasks, suite, asks, data, csv, folders, protocols, variants, folds, overrides)
+    names, protocols = names_of("tasks", tasks), names_of("protocols", protocols)
+    suite, asks, variants = (
+        value if value is None else name_of(argument, value)
+        for argument, value in (("suite", suite), ("asks", asks), ("variants", variants))
+    )
+    changes = mapping_of("overrides", overrides)
+    if csv is not None or folders is not None:
+        _refuse("defines its datasets; for custom data give tasks or protocols", suite=suite)
+        _refuse("selects tasks of the catalogue; for custom data give tasks or protocols", asks=asks)
+        _refuse("is for tasks of the catalogue; custom data are named by csv or folders", data=data)
+        manifest = open_custom(
+            None if csv is None else path_of("csv", csv), None if folders is None else path_of("folders", folders)
+        )
+        custom = custom_tasks(
+            manifest, tasks=names, protocols=protocols, variants=variants, folds=folds, overrides=changes
+        )
+        found: list[TaskOnData] = [(task, manifest) for task in custom]
+    else:
+        _refuse(
+            "is for custom data; a task of the catalogue is varied by name, as in ssv2/knn+reversal", variants=variants
+        )
+        _refuse(
+            "is for custom data given by csv or folders; a declared task states this itself, in the file of its "
+            "dataset",
+            protocol=protocols,
+            folds=folds,
+        )
+        found = _declared(names, suite, asks, data, changes)
     return found if precision is None else _with_precision(found, precision)
+
+
+def _declared(
+    names: list[str], suite: str | None, asks: str | None, data: str | Path | None, changes: dict[str, Any]
+) -> list[TaskOnData]:
+    """Tasks of the catalogue with the data root, which custom datasets do not need."""
+    names = [*names, *(catalogue.load_suite(suite).tasks if suite else ())]
+    if not names and asks is None:
+        raise ValueError("no task is named: give tasks or a suite with data, or custom data as csv or folders")
+    found = catalogue.selected_tasks(names, asks, changes)
+    if data is None and any(task.dataset.reader != CUSTOM_READER for task in found):
+        raise ValueError("data is missing: give the root folder that holds the datasets")
+    root = None if data is None else path_of("data", data)
+    return [(task, root) for task in found]
 
 
 def _with_precision(tasks: list[TaskOnData], precision: Precision) -> list[TaskOnData]:
@@ -56,51 +97,6 @@ def _with_precision(tasks: list[TaskOnData], precision: Precision) -> list[TaskO
 def _at_precision(task: ResolvedTask, precision: Precision) -> ResolvedTask:
     keys = task.protocol.model_dump(mode="json") | {"precision": precision}
     return task.model_copy(update={"protocol": parse_protocol(keys, where=f"task '{task.task}'")})
-
-
-def _resolved(
-    tasks: str | Path | Iterable[str | Path],
-    suite: str | None,
-    asks: str | None,
-    data: str | Path | None,
-    csv: str | Path | None,
-    folders: str | Path | None,
-    protocols: str | Iterable[str],
-    variants: str | None,
-    folds: str | int | None,
-    overrides: Mapping[str, Any] | None,
-) -> list[TaskOnData]:
-    tasks, protocols = names_of("tasks", tasks), names_of("protocols", protocols)
-    suite, asks, variants = (
-        value if value is None else name_of(argument, value)
-        for argument, value in (("suite", suite), ("asks", asks), ("variants", variants))
-    )
-    changes = mapping_of("overrides", overrides)
-    if csv is not None or folders is not None:
-        _refuse("defines its datasets; for custom data give tasks or protocols", suite=suite)
-        _refuse("selects tasks of the catalogue; for custom data give tasks or protocols", asks=asks)
-        _refuse("is for tasks of the catalogue; custom data are named by csv or folders", data=data)
-        manifest = open_custom(
-            None if csv is None else path_of("csv", csv), None if folders is None else path_of("folders", folders)
-        )
-        custom = custom_tasks(
-            manifest, tasks=tasks, protocols=protocols, variants=variants, folds=folds, overrides=changes
-        )
-        return [(task, manifest) for task in custom]
-    _refuse("is for custom data; a task of the catalogue is varied by name, as in ssv2/knn+reversal", variants=variants)
-    _refuse(
-        "is for custom data given by csv or folders; a declared task states this itself, in the file of its dataset",
-        protocol=protocols,
-        folds=folds,
-    )
-    names = [*tasks, *(catalogue.load_suite(suite).tasks if suite else ())]
-    if not names and asks is None:
-        raise ValueError("no task is named: give tasks or a suite with data, or custom data as csv or folders")
-    found = catalogue.selected_tasks(names, asks, changes)
-    if data is None and any(task.dataset.reader != CUSTOM_READER for task in found):
-        raise ValueError("data is missing: give the root folder that holds the datasets")
-    root = None if data is None else path_of("data", data)
-    return [(task, root) for task in found]
 
 
 def _refuse(reason: str, **options: object) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sigma_bench.benchmark.result_table import BenchmarkResult, circumstances
-from sigma_bench.benchmark.step import build_steps, random_batch, require_comparable
+from sigma_bench.benchmark.training_step import build_steps, random_batch, require_comparable
 from sigma_bench.evaluation.run import find_or_evaluate
 from sigma_bench.models.recipe_encoder import random_encoder
 from sigma_bench.protocols.clip_batches import BatchEncoder

@@ -30,7 +30,7 @@ from sigma_bench.data.video_facts import forget_facts
 from sigma_bench.data.workers import resolved_workers
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.protocols.clip_batches import BatchEncoder
-from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.protocols.feature_cache import FeatureCache
 from sigma_bench.specs.clip import ClipSpec, UniformSampling
 from sigma_bench.specs.passes import Pass, Precision
 from sigma_bench.training.distribution import Processes

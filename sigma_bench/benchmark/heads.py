@@ -41,7 +41,7 @@ class BankSize(NamedTuple):
 
 
 def measure_heads(size: BankSize, threads: int, folder: Path, report: Callable[[str], None]) -> BenchmarkResult:
-    """Write features to ``folder`` and run both protocols on them; ``report`` is called with what begins."""
+    """Write features to ``folder`` and run both protocols on them; ``report`` is called with the part that begins."""
     before = circumstances()
     report("writing features")
     for name, number, seed in (("train", size.samples, 0), ("test", size.queries, 1)):

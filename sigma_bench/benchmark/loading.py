@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from sigma_bench.benchmark.result_table import BenchmarkResult, circumstances
 from sigma_bench.data.decoder import DecodeError, Decoder
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Manifest, Sample
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.data.random_crops import multi_scale_crop
 from sigma_bench.data.sampling import random_start_indices
 from sigma_bench.data.transforms import channels_first
@@ -32,7 +32,7 @@ SAME_COLOURS = 0.5
 
 
 @dataclass(frozen=True)
-class ClipGeometry:
+class ClipShape:
     """Frames, stride and size of a clip."""
 
     num_frames: int = 16
@@ -65,7 +65,7 @@ OPENERS: dict[str, Callable[[Sample], Decoder]] = {"plain loop over decord": Pla
 class Clips(Dataset[torch.Tensor]):
     """One random clip (T, C, size, size) of every sample; its place depends on the number of the clip only."""
 
-    def __init__(self, reader: str, samples: Sequence[Sample], geometry: ClipGeometry, *, first: int = 0) -> None:
+    def __init__(self, reader: str, samples: Sequence[Sample], geometry: ClipShape, *, first: int = 0) -> None:
         self._reader, self._samples, self._geometry, self._first = reader, samples, geometry, first
 
     def __len__(self) -> int:
@@ -85,7 +85,7 @@ def measure_loading(
     workers: Sequence[int],
     clips: int,
     rounds: int,
-    geometry: ClipGeometry = ClipGeometry(),
+    geometry: ClipShape = ClipShape(),
     report: Callable[[int], None] = lambda rounds: None,
 ) -> BenchmarkResult:
     """Measure both loaders without worker processes and with each number of workers, in alternation.
@@ -157,7 +157,7 @@ def processor_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def _agree(sample: Sample, geometry: ClipGeometry) -> bool:
+def _agree(sample: Sample, geometry: ClipShape) -> bool:
     """Whether both loaders give the same clip, up to the rounding of colours."""
     try:
         plain, ours = (Clips(reader, [sample], geometry)[0].int() for reader in OPENERS)

@@ -15,11 +15,11 @@ from sigma_bench.api.progress import progress_bars
 from sigma_bench.cli.chosen_data import CSV, FOLDERS, WORDS, chosen_one
 from sigma_bench.cli.console import out
 from sigma_bench.specs import catalogue
-from sigma_bench.specs.text import one_line
+from sigma_bench.specs.untrusted import one_line
 
 if TYPE_CHECKING:
     from sigma_bench.benchmark.result_table import BenchmarkResult
-    from sigma_bench.benchmark.step import Precision
+    from sigma_bench.benchmark.training_step import Precision
 
 RECIPES = ("sigma_mlp_vit_s_ssv2", "videomae_vit_s_ssv2")
 PRECISIONS: "dict[str, tuple[Precision, ...]]" = {
@@ -44,7 +44,7 @@ def bench_step(
     """Measure one pretraining step, compared with a plain computation of the same networks."""
     if precision not in PRECISIONS:
         raise ValueError(f"--precision {precision}: choose {', '.join(PRECISIONS)}")
-    from sigma_bench.benchmark.step import WARM_UP_ROUNDS, measure_step, require_comparable
+    from sigma_bench.benchmark.training_step import WARM_UP_ROUNDS, measure_step, require_comparable
     from sigma_bench.training.distribution import choose_device
 
     chosen = choose_device(device)
@@ -73,7 +73,7 @@ def bench_loading(
     output: Path = OUTPUT,
 ) -> None:
     """Measure how many clips per second pretraining reads, compared with a plain loop over decord."""
-    from sigma_bench.benchmark.loading import ClipGeometry, measure_loading
+    from sigma_bench.benchmark.loading import ClipShape, measure_loading
     from sigma_bench.pictures.contact_sheet import draw_samples
 
     dataset, _, manifest = chosen_one(words, csv, folders)
@@ -85,7 +85,7 @@ def bench_loading(
         bar = display.add_task(f"reading {escape(one_line(dataset))}", total=rounds)
         result = measure_loading(
             manifest, draw_samples(present, clips, seed=0), workers=num_workers or sorted({1, os.cpu_count() or 1}),
-            clips=clips, rounds=rounds, geometry=ClipGeometry(frames, stride, size),
+            clips=clips, rounds=rounds, geometry=ClipShape(frames, stride, size),
             report=partial(_advance, display, bar),
         )  # fmt: skip
     _save_and_show(result, output)
@@ -161,7 +161,7 @@ def bench_gpu(
     from sigma_bench.api.mini_world import mini_world
     from sigma_bench.benchmark.devices import measure_agreement
     from sigma_bench.benchmark.encoding import encoders_of, measure_encoding, measure_neighbours
-    from sigma_bench.benchmark.step import measure_step, require_comparable
+    from sigma_bench.benchmark.training_step import measure_step, require_comparable
     from sigma_bench.training.distribution import choose_device
 
     chosen, recipes = choose_device(device), [require_comparable(catalogue.load_recipe(name)) for name in recipe]
@@ -198,4 +198,4 @@ def _save_and_show(result: "BenchmarkResult", output: Path) -> None:
         table.add_row(*row)
     out.print(table)
     for remark in (*result.remarks, result.machine(), f"written: {path}.json and .md"):
-        out.print(remark, soft_wrap=True, markup=False)
+        out.print_plain(remark)

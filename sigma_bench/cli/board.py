@@ -41,6 +41,6 @@ def new(
     with left_out_named(output):
         records = Records(output).where(settings) if has_records or not task or settings else None
         path = new_board(name, records, tasks=task, folder=folder)
-        out.print(f"{path}", soft_wrap=True, markup=False)
+        out.print_plain(str(path))
         shown = f"sigma-bench --include {folder} table {name} --output {output}"
-        out.print(f"edit it, then show it: {shown}", soft_wrap=True, markup=False)
+        out.print_plain(f"edit it, then show it: {shown}")

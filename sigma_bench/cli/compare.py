@@ -46,14 +46,14 @@ def compare(
         if out.measure(_listing(result, labels), options=unlimited).maximum > out.width and len(labels) == 2:
             labels = {result.first: "first", result.second: "second"}
             for model, label in labels.items():
-                out.print(f"{label}: {model}", soft_wrap=True, markup=False)
+                out.print_plain(f"{label}: {model}")
         out.print(_listing(result, labels))
         out.print(
             f"differences in percentage points; + means that {result.first} is better, also where lower is better",
             markup=False,
         )
         for line in result.left_out:
-            out.print(f"not compared: {line}", soft_wrap=True, markup=False)
+            out.print_plain(f"not compared: {line}")
         for task in result.tasks:
             if task.differing:
                 words = f"samples that differ most, with {task.metric} of each model"

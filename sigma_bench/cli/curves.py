@@ -45,5 +45,5 @@ def curves(
             files[f"figures/{suite}.{kind}"] = saved(lambda: draw(found), kind)
         for name, content in files.items():
             write_atomically(output / name, content)
-        out.print(text, markup=False, soft_wrap=True)
-        out.print(f"{', '.join(files)} in {output}", soft_wrap=True, markup=False)
+        out.print_plain(text)
+        out.print_plain(f"{', '.join(files)} in {output}")

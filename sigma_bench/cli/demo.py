@@ -34,14 +34,14 @@ def demo(
     All results are kept.  An interrupted demo continues; if the demo is finished, only tables and pictures are written
     again.
     """
-    from sigma_bench.api.evaluation import open_suite
     from sigma_bench.api.mini_world import mini_world
+    from sigma_bench.api.open_suite import open_suite
     from sigma_bench.api.pretraining import pretrain
     from sigma_bench.data.evaluation_clips import ClipMemory
     from sigma_bench.data.examples import FrameCache
     from sigma_bench.models.zoo import load_encoder
-    from sigma_bench.protocols.features import FeatureCache
-    from sigma_bench.training.batches import RunOptions
+    from sigma_bench.protocols.feature_cache import FeatureCache
+    from sigma_bench.training.run_plan import RunOptions
 
     cache = FeatureCache(output / "features", ClipMemory(CLIP_BYTES))
     decoded = FrameCache(VIDEO_BYTES)
@@ -61,4 +61,4 @@ def demo(
         if seed == 0:
             write_gallery(trained, PICTURED, world, output, kinds=["prototypes", "features"])
     show_boards([BOARD], output, data=world)
-    out.print(f"report: {output / 'report.html'}", soft_wrap=True, markup=False)
+    out.print_plain(f"report: {output / 'report.html'}")

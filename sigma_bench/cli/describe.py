@@ -26,6 +26,6 @@ def describe(
 
     file = write(path, name=name, output=output, folds=folds)
     tasks = [f"{file.stem}/{task}" for task in load_spec(DatasetFile, file).tasks]
-    out.print(f"{file}: {len(tasks)} tasks ({', '.join(tasks)})", soft_wrap=True, markup=False)
+    out.print_plain(f"{file}: {len(tasks)} tasks ({', '.join(tasks)})")
     words = ["sigma-bench", "--include", str(output), "evaluate", "MODEL", "--task", f"{file.stem}/*", "--dry-run"]
-    out.print(f"next: {shlex.join(words)}", soft_wrap=True, markup=False)
+    out.print_plain(f"next: {shlex.join(words)}")

@@ -17,7 +17,7 @@ from sigma_bench.cli.options import (
     whole_or_auto,
 )
 from sigma_bench.cli.suite_lines import run_and_show, show_plan, with_costs
-from sigma_bench.resources import RUNS
+from sigma_bench.resources import CACHE_LIMIT_GIB, RUNS
 from sigma_bench.specs.limit import parse_limit
 from sigma_bench.specs.model_arguments import parse_model_arguments
 from sigma_bench.specs.passes import Precision
@@ -74,7 +74,9 @@ def evaluate(
         "auto", help="Number of decoding processes per process, or auto (processor cores minus one)."
     ),
     cache_limit: float = typer.Option(
-        200.0, callback=finite, help="Greatest size of the cached features in GiB; see 'sigma-bench cache ls'."
+        CACHE_LIMIT_GIB,
+        callback=finite,
+        help="Greatest size of the cached features in GiB; see 'sigma-bench cache ls'.",
     ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan and stop; exit code 1 if a task cannot run."),
 ) -> None:
@@ -97,7 +99,7 @@ def evaluate(
     )
     if nproc > 1 and not is_launched():
         raise typer.Exit(run_on_processes(nproc))
-    from sigma_bench.api.evaluation import open_suite
+    from sigma_bench.api.open_suite import open_suite
 
     with open_suite(
         model,
@@ -117,6 +119,6 @@ def evaluate(
         cannot_run = [planned for planned in opened.plan if planned.state == "cannot be run"]
         num_failed = len(cannot_run) if dry_run else run_and_show(opened)
     if is_main_process() and not dry_run and num_failed < len(tasks):
-        out.print(f"records in {output / 'records'}", soft_wrap=True, markup=False)
+        out.print_plain(f"records in {output / 'records'}")
     if num_failed:
         raise typer.Exit(1)

@@ -37,8 +37,4 @@ def export(
             by_dataset=by_dataset,
             with_predictions=predictions,
         )
-        out.print(
-            f"{len(files)} files of the boards {', '.join(names)} in {folder}",
-            soft_wrap=True,
-            markup=False,
-        )
+        out.print_plain(f"{len(files)} files of the boards {', '.join(names)} in {folder}")

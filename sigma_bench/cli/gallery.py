@@ -44,7 +44,7 @@ def write_gallery(
     """Draw pictures and name every file that was written."""
     from sigma_bench.pictures.gallery import draw_gallery
     from sigma_bench.pictures.saved_pictures import FOLDER, save_picture
-    from sigma_bench.protocols.features import FeatureCache
+    from sigma_bench.protocols.feature_cache import FeatureCache
 
     resolved, cache = catalogue.resolve(catalogue.load_task(task)), FeatureCache(output / "features")
     drawn = draw_gallery(
@@ -53,4 +53,4 @@ def write_gallery(
     for picture in drawn:
         path = output / FOLDER / f"{picture.stem}.png"
         save_picture(path, picture.image, picture.heading, picture.caption)
-        out.print(f"{path}", soft_wrap=True, markup=False)
+        out.print_plain(str(path))

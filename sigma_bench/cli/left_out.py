@@ -26,7 +26,7 @@ def left_out_named(folder: Path) -> Iterator[None]:
     def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
         if issubclass(category, LeftOutWarning):
             shown.append(str(message))
-            err.print(f"left out: {message}", soft_wrap=True, markup=False)
+            err.print_plain(f"left out: {message}")
         else:
             before(message, category, *place)
 

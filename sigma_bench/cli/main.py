@@ -135,7 +135,7 @@ def app_main() -> None:
         _end_with(f"{str(error.filename)[:200]}: {error.strerror}", 2, shows=is_main_process())
     except Preempted as stop:
         if is_main_process():
-            err.print(str(stop), soft_wrap=True, markup=False)
+            err.print_plain(str(stop))
         sys.exit(stop.exit_code)
     except KeyboardInterrupt:
         err.print("stopped; the same command continues from the last checkpoint and skips finished work")

@@ -20,7 +20,7 @@ from sigma_bench.data.manifest import DECLARATION
 from sigma_bench.records.store import write_atomically
 from sigma_bench.specs import catalogue
 from sigma_bench.specs.dataset import CUSTOM_READER
-from sigma_bench.specs.text import one_line
+from sigma_bench.specs.untrusted import one_line
 
 
 def prepare(
@@ -139,7 +139,7 @@ def _official(inventories: Mapping[str, Inventory]) -> dict[str, Inventory]:
 
 
 def _link(proposals: Mapping[str, Proposal]) -> None:
-    """Make the links of all proposals; what cannot be linked is said and does not stop the others."""
+    """Make the links of all proposals; a link that cannot be made is named and does not stop the others."""
     for proposal in proposals.values():
         try:
             for path, text in make_links(proposal):
@@ -234,7 +234,7 @@ def _print_home(proposal: Proposal, inventories: Sequence[Inventory]) -> None:
 
 
 def _line(text: str, indent: int = 2) -> None:
-    out.print(" " * indent + text, soft_wrap=True, markup=False, highlight=False)
+    out.print_plain(" " * indent + text)
 
 
 def _print_custom(inventory: Inventory) -> None:

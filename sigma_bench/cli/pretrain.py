@@ -77,11 +77,11 @@ def pretrain(
         activation_checkpointing=activation_checkpointing,
     )
     if is_main_process():
-        origin = run.origin
+        origin, failures = run.origin, run.decoding_failures
         if origin.videos is not None:
-            out.print(f"pretrained on {origin.videos}", soft_wrap=True, markup=False)
+            out.print_plain(f"pretrained on {origin.videos}")
         if origin.init is not None:
-            out.print(f"started from {origin.init}", soft_wrap=True, markup=False)
-        out.print(f"checkpoint: {run.checkpoint}", soft_wrap=True, markup=False)
-        if run.broken_videos is not None:
-            out.print(f"videos left out because they cannot be read: {run.broken_videos}", soft_wrap=True, markup=False)
+            out.print_plain(f"started from {origin.init}")
+        out.print_plain(f"checkpoint: {run.checkpoint}")
+        if failures is not None:
+            out.print_plain(f"videos left out because they cannot be read: {failures}")

@@ -32,4 +32,4 @@ def show(
         raise ValueError(f"--output {path}: the contact sheet is a PNG file; choose a name that ends in .png")
     made(path.parent)
     contact_sheet(draw_samples(found.samples, samples, seed), manifest, frames).save(path)
-    out.print(f"contact sheet: {path}", soft_wrap=True, markup=False)
+    out.print_plain(f"contact sheet: {path}")

@@ -67,7 +67,7 @@ def slurm(
         **({"slurm_partition": partition} if partition else {}),
     )
     job = executor.submit(Command(command))
-    out.print(f"job {job.job_id}; output in {job.paths.stdout}", soft_wrap=True, markup=False)
+    out.print_plain(f"job {job.job_id}; output in {job.paths.stdout}")
     if cluster == "local":
         try:
             job.results()

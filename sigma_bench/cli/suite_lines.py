@@ -1,4 +1,4 @@
-"""Terminal output of a suite: its plan, one line per finished task, and the failures at the end."""
+"""Terminal output of ``evaluate``: the plan of its tasks, one line per finished task, and the failures at the end."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from sigma_bench.cli.console import out
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from sigma_bench.api.evaluation import OpenSuite, TaskResult
+    from sigma_bench.api.open_suite import OpenSuite, TaskResult
 
 
 def run_and_show(suite: "OpenSuite") -> int:
@@ -24,7 +24,7 @@ def run_and_show(suite: "OpenSuite") -> int:
     Raises:
         ValueError, LoggedError: the only task failed.
     """
-    from sigma_bench.api.evaluation import raise_failure
+    from sigma_bench.api.open_suite import raise_failure
 
     failed: list[TaskResult] = []
     with progress_bars() as bars:
@@ -73,7 +73,7 @@ def show_plan(suite: "OpenSuite", *, with_failures: bool) -> None:
     """Print one line per task, with its state, the number of clips to encode and the predicted time.
 
     Args:
-        with_failures: whether to say why a task cannot be run; a run says it at its end.
+        with_failures: whether to print why a task cannot be run; otherwise the run prints it at its end.
     """
     plan = suite.plan
     listing = Table(box=None, header_style="bold", pad_edge=False)
@@ -88,16 +88,14 @@ def show_plan(suite: "OpenSuite", *, with_failures: bool) -> None:
     noted = [planned for planned in plan if with_failures or planned.state != "cannot be run"]
     for note in dict.fromkeys(planned.note for planned in noted if planned.note):
         names = ", ".join(planned.task.task for planned in noted if planned.note == note)
-        out.print(f"{names}: {note}", soft_wrap=True, markup=False)
+        out.print_plain(f"{names}: {note}")
     costs = [planned.predicted for planned in plan if planned.predicted is not None]
     low, high = (sum(cost.seconds[end] for cost in costs) for end in (0, 1))
     unknown = [planned.task.task for planned in plan if planned.predicted and planned.predicted.head is None]
     left_out = f"; work on the features is not predicted for {', '.join(unknown)}" if unknown else ""
-    out.print(
+    out.print_plain(
         f"{suite.encoder.card.model}: {len(plan)} tasks, {sum(planned.clips for planned in plan):,} clips, "
-        f"{_range((low, high))} after start-up{left_out}",
-        soft_wrap=True,
-        markup=False,
+        f"{_range((low, high))} after start-up{left_out}"
     )
 
 

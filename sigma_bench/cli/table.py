@@ -98,11 +98,9 @@ def _name_fitting(one: "Leaderboard", records: "Records") -> None:
     from sigma_bench.leaderboard.record_boards import declared_boards
 
     fitting = ", ".join(board.name for board in declared_boards(records)) or "none"
-    err.print(
+    err.print_plain(
         f"no record in {records.folder} fits the board '{one.table.name}'; boards that one fits: {fitting}; without a "
-        "name, boards are made from the records",
-        soft_wrap=True,
-        markup=False,
+        "name, boards are made from the records"
     )
 
 
@@ -123,7 +121,7 @@ def _keep(found: "list[Leaderboard]", output: Path, folder: Path) -> None:
     from sigma_bench.records.store import Store
 
     number = keep_records([one.filled for one in found if one.filled], Store(output), folder)
-    out.print(f"{number} records in {folder}", soft_wrap=True, markup=False)
+    out.print_plain(f"{number} records in {folder}")
 
 
 def _print(one: "Leaderboard") -> None:
@@ -153,5 +151,5 @@ def _show_or_check(found: "Sequence[Leaderboard]", folder: Path | None, *, check
         return True
     stale = [p for p, text in files.items() if not p.is_file() or p.read_text(encoding="utf-8") != text]
     for path in stale:
-        out.print(f"{path}: not what the records and published numbers give now", soft_wrap=True, markup=False)
+        out.print_plain(f"{path}: not what the records and published numbers give now")
     return not stale

@@ -11,7 +11,7 @@ from sigma_bench.api.progress import progress_bars
 from sigma_bench.cli.chosen_data import CSV, FOLDERS, WORDS, chosen_one
 from sigma_bench.cli.console import out
 from sigma_bench.cli.folders import made
-from sigma_bench.specs.text import one_line
+from sigma_bench.specs.untrusted import one_line
 
 
 def transcode(
@@ -53,8 +53,8 @@ def transcode(
             display.advance(bar)
             if reason is not None:
                 failed += 1
-                out.print(f"{name}: {reason}", soft_wrap=True, markup=False)
+                out.print_plain(f"{name}: {reason}")
     place = custom_csv(manifest, target) if is_custom else output
-    out.print(f"{dataset} is in {place}; {failed} videos could not be read", soft_wrap=True, markup=False)
+    out.print_plain(f"{dataset} is in {place}; {failed} videos could not be read")
     if failed:
         raise typer.Exit(1)

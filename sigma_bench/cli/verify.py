@@ -11,7 +11,7 @@ from rich.table import Table
 from sigma_bench.api.progress import progress_bars
 from sigma_bench.cli.chosen_data import CSV, FOLDERS, WORDS, chosen, root_and_names
 from sigma_bench.cli.console import out
-from sigma_bench.specs.text import one_line
+from sigma_bench.specs.untrusted import one_line
 
 SHOWN = 20
 
@@ -62,10 +62,10 @@ def verify(
             is_clean &= report.is_clean
     out.print(listing)
     for line in lines[:SHOWN]:
-        out.print(line, soft_wrap=True, markup=False)
+        out.print_plain(line)
     if len(lines) > SHOWN:
-        out.print(f"and {len(lines) - SHOWN} more, all in {', '.join(ledgers)}", soft_wrap=True, markup=False)
+        out.print_plain(f"and {len(lines) - SHOWN} more, all in {', '.join(ledgers)}")
     if root_and_names(words or ())[0] is None:
-        out.print(f"kept in {', '.join(ledgers)}, which other commands use", soft_wrap=True, markup=False)
+        out.print_plain(f"kept in {', '.join(ledgers)}, which other commands use")
     if not is_clean:
         raise typer.Exit(1)

@@ -35,6 +35,6 @@ def _list(title: str, sentences: tuple[str, ...], colour: str) -> None:
     if sentences:
         out.print(f"[bold {colour}]{title}[/] ({len(sentences)})")
     for sentence in sentences[:SHOWN]:
-        out.print(f"  {sentence}", soft_wrap=True, markup=False)
+        out.print_plain(f"  {sentence}")
     if len(sentences) > SHOWN:
         out.print(f"  and {len(sentences) - SHOWN} more")

@@ -31,7 +31,7 @@ class Content(NamedTuple):
     has_layers: bool = False
     """Whether its picture belongs to a higher temporal layer."""
     sizes: frozenset[tuple[int, int]] = frozenset()
-    """Heights and widths that it sets, in VP8 and 8-bit 4:2:0 VP9; empty where it takes those of an earlier packet."""
+    """Heights and widths that it sets, in VP8 and 8-bit 4:2:0 VP9; empty if it takes those of an earlier packet."""
 
 
 Scan = Callable[[bytes], Content]
@@ -64,17 +64,17 @@ def _unknown(packet: bytes) -> Content:
 
 
 def _length_bytes(codec: str, extradata: bytes) -> int:
-    """Bytes of the length before each NAL unit; 0 where start codes separate the units (Annex B)."""
+    """Bytes of the length before each NAL unit; 0 if start codes separate the units (Annex B)."""
     place = 4 if codec == "h264" else 21
     is_annex_b = len(extradata) <= place or (extradata[0] == 0 and extradata[1] == 0 and extradata[2] <= 1)
     return 0 if is_annex_b else (extradata[place] & 3) + 1
 
 
 def nal_units(packet: bytes, length_bytes: int) -> Iterator[tuple[int, int]]:
-    """Start and end of the NAL units of a packet, those under three bytes left out.
+    """Start and end of the NAL units of a packet, without units of fewer than three bytes.
 
     Args:
-        length_bytes: bytes of the length before each unit; 0 where start codes separate them (Annex B).
+        length_bytes: bytes of the length before each unit; 0 if start codes separate them (Annex B).
     """
     place = 0 if length_bytes else packet.find(b"\x00\x00\x01") + 3
     while length_bytes or place > 2:
@@ -95,6 +95,7 @@ def _is_known(unit: bytes, extradata: bytes) -> bool:
 
 
 def _h264(packet: bytes, length_bytes: int, extradata: bytes) -> Content:
+    """One picture per slice that begins at macroblock 0; decoding may start if all slices are of IDR pictures."""
     num_pictures, slices, is_new = 0, set(), False
     for start, end in nal_units(packet, length_bytes):
         kind = packet[start] & 31
@@ -107,6 +108,10 @@ def _h264(packet: bytes, length_bytes: int, extradata: bytes) -> Content:
 
 
 def _hevc(packet: bytes, length_bytes: int, extradata: bytes) -> Content:
+    """One picture per first slice segment; decoding may start if all slices are of IDR pictures.
+
+    The number of pictures is uncertain if pictures may be left out, or belong to another layer.
+    """
     num_pictures, slices, is_new, is_odd, has_layers = 0, set(), False, False, False
     for start, end in nal_units(packet, length_bytes):
         kind = packet[start] >> 1 & 63
@@ -124,12 +129,14 @@ def _hevc(packet: bytes, length_bytes: int, extradata: bytes) -> Content:
 
 
 def _vp8(packet: bytes) -> Content:
+    """A frame, which may not be shown; decoding may start at a key frame, which states its size."""
     is_start = packet[0] & 1 == 0 and packet[3:6] == b"\x9d\x01\x2a"
     height, width = (int.from_bytes(packet[at : at + 2], "little") & 0x3FFF for at in (8, 6))
     return Content(packet[0] >> 4 & 1, is_start, sizes=frozenset({(height, width)} if is_start else ()))
 
 
 def _vp9(packet: bytes) -> Content:
+    """The frames of a superframe, of which at most one may be shown; decoding may start if the first is a key frame."""
     num_shown, is_start, sizes = 0, False, set()
     for number, start in enumerate(_vp9_frames(packet)):
         first = packet[start]
@@ -144,7 +151,7 @@ def _vp9(packet: bytes) -> Content:
 
 
 def _vp9_size(header: bytes) -> tuple[int, int] | None:
-    """Height and width that a frame of profile 0 sets; None where it takes them from another frame."""
+    """Height and width that a frame of profile 0 sets; None if it takes them from another frame."""
     value, first = int.from_bytes(header.ljust(16, b"\x00"), "big"), header[0]
 
     def bits(place: int, number: int) -> int:
@@ -182,6 +189,7 @@ def _vp9_frames(packet: bytes) -> Iterator[int]:
 
 
 def _av1(packet: bytes) -> Content:
+    """The frames of a temporal unit; decoding may start if it has a sequence header and shows a key frame first."""
     num_shown, is_key, has_sequence, place = 0, False, False, 0
     while place < len(packet):
         kind, has_extension, has_size = packet[place] >> 3 & 15, packet[place] >> 2 & 1, packet[place] >> 1 & 1
@@ -192,7 +200,7 @@ def _av1(packet: bytes) -> Content:
         first = packet[place]
         if kind == 1:  # sequence header
             has_sequence = True
-            if first >> 3 & 1:  # reduced_still_picture_header: frame headers are others
+            if first >> 3 & 1:  # reduced_still_picture_header: frame headers have another form
                 return Content(None)
         if kind in (3, 6):  # frame header; frame
             is_shown = first >> 7 == 1 or first >> 4 & 1 == 1
@@ -212,6 +220,7 @@ def _leb128(packet: bytes, place: int) -> tuple[int, int]:
 
 
 def _mpeg4(packet: bytes, extradata: bytes) -> Content:
+    """One intra (0) or predicted (1) VOP; decoding may start at an intra VOP.  B-VOPs (2) are not counted."""
     vop = packet.find(VOP)
     kind = packet[vop + 4] >> 6 if 0 <= vop < len(packet) - 4 else None
     if kind in (None, 2) or len(packet) < MIN_VOP_BYTES or packet.find(VOP, vop + 4) >= 0:

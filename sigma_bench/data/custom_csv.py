@@ -17,11 +17,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from sigma_bench.data.custom_rows import SPLIT_NAMES, GivenSplit, Row, checked_row, custom_manifest, require_exact_names
+from sigma_bench.data.custom_rows import (
+    SPLIT_NAMES,
+    GivenSplit,
+    SampleRow,
+    checked_row,
+    custom_manifest,
+    require_exact_names,
+)
 from sigma_bench.data.data_files import contents, is_image, is_video
 from sigma_bench.data.images import FrameFolderDecoder
 from sigma_bench.data.manifest import Manifest
-from sigma_bench.specs.bounded import bounded_lines
+from sigma_bench.specs.untrusted import bounded_lines
 
 _COLUMNS = ("path", "label", "masks", "split", "group")
 _EXPECTED = "expected path,label[,split][,group] or path,masks[,split][,group]"
@@ -58,7 +65,7 @@ def _lists_of(folder: Path) -> list[tuple[Path, GivenSplit]]:
     return present
 
 
-def _rows(path: Path, split: GivenSplit | None) -> list[Row]:
+def _rows(path: Path, split: GivenSplit | None) -> list[SampleRow]:
     """The rows of one file, all of this split if it is given."""
     with _opened(path) as stream:
         first = next((line.strip() for line in bounded_lines(stream, path) if line.strip()), "")
@@ -82,7 +89,7 @@ def _opened(path: Path) -> Iterator[TextIO]:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _rows_of_csv(path: Path, stream: TextIO, split: GivenSplit | None) -> Iterator[Row]:
+def _rows_of_csv(path: Path, stream: TextIO, split: GivenSplit | None) -> Iterator[SampleRow]:
     reader = csv.DictReader(bounded_lines(stream, path), strict=True)
     reader.fieldnames = _header(path, reader.fieldnames or ())
     if split is not None and "split" in reader.fieldnames:
@@ -121,7 +128,7 @@ def _header(path: Path, names: Iterable[str]) -> list[str]:
     return stripped
 
 
-def _rows_of_list(path: Path, stream: TextIO) -> Iterator[Row]:
+def _rows_of_list(path: Path, stream: TextIO) -> Iterator[SampleRow]:
     differing = []
     for number, line in enumerate(bounded_lines(stream, path), start=1):
         if not line.strip():

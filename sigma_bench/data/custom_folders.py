@@ -12,7 +12,14 @@ import unicodedata
 from collections import Counter
 from pathlib import Path
 
-from sigma_bench.data.custom_rows import LABEL_SEPARATOR, SPLIT_NAMES, Row, checked_row, custom_manifest, require_text
+from sigma_bench.data.custom_rows import (
+    LABEL_SEPARATOR,
+    SPLIT_NAMES,
+    SampleRow,
+    checked_row,
+    custom_manifest,
+    require_text,
+)
 from sigma_bench.data.data_files import contents, is_image, is_video, subfolders, walk
 from sigma_bench.data.ledger import ledger_path
 from sigma_bench.data.manifest import Manifest
@@ -49,7 +56,7 @@ def read_class_folders(root: Path) -> Manifest:
     """
     splits = [name for name in SPLIT_NAMES if name != "all" and (root / name).is_dir()]
     splits = splits if "train" in splits and len(splits) > 1 else []
-    rows: list[Row] = []
+    rows: list[SampleRow] = []
     others: Counter[str] = Counter()
     for file in walk(root):
         if is_video(file) or is_image(file):
@@ -65,7 +72,7 @@ def read_class_folders(root: Path) -> Manifest:
     return _manifest(root, rows)
 
 
-def _row(root: Path, file: Path, splits: list[str]) -> Row:
+def _row(root: Path, file: Path, splits: list[str]) -> SampleRow:
     parts = file.relative_to(root).parts
     if len(parts) != 2 + bool(splits):
         below = f" below {' or '.join(splits)}" if splits else ""
@@ -82,10 +89,10 @@ def _row(root: Path, file: Path, splits: list[str]) -> Row:
         )
     label = sys.intern(unicodedata.normalize("NFC", parts[-2]))
     split = SPLIT_NAMES[parts[0]] if splits else "all"
-    return Row("/".join(parts), "video" if is_video(file) else "image", label, split)
+    return SampleRow("/".join(parts), "video" if is_video(file) else "image", label, split)
 
 
-def _require_no_empty_class(root: Path, rows: list[Row], splits: list[str]) -> None:
+def _require_no_empty_class(root: Path, rows: list[SampleRow], splits: list[str]) -> None:
     filled = {(root / row.path).parent for row in rows}
     empty = [folder for split in splits for folder in subfolders(root / split) if folder not in filled]
     if empty:
@@ -137,6 +144,6 @@ def _sequence_home(folder: Path) -> Path:
     return inner[0]
 
 
-def _manifest(root: Path, rows: list[Row]) -> Manifest:
+def _manifest(root: Path, rows: list[SampleRow]) -> Manifest:
     home = root.resolve()
     return custom_manifest(home.name, root, rows, root, ledger_path(home.parent, home.name))

@@ -1,4 +1,4 @@
-"""Rows of custom data, in whatever format they were listed, and the manifest that they make.
+"""Rows of custom data, in any format of their list, and the manifest that is made from them.
 
 A label field with ``;`` holds several labels and makes the data multi-label; ``;`` alone stands for no label.  With the
 splits train and val, val is reported; with train, val and test, val is neither trained on nor reported.
@@ -40,7 +40,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 logger = logging.getLogger(__name__)
 
 
-class Row(NamedTuple):
+class SampleRow(NamedTuple):
     """One sample as listed."""
 
     path: str
@@ -55,7 +55,7 @@ class Row(NamedTuple):
     """Relative path of the folder of masks, if there are masks."""
 
 
-def checked_row(base: Path, where: str, fields: dict[str, str]) -> Row:
+def checked_row(base: Path, where: str, fields: dict[str, str]) -> SampleRow:
     """A row with valid fields.
 
     Args:
@@ -87,7 +87,7 @@ def checked_row(base: Path, where: str, fields: dict[str, str]) -> Row:
     if masks and not (base / masks).is_dir():
         raise ValueError(f"{where}: there is no folder of masks '{masks}'")
     _require_distinct(where, labels_of(label))
-    return Row(path, media, label, split, _text(fields.get("group", "")), masks)
+    return SampleRow(path, media, label, split, _text(fields.get("group", "")), masks)
 
 
 def require_exact_names(where: str, names: Sequence[str], columns: Sequence[str]) -> None:
@@ -126,7 +126,7 @@ def _require_distinct(where: str, labels: Sequence[str]) -> None:
         raise ValueError(f"{where}: the label '{max(labels, key=labels.count)}' occurs twice")
 
 
-def custom_manifest(name: str, base: Path, rows: list[Row], where: Path, ledger: Path) -> Manifest:
+def custom_manifest(name: str, base: Path, rows: list[SampleRow], where: Path, ledger: Path) -> Manifest:
     """The manifest of rows whose paths are relative to ``base``.
 
     Raises:
@@ -144,7 +144,7 @@ def custom_manifest(name: str, base: Path, rows: list[Row], where: Path, ledger:
     index = {label: position for position, label in enumerate(classes)}
     labels_in = {field: tuple(sorted(index[label] for label in labels_of(field))) for field in fields}
 
-    def sample(row: Row) -> Sample:
+    def sample(row: SampleRow) -> Sample:
         labels = labels_in[row.label]
         return Sample(
             row.path,
@@ -175,7 +175,7 @@ def _numbers_by_value(name: str) -> tuple[int, str]:
     return int(name), name
 
 
-def _with_reported_split(rows: list[Row], where: Path) -> list[Row]:
+def _with_reported_split(rows: list[SampleRow], where: Path) -> list[SampleRow]:
     """The rows without a split val, which is either reported as test or left out; a message says which."""
     given = {row.split for row in rows}
     if "val" not in given:
@@ -188,7 +188,7 @@ def _with_reported_split(rows: list[Row], where: Path) -> list[Row]:
     return [row._replace(split="test") if row.split == "val" else row for row in rows]
 
 
-def _has_binary_masks(base: Path, rows: list[Row], where: Path) -> bool:
+def _has_binary_masks(base: Path, rows: list[SampleRow], where: Path) -> bool:
     """Whether the masks show one object in white (255), which otherwise means void; a message says so.
 
     The first mask of every sequence that is not black decides.
@@ -209,7 +209,7 @@ def _has_binary_masks(base: Path, rows: list[Row], where: Path) -> bool:
     return bool(white)
 
 
-def _require_classes_in_train(rows: list[Row], where: Path) -> None:
+def _require_classes_in_train(rows: list[SampleRow], where: Path) -> None:
     """ValueError if a class of the test split is not in train, usually because it is spelled in two ways."""
     fields = {split: {row.label for row in rows if row.split == split} for split in ("train", "test")}
     train, test = ({name for field in found for name in labels_of(field)} for found in fields.values())

@@ -12,7 +12,7 @@ from pathlib import Path
 from pebble import ProcessExpired, ProcessPool
 
 from sigma_bench.data.decoder import DECODER_RULE
-from sigma_bench.data.ledger import Entry, Ledger, name_of, open_for_appending, state_of
+from sigma_bench.data.ledger import Ledger, LedgerEntry, name_of, open_for_appending, state_of
 from sigma_bench.data.manifest import Manifest, Medium, Split, medium_of
 from sigma_bench.data.media_inspection import inspect
 
@@ -71,7 +71,7 @@ def verify(manifest: Manifest, folder: Path, ledger_file: Path, *, num_workers: 
             yield done, len(present)
 
 
-def _is_inspected(entry: Entry | None) -> bool:
+def _is_inspected(entry: LedgerEntry | None) -> bool:
     """Whether a medium was read from end to end under the current ``DECODER_RULE``."""
     return entry is not None and entry.is_inspected and entry.rule == DECODER_RULE
 
@@ -82,13 +82,13 @@ def reports(manifest: Manifest, folder: Path, ledger: Ledger) -> list[SplitRepor
     return [_report(split, folder, ledger, first_of) for split in manifest.splits.values()]
 
 
-def _inspected(todo: list[Medium], folder: Path, num_workers: int) -> Iterator[Entry]:
+def _inspected(todo: list[Medium], folder: Path, num_workers: int) -> Iterator[LedgerEntry]:
     # Decoders have threads, which rules out fork, and spawn takes seconds for imports; the fork server imports once.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["sigma_bench.data.media_inspection"])
     with ProcessPool(max_workers=num_workers, max_tasks=TASKS_PER_PROCESS, context=context) as pool:
         try:
-            medium_of_future: dict[Future[Entry], Medium] = {
+            medium_of_future: dict[Future[LedgerEntry], Medium] = {
                 pool.schedule(inspect, args=(medium, folder), timeout=SECONDS_PER_MEDIUM): medium for medium in todo
             }
             for future in as_completed(medium_of_future):
@@ -104,8 +104,8 @@ def _inspected(todo: list[Medium], folder: Path, num_workers: int) -> Iterator[E
             raise
 
 
-def _failed(medium: Medium, folder: Path, problem: str) -> Entry:
-    return Entry(name_of(medium.path, folder), *state_of(medium), problem=problem)
+def _failed(medium: Medium, folder: Path, problem: str) -> LedgerEntry:
+    return LedgerEntry(name_of(medium.path, folder), *state_of(medium), problem=problem)
 
 
 def _report(split: Split, folder: Path, ledger: Ledger, first_of: dict[tuple[str, int], str]) -> SplitReport:

@@ -12,8 +12,8 @@ from torch.utils.data import Dataset
 
 from sigma_bench.data.conditions import under_condition
 from sigma_bench.data.decoder import DecodeError
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.data.sampling import clip_indices
 from sigma_bench.data.transforms import centre_crop, three_crops
 from sigma_bench.specs.clip import ClipSpec

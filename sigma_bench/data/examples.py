@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from sigma_bench.data.decoder import DecodeError, Decoder
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample
+from sigma_bench.data.media_opening import open_media
 
 Example = tuple[Tensor, ...]
 """Tensors that a method draws from a video, or the stacked tensors of a batch."""
@@ -47,7 +47,7 @@ Draw = Callable[[Decoder, np.random.Generator, Origin], Example]
 """Function that draws one example from an open video."""
 
 
-class Broken(NamedTuple):
+class DecodingFailure(NamedTuple):
     """A video that cannot be decoded."""
 
     video: int
@@ -61,7 +61,7 @@ class Collated(NamedTuple):
 
     example: Example
     """Stacked examples of the videos that were decoded; empty if there are none."""
-    broken: list[Broken]
+    failures: list[DecodingFailure]
     """Videos that cannot be decoded."""
 
 
@@ -151,10 +151,10 @@ class PreparedVideos:
         return video
 
 
-class TrainingExamples(Dataset[Example | Broken]):
+class TrainingExamples(Dataset[Example | DecodingFailure]):
     """Training examples, indexed by ``ExampleIndex``.
 
-    A video that cannot be decoded gives ``Broken`` and is not replaced by another one.
+    A video that cannot be decoded gives a ``DecodingFailure`` and is not replaced by another one.
     """
 
     def __init__(
@@ -162,20 +162,20 @@ class TrainingExamples(Dataset[Example | Broken]):
     ) -> None:
         self._samples, self._videos, self._draw, self._seed = samples, videos, draw, seed
 
-    def __getitem__(self, place: ExampleIndex) -> Example | Broken:
+    def __getitem__(self, place: ExampleIndex) -> Example | DecodingFailure:
         rng = np.random.default_rng([self._seed, place.step, place.position])
         try:
             origin = Origin(self._samples[place.video], place.position)
             return self._draw(self._videos[place.video], rng, origin)
         except DecodeError as error:
-            return Broken(place.video, str(error))
+            return DecodingFailure(place.video, str(error))
 
 
-def collate(drawn: Sequence[Example | Broken]) -> Collated:
+def collate(drawn: Sequence[Example | DecodingFailure]) -> Collated:
     """The stacked examples of a batch, and the videos that cannot be decoded."""
-    examples = [example for example in drawn if not isinstance(example, Broken)]
-    broken = [example for example in drawn if isinstance(example, Broken)]
-    return Collated(tuple(torch.stack(part) for part in zip(*examples, strict=True)), broken)
+    examples = [example for example in drawn if not isinstance(example, DecodingFailure)]
+    failures = [example for example in drawn if isinstance(example, DecodingFailure)]
+    return Collated(tuple(torch.stack(part) for part in zip(*examples, strict=True)), failures)
 
 
 @dataclass(frozen=True)

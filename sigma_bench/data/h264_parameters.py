@@ -8,7 +8,7 @@ CHROMA_PROFILES = (44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244)
 """Values of ``profile_idc`` whose sequence parameter sets describe the chroma format."""
 
 
-class Layout(NamedTuple):
+class PictureLayout(NamedTuple):
     """The coding of the pictures of a stream as far as it decides how they can be read."""
 
     may_have_fields: bool
@@ -17,7 +17,7 @@ class Layout(NamedTuple):
     """Whether columns on the left may be cut off."""
 
 
-def picture_layout(extradata: bytes) -> Layout:
+def picture_layout(extradata: bytes) -> PictureLayout:
     """The layout of the pictures of a stream; both fields are true if the parameter sets cannot be read.
 
     Args:
@@ -32,9 +32,9 @@ def picture_layout(extradata: bytes) -> Layout:
     except ValueError:
         layouts = []
     if not layouts:
-        return Layout(may_have_fields=True, may_crop_left=True)
+        return PictureLayout(may_have_fields=True, may_crop_left=True)
     fields, crops = zip(*layouts, strict=True)
-    return Layout(any(fields), any(crops))
+    return PictureLayout(any(fields), any(crops))
 
 
 class _Bits:
@@ -61,7 +61,7 @@ class _Bits:
         return (code + 1) // 2 if code % 2 else -(code // 2)
 
 
-def _layout(unit: bytes) -> Layout:
+def _layout(unit: bytes) -> PictureLayout:
     """The layout that one sequence parameter set describes."""
     bits = _Bits(unit[:256])
     bits.take(8)
@@ -85,7 +85,7 @@ def _layout(unit: bytes) -> Layout:
     has_frames_only = bits.take(1) == 1
     bits.take(1 if has_frames_only else 2)
     is_cropped = bits.take(1) == 1
-    return Layout(not has_frames_only, is_cropped and bits.exp_golomb() > 0)
+    return PictureLayout(not has_frames_only, is_cropped and bits.exp_golomb() > 0)
 
 
 def _skip_chroma(bits: _Bits) -> None:

@@ -15,8 +15,8 @@ from typing import IO
 
 from sigma_bench.data.decoder import DECODER_RULE, DecodeError, DecoderName
 from sigma_bench.data.ledger import (
-    Entry,
     Ledger,
+    LedgerEntry,
     content_digest,
     fallback_path,
     medium_files,
@@ -72,10 +72,12 @@ def chosen_decoder(medium: Medium) -> DecoderName | None:
         return None
 
 
-def _entries(media: list[Medium], place: LedgerPlace | None, report: Callable[[int, int], None]) -> dict[Medium, Entry]:
+def _entries(
+    media: list[Medium], place: LedgerPlace | None, report: Callable[[int, int], None]
+) -> dict[Medium, LedgerEntry]:
     """The entry of every medium that exists: from the ledger if it is up to date, otherwise by reading the medium."""
     ledger = Ledger.read(place.file, fallback_path(place.file)) if place else Ledger()
-    entries: dict[Medium, Entry] = {}
+    entries: dict[Medium, LedgerEntry] = {}
     unknown = []
     for medium in media:
         entry = ledger.entry_of(medium, place.folder) if place else None
@@ -95,7 +97,7 @@ def _entries(media: list[Medium], place: LedgerPlace | None, report: Callable[[i
     return entries
 
 
-def _read(medium: Medium, place: LedgerPlace | None) -> tuple[Medium, Entry | None, bool]:
+def _read(medium: Medium, place: LedgerPlace | None) -> tuple[Medium, LedgerEntry | None, bool]:
     """The medium, its entry (None if the file does not exist), and whether its last change is old enough to keep the
     entry."""
     try:
@@ -108,7 +110,7 @@ def _read(medium: Medium, place: LedgerPlace | None) -> tuple[Medium, Entry | No
     except OSError as error:
         raise ValueError(f"{medium.path}: cannot be read ({error.strerror})") from error
     name = name_of(medium.path, place.folder) if place else medium.path.as_posix()
-    return medium, Entry(name, size, stamp, digest, decoder=chosen_decoder(medium), rule=DECODER_RULE), is_settled
+    return medium, LedgerEntry(name, size, stamp, digest, decoder=chosen_decoder(medium), rule=DECODER_RULE), is_settled
 
 
 @contextlib.contextmanager

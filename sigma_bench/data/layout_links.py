@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sigma_bench.data.inventory import Inventory, take_inventory
-from sigma_bench.data.layout_search import Found, Layout, Search
+from sigma_bench.data.layout_search import FoundParts, Layout, Search
 from sigma_bench.data.manifest import DECLARATION, MINIWORLD_MARKER, TRANSCODED_MARKER
 from sigma_bench.data.parts import Part, targets
 
@@ -34,7 +34,7 @@ class Proposal:
     """Target -> several files or folders that could be it."""
     blocked: Mapping[Path, Path]
     """Path that exists and has other contents -> file or folder that belongs there."""
-    found: Found
+    found: FoundParts
 
     @property
     def is_here(self) -> bool:

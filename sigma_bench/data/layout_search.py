@@ -45,7 +45,7 @@ def layouts_of(files: Sequence[DatasetFile], root: Path) -> list[Layout]:
 
 
 @dataclass
-class Found:
+class FoundParts:
     """What a search found for one dataset's folder."""
 
     options: dict[str, list[Path]] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Search:
     """The result of a search, by dataset's folder."""
 
     start: Path
-    found: Mapping[Path, Found]
+    found: Mapping[Path, FoundParts]
     folders: Folders
     limits: tuple[str, ...]
     """Reasons why the search may have missed something."""
@@ -67,7 +67,7 @@ class Search:
 
 def search(layouts: Sequence[Layout], start: Path) -> Search:
     """Look for the parts of layouts below a folder, breadth first; the data root itself is never a part."""
-    folders, found = Folders(), {layout.home: Found() for layout in layouts}
+    folders, found = Folders(), {layout.home: FoundParts() for layout in layouts}
     roots = {layout.home.parent for layout in layouts}
     queue, seen, limits = deque([(start, 0)]), set[Path](), dict[str, list[Path]]()
     num_entries = 0
@@ -99,7 +99,7 @@ def _named(folders: Sequence[Path]) -> str:
     return f"{folders[0]}{f' and {len(folders) - 1:,} other folders' if len(folders) > 1 else ''}"
 
 
-def _record(layout: Layout, folder: Path, folders: Folders, found: Mapping[Path, Found], *, is_root: bool) -> bool:
+def _record(layout: Layout, folder: Path, folders: Folders, found: Mapping[Path, FoundParts], *, is_root: bool) -> bool:
     """Record the parts and archives that a folder is or holds; True if it holds media, so that no part is inside."""
     here, files = found[layout.home], folders.entries(folder).files
     here.archives += [folder / name for name in files if _is_archive(layout, folder, name)]
@@ -121,7 +121,7 @@ def _is_archive(layout: Layout, folder: Path, name: str) -> bool:
     return any(fnmatch(found, pattern.lower()) for found in names for pattern in layout.archives)
 
 
-def _add(found: Found, target: str, paths: Iterator[Path] | list[Path]) -> None:
+def _add(found: FoundParts, target: str, paths: Iterator[Path] | list[Path]) -> None:
     options = found.options.setdefault(target, [])
     known = {path.resolve() for path in options}
     options += [path for path in paths if path.resolve() not in known]

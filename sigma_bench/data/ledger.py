@@ -23,7 +23,7 @@ from sigma_bench.data.manifest import Medium
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LedgerEntry:
     """One file, or one folder of frames with its masks."""
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
@@ -57,13 +57,13 @@ class Entry:
         return json.dumps({key: value for key, value in asdict(self).items() if value is not None}) + "\n"
 
 
-_ENTRY = TypeAdapter(Entry)
+_ENTRY = TypeAdapter(LedgerEntry)
 
 
 class Ledger:
     """The entries of a dataset by path."""
 
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+    def __init__(self, entries: Iterable[LedgerEntry] = ()) -> None:
         self._entries = {entry.path: entry for entry in entries}
 
     @classmethod
@@ -77,11 +77,11 @@ class Ledger:
         """
         return cls(entry for path in paths if path.exists() for entry in _entries(path))
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: LedgerEntry) -> None:
         """Add an entry; it replaces an earlier one of the same file."""
         self._entries[entry.path] = entry
 
-    def entry_of(self, medium: Medium, folder: Path) -> Entry | None:
+    def entry_of(self, medium: Medium, folder: Path) -> LedgerEntry | None:
         """The entry of a medium below the dataset's folder; None if it is missing, has no entry or has changed."""
         entry = self._entries.get(name_of(medium.path, folder))
         if entry is None:
@@ -172,14 +172,14 @@ def _file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _entries(path: Path) -> Iterable[Entry]:
+def _entries(path: Path) -> Iterable[LedgerEntry]:
     with path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             if line.endswith(b"\n"):
                 yield _parsed(path, number, line)
 
 
-def _parsed(path: Path, number: int, line: bytes) -> Entry:
+def _parsed(path: Path, number: int, line: bytes) -> LedgerEntry:
     try:
         return _ENTRY.validate_json(line)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The masks of a sequence as object ids, in whatever mode their PNG files are stored.
+"""The masks of a sequence as object ids, for PNG files of any mode.
 
 Palette and grey files contain ids.  Files in colour, with transparency, or with 1 or 16 bits are read if their meaning
 is unambiguous, and refused otherwise:

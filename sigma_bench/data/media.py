@@ -9,14 +9,14 @@ from sigma_bench.data.data_files import VIDEO_SUFFIXES, contents, visible
 from sigma_bench.data.manifest import Media
 
 
-class Found(NamedTuple):
+class FoundMedium(NamedTuple):
     """The location and kind of a medium."""
 
     path: Path
     media: Media
 
 
-def find_video(folders: tuple[Path, ...], stem: str, suffix: str) -> Found:
+def find_video(folders: tuple[Path, ...], stem: str, suffix: str) -> FoundMedium:
     """The video with the given stem, or the folder of its frames, in the first folder that has one of them.
 
     Upper and lower case of suffixes are not distinguished.  If nothing is found, the result is the path of the official
@@ -31,10 +31,10 @@ def find_video(folders: tuple[Path, ...], stem: str, suffix: str) -> Found:
             continue
         for candidate in (suffix, suffix.lower(), *VIDEO_SUFFIXES):
             if f"{stem}{candidate}" in names:
-                return Found(folder / names[f"{stem}{candidate}"], "video")
+                return FoundMedium(folder / names[f"{stem}{candidate}"], "video")
         if stem in names and (folder / stem).is_dir():
-            return Found(folder / stem, "frame_folder")
-    return Found(folders[0] / f"{stem}{suffix}", "video")
+            return FoundMedium(folder / stem, "frame_folder")
+    return FoundMedium(folders[0] / f"{stem}{suffix}", "video")
 
 
 def forget_folders() -> None:

@@ -13,7 +13,7 @@ from sigma_bench.data.cifar import read_cifar
 from sigma_bench.data.decoder import DECODER_RULE, DecodeError, Decoder, DecoderName
 from sigma_bench.data.identity import chosen_decoder
 from sigma_bench.data.images import FrameFolderDecoder, read_image
-from sigma_bench.data.ledger import Entry, content_digest, name_of, state_of
+from sigma_bench.data.ledger import LedgerEntry, content_digest, name_of, state_of
 from sigma_bench.data.manifest import Media, Medium
 from sigma_bench.data.masks import MaskFolder
 from sigma_bench.data.video import DecordDecoder, PyAvDecoder, every_frame, upright
@@ -30,7 +30,7 @@ MAX_MISSING = 0.05
 """Largest missing fraction of the duration in the header; a video that lacks more counts as truncated."""
 
 
-class Found(NamedTuple):
+class FrameFacts(NamedTuple):
     """Number and size of the frames of a medium, and the exact decoder of a video."""
 
     frames: int
@@ -39,24 +39,26 @@ class Found(NamedTuple):
     decoder: DecoderName | None = None
 
 
-def inspect(medium: Medium, folder: Path) -> Entry:
+def inspect(medium: Medium, folder: Path) -> LedgerEntry:
     """Read a medium from end to end; an error is stored as the problem of the entry."""
     name = name_of(medium.path, folder)
     if not medium.path.exists():
-        return Entry(name, 0, 0, problem="missing")
+        return LedgerEntry(name, 0, 0, problem="missing")
     size, stamp = state_of(medium)
     try:
-        entry = Entry(name, size, stamp, content_digest(medium), rule=DECODER_RULE, decoder=chosen_decoder(medium))
+        entry = LedgerEntry(
+            name, size, stamp, content_digest(medium), rule=DECODER_RULE, decoder=chosen_decoder(medium)
+        )
         if size == 0:
             return replace(entry, problem="empty")
         return replace(entry, **_READ[medium.media](medium)._asdict())
     except DecodeError as error:
         return replace(entry, problem=_reason(error, medium.path))
     except OSError as error:
-        return Entry(name, size, stamp, problem=f"cannot be read ({error.strerror})")
+        return LedgerEntry(name, size, stamp, problem=f"cannot be read ({error.strerror})")
 
 
-def _video(medium: Medium) -> Found:
+def _video(medium: Medium) -> FrameFacts:
     """Decode the whole file from the start, then compare the other decoders with the frames found."""
     facts = video_facts(medium.path)
     digests: list[int] = []
@@ -76,7 +78,7 @@ def _video(medium: Medium) -> Found:
     if not digests:
         raise DecodeError("the video holds no frames")
     _require_complete(facts)
-    return Found(len(digests), *shape[:2], _exact_decoder(medium.path, facts, digests))
+    return FrameFacts(len(digests), *shape[:2], _exact_decoder(medium.path, facts, digests))
 
 
 def _fingerprint(picture: np.ndarray) -> int:
@@ -129,16 +131,16 @@ def _patterns(count: int, starts: Sequence[Start]) -> Iterator[list[int]]:
     yield list(range(count))
 
 
-def _image(medium: Medium) -> Found:
-    return Found(1, *read_image(medium.path).shape[:2])
+def _image(medium: Medium) -> FrameFacts:
+    return FrameFacts(1, *read_image(medium.path).shape[:2])
 
 
-def _cifar(medium: Medium) -> Found:
+def _cifar(medium: Medium) -> FrameFacts:
     content = read_cifar(medium.path)
-    return Found(len(content.get("data", ())), 32, 32)
+    return FrameFacts(len(content.get("data", ())), 32, 32)
 
 
-def _frame_folder(medium: Medium) -> Found:
+def _frame_folder(medium: Medium) -> FrameFacts:
     """Read all frames and masks; each mask must belong to a frame and have its size."""
     decoder = FrameFolderDecoder(medium.path)
     sizes = {path.stem: read_image(path).shape[:2] for path in decoder.paths}
@@ -152,10 +154,10 @@ def _frame_folder(medium: Medium) -> Found:
                 raise DecodeError(f"the mask {path.name} belongs to no frame; add the frame or remove the mask")
             if sizes[path.stem] != size:
                 raise DecodeError(f"the mask {path.name} has size {size}, but its frame has size {sizes[path.stem]}")
-    return Found(len(sizes), *next(iter(sizes.values())))
+    return FrameFacts(len(sizes), *next(iter(sizes.values())))
 
 
-_READ: dict[Media, Callable[[Medium], Found]] = {
+_READ: dict[Media, Callable[[Medium], FrameFacts]] = {
     "video": _video,
     "image": _image,
     "pickled_image": _cifar,

@@ -19,7 +19,7 @@ from sigma_bench.data.custom_rows import CONTROL, LONGEST_PATH, require_exact_na
 from sigma_bench.data.data_files import is_video, subfolders, walk
 from sigma_bench.data.ledger import ledger_path
 from sigma_bench.data.manifest import Expected, LedgerPlace, Manifest, Sample, make_split
-from sigma_bench.specs.bounded import bounded_lines
+from sigma_bench.specs.untrusted import bounded_lines
 
 _USED = ("train", "all")
 _UNUSED = ("test", "val", "validation")

@@ -23,8 +23,8 @@ import numpy as np
 
 from sigma_bench.data.data_files import walk
 from sigma_bench.data.decoder import DecodeError
-from sigma_bench.data.decoding import FRAMES_AT_ONCE, open_media
 from sigma_bench.data.manifest import TRANSCODED_MARKER, Manifest, Sample
+from sigma_bench.data.media_opening import FRAMES_AT_ONCE, open_media
 from sigma_bench.data.transforms import channels_first, resize
 from sigma_bench.records import provenance
 from sigma_bench.records.store import write_atomically

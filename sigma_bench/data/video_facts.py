@@ -18,7 +18,7 @@ import av
 
 from sigma_bench.data.bitstream import Content, Scan, scanner
 from sigma_bench.data.decoder import DecodeError, DecoderName
-from sigma_bench.data.h264_parameters import Layout, picture_layout
+from sigma_bench.data.h264_parameters import PictureLayout, picture_layout
 
 DECORD_CODECS = ("h264", "vp8", "vp9")
 """Codecs that decord decodes to the same bits as PyAV; some MPEG-4 pictures differ by up to 2 of 255."""
@@ -163,7 +163,8 @@ def _facts(path: Path, size: int, mtime_ns: int) -> VideoFacts:
         num_declared = min(stream.frames, len(stream.index_entries)) if is_mov else stream.frames
         scan = scanner(codec, extradata, is_intra_only=context.codec.intra_only)
         packets, first = _packets(container, scan, needs_picture=is_mov or codec == "mpeg4")
-        layout = picture_layout(extradata) if codec == "h264" else Layout(may_have_fields=False, may_crop_left=False)
+        frames_only = PictureLayout(may_have_fields=False, may_crop_left=False)
+        layout = picture_layout(extradata) if codec == "h264" else frames_only
         # With fields, a packet may be half a picture.
         is_timed = not layout.may_have_fields and _has_times(
             packets, container.format.name, codec, bool(context.has_b_frames)

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from sigma_bench.data.decoder import DecodeError
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.evaluation_clips import EvaluationClips
 from sigma_bench.data.manifest import Sample, Split
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.data.sequences import MaskedSequence
 from sigma_bench.data.workers import NumWorkers, available_cores, resolved_workers
 from sigma_bench.evaluation.session import Session

@@ -12,14 +12,14 @@ from typing import Literal
 import torch
 
 from sigma_bench.data.datasets import DataPlace, TaskOnData, open_dataset
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Manifest
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.evaluation.cost import TRAINING_FACTOR, CostModel, Predicted
-from sigma_bench.evaluation.run import Found, find_or_evaluate, find_or_run, require_room
+from sigma_bench.evaluation.run import FoundRecord, find_or_evaluate, find_or_evaluate_session, require_room
 from sigma_bench.evaluation.session import SINGLE_PROCESS, Session, open_session
 from sigma_bench.failures import reason
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.protocols.feature_cache import FeatureCache
 from sigma_bench.protocols.interface import Report, silent
 from sigma_bench.protocols.token_maps import num_missing_maps
 from sigma_bench.records.store import Store
@@ -113,7 +113,7 @@ def run_planned(
     limit: int | float | None = None,
     processes: Processes = SINGLE_PROCESS,
     report: Report = silent,
-) -> Found:
+) -> FoundRecord:
     """Run one task of a plan or find its record; raises as ``find_or_evaluate``."""
     if planned.session is None:  # opened again, so that the error is raised with its type and traceback
         return find_or_evaluate(
@@ -127,7 +127,7 @@ def run_planned(
             cache=cache,
             processes=processes,
         )
-    return find_or_run(
+    return find_or_evaluate_session(
         encoder,
         planned.session,
         output,

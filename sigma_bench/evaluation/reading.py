@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Collection
 
 from sigma_bench.data.decoder import DecodeError
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.data.video import SPARSE_DECODER
 from sigma_bench.evaluation.session import Session
 from sigma_bench.records.record import SplitReading

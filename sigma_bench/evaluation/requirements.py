@@ -29,7 +29,7 @@ def require_splits(protocol: BaseProtocol, uses: object) -> None:
     """Check what the ``splits`` of a protocol returns, which may be another author's.
 
     Raises:
-        ValueError: no splits, a split twice, or a scored split, the last one, that a record would not say is scored.
+        ValueError: no splits, a split twice, or a scored split (the last one) that is neither 'test' nor the only one.
     """
     where = f"the protocol kind '{protocol.kind}': 'splits' returns"
     if not isinstance(uses, tuple) or not uses or not all(isinstance(use, SplitUse) for use in uses):
@@ -97,10 +97,10 @@ def require_predictions(protocol: BaseProtocol, found: object, scored: Split) ->
 
 def _require_all(where: str, ids: set[str], scored: Split, num_scored: int) -> None:
     """ValueError unless the predictions are those of all samples, and of no others."""
-    for said, names in (("lack", set(scored.ids) - ids), ("hold", ids - set(scored.ids))):
+    for verb, names in (("lack", set(scored.ids) - ids), ("hold", ids - set(scored.ids))):
         if names:
             raise ValueError(
-                f"{where} predictions that {said} the sample '{min(names)}' (and {len(names) - 1} more); score every "
+                f"{where} predictions that {verb} the sample '{min(names)}' (and {len(names) - 1} more); score every "
                 f"sample of the split {scored.name} once, also those that count as wrong"
             )
     if num_scored != len(scored.samples):
@@ -202,7 +202,7 @@ def require_units(task: ResolvedTask, scored: Split) -> None:
     if task.protocol.uncertainty.unit == "group" and len(groups) == 1:
         raise ValueError(
             f"task '{task.task}': all that is scored belongs to one group, '{groups.pop()}', and an interval needs "
-            "two; score more of them, or say --set uncertainty.unit=sample where samples of a group are independent"
+            "two; score more of them, or use --set uncertainty.unit=sample where samples of a group are independent"
         )
 
 

@@ -17,7 +17,7 @@ from sigma_bench.evaluation.reading import readings
 from sigma_bench.evaluation.requirements import require_predictions, run_of
 from sigma_bench.evaluation.session import SINGLE_PROCESS, Session, open_session
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.protocols.feature_cache import FeatureCache
 from sigma_bench.protocols.interface import Evaluation, Predictions, Report, silent
 from sigma_bench.records.lock import exclusive
 from sigma_bench.records.provenance import capture, now
@@ -36,7 +36,7 @@ MAX_NAMED_CLASSES = 100
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRecord:
     """The record of an evaluation and its file."""
 
     record: Record
@@ -56,8 +56,8 @@ def find_or_evaluate(
     report: Report = silent,
     cache: FeatureCache | None = None,
     processes: Processes = SINGLE_PROCESS,
-) -> Found:
-    """The record of a task, found in ``output`` or made by running the task; all processes call this.
+) -> FoundRecord:
+    """The record of a task, whose session is opened first, found in ``output`` or made; all processes call this.
 
     Args:
         source: where the data are.
@@ -66,17 +66,17 @@ def find_or_evaluate(
         cache: feature cache; by default the one in ``output``.
 
     Raises:
-        ValueError: as ``open_session`` and ``find_or_run``.
+        ValueError: as ``open_session`` and ``find_or_evaluate_session``.
     """
     session = on_main(
         processes, lambda: open_session(encoder.card, task, source, seed=seed, limit=limit, report=report)
     )
-    return find_or_run(
+    return find_or_evaluate_session(
         encoder, session, output, cache or FeatureCache(output / "features"), processes=processes, report=report
     )
 
 
-def find_or_run(
+def find_or_evaluate_session(
     encoder: Encoder,
     session: Session,
     output: Path,
@@ -86,8 +86,8 @@ def find_or_run(
     predicted: Predicted | None = None,
     processes: Processes = SINGLE_PROCESS,
     report: Report = silent,
-) -> Found:
-    """The record of a session, found in ``output`` or made by running the session; all processes call this.
+) -> FoundRecord:
+    """The record of an open session, found in ``output`` or made by running the session; all processes call this.
 
     Args:
         output: folder of the records.
@@ -101,7 +101,7 @@ def find_or_run(
     store = Store(output)
     found = on_main(processes, lambda: store.find(session.key))
     if found is not None:
-        return Found(found[0], found[1], was_there=True)
+        return FoundRecord(found[0], found[1], was_there=True)
     on_main(processes, lambda: require_room(encoder, session, cache))
     folder = output / "unfinished" / digest(session.key)[:32]
     evaluation = session.evaluation(
@@ -110,7 +110,7 @@ def find_or_run(
     with ExitStack() as held:
         on_main(processes, lambda: held.enter_context(exclusive(folder)))
         record, path = _recorded(evaluation, session, store, predicted)
-    return Found(record, path, was_there=False)
+    return FoundRecord(record, path, was_there=False)
 
 
 def require_room(encoder: Encoder, session: Session, cache: FeatureCache) -> None:

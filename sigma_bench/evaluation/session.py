@@ -20,7 +20,7 @@ from sigma_bench.data.manifest import Manifest, Split, shared_groups
 from sigma_bench.data.official_lists import draw_subset
 from sigma_bench.evaluation.requirements import require_runnable, require_sound, require_splits, warn_of_copies
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.protocols.feature_cache import FeatureCache
 from sigma_bench.protocols.interface import Evaluation, Report, silent, split_of
 from sigma_bench.records.record import DataIdentity, SplitIdentity, resume_key
 from sigma_bench.specs.encoder_card import EncoderCard

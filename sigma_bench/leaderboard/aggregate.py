@@ -102,7 +102,7 @@ def _tied_with_best(column: _Measured, models: list[str]) -> set[str]:
 
 
 def _is_tie(column: _Measured, first: str, second: str) -> bool:
-    """By paired bootstrap where both were scored on the same stored samples, by overlap of intervals otherwise."""
+    """Whether a paired bootstrap does not separate two models; without predictions, whether their intervals overlap."""
     a, b = column.resampled.get(first), column.resampled.get(second)
     if a is not None and b is not None and are_paired(a, b):
         return mean_difference([a], [b]).is_tie
@@ -228,11 +228,11 @@ def _ranks(names: list[str], measured: list[_Measured]) -> dict[str, int]:
 def _counts(shown: pd.DataFrame) -> tuple[Counts, ...]:
     """One entry per dataset and set of counts; models measured on different files have separate entries."""
     counted = ["num_expected", "num_found", "num_scored", "num_failed", "num_official"]
-    keys = ["dataset", "world", *counted, "manifest"]
+    keys = ["dataset", "data_source", *counted, "manifest"]
     return tuple(
         Counts(
             dataset=str(rows["dataset"].iloc[0]),
-            world=str(rows["world"].iloc[0]),
+            data_source=str(rows["data_source"].iloc[0]),
             **{name: int(rows[name].iloc[0]) for name in counted},
             num_shared_groups=int(rows["num_shared_groups"].max()),  # tasks without training share none
             manifest=str(rows["manifest"].iloc[0]),

@@ -12,7 +12,7 @@ def mean_of_columns(scores: Iterable[tuple[float, bool] | None]) -> float | None
     """Mean of a row over columns, as SEVERE defines it: a value v for which lower is better counts as 1 - v.
 
     Args:
-        scores: value of each column and whether higher is better; None where the row has no value.
+        scores: value of each column and whether higher is better; None if the row has no value.
 
     Returns:
         None if a value is missing, since incomplete rows cannot be compared.
@@ -184,7 +184,7 @@ class Counts:
     """Completeness of the scored split of a dataset, and the models that were measured on it."""
 
     dataset: str
-    world: str
+    data_source: str
     num_expected: int
     num_found: int
     num_scored: int
@@ -224,9 +224,9 @@ class BoardTable:
         return tuple(row for section in self.sections for row in section.rows)
 
     @property
-    def worlds(self) -> tuple[str, ...]:
+    def data_sources(self) -> tuple[str, ...]:
         """Data sources of the measured numbers, such as official, mini or user."""
-        return tuple(sorted({counts.world for counts in self.counts}))
+        return tuple(sorted({counts.data_source for counts in self.counts}))
 
     @property
     def record_ids(self) -> tuple[str, ...]:

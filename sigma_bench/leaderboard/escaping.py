@@ -6,7 +6,7 @@ tables.
 
 import re
 
-from sigma_bench.specs.text import one_line, with_visible_controls
+from sigma_bench.specs.untrusted import one_line, with_visible_controls
 
 _MARKDOWN = re.compile(r"[\\`\[\]<>|$~]|(?<!^)\*(?!$)|^\*(?!:)|(?<!\s)\*$|(?<!\w)_|_(?!\w)|&(?=#?\w+;)|^#")
 """Special characters, except the ``*`` that marks computed numbers (at the end of a label, at the start of a note)."""

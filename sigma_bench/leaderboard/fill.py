@@ -20,7 +20,7 @@ from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import NOT_COMPUTABLE, Arrays, arrays_read, require_samples
 from sigma_bench.records.store import Store
 from sigma_bench.specs.board import Board
-from sigma_bench.specs.text import one_line
+from sigma_bench.specs.untrusted import one_line
 
 IMPORTED = "imported"
 """Folder beside the records that holds imported numbers, one CSV file per source."""

@@ -6,8 +6,8 @@ import pandas as pd
 from markupsafe import escape
 
 from sigma_bench.leaderboard.board_table import BoardTable
-from sigma_bench.leaderboard.layout import Entry, layout
-from sigma_bench.specs.text import one_line
+from sigma_bench.leaderboard.table_layout import Entry, layout
+from sigma_bench.specs.untrusted import one_line
 
 MAX_ROWS = 60
 """Rows of a frame that a notebook shows."""

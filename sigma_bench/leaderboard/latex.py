@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sigma_bench.leaderboard.board_table import BoardTable
-from sigma_bench.leaderboard.layout import Entry, TableLayout, layout
+from sigma_bench.leaderboard.table_layout import Entry, TableLayout, layout
 
 _HERE = Path(__file__).resolve().parent
 _CHARACTERS = {

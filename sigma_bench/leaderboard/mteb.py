@@ -58,7 +58,7 @@ def _header(record: Record) -> dict[str, Any]:
             "version": record.provenance.sigma_bench,
             "protocol": record.task.protocol.protocol,
             "fingerprint": record.fingerprint,
-            "world": record.data.world,
+            "data_source": record.data.world,
         },
     }
 

@@ -64,7 +64,7 @@ def _measured(table: BoardTable, has_styles: bool) -> list[str]:
     if table.mean_label:
         notes.append(f"{table.mean_label}: of complete rows only. {_rank_words(table)}")
     notes += _references(table)
-    elsewhere = [data_source_words(world) for world in table.worlds if world != "official"]
+    elsewhere = [data_source_words(source) for source in table.data_sources if source != "official"]
     if elsewhere and table.sections:
         notes.append(f"Measured numbers: {' and '.join(elsewhere)}, not comparable with the published ones.")
     if table.deltas:
@@ -141,8 +141,8 @@ def _counts_words(dataset: str, counts: list[Counts]) -> str:
         models = f" ({', '.join(entry.models)})" if len(counts) > 1 else ""
         variants.append(words + failed + shared + models)
     differ = " Different files:" if len({entry.manifest for entry in counts}) > 1 else ""
-    worlds = " and ".join(sorted({data_source_words(entry.world) for entry in counts}))
-    return f"{dataset} ({worlds}):{differ} {'; '.join(variants)}."
+    sources = " and ".join(sorted({data_source_words(entry.data_source) for entry in counts}))
+    return f"{dataset} ({sources}):{differ} {'; '.join(variants)}."
 
 
 def _published(table: BoardTable, has_styles: bool) -> list[str]:

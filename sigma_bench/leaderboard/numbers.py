@@ -37,5 +37,5 @@ def seeds(cell: Cell, metric: str = "top1") -> str:
 
 
 def repeats(cell: Cell, metric: str = "top1") -> str:
-    """Spread over a protocol's own repetitions, ``±0.3 repeats``; empty where it has none."""
+    """Spread over a protocol's own repetitions, ``±0.3 repeats``; empty if it has none."""
     return "" if cell.repeat_std is None else f"±{number(cell.repeat_std, metric)} repeats"

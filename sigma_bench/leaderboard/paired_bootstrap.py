@@ -170,7 +170,7 @@ def _resampled(scored: Scored, value_R: NDArray[np.float64] | None) -> Resampled
     )
 
 
-def mean_difference(first: Sequence[Resampled], second: Sequence[Resampled], *, level: float = LEVEL) -> Difference:
+def mean_difference(first: Sequence[Resampled], second: Sequence[Resampled]) -> Difference:
     """Difference of two models' means over tasks; tasks on the same samples are resampled together.
 
     The interval is expanded for the number of units of the smallest task.
@@ -179,7 +179,7 @@ def mean_difference(first: Sequence[Resampled], second: Sequence[Resampled], *, 
     pairs = list(zip(signs, first, second, strict=True))
     num_units = min(a.num_units for a in first)
     difference_R = np.mean([sign * (a.value_R - b.value_R) for sign, a, b in pairs], axis=0)
-    low, high = interval_ends(difference_R, num_units=num_units, level=level)
+    low, high = interval_ends(difference_R, num_units=num_units, level=LEVEL)
     value = float(np.mean([sign * (a.value - b.value) for sign, a, b in pairs]))
     return Difference(value=value, low=low, high=high, num_units=num_units)
 

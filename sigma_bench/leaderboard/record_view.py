@@ -13,7 +13,7 @@ from sigma_bench.leaderboard.notes import data_source_words
 from sigma_bench.leaderboard.numbers import number, percent
 from sigma_bench.leaderboard.rerun import rerun_command
 from sigma_bench.records.record import Interval, Record, Score, Selection, SplitIdentity
-from sigma_bench.specs.text import with_visible_controls
+from sigma_bench.specs.untrusted import with_visible_controls
 
 
 class Texts:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from sigma_bench.leaderboard.board_table import BoardTable
 from sigma_bench.leaderboard.escaping import markdown_text
-from sigma_bench.leaderboard.layout import Entry, Line, TableLayout, layout
+from sigma_bench.leaderboard.table_layout import Entry, Line, TableLayout, layout
 
 _LEAST_LABEL = 14
 """Width to which longer model names are folded before columns move to another table."""

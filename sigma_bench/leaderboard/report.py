@@ -19,13 +19,13 @@ from markupsafe import Markup
 
 from sigma_bench.leaderboard.board_table import BoardTable
 from sigma_bench.leaderboard.figures import axes_dots, has_axes, score_dots
-from sigma_bench.leaderboard.layout import Entry, Header, Line, Section, TableLayout, layout
 from sigma_bench.leaderboard.notes import level_words
 from sigma_bench.leaderboard.numbers import MISSING
 from sigma_bench.leaderboard.record_view import Texts, record_view
+from sigma_bench.leaderboard.table_layout import Entry, Header, Line, Section, TableLayout, layout
 from sigma_bench.leaderboard.training_figure import training_curves
 from sigma_bench.records.record import Record
-from sigma_bench.specs.text import with_visible_controls
+from sigma_bench.specs.untrusted import with_visible_controls
 
 _HERE = Path(__file__).resolve().parent
 MAX_PLOTTED_MODELS = 40

@@ -22,7 +22,7 @@ def deltas(
     board: Board, shown: pd.DataFrame, rows: Sequence[Row], sections: Sequence[PublishedSection]
 ) -> tuple[Delta, ...]:
     """One difference per cell that is measured on official data and has a published number."""
-    official = shown[shown["world"] == "official"]
+    official = shown[shown["data_source"] == "official"]
     comparable = [section for section in sections if not section.is_context]
     printed = [row for section in comparable for row in section.rows if row.origin == "published"]
     found: list[Delta] = []

@@ -56,7 +56,7 @@ def _model(record: Record) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _settings(task_json: str, fingerprint: str, world: str, folders: tuple[Path, ...]) -> tuple[str, ...] | None:
+def _settings(task_json: str, fingerprint: str, data_source: str, folders: tuple[Path, ...]) -> tuple[str, ...] | None:
     """``--set`` and its values; None if no settings lead to the fingerprint.
 
     Args:
@@ -64,7 +64,7 @@ def _settings(task_json: str, fingerprint: str, world: str, folders: tuple[Path,
     """
     own = ResolvedTask.model_validate_json(task_json)
     try:
-        is_undeclared = world == "user" and not is_custom_dataset(own.dataset.dataset)
+        is_undeclared = data_source == "user" and not is_custom_dataset(own.dataset.dataset)
         task = _as_user_files(own) if is_undeclared else load_task(own.task)
         resolved = partial(resolve_with_card, task, own.dataset) if is_undeclared else partial(resolve, task)
         named = resolved({})

@@ -22,7 +22,7 @@ LONG_COLUMNS = (
     *("model", "family", "num_parameters", "feature_width", "pretraining_data", "pretraining_epochs"),
     *("pretraining_seed", "checkpoint", "encoder", "seed"),
     *("task", "dataset", "asks", "protocol", "fingerprint", "metric", "higher_is_better"),
-    *("value", "low", "high", "level", "spread", "num_units", "world"),
+    *("value", "low", "high", "level", "spread", "num_units", "data_source"),
     *("num_expected", "num_found", "num_scored", "num_failed", "num_official", "num_shared_groups"),
     *("manifest", "controls", "record_id", "path", "started_utc"),
 )
@@ -51,8 +51,8 @@ def select(
         labels: by file, the label of a model whose name stands for several encoders (``settings.row_labels``).
 
     Raises:
-        ValueError: two task fingerprints or two worlds in one column, two encoders with one pretraining seed or two
-            kinds of model under one label, one checkpoint and seed on two sets of files, or one evaluation with two
+        ValueError: two task fingerprints or two data sources in one column, two encoders with one pretraining seed or
+            two kinds of model under one label, one checkpoint and seed on two sets of files, or one evaluation with two
             values; names both record files.
     """
     rows = [
@@ -64,7 +64,7 @@ def select(
     table, column = _table(rows), ["task", "metric"]
     advice = "show them on two boards, choose by --where, or move one record away"
     _require_one("fingerprint", column, table, f"were measured under two versions of the protocol; {advice}")
-    _require_one("world", column, table, f"were measured on two data sources; {advice}")
+    _require_one("data_source", column, table, f"were measured on two data sources; {advice}")
     _require_one("higher_is_better", column, table, f"disagree on whether higher is better; {advice}")
     problem = (
         "carry one label and pretraining seed, but two encoders, which differ in weights, code, clip or normalisation; "
@@ -197,7 +197,7 @@ def _columns_of_record(path: Path, record: Record) -> dict[str, Any]:
         "asks": record.task.asks,
         "protocol": record.task.protocol.protocol,
         "fingerprint": record.fingerprint,
-        "world": record.data.world,
+        "data_source": record.data.world,
         "num_expected": split.expected,
         "num_found": split.found,
         "num_scored": split.scored,

@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator
 
 from sigma_bench.leaderboard.escaping import figure_text
 from sigma_bench.leaderboard.figures import DASHES, OKABE_ITO, saved
-from sigma_bench.specs.bounded import parse_json, read_bounded
+from sigma_bench.specs.untrusted import parse_json, read_bounded
 
 MAX_HISTORY_BYTES = 256 << 20
 MONITORS = {

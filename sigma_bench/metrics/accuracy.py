@@ -1,8 +1,8 @@
 """Accuracy of hard predictions: over samples, and over classes.
 
-The mean per class is the mean of the accuracies of the classes that occur in the truth.  The
-released evaluation of SIGMA keeps one running mean through all classes, which gives the last classes the
-largest weights; its value is not comparable with this one.
+The mean over classes is the mean of the accuracies of the classes that occur in the truth.  The released evaluation of
+SIGMA keeps one running mean through all classes, which gives the last classes the largest weights, so its value is not
+comparable with this one.
 
 Shapes: S samples, C classes.
 """
@@ -29,8 +29,7 @@ def topk(truth: ArrayLike, ranked_SK: ArrayLike, k: int) -> float:
 
     Args:
         truth: true labels, (S,).
-        ranked_SK: predicted labels, the best first, (S, K) with K >= k or K the number of
-            classes.
+        ranked_SK: predicted labels, the best first, (S, K) with K >= k or K the number of classes.
 
     Raises:
         ValueError: different lengths, or no sample at all.
@@ -41,22 +40,13 @@ def topk(truth: ArrayLike, ranked_SK: ArrayLike, k: int) -> float:
     return float((label_SK[:, :k] == truth_S[:, None]).any(1).mean())
 
 
-def mean_class_accuracy(truth: ArrayLike, predicted: ArrayLike) -> float:
-    """Mean over the classes present in ``truth`` of the share of correct predictions, a fraction.
+def mean_of_classes(class_S: NDArray[np.intp], hit_S: NDArray[np.bool_]) -> float:
+    """Mean class accuracy: the mean, over the classes that occur, of their share of hits, a fraction.
 
     Args:
-        truth: true labels, (S,); numbers or names.
-        predicted: predicted labels, (S,), in the same order; a class that only occurs here is not
-            averaged.
-
-    Raises:
-        ValueError: different lengths, more than one axis, or no sample at all.
+        class_S: true class of every sample, numbered from 0; numbers that do not occur are not averaged.
+        hit_S: whether the prediction of the sample is correct.
     """
-    return mean_of_classes(np.unique(np.asarray(truth), return_inverse=True)[1], _hits(truth, predicted))
-
-
-def mean_of_classes(class_S: NDArray[np.intp], hit_S: NDArray[np.bool_]) -> float:
-    """Mean over the classes present of the share of hits, a fraction; for classes that are numbered from 0."""
     size_C = np.bincount(class_S)
     is_present_C = size_C > 0
     return float(np.mean(np.bincount(class_S, weights=hit_S)[is_present_C] / size_C[is_present_C]))

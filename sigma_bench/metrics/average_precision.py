@@ -1,11 +1,11 @@
 """Average precision of several labels per sample, as defined by scikit-learn, fast enough for a bootstrap.
 
-The precision at every positive, averaged over the positives of a class; samples with equal scores are taken together.
-Scores are sorted once; a resample only changes how often each sample counts.
+Average precision is the precision at every positive, averaged over the positives of a class; samples with equal scores
+are taken together.  Scores are sorted once, because a resample only changes how often each sample counts.
 
 Average precision is higher on a smaller test set: in simulation (10 labels, a quarter of the samples positive) 0.426 in
-the limit, 0.442 on 300 samples, 0.483 on 60.  Its centred bootstrap interval is about test sets of the same size, whose
-expected score it covers in 93 to 94 % of the draws instead of 95 %; compare scores of one test set only.
+the limit, 0.442 on 300 samples, 0.483 on 60.  Its centred bootstrap interval refers to test sets of the same size:
+it covers their expected score in 93 to 94 % of the draws instead of 95 %.  Only scores of one test set can be compared.
 
 Shapes: S samples, L classes, P positives (class by class, from the highest score to the lowest).
 """

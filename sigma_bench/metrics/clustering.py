@@ -1,8 +1,8 @@
 """Agreement of clusters of samples with their classes.
 
-Accuracy after the one-to-one assignment with the most correct samples (Hungarian matching), accuracy after assigning
-its most frequent class to each cluster (purity), and two measures that need no assignment.  The released
-code of SIGMA has none of them for clips.
+The measures are the accuracy after the one-to-one assignment with the most correct samples (Hungarian matching), the
+accuracy after each cluster is assigned its most frequent class (purity), and two measures that need no assignment.  The
+released code of SIGMA has none of them for clips.
 
 Shapes: S samples, G classes present, P clusters present, N pairs of a class and a cluster with common samples.
 """
@@ -22,8 +22,8 @@ Labels = NDArray[np.integer]
 def hungarian_labels(truth_S: Labels, cluster_S: Labels) -> Labels:
     """Class that each sample's cluster is matched to one-to-one, (S,), so that as many samples as possible are right.
 
-    Clusters beyond the number of classes present are matched to nothing (``NO_LABEL``), classes beyond the number of
-    clusters to no cluster.
+    If there are more clusters than classes, some clusters have no class (``NO_LABEL``).  If there are fewer, some
+    classes have no cluster.
 
     Raises:
         ValueError: different lengths, or no sample.
@@ -76,10 +76,10 @@ class _Sizes(NamedTuple):
 
 
 def _of_clustered(measure: Callable[[_Sizes], float], truth_S: Labels, cluster_S: Labels) -> float:
-    """A measure of the samples that have a cluster, times their share of all samples where it is positive.
+    """A measure of the samples that have a cluster, times their share of all samples if it is positive.
 
-    Accuracy behaves in the same way, because it counts such samples as wrong.  Treated as one more cluster, they would
-    raise both measures if most of them belong to one class.
+    Accuracy behaves in the same way, because it counts such samples as wrong.  If they were treated as one more
+    cluster, they would raise both measures where most of them belong to one class.
     """
     has_cluster_S = cluster_S != NO_LABEL
     if not has_cluster_S.any():

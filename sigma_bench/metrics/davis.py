@@ -1,13 +1,14 @@
-"""J and F of the DAVIS challenges (Perazzi et al., CVPR 2016; Pont-Tuset et al., arXiv 1704.00675; 2019 for proposals).
+"""J and F of the DAVIS challenges (Perazzi et al., CVPR 2016; Pont-Tuset et al., arXiv 1704.00675).
 
-J is the overlap of two masks, F the agreement of their outlines within a radius.  Both are taken per object and frame;
-then per object over frames (mean, recall, decay); then over all objects of all sequences.
+J is the overlap of two masks and F the agreement of their outlines within a radius.  Both are computed for every object
+and frame, then summarised over the frames of an object (mean, recall, decay), then averaged over all objects of all
+sequences.
 
 Differs from the official code in two ways, of which only the second can change a number: outlines are compared as point
 sets (a nearest-neighbour tree) instead of dilated images, and the quarters of a sequence are not kept in 8 bits, where
 they overflow beyond 256 frames.
 
-Shapes: T frames, H W pixels, O objects, P proposals, E outline pixels.
+Shapes: T frames, H W pixels, O objects, E outline pixels.
 """
 
 import math
@@ -16,7 +17,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
 from sigma_bench.metrics.segmentation import VOID
@@ -28,7 +28,6 @@ Floats = NDArray[np.float64]
 BOUND_SHARE = 0.008
 """Radius within which outlines agree, as a share of the image diagonal."""
 RECALL_ABOVE = 0.5
-MAX_PROPOSALS = 20
 QUARTERS = 4
 
 
@@ -47,10 +46,8 @@ class Statistics(NamedTuple):
     decay_O: Floats
 
 
-def jaccard(truth_HW: Mask, found_HW: Mask, void_HW: Mask | None = None) -> float:
-    """Intersection over union of two masks, void left out; 1 where both are empty."""
-    if void_HW is not None:
-        truth_HW, found_HW = truth_HW & ~void_HW, found_HW & ~void_HW
+def jaccard(truth_HW: Mask, found_HW: Mask) -> float:
+    """Intersection over union of two masks; 1 if both are empty."""
     union = np.count_nonzero(truth_HW | found_HW)
     return np.count_nonzero(truth_HW & found_HW) / union if union else 1.0
 
@@ -68,44 +65,43 @@ def boundary(mask_HW: Mask) -> Mask:
 
 
 def boundary_radius(height: int, width: int) -> int:
-    """Within how many pixels two outlines agree: 8 for 480 x 854."""
+    """Distance in pixels within which two outlines agree, such as 8 for 480 x 854."""
     return math.ceil(BOUND_SHARE * math.hypot(height, width))
 
 
 class Outline:
-    """The outline of one mask, ready to be compared with others."""
+    """The outline of one mask, with a tree of its pixels for searches."""
 
     def __init__(self, mask_HW: Mask) -> None:
         self.point_E2 = np.argwhere(boundary(mask_HW))
         self._tree = cKDTree(self.point_E2) if len(self.point_E2) else None
 
     def share_near(self, other: "Outline", radius: int) -> float:
-        """Share of this outline's pixels that have one of the other's within the radius (both must have some)."""
+        """Share of the pixels of this outline that are within the radius of the other one; neither may be empty."""
         assert other._tree is not None
         distance_E, _ = other._tree.query(self.point_E2, distance_upper_bound=radius + 1)
         return float(np.count_nonzero(distance_E <= radius)) / len(self.point_E2)
 
 
 def outline_agreement(truth: Outline, found: Outline, radius: int) -> float:
-    """F: the harmonic mean of precision and recall of outline pixels; 1 where both are empty, 0 where one is."""
+    """F: the harmonic mean of precision and recall of outline pixels; 1 if both are empty, 0 if one is."""
     if not len(truth.point_E2) or not len(found.point_E2):
         return float(len(truth.point_E2) == len(found.point_E2))
     precision, recall = found.share_near(truth, radius), truth.share_near(found, radius)
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def f_measure(truth_HW: Mask, found_HW: Mask, void_HW: Mask | None = None) -> float:
-    """F of two masks; void is taken out of both before their outlines are."""
-    if void_HW is not None:
-        truth_HW, found_HW = truth_HW & ~void_HW, found_HW & ~void_HW
+def f_measure(truth_HW: Mask, found_HW: Mask) -> float:
+    """F of two masks."""
     return outline_agreement(Outline(truth_HW), Outline(found_HW), boundary_radius(*truth_HW.shape))
 
 
 def semi_supervised(truth_THW: Labels, found_THW: Labels) -> FrameScores:
     """J and F of every object of a sequence, by the rules of the semi-supervised track.
 
-    The first frame was given and the last is left out too; void counts as background; the objects are those from 1 to
-    the largest id in the first frame, void apart; an object that was never found is an empty mask.
+    The first frame, whose masks are given, and the last frame are not scored.  Void counts as background.  The objects
+    are those from 1 to the largest id in the first frame, which void is not.  An object that is not found has an empty
+    mask.
 
     Raises:
         ValueError: different shapes, fewer than three frames, no object, or a found id that is no object.
@@ -124,31 +120,8 @@ def semi_supervised(truth_THW: Labels, found_THW: Labels) -> FrameScores:
     return FrameScores(j_OT, f_OT)
 
 
-def unsupervised(truth_THW: Labels, proposal_THW: Labels) -> FrameScores:
-    """J and F of every object of a sequence, each with the proposal it was given, by the rules of the 2019 track.
-
-    All frames count and void does not.  Proposals are ids from 1 on; each object gets one, once for the whole sequence,
-    so that the sum of (J + F) / 2 is largest; an object that gets none is compared with an empty mask, and proposals
-    that are left over cost nothing.  Objects are in the order of their ids (the official tables list them in the
-    order of their proposals).
-
-    Raises:
-        ValueError: different shapes, no object in the first frame, or more proposals than the track allows.
-    """
-    if truth_THW.shape != proposal_THW.shape:
-        raise ValueError(f"truth has shape {truth_THW.shape} and proposals have {proposal_THW.shape}")
-    num_objects, num_proposals = count_objects(truth_THW[0]), int(proposal_THW.max())
-    if num_proposals > MAX_PROPOSALS:
-        raise ValueError(f"{num_proposals} proposals, but the track allows {MAX_PROPOSALS}; leave the weakest out")
-    padded = max(num_proposals, num_objects)
-    frames = [_all_pairs(*frame, num_objects, padded) for frame in zip(truth_THW, proposal_THW, strict=True)]
-    j_OPT, f_OPT = (np.stack([frame[measure] for frame in frames], axis=2) for measure in (0, 1))
-    object_O, proposal_O = linear_sum_assignment(-(j_OPT + f_OPT).mean(2))
-    return FrameScores(j_OPT[object_O, proposal_O], f_OPT[object_O, proposal_O])
-
-
 def count_objects(first_HW: Labels) -> int:
-    """The largest id in a first frame, void apart; ValueError when there is none."""
+    """The largest id of an object in a first frame, which void is not; ValueError if there is no object."""
     shown = first_HW[first_HW != VOID]
     if not shown.size or not shown.max():
         raise ValueError("the first frame shows no object")
@@ -156,7 +129,7 @@ def count_objects(first_HW: Labels) -> int:
 
 
 def statistics(score_OT: Floats) -> Statistics:
-    """Mean over frames; share of frames above 0.5; and how much is lost from the first quarter to the last."""
+    """Mean over frames, share of frames above 0.5, and decrease from the first quarter of the frames to the last."""
     edges = quarter_edges(score_OT.shape[1])
     first_O, last_O = (score_OT[:, a : b + 1].mean(1) for a, b in ((edges[0], edges[1]), (edges[-2], edges[-1])))
     return Statistics(score_OT.mean(1), (score_OT > RECALL_ABOVE).mean(1), first_O - last_O)
@@ -166,18 +139,3 @@ def quarter_edges(num_frames: int) -> Sequence[int]:
     """The five frames (from 0) that bound the quarters of a sequence; both ends of a quarter belong to it."""
     edges = np.round(np.linspace(1, num_frames, QUARTERS + 1) + 1e-10).astype(int) - 1
     return [int(edge) for edge in edges]
-
-
-def _all_pairs(truth_HW: Labels, proposal_HW: Labels, num_objects: int, num_proposals: int) -> tuple[Floats, Floats]:
-    """J and F of every object with every proposal in one frame, (O, P) each; each outline is taken once."""
-    valid_HW, radius = truth_HW != VOID, boundary_radius(*truth_HW.shape)
-    shown_HW = valid_HW & (truth_HW <= num_objects)
-    place = truth_HW[shown_HW].astype(np.intp) * (num_proposals + 1) + proposal_HW[shown_HW]
-    joint_OP = np.bincount(place, minlength=(num_objects + 1) * (num_proposals + 1)).reshape(num_objects + 1, -1)
-    size_O, size_P = joint_OP[1:].sum(1), np.bincount(proposal_HW[valid_HW], minlength=num_proposals + 1)[1:]
-    union_OP = size_O[:, None] + size_P - joint_OP[1:, 1:]
-    j_OP = np.where(union_OP > 0, joint_OP[1:, 1:] / np.maximum(union_OP, 1), 1.0)
-    truths = [Outline((truth_HW == o) & valid_HW) for o in range(1, num_objects + 1)]
-    found = [Outline((proposal_HW == p) & valid_HW) for p in range(1, num_proposals + 1)]
-    f_OP = np.array([[outline_agreement(truth, one, radius) for one in found] for truth in truths])
-    return j_OP, f_OP

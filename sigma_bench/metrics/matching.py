@@ -18,7 +18,7 @@ NO_LABEL = -1
 
 
 def iou_matrix(confusion_GP: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Intersection over union of every label with every cluster, (G, P); 0 where both are empty."""
+    """Intersection over union of every label with every cluster, (G, P); 0 if both are empty."""
     counts_GP = _checked(confusion_GP).astype(np.float64)
     union_GP = counts_GP.sum(1, keepdims=True) + counts_GP.sum(0, keepdims=True) - counts_GP
     ratio_GP: NDArray[np.float64] = counts_GP / np.maximum(union_GP, 1.0)
@@ -45,7 +45,7 @@ def hungarian_by_iou(confusion_GP: NDArray[np.integer], *, leftover_index: int =
 
 
 def majority_by_precision(confusion_GP: NDArray[np.integer]) -> NDArray[np.intp]:
-    """Label index of every cluster, (P,): the label with the highest precision |p & g| / |p|; ties -> lowest.
+    """Label index of every cluster, (P,): the label with the highest precision |p & g| / |p|, on a tie the lowest.
 
     A cluster's precisions share one denominator, so this is the label with most pixels in it.  Several
     clusters may choose one label, and background is a candidate like any other.

@@ -26,7 +26,7 @@ Matching = Literal["hungarian_iou", "majority_precision"]
 
 
 def confusion(truth: Labels, clusters: Labels) -> tuple[Labels, Labels, NDArray[np.intp]]:
-    """Count pixels by true label and cluster, void dropped.
+    """Count pixels by true label and cluster, without void.
 
     Args:
         truth: labels of any shape.
@@ -111,24 +111,6 @@ def mean_iou(counts: LabelCounts, background_counts: bool = True) -> float:
     counted_G[BACKGROUND] &= background_counts
     iou_G = hit_G[counted_G] / (true_G + claimed_G - hit_G)[counted_G]
     return float(iou_G.mean()) if iou_G.size else 0.0
-
-
-def miou(
-    truth: Labels, clusters: Labels, matching: Matching = "hungarian_iou", background_counts: bool = True
-) -> float:
-    """Mean IoU of a unit of one clip over the labels present in its truth, a fraction.
-
-    Args:
-        truth: labels of any shape; 0 is background, 255 is void.
-        clusters: cluster of every pixel, the same shape.
-        matching: ``hungarian_iou`` (one-to-one) or ``majority_precision`` (many-to-one).
-        background_counts: whether background is one of the labels averaged.  It takes part in the matching
-            either way.
-
-    Raises:
-        ValueError: as ``label_counts``.
-    """
-    return mean_iou(label_counts([truth], [clusters], matching), background_counts)
 
 
 def oracle_tubes(truth_THW: Labels, grid: tuple[int, int, int]) -> Labels:

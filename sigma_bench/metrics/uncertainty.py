@@ -1,13 +1,13 @@
 """Confidence intervals by the bootstrap over independent units (Efron and Tibshirani 1993, chapter 13).
 
-Samples of one source video, person or sequence are not independent, so units are resampled and all samples of
-a drawn unit come along, as often as it was drawn.  Resampling single samples instead gives intervals that are too
-narrow wherever samples of a unit resemble each other.
+Samples of one source video, person or sequence are not independent, so units are resampled.  A resample contains all
+samples of a drawn unit, as often as the unit was drawn.  If single samples were resampled, intervals would be too
+narrow for samples that resemble others of their unit.
 
-A plain percentile interval is too narrow for few units: its width goes by the standard deviation with n in the
-denominator and by the normal quantile.  ``bootstrap`` therefore takes the quantiles of Hesterberg's expanded
-percentile interval (2015, The American Statistician 69, 371-386), which for a mean has the width of Student's t
-interval and becomes the plain one as units grow many.  ``percentile`` is the plain one.
+A plain percentile interval is too narrow for few units, because its width is that of an interval with the normal
+quantile and with n in the denominator of the variance.  ``bootstrap`` therefore takes the quantiles of Hesterberg's
+expanded percentile interval (2015, The American Statistician 69, 371-386).  For a mean, it has the width of Student's t
+interval; for many units, it is nearly the plain one, which is ``percentile``.
 
 Few units remain a limit of any bootstrap: with eight units and a success rate of one in five, all units of every sixth
 test set fail, and the interval is a point; in simulation it covers 82 % instead of 95 %.  With fifteen units or more it

@@ -26,6 +26,8 @@ from sigma_bench.miniworld.scene import (
 
 CANVAS = 64
 FLOCK = 3
+SPEED_PX = (0.5, 2.0)
+"""Range of the speed of a flock, in pixels per frame on a canvas of 64 pixels."""
 MOVE_FRAMES, REST_FRAMES, MOVE_PIXELS = 6, 2, 12
 GLIDE_FRAMES, GLIDE_COPIES = 16, 4
 WAYS = {
@@ -53,7 +55,6 @@ def flock_clip(
     part: str,
     num_frames: int,
     side: int = CANVAS,
-    speed_px: tuple[float, float] = (0.5, 2.0),
     copies: int = FLOCK,
 ) -> np.ndarray:
     """An embossed flock of one handwritten digit over a drifting background, (T, S, S, 3) uint8.
@@ -61,13 +62,12 @@ def flock_clip(
     The flock moves along a straight line in a random direction.
 
     Args:
-        speed_px: range of the speed, in pixels per frame on a canvas of 64 pixels.
         copies: number of digits in a row and in a column.
     """
     unit = side / CANVAS
     background, _ = texture(num_frames, side, rng, rng.uniform(0, 1) * unit)
     angle = rng.uniform(0, 2 * np.pi)
-    centre_T2 = path(num_frames, rng.uniform(0, side, 2), angle, rng.uniform(*speed_px) * unit)
+    centre_T2 = path(num_frames, rng.uniform(0, side, 2), angle, rng.uniform(*SPEED_PX) * unit)
     return emboss(background, _flock(rng, digit, part, centre_T2, unit, copies))
 
 

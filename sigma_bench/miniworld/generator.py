@@ -16,7 +16,7 @@ Size = tuple[int, ...]
 
 @dataclass(frozen=True)
 class FileTask:
-    """The call that draws and writes one media file in a worker process; ``write`` is a module-level function."""
+    """A media file that a worker process draws and writes: the call of ``write``, a function of a module."""
 
     write: Callable[..., None]
     arguments: tuple[Any, ...]

@@ -17,9 +17,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from sigma_bench.records.store import write_atomically
-from sigma_bench.specs.bounded import parse_json
 from sigma_bench.specs.recipe import MAX_SEED, Count, Recipe, parse_recipe
 from sigma_bench.specs.strict import Label, LeanSpec, Spec, parse_spec
+from sigma_bench.specs.untrusted import parse_json
 
 FORMAT = "sigma-bench/1"
 
@@ -181,7 +181,6 @@ def require_shapes(
     outline: Callable[[], nn.Module],
     tensors: Mapping[str, Tensor],
     *,
-    may_be_missing: tuple[str, ...] = (),
     may_be_unexpected: tuple[str, ...] = (),
     where: str,
 ) -> None:
@@ -191,14 +190,14 @@ def require_shapes(
 
     Args:
         outline: builds the module; it is called on the device ``meta``, where tensors have shapes and no content.
-        may_be_missing, may_be_unexpected, where: as in ``load_strictly``.
+        may_be_unexpected, where: as in ``load_strictly``.
 
     Raises:
         ValueError: as in ``load_strictly``.
     """
     with torch.device("meta"):
         wanted = outline().state_dict()
-    _names(wanted, tensors, may_be_missing, may_be_unexpected, where)
+    _names(wanted, tensors, (), may_be_unexpected, where)
     for name in wanted.keys() & tensors.keys():
         _require_shape(tensors[name], wanted[name], name=name, where=where)
 

@@ -20,7 +20,7 @@ SHOWN_NAMES = 4
 """Greatest number of parameter names in an error message."""
 
 
-class Parts(NamedTuple):
+class TrainableParts(NamedTuple):
     """Names of the parts of a network."""
 
     blocks: str
@@ -31,7 +31,7 @@ class Parts(NamedTuple):
 class CustomBackbone(Backbone):
     """A custom network without its final norm; embedding and blocks keep their names."""
 
-    def __init__(self, network: nn.Module, parts: Parts) -> None:
+    def __init__(self, network: nn.Module, parts: TrainableParts) -> None:
         super().__init__()
         self.network = network.requires_grad_(True)
         self.parts = parts
@@ -53,7 +53,7 @@ class CustomBackbone(Backbone):
 
 def trainable_parts(
     network: nn.Module, blocks: str | None, embed: str | Sequence[str], norm: str | None, *, where: str
-) -> Parts | None:
+) -> TrainableParts | None:
     """The parts of a network by name; None if no blocks are named.
 
     Raises:
@@ -80,7 +80,7 @@ def trainable_parts(
             "children; name an nn.ModuleList or nn.Sequential that holds the blocks in order."
             f"{suggestion(blocks, lists)}"
         )
-    parts = Parts(blocks, names, norm)
+    parts = TrainableParts(blocks, names, norm)
     _require_one_part_each(known_parameters, parts, where)
     return parts
 
@@ -126,7 +126,7 @@ def _replace(network: nn.Module, name: str, module: nn.Module) -> nn.Module:
     return module
 
 
-def _require_one_part_each(parameters: dict[str, nn.Parameter], parts: Parts, where: str) -> None:
+def _require_one_part_each(parameters: dict[str, nn.Parameter], parts: TrainableParts, where: str) -> None:
     named = (parts.blocks, *parts.embed, *((parts.norm,) if parts.norm else ()))
     counts = {name: len(list(_containing(name, named))) for name in parameters}
     alone = [name for name, count in counts.items() if count == 0]

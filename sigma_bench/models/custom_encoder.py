@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sigma_bench.failures import failure_sentence
 from sigma_bench.models.code_digest import code_digest, weights_sha256
-from sigma_bench.models.custom_backbone import CustomBackbone, Parts, set_drop_path, trainable_parts
+from sigma_bench.models.custom_backbone import CustomBackbone, TrainableParts, set_drop_path, trainable_parts
 from sigma_bench.models.custom_checks import (
     require_call_order,
     require_drop_paths,
@@ -133,7 +133,9 @@ class CustomEncoder:
 class TrainableCustomEncoder(CustomEncoder):
     """A custom encoder with known embedding, blocks and final norm, which can be fine-tuned."""
 
-    def __init__(self, network: nn.Module, card: EncoderCard, grid: tuple[int, int, int], parts: Parts) -> None:
+    def __init__(
+        self, network: nn.Module, card: EncoderCard, grid: tuple[int, int, int], parts: TrainableParts
+    ) -> None:
         super().__init__(network, card, grid)
         self.parts = parts
 

@@ -119,7 +119,7 @@ def measured_geometry(
     grid: Grid | None,
     width: int | None,
 ) -> tuple[Grid, int]:
-    """Grid and feature width of a network, measured where they are None.
+    """Grid and feature width of a network, measured if they are None.
 
     Args:
         clip_shape: C, T, H, W.

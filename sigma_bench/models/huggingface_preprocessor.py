@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sigma_bench.specs.bounded import parse_json, read_bounded
+from sigma_bench.specs.untrusted import parse_json, read_bounded
 
 MAX_BYTES = 16_000_000
 """Greatest size of a JSON file in a model folder."""

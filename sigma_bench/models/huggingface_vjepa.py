@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sigma_bench.models.encoder import NetworkEncoder
 from sigma_bench.models.huggingface_preprocessor import read_preprocessing
-from sigma_bench.models.jepa import jepa_encoder, load_network, resized
+from sigma_bench.models.jepa_encoder import jepa_encoder, load_network, resized
 from sigma_bench.models.jepa_vit import JepaSpec
 from sigma_bench.models.video_encoder import geometry_suffix
 from sigma_bench.models.weights_file import model_name, read_weights, state_dict_in

@@ -20,24 +20,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from sigma_bench.models.checkpoints import LoadReport, load_strictly, require_shapes
-from sigma_bench.models.encoder import Features, NetworkEncoder, Parts
-from sigma_bench.models.jepa_vit import JepaSpec, JepaViT, Variant
+from sigma_bench.models.checkpoints import load_strictly
+from sigma_bench.models.encoder import NetworkEncoder
+from sigma_bench.models.jepa_encoder import FAMILY, jepa_encoder, load_network, resized
+from sigma_bench.models.jepa_vit import JepaSpec, Variant
 from sigma_bench.models.position_tables import vjepa_grid
 from sigma_bench.models.video_encoder import geometry_suffix
 from sigma_bench.models.weights_file import WeightsFile, model_name, state_dict_in
-from sigma_bench.specs.encoder_card import EncoderCard
-from sigma_bench.specs.fingerprint import digest
-from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD
 from sigma_bench.specs.strict import parse_spec
 
-FAMILY: dict[Variant, str] = {
-    "vjepa1": "V-JEPA",
-    "vjepa2": "V-JEPA 2",
-    "vjepa2-sincos": "V-JEPA 2",
-    "vjepa2.1": "V-JEPA 2.1",
-}
-"""Names of the methods in tables."""
 STATED: tuple[Variant, ...] = ("vjepa1", "vjepa2", "vjepa2-sincos")
 """Variants that a user can state before the file, as in ``vjepa1:<file>``."""
 HEADS_BY_WIDTH = {384: 6, 768: 12, 1024: 16, 1280: 16, 1408: 22, 1664: 26}
@@ -46,23 +37,15 @@ DEPTH_BY_WIDTH = {1024: 24, 1280: 32, 1408: 40, 1664: 48}
 DEPTHS_OF_21 = (12, 24, 40, 48)
 """Numbers of blocks for which V-JEPA 2.1 is defined."""
 CONTAINERS = ("ema_encoder", "target_encoder", "encoder")
-DISTILLED_WIDTHS = (1408, 1664)
-"""Widths of V-JEPA 2.1 that are not distilled and are evaluated with ``target_encoder``."""
+UNDISTILLED_WIDTHS = (1408, 1664)
+"""Widths of the sizes of V-JEPA 2.1 that are not distilled; they are evaluated with ``target_encoder``."""
 RELEASED_FRAMES = 64
 RELEASED_SIZE = 256
 NUM_LEVELS = 4
 """Output levels of V-JEPA 2.1; each has a norm, and features are those of the last one."""
-JEPA_PARTS = Parts(blocks="blocks", norm="norm")
 _RELEASED_V2 = re.compile(r"(vit[lhg](-384)?|vjepa2-ac-vitg)\.pt")
 _V1_ROWS = (8 * 14 * 14, 8 * 24 * 24)
 _V1_WIDTHS = (1024, 1280)
-
-
-def jepa_tokens(network: nn.Module, clip_BCTHW: Tensor) -> Features:
-    """Tokens of a ``JepaViT``."""
-    spec: JepaSpec = network.spec  # type: ignore[assignment]
-    frames, height, width = clip_BCTHW.shape[2:]
-    return Features(network(clip_BCTHW), spec.grid(frames, height, width))
 
 
 def recognises(file: WeightsFile) -> bool:
@@ -111,49 +94,6 @@ def open_file(
     return jepa_encoder(
         network, report, model=model_name(path) + geometry_suffix(spec, own) + heads, checkpoint_sha256=file.sha256
     )
-
-
-def jepa_encoder(network: JepaViT, report: LoadReport, **origin: Any) -> NetworkEncoder:
-    """A network as an encoder.
-
-    Args:
-        origin: fields of the card about the model and its normalisation.
-    """
-    spec = network.spec
-    is_image = spec.num_frames == 1
-    card = EncoderCard(
-        num_frames=spec.num_frames,
-        image_size=spec.image_size,
-        tubelet_frames=1 if is_image else spec.tubelet_frames,
-        min_frames=1 if is_image else None,
-        feature_width=spec.width,
-        num_parameters=sum(parameter.numel() for parameter in network.parameters()),
-        code_sha256=digest(["jepa_vit", spec.model_dump(mode="json")]),
-        **{"family": FAMILY[spec.variant], "mean": IMAGENET_MEAN, "std": IMAGENET_STD, **origin},
-    )
-    other = ("patch_embed", "video_mod_embed") if is_image else ("patch_embed_img", "img_mod_embed")
-    parts = JEPA_PARTS._replace(unused=other if spec.takes_images else ())
-    return NetworkEncoder(network, card, jepa_tokens, parts=parts, report=report)
-
-
-def load_network(
-    spec: JepaSpec, tensors: Mapping[str, Tensor], *, may_be_unexpected: tuple[str, ...], where: str
-) -> tuple[JepaViT, LoadReport]:
-    """A network with these tensors; ValueError unless they fit it exactly, apart from the prefixes that may be left."""
-    require_shapes(lambda: JepaViT(spec), tensors, may_be_unexpected=may_be_unexpected, where=where)
-    network = JepaViT(spec)
-    return network, load_strictly(network, tensors, may_be_unexpected=may_be_unexpected, where=where)
-
-
-def resized(spec: JepaSpec, num_frames: int | None, image_size: int | None, *, where: str) -> JepaSpec:
-    """The geometry for clips of another length or size; ValueError if the network cannot take such clips."""
-    frames = spec.num_frames if num_frames is None else num_frames
-    size = spec.image_size if image_size is None else image_size
-    try:
-        spec.grid(frames, size, size)
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
-    return parse_spec(JepaSpec, {**spec.model_dump(), "num_frames": frames, "image_size": size}, where=where)
 
 
 def variant_of(
@@ -222,7 +162,7 @@ def _encoder_tensors(file: WeightsFile, *, where: str) -> tuple[str, dict[str, T
     tensors = state_dict_in(replace(file, content=file.content[chosen]), ())
     if chosen == "ema_encoder" and "target_encoder" in present:
         width = len(tensors.get("patch_embed.proj.bias", ()))
-        if "norms_block.0.weight" not in tensors or width in DISTILLED_WIDTHS:
+        if "norms_block.0.weight" not in tensors or width in UNDISTILLED_WIDTHS:
             raise ValueError(
                 f"{where}: holds both ema_encoder and target_encoder; the distilled sizes B and L of V-JEPA 2.1 are "
                 "evaluated with ema_encoder and all others with target_encoder, and this is none that has both; save "

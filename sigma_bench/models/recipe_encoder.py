@@ -20,13 +20,10 @@ from sigma_bench.specs.fingerprint import digest, recipe_fingerprint
 from sigma_bench.specs.recipe import IMAGENET_MEAN, IMAGENET_STD, EncoderSpec, ImageEncoderSpec
 
 
-def pretrained_encoder(
-    path: Path, name: str | None = None, *, num_frames: int | None = None, image_size: int | None = None
-) -> NetworkEncoder:
+def pretrained_encoder(path: Path, *, num_frames: int | None = None, image_size: int | None = None) -> NetworkEncoder:
     """The encoder of a checkpoint.
 
     Args:
-        name: name of the model; by default that of the recipe.
         num_frames, image_size: geometry of clips for a video model, by default that of the recipe; positions are
             recomputed for it.
 
@@ -36,7 +33,7 @@ def pretrained_encoder(
     """
     checkpoint, where = read_checkpoint(path), str(path)
     recipe = checkpoint.recipe
-    spec, name = recipe.encoder, name or recipe.recipe
+    spec, name = recipe.encoder, recipe.recipe
     if isinstance(spec, EncoderSpec):
         own, spec = spec, resized(spec, num_frames, image_size, where=where)
         name += geometry_suffix(spec, own)

@@ -23,10 +23,10 @@ from sigma_bench.models.frame_encoder import FrameEncoder
 from sigma_bench.models.hub import TIMM_FILES, fetch_model, is_repository_name, require_reachable
 from sigma_bench.models.timm_weights import CONTAINERS, HEADS, fill
 from sigma_bench.models.weights_file import WeightsFile, state_dict_in
-from sigma_bench.specs.bounded import parse_json
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.fingerprint import digest
 from sigma_bench.specs.strict import suggestion
+from sigma_bench.specs.untrusted import parse_json
 
 DEFAULT_FRAMES = 16
 """Number of frames of a clip for a published image model, which does not define one."""

@@ -62,7 +62,7 @@ def open_folder(
 def open_tensors(
     tensors: Mapping[str, Tensor],
     settings: Mapping[str, Any],
-    clip: Preprocessing,
+    preprocessing: Preprocessing,
     *,
     where: str,
     num_frames: int | None,
@@ -74,9 +74,9 @@ def open_tensors(
 
     Args:
         settings: a configuration as in config.json.
-        clip: normalisation of clips, and their size if it is not that of the configuration.
+        preprocessing: normalisation of clips, and their size if it is not that of the configuration.
         where: beginning of error messages.
-        num_frames, image_size: geometry of clips, None for their own one.
+        num_frames, image_size: geometry of clips; None means that of the configuration.
         model: name in tables, to which another geometry is added.
         origin: other fields of the card.
 
@@ -90,7 +90,7 @@ def open_tensors(
     family.adapt(config, tensors)
     loaded, report = _loaded(model_class, config, family, tensors, where=where)
     network: Any = family.prepare(loaded.eval())
-    own_frames, own_size = getattr(config, "num_frames", DEFAULT_FRAMES), clip.size or _published_side(network)
+    own_frames, own_size = getattr(config, "num_frames", DEFAULT_FRAMES), preprocessing.size or _published_side(network)
     frames = own_frames if num_frames is None else num_frames
     size = own_size if image_size is None else image_size
     _require_geometry(family, network, frames, size, where=where)
@@ -101,8 +101,8 @@ def open_tensors(
         image_size=size,
         tubelet_frames=config.tubelet_size[0] if hasattr(config, "tubelet_size") else 1,
         min_frames=frames if family.is_fixed else None,
-        mean=clip.mean,
-        std=clip.std,
+        mean=preprocessing.mean,
+        std=preprocessing.std,
         feature_width=network.num_features if hasattr(network, "num_features") else config.hidden_size,
         num_parameters=sum(parameter.numel() for parameter in network.parameters()),
         code_sha256=digest(
@@ -122,7 +122,7 @@ def open_tensors(
 
 
 def _family(settings: Mapping[str, Any]) -> tuple[str, Family]:
-    """Key of the configuration of the vision model, '' if that is the whole configuration, and its family."""
+    """Key of the vision model in a configuration of several models ('' for a vision model alone), and its family."""
     key, model_type = TOWERS.get(settings["model_type"], ("", settings["model_type"]))
     return key, FAMILIES[model_type]
 

@@ -28,7 +28,7 @@ def patch_side(config: Any) -> int:
     """Side of the square of pixels of one token, in pixels.
 
     Raises:
-        ValueError: the square is none, or a tubelet of VideoPrism has more than one frame.
+        ValueError: the token is not square, or a tubelet of VideoPrism has more than one frame.
     """
     if config.model_type == "hiera":
         strides = zip(config.patch_stride, config.query_stride, strict=True)

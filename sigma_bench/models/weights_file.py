@@ -20,8 +20,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from sigma_bench.models.pickle_limits import require_bounded
-from sigma_bench.specs.bounded import parse_json, read_bounded
 from sigma_bench.specs.fingerprint import digest
+from sigma_bench.specs.untrusted import parse_json, read_bounded
 
 WEIGHT_NAMES = ("model.safetensors", "pytorch_model.bin")
 """File names of weights in a model folder, in order of preference."""

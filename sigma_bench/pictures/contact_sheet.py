@@ -10,12 +10,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sigma_bench.data.annotations import ActionIntervals, CycleBounds, ObjectCategories, VideoLabels
 from sigma_bench.data.decoder import DecodeError
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Manifest, Sample
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.data.sequences import MaskedSequence
 from sigma_bench.data.transforms import squash
 from sigma_bench.palette import tint
-from sigma_bench.specs.text import one_line
+from sigma_bench.specs.untrusted import one_line
 
 CELL = 112
 """Side of a frame on the sheet in pixels; frames are resized to a square."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.models.encoder_output import encoded
-from sigma_bench.pictures.sheets import Cell, Row
+from sigma_bench.pictures.sheets import Picture, PictureRow
 
 PERCENTILES = (2, 98)
 
@@ -59,15 +59,15 @@ def principal_components(token_ND: np.ndarray, brightness_N: np.ndarray) -> tupl
     return value_N3 * sign_3, float(variance_D[-3:].sum() / variance_D.sum())
 
 
-def map_rows(maps: Mapping[str, Sequence[ClipMap]], num_moments: int) -> list[Row]:
+def map_rows(maps: Mapping[str, Sequence[ClipMap]], num_moments: int) -> list[PictureRow]:
     """A row of frames and a row of maps per model; columns are moments of the first clip, then of the next one."""
     first = next(iter(maps.values()))
     frames = [picture for clip in first for picture in moments(clip.frame_THW3, num_moments)]
-    rows = [Row(("frames",), tuple(map(Cell, frames)))]
+    rows = [PictureRow(("frames",), tuple(map(Picture, frames)))]
     for name, clips in maps.items():
         colours = [picture for clip in clips for picture in moments(clip.colour_THW3, num_moments)]
         shares = " and ".join(f"{100 * clip.share:.0f}" for clip in clips)
-        rows.append(Row((name, f"{shares} % of", "variance"), tuple(map(Cell, colours)), is_smooth=False))
+        rows.append(PictureRow((name, f"{shares} % of", "variance"), tuple(map(Picture, colours)), is_smooth=False))
     return rows
 
 

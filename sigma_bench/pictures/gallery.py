@@ -27,7 +27,7 @@ from sigma_bench.pictures.feature_maps import ClipMap, feature_map, map_rows
 from sigma_bench.pictures.nearest_tubes import load_prototypes, nearest_tubes, prototype_rows
 from sigma_bench.pictures.neighbour_sheets import neighbour_rows
 from sigma_bench.pictures.sheets import sheet
-from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.protocols.feature_cache import FeatureCache
 from sigma_bench.protocols.interface import Evaluation
 from sigma_bench.protocols.knn.spec import KnnProtocol
 from sigma_bench.specs.clip import ClipSpec, DenseSampling, UniformSampling

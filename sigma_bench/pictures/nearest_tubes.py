@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sigma_bench.models.checkpoints import Checkpoint
-from sigma_bench.pictures.sheets import Box, Cell, Row
+from sigma_bench.pictures.sheets import Box, Picture, PictureRow
 from sigma_bench.specs.masked_video import MaskedVideoRecipe
 from sigma_bench.specs.recipe import EncoderSpec
 from sigma_bench.training.masked_video import MaskedVideoMethod
@@ -73,12 +73,12 @@ def nearest_tubes(method: MaskedVideoMethod, frame_STCHW: Sequence[Tensor]) -> N
 
 def prototype_rows(
     found: NearestTubes, frame_STCHW: Sequence[Tensor], encoder: EncoderSpec, *, num_prototypes: int, num_tubes: int
-) -> list[Row]:
+) -> list[PictureRow]:
     """The most used prototypes with their nearest tubes."""
     share_K = found.usage_K / found.usage_K.sum()
     most = np.argsort(-found.usage_K, kind="stable")[:num_prototypes]
     return [
-        Row(
+        PictureRow(
             (f"prototype {prototype}", f"{100 * share_K[prototype]:.1f} % of tubes"),
             tuple(
                 _cell(frame_STCHW[clip], tube, cosine, encoder)
@@ -89,9 +89,9 @@ def prototype_rows(
     ]
 
 
-def _cell(frame_TCHW: Tensor, tube: int, cosine: float, encoder: EncoderSpec) -> Cell:
+def _cell(frame_TCHW: Tensor, tube: int, cosine: float, encoder: EncoderSpec) -> Picture:
     picture_HW3, boxes = tube_in_context(frame_TCHW, tube, encoder)
-    return Cell(picture_HW3, (f"cosine {cosine:.2f}",), boxes)
+    return Picture(picture_HW3, (f"cosine {cosine:.2f}",), boxes)
 
 
 def tube_in_context(frame_TCHW: Tensor, tube: int, encoder: EncoderSpec) -> tuple[np.ndarray, tuple[Box, ...]]:

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.data.transforms import centre_crop
-from sigma_bench.pictures.sheets import Cell, Row
+from sigma_bench.pictures.sheets import Picture, PictureRow
 from sigma_bench.protocols.classification import groups_of, labels_of, readable_features
 from sigma_bench.protocols.interface import Evaluation
 from sigma_bench.protocols.knn.spec import KnnProtocol
@@ -26,7 +26,7 @@ SIDE = 96
 class Votes(NamedTuple):
     """Rows of neighbours, and the number of queries with a correct vote."""
 
-    rows: list[Row]
+    rows: list[PictureRow]
     num_right: int
     num_queries: int
 
@@ -57,12 +57,12 @@ def neighbour_rows(evaluation: Evaluation[KnnProtocol], *, number: int, num_show
     rows = []
     for query, cosine_K, index_K in zip(chosen, cosine_QK, index_QK, strict=True):
         truth, voted = names[truth_Q[query]], names[voted_Q[query]]
-        cells = [Cell(middle_frame(scored.samples[query_index[query]]), (truth,))]
+        cells = [Picture(middle_frame(scored.samples[query_index[query]]), (truth,))]
         for cosine, index in zip(cosine_K, index_K, strict=True):
             words = (names[label_S[index]], f"{cosine:.2f}")
             is_same = bool(label_S[index] == truth_Q[query])
-            cells.append(Cell(middle_frame(bank.samples[bank_index[index]]), words, is_same=is_same))
-        rows.append(Row(("vote right",) if truth == voted else ("vote wrong:", voted), tuple(cells)))
+            cells.append(Picture(middle_frame(bank.samples[bank_index[index]]), words, is_same=is_same))
+        rows.append(PictureRow(("vote right",) if truth == voted else ("vote wrong:", voted), tuple(cells)))
     return Votes(rows, int((voted_Q == truth_Q).sum()), len(query_index))
 
 

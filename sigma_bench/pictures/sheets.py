@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from sigma_bench.leaderboard.figures import OKABE_ITO
-from sigma_bench.specs.text import one_line
+from sigma_bench.specs.untrusted import one_line
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom of a box, in pixels of the picture."""
@@ -30,7 +30,7 @@ LABEL = 150
 
 
 @dataclass(frozen=True)
-class Cell:
+class Picture:
     """One picture, uint8 (H, W, 3)."""
 
     picture_HW3: np.ndarray
@@ -43,16 +43,18 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class PictureRow:
     """Pictures side by side."""
 
     label: tuple[str, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[Picture, ...]
     is_smooth: bool = True
     """Whether pictures are interpolated smoothly; False shows each value as a square."""
 
 
-def sheet(rows: Sequence[Row], *, height: int, heads: Sequence[str] = (), gaps: Sequence[int] = ()) -> Image.Image:
+def sheet(
+    rows: Sequence[PictureRow], *, height: int, heads: Sequence[str] = (), gaps: Sequence[int] = ()
+) -> Image.Image:
     """Draw a sheet; all rows have the same number of pictures, and the pictures of a row have one shape.
 
     Args:
@@ -87,7 +89,7 @@ def sheet(rows: Sequence[Row], *, height: int, heads: Sequence[str] = (), gaps: 
 
 
 def _draw(
-    pen: ImageDraw.ImageDraw, image: Image.Image, cell: Cell, place: tuple[int, int, int, int], *, is_smooth: bool
+    pen: ImageDraw.ImageDraw, image: Image.Image, cell: Picture, place: tuple[int, int, int, int], *, is_smooth: bool
 ) -> None:
     left, top, width, height = place
     how = Image.Resampling.BICUBIC if is_smooth else Image.Resampling.NEAREST
@@ -112,7 +114,7 @@ def _mark(pen: ImageDraw.ImageDraw, left: int, top: int, *, is_same: bool) -> No
         pen.line([(left + x, top + y) for x, y in line], fill="white", width=3, joint="curve")
 
 
-def _lines(cell: Cell, width: int) -> list[str]:
+def _lines(cell: Picture, width: int) -> list[str]:
     return [line for words in cell.words for line in _wrapped(words, width)]
 
 

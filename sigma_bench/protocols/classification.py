@@ -36,7 +36,7 @@ them, and how the head was chosen."""
 
 
 def classify(evaluation: Evaluation[Any], classifier: Classifier) -> Predictions | None:
-    """Predict every sample of the scored split once; None on the processes that only helped with the features.
+    """Predict every sample of the scored split once; None on the other processes, which only compute features.
 
     The test condition applies to no training sample, even if folds of one split serve as train and test.
 

@@ -61,7 +61,7 @@ def run_head_grid(evaluation: Evaluation[Any], fit_heads: FitHeads, phase: str) 
         phase: name of the training in progress reports.
 
     Returns:
-        None on the processes that only helped with the features.
+        None on the other processes, which only compute features.
 
     Raises:
         ValueError: as ``classify`` and ``chosen_scores``.

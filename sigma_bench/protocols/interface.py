@@ -19,7 +19,8 @@ import torch
 from sigma_bench.data.decoder import DecodeError
 from sigma_bench.data.manifest import Manifest, Split
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.protocols.features import FeatureCache, SplitFeatures
+from sigma_bench.protocols.feature_cache import FeatureCache
+from sigma_bench.protocols.features import SplitFeatures
 from sigma_bench.records.record import Selection
 from sigma_bench.specs.passes import Pass
 from sigma_bench.specs.protocol import BaseProtocol

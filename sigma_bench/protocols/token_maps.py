@@ -20,7 +20,7 @@ from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.models.encoder_output import encoded
 from sigma_bench.protocols.block_store import ArrayLayout, BlockStore
-from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.protocols.feature_cache import FeatureCache
 from sigma_bench.protocols.interface import Evaluation
 from sigma_bench.specs.clip import SequenceClip
 from sigma_bench.specs.encoder_card import EncoderCard

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from sigma_bench.data.decoding import decodes
 from sigma_bench.data.evaluation_clips import EvaluationClips
 from sigma_bench.data.manifest import Sample
+from sigma_bench.data.media_opening import decodes
 from sigma_bench.data.transforms import normalised_clip
 from sigma_bench.data.workers import resolved_workers
 from sigma_bench.models.encoder import require_trainable
@@ -28,13 +28,12 @@ from sigma_bench.protocols.block_store import ArrayLayout, BlockStore
 from sigma_bench.protocols.interface import Evaluation
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
 from sigma_bench.specs.training_protocol import SupervisedProtocol
-from sigma_bench.training.batches import RunOptions
-from sigma_bench.training.broken import BROKEN_NAME
 from sigma_bench.training.classifier import Classifier
+from sigma_bench.training.decoding_failures import FAILURES_NAME
 from sigma_bench.training.loop import train
 from sigma_bench.training.method import Method
-from sigma_bench.training.plan import Plan
 from sigma_bench.training.processes import on_all, on_main
+from sigma_bench.training.run_plan import Plan, RunOptions
 from sigma_bench.training.supervised import SupervisedMethod, num_micro_batches_of, plan_of_protocol
 from sigma_bench.training.targets import Labels
 from sigma_bench.training.termination import end_with_parent
@@ -121,7 +120,7 @@ def unreadable(store: BlockStore, test_samples: Sequence[Sample], folder: Path) 
 
 def _decoding_failures(folder: Path) -> dict[str, str]:
     """Training videos that did not decode so far, id -> reason."""
-    path = folder / BROKEN_NAME
+    path = folder / FAILURES_NAME
     found: dict[str, str] = json.loads(path.read_bytes()) if path.exists() else {}
     return found
 

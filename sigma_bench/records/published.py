@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from sigma_bench.resources import declarations
-from sigma_bench.specs.bounded import bounded_lines
 from sigma_bench.specs.strict import Spec, suggestion
+from sigma_bench.specs.untrusted import bounded_lines
 
 _COLUMNS = (
     *("source", "table", "method", "backbone", "pretrain_data", "pretrain_epochs", "extra_data", "motion_guided"),

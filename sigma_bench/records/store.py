@@ -35,9 +35,8 @@ from pydantic_core import from_json
 
 from sigma_bench.records.record import ID_LENGTH, PredictionsRef, Record
 from sigma_bench.records.upgrade import upgraded
-from sigma_bench.specs.bounded import read_bounded
 from sigma_bench.specs.fingerprint import digest
-from sigma_bench.specs.text import with_visible_controls
+from sigma_bench.specs.untrusted import read_bounded, with_visible_controls
 
 UNREADABLE_ARRAY = (
     ValueError, TypeError, LookupError, OSError, EOFError, OverflowError, MemoryError, RuntimeError, SyntaxError,

@@ -6,7 +6,7 @@ content.  Every step has a fixture in ``tests/records/fixtures``.
 | version | what changed |
 |---|---|
 | 3 | the oldest version that is read |
-| 4 | Protocols no longer state keys that have one possible value, so their fingerprints are other ones. |
+| 4 | Protocols no longer state keys that have one possible value, so their fingerprints differ. |
 """
 
 from collections.abc import Callable

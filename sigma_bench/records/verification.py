@@ -17,9 +17,8 @@ import numpy as np
 from sigma_bench.records.record import Record, Score
 from sigma_bench.records.scoring import NOT_COMPUTABLE, Arrays, metrics_of, require_samples, score
 from sigma_bench.records.store import Store, read_record, reduced_file
-from sigma_bench.specs.bounded import parse_json, read_bounded
 from sigma_bench.specs.fingerprint import digest, task_fingerprint
-from sigma_bench.specs.text import one_line
+from sigma_bench.specs.untrusted import one_line, parse_json, read_bounded
 
 MANIFEST = "manifest.json"
 """File of an exported folder with the digests of its files."""
@@ -119,21 +118,21 @@ def _of_scores(store: Store, record: Record) -> tuple[list[str], int, list[str]]
         return [str(error)], 0, []
     wrong, right = _of_samples(stored), 0
     missed = ["its predictions are reduced to what its scores need, so their digest was not compared"] * is_reduced
-    for said in record.scores:
-        if said.metric not in metrics_of(record.task.protocol):
-            missed.append(f"the metric {said.metric} of {record.task.protocol.protocol} is not known here")
+    for stated in record.scores:
+        if stated.metric not in metrics_of(record.task.protocol):
+            missed.append(f"the metric {stated.metric} of {record.task.protocol.protocol} is not known here")
             continue
         try:
-            again = score(said.metric, record.task.protocol, stored, record.seed, by_samples=True)
+            again = score(stated.metric, record.task.protocol, stored, record.seed, by_samples=True)
         except KeyError as error:
-            wrong.append(f"its predictions do not hold {error}, from which {said.metric} is computed")
+            wrong.append(f"its predictions do not hold {error}, from which {stated.metric} is computed")
             continue
         except NOT_COMPUTABLE as error:  # the arrays may have any content
-            wrong.append(f"{said.metric} cannot be computed from its predictions ({one_line(str(error))[:200]})")
+            wrong.append(f"{stated.metric} cannot be computed from its predictions ({one_line(str(error))[:200]})")
             continue
-        difference = _difference(said, again)
+        difference = _difference(stated, again)
         right += not difference
-        wrong += [f"{said.metric} {difference}"] if difference else []
+        wrong += [f"{stated.metric} {difference}"] if difference else []
     return wrong, right, missed
 
 
@@ -144,13 +143,13 @@ def _of_samples(stored: Arrays) -> list[str]:
     return [f"its predictions hold {num_twice} samples twice"] if num_twice else []
 
 
-def _difference(said: Score, again: Score) -> str:
+def _difference(stated: Score, again: Score) -> str:
     """Description of a difference; empty if the score and its interval agree with the record."""
     numbers = [
-        ("is", said.value, again.value),
-        ("has the lower end", said.interval.low, again.interval.low),
-        ("has the upper end", said.interval.high, again.interval.high),
-        ("has the spread", said.spread, again.spread),
+        ("is", stated.value, again.value),
+        ("has the lower end", stated.interval.low, again.interval.low),
+        ("has the upper end", stated.interval.high, again.interval.high),
+        ("has the spread", stated.spread, again.spread),
     ]
     for words, stands, comes_out in numbers:
         if stands is None and comes_out is None:
@@ -179,10 +178,10 @@ def _of_manifest(folder: Path) -> list[str]:
         return []
     try:
         content = parse_json(read_bounded(path, MAX_MANIFEST_BYTES))
-        said = {str(name): str(entry["sha256"]) for name, entry in content["files"].items()}
+        stated = {str(name): str(entry["sha256"]) for name, entry in content["files"].items()}
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         return [f"{path}: not the manifest of an exported folder ({error})"]
-    return [sentence for name, sha256 in said.items() for sentence in _of_listed_file(folder, name, sha256)]
+    return [sentence for name, sha256 in stated.items() for sentence in _of_listed_file(folder, name, sha256)]
 
 
 def _of_listed_file(folder: Path, name: str, sha256: str) -> list[str]:

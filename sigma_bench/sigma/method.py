@@ -45,9 +45,6 @@ class SigmaMethod(MaskedVideoMethod):
         assert teacher is None or isinstance(teacher, Teacher)
         return build_model(self.recipe, teacher)
 
-    def forward(self, frame_BTCHW: Tensor, mask_BN: Tensor, codes: Codes | None = None) -> StepOutput:
-        return self.step(normalised(frame_BTCHW), mask_BN, codes)
-
     def step(self, clip_BCTHW: Tensor, mask_BN: Tensor, codes: Codes | None = None) -> StepOutput:
         return sigma_step(self.model, clip_BCTHW, mask_BN, self.recipe.objective, self.group, codes)
 

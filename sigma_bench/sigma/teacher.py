@@ -31,13 +31,14 @@ class Teacher:
             raise ValueError(f"teacher '{spec.model}' has width {card.feature_width}, the recipe says {spec.width}")
         if card.image_size != encoder.image_size:
             raise ValueError(
-                f"teacher '{spec.model}' reads images of {card.image_size} px, the recipe's have {encoder.image_size}; "
-                f"a model of timm takes them when it is named '...@{encoder.num_frames}x{encoder.image_size}'"
+                f"teacher '{spec.model}' takes images of {card.image_size} px, and those of the recipe have "
+                f"{encoder.image_size} px; a model of timm takes them when it is named "
+                f"'...@{encoder.num_frames}x{encoder.image_size}'"
             )
         if (card.mean, card.std) != (IMAGENET_MEAN, IMAGENET_STD):
             raise ValueError(
-                f"teacher '{spec.model}' wants colours of mean {card.mean} and deviation {card.std}, pretraining gives "
-                f"it ImageNet's, {IMAGENET_MEAN} and {IMAGENET_STD}; choose another teacher"
+                f"teacher '{spec.model}' needs colours of mean {card.mean} and deviation {card.std}, but pretraining "
+                f"normalises by those of ImageNet, {IMAGENET_MEAN} and {IMAGENET_STD}; choose another teacher"
             )
         self._frames, self._spec, self._encoder = frames, spec, encoder
         self.sha256 = digest(frames.card.identity)
@@ -66,8 +67,9 @@ class Teacher:
             return token_BND
         if self._spec.resize == "none" or grid[0] != wanted[0]:
             raise ValueError(
-                f"teacher '{self._spec.model}' sees {grid[1]} x {grid[2]} patches, the video model {wanted[1]} x "
-                f"{wanted[2]}; choose a teacher of the same patch size, or 'resize: bilinear' in the recipe"
+                f"teacher '{self._spec.model}' has {grid[1]} x {grid[2]} patches and the video model "
+                f"{wanted[1]} x {wanted[2]}; choose a teacher of the same patch size, or set 'resize: bilinear' in the "
+                "recipe"
             )
         batch, _, width = token_BND.shape
         map_SDHW = token_BND.reshape(batch * grid[0], grid[1], grid[2], width).permute(0, 3, 1, 2)

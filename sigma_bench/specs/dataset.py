@@ -68,9 +68,11 @@ class DatasetTask(Spec):
 
 
 def _samplers() -> tuple[str, ...]:
-    """Names of all samplers of frames."""
-    kinds = (get_args(ClipSpec.model_fields["sampling"].annotation), get_args(get_args(TrainingSampling)[0]))
-    return tuple(name for kind in (*kinds[0], *kinds[1]) for name in get_args(kind.model_fields["sampler"].annotation))
+    """Names of all samplers of frames: the values of the key ``sampler`` of every kind of sampling."""
+    of_evaluation = get_args(ClipSpec.model_fields["sampling"].annotation)
+    of_training = get_args(get_args(TrainingSampling)[0])
+    kinds = (*of_evaluation, *of_training)
+    return tuple(name for kind in kinds for name in get_args(kind.model_fields["sampler"].annotation))
 
 
 class CustomFiles(Spec):

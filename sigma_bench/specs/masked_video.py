@@ -35,21 +35,21 @@ class DecoderSpec(Spec):
 
 
 class TubeMask(Spec):
-    """The same random positions are masked in every time slot (VideoMAE)."""
+    """The same random places are masked in every time slot (VideoMAE)."""
 
     kind: Literal["tube"]
     ratio: Fraction
 
 
 class RandomMask(Spec):
-    """Random positions are masked, drawn separately for every time slot and equally many in each (VideoMAE)."""
+    """Random places are masked, drawn separately for every time slot and equally many in each (VideoMAE)."""
 
     kind: Literal["random"]
     ratio: Fraction
 
 
 class MotionMask(Spec):
-    """Masked positions follow motion, measured by frame differences (after MGM and MGMAE)."""
+    """Places with motion, measured by frame differences, are masked more often; see data/tube_masking.py."""
 
     kind: Literal["motion"]
     ratio: Fraction

@@ -44,7 +44,7 @@ class Pass:
     clips_per_sample: int | None = None
     """Number of clips of one sample; None means one per view of ``clip`` or, without ``clip``, one per frame."""
     sparse: bool = False
-    """Whether samples are opened as ``is_sparse``, see ``data/decoding.py``."""
+    """Whether samples are opened as ``is_sparse``, see ``data/media_opening.py``."""
 
     @property
     def is_cached(self) -> bool:

@@ -48,7 +48,7 @@ OnFailure = Literal["fail", "count_as_wrong"]
 
 
 class Uncertainty(Spec):
-    """Percentile bootstrap over test units; ``group`` resamples source videos, people or sequences.
+    """Bootstrap over test units (``metrics/uncertainty.py``); ``group`` resamples source videos, people or sequences.
 
     ``centred_bootstrap`` subtracts the bias of the bootstrap from the interval.  It is for metrics of pairs or rankings
     of samples, which are too high in a resample that contains a sample twice.

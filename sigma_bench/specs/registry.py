@@ -30,7 +30,7 @@ class Registry:
     built_in: Mapping[str, str]
     """Name -> ``package.module`` or ``package.module:attribute``."""
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: object) -> bool:
         return name in self.built_in or any(point.name == name for point in _entry_points(self.group))
 
     def names(self) -> list[str]:

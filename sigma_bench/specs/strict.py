@@ -21,8 +21,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, ScalarEvent
 from ruamel.yaml.nodes import MappingNode
 
-from sigma_bench.specs.bounded import read_bounded
-from sigma_bench.specs.text import with_visible_controls
+from sigma_bench.specs.untrusted import read_bounded, with_visible_controls
 
 
 class Spec(BaseModel):

@@ -3,46 +3,29 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from torch.utils.data import DataLoader
 
 from sigma_bench.data.examples import (
     BatchSampler,
-    Broken,
+    DecodingFailure,
     Example,
-    FrameCache,
     PreparedVideos,
     StreamedVideos,
     TrainingExamples,
     collate,
 )
 from sigma_bench.data.manifest import Sample
-from sigma_bench.data.workers import NumWorkers, resolved_workers
+from sigma_bench.data.workers import resolved_workers
 from sigma_bench.specs.recipe import OptimSpec
 from sigma_bench.training.distribution import Processes
 from sigma_bench.training.method import Method
-from sigma_bench.training.plan import Plan
+from sigma_bench.training.run_plan import Plan, RunOptions
 from sigma_bench.training.termination import leave_stopping_to_the_loop
 
 MEMORY_LIMIT_BYTES = 4 * 2**30
 PREFETCHED_PER_WORKER = 4
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """Options that change rounding, memory and speed of a run, but not the method."""
-
-    num_micro_batches: int = 1
-    """Number of micro-batches in which each process computes its part of the batch (gradient accumulation)."""
-    num_workers: NumWorkers = 0
-    """Number of processes that decode and draw examples; 0 means that the loop does.  ``auto`` is 0 for videos that are
-    kept in memory."""
-    activation_checkpointing: bool = False
-    """Whether only the inputs of blocks are kept for the backward pass and the rest is computed again."""
-    decoded: FrameCache = field(default_factory=lambda: FrameCache(0))
-    """Decoded videos in memory, which several runs of one process share."""
 
 
 class LocalBatch(NamedTuple):
@@ -50,7 +33,7 @@ class LocalBatch(NamedTuple):
 
     step: int
     example: Example
-    broken: dict[str, str]
+    failures: dict[str, str]
     """Id of a video of this part that cannot be read -> the reason."""
     waited: float
     """Time spent waiting for this part, seconds."""
@@ -110,10 +93,10 @@ class Batches:
             before = time.monotonic()
             drawn = next(loader)
             example = tuple(part.to(self._processes.device, non_blocking=True) for part in drawn.example)
-            broken = {self._samples[video].id: reason for video, reason in drawn.broken}
-            yield LocalBatch(step, example, broken, time.monotonic() - before)
+            failures = {self._samples[video].id: reason for video, reason in drawn.failures}
+            yield LocalBatch(step, example, failures, time.monotonic() - before)
 
-    def _loader(self, first: int, method: Method) -> DataLoader[Example | Broken]:
+    def _loader(self, first: int, method: Method) -> DataLoader[Example | DecodingFailure]:
         videos: PreparedVideos | StreamedVideos
         if self._plan.loader == "memory":
             videos = PreparedVideos(

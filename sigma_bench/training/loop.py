@@ -14,8 +14,8 @@ from torch import nn
 from sigma_bench.data.manifest import Sample
 from sigma_bench.records.store import write_atomically
 from sigma_bench.training.accumulation import accumulate_gradients, distributed
-from sigma_bench.training.batches import Batches, LocalBatch, RunOptions, killed_workers_named
-from sigma_bench.training.broken import BrokenVideos
+from sigma_bench.training.batches import Batches, LocalBatch, killed_workers_named
+from sigma_bench.training.decoding_failures import DecodingFailures
 from sigma_bench.training.distribution import Processes, keep_freed_memory, lost_peers_named, one_sided_errors_named
 from sigma_bench.training.method import Method
 from sigma_bench.training.monitoring import (
@@ -27,8 +27,8 @@ from sigma_bench.training.monitoring import (
     warn_of_collapse,
 )
 from sigma_bench.training.optimiser import learning_rate, set_learning_rate
-from sigma_bench.training.plan import Plan
 from sigma_bench.training.resume import STATE_NAME, Done, load_state, save_state
+from sigma_bench.training.run_plan import Plan, RunOptions
 from sigma_bench.training.step import DivergedError, StepOutput
 from sigma_bench.training.termination import Preempted, stop_flag
 
@@ -52,7 +52,7 @@ class Run:
     first: int
     """First step of this attempt: the number of steps that earlier attempts have finished."""
     history: list[dict[str, float]]
-    broken: BrokenVideos
+    failures: DecodingFailures
 
 
 def train(
@@ -85,15 +85,15 @@ def train(
     if processes.device.type == "cpu":
         keep_freed_memory()
     missing = {sample.id: f"{sample.path}: not found" for sample in samples if not sample.path.exists()}
-    broken = BrokenVideos(plan, processes, folder, num_listed=len(samples))
-    broken.add(missing)
+    failures = DecodingFailures(plan, processes, folder, num_listed=len(samples))
+    failures.add(missing)
     batches = Batches(plan, [sample for sample in samples if sample.id not in missing], processes, options, seed=seed)
     method.to(processes.device)
     optimiser = method.build_optimiser()
     done = load_state(folder / STATE_NAME, method.model, optimiser, identity=identity)
-    broken.add(done.broken)
+    failures.add(done.failures)
     first, history = done.steps, done.history
-    run = Run(plan, identity, seed, folder, processes, options, batches, method, optimiser, first, history, broken)
+    run = Run(plan, identity, seed, folder, processes, options, batches, method, optimiser, first, history, failures)
     with torch.random.fork_rng(devices=[processes.device] if processes.device.type == "cuda" else []):
         try:
             with killed_workers_named(), one_sided_errors_named(processes), lost_peers_named(processes):
@@ -135,7 +135,7 @@ def _all_steps(run: Run, report: Report) -> None:
 
 def _one_step(run: Run, module: nn.Module, local: LocalBatch) -> StepOutput:
     """One optimiser step; torch's random numbers in it depend on seed, step and rank."""
-    step, weight = local.step, run.broken.weigh(local)
+    step, weight = local.step, run.failures.weigh(local)
     torch.manual_seed(int(np.random.SeedSequence([run.seed, step, run.processes.rank]).generate_state(1)[0]))
     optim, batches = run.plan.optim, run.batches
     set_learning_rate(run.optimiser, learning_rate(optim, step, batches.num_steps, batches.steps_per_epoch))
@@ -157,7 +157,7 @@ def _progress(run: Run, window: LossWindow, done: int, seconds: float, waited: f
     loss, monitors = window.close()
     speed = (done - run.first) * run.plan.optim.global_batch / seconds
     rate = run.optimiser.param_groups[0]["lr"]
-    numbers = (loss, rate, monitors, speed, waited / seconds, len(run.broken))
+    numbers = (loss, rate, monitors, speed, waited / seconds, len(run.failures))
     return Progress(done, run.batches.num_steps, *numbers, first_step=run.first)
 
 
@@ -166,7 +166,7 @@ def _save(run: Run, done: int) -> None:
     problem: ValueError | None = None
     if run.processes.is_main:
         path = run.folder / STATE_NAME
-        state = Done(done, run.history, run.broken.reasons)
+        state = Done(done, run.history, run.failures.reasons)
         try:
             save_state(path, run.method.model, run.optimiser, identity=run.identity, done=state)
         except ValueError as error:

@@ -4,6 +4,7 @@ Shapes: B clips, T frames, C colours, H W pixels, N tubes, K prototypes.
 """
 
 from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,8 +53,9 @@ class MaskedVideoMethod(PretrainingMethod):
             frame_TCHW = centre_crop(frame_THWC, encoder.image_size)
         return frame_TCHW, draw_mask(self.recipe.mask, frame_TCHW, encoder.grid(), torch_generator(rng))
 
-    def forward(self, frame_BTCHW: Tensor, mask_BN: Tensor) -> StepOutput:
-        return self.step(normalised(frame_BTCHW), mask_BN)
+    def forward(self, frame_BTCHW: Tensor, mask_BN: Tensor, *more: Any) -> StepOutput:
+        """The step of one micro-batch; ``more`` are the arguments that ``micro_batches`` of a subclass adds."""
+        return self.step(normalised(frame_BTCHW), mask_BN, *more)
 
     @abstractmethod
     def step(self, clip_BCTHW: Tensor, mask_BN: Tensor) -> StepOutput:

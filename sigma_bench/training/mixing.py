@@ -22,7 +22,7 @@ def draw_mix(mixing: Mixing | None, rng: np.random.Generator) -> np.ndarray:
 
 
 def neighbours(position_B: Tensor) -> Tensor:
-    """Row of the example at the other position (2k and 2k + 1) of each pair; its own where that one is not there.
+    """Row of the example at the other position (2k and 2k + 1) of each pair; its own row if that example is missing.
 
     Args:
         position_B: places in the global batch, ascending.

@@ -30,7 +30,7 @@ class Progress:
     clips_per_second: float
     waiting_share: float
     """Fraction of the time spent waiting for data."""
-    num_broken: int
+    num_failures: int
     """Number of videos left out so far because they cannot be read."""
     first_step: int = 0
     """Number of steps that earlier attempts had finished."""
@@ -38,7 +38,7 @@ class Progress:
     def as_row(self) -> dict[str, float]:
         """The row of the training history, which does not depend on the speed of the machine."""
         row = {"step": self.step, "loss": self.loss, "lr": self.lr, **self.monitors}
-        return {**row, "broken_videos": self.num_broken} if self.num_broken else row
+        return {**row, "decoding_failures": self.num_failures} if self.num_failures else row
 
 
 class NotFiniteError(ValueError):

@@ -19,20 +19,19 @@ from sigma_bench.records.store import write_atomically
 from sigma_bench.specs.catalogue import load_dataset
 from sigma_bench.specs.fingerprint import digest, recipe_fingerprint
 from sigma_bench.specs.recipe import Recipe
-from sigma_bench.training.batches import RunOptions
 from sigma_bench.training.distribution import joined_processes
 from sigma_bench.training.loop import train
 from sigma_bench.training.method import build_method, method_class
 from sigma_bench.training.monitoring import Progress
-from sigma_bench.training.plan import plan_of
 from sigma_bench.training.processes import on_main
 from sigma_bench.training.resume import STATE_NAME, require_same_run
+from sigma_bench.training.run_plan import RunOptions, plan_of
 from sigma_bench.training.warm_start import WarmStart
 
 HISTORY_NAME = "history.json"
 
 
-def pretrain(
+def run_recipe(
     recipe: Recipe,
     source: Path | TrainingVideos,
     folder: Path,
@@ -44,7 +43,7 @@ def pretrain(
     options: RunOptions = RunOptions(),
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Path:
-    """Pretrain a model, continue a run that was stopped, or find the checkpoint of a run that is finished.
+    """Pretrain a model by a recipe, continue a run that was stopped, or find the checkpoint of a run that is finished.
 
     Under torchrun, all processes call this function.
 
@@ -155,5 +154,7 @@ def _manifests(recipe: Recipe, data_root: Path) -> Iterator[Manifest]:
     for name in recipe.data.datasets:
         manifest = open_dataset(load_dataset(name), data_root)
         if "train" not in manifest.splits:
-            raise ValueError(f"recipe '{recipe.recipe}': {name} has no train split to learn from; name other datasets")
+            raise ValueError(
+                f"recipe '{recipe.recipe}': {name} has no train split, which pretraining needs; name other datasets"
+            )
         yield manifest

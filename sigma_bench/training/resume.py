@@ -24,7 +24,7 @@ class Done:
 
     steps: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
-    broken: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
     """Videos that could not be read, with the reason."""
 
 
@@ -37,7 +37,7 @@ def save_state(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, *
         "model": model.state_dict(),
         "optimiser": optimiser.state_dict(),
         "history": done.history,
-        "broken": done.broken,
+        "failures": done.failures,
     }
     torch.save(content, buffer)
     write_atomically(path, buffer.getvalue())
@@ -54,7 +54,7 @@ def load_state(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, *
     content = _content(path, identity)
     model.load_state_dict(content["model"])
     optimiser.load_state_dict(content["optimiser"])
-    return Done(content["step"], content["history"], content["broken"])
+    return Done(content["step"], content["history"], content["failures"])
 
 
 def require_same_run(path: Path, *, identity: str) -> None:

@@ -22,7 +22,7 @@ from sigma_bench.training.classifier import Classifier, layer_decay_optimiser
 from sigma_bench.training.drop_path import use_chances
 from sigma_bench.training.method import Method
 from sigma_bench.training.mixing import draw_mix, mixed
-from sigma_bench.training.plan import Plan
+from sigma_bench.training.run_plan import Plan
 from sigma_bench.training.step import StepOutput
 from sigma_bench.training.targets import Labels
 

@@ -10,7 +10,7 @@ from tests.conftest import tiny_recipe
 
 def test_a_run_has_a_checkpoint_a_history_and_an_encoder_and_is_found_again(world: Path, tmp_path: Path) -> None:
     run = sb.pretrain(tiny_recipe(), data=world, output=tmp_path / "run", seed=3, device="cpu", progress=False)
-    assert run.checkpoint == tmp_path / "run" / "model.safetensors" and run.broken_videos is None
+    assert run.checkpoint == tmp_path / "run" / "model.safetensors" and run.decoding_failures is None
     history = run.history()
     assert history["step"].iloc[-1] == 10 and history["loss"].notna().all()  # 80 videos in batches of 16, two epochs
     assert run.load_encoder("cpu").card.pretraining_seed == 3

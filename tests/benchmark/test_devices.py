@@ -5,7 +5,7 @@ import torch
 from typer.testing import CliRunner
 
 from sigma_bench.benchmark import devices, encoding
-from sigma_bench.benchmark.step import PEAK_SIZES
+from sigma_bench.benchmark.training_step import PEAK_SIZES
 from sigma_bench.cli.main import app
 from tests.benchmark.tiny import tiny_content, tiny_recipe
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from sigma_bench.benchmark.loading import OPENERS, ClipGeometry, Clips, measure_loading
+from sigma_bench.benchmark.loading import OPENERS, Clips, ClipShape, measure_loading
 from sigma_bench.cli.main import app
 from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.specs.catalogue import load_dataset
 
-GEOMETRY = ClipGeometry(num_frames=4, stride_frames=2, image_size=32)
+GEOMETRY = ClipShape(num_frames=4, stride_frames=2, image_size=32)
 
 
 @pytest.fixture

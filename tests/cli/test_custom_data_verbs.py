@@ -11,9 +11,9 @@ import pytest
 
 import sigma_bench as sb
 from sigma_bench.data.custom_data import open_custom
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.identity import identified
 from sigma_bench.data.ledger import Ledger
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.miniworld.writers import write_video
 from sigma_bench.resources import INCLUDE_VARIABLE
 from tests.cli.test_cli import run

@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 from sigma_bench.cli.main import app
 from sigma_bench.data import data_verification
 from sigma_bench.data.datasets import open_dataset
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.identity import identified
-from sigma_bench.data.ledger import Entry, Ledger
+from sigma_bench.data.ledger import Ledger, LedgerEntry
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.media_inspection import Medium, inspect
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.data.video import PyAvDecoder
 from sigma_bench.miniworld.writers import write_video
 from sigma_bench.specs.catalogue import load_dataset
@@ -217,12 +217,12 @@ def test_a_crash_and_a_hang_cost_one_file_each(tmp_path: Path, monkeypatch: pyte
     }
 
 
-def _crash_or_hang(medium: Medium, folder: Path) -> Entry:
+def _crash_or_hang(medium: Medium, folder: Path) -> LedgerEntry:
     if medium.path.name == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
     if medium.path.name == "hang":
         time.sleep(60)
-    return Entry(medium.path.name, 1, 1)
+    return LedgerEntry(medium.path.name, 1, 1)
 
 
 def test_what_the_ledger_says_is_how_a_video_is_read(verified_copy: Path) -> None:

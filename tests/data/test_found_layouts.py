@@ -13,9 +13,9 @@ from scipy.io import savemat
 
 from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.decoder import DecodeError
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.inventory import take_inventory
 from sigma_bench.data.manifest import Manifest, Split
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.data.sequences import MaskedSequence
 from sigma_bench.evaluation.session import open_session
 from sigma_bench.models.zoo import load_encoder

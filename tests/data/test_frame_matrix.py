@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from sigma_bench.data.decoder import DecodeError, Decoder
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.examples import StreamedVideos
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.media_inspection import Medium, inspect, is_exact
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.data.video import DecordDecoder, PyAvDecoder, open_video
 from sigma_bench.data.video_facts import video_facts
 from tests.data.video_kinds import KINDS, NUM_FRAMES, cropped, size_changes, write

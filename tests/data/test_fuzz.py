@@ -16,9 +16,9 @@ from pebble import ProcessExpired, ProcessPool
 
 from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.decoder import DecodeError
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.media_inspection import Medium, inspect
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.specs.catalogue import dataset_names, load_dataset
 from tests.conftest import SHARED_DATA
 

@@ -10,9 +10,9 @@ from PIL import Image
 
 from sigma_bench.data.annotations import ActionIntervals
 from sigma_bench.data.datasets import open_dataset
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample, medium_of
 from sigma_bench.data.media_inspection import inspect
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.specs.catalogue import load_dataset
 
 VIDEO_DATASETS = ("ucf101", "ucfrep", "hmdb51", "ssv2", "kinetics400", "finegym_gym99", "charades")

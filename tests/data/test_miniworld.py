@@ -10,9 +10,9 @@ from sklearn.linear_model import LogisticRegression
 
 from sigma_bench.data.annotations import CycleBounds, ObjectCategories
 from sigma_bench.data.datasets import open_dataset
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample
 from sigma_bench.data.masks import MaskFolder
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.data.sequences import MaskedSequence
 from sigma_bench.miniworld.clips import (
     CANVAS,

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from sigma_bench.cli.main import app
 from sigma_bench.data.datasets import open_dataset
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Manifest
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.specs.catalogue import load_dataset
 
 KEPT = 12

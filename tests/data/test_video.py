@@ -189,7 +189,7 @@ def test_real_weizmann_clips_are_exact(shared_data: Path) -> None:
 def test_videos_can_be_written_after_the_decoder_was_loaded(tmp_path: Path) -> None:
     """PyAV must not call the FFmpeg of decord, whichever module a process imports first."""
     code = (
-        "import sys; from pathlib import Path; import numpy as np; import sigma_bench.data.decoding\n"
+        "import sys; from pathlib import Path; import numpy as np; import sigma_bench.data.media_opening\n"
         "from sigma_bench.miniworld.writers import write_video\n"
         "write_video(Path(sys.argv[1]), np.zeros((4, 64, 80, 3), np.uint8))\n"
     )

@@ -9,7 +9,7 @@ from sigma_bench.evaluation.cost import TRAINING_FACTOR, CostModel, Range
 from sigma_bench.evaluation.plan import plan_tasks, run_planned, with_costs
 from sigma_bench.evaluation.session import SINGLE_PROCESS, open_session
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.protocols.feature_cache import FeatureCache
 from sigma_bench.protocols.interface import HeadSizes
 from sigma_bench.protocols.linear import run as linear
 from sigma_bench.protocols.neighbours import search_seconds

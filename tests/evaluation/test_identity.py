@@ -13,12 +13,12 @@ from torch import nn
 from sigma_bench.data.custom_data import custom_tasks, open_custom
 from sigma_bench.evaluation.plan import plan_tasks
 from sigma_bench.evaluation.reading import readings
-from sigma_bench.evaluation.run import Found, find_or_evaluate
+from sigma_bench.evaluation.run import FoundRecord, find_or_evaluate
 from sigma_bench.evaluation.session import open_session
 from sigma_bench.models.custom_encoder import as_encoder
 from sigma_bench.models.encoder import Encoder, Features
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.protocols.feature_cache import FeatureCache
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.specs.fingerprint import task_fingerprint
 from sigma_bench.specs.task import ResolvedTask
@@ -74,7 +74,7 @@ class WithCard:
         return self._encoder.encode(clip_BCTHW)
 
 
-def knn(photos: Path, output: Path, encoder: Encoder, **overrides: object) -> Found:
+def knn(photos: Path, output: Path, encoder: Encoder, **overrides: object) -> FoundRecord:
     """The kNN task of the class folders."""
     ((task, manifest),) = _tasks(photos, "knn@1", {"neighbours": 5, **overrides})
     return find_or_evaluate(encoder, task, manifest, output, seed=0, report=quiet)
@@ -131,7 +131,7 @@ def test_files_of_equal_size_that_are_replaced_are_other_data(photos: Path, tmp_
 
 
 def test_classes_that_only_train_has_are_clusters_too(photos: Path, tmp_path: Path) -> None:
-    def clustering() -> Found:
+    def clustering() -> FoundRecord:
         few = {"num_seeds": 1, "overclustering_factor": 1, "uncertainty": {"replicates": 10}}
         ((task, manifest),) = _tasks(photos, "clustering@1", few)
         return find_or_evaluate(colour_encoder(), task, manifest, tmp_path / "runs", seed=0, report=quiet)

@@ -14,7 +14,7 @@ from sigma_bench.evaluation.plan import plan_tasks, run_planned
 from sigma_bench.evaluation.run import find_or_evaluate
 from sigma_bench.leaderboard.rerun import rerun_command
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.protocols.feature_cache import FeatureCache
 from sigma_bench.records.record import Record
 from sigma_bench.records.verification import verify_store
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve

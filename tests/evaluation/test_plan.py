@@ -12,7 +12,7 @@ from sigma_bench.evaluation.run import find_or_evaluate, require_room
 from sigma_bench.evaluation.session import SINGLE_PROCESS, open_session
 from sigma_bench.models.encoder import Features
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.protocols.feature_cache import FeatureCache
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
 from tests.evaluation.test_evaluate import quiet
 

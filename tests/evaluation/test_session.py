@@ -12,7 +12,7 @@ from sigma_bench.evaluation import session as sessions
 from sigma_bench.evaluation.plan import plan_tasks, run_planned
 from sigma_bench.evaluation.session import open_session
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.protocols.feature_cache import FeatureCache
 from sigma_bench.protocols.knn.spec import KnnProtocol
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.specs.passes import Pass, SplitUse

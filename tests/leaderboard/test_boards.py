@@ -12,9 +12,9 @@ from sigma_bench.leaderboard.board_table import BoardTable, mean_of_columns
 from sigma_bench.leaderboard.exports import table_files
 from sigma_bench.leaderboard.fill import fill, fill_published
 from sigma_bench.leaderboard.latex import latex
-from sigma_bench.leaderboard.layout import layout
 from sigma_bench.leaderboard.notes import footnotes
 from sigma_bench.leaderboard.render import markdown
+from sigma_bench.leaderboard.table_layout import layout
 from sigma_bench.records.store import Store
 from sigma_bench.specs.board import PublishedColumn, load_board
 

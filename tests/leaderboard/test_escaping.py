@@ -11,7 +11,7 @@ from sigma_bench.leaderboard.exports import table_files
 from sigma_bench.leaderboard.figures import score_dots
 from sigma_bench.leaderboard.fill import fill
 from sigma_bench.records.store import Store
-from sigma_bench.specs.text import with_visible_controls
+from sigma_bench.specs.untrusted import with_visible_controls
 from tests.leaderboard.samples import tiny_board
 from tests.records.filled import add, predictions
 

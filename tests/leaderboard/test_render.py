@@ -11,10 +11,10 @@ from rich.console import Console
 from sigma_bench.leaderboard.aggregate import aggregate
 from sigma_bench.leaderboard.board_table import BoardTable
 from sigma_bench.leaderboard.exports import csv_text
-from sigma_bench.leaderboard.layout import layout
 from sigma_bench.leaderboard.notes import footnotes
 from sigma_bench.leaderboard.render import markdown, terminal_table
 from sigma_bench.leaderboard.select import select
+from sigma_bench.leaderboard.table_layout import layout
 from tests.factories import make_record
 from tests.leaderboard.samples import mini_board, mini_records, published, tiny_board
 

@@ -35,7 +35,7 @@ def test_one_row_per_score_with_everything_a_table_asks_for() -> None:
     first = table.iloc[0]
     assert (first["value"], first["low"], first["high"]) == (0.71, 0.71 - 0.05, 0.71 + 0.05)
     assert (first["num_expected"], first["num_found"], first["num_scored"], first["num_failed"]) == (100, 100, 100, 1)
-    assert (first["world"], first["path"], first["record_id"]) == ("mini", "records/0.json", record.id)
+    assert (first["data_source"], first["path"], first["record_id"]) == ("mini", "records/0.json", record.id)
 
 
 def test_nothing_gives_an_empty_table_with_the_same_columns() -> None:

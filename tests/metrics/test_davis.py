@@ -1,6 +1,4 @@
-"""J and F: hand-made masks, a direct definition with distance transforms, and the rules of both tracks."""
-
-from itertools import permutations
+"""J and F: hand-made masks, a direct definition by distance transforms, the rules of the semi-supervised track."""
 
 import numpy as np
 import pytest
@@ -16,7 +14,6 @@ from sigma_bench.metrics.davis import (
     quarter_edges,
     semi_supervised,
     statistics,
-    unsupervised,
 )
 
 
@@ -76,18 +73,17 @@ def test_within_the_radius_is_within_a_dilation_by_a_disk():
         np.testing.assert_array_equal(dilated, distance_transform_edt(~edge) <= radius)
 
 
-def test_jaccard_equals_sets_of_pixels_and_void_is_not_counted():
+def test_jaccard_equals_sets_of_pixels():
     rng = np.random.default_rng(2)
     for _ in range(50):
-        truth, found, void = (blob(rng, 12, 15, level) for level in (0.0, 0.1, 0.3))
-        a, b = ({*zip(*np.nonzero(mask & ~void), strict=True)} for mask in (truth, found))
-        assert jaccard(truth, found, void) == (len(a & b) / len(a | b) if a | b else 1.0)
+        truth, found = (blob(rng, 12, 15, level) for level in (0.0, 0.1))
+        a, b = ({*zip(*np.nonzero(mask), strict=True)} for mask in (truth, found))
+        assert jaccard(truth, found) == (len(a & b) / len(a | b) if a | b else 1.0)
     empty = np.zeros((4, 4), bool)
     assert jaccard(empty, empty) == f_measure(empty, empty) == 1.0
     full_corner = empty.copy()
     full_corner[:2, :2] = True
     assert jaccard(full_corner, empty) == f_measure(full_corner, empty) == 0.0
-    assert f_measure(full_corner | np.eye(4, dtype=bool), full_corner, np.eye(4, dtype=bool)) == 1.0
 
 
 def test_outline_of_a_square_by_hand():
@@ -169,47 +165,3 @@ def test_an_object_that_is_never_found_scores_nothing_and_one_that_comes_later_i
 def test_what_cannot_be_scored_is_refused(truth, sentence):
     with pytest.raises(ValueError, match=sentence):
         semi_supervised(truth, np.zeros_like(truth))
-
-
-def test_unsupervised_names_do_not_matter_and_void_is_left_out():
-    truth = two_objects()
-    renamed = np.select([truth == 1, truth == 2, truth == 255], [7, 3, 5])
-    scores = unsupervised(truth, renamed)
-    assert scores.j_OT.shape == (2, 6)
-    assert (scores.j_OT == 1).all()
-    assert (scores.f_OT == 1).all()
-
-
-def test_unsupervised_assigns_once_per_sequence_and_not_per_frame():
-    truth = two_objects(4)
-    swapped = truth % 255
-    swapped[3] = np.select([truth[3] == 1, truth[3] == 2], [2, 1])
-    scores = unsupervised(truth, swapped)
-    assert scores.j_OT.tolist() == [[1, 1, 1, 0], [1, 1, 1, 0]]
-
-
-def test_unsupervised_is_the_best_of_all_assignments():
-    rng = np.random.default_rng(3)
-    for _ in range(6):
-        truth = rng.integers(0, 4, size=(3, 8, 8)).repeat(4, 1).repeat(4, 2)
-        truth[0, 0, 0] = 3
-        truth[rng.random(truth.shape) < 0.05] = 255
-        found = np.where(rng.random(truth.shape) < 0.5, truth % 255, rng.integers(0, 6, size=truth.shape))
-        void = truth == 255
-
-        def value(o, p, truth=truth, found=found, void=void):
-            frames = [(t == o, f == p, v) for t, f, v in zip(truth, found, void, strict=True)]
-            return np.mean([jaccard(*frame) + f_measure(*frame) for frame in frames])
-
-        table = {(o, p): value(o, p) for o in (1, 2, 3) for p in range(1, 6)}
-        best = max(sum(table[o, p] for o, p in enumerate(chosen, 1)) for chosen in permutations(range(1, 6), 3))
-        scores = unsupervised(truth, found)
-        assert (scores.j_OT + scores.f_OT).mean(1).sum() == pytest.approx(best, abs=1e-12)
-
-
-def test_too_few_proposals_are_filled_with_nothing_and_too_many_are_refused():
-    truth = two_objects()
-    scores = unsupervised(truth, np.where(truth == 2, 1, 0))
-    assert scores.j_OT.mean(1).tolist() == [0, 1]
-    with pytest.raises(ValueError, match="21 proposals, but the track allows 20"):
-        unsupervised(truth, np.full_like(truth, 21))

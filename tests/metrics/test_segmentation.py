@@ -14,9 +14,9 @@ from sigma_bench.metrics.segmentation import (
     label_counts,
     matched_labels,
     mean_iou,
-    miou,
     oracle_tubes,
 )
+from tests.metrics.unit_score import miou
 
 RULES = ("hungarian_iou", "majority_precision")
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sigma_bench.models.jepa import jepa_encoder, load_network
+from sigma_bench.models.jepa_encoder import jepa_encoder, load_network
 from sigma_bench.models.jepa_vit import Variant, rotary, rotated, table_for_grid
 from sigma_bench.models.position_tables import mvd_table, square_grid, vjepa_grid, vjepa_table
 from sigma_bench.models.video_vit import Mlp

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from sigma_bench.cli.main import app
 from sigma_bench.data.annotations import ActionIntervals, CycleBounds, ObjectCategories
 from sigma_bench.data.datasets import open_dataset
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.data.transforms import squash
 from sigma_bench.pictures.contact_sheet import CELL, GAP, LINE, contact_sheet, description, draw_samples
 from sigma_bench.specs.catalogue import load_dataset

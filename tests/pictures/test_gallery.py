@@ -14,7 +14,7 @@ from sigma_bench.pictures.feature_maps import moments, principal_components
 from sigma_bench.pictures.gallery import draw_gallery
 from sigma_bench.pictures.nearest_tubes import SEAM, load_prototypes, nearest_tubes, tube_in_context
 from sigma_bench.pictures.neighbour_sheets import right_and_wrong
-from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.protocols.feature_cache import FeatureCache
 from sigma_bench.sigma.method import SigmaMethod
 from sigma_bench.sigma.model import SigmaMlpModel
 from sigma_bench.specs.catalogue import load_task, resolve

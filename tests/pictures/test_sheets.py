@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageColor
 
 from sigma_bench.pictures.saved_pictures import load_pictures, save_picture
-from sigma_bench.pictures.sheets import GAP, GROUP_GAP, MARK, OTHER, SAME, Cell, Row, sheet
+from sigma_bench.pictures.sheets import GAP, GROUP_GAP, MARK, OTHER, SAME, Picture, PictureRow, sheet
 
 GREY = np.full((10, 10, 3), 128, np.uint8)
 
@@ -18,7 +18,7 @@ def colours(image: Image.Image) -> set[tuple[int, ...]]:
 
 def test_pictures_stand_in_rows_and_columns_with_gaps() -> None:
     red, blue = (np.full((10, 20, 3), colour, np.uint8) for colour in ((255, 0, 0), (0, 0, 255)))
-    image = np.asarray(sheet([Row(("a",), (Cell(red), Cell(blue), Cell(red)))] * 2, height=30, gaps=[1]))
+    image = np.asarray(sheet([PictureRow(("a",), tuple(map(Picture, (red, blue, red))))] * 2, height=30, gaps=[1]))
     is_blue = (image == (0, 0, 255)).all(2)
     is_red = (image == (255, 0, 0)).all(2)
     assert is_blue.sum() == 2 * 30 * 60 and is_red.sum() == 4 * 30 * 60
@@ -28,18 +28,18 @@ def test_pictures_stand_in_rows_and_columns_with_gaps() -> None:
 
 
 def test_same_and_other_differ_in_form_not_in_colour_alone() -> None:
-    same, other = (sheet([Row(("a",), (Cell(GREY, is_same=flag),))], height=60) for flag in (True, False))
+    same, other = (sheet([PictureRow(("a",), (Picture(GREY, is_same=flag),))], height=60) for flag in (True, False))
     assert ImageColor.getrgb(SAME) in colours(same) and ImageColor.getrgb(OTHER) in colours(other)
     corners = ((np.asarray(image)[GAP : GAP + MARK, -60 - GAP :][:, :MARK] == 255).all(2) for image in (same, other))
     tick, cross = corners
     assert tick.any() and cross.any() and (tick != cross).mean() > 0.1
-    plain = colours(sheet([Row(("a",), (Cell(GREY),))], height=60))
+    plain = colours(sheet([PictureRow(("a",), (Picture(GREY),))], height=60))
     assert not {ImageColor.getrgb(SAME), ImageColor.getrgb(OTHER)} & plain
 
 
 def test_a_box_lies_round_its_part() -> None:
     image = np.asarray(
-        sheet([Row(("a",), (Cell(np.zeros((10, 10, 3), np.uint8), boxes=((2, 3, 5, 7),)),))], height=100)
+        sheet([PictureRow(("a",), (Picture(np.zeros((10, 10, 3), np.uint8), boxes=((2, 3, 5, 7),)),))], height=100)
     )
     cell = (image[GAP : GAP + 100, -100 - GAP : -GAP] == 255).all(2)
     rows, columns = np.flatnonzero(cell.any(1)), np.flatnonzero(cell.any(0))
@@ -48,20 +48,23 @@ def test_a_box_lies_round_its_part() -> None:
 
 def test_squares_stay_squares_where_values_are_shown() -> None:
     values = np.array([[[0, 0, 0], [200, 200, 200]]], np.uint8)
-    exact, smooth = (colours(sheet([Row((), (Cell(values),), flag)], height=40)) for flag in (False, True))
+    exact, smooth = (colours(sheet([PictureRow((), (Picture(values),), flag)], height=40)) for flag in (False, True))
     assert exact == {(0, 0, 0), (200, 200, 200), (255, 255, 255)} and len(smooth) > 10
 
 
 def test_long_words_wrap_once_and_are_cut() -> None:
     heights = [
-        sheet([Row(("a",), (Cell(GREY, (words,)),))], height=60).height
+        sheet([PictureRow(("a",), (Picture(GREY, (words,)),))], height=60).height
         for words in ("short", "two words here", "x " * 99)
     ]
     assert heights[0] < heights[1] == heights[2]
 
 
-@pytest.mark.parametrize("rows", [[], [Row(("a",), ())], [Row(("a",), (Cell(GREY),)), Row(("b",), (Cell(GREY),) * 2)]])
-def test_a_sheet_needs_equal_rows(rows: list[Row]) -> None:
+@pytest.mark.parametrize(
+    "rows",
+    [[], [PictureRow(("a",), ())], [PictureRow(("a",), (Picture(GREY),)), PictureRow(("b",), (Picture(GREY),) * 2)]],
+)
+def test_a_sheet_needs_equal_rows(rows: list[PictureRow]) -> None:
     with pytest.raises(ValueError, match="rows of equally many pictures"):
         sheet(rows, height=10)
 

@@ -6,7 +6,7 @@ from typing import Any
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.evaluation.session import open_session
 from sigma_bench.models.encoder import Encoder
-from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.protocols.feature_cache import FeatureCache
 from sigma_bench.protocols.interface import Evaluation
 from sigma_bench.specs.task import ResolvedTask
 

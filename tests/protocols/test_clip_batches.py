@@ -14,7 +14,7 @@ from sigma_bench.evaluation.session import SINGLE_PROCESS, open_session
 from sigma_bench.models.encoder import Encoder, Features
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.clip_batches import MAX_CLIPS, BatchEncoder, BatchSize
-from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.protocols.feature_cache import FeatureCache
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.specs.passes import Pass
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sigma_bench.evaluation.plan import find_or_evaluate
-from sigma_bench.evaluation.run import Found
+from sigma_bench.evaluation.run import FoundRecord
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.finetune.run import best_on_test
 from sigma_bench.protocols.finetune.run import run as finetune
@@ -46,7 +46,7 @@ class Stopped(Exception):  # noqa: N818 (not an error)
 
 
 @pytest.fixture(scope="module")
-def whole(world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Found]:
+def whole(world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FoundRecord]:
     """A run of the tiny task that nothing disturbs."""
     folder = tmp_path_factory.mktemp("whole")
     return folder, run(tiny_task(), world, folder)
@@ -115,7 +115,7 @@ def test_stopped_in_training_the_weights_are_those_of_a_run_that_was_not(world: 
     assert scores[0] == scores[1]
 
 
-def test_the_labels_of_the_test_play_no_part(world: Path, tmp_path: Path, whole: tuple[Path, Found]) -> None:
+def test_the_labels_of_the_test_play_no_part(world: Path, tmp_path: Path, whole: tuple[Path, FoundRecord]) -> None:
     test = small_manifest(world).splits["test"].samples
     turned = tuple(relabelled(sample, (sample.label or 0) + 1 if sample.label != 7 else 0) for sample in test)
     changed = arrays_of(tmp_path, run(tiny_task(), small_manifest(world, test=turned), tmp_path))
@@ -146,7 +146,7 @@ def test_a_video_that_does_not_decode_fails_the_run_or_is_wrong(world: Path, tmp
 
 @pytest.mark.parametrize("which", ["train", "test"])
 def test_what_was_mended_after_a_failed_run_has_not_failed(
-    world: Path, tmp_path: Path, whole: tuple[Path, Found], which: str
+    world: Path, tmp_path: Path, whole: tuple[Path, FoundRecord], which: str
 ) -> None:
     """A file with another content starts another run, which uses nothing of the failed run."""
     samples, path = small_manifest(world).splits[which].samples, tmp_path / "torn.webm"

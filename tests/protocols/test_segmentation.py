@@ -11,13 +11,13 @@ from PIL import Image
 
 from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.manifest import Manifest
-from sigma_bench.metrics.segmentation import miou
 from sigma_bench.models.encoder import Features
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.interface import Evaluation, Predictions
 from sigma_bench.protocols.segmentation.run import reduced_clips, run
 from sigma_bench.records.scoring import score
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
+from tests.metrics.unit_score import miou
 from tests.protocols.opened import opened
 from tests.protocols.twins import run_by_two
 

@@ -11,7 +11,7 @@ from sigma_bench.evaluation.run import find_or_evaluate
 from sigma_bench.evaluation.session import open_session
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.models.zoo import load_encoder
-from sigma_bench.protocols.features import FeatureCache
+from sigma_bench.protocols.feature_cache import FeatureCache
 from sigma_bench.records.record import Record
 from sigma_bench.specs.catalogue import load_task, resolve
 from sigma_bench.specs.task import ResolvedTask
@@ -59,7 +59,7 @@ def test_a_model_of_single_frames_knows_no_arrow_of_time_and_one_of_motion_does(
     assert away["still"] < 1e-4 and away["moving"] > 0.1, away
 
 
-def test_folds_teach_with_clean_clips_too(world: Path, tmp_path: Path) -> None:
+def test_folds_train_on_clean_clips_too(world: Path, tmp_path: Path) -> None:
     """One split with two kinds of clips: training features equal those of a run without a condition, byte for byte."""
     manifest = whole(open_dataset(task("ssv2/knn").dataset, world))
     encoder = load_encoder("statistics:mini_videomae")
@@ -75,13 +75,13 @@ def test_folds_teach_with_clean_clips_too(world: Path, tmp_path: Path) -> None:
     assert len(entries(tmp_path)) == 2 and bank in entries(tmp_path).items()
 
 
-def test_few_of_every_class_teach_and_all_of_the_test_is_asked(world: Path, tmp_path: Path) -> None:
+def test_few_of_every_class_are_trained_on_and_all_of_the_test_is_scored(world: Path, tmp_path: Path) -> None:
     few = evaluated("ssv2/knn+5-per-class", world, tmp_path)
     assert {name: split.expected for name, split in few.data.splits.items()} == {"train": 40, "test": 40}
     assert few.data.splits["test"] == evaluated("ssv2/knn", world, tmp_path).data.splits["test"]
 
 
-def test_few_of_every_class_need_a_split_that_only_teaches(world: Path, tmp_path: Path) -> None:
+def test_few_of_every_class_need_a_train_split(world: Path, tmp_path: Path) -> None:
     manifest = whole(open_dataset(task("ssv2/knn").dataset, world))
     folded = task("ssv2/knn+5-per-class").model_copy(update={"folds": "leave_one_group_out"})
     with pytest.raises(ValueError, match=r"train_per_class needs a train split, not folds"):

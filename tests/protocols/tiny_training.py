@@ -7,7 +7,7 @@ from typing import Any
 
 from sigma_bench.data.datasets import open_dataset
 from sigma_bench.data.manifest import Manifest, Sample
-from sigma_bench.evaluation.run import Found, find_or_evaluate
+from sigma_bench.evaluation.run import FoundRecord, find_or_evaluate
 from sigma_bench.evaluation.session import SINGLE_PROCESS
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.models.recipe_encoder import random_encoder
@@ -72,11 +72,11 @@ def run(
     *,
     processes: Processes = SINGLE_PROCESS,
     report: Report = quiet,
-) -> Found:
+) -> FoundRecord:
     return find_or_evaluate(tiny_encoder(), task, source, output, seed=0, report=report, processes=processes)
 
 
-def arrays_of(output: Path, found: Found) -> Mapping[str, Any]:
+def arrays_of(output: Path, found: FoundRecord) -> Mapping[str, Any]:
     return Store(output).load_predictions(found.record.predictions)
 
 

@@ -50,7 +50,7 @@ def test_only_the_first_frame_of_a_tubelet_is_seen(clip_BCTHW):
 
 
 def test_another_map_is_refused_or_resized(clip_BCTHW):
-    with pytest.raises(ValueError, match=r"sees 2 x 2 patches, the video model 4 x 4; choose a teacher .* 'resize"):
+    with pytest.raises(ValueError, match=r"has 2 x 2 patches and the video model 4 x 4; choose a teacher .* 'resize"):
         teacher(patch_size=16).tokens(clip_BCTHW)
     token_BND = teacher(patch_size=16, resize="bilinear").tokens(clip_BCTHW)
     assert token_BND.shape == (2, 2 * 16, 24)
@@ -65,9 +65,9 @@ def test_another_width_is_refused():
 
 
 def test_another_size_and_other_colours_are_refused():
-    with pytest.raises(ValueError, match=r"'t' reads images of 48 px, the recipe's have 32; .* '...@4x32'"):
+    with pytest.raises(ValueError, match=r"takes images of 48 px, and those of the recipe have 32 px; .* '...@4x32'"):
         teacher(image_size=48)
-    with pytest.raises(ValueError, match=r"'t' wants colours of mean \(0.5, 0.5, 0.5\)"):
+    with pytest.raises(ValueError, match=r"'t' needs colours of mean \(0.5, 0.5, 0.5\)"):
         teacher(mean=(0.5, 0.5, 0.5))
 
 

@@ -14,12 +14,12 @@ from sigma_bench.data.examples import FrameCache, Origin
 from sigma_bench.data.manifest import Sample
 from sigma_bench.sigma.method import SigmaMethod
 from sigma_bench.sigma.spec import SigmaRecipe
-from sigma_bench.training.batches import Batches, RunOptions
+from sigma_bench.training.batches import Batches
 from sigma_bench.training.distribution import Processes
 from sigma_bench.training.loop import train
 from sigma_bench.training.method import build_method
-from sigma_bench.training.plan import plan_of
 from sigma_bench.training.pretraining import training_samples
+from sigma_bench.training.run_plan import RunOptions, plan_of
 from tests.conftest import tiny_recipe
 
 ALONE = Processes(torch.device("cpu"))
@@ -49,7 +49,7 @@ def test_a_broken_video_is_named_and_nothing_takes_its_place(world: Path, tmp_pa
     batches = Batches(plan_of(recipe), [bad] * 16 + samples, ALONE, RunOptions(num_workers=num_workers), seed=0)
     share = next(batches.starting_at(0, build_method(recipe, seed=0)))
     assert batches.ids_of(0).count("broken") > 0
-    assert share.broken == {"broken": f"{broken}: not a video that can be decoded"}
+    assert share.failures == {"broken": f"{broken}: not a video that can be decoded"}
     assert len(share.example[0]) == recipe.optim.global_batch - batches.ids_of(0).count("broken")
 
 

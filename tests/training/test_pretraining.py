@@ -14,11 +14,11 @@ from sigma_bench.models.checkpoints import load_strictly, read_checkpoint
 from sigma_bench.models.recipe_encoder import pretrained_encoder
 from sigma_bench.records.lock import exclusive
 from sigma_bench.specs.recipe import Recipe, overridden
-from sigma_bench.training.batches import RunOptions
-from sigma_bench.training.broken import BROKEN_NAME
+from sigma_bench.training.decoding_failures import FAILURES_NAME
 from sigma_bench.training.method import build_method
 from sigma_bench.training.monitoring import Progress
-from sigma_bench.training.pretraining import on_custom_videos, pretrain, training_samples
+from sigma_bench.training.pretraining import on_custom_videos, run_recipe, training_samples
+from sigma_bench.training.run_plan import RunOptions
 from tests.conftest import tiny_recipe
 
 
@@ -29,16 +29,16 @@ class _Killed(BaseException):
 @pytest.mark.parametrize("name", ["mini_sigma_mlp", "mini_videomae"])
 def test_a_killed_run_ends_like_an_undisturbed_one(world: Path, tmp_path: Path, name: str) -> None:
     recipe = tiny_recipe(name).model_copy(update={"optim": tiny_recipe(name).optim.model_copy(update={"epochs": 4})})
-    whole = read_checkpoint(pretrain(recipe, world, tmp_path / "whole", seed=3))
+    whole = read_checkpoint(run_recipe(recipe, world, tmp_path / "whole", seed=3))
 
     def kill(progress: Progress) -> None:
         raise _Killed
 
     with pytest.raises(_Killed):
-        pretrain(recipe, world, tmp_path / "cut", seed=3, report=kill)
+        run_recipe(recipe, world, tmp_path / "cut", seed=3, report=kill)
     assert (tmp_path / "cut" / "resume.pt").exists()
     assert not (tmp_path / "cut" / "model.safetensors").exists()
-    cut = read_checkpoint(pretrain(recipe, world, tmp_path / "cut", seed=3))
+    cut = read_checkpoint(run_recipe(recipe, world, tmp_path / "cut", seed=3))
     assert cut.sha256 == whole.sha256
     assert (tmp_path / "cut" / "history.json").read_text() == (tmp_path / "whole" / "history.json").read_text()
     fresh = build_method(recipe, seed=0).model
@@ -63,36 +63,36 @@ def test_broken_videos_are_left_out_counted_and_limited(world: Path, tmp_path: P
 
     exact = 2 / len(samples)
     history = json.loads(
-        (pretrain(allowing(exact), tmp_path, tmp_path / "run", seed=0).parent / "history.json").read_text()
+        (run_recipe(allowing(exact), tmp_path, tmp_path / "run", seed=0).parent / "history.json").read_text()
     )
-    assert history[-1]["broken_videos"] == 2
-    assert json.loads((tmp_path / "run" / "broken_videos.json").read_text()) == reasons
+    assert history[-1]["decoding_failures"] == 2
+    assert json.loads((tmp_path / "run" / "decoding_failures.json").read_text()) == reasons
 
     def kill(progress: Progress) -> None:
         raise _Killed
 
     with pytest.raises(_Killed):
-        pretrain(allowing(exact), tmp_path, tmp_path / "cut", seed=0, report=kill)
+        run_recipe(allowing(exact), tmp_path, tmp_path / "cut", seed=0, report=kill)
     checkpoints = [
-        read_checkpoint(pretrain(allowing(exact), tmp_path, tmp_path / name, seed=0)) for name in ("run", "cut")
+        read_checkpoint(run_recipe(allowing(exact), tmp_path, tmp_path / name, seed=0)) for name in ("run", "cut")
     ]
     assert checkpoints[0].sha256 == checkpoints[1].sha256
 
     with pytest.raises(ValueError, match=r"2 of the \d+ training videos cannot be read, more than the \d\.\d% that"):
-        pretrain(allowing(1.5 / len(samples)), tmp_path, tmp_path / "strict", seed=0)
+        run_recipe(allowing(1.5 / len(samples)), tmp_path, tmp_path / "strict", seed=0)
 
 
 @pytest.fixture(scope="module")
 def finished(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint of a finished run, which tests read only."""
-    return pretrain(tiny_recipe(), world, tmp_path_factory.mktemp("finished"), seed=0)
+    return run_recipe(tiny_recipe(), world, tmp_path_factory.mktemp("finished"), seed=0)
 
 
 def test_a_finished_run_is_found_and_another_one_refused(world: Path, finished: Path) -> None:
     written = finished.stat().st_mtime_ns
-    assert pretrain(tiny_recipe(), world, finished.parent, seed=0).stat().st_mtime_ns == written
+    assert run_recipe(tiny_recipe(), world, finished.parent, seed=0).stat().st_mtime_ns == written
     with pytest.raises(ValueError, match="another recipe, seed, data, teacher or init"):
-        pretrain(tiny_recipe(), world, finished.parent, seed=1)
+        run_recipe(tiny_recipe(), world, finished.parent, seed=1)
 
 
 def test_a_state_of_another_run_is_refused(world: Path, tmp_path: Path) -> None:
@@ -100,25 +100,25 @@ def test_a_state_of_another_run_is_refused(world: Path, tmp_path: Path) -> None:
         raise _Killed
 
     with pytest.raises(_Killed):
-        pretrain(tiny_recipe(), world, tmp_path, seed=0, report=kill)
-    (tmp_path / BROKEN_NAME).write_text("{}")
+        run_recipe(tiny_recipe(), world, tmp_path, seed=0, report=kill)
+    (tmp_path / FAILURES_NAME).write_text("{}")
     before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     other = overridden(tiny_recipe(), {"optim": {"weight_decay": 0.5}})
     for recipe, seed in ((tiny_recipe(), 1), (other, 0)):
         with pytest.raises(ValueError, match=r"resume.pt: belongs to a run with another recipe, seed, data, teach"):
-            pretrain(recipe, world, tmp_path, seed=seed)
+            run_recipe(recipe, world, tmp_path, seed=seed)
     assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
 def test_two_commands_do_not_write_one_run(world: Path, tmp_path: Path) -> None:
     with exclusive(tmp_path), pytest.raises(ValueError, match="another process is writing this run"):
-        pretrain(tiny_recipe(), world, tmp_path, seed=0)
-    assert pretrain(tiny_recipe(), world, tmp_path, seed=0).exists()
+        run_recipe(tiny_recipe(), world, tmp_path, seed=0)
+    assert run_recipe(tiny_recipe(), world, tmp_path, seed=0).exists()
 
 
 def test_a_batch_that_does_not_divide_is_refused(world: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a global batch of 16 does not divide into 1 processes x 3 micro-batches"):
-        pretrain(tiny_recipe(), world, tmp_path, seed=0, options=RunOptions(num_micro_batches=3))
+        run_recipe(tiny_recipe(), world, tmp_path, seed=0, options=RunOptions(num_micro_batches=3))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(world: Path, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_batch(world: Path
     with pytest.raises(
         ValueError, match=r"the loss of step \d+ is (nan|inf); the run stops here .* look at this batch"
     ):
-        pretrain(recipe, world, tmp_path, seed=0)
+        run_recipe(recipe, world, tmp_path, seed=0)
     saved = json.loads((tmp_path / "diverged_batch.json").read_text())
     samples, _ = training_samples(recipe, world)
     sampler = BatchSampler(num_videos=len(samples), global_batch=16, num_steps=10, seed=0)
@@ -142,22 +142,22 @@ def test_videos_held_and_videos_streamed_by_workers_train_the_same_model(world: 
     data = held.data.model_copy(update={"crop": "multi_scale"})
     held = held.model_copy(update={"data": data})
     streamed = held.model_copy(update={"data": data.model_copy(update={"loader": "stream"})})
-    first = read_checkpoint(pretrain(held, world, tmp_path / "held", seed=0))
+    first = read_checkpoint(run_recipe(held, world, tmp_path / "held", seed=0))
     options = RunOptions(num_workers=2)
-    second = read_checkpoint(pretrain(streamed, world, tmp_path / "streamed", seed=0, options=options))
+    second = read_checkpoint(run_recipe(streamed, world, tmp_path / "streamed", seed=0, options=options))
     assert all(torch.equal(second.tensors[key], value) for key, value in first.tensors.items())
 
 
 def test_sigma_dino_needs_its_teacher_and_remembers_it(world: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe("mini_sigma_dino")
     with pytest.raises(ValueError, match=r"needs the teacher of recipe 'mini_dino' .* with the same --seed first"):
-        pretrain(recipe, world, tmp_path / "mini_sigma_dino-seed0", seed=0)
+        run_recipe(recipe, world, tmp_path / "mini_sigma_dino-seed0", seed=0)
     with pytest.raises(ValueError, match="has no teacher; leave --teacher out"):
-        pretrain(tiny_recipe(), world, tmp_path / "mlp", seed=0, teacher="random:mini_dino")
+        run_recipe(tiny_recipe(), world, tmp_path / "mlp", seed=0, teacher="random:mini_dino")
     with pytest.raises(ValueError, match="is a video model; SIGMA-DINO takes an image model"):
-        pretrain(recipe, world, tmp_path / "video", seed=0, teacher="random:mini_videomae")
+        run_recipe(recipe, world, tmp_path / "video", seed=0, teacher="random:mini_videomae")
     folder = tmp_path / "random_teacher"
-    path = pretrain(recipe, world, folder, seed=0, teacher="random:mini_dino")
+    path = run_recipe(recipe, world, folder, seed=0, teacher="random:mini_dino")
     assert pretrained_encoder(path).card.family == "SIGMA-DINO"
     assert not any(key.startswith("teacher") for key in read_checkpoint(path).tensors)
 

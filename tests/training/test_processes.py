@@ -22,11 +22,11 @@ from sigma_bench.specs.catalogue import load_recipe
 from sigma_bench.specs.strict import read_yaml
 from sigma_bench.training.accumulation import accumulate_gradients
 from sigma_bench.training.batches import LocalBatch
-from sigma_bench.training.broken import BrokenVideos
+from sigma_bench.training.decoding_failures import DecodingFailures
 from sigma_bench.training.distribution import Processes, joined_processes
 from sigma_bench.training.method import build_method
-from sigma_bench.training.plan import plan_of
-from sigma_bench.training.pretraining import pretrain
+from sigma_bench.training.pretraining import run_recipe
+from sigma_bench.training.run_plan import plan_of
 from tests.conftest import tiny_recipe
 from tests.fork_server import Command
 from tests.training.test_termination import wait_until_gone
@@ -52,7 +52,7 @@ def one_step(name: str, processes: Processes, num_micro_batches: int, num_broken
     sizes = [8] if processes.size == 1 else [4 + num_broken // 2, 4 - num_broken // 2]
     mine = tuple(part.split(sizes)[processes.rank] for part in batch_of(recipe))
     optim = recipe.optim.model_copy(update={"global_batch": 8 + num_broken})
-    videos = BrokenVideos(plan_of(recipe.model_copy(update={"optim": optim})), processes, folder, num_listed=1000)
+    videos = DecodingFailures(plan_of(recipe.model_copy(update={"optim": optim})), processes, folder, num_listed=1000)
     broken = {f"video {number}": "broken" for number in range(num_broken)} if processes.rank == 1 else {}
     weight = videos.weigh(LocalBatch(0, mine, broken, 0.0)) if processes.size > 1 else 1.0
     assert len(videos) == (num_broken if processes.size > 1 else 0)
@@ -111,7 +111,7 @@ def launched(words: list[str], folder: Path) -> Command:
 
 def whole_run(recipe_file: Path, world: Path, output: Path) -> None:
     """A run that is not stopped, in this process or in the processes of one run."""
-    pretrain(load_recipe(str(recipe_file)), world, output, seed=0)
+    run_recipe(load_recipe(str(recipe_file)), world, output, seed=0)
 
 
 def wait_for(path: Path, is_running: Callable[[], bool], message: Callable[[], str]) -> None:

@@ -27,7 +27,7 @@ MEASURED_POINTS = 4096
 
 
 def run(evaluation: Evaluation[ClusteringProtocol]) -> Predictions | None:
-    """Cluster the scored split several times; None on the processes that only helped with the features.
+    """Cluster the scored split several times; None on the other processes, which only compute features.
 
     Raises:
         ValueError: more clusters than samples, or samples cannot be read and failures are not counted as wrong.

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from sigma_bench.data.annotations import CycleBounds
 from sigma_bench.data.decoder import DecodeError
-from sigma_bench.data.decoding import open_media
 from sigma_bench.data.manifest import Sample
+from sigma_bench.data.media_opening import open_media
 from sigma_bench.data.transforms import channels_first, normalised_clip, resize
 from sigma_bench.specs.encoder_card import EncoderCard
 

@@ -1,4 +1,7 @@
-"""Training a cycle detector by roll-outs; it can be resumed at any batch.
+"""Training of a cycle detector, which can be resumed at any batch.
+
+A batch is trained by a roll-out: the detector corrects cycle lengths step by step, from its own results of the step
+before (``rollout.py``).
 
 The random numbers of a batch are drawn from a generator that is seeded by the seed of the evaluation and the number of
 the batch, so the state consists of the weights, the optimiser and that number.

@@ -15,7 +15,7 @@ def head_seconds(protocol: KnnProtocol, sizes: HeadSizes) -> float:
 
 
 def run(evaluation: Evaluation[KnnProtocol]) -> Predictions | None:
-    """Predict every sample of the test split; None on the processes that only helped with the features."""
+    """Predict every sample of the test split; None on the other processes, which only compute features."""
     protocol = evaluation.protocol
 
     def vote(train: TrainFeatures, test: SplitFeatures, index: np.ndarray) -> tuple[np.ndarray, None]:

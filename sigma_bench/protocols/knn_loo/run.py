@@ -17,7 +17,7 @@ def head_seconds(protocol: KnnLooProtocol, sizes: HeadSizes) -> float:
 
 
 def run(evaluation: Evaluation[KnnLooProtocol]) -> Predictions | None:
-    """Predict every sample; None on the processes that only helped with the features."""
+    """Predict every sample; None on the other processes, which only compute features."""
     (split,) = evaluation.splits
     (features,), failures = readable_features(evaluation)
     if not evaluation.processes.is_main:

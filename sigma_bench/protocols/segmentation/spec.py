@@ -16,8 +16,8 @@ from sigma_bench.specs.recipe import Count
 class SegmentationProtocol(FrozenProtocol):
     """Unsupervised video object segmentation by clustering frozen tube features (SIGMA table 5; TimeTuning).
 
-    The whole frame is resized to the encoder's square, the map of a tubelet serves each of its frames, and void pixels
-    are not scored, as published.
+    As published, the whole frame is resized to the square of the encoder, all frames of a tubelet have the same map,
+    and void pixels are not scored.
     """
 
     sample_labels: ClassVar[SampleLabels] = "masks"

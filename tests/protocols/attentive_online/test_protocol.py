@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sigma_bench.data.manifest import Manifest
-from sigma_bench.evaluation.run import Found, find_or_evaluate
+from sigma_bench.evaluation.run import FoundRecord, find_or_evaluate
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.attentive_online.method import ProbeMethod
 from sigma_bench.protocols.attentive_online.run import choice
@@ -53,7 +53,7 @@ def task_of(name: str = TASK, **changes: Any) -> ResolvedTask:
     return tiny_task(name, TINY | changes)
 
 
-def assert_same(some: tuple[Path, Found], other: tuple[Path, Found]) -> None:
+def assert_same(some: tuple[Path, FoundRecord], other: tuple[Path, FoundRecord]) -> None:
     """The same predictions, scores and choice."""
     arrays = [arrays_of(*each) for each in (some, other)]
     assert arrays[0].keys() == arrays[1].keys()

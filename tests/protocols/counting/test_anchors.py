@@ -28,7 +28,7 @@ def test_lengths_come_from_the_labels_beside_the_middle() -> None:
     assert cycle_lengths(state_S3, [offsets] * 5).tolist() == [[11, 11], [0, 11], [11, 0], [0, 0], [11, 0]]
 
 
-def test_an_unknown_length_teaches_nothing() -> None:
+def test_an_unknown_length_has_no_loss() -> None:
     class_S2A, box_S2A = anchor_targets(np.array([[0, 30]]), np.array([[10, 33, 57]]), ANCHORS, 0.5)
     assert (class_S2A[0, 0] == IGNORED).all() and np.isnan(box_S2A[0, 0]).all()
     assert (class_S2A[0, 1] != IGNORED).all()

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from sigma_bench.benchmark.plain import plain_optimiser
-from sigma_bench.benchmark.step import build_steps, random_batch
+from sigma_bench.benchmark.plain_networks import plain_optimiser
+from sigma_bench.benchmark.training_step import build_steps, random_batch
 from sigma_bench.training.optimiser import set_learning_rate
 from tests.benchmark.tiny import tiny_recipe
 

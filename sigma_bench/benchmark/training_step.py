@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from sigma_bench.benchmark.plain import PlainNetworks, plain_optimiser
+from sigma_bench.benchmark.plain_networks import PlainNetworks, plain_optimiser
 from sigma_bench.benchmark.result_table import BenchmarkResult, circumstances
 from sigma_bench.data.tube_masking import draw_mask
 from sigma_bench.specs.masked_video import MaskedVideoRecipe
@@ -22,7 +22,7 @@ from sigma_bench.training.masked_video import MaskedVideoMethod
 from sigma_bench.training.method import build_method
 
 COMPARABLE = ("sigma_mlp", "videomae")
-"""Objectives whose networks ``benchmark/plain.py`` computes."""
+"""Objectives whose networks ``benchmark/plain_networks.py`` computes."""
 PARTS = ("forward and loss", "backward", "optimiser")
 WARM_UP_ROUNDS = 2
 PEAK_SIZES = {"cpu": 2048, "cuda": 8192}

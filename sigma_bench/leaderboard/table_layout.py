@@ -20,7 +20,7 @@ from sigma_bench.leaderboard.numbers import (
     signed,
 )
 from sigma_bench.records.published import is_higher_better as is_published_higher_better
-from sigma_bench.specs.text import with_visible_controls
+from sigma_bench.specs.untrusted import with_visible_controls
 
 _ABOUT = {
     "backbone": "Backbone",

@@ -7,7 +7,7 @@ import torch
 from typer.testing import CliRunner
 
 from sigma_bench.benchmark.result_table import BenchmarkResult
-from sigma_bench.benchmark.step import PEAK_SIZES, build_steps, matmul_flops, measure_step, random_batch
+from sigma_bench.benchmark.training_step import PEAK_SIZES, build_steps, matmul_flops, measure_step, random_batch
 from sigma_bench.cli.main import app
 from sigma_bench.specs.recipe import parse_recipe
 from sigma_bench.training.distribution import choose_device

@@ -1,7 +1,12 @@
-"""Reading files of unknown origin with limits on their size, nesting and line length."""
+"""Files and text of unknown origin, such as downloaded files and names of models and classes.
+
+Files are read with limits on their size, nesting and line length, and text is made safe to show in a terminal or a
+table.
+"""
 
 import json
 import stat
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -10,6 +15,8 @@ MAX_DEPTH = 64
 """Greatest number of levels of nested JSON; files of this project have at most nine."""
 MAX_LINE_CHARACTERS = 65_536
 """Greatest number of characters in one line of a table."""
+_NEVER_SHOWN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Unicode categories of control and formatting characters, surrogates, and unassigned and private characters."""
 
 
 def read_bounded(path: Path, max_bytes: int) -> bytes:
@@ -58,7 +65,27 @@ def bounded_lines(stream: TextIO, path: Path) -> Iterator[str]:
         yield line
 
 
+def with_visible_controls(text: str) -> str:
+    """The text with control, formatting and unassigned characters as numbers, such as ``\\x1b``; line ends are kept.
+
+    Control characters can move a terminal's cursor, and formatting characters can change the order of the shown text.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c == "\n" or unicodedata.category(c) not in _NEVER_SHOWN else _number(c) for c in text)
+
+
+def one_line(text: str) -> str:
+    """``with_visible_controls`` text in one line, with single spaces."""
+    return with_visible_controls(" ".join(text.split()))
+
+
 def _children(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else ()
+
+
+def _number(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"

@@ -10,16 +10,16 @@ from pathlib import Path
 from sigma_bench.records.store import write_atomically
 from sigma_bench.training.batches import LocalBatch
 from sigma_bench.training.distribution import Processes
-from sigma_bench.training.plan import Plan
+from sigma_bench.training.run_plan import Plan
 
-BROKEN_NAME = "broken_videos.json"
+FAILURES_NAME = "decoding_failures.json"
 
 
-class BrokenVideos:
+class DecodingFailures:
     """Id -> reason for the videos that any process could not read so far, also as a file in the folder of the run."""
 
     def __init__(self, plan: Plan, processes: Processes, folder: Path, *, num_listed: int) -> None:
-        self._plan, self._processes, self._path = plan, processes, folder / BROKEN_NAME
+        self._plan, self._processes, self._path = plan, processes, folder / FAILURES_NAME
         self._num_listed = num_listed
         self.reasons: dict[str, str] = {}
         if processes.is_main:  # the file may be of an earlier attempt
@@ -33,15 +33,15 @@ class BrokenVideos:
         weight.
 
         Raises:
-            ValueError: no video in the part of one process can be read, or the allowed share is exceeded.
+            ValueError: no video in the part of one process can be read, or more fail than the plan allows.
         """
         expected = self._plan.optim.global_batch
-        count = expected // self._processes.size - len(local.broken)
+        count = expected // self._processes.size - len(local.failures)
         total = self._processes.total(count)
         if total == expected:
             return 1.0
-        for broken in self._processes.gathered(local.broken):
-            self.add(broken)
+        for reasons in self._processes.gathered(local.failures):
+            self.add(reasons)
         if self._processes.any(count == 0):
             raise ValueError(
                 f"{self._plan.name}, step {local.step + 1}: no video of one process's part of the batch "

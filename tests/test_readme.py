@@ -1,4 +1,4 @@
-"""Every command in the README is one that exists, with options that exist; those that need no training are run."""
+"""Commands and the script of the README run, and its table is the committed one; tests/docs/ parses all of it."""
 
 import re
 import runpy
@@ -6,16 +6,15 @@ import shlex
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 import sigma_bench as sb
 from sigma_bench.cli.main import app
 from sigma_bench.records.store import Store
 from sigma_bench.resources import INCLUDE_VARIABLE
-from sigma_bench.specs.catalogue import recipe_names, suite_names
 from tests.cli.test_records import HEADER, ROW
 from tests.conftest import tiny_recipe
+from tests.docs.pages import ONLY_PARSED
 from tests.records.filled import filed
 
 RUN = (
@@ -42,36 +41,15 @@ def commands_of(text: str) -> list[str]:
     return [line.split("#")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
 
 
-COMMANDS = commands_of(README)
-OWN_VIDEOS = README.split("## Your own videos")[1].split("\n## ")[0]
+OWN_VIDEOS = README.partition("## Your own videos")[2].partition("\n## ")[0]
+OLDER_RULE = pytest.mark.skipif(
+    ONLY_PARSED.search(README) is not None,
+    reason="the README says which blocks are only parsed, so tests/docs/test_pages.py runs the others",
+)
+"""Tests that choose the commands to run; they can be removed once the README says it itself."""
 
 
-def test_there_are_commands() -> None:
-    assert len(COMMANDS) >= 8
-
-
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("make ")])
-def test_make_targets_exist(command: str) -> None:
-    assert re.search(rf"^{command.split()[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
-
-
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("sigma-bench ")])
-def test_commands_parse(command: str) -> None:
-    """Arguments are parsed by the real command line, down to the verb, without running it."""
-    group = typer.main.get_command(app)
-    name, *arguments = shlex.split(re.sub(r"--include \S+ ", "", command))[1:]
-    verb = group.commands[name]  # type: ignore[attr-defined]
-    if hasattr(verb, "commands"):
-        arguments = arguments or ["list"]
-        name, *arguments = arguments
-        verb = verb.commands[name]
-    context = verb.make_context(name, arguments)
-    for value in context.params.values():
-        if isinstance(value, str) and value.startswith("random:"):
-            assert value.split(":")[1] in recipe_names()
-    assert context.params.get("suite") in (None, *suite_names())
-
-
+@OLDER_RULE
 @pytest.mark.slow
 def test_commands_run(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the README's order, from a folder with two models' records."""
@@ -102,6 +80,7 @@ def test_commands_run(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (tmp_path / "results" / "runs" / "figures" / "robustness.svg").is_file()
 
 
+@OLDER_RULE
 @pytest.mark.slow
 def test_commands_for_own_videos_run(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the README's order, on thirty clips of two classes, except those that pretrain."""
@@ -130,11 +109,6 @@ def test_commands_for_own_videos_run(world: Path, tmp_path: Path, monkeypatch: p
 def test_the_table_is_the_committed_one() -> None:
     shown = README.split("<!-- table: results/tables/mini.md -->")[1].split("<!-- /table -->")[0]
     assert shown.strip() == (ROOT / "results" / "tables" / "mini.md").read_text().strip()
-
-
-def test_pictures_exist() -> None:
-    for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README):
-        assert (ROOT / path).is_file(), path
 
 
 @pytest.mark.slow

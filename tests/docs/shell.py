@@ -27,7 +27,7 @@ NOT_RUN = ("make", "git", "pip", "tensorboard", ".", "source", "deactivate")
 RUN_BY_BASH = ("mkdir", "cp", "mv", "rm", "ln", "ls", "cat", "head", "tail", "echo", "printf", "test", "touch", "find")
 OTHERS = ("sbatch", "srun", "torchrun", "scp", "rsync", "tar", "unzip")
 """Programs that a page may name in blocks that are only parsed."""
-_SETTING = re.compile(r"[A-Z_][A-Z0-9_]*=\S*")
+_SETTING = re.compile(r"[A-Z_][A-Z0-9_]*=.*", re.DOTALL)
 
 
 def split_settings(command: str) -> tuple[dict[str, str], list[str]]:

@@ -78,7 +78,9 @@ def test_a_reader_runs_blocks_in_one_folder(tmp_path: Path, monkeypatch: pytest.
     reader = Reader(tmp_path, tmp_path / "data")
     reader.run(Block("yaml", "# mine/tasks/suites/one.yaml\nsuite: one\nsummary: s\ntasks: [ssv2/knn]\n", 1, True))
     reader.run(
-        Block("sh", "sigma-bench --include mine tasks one > one.json\ncat one.json | head -1 > first.txt", 1, True)
+        Block(
+            "sh", "sigma-bench --include mine tasks one > one.json  # it's\ncat one.json | head -1 > first.txt", 1, True
+        )
     )
     assert (tmp_path / "first.txt").read_text() == "{\n" and '"suite": "one"' in (tmp_path / "one.json").read_text()
     assert os.environ[INCLUDE_VARIABLE] == ""

@@ -27,7 +27,8 @@ NOT_RUN = ("make", "git", "pip", "tensorboard", ".", "source", "deactivate")
 RUN_BY_BASH = ("mkdir", "cp", "mv", "rm", "ln", "ls", "cat", "head", "tail", "echo", "printf", "test", "touch", "find")
 OTHERS = ("sbatch", "srun", "torchrun", "scp", "rsync", "tar", "unzip")
 """Programs that a page may name in blocks that are only parsed."""
-_SETTING = re.compile(r"[A-Z_][A-Z0-9_]*=\S*")
+_BEFORE_PIPE = re.compile(r"""(?:'[^']*'|"[^"]*"|(?<!\s)\#|[^|>'"#])*""")
+_SETTING = re.compile(r"[A-Z_][A-Z0-9_]*=.*", re.DOTALL)
 
 
 def split_settings(command: str) -> tuple[dict[str, str], list[str]]:
@@ -140,9 +141,10 @@ class Reader:
                 os.chdir(arguments[0])
         elif program == "sigma-bench":
             output = _sigma_bench(arguments, settings)
-            rest = re.match(r"(?:[^|>'\"]|'[^']*'|\"[^\"]*\")*", command)
-            if rest and (pipe := command[rest.end() :].strip()) and not pipe.startswith("#"):
-                _bash(pipe[1:] if pipe.startswith("|") else f"cat {pipe}", output)
+            found = _BEFORE_PIPE.match(command)
+            pipe = command[found.end() :].strip() if found else ""
+            if pipe.startswith(("|", ">")):
+                _bash(pipe[1:] if pipe[0] == "|" else f"cat {pipe}", output)
         elif program.startswith("python") and arguments and arguments[0].endswith(".py"):
             with _arguments(arguments), _environment(settings):
                 runpy.run_path(arguments[0], run_name="__main__")

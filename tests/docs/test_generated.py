@@ -98,9 +98,8 @@ def test_the_architecture_names_files_that_exist() -> None:
 
 
 def test_the_diagram_is_drawn_from_the_imports() -> None:
-    pytest.importorskip("grimp", reason="needs grimp: pip install -e '.[docs]'")
-    pytest.importorskip("docutils", reason="needs docutils: pip install -e '.[docs]'")
-    drawing = extension("import_diagram")
+    pytest.importorskip("grimp", reason="needs grimp: pip install -e '.[dev]'")
+    drawing = extension("package_diagram")
     imports, without_torch = drawing.read_imports()
     assert without_torch == set(WITHOUT_TORCH)
     assert imports["leaderboard"] == {"specs", "records", "metrics"} and "cli" not in imports["api"]

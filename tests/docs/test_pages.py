@@ -109,8 +109,15 @@ def run_blocks(page: Path) -> list[Block]:
 
 @pytest.fixture
 def reader(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
-    """A reader in an empty folder, whose modules, variables and folder are forgotten afterwards."""
+    """A reader in an empty folder, whose modules, variables and folder are forgotten afterwards.
+
+    All pages share one cache of features, since most of them evaluate the same model on the same clips.
+    """
     monkeypatch.chdir(tmp_path)
+    for output in ("results/runs", "runs"):
+        (world.parent / "features_of_pages").mkdir(exist_ok=True)
+        Path(output).mkdir(parents=True)
+        Path(output, "features").symlink_to(world.parent / "features_of_pages")
     monkeypatch.setenv(INCLUDE_VARIABLE, "")
     before, path, variables = set(sys.modules), list(sys.path), dict(os.environ)
     with torch.random.fork_rng():

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sigma_bench.api.pretraining import PretrainingRun, pretrain
     from sigma_bench.api.records import LeftOutWarning, Records, board, boards, compare
     from sigma_bench.api.task_list import tasks
+    from sigma_bench.failures import LoggedError
     from sigma_bench.leaderboard.model_comparison import ModelComparison
     from sigma_bench.models.custom_encoder import CustomEncoder, as_encoder
     from sigma_bench.models.encoder import Encoder, Features
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from sigma_bench.records.verification import Verification
     from sigma_bench.resources import include
     from sigma_bench.specs.encoder_card import EncoderCard
+    from sigma_bench.training.termination import Preempted
 
 __version__ = "0.1.0"
 __all__ = [
@@ -43,7 +45,9 @@ __all__ = [
     "Features",
     "Leaderboard",
     "LeftOutWarning",
+    "LoggedError",
     "ModelComparison",
+    "Preempted",
     "PretrainingRun",
     "Record",
     "Records",
@@ -66,6 +70,7 @@ __all__ = [
 ]
 _MODULES = {
     "sigma_bench.api.boards": ("Leaderboard",),
+    "sigma_bench.failures": ("LoggedError",),
     "sigma_bench.leaderboard.model_comparison": ("ModelComparison",),
     "sigma_bench.api.description": ("describe",),
     "sigma_bench.api.encoders": ("load_encoder",),
@@ -82,6 +87,7 @@ _MODULES = {
     "sigma_bench.records.verification": ("Verification",),
     "sigma_bench.resources": ("include",),
     "sigma_bench.specs.encoder_card": ("EncoderCard",),
+    "sigma_bench.training.termination": ("Preempted",),
 }
 """Where the public names are defined."""
 

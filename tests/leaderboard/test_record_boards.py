@@ -43,7 +43,7 @@ def test_custom_data_have_one_board_per_dataset(store: Store) -> None:
         ("gait/linear", "top1", "gait"),
     ]
     assert {row.model: row.coverage for row in gait.rows} == {"good": "2/2", "bad": "1/2"}
-    assert (gait.worlds, gait.published) == (("user",), ())
+    assert (gait.data_sources, gait.published) == (("user",), ())
     (cell,) = [row.cells[1] for row in gait.rows if row.model == "good"]
     assert cell is not None and cell.value == record.scores[0].value and cell.low < cell.value < cell.high
     assert [reference.values for reference in gait.references] == [(0.25, 0.25)]
@@ -73,7 +73,7 @@ def test_data_sources_do_not_share_a_board(store: Store) -> None:
     boards = named(sb.boards(store.root))
     assert {"quick_mini", "quick_official", "other_mini", "other_official", "mini"} <= set(boards)
     for one in boards.values():
-        assert len(one.table.worlds) == 1
+        assert len(one.table.data_sources) == 1
     assert {row.model for row in boards["quick_official"].table.rows} == {"of_official"}
     with pytest.raises(ValueError, match=r"several data sources \(mini, official\)"):
         sb.board(records=store.root)

@@ -26,6 +26,8 @@ PLAIN_WIDTH = 110
 """Number of columns of text that is written to a file or a pipe."""
 SECONDS_BETWEEN_DRAWINGS = 0.5
 """Least time between two drawings in a notebook."""
+SECONDS_BETWEEN_LINES = 30.0
+"""Least time between two lines in a file or a pipe."""
 
 
 class HarmlessConsole(Console):
@@ -52,28 +54,58 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-class NotebookProgress(Progress):
+class TimedProgress(Progress):
+    """Progress bars that are drawn after some seconds at least, instead of being animated.
+
+    Subclasses define ``_draw``.
+    """
+
+    seconds_between_drawings: float
+
+    def start(self) -> None:
+        self._drawn = time.monotonic()
+
+    def stop(self) -> None:
+        if not self.disable:
+            self._draw()
+
+    def update(self, *args: Any, **changes: Any) -> None:
+        super().update(*args, **changes)
+        if not self.disable and time.monotonic() - self._drawn >= self.seconds_between_drawings:
+            self._draw()
+            self._drawn = time.monotonic()
+
+    def _draw(self) -> None:
+        raise NotImplementedError
+
+
+class PlainProgress(TimedProgress):
+    """Progress bars as lines of a file or a pipe: unfinished bars every half minute, and all bars at the end."""
+
+    seconds_between_drawings = SECONDS_BETWEEN_LINES
+
+    def stop(self) -> None:
+        if not self.disable:
+            self.console.print(self.get_renderable())
+
+    def _draw(self) -> None:
+        self.console.print(self.make_tasks_table([task for task in self.tasks if not task.finished]))
+
+
+class NotebookProgress(TimedProgress):
     """Progress bars in one output of a notebook cell, redrawn in place without widgets."""
+
+    seconds_between_drawings = SECONDS_BETWEEN_DRAWINGS
 
     def start(self) -> None:
         from IPython.display import display
 
-        self._drawn = time.monotonic()
+        super().start()
         if not self.disable:
             self._handle = display(self._content(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
-    def stop(self) -> None:
-        self._draw()
-
-    def update(self, *args: Any, **changes: Any) -> None:
-        super().update(*args, **changes)
-        if time.monotonic() - self._drawn >= SECONDS_BETWEEN_DRAWINGS:
-            self._draw()
-
     def _draw(self) -> None:
-        if not self.disable:
-            self._handle.update(self._content(), raw=True)
-            self._drawn = time.monotonic()
+        self._handle.update(self._content(), raw=True)
 
     def _content(self) -> dict[str, str]:
         page = HarmlessConsole(file=io.StringIO(), record=True, width=PLAIN_WIDTH, force_jupyter=False)
@@ -92,6 +124,6 @@ def progress_bars(*columns: ProgressColumn, disable: bool = False) -> Iterator[P
         *columns,
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    kind = NotebookProgress if err.is_jupyter else Progress
+    kind = NotebookProgress if err.is_jupyter else Progress if err.is_terminal else PlainProgress
     with kind(*shown, console=err, disable=disable or not is_main_process()) as display:
         yield display

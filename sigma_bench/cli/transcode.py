@@ -50,7 +50,7 @@ def transcode(
         )
         made(output)
         for name, reason in transcode(manifest, source, target, how, num_workers=num_workers):
-            display.advance(bar)
+            display.update(bar, advance=1)
             if reason is not None:
                 failed += 1
                 out.print_plain(f"{name}: {reason}")

@@ -94,7 +94,7 @@ def plan_tasks(
         mine = {number: clips for name, (number, clips) in passes.items() if name not in seen}
         plan.append(replace(planned, clips_of_passes=mine))
         seen |= passes.keys()
-    log_cautions(planned.session for planned in plan if planned.session is not None)
+    log_cautions(encoder, (planned.session for planned in plan if planned.session is not None))
     kept = frozenset(
         cache.key(encoder.card, planned.session.split(pass_), pass_)
         for planned in plan

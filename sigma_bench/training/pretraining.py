@@ -13,6 +13,7 @@ from sigma_bench.data.identity import identified
 from sigma_bench.data.manifest import Manifest, Sample
 from sigma_bench.data.training_videos import TrainingVideos
 from sigma_bench.models.checkpoints import CustomVideos, RunOrigin, read_checkpoint, save_checkpoint
+from sigma_bench.models.training_content import short_digest, write_training_content
 from sigma_bench.models.zoo import CHECKPOINT_NAME
 from sigma_bench.records.lock import exclusive
 from sigma_bench.records.store import write_atomically
@@ -99,6 +100,8 @@ def run_recipe(
         )
         if processes.is_main:
             write_atomically(folder / HISTORY_NAME, json.dumps(history).encode())
+            if digests := _content(samples, source, init):
+                write_training_content(folder, digests, identity=identity)
             save_checkpoint(path, model.state_dict(), recipe, seed=seed, identity=identity, origin=origin)
             (folder / STATE_NAME).unlink()  # last, because a run is finished once its checkpoint exists
         processes.wait()
@@ -117,6 +120,14 @@ def _custom_videos(source: Path | TrainingVideos) -> CustomVideos | None:
     if isinstance(source, Path):
         return None
     return CustomVideos(name=source.manifest.dataset, num_videos=len(source.manifest.splits["train"].samples))
+
+
+def _content(samples: list[Sample], source: Path | TrainingVideos, init: WarmStart | None) -> set[str]:
+    """Short digests of the custom videos of this run and of the run that it starts from."""
+    own = samples if isinstance(source, TrainingVideos) else ()
+    return {short_digest(sample.content) for sample in own if sample.content} | (
+        set(init.training_content) if init else set()
+    )
 
 
 def on_custom_videos(recipe: Recipe, videos: TrainingVideos, *, renamed: bool) -> Recipe:

@@ -6,7 +6,16 @@ from typing import Any
 import pytest
 
 from sigma_bench.data.custom_data import custom_tasks, open_custom
+from sigma_bench.data.ledger import content_digest
+from sigma_bench.data.manifest import Medium
 from sigma_bench.evaluation.plan import plan_tasks
+from sigma_bench.models.encoder import NetworkEncoder
+from sigma_bench.models.training_content import (
+    CONTENT_NAME,
+    read_training_content,
+    short_digest,
+    write_training_content,
+)
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.protocols.feature_cache import FeatureCache
 
@@ -63,3 +72,29 @@ def test_missing_folds_are_of_groups_or_of_videos(clips: Path, tmp_path: Path) -
     (tmp_path / "grouped.csv").write_text("path,label,group\na.mp4,nod,one\nb.mp4,wave,two\n")
     with pytest.raises(ValueError, match=r"--folds 5 \(5 folds of whole groups\), --folds leave"):
         custom_tasks(open_custom(csv=tmp_path / "grouped.csv"))
+
+
+def test_test_videos_of_pretraining_are_counted(clips: Path, tmp_path: Path, caplog) -> None:
+    seen = [content_digest(Medium(path, "video", None)) for path in (clips / "nod").iterdir()]
+    encoder = load_encoder("random:mini_sigma_mlp")
+    assert isinstance(encoder, NetworkEncoder)
+    encoder.training_content = frozenset(map(short_digest, seen[1:]))
+    said = cautions(caplog, tmp_path, encoder, folders=clips, folds="2")
+    assert said[1:] == ["3 of 8 test videos of clips are among the videos that random_init was pretrained on"]
+    encoder.training_content = frozenset()
+    assert len(cautions(caplog, tmp_path, encoder, folders=clips, folds="2")) == 1
+    encoder.training_content = None
+    encoder.card = encoder.card.model_copy(update={"pretraining_data": ("ssv2", "films (20 custom videos)")})
+    said = cautions(caplog, tmp_path, encoder, folders=clips, folds="2")
+    assert said[1].startswith("model 'random_init' was pretrained on films (20 custom videos), and the folder of its")
+    assert said[1].endswith("check that the test videos of clips are not among them") and len(said) == 2
+
+
+def test_the_content_of_another_run_is_not_used(tmp_path: Path) -> None:
+    assert read_training_content(tmp_path, identity="a1") is None
+    write_training_content(tmp_path, ["f" * 16, "0" * 16], identity="a1")
+    assert (tmp_path / CONTENT_NAME).read_text().split() == ["a1", "0" * 16, "f" * 16]
+    assert read_training_content(tmp_path, identity="a1") == {"f" * 16, "0" * 16}
+    assert read_training_content(tmp_path, identity="b2") is None
+    (tmp_path / CONTENT_NAME).write_bytes(b"\xff")
+    assert read_training_content(tmp_path, identity="a1") is None

@@ -1,5 +1,6 @@
 """A pretraining run: killed and continued it ends bit for bit where an undisturbed one ends."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ from sigma_bench.data.examples import BatchSampler
 from sigma_bench.data.training_videos import open_training_videos
 from sigma_bench.models.checkpoints import load_strictly, read_checkpoint
 from sigma_bench.models.recipe_encoder import pretrained_encoder
+from sigma_bench.models.training_content import short_digest
 from sigma_bench.records.lock import exclusive
 from sigma_bench.specs.recipe import Recipe, overridden
 from sigma_bench.training.decoding_failures import FAILURES_NAME
@@ -195,6 +197,10 @@ def test_weights_load_completely_or_not_at_all(finished: Path) -> None:
     assert pretrained_encoder(checkpoint.path).card.pretraining_data == ("ssv2",)
 
 
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def test_custom_videos_are_part_of_a_run_and_of_its_card(world: Path, tmp_path: Path) -> None:
     names = sorted(path.name for path in (world / "ssv2").rglob("*.webm"))[:20]
     for number, name in enumerate(names):
@@ -220,6 +226,10 @@ def test_custom_videos_are_part_of_a_run_and_of_its_card(world: Path, tmp_path: 
     card = second.load_encoder("cpu").card
     assert card.pretraining_data == ("clips (18 custom videos)", "more (20 custom videos)")
     assert card.init_sha256 == checkpoint.sha256 and card.checkpoint_sha256 != checkpoint.sha256
+    contents = [frozenset(short_digest(sha256_of(tmp_path / f"{n}.webm")) for n in range(end)) for end in (18, 20)]
+    assert [one.load_encoder("cpu").training_content for one in (first, second)] == contents  # type: ignore[attr-defined]
+    third = run(data=world, init=first.folder, output=tmp_path / "third", overrides={"optim": {"steps": 3}})
+    assert third.load_encoder("cpu").training_content == contents[0]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 The recipe in a checkpoint determines which of its tensors belong to the encoder.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from sigma_bench.models.checkpoints import LoadReport, load_strictly, read_checkpoint, require_shapes
+from sigma_bench.models.checkpoints import FORMAT, LoadReport, load_strictly, read_checkpoint, require_shapes
 from sigma_bench.models.code_digest import weights_sha256
 from sigma_bench.models.encoder import NetworkEncoder
 from sigma_bench.models.frame_encoder import FrameEncoder, image_vit
@@ -44,6 +45,8 @@ def pretrained_encoder(path: Path, *, num_frames: int | None = None, image_size:
     require_shapes(lambda: network_of(spec), tensors, may_be_unexpected=recipe.pretraining_only, where=where)
     network = network_of(spec)
     report = load_strictly(network, tensors, may_be_unexpected=recipe.pretraining_only, where=where)
+    without = None if recipe.data.datasets else {"summary"}  # which is about the datasets of the recipe's file
+    report = replace(report, layout=FORMAT, metadata=recipe.model_dump(mode="json", exclude=without))
     encoder = encoder_of(
         network,
         spec,

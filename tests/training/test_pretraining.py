@@ -93,8 +93,12 @@ def finished(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_finished_run_is_found_and_another_one_refused(world: Path, finished: Path) -> None:
     written = finished.stat().st_mtime_ns
     assert run_recipe(tiny_recipe(), world, finished.parent, seed=0).stat().st_mtime_ns == written
-    with pytest.raises(ValueError, match="another recipe, seed, data, teacher or init"):
+    with pytest.raises(ValueError, match=r"a run with another seed \(0 there, 1 here\); choose another --output, or"):
         run_recipe(tiny_recipe(), world, finished.parent, seed=1)
+    other = overridden(tiny_recipe(), {"recipe": "trial", "optim": {"steps": 9}})
+    keys = r"another recipe \(optim.epochs is 2 there and absent here, optim.steps is absent there and 9 here\); choose"
+    with pytest.raises(ValueError, match=rf"{keys} another --output, or leave it out and name .* --set recipe=NAME"):
+        run_recipe(other, world, finished.parent, seed=0)
 
 
 def test_a_state_of_another_run_is_refused(world: Path, tmp_path: Path) -> None:
@@ -201,7 +205,7 @@ def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_custom_videos_are_part_of_a_run_and_of_its_card(world: Path, tmp_path: Path) -> None:
+def test_custom_videos_are_part_of_a_run_and_of_its_card(world: Path, tmp_path: Path, capsys) -> None:
     names = sorted(path.name for path in (world / "ssv2").rglob("*.webm"))[:20]
     for number, name in enumerate(names):
         (tmp_path / f"{number}.webm").symlink_to(next((world / "ssv2").rglob(name)))
@@ -219,9 +223,20 @@ def test_custom_videos_are_part_of_a_run_and_of_its_card(world: Path, tmp_path: 
     assert first.history()["step"].iloc[-1] == 3 and checkpoint.recipe.optim.epochs is None
     assert first.load_encoder("cpu").card.pretraining_data == ("clips (18 custom videos)",)
     assert run(csv=tmp_path / "clips.csv") == first
-    for changes in ({"csv": tmp_path / "more.txt"}, {"csv": tmp_path / "clips.csv", "init": str(first.folder)}):
-        with pytest.raises(ValueError, match="another recipe, seed, data, teacher or init"):
-            run(**changes)
+    others = r"another data \(clips \(18 custom videos\) there, more \(20 custom videos\) here\); choose"
+    with pytest.raises(ValueError, match=others):
+        run(csv=tmp_path / "more.txt")
+    with pytest.raises(ValueError, match=r"another init \(none there\); choose"):
+        run(csv=tmp_path / "clips.csv", init=str(first.folder))
+    capsys.readouterr()
+    (tmp_path / "other").mkdir()
+    shutil.copy(tmp_path / "0.webm", tmp_path / "other" / "18.webm")
+    rows = ["path", *(f"{number}.webm" for number in range(17)), "other/18.webm"]
+    (tmp_path / "clips.csv").write_text("\n".join(rows))
+    with pytest.raises(ValueError, match="a run with another data, teacher or init; choose another --output"):
+        run(csv=tmp_path / "clips.csv", progress=True)
+    assert "reading videos" not in capsys.readouterr().err
+    (tmp_path / "clips.csv").write_text("\n".join(["path", *(f"{number}.webm" for number in range(18))]))
     second = run(csv=tmp_path / "more.txt", init=first.folder, output=tmp_path / "second")
     card = second.load_encoder("cpu").card
     assert card.pretraining_data == ("clips (18 custom videos)", "more (20 custom videos)")

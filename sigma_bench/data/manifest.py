@@ -155,6 +155,9 @@ class Manifest:
     limit: int | float | None = None
     """Number or fraction of samples to which the splits were limited, see ``data/limited.py``; None if complete."""
 
+    listed_in: Path | None = None
+    """CSV or list, folder of lists, or tree of folders of custom data; None for other data."""
+
     @property
     def media_in_words(self) -> str:
         """What the samples are: videos, images, sequences, or samples of several kinds."""

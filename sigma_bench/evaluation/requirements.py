@@ -24,10 +24,6 @@ _MISSING_LABELS = {
     "cycles": "does not list the repetitions of every video",
     "masks": "does not have masks for every sample",
 }
-_REMEDY = {
-    "sample": "they must not overlap",
-    "group": "they must not overlap, so move all rows of the group into one of them",
-}
 
 
 def require_splits(protocol: BaseProtocol, uses: object) -> None:
@@ -236,8 +232,10 @@ def require_disjoint(manifest: Manifest, train: Split, test: Split) -> None:
     for what, both in overlap.items():
         if both:
             name = min(both)
+            where = _rarer_place(manifest, name, train, test)
+            remedy = ", so move all rows of the group into one of them" if what == "group" else ""
             raise ValueError(
-                f"{_rarer_place(manifest, name, train, test)}the {what} '{name}' stands in both {train.name} and {test.name}; {_REMEDY[what]}"
+                f"{where}the {what} '{name}' stands in both {train.name} and {test.name}; they must not overlap{remedy}"
             )
 
 

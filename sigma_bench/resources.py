@@ -74,7 +74,8 @@ def hint_of_include(folder: str, name: str) -> str:
     is_here = any((Path(folder) / f"{name}{suffix}").is_file() for suffix in (".yaml", ".yml"))
     if not is_here or Path.cwd().resolve() in included():
         return ""
-    return f" {folder}/{name}.yaml in this folder declares it: use 'sigma-bench --include . ...'."
+    ways = "use 'sigma-bench --include . ...', or in Python sigma_bench.include('.')"
+    return f" {folder}/{name}.yaml in this folder declares it: {ways}."
 
 
 def check_included() -> None:

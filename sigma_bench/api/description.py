@@ -20,7 +20,7 @@ from sigma_bench.evaluation.requirements import require_labels, require_units
 from sigma_bench.records.store import write_atomically
 from sigma_bench.specs.dataset import CustomFiles, TaskName
 from sigma_bench.specs.declared import files_of
-from sigma_bench.specs.folds import WAYS_TO_DIVIDE, is_cross_validation
+from sigma_bench.specs.folds import is_cross_validation, ways_to_divide
 from sigma_bench.specs.strict import is_yaml_file, quoted_scalar
 from sigma_bench.specs.task import ResolvedTask
 from sigma_bench.specs.untrusted import one_line
@@ -109,7 +109,8 @@ def _chosen_folds(manifest: Manifest, path: Path, folds: str | None) -> str:
     groups = {sample.group for sample in manifest.splits["all"].samples}
     if len(groups) == len(manifest.splits["all"].samples):
         raise ValueError(
-            f"{path}: these data have neither splits nor groups; state how they are divided, by {WAYS_TO_DIVIDE}"
+            f"{path}: these data have neither splits nor groups; state how they are divided, by "
+            f"{ways_to_divide(manifest.media_in_words)}"
         )
     return "leave_one_group_out"
 

@@ -1,14 +1,15 @@
 """Pretraining of a model from a recipe; the command line is a layer over ``pretrain``."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 import torch
-from rich.progress import TextColumn
+from rich.progress import Progress, TextColumn
 
 from sigma_bench.api.arguments import folder_of, mapping_of, name_of, path_of, seed_of, whole_number, workers_of
 from sigma_bench.api.encoders import load_encoder
@@ -141,7 +142,7 @@ def pretrain(
             numbers = _numbers(state, with_monitors=bars.console.width >= WIDE)
             bars.update(bar, total=state.num_steps, completed=state.step, numbers=numbers)
 
-        with unexpected_errors_logged(folder, spec.recipe):
+        with unexpected_errors_logged(folder, spec.recipe), _cleared_if_not_started(bars):
             path = run_recipe(
                 spec,
                 source,
@@ -158,6 +159,17 @@ def pretrain(
             if not bars.disable:
                 bars.print("this run was finished before; nothing was computed", markup=False)
     return PretrainingRun(folder, path)
+
+
+@contextmanager
+def _cleared_if_not_started(bars: Progress) -> Iterator[None]:
+    """Remove the bar of a run that fails before its first step."""
+    try:
+        yield
+    except Exception:
+        if bars.tasks[0].total is None:
+            bars.remove_task(bars.tasks[0].id)
+        raise
 
 
 def _source(data: object, csv: object, folders: object) -> Path | TrainingVideos:

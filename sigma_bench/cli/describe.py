@@ -2,10 +2,15 @@
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from sigma_bench.cli.console import out
+from sigma_bench.specs.folds import folds_in_words
+
+if TYPE_CHECKING:
+    from sigma_bench.specs.dataset import DatasetFile
 
 
 def describe(
@@ -25,7 +30,17 @@ def describe(
     from sigma_bench.specs.strict import load_spec
 
     file = write(path, name=name, output=output, folds=folds)
-    tasks = [f"{file.stem}/{task}" for task in load_spec(DatasetFile, file).tasks]
+    declared = load_spec(DatasetFile, file)
+    tasks = [f"{file.stem}/{task}" for task in declared.tasks]
     out.print_plain(f"{file}: {len(tasks)} tasks ({', '.join(tasks)})")
+    out.print_plain(f"folds: {_folds(declared)}")
     words = ["sigma-bench", "--include", str(output), "evaluate", "MODEL", "--task", f"{file.stem}/*", "--dry-run"]
     out.print_plain(f"next: {shlex.join(words)}")
+
+
+def _folds(declared: "DatasetFile") -> str:
+    """How the tasks of a declaration divide the data."""
+    divided = {name: task.folds for name, task in declared.tasks.items() if task.folds != "official"}
+    if not divided:
+        return f"none; the data are used as given ({' and '.join(declared.splits)})"
+    return f"{folds_in_words(next(iter(divided.values())))} ({', '.join(divided)}); --folds chooses others"

@@ -54,6 +54,7 @@ def models(
     if folder is None:
         _list_families()
         return
+    from sigma_bench.models.file_summary import pretraining_length
     from sigma_bench.models.zoo import CHECKPOINT_NAME, load_encoder
 
     if not folder.exists():
@@ -65,18 +66,19 @@ def models(
     broken: list[str] = []
     for path in paths:
         try:
-            card = load_encoder(str(path)).card
+            encoder = load_encoder(str(path))
         except ValueError as error:
             if len(paths) == 1:
                 raise
             broken.append(str(error))
             continue
+        card, length = encoder.card, pretraining_length(encoder)
         data = ", ".join(card.pretraining_data) or "unknown"
         listing.add_row(
             card.family,
             f"{card.num_frames} x {card.image_size} px",
             f"{card.num_parameters / 1e6:.2f} M",
-            f"{data}, {card.pretraining_epochs or '?'} epochs",
+            escape(f"{data}, {'length unknown' if length == 'unknown' else length}"),
             "unknown" if card.pretraining_seed is None else str(card.pretraining_seed),
             card.checkpoint_sha256[:12],
             escape(str(path)),

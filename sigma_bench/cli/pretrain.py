@@ -1,5 +1,6 @@
 """``sigma-bench pretrain``: pretrain a model from a recipe."""
 
+import shlex
 from pathlib import Path
 
 import typer
@@ -8,8 +9,8 @@ from sigma_bench.api.progress import is_main_process
 from sigma_bench.cli.console import out
 from sigma_bench.cli.launcher import is_launched, run_on_processes
 from sigma_bench.cli.options import nested_overrides, seed_option, whole_or_auto
-from sigma_bench.specs.catalogue import load_recipe
-from sigma_bench.specs.recipe import overridden
+from sigma_bench.specs.catalogue import load_dataset_file, load_recipe
+from sigma_bench.specs.recipe import Recipe, overridden
 
 
 def pretrain(
@@ -85,3 +86,13 @@ def pretrain(
         out.print_plain(f"checkpoint: {run.checkpoint}")
         if failures is not None:
             out.print_plain(f"videos left out because they cannot be read: {failures}")
+        out.print_plain(f"next: {_next_command(run.folder, overridden(spec, changes), data)}")
+
+
+def _next_command(run: Path, recipe: Recipe, data: Path | None) -> str:
+    """A command that evaluates a run, on a dataset of its recipe if it has one."""
+    command = ["sigma-bench", "evaluate", str(run)]
+    tasks = (f"{dataset}/knn" for dataset in recipe.data.datasets if "knn" in load_dataset_file(dataset).tasks)
+    if data is None or (task := next(tasks, None)) is None:
+        return f"{shlex.join(command)} --csv CSV, where CSV lists other videos with labels"
+    return shlex.join([*command, "--task", task, "--data", str(data)])

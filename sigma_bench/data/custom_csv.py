@@ -161,3 +161,20 @@ def _name_and_frames(base: Path, where: str, name: str) -> tuple[str, int | None
     if is_video(match[1]) or is_image(match[1]):
         raise ValueError(f"{where}: 'path num_frames label' is for folders of frames; remove the number of frames")
     return match[1], int(match[2])
+
+
+def place_of(sample_id: str, split: str, listed_in: Path) -> str:
+    """File and line that list a sample of a split, for error messages; the file or folder alone if none is found.
+
+    Args:
+        listed_in: CSV, list, or folder of lists or of media.
+    """
+    names = (name for name, given in SPLIT_NAMES.items() if given == split or (given == "val" and split == "test"))
+    files = [listed_in] if listed_in.is_file() else [listed_in / f"{name}.csv" for name in names]
+    for file in filter(Path.is_file, files):
+        with _opened(file) as stream:
+            for number, line in enumerate(bounded_lines(stream, file), start=1):
+                fields = [field.strip() for field in next(csv.reader([line]), [])]
+                if sample_id in fields or line.startswith(f"{sample_id} "):
+                    return f"{file}: line {number}"
+    return str(listed_in)

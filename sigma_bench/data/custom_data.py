@@ -10,7 +10,7 @@ from sigma_bench.data.folds import require_divisible
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.specs import catalogue
 from sigma_bench.specs.dataset import DatasetCard, SplitSpec
-from sigma_bench.specs.folds import WAYS_TO_DIVIDE, Folds, folds_in_words, parse_folds
+from sigma_bench.specs.folds import Folds, folds_in_words, parse_folds, ways_to_divide
 from sigma_bench.specs.task import ResolvedTask, Task
 
 PROTOCOLS = ("knn@1", "linear@1")
@@ -84,9 +84,11 @@ def _require_defaults_fit(manifest: Manifest, folds: Folds) -> None:
             "--protocol propagation@1"
         )
     if folds == "official" and "train" not in manifest.splits:
+        has_groups = any(one.group != one.id for split in manifest.splits.values() for one in split.samples)
+        ways = ways_to_divide("whole groups" if has_groups else manifest.media_in_words)
         raise ValueError(
-            f"{manifest.dataset}: the data are not divided into train and test; add {WAYS_TO_DIVIDE}, or a protocol "
-            f"for one split, such as --protocol knn_loo@1{_also_missing(manifest)}"
+            f"{manifest.dataset}: the data are not divided into train and test; add {ways}, or a protocol for one "
+            f"split, such as --protocol knn_loo@1{_also_missing(manifest)}"
         )
 
 

@@ -168,7 +168,7 @@ def custom_manifest(name: str, base: Path, rows: list[SampleRow], where: Path, l
         )
     _require_classes_in_train(rows, where)
     require_one_name((row.path for row in rows), base, where)
-    return Manifest(name, "user", classes or None, splits, LedgerPlace(ledger, base))
+    return Manifest(name, "user", classes or None, splits, LedgerPlace(ledger, base), listed_in=where)
 
 
 def _numbers_by_value(name: str) -> tuple[int, str]:

@@ -21,6 +21,7 @@ DataSource = Literal["official", "mini", "user", "transcoded"]
 ``official`` files, the ``mini`` world, custom data of a ``user``, or ``transcoded`` official videos.
 """
 Media = Literal["video", "image", "pickled_image", "frame_folder"]
+_MEDIA_WORDS = {"video": "videos", "image": "images", "frame_folder": "sequences"}
 MINIWORLD_MARKER = "miniworld.json"
 TRANSCODED_MARKER = "transcoded.json"
 DECLARATION = "declared.json"
@@ -153,6 +154,15 @@ class Manifest:
     """Location of the ledger; None for a manifest without a folder, whose files are read again in every run."""
     limit: int | float | None = None
     """Number or fraction of samples to which the splits were limited, see ``data/limited.py``; None if complete."""
+
+    listed_in: Path | None = None
+    """CSV or list, folder of lists, or tree of folders of custom data; None for other data."""
+
+    @property
+    def media_in_words(self) -> str:
+        """What the samples are: videos, images, sequences, or samples of several kinds."""
+        kinds = {sample.media for split in self.splits.values() for sample in split.samples}
+        return _MEDIA_WORDS.get(kinds.pop(), "samples") if len(kinds) == 1 else "samples"
 
 
 def shared_groups(one: Split, other: Split) -> set[str]:

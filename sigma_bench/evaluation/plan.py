@@ -14,6 +14,7 @@ import torch
 from sigma_bench.data.datasets import DataPlace, TaskOnData, open_dataset
 from sigma_bench.data.manifest import Manifest
 from sigma_bench.data.media_opening import open_media
+from sigma_bench.evaluation.cautions import log_cautions
 from sigma_bench.evaluation.cost import TRAINING_FACTOR, CostModel, Predicted
 from sigma_bench.evaluation.run import FoundRecord, find_or_evaluate, find_or_evaluate_session, require_room
 from sigma_bench.evaluation.session import SINGLE_PROCESS, Session, open_session
@@ -93,6 +94,7 @@ def plan_tasks(
         mine = {number: clips for name, (number, clips) in passes.items() if name not in seen}
         plan.append(replace(planned, clips_of_passes=mine))
         seen |= passes.keys()
+    log_cautions(encoder, (planned.session for planned in plan if planned.session is not None))
     kept = frozenset(
         cache.key(encoder.card, planned.session.split(pass_), pass_)
         for planned in plan

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sigma_bench.data.annotations import ActionIntervals, CycleBounds, VideoLabels
+from sigma_bench.data.custom_csv import place_of
 from sigma_bench.data.manifest import Manifest, Sample, Split, shared_groups
 from sigma_bench.protocols.interface import Predictions
 from sigma_bench.records.scoring import require_metrics, require_samples
@@ -230,6 +231,18 @@ def require_disjoint(manifest: Manifest, train: Split, test: Split) -> None:
         overlap["group"] = shared_groups(train, test)
     for what, both in overlap.items():
         if both:
+            name = min(both)
+            where = _rarer_place(manifest, name, train, test)
+            remedy = ", so move all rows of the group into one of them" if what == "group" else ""
             raise ValueError(
-                f"the {what} '{min(both)}' stands in both {train.name} and {test.name}; they must not overlap"
+                f"{where}the {what} '{name}' stands in both {train.name} and {test.name}; they must not overlap{remedy}"
             )
+
+
+def _rarer_place(manifest: Manifest, name: str, *splits: Split) -> str:
+    """File and line of a sample of a group that two splits share, of the split that has fewer; empty if not known."""
+    if manifest.listed_in is None:
+        return ""
+    found = [(split, [one for one in split.samples if name in (one.id, one.group)]) for split in splits]
+    split, samples = min(found, key=lambda pair: len(pair[1]))
+    return f"{place_of(samples[0].id, split.name, manifest.listed_in)}: "

@@ -22,6 +22,8 @@ from sigma_bench.specs.strict import Label, LeanSpec, Spec, parse_spec
 from sigma_bench.specs.untrusted import parse_json
 
 FORMAT = "sigma-bench/1"
+CUSTOM_VIDEOS = " custom videos)"
+"""End of the name of custom videos in the pretraining data of a card."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class CustomVideos(Spec):
     """Number of listed videos, including those that do not decode."""
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.num_videos:,} custom videos)"
+        return f"{self.name} ({self.num_videos:,}{CUSTOM_VIDEOS}"
 
 
 class InitialWeights(Spec):

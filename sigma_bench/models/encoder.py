@@ -75,6 +75,9 @@ class NetworkEncoder:
         report: what happened to every tensor of the file of the encoder; None for an encoder without a file.
     """
 
+    training_content: frozenset[str] | None = None
+    """Short digests of the custom videos of its pretraining; None if they are not known."""
+
     def __init__(
         self,
         network: nn.Module,

@@ -132,13 +132,14 @@ def _shorter_clip(encoder: Encoder) -> Check:
     def answer() -> tuple[bool, str]:
         try:
             features = encode_in_float32(encoder, noise_clips(1, frames, card.image_size))
-        except FixedGridError as error:
-            return True, f"is not taken; {error}"
+        except FixedGridError:
+            return True, "not taken, because the token grid is fixed"
         mistake = features_mistake(features, card, 1, frames)
-        return mistake is None, mistake or f"grid {features.grid}, tokens {features.token_BND.shape[1]}"
+        return mistake is None, mistake or f"taken, grid {features.grid}, {features.token_BND.shape[1]} tokens"
 
-    question = f"a clip of {frames} frames is allowed, unless the grid is fixed (unsupervised segmentation needs it)"
-    return _asked(question, answer)
+    check = _asked(f"a clip of {frames} frames", answer)
+    needed = "" if check.passed else "; unsupervised segmentation needs shorter clips, unless the token grid is fixed"
+    return check._replace(found=f"{check.found}{needed}")
 
 
 def _larger_frames(encoder: Encoder) -> Check:
@@ -149,14 +150,14 @@ def _larger_frames(encoder: Encoder) -> Check:
     def answer() -> tuple[bool, str]:
         try:
             features = encode_in_float32(encoder, noise_clips(1, frames, side))
-        except FixedGridError as error:
-            return True, f"are not taken; {error}"
-        except ValueError as error:
-            return True, f"are not taken; label propagation needs short_side 'encoder': {error}"
+        except FixedGridError:
+            return True, "not taken, because the token grid is fixed"
+        except ValueError:
+            return True, "not taken, so label propagation needs short_side 'encoder'"
         mistake = features_mistake(features, card, 1, frames)
-        return mistake is None, mistake or f"are taken, grid {features.grid}"
+        return mistake is None, mistake or f"taken, grid {features.grid}"
 
-    return _asked(f"frames of {side} x {side} px are taken or refused (label propagation uses larger ones)", answer)
+    return _asked(f"frames of {side} x {side} px", answer)
 
 
 def check_training(encoder: TrainableEncoder) -> Check:

@@ -3,13 +3,12 @@
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import replace
 
 from torch import Tensor
 
 from sigma_bench.models import timesformer
 from sigma_bench.models.accepted_clips import accepted_frames, accepted_sizes, fine_tuning, geometry
-from sigma_bench.models.checkpoints import FORMAT, LoadReport, read_checkpoint
+from sigma_bench.models.checkpoints import FORMAT, LoadReport
 from sigma_bench.models.encoder import Encoder
 from sigma_bench.models.huggingface import is_plain_name
 from sigma_bench.models.timm_encoder import image_tensors_in
@@ -30,11 +29,8 @@ def inspect_model(name: str) -> tuple[dict[str, str], LoadReport | None]:
     path, frames, size, heads = split_name(name)
     if not path.exists():
         return _described(name, load_encoder(name))
-    if (ours := checkpoint_in(path)) is not None:
-        facts, report = _described(name, load_encoder(name))
-        assert report is not None
-        report = replace(report, layout=FORMAT, metadata=read_checkpoint(ours).recipe.model_dump(mode="json"))
-        return {**facts, "format": FORMAT}, report
+    if checkpoint_in(path) is not None:
+        return _described(name, load_encoder(name))
     if not is_plain_name(path):
         return _described(f"{HUGGINGFACE}:{name}", load_encoder(f"{HUGGINGFACE}:{name}"))
     file = read_weights(path)
@@ -56,11 +52,20 @@ def _described(name: str, encoder: Encoder) -> tuple[dict[str, str], LoadReport 
         "load as": f"{name}, as in: sigma-bench check {shlex.quote(name)}",
         "parameters": f"{card.num_parameters:,} in the encoder",
         "pretrained on": ", ".join(card.pretraining_data) or "unknown",
-        "epochs": str(card.pretraining_epochs or "unknown"),
+        "length": pretraining_length(encoder),
         "seed": "unknown" if card.pretraining_seed is None else str(card.pretraining_seed),
         "sha256": card.checkpoint_sha256,
     }
     return facts, report
+
+
+def pretraining_length(encoder: Encoder) -> str:
+    """Length of the pretraining of an encoder, such as ``800 epochs`` or ``60 steps``, or ``unknown``."""
+    report: LoadReport | None = getattr(encoder, "report", None)
+    optim = report.metadata.get("optim") if report is not None and report.layout == FORMAT else None
+    if encoder.card.pretraining_epochs:
+        return f"{encoder.card.pretraining_epochs:,} epochs"
+    return f"{optim['steps']:,} steps" if optim and optim.get("steps") else "unknown"
 
 
 def _image_facts(file: WeightsFile) -> dict[str, str] | None:

@@ -3,16 +3,18 @@
 The recipe in a checkpoint determines which of its tensors belong to the encoder.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from sigma_bench.models.checkpoints import LoadReport, load_strictly, read_checkpoint, require_shapes
+from sigma_bench.models.checkpoints import FORMAT, LoadReport, load_strictly, read_checkpoint, require_shapes
 from sigma_bench.models.code_digest import weights_sha256
 from sigma_bench.models.encoder import NetworkEncoder
 from sigma_bench.models.frame_encoder import FrameEncoder, image_vit
+from sigma_bench.models.training_content import read_training_content
 from sigma_bench.models.video_encoder import VIDEO_PARTS, geometry_suffix, resized, video_tokens
 from sigma_bench.models.video_vit import NO_OPTIONS, VideoViT
 from sigma_bench.specs.encoder_card import EncoderCard
@@ -43,7 +45,9 @@ def pretrained_encoder(path: Path, *, num_frames: int | None = None, image_size:
     require_shapes(lambda: network_of(spec), tensors, may_be_unexpected=recipe.pretraining_only, where=where)
     network = network_of(spec)
     report = load_strictly(network, tensors, may_be_unexpected=recipe.pretraining_only, where=where)
-    return encoder_of(
+    without = None if recipe.data.datasets else {"summary"}  # which is about the datasets of the recipe's file
+    report = replace(report, layout=FORMAT, metadata=recipe.model_dump(mode="json", exclude=without))
+    encoder = encoder_of(
         network,
         spec,
         report,
@@ -56,6 +60,9 @@ def pretrained_encoder(path: Path, *, num_frames: int | None = None, image_size:
         recipe_fingerprint=recipe_fingerprint(recipe),
         init_sha256=checkpoint.origin.init and checkpoint.origin.init.sha256,
     )
+    if (content := read_training_content(path.parent, identity=checkpoint.identity)) is not None:
+        encoder.training_content = content
+    return encoder
 
 
 def random_encoder(spec: EncoderSpec | ImageEncoderSpec, seed: int) -> NetworkEncoder:

@@ -14,7 +14,6 @@ FOLDS_SEED: Final = 0
 FEWEST_FOLDS: Final = 2
 MOST_FOLDS: Final = 50
 LEAVE_ONE_GROUP_OUT: Final = "leave_one_group_out"
-WAYS_TO_DIVIDE: Final = "--folds 5 (5 folds of whole groups), --folds leave_one_group_out or --folds random:0.2"
 _RANDOM = re.compile(r"random:(0?\.\d{1,4})")
 _CHOICES = (
     "choose official, leave_one_group_out, a number of folds from 2 to 50, or random:SHARE with the share of the "
@@ -45,6 +44,15 @@ Folds = Annotated[str, BeforeValidator(parse_folds)]
 """``official``: the splits as given; ``leave_one_group_out``: each group in turn is tested after fitting on all others;
 a number from 2 to 50: this many folds of whole groups, with the classes balanced as far as groups permit;
 ``random:SHARE``: one random split with this share of the groups as test."""
+
+
+def ways_to_divide(units: str = "whole groups") -> str:
+    """The options that divide data without splits, for error messages.
+
+    Args:
+        units: what is never divided, such as ``videos`` for videos without groups.
+    """
+    return f"--folds 5 (5 folds of {units}), --folds {LEAVE_ONE_GROUP_OUT} or --folds random:0.2"
 
 
 def num_folds(folds: Folds) -> int | None:

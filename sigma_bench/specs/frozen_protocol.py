@@ -9,7 +9,7 @@ from sigma_bench.specs.clip import ClipSpec
 from sigma_bench.specs.condition import Condition
 from sigma_bench.specs.dataset import SplitName
 from sigma_bench.specs.encoder_card import EncoderCard
-from sigma_bench.specs.folds import WAYS_TO_DIVIDE, Folds, is_cross_validation
+from sigma_bench.specs.folds import Folds, is_cross_validation, ways_to_divide
 from sigma_bench.specs.passes import Pass, Precision, SampleLabels, SplitUse
 from sigma_bench.specs.protocol import BaseProtocol, CountsFailures
 from sigma_bench.specs.recipe import Count, Fraction, Positive
@@ -61,7 +61,7 @@ def train_test_splits_or_folds(names: Collection[str], folds: Folds, per_class: 
         if per_class is not None:
             raise ValueError("train_per_class needs a train split, not folds")
         return (SplitUse("all"),)
-    train, test = train_test_splits(names, WAYS_TO_DIVIDE)
+    train, test = train_test_splits(names, ways_to_divide())
     return SplitUse(train.name, per_class), test
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from sigma_bench.data.identity import identified
 from sigma_bench.data.manifest import Manifest, Sample
 from sigma_bench.data.training_videos import TrainingVideos
 from sigma_bench.models.checkpoints import CustomVideos, RunOrigin, read_checkpoint, save_checkpoint
+from sigma_bench.models.training_content import short_digest, write_training_content
 from sigma_bench.models.zoo import CHECKPOINT_NAME
 from sigma_bench.records.lock import exclusive
 from sigma_bench.records.store import write_atomically
@@ -29,6 +30,8 @@ from sigma_bench.training.run_plan import RunOptions, plan_of
 from sigma_bench.training.warm_start import WarmStart
 
 HISTORY_NAME = "history.json"
+_NAMES = ("recipe", "summary", "checkpoint_every_steps")
+"""Keys of a recipe that do not change the weights."""
 
 
 def run_recipe(
@@ -68,11 +71,12 @@ def run_recipe(
     """
     method_of_recipe = method_class(recipe)
     with joined_processes(device) as processes, exclusive(folder, active=processes.is_main):
+        path = folder / CHECKPOINT_NAME
+        _require_same_settings(path, recipe, source, seed=seed, init=init)
         samples, data_sha256 = on_main(processes, lambda: training_samples(recipe, source))
         frozen = method_of_recipe.open_teacher(recipe, folder, seed=seed, name=teacher)
         given = [*([frozen.sha256] if frozen else []), *(init.identity if init else [])]
         identity = digest([recipe_fingerprint(recipe), seed, data_sha256, *given])
-        path = folder / CHECKPOINT_NAME
         if _is_finished(path, identity):
             return path
         require_same_run(folder / STATE_NAME, identity=identity)
@@ -99,6 +103,8 @@ def run_recipe(
         )
         if processes.is_main:
             write_atomically(folder / HISTORY_NAME, json.dumps(history).encode())
+            if digests := _content(samples, source, init):
+                write_training_content(folder, digests, identity=identity)
             save_checkpoint(path, model.state_dict(), recipe, seed=seed, identity=identity, origin=origin)
             (folder / STATE_NAME).unlink()  # last, because a run is finished once its checkpoint exists
         processes.wait()
@@ -107,16 +113,65 @@ def run_recipe(
 
 def _is_finished(path: Path, identity: str) -> bool:
     if path.exists() and read_checkpoint(path).identity != identity:
-        raise ValueError(
-            f"{path}: the end of a run with another recipe, seed, data, teacher or init; choose another --output"
-        )
+        raise _another_run(path, ["data, teacher or init"])
     return path.exists()
+
+
+def _require_same_settings(
+    path: Path, recipe: Recipe, source: Path | TrainingVideos, *, seed: int, init: WarmStart | None
+) -> None:
+    """ValueError for the checkpoint of a run with other settings, before videos are read."""
+    if not path.exists():
+        return
+    found = read_checkpoint(path)
+    before, videos = found.origin, _custom_videos(source)
+    init_sha256 = None if before.init is None else before.init.sha256
+    differences = {
+        f"recipe ({_changed_keys(found.recipe, recipe)})": recipe_fingerprint(found.recipe)
+        != recipe_fingerprint(recipe),
+        f"seed ({found.seed} there, {seed} here)": found.seed != seed,
+        f"data ({before.videos or 'datasets'} there, {videos or 'datasets'} here)": before.videos != videos,
+        f"init ({before.init.model if before.init else 'none'} there)": init_sha256 != (init and init.sha256),
+    }
+    if any(differences.values()):
+        raise _another_run(path, [name for name, differs in differences.items() if differs])
+
+
+def _changed_keys(found: Recipe, recipe: Recipe) -> str:
+    """The first keys of a recipe with other values than in the recipe of a checkpoint."""
+    there, here = _flat(found.model_dump(mode="json")), _flat(recipe.model_dump(mode="json"))
+    keys = [key for key in {**there, **here} if there.get(key) != here.get(key) and key not in _NAMES]
+    shown = [f"{key} is {there.get(key, 'absent')} there and {here.get(key, 'absent')} here" for key in keys[:3]]
+    return ", ".join([*shown, *([f"and {len(keys) - 3} more"] if len(keys) > 3 else [])])
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of a recipe by dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _another_run(path: Path, differences: list[str]) -> ValueError:
+    return ValueError(
+        f"{path}: the end of a run with another {' and another '.join(differences)}; choose another --output, or leave "
+        "it out and name this run with --set recipe=NAME"
+    )
 
 
 def _custom_videos(source: Path | TrainingVideos) -> CustomVideos | None:
     if isinstance(source, Path):
         return None
     return CustomVideos(name=source.manifest.dataset, num_videos=len(source.manifest.splits["train"].samples))
+
+
+def _content(samples: list[Sample], source: Path | TrainingVideos, init: WarmStart | None) -> set[str]:
+    """Short digests of the custom videos of this run and of the run that it starts from."""
+    own = samples if isinstance(source, TrainingVideos) else ()
+    return {short_digest(sample.content) for sample in own if sample.content} | (
+        set(init.training_content) if init else set()
+    )
 
 
 def on_custom_videos(recipe: Recipe, videos: TrainingVideos, *, renamed: bool) -> Recipe:

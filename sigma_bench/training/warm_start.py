@@ -23,6 +23,7 @@ from sigma_bench.models.checkpoints import (
 )
 from sigma_bench.models.encoder import Encoder, NetworkEncoder
 from sigma_bench.models.external import read_external
+from sigma_bench.models.training_content import read_training_content
 from sigma_bench.models.video_vit import NO_OPTIONS, VideoViT
 from sigma_bench.models.weights_file import read_weights
 from sigma_bench.models.zoo import checkpoint_in, load_encoder, split_name
@@ -49,6 +50,8 @@ class WarmStart:
     """Weights under the names of the model of the recipe."""
     is_whole: bool
     """Whether the whole model is loaded, and not the encoder alone."""
+    training_content: frozenset[str] = frozenset()
+    """Short digests of the custom videos of its pretraining, as far as they are known."""
 
     def __str__(self) -> str:
         part = "the whole model is" if self.is_whole else "the encoder alone is"
@@ -113,7 +116,8 @@ def _from_run(name: str, checkpoint: Checkpoint, recipe: Recipe, *, wants_whole:
         encoder = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
         tensors = _as_encoder_of(recipe, encoder)
     data = checkpoint.origin.pretraining_data(before.data.datasets)
-    return WarmStart(name, before.recipe, checkpoint.sha256, data, tensors, is_whole)
+    content = read_training_content(checkpoint.path.parent, identity=checkpoint.identity) or frozenset()
+    return WarmStart(name, before.recipe, checkpoint.sha256, data, tensors, is_whole, content)
 
 
 def _from_other_project(name: str, path: Path, recipe: MaskedVideoRecipe, *, wants_whole: bool) -> WarmStart:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sigma_bench.cli.main import app_main
+from sigma_bench.cli.pretrain import _next_command
 from tests.conftest import tiny_recipe
 from tests.fork_server import Command
 
@@ -126,6 +127,20 @@ def test_a_mistyped_recipe_file_names_file_and_key(
     assert code == 2
     assert "mine.yaml" in words
     assert "Did you mean 'tubelet_frames'" in words
+
+
+def test_pretraining_ends_with_the_command_that_evaluates_the_run(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(json.dumps(tiny_recipe().model_dump(mode="json") | {"recipe": "tiny"}))
+    words = ["pretrain", recipe, "--output", tmp_path / "a run", "--set", "optim.steps=1", "--set"]
+    words.append("optim.warmup_epochs=0.1")
+    _, out, _ = run(monkeypatch, capsys, *words, "--data", world)
+    assert out.splitlines()[-1] == (f"next: sigma-bench evaluate '{tmp_path / 'a run'}' --task ssv2/knn --data {world}")
+    assert _next_command(Path("run"), tiny_recipe(), None) == (
+        "sigma-bench evaluate run --csv CSV, where CSV lists other videos with labels"
+    )
 
 
 def test_tasks_answers_without_torch() -> None:

@@ -166,3 +166,16 @@ def test_loading_is_measured_on_custom_data(described: Path, tree: Path, monkeyp
     for words, name in ((["moves"], "moves"), (["--csv", described], "clips")):
         assert say(monkeypatch, capsys, "bench", "loading", *words, *options)[0] == 0
         assert Path(f"speed/loading_{name}_user.json").is_file()
+
+
+def test_describe_states_the_folds(described: Path, tree: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv(INCLUDE_VARIABLE, "")
+    _, out, _ = say(monkeypatch, capsys, "data", "describe", described, "--name", "a")
+    assert out.splitlines()[1] == "folds: leave one group out (linear, attentive); --folds chooses others"
+    _, out, _ = say(monkeypatch, capsys, "data", "describe", described, "--name", "b", "--folds", "2")
+    assert out.splitlines()[1].startswith("folds: 2 folds of whole groups, classes balanced as far as")
+    ordered, splits = (NAMES[0], NAMES[2], NAMES[1], NAMES[3]), ("train", "train", "test", "test")
+    rows = [f"{tree / name},{name.partition('/')[0]},{split}" for name, split in zip(ordered, splits, strict=True)]
+    Path("halves.csv").write_text("\n".join(["path,label,split", *rows]))
+    _, out, _ = say(monkeypatch, capsys, "data", "describe", "halves.csv")
+    assert out.splitlines()[1] == "folds: none; the data are used as given (train and test)"

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from sigma_bench.cli.main import app_main
-from sigma_bench.models.checkpoints import save_checkpoint
+from sigma_bench.models.checkpoints import CustomVideos, RunOrigin, save_checkpoint
 from sigma_bench.specs.catalogue import load_recipe
+from sigma_bench.specs.recipe import overridden
 from sigma_bench.training.method import build_method
 from tests.models.external_files import pretraining_file, pretraining_model
 from tests.models.huggingface_folders import saved, small_model
@@ -67,7 +68,7 @@ def test_inspecting_a_released_file(run, files):
     assert code == 0
     for fact in (
         "format released pretraining", "family SIGMA-MLP", "2 blocks, 24 wide, 3 heads, tubes of 2 frames x 8 px",
-        "clip 8 frames x 32 px", "epochs 12", "seed 5", "matched 30 tensors", "missing 0 tensors",
+        "clip 8 frames x 32 px", "length 12 epochs", "seed 5", "matched 30 tensors", "missing 0 tensors",
         "not needed 22 tensors: decoder.blocks.0.", "metadata num_heads = 3", "[red]x[/red]",
     ):  # fmt: skip
         assert fact in out, fact
@@ -77,8 +78,24 @@ def test_inspecting_a_released_file(run, files):
 def test_inspecting_our_own_file(run, files):
     code, out, _ = run("inspect", files / "run")
     assert code == 0
-    for fact in ("format sigma-bench/1", "family VideoMAE", "seed 2", "missing 0 tensors", "recipe = mini_videomae"):
+    for fact in (
+        "format sigma-bench/1", "family VideoMAE", "seed 2", "missing 0 tensors", "recipe = mini_videomae",
+        "pretrained on ssv2", "length 6 epochs", "metadata summary = ",
+    ):  # fmt: skip
         assert fact in out, fact
+
+
+def test_a_run_on_custom_videos_states_them_and_its_steps(run, tmp_path):
+    recipe = overridden(load_recipe("mini_videomae"), {"optim": {"steps": 60}, "data": {"datasets": []}})
+    origin = RunOrigin(videos=CustomVideos(name="clips", num_videos=30))
+    tensors, path = build_method(recipe, seed=0).model.state_dict(), tmp_path / "run" / "model.safetensors"
+    save_checkpoint(path, tensors, recipe, seed=2, identity="x", origin=origin)
+    _, out, _ = run("inspect", tmp_path / "run")
+    for fact in ("pretrained on clips (30 custom videos)", "length 60 steps", "metadata optim.steps = 60"):
+        assert fact in out, fact
+    assert "metadata summary" not in out and "mini world" not in out
+    _, out, _ = run(tmp_path)
+    assert "?" not in out and "60 steps" in out
 
 
 def test_inspecting_an_image_model(run, tmp_path):

@@ -130,7 +130,16 @@ def test_bank_and_queries_may_not_share_a_group(world: Path, tmp_path: Path) -> 
     path = tmp_path / "shared.csv"
     path.write_text("\n".join(text))
     manifest = read_csv(path)
-    with pytest.raises(ValueError, match="the group 'person0' stands in both train and test"):
+    sentence = "the group 'person0' stands in both train and test; they must not overlap, so move all rows of the group"
+    with pytest.raises(ValueError, match=rf"^{path}: line 10: {sentence} into one of them"):
+        require_disjoint(manifest, manifest.splits["train"], manifest.splits["test"])
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    for split, name in (("train", "train.csv"), ("test", "val.csv")):
+        rows = [line.replace(f",{split}", "") for line in text[1:] if f",{split}" in line]
+        (folder / name).write_text("\n".join([text[0].replace(",split", ""), *rows]))
+    manifest = read_csv(folder)
+    with pytest.raises(ValueError, match=rf"^{folder / 'train.csv'}: line 2: the group 'person0' stands in both"):
         require_disjoint(manifest, manifest.splits["train"], manifest.splits["test"])
 
 

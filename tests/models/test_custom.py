@@ -96,7 +96,7 @@ class Faulty(nn.Module):
         ("batch", "does not depend on its batch"),
         ("random", "same clips twice"),
         ("grid", "tokens (B, N, D)"),
-        ("frames", "a clip of 2 frames is allowed"),
+        ("frames", "a clip of 2 frames"),
     ],
 )
 def test_every_fault_is_found(fault: str, question: str) -> None:

@@ -17,7 +17,10 @@ def test_a_name_that_the_current_folder_declares_is_found_by_include(
     for folder, name in (("tasks", "gait"), ("boards", "walks")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / f"{name}.yaml").touch()
-    with pytest.raises(ValueError, match=r"no task 'gait/knn'. tasks/gait.yaml in this folder declares it: use 'sigma"):
+    hint = (
+        r"tasks/gait.yaml in this folder declares it: use 'sigma-bench .*', or in Python sigma_bench.include\('.'\)\."
+    )
+    with pytest.raises(ValueError, match=rf"no task 'gait/knn'. {hint}$"):
         load_task("gait/knn")
     with pytest.raises(ValueError, match=r"no board 'walks'. boards/walks.yaml in this folder declares it"):
         load_board("walks")

@@ -1,5 +1,6 @@
 """A pretraining run: killed and continued it ends bit for bit where an undisturbed one ends."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ from sigma_bench.data.examples import BatchSampler
 from sigma_bench.data.training_videos import open_training_videos
 from sigma_bench.models.checkpoints import load_strictly, read_checkpoint
 from sigma_bench.models.recipe_encoder import pretrained_encoder
+from sigma_bench.models.training_content import short_digest
 from sigma_bench.records.lock import exclusive
 from sigma_bench.specs.recipe import Recipe, overridden
 from sigma_bench.training.decoding_failures import FAILURES_NAME
@@ -91,8 +93,12 @@ def finished(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_finished_run_is_found_and_another_one_refused(world: Path, finished: Path) -> None:
     written = finished.stat().st_mtime_ns
     assert run_recipe(tiny_recipe(), world, finished.parent, seed=0).stat().st_mtime_ns == written
-    with pytest.raises(ValueError, match="another recipe, seed, data, teacher or init"):
+    with pytest.raises(ValueError, match=r"a run with another seed \(0 there, 1 here\); choose another --output, or"):
         run_recipe(tiny_recipe(), world, finished.parent, seed=1)
+    other = overridden(tiny_recipe(), {"recipe": "trial", "optim": {"steps": 9}})
+    keys = r"another recipe \(optim.epochs is 2 there and absent here, optim.steps is absent there and 9 here\); choose"
+    with pytest.raises(ValueError, match=rf"{keys} another --output, or leave it out and name .* --set recipe=NAME"):
+        run_recipe(other, world, finished.parent, seed=0)
 
 
 def test_a_state_of_another_run_is_refused(world: Path, tmp_path: Path) -> None:
@@ -195,7 +201,11 @@ def test_weights_load_completely_or_not_at_all(finished: Path) -> None:
     assert pretrained_encoder(checkpoint.path).card.pretraining_data == ("ssv2",)
 
 
-def test_custom_videos_are_part_of_a_run_and_of_its_card(world: Path, tmp_path: Path) -> None:
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_custom_videos_are_part_of_a_run_and_of_its_card(world: Path, tmp_path: Path, capsys) -> None:
     names = sorted(path.name for path in (world / "ssv2").rglob("*.webm"))[:20]
     for number, name in enumerate(names):
         (tmp_path / f"{number}.webm").symlink_to(next((world / "ssv2").rglob(name)))
@@ -213,13 +223,28 @@ def test_custom_videos_are_part_of_a_run_and_of_its_card(world: Path, tmp_path: 
     assert first.history()["step"].iloc[-1] == 3 and checkpoint.recipe.optim.epochs is None
     assert first.load_encoder("cpu").card.pretraining_data == ("clips (18 custom videos)",)
     assert run(csv=tmp_path / "clips.csv") == first
-    for changes in ({"csv": tmp_path / "more.txt"}, {"csv": tmp_path / "clips.csv", "init": str(first.folder)}):
-        with pytest.raises(ValueError, match="another recipe, seed, data, teacher or init"):
-            run(**changes)
+    others = r"another data \(clips \(18 custom videos\) there, more \(20 custom videos\) here\); choose"
+    with pytest.raises(ValueError, match=others):
+        run(csv=tmp_path / "more.txt")
+    with pytest.raises(ValueError, match=r"another init \(none there\); choose"):
+        run(csv=tmp_path / "clips.csv", init=str(first.folder))
+    capsys.readouterr()
+    (tmp_path / "other").mkdir()
+    shutil.copy(tmp_path / "0.webm", tmp_path / "other" / "18.webm")
+    rows = ["path", *(f"{number}.webm" for number in range(17)), "other/18.webm"]
+    (tmp_path / "clips.csv").write_text("\n".join(rows))
+    with pytest.raises(ValueError, match="a run with another data, teacher or init; choose another --output"):
+        run(csv=tmp_path / "clips.csv", progress=True)
+    assert "reading videos" not in capsys.readouterr().err
+    (tmp_path / "clips.csv").write_text("\n".join(["path", *(f"{number}.webm" for number in range(18))]))
     second = run(csv=tmp_path / "more.txt", init=first.folder, output=tmp_path / "second")
     card = second.load_encoder("cpu").card
     assert card.pretraining_data == ("clips (18 custom videos)", "more (20 custom videos)")
     assert card.init_sha256 == checkpoint.sha256 and card.checkpoint_sha256 != checkpoint.sha256
+    contents = [frozenset(short_digest(sha256_of(tmp_path / f"{n}.webm")) for n in range(end)) for end in (18, 20)]
+    assert [one.load_encoder("cpu").training_content for one in (first, second)] == contents  # type: ignore[attr-defined]
+    third = run(data=world, init=first.folder, output=tmp_path / "third", overrides={"optim": {"steps": 3}})
+    assert third.load_encoder("cpu").training_content == contents[0]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

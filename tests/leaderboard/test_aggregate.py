@@ -185,7 +185,7 @@ def test_reference_values_and_counts() -> None:
         (100, 100, 0, ("mini_sigma_mlp",)),
         (100, 98, 2, ("mini_videomae",)),
     ]
-    assert (table.worlds, table.levels) == (("mini",), (0.95,))
+    assert (table.data_sources, table.levels) == (("mini",), (0.95,))
 
 
 def test_published_numbers_stand_below_their_column() -> None:

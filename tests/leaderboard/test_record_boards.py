@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import sigma_bench as sb
+from sigma_bench.leaderboard.notes import footnotes
 from sigma_bench.records.store import Store
 from sigma_bench.specs.board import Board, BoardColumn, board_names
 from sigma_bench.specs.board_file import board_text
@@ -19,6 +20,8 @@ NAMES = (
     *("%s{x}#&_~^", "\x1b[31mred", "Ünïcode 模型", "a|b`c", "\u202eevil", "mini", "a\x85%b", "no"),
 )
 """Names of a dataset, a task and a model, none of which may be obeyed."""
+
+BY_SAMPLE = {"method": "bootstrap", "unit": "sample", "level": 0.95, "replicates": 200}
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ def test_custom_data_have_one_board_per_dataset(store: Store) -> None:
         ("gait/linear", "top1", "gait"),
     ]
     assert {row.model: row.coverage for row in gait.rows} == {"good": "2/2", "bad": "1/2"}
-    assert (gait.worlds, gait.published) == (("user",), ())
+    assert (gait.data_sources, gait.published) == (("user",), ())
     (cell,) = [row.cells[1] for row in gait.rows if row.model == "good"]
     assert cell is not None and cell.value == record.scores[0].value and cell.low < cell.value < cell.high
     assert [reference.values for reference in gait.references] == [(0.25, 0.25)]
@@ -66,6 +69,22 @@ def test_custom_data_named_as_a_dataset_are_not_beside_published_numbers(store: 
     assert "mine" in set(sb.board("quick", store.root).frame()["model"])  # it was asked for
 
 
+def test_notes_state_how_custom_data_are_divided_and_that_few_units_are_few(store: Store) -> None:
+    add_custom(store, "hands", folds="leave_one_group_out")
+    add_custom(store, "signs", folds="leave_one_group_out", num_samples=9)
+    add_custom(store, "gait")
+    add_custom(store, "gait", task="linear", folds="5", overrides={"uncertainty": BY_SAMPLE})
+    add(store, predictions(0.9), model="m", task="ucf101/knn")
+    notes = {name: footnotes(one.table) for name, one in named(sb.boards(store.root, by_dataset=True)).items()}
+    assert "hands: leave_one_group_out, 20 folds of whole groups; intervals over 20 groups." in notes["hands"]
+    few = "leave_one_group_out, 3 folds of whole groups; intervals over 3 groups. Intervals from 3 groups are rough."
+    assert f"signs: {few}" in notes["signs"]
+    assert "gait/knn: the split of the data; intervals over 20 groups." in notes["gait"]
+    five = "5 folds of whole groups, classes balanced as far as groups permit, seed 0; intervals over 60 samples."
+    assert f"gait/linear: {five}" in notes["gait"]
+    assert not any("; intervals over" in note for note in notes["ucf101_mini"])
+
+
 def test_data_sources_do_not_share_a_board(store: Store) -> None:
     for world in ("mini", "official"):
         add(store, predictions(0.9), model=f"of_{world}", world=world)
@@ -73,7 +92,7 @@ def test_data_sources_do_not_share_a_board(store: Store) -> None:
     boards = named(sb.boards(store.root))
     assert {"quick_mini", "quick_official", "other_mini", "other_official", "mini"} <= set(boards)
     for one in boards.values():
-        assert len(one.table.worlds) == 1
+        assert len(one.table.data_sources) == 1
     assert {row.model for row in boards["quick_official"].table.rows} == {"of_official"}
     with pytest.raises(ValueError, match=r"several data sources \(mini, official\)"):
         sb.board(records=store.root)

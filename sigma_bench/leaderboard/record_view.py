@@ -111,9 +111,8 @@ def _checkpoint(card: EncoderCard) -> str:
 def _wall_time(seconds: Mapping[str, float]) -> str:
     """``2.8 s; predicted 0.8 to 3.0 s``; several phases have their names."""
     phases = {name: value for name, value in seconds.items() if not name.startswith("predicted_")}
-    measured = ", ".join(
-        f"{'' if [*phases] == ['evaluate'] else f'{name} '}{_rounded(phases[name])} s" for name in phases
-    )
+    named = [("" if [*phases] == ["evaluate"] else f"{name} ", value) for name, value in phases.items()]
+    measured = ", ".join(f"{name}{_rounded(value)} s" for name, value in named)
     if {"predicted_low", "predicted_high"} <= seconds.keys():
         measured += f"; predicted {_rounded(seconds['predicted_low'])} to {_rounded(seconds['predicted_high'])} s"
     return measured

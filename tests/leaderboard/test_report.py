@@ -228,6 +228,18 @@ def test_imported_rows_are_an_origin_of_their_own() -> None:
     assert re.search(r'data-origin="imported" data-label="Theirs [^"]+"', page)
 
 
+def test_the_caption_of_dots_stands_above_them_and_names_only_what_is_drawn() -> None:
+    board = tiny_board()
+    seeds = [make_record("m", "ucf101/knn", value=0.5 + seed / 10, pretraining_seed=seed) for seed in (0, 1)]
+    seeds[1] = seeds[1].model_copy(update={"controls": {"chance": 0.1}})
+    dots = "<figcaption>Dots: scores; bars: 95 % bootstrap intervals over test units"
+    for own, more in ((seeds[:1], ""), (seeds, "; ticks: single seeds; dashed lines: reference values such as chance")):
+        records = [(Path(f"{number}.json"), record) for number, record in enumerate(own)]
+        page = render_report([aggregate(board, select(records, board))], records, curves={}, pictures={}, title="t")
+        assert f"{dots}{more}.</figcaption>" in page
+        assert page.index("<figcaption>") < page.index("<img")
+
+
 def test_a_board_of_very_many_models_says_that_it_is_not_drawn() -> None:
     board = tiny_board()
     records = [(Path(f"{i}.json"), make_record(f"m{i}", value=0.5)) for i in range(41)]

@@ -244,7 +244,7 @@ def _counts(shown: pd.DataFrame) -> tuple[Counts, ...]:
 
 
 def _divisions(shown: pd.DataFrame) -> tuple[Division, ...]:
-    """One entry per custom dataset, folds and kind of test unit."""
+    """One entry per custom dataset, folds, scored split and kind of test unit."""
     custom = shown[shown["data_source"] == "user"]
     # without groups, every sample is a group of its own
     unit = custom["unit"].mask(custom["num_units"] == custom["num_scored"], "sample")
@@ -252,9 +252,10 @@ def _divisions(shown: pd.DataFrame) -> tuple[Division, ...]:
         Division(
             dataset=str(rows["dataset"].iloc[0]),
             folds=str(rows["folds"].iloc[0]),
+            split=str(rows["split"].iloc[0]),
             unit=str(rows["unit"].iloc[0]),
             num_units=int(rows["num_units"].min()),
             tasks=tuple(dict.fromkeys(str(task) for task in rows["task"])),
         )
-        for _, rows in custom.assign(unit=unit).groupby(["dataset", "folds", "unit"], sort=False)
+        for _, rows in custom.assign(unit=unit).groupby(["dataset", "folds", "split", "unit"], sort=False)
     )

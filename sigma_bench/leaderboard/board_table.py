@@ -204,6 +204,8 @@ class Division:
     dataset: str
     folds: str
     """As in a task: ``official``, ``leave_one_group_out``, a number of folds, or ``random:SHARE``."""
+    split: str
+    """Name of the scored split."""
     unit: str
     """What the intervals resample: ``group`` or ``sample``."""
     num_units: int

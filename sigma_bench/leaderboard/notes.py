@@ -165,7 +165,9 @@ def _division_words(division: Division, *, is_only: bool) -> str:
     """How a custom dataset is divided, and the units of its intervals; names the tasks if other tasks differ."""
     place = division.dataset if is_only else ", ".join(division.tasks)
     units = f"{division.num_units} {division.unit}{'' if division.num_units == 1 else 's'}"
-    how = "the split of the data" if division.folds == "official" else folds_in_words(division.folds)
+    how = folds_in_words(division.folds)
+    if division.folds == "official":
+        how = "the split of the data" if division.split == "test" else "not divided"
     if division.folds == LEAVE_ONE_GROUP_OUT:
         number = f"{division.num_units} " if division.unit == "group" else ""
         how = f"{LEAVE_ONE_GROUP_OUT}, {number}folds of whole groups"

@@ -97,9 +97,10 @@ def _facts(path: Path, record: Record) -> tuple[tuple[str, str], ...]:
 def _task(record: Record) -> str:
     """The dataset, what the task depends on if that is stated, and the folds."""
     task = record.task
-    is_own_split = task.folds == "official" and record.data.world == "user"
+    is_own = task.folds == "official" and record.data.world == "user"
+    own = "the split of the data" if "test" in record.data.splits else "not divided"
     asks = "" if task.asks == "unspecified" else f", asks for {task.asks}"
-    return f"{task.dataset.title}{asks}, {'the split of the data' if is_own_split else f'folds {task.folds}'}"
+    return f"{task.dataset.title}{asks}, {own if is_own else f'folds {task.folds}'}"
 
 
 def _checkpoint(card: EncoderCard) -> str:

@@ -22,7 +22,7 @@ LONG_COLUMNS = (
     *("model", "family", "num_parameters", "feature_width", "pretraining_data", "pretraining_epochs"),
     *("pretraining_seed", "checkpoint", "encoder", "seed"),
     *("task", "dataset", "asks", "protocol", "fingerprint", "metric", "higher_is_better"),
-    *("value", "low", "high", "level", "spread", "num_units", "unit", "data_source", "folds"),
+    *("value", "low", "high", "level", "spread", "num_units", "unit", "data_source", "folds", "split"),
     *("num_expected", "num_found", "num_scored", "num_failed", "num_official", "num_shared_groups"),
     *("manifest", "controls", "record_id", "path", "started_utc"),
 )
@@ -199,6 +199,7 @@ def _columns_of_record(path: Path, record: Record) -> dict[str, Any]:
         "fingerprint": record.fingerprint,
         "data_source": record.data.world,
         "folds": record.task.folds,
+        "split": next(name for name, one in record.data.splits.items() if one is split),
         "num_expected": split.expected,
         "num_found": split.found,
         "num_scored": split.scored,

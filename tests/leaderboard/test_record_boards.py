@@ -72,6 +72,9 @@ def test_custom_data_named_as_a_dataset_are_not_beside_published_numbers(store: 
 def test_notes_state_how_custom_data_are_divided_and_that_few_units_are_few(store: Store) -> None:
     add_custom(store, "hands", folds="leave_one_group_out")
     add_custom(store, "signs", folds="leave_one_group_out", num_samples=9)
+    whole = add_custom(Store(store.root.parent / "other"), "words")
+    splits = {"all": whole.data.splits["test"]}
+    Store(store.root).add(whole.model_copy(update={"data": whole.data.model_copy(update={"splits": splits})}))
     add_custom(store, "gait")
     add_custom(store, "gait", task="linear", folds="5", overrides={"uncertainty": BY_SAMPLE})
     add(store, predictions(0.9), model="m", task="ucf101/knn")
@@ -79,6 +82,7 @@ def test_notes_state_how_custom_data_are_divided_and_that_few_units_are_few(stor
     assert "hands: leave_one_group_out, 20 folds of whole groups; intervals over 20 groups." in notes["hands"]
     few = "leave_one_group_out, 3 folds of whole groups; intervals over 3 groups. Intervals from 3 groups are rough."
     assert f"signs: {few}" in notes["signs"]
+    assert "words: not divided; intervals over 20 groups." in notes["words"]
     assert "gait/knn: the split of the data; intervals over 20 groups." in notes["gait"]
     five = "5 folds of whole groups, classes balanced as far as groups permit, seed 0; intervals over 60 samples."
     assert f"gait/linear: {five}" in notes["gait"]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sigma_bench.api.records import LeftOutWarning, Records, board, boards, compare
     from sigma_bench.api.task_list import tasks
     from sigma_bench.failures import LoggedError
-    from sigma_bench.leaderboard.model_comparison import ModelComparison
+    from sigma_bench.leaderboard.comparison import ModelComparison
     from sigma_bench.models.custom_encoder import CustomEncoder, as_encoder
     from sigma_bench.models.encoder import Encoder, Features
     from sigma_bench.records.record import Record, Score
@@ -71,7 +71,7 @@ __all__ = [
 _MODULES = {
     "sigma_bench.api.boards": ("Leaderboard",),
     "sigma_bench.failures": ("LoggedError",),
-    "sigma_bench.leaderboard.model_comparison": ("ModelComparison",),
+    "sigma_bench.leaderboard.comparison": ("ModelComparison",),
     "sigma_bench.api.description": ("describe",),
     "sigma_bench.api.encoders": ("load_encoder",),
     "sigma_bench.api.evaluation": ("FailedTaskWarning", "evaluate"),

@@ -36,8 +36,11 @@ def render_page(
 
 def write_page(
     tables: Sequence[BoardTable], store: Store, records: Sequence[Filed], *, data: str | Path | None = None
-) -> None:
+) -> list[Path]:
     """Write .md, .csv and .tex of each board, one report.html for all, and its figures into the records' folder.
+
+    Returns:
+        The written files.
 
     Raises:
         ValueError: as ``render_page``, or a file cannot be written.
@@ -53,6 +56,7 @@ def write_page(
     files |= {f"figures/segmentation-{number}.png": png for number, (_, png) in enumerate(overlays, start=1)}
     for name, content in files.items():
         write_atomically(store.root / name, content)
+    return [store.root / name for name in files]
 
 
 def _overlays(store: Store | None, records: Sequence[Filed], data: str | Path | None) -> Pictures:

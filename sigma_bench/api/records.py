@@ -15,9 +15,9 @@ import pandas as pd
 
 from sigma_bench.api.arguments import mapping_of, name_of, names_of, path_of, whole_number
 from sigma_bench.api.boards import Leaderboard
+from sigma_bench.leaderboard.comparison import ModelComparison
 from sigma_bench.leaderboard.fill import NO_RECORDS, fill_published, fill_usable, predictions_of, require_records
 from sigma_bench.leaderboard.html_table import frame_html
-from sigma_bench.leaderboard.model_comparison import ModelComparison
 from sigma_bench.leaderboard.model_comparison import compare as compare_models
 from sigma_bench.leaderboard.record_boards import board_of_all, boards_of
 from sigma_bench.leaderboard.select import concerns, partial_line, scores_of, with_unknown_epochs

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import typer
 
-from sigma_bench.cli.console import out
 from sigma_bench.cli.folders import made
 from sigma_bench.cli.gallery import write_gallery
 from sigma_bench.cli.suite_lines import run_and_show
@@ -61,4 +60,3 @@ def demo(
         if seed == 0:
             write_gallery(trained, PICTURED, world, output, kinds=["prototypes", "features"])
     show_boards([BOARD], output, data=world)
-    out.print_plain(f"report: {output / 'report.html'}")

@@ -91,7 +91,14 @@ def show_boards(
         kinds = {record.task.protocol.kind for _, record in shown.values()}
         if data is None and kinds & {"segmentation", "propagation"}:
             err.print("no --data, so the report has no segmentation pictures")
-        write_page([one.table for one in found], records.store, list(shown.values()), data=data)
+        _name_files(write_page([one.table for one in found], records.store, list(shown.values()), data=data))
+
+
+def _name_files(files: "Sequence[Path]") -> None:
+    """Print a line with the page, if there is one, and the tables."""
+    tables = ", ".join(str(path) for path in files if path.suffix == ".md")
+    page = "".join(f"page: {path}; " for path in files if path.suffix == ".html")
+    out.print_plain(f"{page}tables: {tables} (also as .csv and .tex)")
 
 
 def _name_fitting(one: "Leaderboard", records: "Records") -> None:
@@ -148,6 +155,8 @@ def _show_or_check(found: "Sequence[Leaderboard]", folder: Path | None, *, check
     if not check:
         for path, text in files.items():
             write_atomically(path, text.encode())
+        if files:
+            _name_files(list(files))
         return True
     stale = [p for p, text in files.items() if not p.is_file() or p.read_text(encoding="utf-8") != text]
     for path in stale:

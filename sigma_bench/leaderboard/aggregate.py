@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from sigma_bench.leaderboard.board_table import BoardTable, Cell, Column, Counts, Row, mean_of_columns
+from sigma_bench.leaderboard.board_table import BoardTable, Cell, Column, Counts, Division, Row, mean_of_columns
 from sigma_bench.leaderboard.paired_bootstrap import Resampled, are_paired, mean_difference, shared_ranks
 from sigma_bench.leaderboard.published_rows import published_sections
 from sigma_bench.leaderboard.references import references
@@ -70,6 +70,7 @@ def aggregate(
         published_note=board.published.note if board.published else "",
         deltas=deltas(board, shown, rows, sections),
         counts=_counts(shown),
+        divisions=_divisions(shown),
         levels=tuple(sorted({float(level) for level in shown["level"]})),
     )
 
@@ -239,4 +240,22 @@ def _counts(shown: pd.DataFrame) -> tuple[Counts, ...]:
             models=tuple(dict.fromkeys(str(model) for model in rows["model"])),
         )
         for _, rows in shown.groupby(keys, sort=False)
+    )
+
+
+def _divisions(shown: pd.DataFrame) -> tuple[Division, ...]:
+    """One entry per custom dataset, folds, scored split and kind of test unit."""
+    custom = shown[shown["data_source"] == "user"]
+    # without groups, every sample is a group of its own
+    unit = custom["unit"].mask(custom["num_units"] == custom["num_scored"], "sample")
+    return tuple(
+        Division(
+            dataset=str(rows["dataset"].iloc[0]),
+            folds=str(rows["folds"].iloc[0]),
+            split=str(rows["split"].iloc[0]),
+            unit=str(rows["unit"].iloc[0]),
+            num_units=int(rows["num_units"].min()),
+            tasks=tuple(dict.fromkeys(str(task) for task in rows["task"])),
+        )
+        for _, rows in custom.assign(unit=unit).groupby(["dataset", "folds", "split", "unit"], sort=False)
     )

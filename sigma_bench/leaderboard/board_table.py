@@ -198,6 +198,22 @@ class Counts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Division:
+    """Division of a custom dataset into training and test samples, and the test units of its intervals."""
+
+    dataset: str
+    folds: str
+    """As in a task: ``official``, ``leave_one_group_out``, a number of folds, or ``random:SHARE``."""
+    split: str
+    """Name of the scored split."""
+    unit: str
+    """What the intervals resample: ``group`` or ``sample``."""
+    num_units: int
+    """Smallest number of test units of an interval."""
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class BoardTable:
     """A board filled with measured and published numbers."""
 
@@ -215,6 +231,8 @@ class BoardTable:
     published_note: str
     deltas: tuple[Delta, ...]
     counts: tuple[Counts, ...]
+    divisions: tuple[Division, ...]
+    """Of custom data only; other data are divided as their datasets define it."""
     levels: tuple[float, ...]
     """Levels of the intervals shown, usually one."""
 

@@ -113,7 +113,8 @@ def _draw_dots(panel: Axes, cells: list[Cell | None], column: Column) -> None:
             continue
         colour = OKABE_ITO[place % len(OKABE_ITO)]
         panel.plot([100 * cell.low, 100 * cell.high], [place, place], color=colour, lw=2, solid_capstyle="butt")
-        panel.plot([100 * value for value in cell.seed_values], [place] * cell.num_seeds, "|", color=colour, ms=7)
+        if cell.num_seeds > 1:
+            panel.plot([100 * value for value in cell.seed_values], [place] * cell.num_seeds, "|", color=colour, ms=7)
         panel.plot(100 * cell.value, place, "o", color=colour, ms=5.5)
     panel.set_title(figure_text(f"{column.heading} {column.label}, {column.metric} (%)"), fontsize=9, loc="left")
     panel.grid(axis="x", color="#DDDDDD", lw=0.6)

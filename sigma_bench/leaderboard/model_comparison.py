@@ -1,15 +1,12 @@
 """Comparison of two models, per task and over all common tasks, by the paired bootstrap."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-import pandas as pd
-
+from sigma_bench.leaderboard.comparison import ModelComparison, TaskComparison
 from sigma_bench.leaderboard.counterparts import Conditions, condition_names, conditions_of, matched
-from sigma_bench.leaderboard.html_table import frame_html
 from sigma_bench.leaderboard.paired_bootstrap import (
-    Difference,
     Draws,
     Load,
     Resampled,
@@ -28,62 +25,6 @@ from sigma_bench.leaderboard.settings import (
     row_labels,
     shown,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskComparison:
-    """Two models on the first metric of one task."""
-
-    task: str
-    metric: str
-    first: float
-    second: float
-    difference: Difference
-    differing: tuple[tuple[str, float, float], ...]
-    """Samples with the largest differences: id, value of the first model, value of the second."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelComparison:
-    """Two models on all tasks on which both were measured under the same conditions."""
-
-    first: str
-    """Name of the first model."""
-    second: str
-    """Name of the second model."""
-    tasks: tuple[TaskComparison, ...]
-    """One entry per task, with its ``difference`` and the samples on which the models differ most, ``differing``."""
-    overall: Difference
-    """Difference of the means over the tasks: ``value`` with ``low`` and ``high`` as fractions, ``is_tie``."""
-    left_out: tuple[str, ...]
-    """A line with the reason for each evaluation that is not compared."""
-
-    def frame(self) -> pd.DataFrame:
-        """One row per task, and the mean over the tasks as the last one.
-
-        Columns: ``task``, ``metric``, the scores of the ``first`` and the ``second`` model; their ``difference`` as a
-        fraction, positive if the first is better, with the ends ``low`` and ``high`` of its interval; ``num_units``
-        (test units that are resampled); ``better``, the name of the better model or ``neither``.
-        """
-        rows: list[tuple[object, ...]] = [
-            (task.task, task.metric, task.first, task.second, *self._words(task.difference)) for task in self.tasks
-        ]
-        rows.append(("mean over tasks", "", None, None, *self._words(self.overall)))
-        columns = ["task", "metric", "first", "second", "difference", "low", "high", "num_units", "better"]
-        return pd.DataFrame(rows, columns=columns).astype({"first": float, "second": float})
-
-    def better(self, difference: Difference) -> str:
-        """The name of the better model; ``neither`` if the interval of the difference holds 0."""
-        if difference.is_tie:
-            return "neither"
-        return self.first if difference.value > 0 else self.second
-
-    def _words(self, difference: Difference) -> tuple[float, float, float, int, str]:
-        return difference.value, difference.low, difference.high, difference.num_units, self.better(difference)
-
-    def _repr_html_(self) -> str:
-        notes = f"; {len(self.left_out)} evaluations are not compared" if self.left_out else ""
-        return frame_html(self.frame(), f"{self.first} (first) and {self.second} (second){notes}")
 
 
 def compare(
@@ -206,4 +147,14 @@ def _task_comparison(task: str, metric: str, a: Resampled, b: Resampled, num_sam
         second=b.value,
         difference=mean_difference([a], [b]),
         differing=tuple(both[:num_samples]),
+        num_differing=len(both),
+        order=_order([abs(value - other) for _, value, other in both], num_samples),
     )
+
+
+def _order(sizes: Sequence[float], num_samples: int) -> str:
+    """The order of the listed samples in words, from the sorted differences of all samples."""
+    if len(set(sizes)) == 1:
+        return "in alphabetical order"
+    has_ties = any(one == following for one, following in pairwise(sizes[: num_samples + 1]))
+    return "largest differences first" + (", equal ones in alphabetical order" if has_ties else "")

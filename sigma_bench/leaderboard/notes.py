@@ -1,7 +1,8 @@
 """Footnotes of a table: marks, uncertainty, completeness of the data, sources."""
 
-from sigma_bench.leaderboard.board_table import BoardTable, Counts, PublishedRow
+from sigma_bench.leaderboard.board_table import BoardTable, Counts, Division, PublishedRow
 from sigma_bench.leaderboard.numbers import COMPUTED, DAGGER, DOUBLE_DAGGER, MISSING, percent
+from sigma_bench.specs.folds import LEAVE_ONE_GROUP_OUT, folds_in_words
 
 _DATA_SOURCES = {
     "mini": "mini world",
@@ -13,6 +14,8 @@ CONTEXT = (
     "Sections that name a source and a protocol are context: their numbers were obtained by that protocol and are not "
     "comparable with other sections."
 )
+FEWEST_UNITS = 10
+"""Number of test units below which notes call an interval rough."""
 _ROUNDING = 0.0005 + 1e-9
 """Half of the last digit of a printed percentage."""
 
@@ -31,14 +34,27 @@ def footnotes(table: BoardTable, *, has_styles: bool = True) -> tuple[str, ...]:
     by_dataset: dict[str, list[Counts]] = {}
     for counts in table.counts:
         by_dataset.setdefault(counts.dataset, []).append(counts)
-    notes += [_counts_words(dataset, counts) for dataset, counts in by_dataset.items()]
+    for dataset, of_dataset in by_dataset.items():
+        notes.append(_counts_words(dataset, of_dataset))
+        divisions = [division for division in table.divisions if division.dataset == dataset]
+        notes += [_division_words(division, is_only=len(divisions) == 1) for division in divisions]
     notes += _published(table, has_styles)
     return tuple(notes)
+
+
+def is_coverage_explained(table: BoardTable) -> bool:
+    """Whether a note explains the fractions beside the models: some numbers are measured, and some are missing."""
+    return len({cell is None for row in table.rows for cell in row.cells}) > 1
 
 
 def data_source_words(source: str) -> str:
     """A data source in words: ``mini world``."""
     return _DATA_SOURCES.get(source, source)
+
+
+def rough_words(num_units: int, units: str) -> str:
+    """A sentence without its full stop on intervals from few test units; empty for intervals from enough of them."""
+    return f"intervals from {num_units} {units} are rough" if num_units < FEWEST_UNITS else ""
 
 
 def level_words(table: BoardTable) -> str:
@@ -59,7 +75,7 @@ def _measured(table: BoardTable, has_styles: bool) -> list[str]:
             "± repeats: the standard deviation over a protocol's own repetitions with one seed (starts of k-means, "
             "draws of frames), whose mean is the value."
         )
-    if any(row.num_covered < len(row.cells) for row in table.rows):
+    if is_coverage_explained(table):
         notes.append(f"{MISSING} not measured. The fraction beside a model counts its measured columns.")
     if table.mean_label:
         notes.append(f"{table.mean_label}: of complete rows only. {_rank_words(table)}")
@@ -143,6 +159,20 @@ def _counts_words(dataset: str, counts: list[Counts]) -> str:
     differ = " Different files:" if len({entry.manifest for entry in counts}) > 1 else ""
     sources = " and ".join(sorted({data_source_words(entry.data_source) for entry in counts}))
     return f"{dataset} ({sources}):{differ} {'; '.join(variants)}."
+
+
+def _division_words(division: Division, *, is_only: bool) -> str:
+    """How a custom dataset is divided, and the units of its intervals; names the tasks if other tasks differ."""
+    place = division.dataset if is_only else ", ".join(division.tasks)
+    units = f"{division.num_units} {division.unit}{'' if division.num_units == 1 else 's'}"
+    how = folds_in_words(division.folds)
+    if division.folds == "official":
+        how = "the split of the data" if division.split == "test" else "not divided"
+    if division.folds == LEAVE_ONE_GROUP_OUT:
+        number = f"{division.num_units} " if division.unit == "group" else ""
+        how = f"{LEAVE_ONE_GROUP_OUT}, {number}folds of whole groups"
+    rough = rough_words(division.num_units, units.partition(" ")[2])
+    return f"{place}: {how}; intervals over {units}.{f' {rough.capitalize()}.' if rough else ''}"
 
 
 def _published(table: BoardTable, has_styles: bool) -> list[str]:

@@ -3,6 +3,7 @@
 Texts that many records share, such as a protocol, are stored once and referred to by their index in a list.
 """
 
+import hashlib
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -10,10 +11,15 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from sigma_bench.leaderboard.notes import data_source_words
-from sigma_bench.leaderboard.numbers import number, percent
-from sigma_bench.leaderboard.rerun import rerun_command
+from sigma_bench.leaderboard.numbers import MISSING, number, percent
+from sigma_bench.leaderboard.rerun import names_model, rerun_command
+from sigma_bench.leaderboard.select import reported_split
 from sigma_bench.records.record import Interval, Record, Score, Selection, SplitIdentity
+from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.specs.untrusted import with_visible_controls
+
+_NO_WEIGHTS = hashlib.sha256().hexdigest()
+"""Digest of the weights of a network that has none."""
 
 
 class Texts:
@@ -39,7 +45,7 @@ def record_view(path: Path, record: Record, texts: Texts) -> dict[str, Any]:
     """A record as JSON; each text is an index into ``texts``.
 
     Keys: ``title``; ``facts`` as (term, words); ``tables`` with ``caption``, ``head`` and ``rows`` of cells;
-    ``command``, which repeats the evaluation (``MODEL``: the checkpoint, ``ROOT``: the data); ``protocol``.
+    ``command``, which repeats the evaluation (see ``rerun_command``); ``protocol``.
     """
     protocol = record.task.protocol.model_dump(mode="json", exclude={"summary"})
     reading = [_reading(record)] if record.provenance.reading else []
@@ -69,23 +75,52 @@ def _facts(path: Path, record: Record) -> tuple[tuple[str, str], ...]:
     state = {True: " with uncommitted changes", False: "", None: ""}[provenance.dirty]
     facts = (
         ("Protocol", f"{record.task.protocol.protocol}: {record.task.protocol.summary}"),
-        ("Task", f"{record.task.dataset.title}, asks for {record.task.asks}, folds {record.task.folds}"),
+        ("Task", _task(record)),
         ("Task fingerprint", record.fingerprint),
         ("Seeds", f"evaluation {record.seed}, pretraining {_or_none(model.pretraining_seed)}"),
         ("Model", f"{model.family}, {model.num_frames} frames of {model.image_size} px"),
-        ("Checkpoint (MODEL)", model.checkpoint_sha256),
+        ("Checkpoint" if names_model(record) else "Checkpoint (MODEL)", _checkpoint(model)),
         ("Data source", data_source_words(record.data.world)),
         ("Reference values", ", ".join(_reference(name, value) for name, value in record.controls.items())),
         ("Code", f"sigma-bench {provenance.sigma_bench}, commit {_or_none(provenance.commit)}{state}"),
         ("Versions", ", ".join(f"{package} {version}" for package, version in provenance.versions.items())),
         ("Hardware", f"{provenance.hardware}; {provenance.num_processes} process(es)"),
         ("Started", provenance.started_utc),
-        ("Wall time", ", ".join(f"{phase} {value:g} s" for phase, value in provenance.seconds.items())),
+        ("Wall time", _wall_time(provenance.seconds)),
         ("Command recorded", shlex.join(provenance.command)),
         ("Record file", _in_store(path)),
         ("Predictions", record.predictions.file),
     )
     return tuple((term, words) for term, words in facts if words)
+
+
+def _task(record: Record) -> str:
+    """The dataset, what the task depends on if that is stated, and the folds."""
+    task = record.task
+    is_own = task.folds == "official" and record.data.world == "user"
+    own = "the split of the data" if "test" in record.data.splits else "not divided"
+    asks = "" if task.asks == "unspecified" else f", asks for {task.asks}"
+    return f"{task.dataset.title}{asks}, {own if is_own else f'folds {task.folds}'}"
+
+
+def _checkpoint(card: EncoderCard) -> str:
+    if card.checkpoint_sha256 == _NO_WEIGHTS:
+        return f"no weights; digest of the code: {card.code_sha256}"
+    return card.checkpoint_sha256
+
+
+def _wall_time(seconds: Mapping[str, float]) -> str:
+    """``2.8 s; predicted 0.8 to 3.0 s``; several phases have their names."""
+    phases = {name: value for name, value in seconds.items() if not name.startswith("predicted_")}
+    named = [("" if [*phases] == ["evaluate"] else f"{name} ", value) for name, value in phases.items()]
+    measured = ", ".join(f"{name}{_rounded(value)} s" for name, value in named)
+    if {"predicted_low", "predicted_high"} <= seconds.keys():
+        measured += f"; predicted {_rounded(seconds['predicted_low'])} to {_rounded(seconds['predicted_high'])} s"
+    return measured
+
+
+def _rounded(seconds: float) -> str:
+    return f"{seconds:.1f}" if seconds >= 0.1 else f"{seconds:.1g}"
 
 
 def _reference(name: str, value: float) -> str:
@@ -99,8 +134,15 @@ def _scores(record: Record) -> _Table:
 
 
 def _splits(record: Record) -> _Table:
+    scored = reported_split(record.data)
     rows = [
-        (name, _expected(split), str(split.found), str(split.scored), ", ".join(split.failed_ids) or "none")
+        (
+            name,
+            _expected(split),
+            str(split.found),
+            str(split.scored) if split is scored else MISSING,  # samples of the other split are for training
+            ", ".join(split.failed_ids) or "none",
+        )
         for name, split in record.data.splits.items()
     ]
     shared = record.data.shared_groups

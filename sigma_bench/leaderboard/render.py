@@ -108,7 +108,7 @@ def _table(laid_out: TableLayout, longest_label: int) -> Table:
             shown.add_section()
             shown.add_row(Text(section.title, style="italic"))
         for line in section.lines:
-            coverage = f"\n{line.coverage}" if line.coverage else ""
+            coverage = f"\n{line.coverage}" if line.coverage and laid_out.is_coverage_explained else ""
             name = Text.assemble((line.label, "italic" if line.is_reference else ""), (coverage, "dim"))
             shown.add_row(name, *map(Text, line.about), *map(_terminal_entry, line.entries))
     return shown

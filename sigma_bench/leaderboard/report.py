@@ -121,10 +121,7 @@ def _plots(table: BoardTable) -> tuple[Gallery, ...]:
         return ()
     plots = []
     if table.record_ids:
-        caption = (
-            f"Dots: scores; bars: {level_words(table)} bootstrap intervals over test units; "
-            "ticks: single seeds; dashed lines: reference values such as chance."
-        )
+        caption = _scores_caption(table)
         alt = "Dot plot of the measured scores in the table above, one panel per column."
         plots.append(Picture(_data_uri(score_dots(table).encode(), "image/svg+xml"), alt, caption))
     if has_axes(table):
@@ -135,6 +132,18 @@ def _plots(table: BoardTable) -> tuple[Gallery, ...]:
         alt = "Dot plot of the axes in the table above, one panel per axis."
         plots.append(Picture(_data_uri(axes_dots(table).encode(), "image/svg+xml"), alt, caption))
     return (Gallery("In pictures", "plot", tuple(plots)),) if plots else ()
+
+
+def _scores_caption(table: BoardTable) -> str:
+    """What the dot plot draws."""
+    has_seeds = any(cell is not None and cell.num_seeds > 1 for row in table.rows for cell in row.cells)
+    has_lines = any(reference.kind != "note" for reference in table.references)
+    parts = [
+        f"Dots: scores; bars: {level_words(table)} bootstrap intervals over test units",
+        *(["ticks: single seeds"] if has_seeds else []),
+        *(["dashed lines: reference values such as chance"] if has_lines else []),
+    ]
+    return "; ".join(parts) + "."
 
 
 def _curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> list[Gallery]:

@@ -1,14 +1,17 @@
 """The command that repeats an evaluation, derived from its record, because the recorded command may be a local script.
 
 Each protocol key that differs from the catalogue's is set by ``--set``, and the resulting task must have the record's
-fingerprint.  ``MODEL`` stands for the checkpoint, ``RECIPE`` for the recipe of a control and ``ROOT`` for the data,
-since a record holds only digests of them.  If a model was given clips of another number of frames or size than its own,
-both its name and ``MODEL`` end in these.
+fingerprint.  The model and the included folders are those of the recorded command.  If that is not a command of
+sigma-bench, ``MODEL`` stands for the checkpoint, ``RECIPE`` for the recipe of a control and ``FOLDER`` for the included
+folder; ``ROOT`` always stands for the data, since a record holds only digests of them.  If a model was given clips of
+another number of frames or size than its own, both its name and ``MODEL`` end in these.
 """
 
 import json
 import re
 import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,8 @@ from sigma_bench.specs.strict import read_scalar
 from sigma_bench.specs.task import ResolvedTask, Task
 
 _CONTROLS = {"random_init": "random:RECIPE", "image_statistics": "statistics:RECIPE"}
+_PROGRAMS = ("sigma-bench", "__main__.py")
+"""First word of a recorded command of the command line, started by its name or by ``python -m sigma_bench``."""
 _GEOMETRY = re.compile(r"@\d+x\d+$")
 """End of a model's name that gives a number of frames or size other than its own (``models/geometry.py``)."""
 
@@ -34,15 +39,57 @@ def rerun_command(record: Record) -> str | None:
         where = ["--csv", "FILE", "--protocol", record.task.protocol.protocol, "--folds", record.task.folds]
     else:
         where = ["--task", record.task.task, *(["--data", "ROOT"] if record.data.world != "user" else [])]
-    include = ["--include", "FOLDER"] if is_custom_dataset(record.task.dataset.dataset) else []
+    recorded = _recorded(record.provenance.command)
+    needed = ("FOLDER",) if is_custom_dataset(record.task.dataset.dataset) else ()
+    include = [word for folder in recorded.included or needed for word in ("--include", folder)]
+    model = [*recorded.model] or [_model(record)]
     limit = ["--limit", str(record.data.limit)] if record.is_partial else []
     seed = ["--seed", str(record.seed)]
-    return shlex.join(["sigma-bench", *include, "evaluate", _model(record), *where, *seed, *limit, *settings])
+    return shlex.join(["sigma-bench", *include, "evaluate", *model, *where, *seed, *limit, *settings])
 
 
 def set_options_of(record: Record) -> tuple[str, ...] | None:
     """``--set`` and a value for each protocol key that differs from the catalogue; None as for ``rerun_command``."""
     return _settings(record.task.model_dump_json(), record.fingerprint, record.data.world, included())
+
+
+def names_model(record: Record) -> bool:
+    """Whether the recorded command names the model, so that ``rerun_command`` needs no ``MODEL`` for it."""
+    return bool(_recorded(record.provenance.command).model)
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """Parts of a recorded command; empty if it does not have them, or is not ``sigma-bench evaluate``."""
+
+    model: tuple[str, ...] = ()
+    """The model, with its arguments."""
+    included: tuple[str, ...] = ()
+
+
+def _recorded(command: Sequence[str]) -> _Recorded:
+    program, *words = command or ("",)
+    included, rest = _taken(words, "--include")
+    if program not in _PROGRAMS or rest[:1] != ["evaluate"]:
+        return _Recorded()
+    arguments, rest = _taken(rest[1:], "--model-args")
+    if not rest or rest[0].startswith("-"):
+        return _Recorded(included=tuple(included))
+    return _Recorded((rest[0], *(word for one in arguments for word in ("--model-args", one))), tuple(included))
+
+
+def _taken(words: Sequence[str], option: str) -> tuple[list[str], list[str]]:
+    """The values of an option, and all other words."""
+    values, rest, following = [], [], iter(words)
+    for word in following:
+        name, sign, value = word.partition("=")
+        if name != option:
+            rest.append(word)
+        elif sign:
+            values.append(value)
+        else:
+            values += [value for value in [next(following, None)] if value is not None]
+    return values, rest
 
 
 def _model(record: Record) -> str:

@@ -22,7 +22,7 @@ LONG_COLUMNS = (
     *("model", "family", "num_parameters", "feature_width", "pretraining_data", "pretraining_epochs"),
     *("pretraining_seed", "checkpoint", "encoder", "seed"),
     *("task", "dataset", "asks", "protocol", "fingerprint", "metric", "higher_is_better"),
-    *("value", "low", "high", "level", "spread", "num_units", "data_source"),
+    *("value", "low", "high", "level", "spread", "num_units", "unit", "data_source", "folds", "split"),
     *("num_expected", "num_found", "num_scored", "num_failed", "num_official", "num_shared_groups"),
     *("manifest", "controls", "record_id", "path", "started_utc"),
 )
@@ -198,6 +198,8 @@ def _columns_of_record(path: Path, record: Record) -> dict[str, Any]:
         "protocol": record.task.protocol.protocol,
         "fingerprint": record.fingerprint,
         "data_source": record.data.world,
+        "folds": record.task.folds,
+        "split": next(name for name, one in record.data.splits.items() if one is split),
         "num_expected": split.expected,
         "num_found": split.found,
         "num_scored": split.scored,
@@ -225,6 +227,7 @@ def _columns_of_score(record: Record, score: Score) -> dict[str, Any]:
             for name, control in controls_of(record.task.protocol, record.controls, score.metric).items()
         },
         "num_units": score.interval.num_units,
+        "unit": score.interval.unit,
     }
 
 

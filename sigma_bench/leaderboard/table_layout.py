@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any, Literal
 
 from sigma_bench.leaderboard.board_table import BoardTable, Cell, Column, Delta, Mark, PublishedRow, Row
-from sigma_bench.leaderboard.notes import footnotes
+from sigma_bench.leaderboard.notes import footnotes, is_coverage_explained
 from sigma_bench.leaderboard.numbers import (
     COMPUTED,
     DAGGER,
@@ -107,6 +107,8 @@ class TableLayout:
     """Headers of the value columns."""
     sections: tuple[Section, ...]
     has_coverage: bool
+    is_coverage_explained: bool
+    """Whether some columns of a measured model are missing, so that a note explains the fractions."""
     notes: tuple[str, ...]
 
     @property
@@ -130,6 +132,7 @@ def layout(table: BoardTable, *, has_styles: bool = True) -> TableLayout:
         headers=tuple(_headers(table)),
         sections=tuple(section for section in _sections(table, about) if section.lines),
         has_coverage=bool(table.rows),
+        is_coverage_explained=is_coverage_explained(table),
         notes=footnotes(table, has_styles=has_styles),
     )
     shown: TableLayout = _shown(laid_out)

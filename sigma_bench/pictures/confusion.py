@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -23,8 +24,10 @@ MAX_CLASSES = 2000
 """Largest number of classes; a larger matrix has more cells than the picture has pixels and takes gigabytes."""
 MAX_MODELS = 8
 """Number of models in one picture, the first rows of the board."""
-MAX_NAMED, LONGEST_NAME = 25, 20
-"""Largest number of classes whose names are shown, and the number of letters shown of each."""
+MAX_NAMED, MAX_NAMED_EVERYWHERE, LONGEST_NAME = 25, 12, 20
+"""Largest number of classes whose names are shown, and shown on both axes of all panels, and the letters of each."""
+_SIDE = 2.2
+"""Side of a panel in inches."""
 
 
 def confusion(truth_S: NDArray[np.integer], predicted_S: NDArray[np.integer], num_classes: int) -> NDArray[np.float64]:
@@ -72,42 +75,60 @@ def confusion_pictures(
 def draw_confusions(matrices: Mapping[str, NDArray[np.float64]], class_names: tuple[str, ...] | None = None) -> Figure:
     """One panel per model with true classes as rows and predicted classes as columns, on one colour scale.
 
-    Rows have the names of the classes if they are given and few; otherwise classes have their numbers.
+    Both axes of all panels have the names of the classes if there are at most ``MAX_NAMED_EVERYWHERE``.  Up to
+    ``MAX_NAMED``, the rows of the first panels have them.  Otherwise, or without names, classes have their numbers.
     """
     is_named = class_names is not None and len(class_names) <= MAX_NAMED
     names = [figure_text(name[:LONGEST_NAME]) for name in class_names or ()] if is_named else []
-    margin = 0.55 + 0.06 * max(map(len, names), default=0)
-    across = min(4, len(matrices))
-    down = math.ceil(len(matrices) / across)
-    width, height = (
-        2.6 * across + margin + 0.75,
-        2.75 * down + 0.4,
-    )  # margins in inches: an automatic layout takes seconds
-    figure = Figure(figsize=(width, height))
-    panels = figure.subplots(down, across, squeeze=False)
-    figure.subplots_adjust(
-        left=margin / width, right=1 - 0.95 / width, bottom=0.45 / height, top=1 - 0.3 / height, wspace=0.2, hspace=0.2
-    )
-    for panel in panels.flat[len(matrices) :]:
-        panel.set_visible(False)
+    is_named_everywhere = 0 < len(names) <= MAX_NAMED_EVERYWHERE
+    figure, panels = _panels(len(matrices), max(map(len, names), default=0), is_named_everywhere)
     most = max(100 * float(np.nanmax(matrix_CC)) for matrix_CC in matrices.values())
     for panel, (model, matrix_CC) in zip(panels.flat, matrices.items(), strict=False):
         shown = panel.imshow(100 * matrix_CC, cmap="cividis", vmin=0, vmax=most, interpolation="nearest")
         panel.set_title(figure_text(model), fontsize=9, loc="left")
         panel.tick_params(labelsize=7, length=2)
-        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        panel.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        if is_named_everywhere:
+            panel.set_xticks(range(len(names)), names, rotation=90)
+            panel.set_yticks(range(len(names)), names)
+        else:
+            panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            panel.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     for panel in panels[:, 0]:
         if names:
             panel.set_yticks(range(len(names)), names)
         panel.set_ylabel("true class", fontsize=8)
     for panel in panels[-1]:
         panel.set_xlabel("predicted class", fontsize=8)
-    place = figure.add_axes((1 - 0.8 / width, 0.1, 0.12 / width, 0.8))
+    place = figure.add_axes((1 - 0.8 / figure.get_figwidth(), 0.1, 0.12 / figure.get_figwidth(), 0.8))
     bar = figure.colorbar(shown, cax=place)
     bar.set_label("% of the true class", fontsize=8)
     bar.ax.tick_params(labelsize=7, length=2)
     return figure
+
+
+def _panels(number: int, longest_name: int, is_named_everywhere: bool) -> tuple[Figure, NDArray[Any]]:
+    """A figure with square panels in rows of four, and room for names; an automatic layout would take seconds."""
+    across = min(4, number)
+    down = math.ceil(number / across)
+    name = 0.06 * longest_name  # lengths are in inches
+    more = name if is_named_everywhere else 0.0
+    left, right, top, bottom = 0.55 + name, 0.95, 0.3, 0.45 + more
+    gap_across, gap_down = 0.4 + more, 0.45 + more
+    width = left + across * _SIDE + (across - 1) * gap_across + right
+    height = top + down * _SIDE + (down - 1) * gap_down + bottom
+    figure = Figure(figsize=(width, height))
+    panels = figure.subplots(down, across, squeeze=False)
+    figure.subplots_adjust(
+        left=left / width,
+        right=1 - right / width,
+        bottom=bottom / height,
+        top=1 - top / height,
+        wspace=gap_across / _SIDE,
+        hspace=gap_down / _SIDE,
+    )
+    for panel in panels.flat[number:]:
+        panel.set_visible(False)
+    return figure, panels
 
 
 def _has_classes(record: Record) -> bool:

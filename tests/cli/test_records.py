@@ -147,7 +147,9 @@ def test_a_board_of_ones_own_is_written_under_its_name(run: Run, folder: Path, t
     boards.mkdir()
     text = (RESULTS / "boards" / "mini.yaml").read_text().replace("name: mini", "name: mine")
     (boards / "file.yaml").write_text(text)
-    assert run("table", boards / "file.yaml", "--output", folder, "--tables", tables)[0] == 0
+    code, words = run("table", boards / "file.yaml", "--output", folder, "--tables", tables)
+    assert code == 0 and f"tables: {tables / 'mine.md'} (also as .csv and .tex)" in words
+    assert "page:" not in words
     assert {path.name for path in tables.iterdir()} == {"mine.md", "mine.csv", "mine.tex"}
     assert [path.name for path in boards.iterdir()] == ["file.yaml"]
 
@@ -182,6 +184,7 @@ def test_several_boards_are_one_page(run: Run, folder: Path) -> None:
     assert code == 0 and "fits the board 'severe'; boards that one fits: mini, mini_protocols, quick" in words
     assert {path.stem for path in folder.glob("*.csv")} == {"mini", "severe"}
     page = (folder / "report.html").read_text()
+    assert f"page: {folder / 'report.html'}; tables: {folder / 'mini.md'}, {folder / 'severe.md'} (also" in words
     for title in ("Mini world", "SEVERE generalisation benchmark", "Confusion matrices"):
         assert re.search(f"<h2[^>]*>{title}</h2>", page), title
 

@@ -21,6 +21,8 @@ def add_custom(
     image_size: int = 64,
     world: str = "user",
     files: str = "",
+    folds: str = "official",
+    num_samples: int = 60,
     overrides: Mapping[str, Any] | None = None,
     **about: Any,
 ) -> Record:
@@ -28,12 +30,14 @@ def add_custom(
 
     Args:
         files: other text stands for other files of the dataset.
+        num_samples: number of scored samples, in groups of three.
     """
-    arrays = predictions(share_right, seed=len(model))
+    arrays = predictions(share_right, seed=len(model), num_samples=num_samples)
     settings = OVERRIDES | dict(overrides or {})
-    plain = make_record(model, "ucf101/knn", overrides=settings, scored=60, world=world, **about)
+    plain = make_record(model, "ucf101/knn", overrides=settings, scored=num_samples, world=world, **about)
     card = plain.task.dataset.model_copy(update={"dataset": dataset, "title": dataset})
-    resolved = plain.task.model_copy(update={"dataset": card, "task": f"{dataset}/{task}", "asks": "unspecified"})
+    about_task = {"dataset": card, "task": f"{dataset}/{task}", "asks": "unspecified", "folds": folds}
+    resolved = plain.task.model_copy(update=about_task)
     splits = {
         name: split.model_copy(update={"manifest_sha256": digest([dataset, name, files])})
         for name, split in plain.data.splits.items()

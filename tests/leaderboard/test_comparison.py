@@ -1,5 +1,6 @@
 """Paired bootstrap: it finds what is there as often as theory says, calls ties ties, and pairs only what is paired."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,39 @@ def test_samples_that_differ_are_listed_and_seeds_are_pooled(store: Store) -> No
     (task,) = compared(store).tasks
     assert task.differing == (("clip007", 1.0, 0.5),)
     assert (task.first, task.second) == (1.0, pytest.approx(1 - 0.5 / 60))
+
+
+def test_the_order_of_listed_samples_is_said_with_ties(store: Store) -> None:
+    right, wrong = predictions(1.0), predictions(0.0)
+    half = right | {"predicted": np.where(np.arange(60) < 2, right["predicted"], wrong["predicted"])}
+    add(store, right, model="a")
+    add(store, wrong, model="b", pretraining_seed=0)
+    at_most = {size: compared(store, num_samples=size).tasks[0] for size in (5, 60)}
+    assert (at_most[5].num_differing, at_most[5].order) == (60, "in alphabetical order")
+    assert at_most[60].order == "in alphabetical order" and len(at_most[60].differing) == 60
+    add(store, half, model="b", pretraining_seed=1)
+    assert (
+        compared(store, num_samples=5).tasks[0].order == "largest differences first, equal ones in alphabetical order"
+    )
+    assert compared(store, num_samples=0).tasks[0].differing == ()
+
+
+def test_a_comparison_as_text_has_the_lines_of_the_command_line(store: Store) -> None:
+    add(store, predictions(0.9, num_samples=9), model="a[v2]")
+    add(store, predictions(0.1, num_samples=9, seed=1), model="b\x1b[2J")
+    text = str(compared(store, "a[v2]", "b\x1b[2J", num_samples=2))
+    first, *lines = text.split("\n")
+    assert first.split() == [
+        "task",
+        "metric",
+        "a[v2]",
+        "b\\x1b[2J",
+        *["difference", "95", "%", "interval", "units", "better"],
+    ]
+    assert "ucf101/knn: intervals from 3 test units are rough" in lines
+    found = r"^ucf101/knn  2 of [5-9] samples on which they differ, in alphabetical order, with top1 of each model$"
+    assert re.search(found, text, re.M)
+    assert "\x1b" not in text and "Difference(" not in text and all(len(line) <= 110 for line in lines)
 
 
 def test_pairs_are_matched_by_id_not_by_place(store: Store) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import sigma_bench as sb
+from sigma_bench.leaderboard.notes import footnotes
 from sigma_bench.records.store import Store
 from sigma_bench.specs.board import Board, BoardColumn, board_names
 from sigma_bench.specs.board_file import board_text
@@ -19,6 +20,8 @@ NAMES = (
     *("%s{x}#&_~^", "\x1b[31mred", "Ünïcode 模型", "a|b`c", "\u202eevil", "mini", "a\x85%b", "no"),
 )
 """Names of a dataset, a task and a model, none of which may be obeyed."""
+
+BY_SAMPLE = {"method": "bootstrap", "unit": "sample", "level": 0.95, "replicates": 200}
 
 
 @pytest.fixture
@@ -64,6 +67,26 @@ def test_custom_data_named_as_a_dataset_are_not_beside_published_numbers(store: 
     (only,) = sb.boards(store.root)
     assert only.table.name == "ucf101" and only.table.published == ()
     assert "mine" in set(sb.board("quick", store.root).frame()["model"])  # it was asked for
+
+
+def test_notes_state_how_custom_data_are_divided_and_that_few_units_are_few(store: Store) -> None:
+    add_custom(store, "hands", folds="leave_one_group_out")
+    add_custom(store, "signs", folds="leave_one_group_out", num_samples=9)
+    whole = add_custom(Store(store.root.parent / "other"), "words")
+    splits = {"all": whole.data.splits["test"]}
+    Store(store.root).add(whole.model_copy(update={"data": whole.data.model_copy(update={"splits": splits})}))
+    add_custom(store, "gait")
+    add_custom(store, "gait", task="linear", folds="5", overrides={"uncertainty": BY_SAMPLE})
+    add(store, predictions(0.9), model="m", task="ucf101/knn")
+    notes = {name: footnotes(one.table) for name, one in named(sb.boards(store.root, by_dataset=True)).items()}
+    assert "hands: leave_one_group_out, 20 folds of whole groups; intervals over 20 groups." in notes["hands"]
+    few = "leave_one_group_out, 3 folds of whole groups; intervals over 3 groups. Intervals from 3 groups are rough."
+    assert f"signs: {few}" in notes["signs"]
+    assert "words: not divided; intervals over 20 groups." in notes["words"]
+    assert "gait/knn: the split of the data; intervals over 20 groups." in notes["gait"]
+    five = "5 folds of whole groups, classes balanced as far as groups permit, seed 0; intervals over 60 samples."
+    assert f"gait/linear: {five}" in notes["gait"]
+    assert not any("; intervals over" in note for note in notes["ucf101_mini"])
 
 
 def test_data_sources_do_not_share_a_board(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -59,6 +60,19 @@ def test_markdown(tiny: BoardTable) -> None:
         "- Published rows: bold the best, underlined the second best of a section and backbone.\n"
         "- † SIGMA-MLP ViT-B: SIGMA, ECCV 2024, arXiv 2407.15447: table frozen (pretrained on k400)\n"
     )
+
+
+def test_the_terminal_shows_fractions_only_together_with_their_note() -> None:
+    board = tiny_board()
+    complete = [BEST, make_record("mini_sigma_mlp", "ucf101/linear")]
+    for records, fractions in (([], []), (complete, []), ([*complete, WORSE], ["2/2", "1/2"])):
+        table = aggregate(board, select([(record.id, record) for record in records], board), published())
+        console = Console(width=120, file=io.StringIO())
+        console.print(terminal_table(table))
+        assert isinstance(console.file, io.StringIO)
+        text = console.file.getvalue()
+        assert re.findall(r"\d/2\b", text) == fractions
+        assert ("The fraction beside a model" in text) == bool(fractions)
 
 
 def test_an_empty_board_says_so() -> None:

@@ -161,6 +161,31 @@ def test_a_record_shows_decoders_ffmpeg_and_frames_if_it_holds_them() -> None:
     ]
 
 
+def test_a_record_of_custom_data_is_described_without_empty_words() -> None:
+    record, texts = make_record(world="user"), Texts()
+    train = record.data.splits["train"].model_copy(update={"scored": 0})
+    seconds = {"evaluate": 2.784, "predicted_low": 0.836, "predicted_high": 3.04}
+    changed = {
+        "task": record.task.model_copy(update={"asks": "unspecified"}),
+        "model": record.model.model_copy(update={"checkpoint_sha256": hashlib.sha256().hexdigest()}),
+        "data": record.data.model_copy(update={"splits": record.data.splits | {"train": train}}),
+        "provenance": record.provenance.model_copy(update={"seconds": seconds, "command": ("script.py",)}),
+    }
+    view = record_view(Path("0.json"), record.model_copy(update=changed), texts)
+    facts = {texts.list[term]: texts.list[words] for term, words in view["facts"]}
+    assert facts["Task"] == "UCF101, the split of the data"
+    assert facts["Wall time"] == "2.8 s; predicted 0.8 to 3.0 s"
+    assert facts["Checkpoint (MODEL)"] == f"no weights; digest of the code: {'c' * 64}"
+    rows = [[texts.list[cell] for cell in row] for row in view["tables"][1]["rows"]]
+    assert [row[:4] for row in rows] == [["train", "200", "200", "–"], ["test", "100", "100", "100"]]
+    plain = {
+        texts.list[term]: texts.list[words]
+        for term, words in record_view(Path("0.json"), make_record(), texts)["facts"]
+    }
+    assert (plain["Task"], plain["Wall time"]) == ("UCF101, asks for appearance, folds official", "features 1.5 s")
+    assert "Checkpoint" in plain and "Checkpoint (MODEL)" not in plain
+
+
 def test_text_of_records_is_escaped() -> None:
     label = "</script><script>alert('1')</script>"
     page = report([(Path("x.json"), make_record(label))], title="a & <b>")
@@ -201,6 +226,18 @@ def test_imported_rows_are_an_origin_of_their_own() -> None:
     )
     assert 'value="imported"' in page and 'value="published"' in page
     assert re.search(r'data-origin="imported" data-label="Theirs [^"]+"', page)
+
+
+def test_the_caption_of_dots_stands_above_them_and_names_only_what_is_drawn() -> None:
+    board = tiny_board()
+    seeds = [make_record("m", "ucf101/knn", value=0.5 + seed / 10, pretraining_seed=seed) for seed in (0, 1)]
+    seeds[1] = seeds[1].model_copy(update={"controls": {"chance": 0.1}})
+    dots = "<figcaption>Dots: scores; bars: 95 % bootstrap intervals over test units"
+    for own, more in ((seeds[:1], ""), (seeds, "; ticks: single seeds; dashed lines: reference values such as chance")):
+        records = [(Path(f"{number}.json"), record) for number, record in enumerate(own)]
+        page = render_report([aggregate(board, select(records, board))], records, curves={}, pictures={}, title="t")
+        assert f"{dots}{more}.</figcaption>" in page
+        assert page.index("<figcaption>") < page.index("<img")
 
 
 def test_a_board_of_very_many_models_says_that_it_is_not_drawn() -> None:

@@ -16,7 +16,12 @@ from tests.factories import make_record
 def record_of(task: str, *settings: str, model: str = "mini_sigma_mlp", pretraining_seed: int = 0) -> Record:
     resolved = resolve(load_task(task), nested_overrides(list(settings)))
     plain = make_record(model, "ucf101/knn", seed=3, pretraining_seed=pretraining_seed)
-    return plain.model_copy(update={"task": resolved, "fingerprint": task_fingerprint(resolved)})
+    changed = plain.model_copy(update={"task": resolved, "fingerprint": task_fingerprint(resolved)})
+    return recorded_as(changed, "script.py")
+
+
+def recorded_as(record: Record, *command: str) -> Record:
+    return record.model_copy(update={"provenance": record.provenance.model_copy(update={"command": command})})
 
 
 @pytest.mark.parametrize("task", ["ssv2/knn", "ssv2/knn+reversal", "davis2017/clustering", "ssv2/finetune_mini"])
@@ -59,6 +64,26 @@ def test_random_weights_of_another_seed_than_the_evaluations_name_their_own() ->
 def test_a_model_given_clips_of_another_geometry_is_asked_for_by_it(suffix: str) -> None:
     command = rerun_command(record_of("ssv2/knn", model=f"videomae_vits{suffix}"))
     assert command == f"sigma-bench evaluate MODEL{suffix} --task ssv2/knn --data ROOT --seed 3"
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("sigma-bench evaluate runs/mine --suite frozen", "sigma-bench evaluate runs/mine"),
+        ("__main__.py evaluate random:mini_dino@seed1 --seed 3", "sigma-bench evaluate random:mini_dino@seed1"),
+        (
+            "sigma-bench evaluate a.py:f --include=x --model-args k=1",
+            "sigma-bench --include x evaluate a.py:f --model-args k=1",
+        ),
+        ("sigma-bench --include x --include 'y z' evaluate m", "sigma-bench --include x --include 'y z' evaluate m"),
+        ("sigma-bench evaluate --seed 3 m", "sigma-bench evaluate MODEL"),
+        ("sigma-bench demo --output evaluate", "sigma-bench evaluate MODEL"),
+        ("script.py evaluate m --include", "sigma-bench evaluate MODEL"),
+    ],
+)
+def test_model_and_included_folders_are_those_of_the_recorded_command(command: str, expected: str) -> None:
+    record = recorded_as(record_of("ssv2/knn"), *shlex.split(command))
+    assert rerun_command(record) == f"{expected} --task ssv2/knn --data ROOT --seed 3"
 
 
 def test_a_task_that_is_gone_or_another_one_has_no_command() -> None:

@@ -39,13 +39,31 @@ def test_a_class_that_is_not_there_is_refused() -> None:
         confusion(np.array([0, 3]), np.array([0, 1]), 3)
 
 
-def test_rows_have_the_names_of_few_classes() -> None:
+def test_both_axes_of_all_panels_have_the_names_of_few_classes() -> None:
     matrices = {name: np.eye(3) for name in ("one", "two")}
-    first, second = draw_confusions(matrices, ("walk", "$run$", "j" * 40)).axes[:2]
-    assert [label.get_text() for label in first.get_yticklabels()] == ["walk", figure_text("$run$"), "j" * 20]
-    assert "walk" not in [label.get_text() for label in second.get_yticklabels()]
-    many = draw_confusions({"one": np.eye(30)}, tuple(map(str, range(100, 130)))).axes[0]
-    assert "100" not in [label.get_text() for label in many.get_yticklabels()]
+    for panel in draw_confusions(matrices, ("walk", "$run$", "j" * 40)).axes[:2]:
+        for labels in (panel.get_xticklabels(), panel.get_yticklabels()):
+            assert [label.get_text() for label in labels] == ["walk", figure_text("$run$"), "j" * 20]
+
+
+def test_more_classes_have_names_beside_the_first_panel_or_none() -> None:
+    names = tuple(map(str, range(100, 130)))
+    first, second = draw_confusions({name: np.eye(13) for name in ("one", "two")}, names[:13]).axes[:2]
+    assert [label.get_text() for label in first.get_yticklabels()] == list(names[:13])
+    others = (first.get_xticklabels(), second.get_yticklabels())
+    many = draw_confusions({"one": np.eye(30)}, names).axes[0].get_yticklabels()
+    assert not set(names) & {label.get_text() for labels in (*others, many) for label in labels}
+
+
+def test_names_of_classes_lie_within_the_figure_and_off_the_other_panels() -> None:
+    figure = draw_confusions({f"model {number}": np.eye(12) for number in range(6)}, ("pretending to throw a",) * 12)
+    figure.canvas.draw()
+    panels = list(figure.axes[:6])
+    for panel in panels:
+        for label in (*panel.get_xticklabels(), *panel.get_yticklabels()):
+            place = label.get_window_extent()
+            assert place.x0 >= 0 and place.y0 >= 0
+            assert not any(place.overlaps(other.get_window_extent()) for other in panels)
 
 
 def test_one_picture_per_task_of_the_models_with_predictions() -> None:

@@ -77,6 +77,36 @@ def test_the_protocol_of_its_page_is_evaluated_and_verified(
     assert record.controls == {"chance": pytest.approx(1 / 8)}
 
 
+@pytest.mark.slow
+def test_the_run_without_classify_of_its_page_is_evaluated_and_verified(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code,) = (block for block in blocks("protocol", "python") if "def run(" in block)
+    site = copied("nearest_class_mean", tmp_path, monkeypatch)
+    (site / "nearest_class_mean" / "run.py").write_text(code)
+    model = "sigma-bench --include . evaluate statistics:mini_sigma_mlp --task ssv2_means.yaml"
+    lines = [f"{model} --set 'metrics=[top1]' --data DATA", "sigma-bench verify results/runs", "sigma-bench table"]
+    with visible(site):
+        assert "1 scores computed again, which agree" in outputs(lines, world, monkeypatch)[lines[1]]
+    store = Store(tmp_path / "work" / "results" / "runs")
+    ((_, record),) = store.records()
+    assert record.controls["chance"] == pytest.approx(1 / 8) < record.scores[0].value < 1
+
+
+def test_the_metric_of_repetitions_of_its_page_has_a_spread() -> None:
+    import numpy as np
+
+    (code,) = (block for block in blocks("protocol", "python") if "of_repetition" in block)
+    exec(compile(code, "protocol.md", "exec"), defined := {})
+    predicted_S2 = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
+    stored = {"truth": np.array([0, 1, 1, 1]), "predicted_of_draw": predicted_S2}
+    metric = defined["METRICS"]["top1"]
+    assert metric.of_repetition(stored).tolist() == [0.75, 0.75]
+    assert metric.statistic(metric.prepare(stored), np.array([0, 1])) == 0.75
+    stored["truth"][3] = 0
+    assert metric.of_repetition(stored).tolist() == [1.0, 0.5]
+
+
 def test_class_means_are_those_of_scikit_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import numpy as np
     from sklearn.neighbors import NearestCentroid

@@ -28,10 +28,16 @@ def plain_types(cls: type[BaseModel]) -> None:
 def shorten_signature(
     app: Sphinx, what: str, name: str, obj: object, options: object, signature: str | None, returned: str | None
 ) -> tuple[str | None, str | None] | None:
-    """No arguments for classes that users do not construct, and paths as text."""
+    """No arguments for classes that users do not construct, and paths and checked texts as text."""
     if what == "class" and name.rpartition(".")[2] not in CONSTRUCTED:
         return "", None
-    return re.sub(r"PosixPath\(('[^']*')\)", r"\1", signature or "") or None, returned
+    plain = re.sub(r"~?(?:typing\.)?Annotated\[str, ~?[\w.]+\([^()]*\)\]", "str", signature or "")
+    return re.sub(r"PosixPath\(('[^']*')\)", r"\1", plain) or None, returned
+
+
+def drop_aliases(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """No docstrings that Python gives to the fields of a named tuple."""
+    lines[:] = [line for line in lines if not line.startswith("Alias for field number")]
 
 
 def resolve_reference(
@@ -61,6 +67,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
         if isinstance(cls, type) and issubclass(cls, BaseModel):
             plain_types(cls)
     app.connect("autodoc-process-signature", shorten_signature)
+    app.connect("autodoc-process-docstring", drop_aliases)
     app.connect("missing-reference", resolve_reference)
     app.connect("doctree-resolved", set_dashes)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -42,6 +42,7 @@ class Metric(NamedTuple):
     """Computation of a number from stored arrays, on samples with given indices."""
 
     statistic: Callable[[Any, SampleIndex], float]
+    """Function of the prepared arrays and the indices of samples, (S,), which returns the number as a fraction."""
     higher_is_better: bool = True
     prepare: Callable[[Arrays], Any] = lambda stored: stored
     """Preparation of the stored arrays, called once for all resamples; its result is passed to ``statistic``."""

@@ -250,6 +250,23 @@ def test_the_table_of_stable_names_is_complete_and_says_which_do_without_torch()
         sigma_bench.extend.Manifst  # noqa: B018
 
 
+def test_the_reference_describes_every_stable_name() -> None:
+    text = (PAGES / "reference.md").read_text()
+    described = re.findall(
+        r"^\.\. (?:autofunction|autoclass|py:data):: sigma_bench\.extend\.(\w+)$", text, re.MULTILINE
+    )
+    assert sorted([*described, "EncoderCard"]) == sorted(sigma_bench.extend.__all__)
+    assert "[`EncoderCard`](../api.md#encoders)" in text
+
+
+@pytest.mark.parametrize("page", ["index", "dataset", "protocol", "method", "encoder"])
+def test_included_files_are_named_where_they_are_shown(page: str) -> None:
+    text = (PAGES / f"{page}.md").read_text()
+    included = re.findall(r"^```\{literalinclude\} \.\./(\S+)\n(?::caption: (\S+))?$", text, re.MULTILINE)
+    assert len(included) == text.count("{literalinclude}") > 0
+    assert all(caption == f"docs/{path}" for path, caption in included)
+
+
 def test_a_type_checker_finds_the_stable_names_where_they_are_imported_from() -> None:
     tree = ast.parse((ROOT / "sigma_bench" / "extend.py").read_text())
     (checked,) = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")

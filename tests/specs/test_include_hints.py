@@ -21,7 +21,7 @@ def test_a_name_that_the_current_folder_declares_is_found_by_include(
         load_task("gait/knn")
     with pytest.raises(ValueError, match=r"no board 'walks'. boards/walks.yaml in this folder declares it"):
         load_board("walks")
-    words = r"no protocol 'means@1'. tasks/protocols/means@1.yaml in this folder declares it: use 'sigma-bench --include"
+    words = r"no protocol 'means@1'. tasks/protocols/means@1.yaml in this folder declares it: use 'sigma"
     with pytest.raises(ValueError, match=words):
         load_protocol("means@1")
     with pytest.raises(ValueError, match=r"no protocol 'means@2'. Known: "):

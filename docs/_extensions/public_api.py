@@ -1,4 +1,7 @@
-"""Autodoc for the public names of sigma_bench, which are defined in other modules and imported when they are used."""
+"""Autodoc for the public names of sigma_bench and sigma_bench.extend.
+
+They are defined in other modules and imported when they are used.
+"""
 
 import re
 from typing import get_type_hints
@@ -10,9 +13,10 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 import sigma_bench
+import sigma_bench.extend
 
 CONSTRUCTED = ("Records",)
-"""Classes whose arguments are shown; objects of the others are returned by functions."""
+"""Classes of ``sigma_bench`` whose arguments are shown; objects of the others are returned by functions."""
 
 
 def plain_types(cls: type[BaseModel]) -> None:
@@ -24,10 +28,16 @@ def plain_types(cls: type[BaseModel]) -> None:
 def shorten_signature(
     app: Sphinx, what: str, name: str, obj: object, options: object, signature: str | None, returned: str | None
 ) -> tuple[str | None, str | None] | None:
-    """No arguments for classes that users do not construct, and paths as text."""
+    """No arguments for classes that users do not construct, and paths and checked texts as text."""
     if what == "class" and name.rpartition(".")[2] not in CONSTRUCTED:
         return "", None
-    return re.sub(r"PosixPath\(('[^']*')\)", r"\1", signature or "") or None, returned
+    plain = re.sub(r"~?(?:typing\.)?Annotated\[str, ~?[\w.]+\([^()]*\)\]", "str", signature or "")
+    return re.sub(r"PosixPath\(('[^']*')\)", r"\1", plain) or None, returned
+
+
+def drop_aliases(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """No docstrings that Python gives to the fields of a named tuple."""
+    lines[:] = [line for line in lines if not line.startswith("Alias for field number")]
 
 
 def resolve_reference(
@@ -37,10 +47,11 @@ def resolve_reference(
     module, _, name = str(node.get("reftarget", "")).rpartition(".")
     if node.get("refdomain") != "py" or not module.startswith("sigma_bench."):
         return None
-    if name not in sigma_bench.__all__:
+    public = next((each for each in (sigma_bench, sigma_bench.extend) if name in each.__all__), None)
+    if public is None:
         return contnode
     domain = env.domains.python_domain
-    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", f"sigma_bench.{name}", node, contnode)
+    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", f"{public.__name__}.{name}", node, contnode)
 
 
 def set_dashes(app: Sphinx, doctree: nodes.document, page: str) -> None:
@@ -51,11 +62,12 @@ def set_dashes(app: Sphinx, doctree: nodes.document, page: str) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    public = [getattr(sigma_bench, name) for name in sigma_bench.__all__]
+    public = [getattr(module, name) for module in (sigma_bench, sigma_bench.extend) for name in module.__all__]
     for cls in public:
         if isinstance(cls, type) and issubclass(cls, BaseModel):
             plain_types(cls)
     app.connect("autodoc-process-signature", shorten_signature)
+    app.connect("autodoc-process-docstring", drop_aliases)
     app.connect("missing-reference", resolve_reference)
     app.connect("doctree-resolved", set_dashes)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -47,7 +48,8 @@ def open_dataset(card: DatasetCard, root: Path | None) -> Manifest:
 
     Raises:
         ValueError: the root or the dataset's folder is missing or empty, the reader of the card is not installed, an
-            official file is missing or invalid, or ``open_declared`` raises it; the message says what was expected.
+            official file is missing or invalid, the classes are not those of the card, or ``open_declared`` raises it;
+            the message says what was expected.
     """
     if card.reader == CUSTOM_READER:
         return open_declared(card)
@@ -69,6 +71,7 @@ def open_dataset(card: DatasetCard, root: Path | None) -> Manifest:
     finally:
         forget_folders()
     _require_official_classes(manifest, card, folder)
+    _require_number_of_classes(manifest, card, folder)
     return replace(manifest, ledger=LedgerPlace(ledger_path(root, card.home), folder))
 
 
@@ -86,3 +89,31 @@ def _require_official_classes(manifest: Manifest, card: DatasetCard, folder: Pat
             f"{folder}: the class names, in the order of their labels, are not the official ones of {card.title} "
             f"({len(classes)} classes from '{classes[0]}' to '{classes[-1]}'); the lists are of another version"
         )
+
+
+def _require_number_of_classes(manifest: Manifest, card: DatasetCard, folder: Path) -> None:
+    """ValueError if the number of classes differs from that of the card.
+
+    A copy with fewer samples, such as the mini world, may have fewer classes; ``data prepare`` reports its numbers of
+    samples.
+    """
+    found, expected = len(manifest.classes or ()), card.classes or 0
+    is_mini = manifest.data_source == "mini" or (folder / MINIWORLD_MARKER).is_file()
+    if not (found and expected) or found == expected or is_mini:
+        return
+    splits = manifest.splits.values()
+    if found < expected and any(split.official or len(split.samples) < split.expected for split in splits):
+        return
+    raise ValueError(
+        f"{folder}: {card.dataset} has {found:,} classes here, but its card states {expected:,}"
+        f"{_rarest(manifest) if found > expected else ''}; correct the class names in the lists, or 'classes' of the "
+        "card"
+    )
+
+
+def _rarest(manifest: Manifest) -> str:
+    """The class with the fewest samples, which is often a misspelt name."""
+    labels = Counter(sample.label for split in manifest.splits.values() for sample in split.samples)
+    classes = manifest.classes or ()
+    label = min(range(len(classes)), key=lambda each: labels[each])
+    return f" (the rarest, '{classes[label]}', has {labels[label]:,} of the samples)"

@@ -34,9 +34,11 @@ class Sample:
     """A video, an image, or a folder of frames with masks."""
 
     id: str
+    """Name of the sample in records and predictions; it does not depend on where the files are."""
     path: Path
     media: Media
     label: int | None
+    """Index of the class; None if the sample has no single class."""
     group: str
     """Name of the source video, person or sequence.  A group is resampled as a whole and is never in both bank and
     query."""

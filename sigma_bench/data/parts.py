@@ -35,6 +35,7 @@ class Part:
     is_media: bool = False
     """Whether the part holds the videos or images, as opposed to lists and labels."""
     is_optional: bool = False
+    """Whether the dataset is complete without the part."""
     accepts: Callable[[Path], bool] | None = None
     """Further evidence, from the contents of a file or folder that matches."""
     unusable: str | None = None

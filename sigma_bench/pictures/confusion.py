@@ -52,7 +52,10 @@ def confusion(truth_S: NDArray[np.integer], predicted_S: NDArray[np.integer], nu
 def confusion_pictures(
     tables: Iterable[BoardTable], records: Iterable[tuple[Path, Record]], load: Load
 ) -> list[tuple[str, bytes]]:
-    """Caption and PNG picture of each task whose predictions are classes, from the first seed of each model."""
+    """Caption and PNG picture of each task whose predictions are classes, from the first seed of each model.
+
+    A protocol can store predictions in another form under the same names, so the arrays decide, too.
+    """
     by_id = {record.id: record for _, record in records}
     measured: dict[tuple[str, str], dict[str, Record]] = {}
     for table in tables:
@@ -143,9 +146,21 @@ def _first_matrices(models: Mapping[str, Record], load: Load) -> dict[str, NDArr
         if len(matrices) == MAX_MODELS:
             break
         stored, num_classes = load(record), record.data.num_classes
-        if stored is not None and num_classes is not None:
-            matrices[model] = confusion(stored["truth"], stored["predicted"], num_classes)
+        pair = None if stored is None or num_classes is None else _classes_of_samples(stored, num_classes)
+        if pair is not None and num_classes is not None:
+            matrices[model] = confusion(*pair, num_classes)
     return matrices
+
+
+def _classes_of_samples(
+    stored: Mapping[str, NDArray[Any]], num_classes: int
+) -> tuple[NDArray[np.integer], NDArray[np.integer]] | None:
+    """The arrays ``truth`` and ``predicted`` if both hold one class for every sample, otherwise None."""
+    truth, predicted = stored.get("truth"), stored.get("predicted")
+    if truth is None or predicted is None or truth.ndim != 1 or truth.shape != predicted.shape or not truth.size:
+        return None
+    is_class = [array.dtype.kind in "iu" and array.max() < num_classes for array in (truth, predicted)]
+    return (truth, predicted) if all(is_class) and truth.min() >= 0 else None
 
 
 def _picture(matrices: Mapping[str, NDArray[np.float64]], class_names: tuple[str, ...] | None) -> bytes:

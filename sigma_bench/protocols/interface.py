@@ -44,6 +44,7 @@ class Evaluation(Generic[P]):
 
     encoder: Encoder
     task: ResolvedTask
+    """The task with its card and all keys of its protocol."""
     protocol: P
     """The protocol of ``task``."""
     manifest: Manifest
@@ -52,8 +53,10 @@ class Evaluation(Generic[P]):
     passes: tuple[Pass, ...]
     """Result of ``protocol.passes``."""
     seed: int
+    """Seed of everything that the protocol draws at random."""
     cache: FeatureCache
     processes: Processes
+    """The processes that share the computation of features; ``is_main`` is true on the one that continues."""
     folder: Path
     """Folder with the state from which an interrupted evaluation continues; it is removed once the record is stored."""
     kept_tokens: frozenset[str] = frozenset()

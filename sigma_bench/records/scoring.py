@@ -42,6 +42,7 @@ class Metric(NamedTuple):
     """Computation of a number from stored arrays, on samples with given indices."""
 
     statistic: Callable[[Any, SampleIndex], float]
+    """Function of the prepared arrays and the indices of samples, (S,), which returns the number as a fraction."""
     higher_is_better: bool = True
     prepare: Callable[[Arrays], Any] = lambda stored: stored
     """Preparation of the stored arrays, called once for all resamples; its result is passed to ``statistic``."""
@@ -139,13 +140,25 @@ def of_columns(name: str, score: Callable[[NDArray[Any], NDArray[Any]], float], 
     )
 
 
-def mean_of(of_sample: Callable[[Arrays], NDArray[Any]], *, higher_is_better: bool = True) -> Metric:
-    """A metric that is the mean of one value per sample."""
+def mean_of(
+    of_sample: Callable[[Arrays], NDArray[Any]],
+    *,
+    higher_is_better: bool = True,
+    of_repetition: Callable[[Arrays], NDArray[np.float64]] | None = None,
+) -> Metric:
+    """A metric that is the mean of one value per sample.
+
+    Args:
+        of_sample: value of each sample, (S,), from the stored arrays.
+        of_repetition: value of each repetition, if the protocol has several; its mean is that of the samples.  Their
+            standard deviation is the spread of the score.
+    """
     return Metric(
         lambda value_S, index: float(value_S[index].mean()),
         higher_is_better=higher_is_better,
         prepare=of_sample,
         of_sample=of_sample,
+        of_repetition=of_repetition,
     )
 
 

@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sigma_bench.resources import declared
+from sigma_bench.resources import declared, hint_of_include
 from sigma_bench.specs.overrides import with_base
 from sigma_bench.specs.strict import read_yaml, suggestion
 
@@ -36,6 +36,8 @@ def content_of(concept: str, name: str) -> tuple[dict[str, Any], Path]:
         ValueError: the name or the base is unknown, the base has a base itself, or the file states another name.
     """
     files = files_of(concept)
+    if hint := "" if name in files else hint_of_include(FOLDERS[concept], name):
+        raise ValueError(f"there is no {concept} '{name}'.{hint}")
     require_known(concept, name, files)
     path = files[name]
     content = _read(path)

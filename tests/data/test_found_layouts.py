@@ -20,6 +20,7 @@ from sigma_bench.data.sequences import MaskedSequence
 from sigma_bench.evaluation.session import open_session
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.specs.catalogue import load_dataset, load_task, resolve
+from sigma_bench.specs.dataset import DatasetCard, SplitSpec
 
 
 def opened(root: Path, name: str) -> Manifest:
@@ -390,3 +391,47 @@ def test_frames_and_masks_named_alike_are_paired(copy_of) -> None:
         path.rename(path.with_name("img_99.png"))
     with pytest.raises(DecodeError, match="frames are named in two ways"):
         MaskedSequence(replace(sample))
+
+
+@pytest.fixture
+def folders_of_gestures(tmp_path: Path) -> Path:
+    """Nine images of three classes in the layout of ImageNet; one name is misspelt."""
+    for name, numbers in {"nod": "012", "wave": "34", "wvae": "5"}.items():
+        for number in numbers:
+            write(tmp_path / "imagenet1k" / "train" / name / f"{number}.JPEG")
+        write(tmp_path / "imagenet1k" / "val" / name / "0.JPEG")
+    return tmp_path
+
+
+def card_of(classes: int, train: int = 6) -> DatasetCard:
+    splits = {"train": SplitSpec(samples=train), "test": SplitSpec(samples=3)}
+    return load_dataset("imagenet1k").model_copy(update={"classes": classes, "splits": splits})
+
+
+def test_more_classes_than_those_of_the_card_are_refused_and_the_rarest_is_named(folders_of_gestures: Path) -> None:
+    assert opened_as(card_of(3), folders_of_gestures) == 3
+    words = (
+        r"imagenet1k: imagenet1k has 3 classes here, but its card states 2 \(the rarest, 'wvae', has 2 of the samples\)"
+    )
+    with pytest.raises(ValueError, match=words):
+        opened_as(card_of(2), folders_of_gestures)
+    with pytest.raises(ValueError, match="has 3 classes here, but its card states 2"):
+        opened_as(card_of(2, train=9), folders_of_gestures)
+
+
+def test_fewer_classes_are_those_of_a_copy_with_fewer_samples(folders_of_gestures: Path) -> None:
+    with pytest.raises(ValueError, match="has 3 classes here, but its card states 5; correct the class names"):
+        opened_as(card_of(5), folders_of_gestures)
+    assert opened_as(card_of(5, train=9), folders_of_gestures) == 3
+    declaration = folders_of_gestures / "imagenet1k" / "declared.json"
+    declaration.write_text('{"imagenet1k": {"train": 6, "test": 3}}')
+    assert opened_as(card_of(5, train=9), folders_of_gestures) == 3
+    declaration.unlink()
+    (folders_of_gestures / "imagenet1k" / "miniworld.json").write_text(
+        '{"samples": {"imagenet1k": {"train": 6, "test": 3}}}'
+    )
+    assert opened_as(card_of(5), folders_of_gestures) == opened_as(card_of(2), folders_of_gestures) == 3
+
+
+def opened_as(card: DatasetCard, root: Path) -> int:
+    return len(open_dataset(card, root).classes or ())

@@ -77,6 +77,37 @@ def test_the_protocol_of_its_page_is_evaluated_and_verified(
     assert record.controls == {"chance": pytest.approx(1 / 8)}
 
 
+@pytest.mark.slow
+def test_the_run_without_classify_of_its_page_is_evaluated_and_verified(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (code,) = (block for block in blocks("protocol", "python") if "def run(" in block)
+    site = copied("nearest_class_mean", tmp_path, monkeypatch)
+    (site / "nearest_class_mean" / "run.py").write_text(code)
+    model = "sigma-bench --include . evaluate statistics:mini_sigma_mlp --task ssv2_means.yaml"
+    lines = [f"{model} --set 'metrics=[top1]' --data DATA", "sigma-bench verify results/runs", "sigma-bench table"]
+    with visible(site):
+        assert "1 scores computed again, which agree" in outputs(lines, world, monkeypatch)[lines[1]]
+    store = Store(tmp_path / "work" / "results" / "runs")
+    ((_, record),) = store.records()
+    assert record.controls["chance"] == pytest.approx(1 / 8)
+    assert record.controls["chance"] < record.scores[0].value < 1
+
+
+def test_the_metric_of_repetitions_of_its_page_has_a_spread() -> None:
+    import numpy as np
+
+    (code,) = (block for block in blocks("protocol", "python") if "of_repetition" in block)
+    exec(compile(code, "protocol.md", "exec"), defined := {})
+    predicted_S2 = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
+    stored = {"truth": np.array([0, 1, 1, 1]), "predicted_of_draw": predicted_S2}
+    metric = defined["METRICS"]["top1"]
+    assert metric.of_repetition(stored).tolist() == [0.75, 0.75]
+    assert metric.statistic(metric.prepare(stored), np.array([0, 1])) == 0.75
+    stored["truth"][3] = 0
+    assert metric.of_repetition(stored).tolist() == [1.0, 0.5]
+
+
 def test_class_means_are_those_of_scikit_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import numpy as np
     from sklearn.neighbors import NearestCentroid
@@ -143,13 +174,12 @@ def test_the_dataset_of_its_page_is_read_and_evaluated(tmp_path: Path, monkeypat
         home = tmp_path / "work" / "root" / "gestures"
         (home / "videos").rename(home / "mp4")
         linked = outputs(["sigma-bench --include . data prepare root gestures --link"], tmp_path, monkeypatch)
-        listed = home / "persons" / "p01.json"
-        listed.write_text(listed.read_text().replace('"up"', '"upwards"'))
         monkeypatch.setenv(INCLUDE_VARIABLE, str(tmp_path / "work"))
-        with pytest.raises(
-            ValueError, match=r"p01.json: expected 'clip' and a 'gesture' of classes.txt, got .*upwards"
-        ):
-            open_dataset(load_dataset("gestures"), tmp_path / "work" / "root")
+        (test_of_reader,) = (block for block in blocks("dataset", "python") if "def test_" in block)
+        exec(compile(test_of_reader, "dataset.md", "exec"), defined := {})
+        (tmp_path / "copy").mkdir()
+        (test,) = (value for name, value in defined.items() if name.startswith("test_"))
+        test(tmp_path / "work" / "root", tmp_path / "copy")
     assert "gestures train 48 48 48 0" in shown["sigma-bench --include . data prepare root gestures"]
     assert "gestures train 48 48 48 0" in next(iter(linked.values())) and (home / "videos").is_symlink()
     records = {record.task.task: record for _, record in Store(tmp_path / "work" / "results" / "runs").records()}
@@ -218,6 +248,23 @@ def test_the_table_of_stable_names_is_complete_and_says_which_do_without_torch()
     assert all(value.__doc__ for value in values.values() if inspect.isclass(value) or inspect.isfunction(value))
     with pytest.raises(AttributeError, match=r"module 'sigma_bench.extend' has no attribute 'Manifst'"):
         sigma_bench.extend.Manifst  # noqa: B018
+
+
+def test_the_reference_describes_every_stable_name() -> None:
+    text = (PAGES / "reference.md").read_text()
+    described = re.findall(
+        r"^\.\. (?:autofunction|autoclass|py:data):: sigma_bench\.extend\.(\w+)$", text, re.MULTILINE
+    )
+    assert sorted([*described, "EncoderCard"]) == sorted(sigma_bench.extend.__all__)
+    assert "[`EncoderCard`](../api.md#encoders)" in text
+
+
+@pytest.mark.parametrize("page", ["index", "dataset", "protocol", "method", "encoder"])
+def test_included_files_are_named_where_they_are_shown(page: str) -> None:
+    text = (PAGES / f"{page}.md").read_text()
+    included = re.findall(r"^```\{literalinclude\} \.\./(\S+)\n(?::caption: (\S+))?$", text, re.MULTILINE)
+    assert len(included) == text.count("{literalinclude}") > 0
+    assert all(caption == f"docs/{path}" for path, caption in included)
 
 
 def test_a_type_checker_finds_the_stable_names_where_they_are_imported_from() -> None:

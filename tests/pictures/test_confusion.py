@@ -80,3 +80,22 @@ def test_one_picture_per_task_of_the_models_with_predictions() -> None:
     pictures = confusion_pictures([table, table], records, load)
     assert [caption.split(":")[0] for caption, _ in pictures] == ["ucf101/knn"]
     assert pictures[0][1].startswith(b"\x89PNG") and seeds[1] not in asked
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"truth": np.arange(10), "predicted_of_draw": np.zeros((10, 3), int)},
+        {"truth": np.arange(10), "predicted": np.zeros((10, 3), int)},
+        {"truth": np.eye(10, dtype=int), "predicted": np.arange(10)},
+        {"truth": np.arange(10), "predicted": np.linspace(0, 1, 10)},
+        {"truth": np.arange(10), "predicted": np.arange(10) + 500},
+        {"truth": np.arange(10).astype(str), "predicted": np.arange(10).astype(str)},
+        {"predicted": np.arange(10)},
+    ],
+)
+def test_predictions_in_another_form_have_no_picture(arrays: dict[str, np.ndarray]) -> None:
+    records = [(Path("0.json"), make_record("m", "ucf101/knn"))]
+    tables = [aggregate(tiny_board(), select(records, tiny_board()))]
+    assert len(confusion_pictures(tables, records, lambda _: {"truth": np.arange(10), "predicted": np.arange(10)})) == 1
+    assert confusion_pictures(tables, records, lambda _: arrays) == []

@@ -5,9 +5,10 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DOCS_INSTALLED := .venv/.docs-installed
 
-.PHONY: help demo test docs lint types wheel clean
+.PHONY: help install demo test docs lint types wheel clean
 
 help:
+	@echo "make install the environment .venv; the other targets make it on first use, too"
 	@echo "make demo    from nothing to a leaderboard on the mini world"
 	@echo "make test    the tests, on two processes"
 	@echo "make docs    build/docs/index.html; warnings are errors"
@@ -21,6 +22,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
 	touch $@
+
+install: $(INSTALLED)
 
 demo: $(INSTALLED)
 	$(BIN)/sigma-bench demo

@@ -85,8 +85,9 @@ class PlainProgress(TimedProgress):
     seconds_between_drawings = SECONDS_BETWEEN_LINES
 
     def stop(self) -> None:
-        if not self.disable:
-            self.console.print(self.get_renderable())
+        counted = [task for task in self.tasks if task.total is not None]
+        if counted and not self.disable:
+            self.console.print(self.make_tasks_table(counted))
 
     def _draw(self) -> None:
         self.console.print(self.make_tasks_table([task for task in self.tasks if not task.finished]))

@@ -53,7 +53,7 @@ def run(evaluation: Evaluation[FinetuneProtocol]) -> Predictions | None:
 
 
 def head_seconds(protocol: FinetuneProtocol, sizes: HeadSizes) -> float:
-    """Nothing, because the head is trained with the network, whose training steps are predicted."""
+    """Zero, because the head is trained with the network, and the time of these steps is predicted as encoding."""
     return 0.0
 
 

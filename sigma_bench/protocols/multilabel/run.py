@@ -40,7 +40,7 @@ def run(evaluation: Evaluation[MultilabelProtocol]) -> Predictions | None:
 
 
 def head_seconds(protocol: MultilabelProtocol, sizes: HeadSizes) -> float:
-    """Nothing, because the head is trained with the network, whose training steps are predicted."""
+    """Zero, because the head is trained with the network, and the time of these steps is predicted as encoding."""
     return 0.0
 
 

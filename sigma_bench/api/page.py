@@ -6,6 +6,7 @@ from pathlib import Path
 from sigma_bench.leaderboard.board_table import BoardTable
 from sigma_bench.leaderboard.exports import table_files
 from sigma_bench.leaderboard.fill import predictions_of
+from sigma_bench.leaderboard.model_styles import model_styles, names_of_records
 from sigma_bench.leaderboard.report import render_report
 from sigma_bench.leaderboard.settings import Filed
 from sigma_bench.leaderboard.training_figure import training_curves, training_histories
@@ -31,7 +32,7 @@ def render_page(
         ValueError: a training history or picture in the folder is damaged, or the data are not those that the records
             were measured on.
     """
-    return _render(tables, store, records, _overlays(store, records, data))
+    return _render(tables, store, records, _overlays(tables, store, records, data))
 
 
 def write_page(
@@ -45,27 +46,29 @@ def write_page(
     Raises:
         ValueError: as ``render_page``, or a file cannot be written.
     """
-    overlays = _overlays(store, records, data)
+    overlays = _overlays(tables, store, records, data)
     files: dict[str, bytes] = {}
     for table in tables:
         stem = "table" if len(tables) == 1 else table.name
         files |= {name: text.encode() for name, text in table_files(table, stem).items()}
     files["report.html"] = _render(tables, store, records, overlays).encode()
     if curves := training_histories(store.root):
-        files["figures/training.svg"] = training_curves(curves).encode()
+        files["figures/training.svg"] = training_curves(curves, model_styles(tables, curves)).encode()
     files |= {f"figures/segmentation-{number}.png": png for number, (_, png) in enumerate(overlays, start=1)}
     for name, content in files.items():
         write_atomically(store.root / name, content)
     return [store.root / name for name in files]
 
 
-def _overlays(store: Store | None, records: Sequence[Filed], data: str | Path | None) -> Pictures:
+def _overlays(
+    tables: Sequence[BoardTable], store: Store | None, records: Sequence[Filed], data: str | Path | None
+) -> Pictures:
     """Pictures of segmentation and propagation from stored predictions; none without data."""
     if store is None or data is None:
         return []
     from sigma_bench.pictures.overlays import overlays_of  # it decodes videos, which needs torch
 
-    return overlays_of(store, [record for _, record in records], Path(data))
+    return overlays_of(store, [record for _, record in records], Path(data), names_of_records(tables))
 
 
 def _render(tables: Sequence[BoardTable], store: Store | None, records: Sequence[Filed], overlays: Pictures) -> str:

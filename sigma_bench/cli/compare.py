@@ -12,7 +12,7 @@ from sigma_bench.resources import RUNS
 
 def compare(
     first: str = typer.Argument(
-        ..., help="Model name, as in a table; with its settings if it has several: 'mine (image_size=112)'."
+        ..., help="Model name, as in records; with its settings if it has several: 'mine (image_size=112)'."
     ),
     second: str = typer.Argument(..., help="Another model name."),
     where: list[str] = typer.Option([], metavar="KEY=VALUE", help=CHOOSE_HELP),

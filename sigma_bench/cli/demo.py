@@ -59,4 +59,4 @@ def demo(
                 run_and_show(suite)
         if seed == 0:
             write_gallery(trained, PICTURED, world, output, kinds=["prototypes", "features"])
-    show_boards([BOARD], output, data=world)
+    show_boards([BOARD], output, data=world, details=False)

@@ -73,8 +73,12 @@ def show_boards(
     data: Path | None,
     by_dataset: bool = False,
     where: Mapping[str, str] | None = None,
+    details: bool = True,
 ) -> None:
     """Print boards and write them into the folder of their records: .md, .csv, .tex, and one report.html for all.
+
+    Args:
+        details: as for ``terminal_table``; the files hold all details.
 
     Raises:
         typer.Exit: at the end, with code 1, if records were left out.
@@ -84,7 +88,7 @@ def show_boards(
     with left_out_named(output):
         found, records = _filled(names, output, by_dataset, where or {})
         for one in found:
-            _print(one)
+            _print(one, details=details)
             if not one.table.record_ids:
                 _name_fitting(one, records)
         shown = {path: (path, record) for one in found if one.filled for path, record in one.filled.records}
@@ -131,10 +135,10 @@ def _keep(found: "list[Leaderboard]", output: Path, folder: Path) -> None:
     out.print_plain(f"{number} records in {folder}")
 
 
-def _print(one: "Leaderboard") -> None:
+def _print(one: "Leaderboard", *, details: bool = True) -> None:
     from sigma_bench.leaderboard.render import terminal_table
 
-    out.print(terminal_table(one.table))
+    out.print(terminal_table(one.table, details=details))
 
 
 def _show_or_check(found: "Sequence[Leaderboard]", folder: Path | None, *, check: bool) -> bool:

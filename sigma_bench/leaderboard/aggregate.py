@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from sigma_bench.leaderboard.board_table import BoardTable, Cell, Column, Counts, Division, Row, mean_of_columns
+from sigma_bench.leaderboard.model_names import shown_names
 from sigma_bench.leaderboard.paired_bootstrap import Resampled, are_paired, mean_difference, shared_ranks
 from sigma_bench.leaderboard.published_rows import published_sections
 from sigma_bench.leaderboard.references import references
@@ -166,13 +167,14 @@ def _cell(seeds: Sequence[Any]) -> Cell:
 
 def _rows(board: Board, shown: pd.DataFrame, measured: list[_Measured]) -> tuple[Row, ...]:
     """Rows of the board, then other models in the order of ``_place``; without rows of the board, see ``_by_name``."""
-    names = [*board.rows, *sorted(set(shown["model"]) - set(board.rows))]
+    names = [*board.labels, *sorted(set(shown["model"]) - set(board.labels))]
+    told = shown_names(names, board)
     ranks = _ranks(names, measured) if board.mean else {}
     about = {str(row["model"]): row for row in shown.drop_duplicates("model", keep="last").to_dict(orient="records")}
-    rows = {name: _row(name, about.get(name), measured, ranks.get(name), board) for name in names}
-    others = [rows[name] for name in names if name not in board.rows]
+    rows = {name: _row(name, told[name], about.get(name), measured, ranks.get(name), board) for name in names}
+    others = [rows[name] for name in names if name not in board.labels]
     in_order = sorted(others, key=_place) if board.rows else _by_name(others)
-    return (*(rows[name] for name in board.rows), *in_order)
+    return (*(rows[name] for name in board.labels), *in_order)
 
 
 def _place(row: Row) -> tuple[bool, int, str]:
@@ -189,7 +191,12 @@ def _by_name(rows: Sequence[Row]) -> list[Row]:
 
 
 def _row(
-    model: str, last: Mapping[Hashable, Any] | None, measured: list[_Measured], rank: int | None, board: Board
+    model: str,
+    name: str,
+    last: Mapping[Hashable, Any] | None,
+    measured: list[_Measured],
+    rank: int | None,
+    board: Board,
 ) -> Row:
     """The row of a model; ``last`` is a row of the long table about it, or None."""
     cells = tuple(column.cells.get(model) for column in measured)
@@ -198,6 +205,7 @@ def _row(
     }
     return Row(
         model=model,
+        name=name,
         family=None if last is None else str(last["family"]),
         num_parameters=None if last is None else int(last["num_parameters"]),
         pretraining_data=None if last is None else str(last["pretraining_data"]),

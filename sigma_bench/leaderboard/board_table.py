@@ -89,6 +89,9 @@ class Row:
     """One measured model.  A cell without a record is None; the row then has neither mean nor rank."""
 
     model: str
+    """Name in records, with the settings that tell several encoders of one name apart."""
+    name: str
+    """Name in tables and figures."""
     family: str | None
     num_parameters: int | None
     pretraining_data: str | None
@@ -245,6 +248,11 @@ class BoardTable:
     def data_sources(self) -> tuple[str, ...]:
         """Data sources of the measured numbers, such as official, mini or user."""
         return tuple(sorted({counts.data_source for counts in self.counts}))
+
+    @property
+    def names(self) -> dict[str, str]:
+        """By the name of a model in records, its name in tables and figures."""
+        return {row.model: row.name for row in self.rows}
 
     @property
     def record_ids(self) -> tuple[str, ...]:

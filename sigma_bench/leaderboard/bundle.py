@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -13,13 +13,12 @@ from sigma_bench.leaderboard.exports import jsonl, table_files
 from sigma_bench.leaderboard.figures import draw_scores, saved
 from sigma_bench.leaderboard.fill import Filled
 from sigma_bench.leaderboard.latex import latex_document
+from sigma_bench.leaderboard.model_styles import model_styles
 from sigma_bench.leaderboard.mteb import mteb_files
-from sigma_bench.leaderboard.training_figure import draw_training
+from sigma_bench.leaderboard.training_figure import Curves, draw_training
 from sigma_bench.records.record import Record
 from sigma_bench.records.store import Store, reduced_file, write_atomically
 from sigma_bench.records.verification import MANIFEST
-
-Curves = Mapping[str, Sequence[Mapping[str, float]]]
 
 
 def write_bundle(
@@ -31,7 +30,7 @@ def write_bundle(
         folder: must not exist, or be empty.
         boards: filled boards.
         store: store of the records.
-        curves: training log per model; may be empty.
+        curves: training logs by model; may be empty.
         with_predictions: copy the stored predictions too, so that the folder can be verified by itself.
 
     Returns:
@@ -76,11 +75,12 @@ def _tables(boards: Sequence[Filled], store: Store) -> dict[str, bytes]:
 
 
 def _figures(boards: Sequence[Filled], curves: Curves) -> dict[str, bytes]:
+    styles = model_styles((filled.table for filled in boards), curves)
     drawn: dict[str, Callable[[], Figure]] = {
-        f"{filled.table.name}_scores": partial(draw_scores, filled.table) for filled in boards if filled.records
+        f"{filled.table.name}_scores": partial(draw_scores, filled.table, styles) for filled in boards if filled.records
     }
     if curves:
-        drawn["training"] = partial(draw_training, curves)
+        drawn["training"] = partial(draw_training, curves, styles)
     files: dict[str, bytes] = {}
     for name, draw in drawn.items():
         files |= {f"figures/{name}.pdf": saved(draw, "pdf"), f"figures/{name}.png": saved(draw, "png")}

@@ -1,14 +1,13 @@
 """Figures of a board: scores with their intervals, and SEVERE's axes.  ``saved`` writes any figure of this package.
 
 The same input gives the same bytes: Matplotlib's defaults (not the user's), a fixed hash salt, no dates, no pyplot.
-Lines and dots use the Okabe-Ito colours, which readers with any colour vision can tell apart, and differ in
-dash or place as well.
+Lines and dots of models differ in dash or place as well as in colour.
 """
 
 import io
 import math
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -19,28 +18,31 @@ from matplotlib.figure import Figure
 
 from sigma_bench.leaderboard.board_table import BoardTable, Cell, Column
 from sigma_bench.leaderboard.escaping import figure_text
+from sigma_bench.leaderboard.model_styles import ModelStyle, model_styles
 
-OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""The Okabe-Ito colours without yellow, which is too light for lines on white."""
-DASHES = ("-", "--", "-.", ":")
 _GREY = "#5F5F5F"
 _NAME_ROWS = 0.5
 """Height of the name of a floor or ceiling, relative to a row of a model."""
 
 
-def score_dots(table: BoardTable) -> str:
+Styles = Mapping[str, ModelStyle]
+"""Styles by the name of a model in records."""
+
+
+def score_dots(table: BoardTable, styles: Styles | None = None) -> str:
     """The picture of ``draw_scores`` as SVG text."""
-    return saved(lambda: draw_scores(table), "svg").decode()
+    return saved(lambda: draw_scores(table, styles), "svg").decode()
 
 
 def has_axes(table: BoardTable) -> bool:
     """Whether the board has axes and at least one row to draw."""
-    return bool(table.axes and _axis_rows(table))
+    means = (row.axis_means for rows in (table.rows, table.published) for row in rows)
+    return any(mean is not None for of_row in means for mean in of_row)
 
 
-def axes_dots(table: BoardTable) -> str:
+def axes_dots(table: BoardTable, styles: Styles | None = None) -> str:
     """The picture of ``draw_axes`` as SVG text."""
-    return saved(lambda: draw_axes(table), "svg").decode()
+    return saved(lambda: draw_axes(table, styles), "svg").decode()
 
 
 def saved(draw: Callable[[], Figure], kind: Literal["svg", "pdf", "png"], *, dpi: int = 200) -> bytes:
@@ -52,8 +54,11 @@ def saved(draw: Callable[[], Figure], kind: Literal["svg", "pdf", "png"], *, dpi
     return stream.getvalue()
 
 
-def draw_scores(table: BoardTable) -> Figure:
+def draw_scores(table: BoardTable, styles: Styles | None = None) -> Figure:
     """One panel per measured column: dots are scores in percent, bars their intervals, dashes floors and ceilings.
+
+    Args:
+        styles: colours of the models; by default those of a page that holds this table only.
 
     Raises:
         ValueError: the table holds no measured number.
@@ -62,6 +67,8 @@ def draw_scores(table: BoardTable) -> Figure:
     if not measured:
         raise ValueError("there is nothing to draw: the table holds no measured number")
     shown = [row for row in table.rows if row.num_covered]
+    styles = styles or model_styles([table])
+    colours = [styles[row.model].colour for row in shown]
     across = min(2, len(measured))
     down = math.ceil(len(measured) / across)
     references = {index: _references(table, index) for index in measured}
@@ -72,30 +79,28 @@ def draw_scores(table: BoardTable) -> Figure:
     for panel in panels.flat[len(measured) :]:
         panel.set_visible(False)
     for panel, index in zip(panels.flat, measured, strict=False):
-        _draw_dots(panel, [row.cells[index] for row in shown], table.columns[index])
-        panel.set_yticks(range(len(shown)), [figure_text(row.model) for row in shown])
+        _draw_dots(panel, [row.cells[index] for row in shown], colours, table.columns[index])
+        panel.set_yticks(range(len(shown)), [figure_text(row.name) for row in shown])
         _draw_references(panel, references[index])
         panel.set_ylim(len(shown) - 0.4, -0.6 - _NAME_ROWS * most)
     return figure
 
 
-def draw_axes(table: BoardTable) -> Figure:
-    """Dots for a board's axes: one panel per axis, measured models filled and published ones hollow.
+def draw_axes(table: BoardTable, styles: Styles | None = None) -> Figure:
+    """Dots for a board's axes: one panel per axis, measured models filled in their colours, published ones hollow.
 
     The number of an axis is the mean of its columns, see ``mean_of_columns``.  A radar chart would suggest that the
     axes have an order and that areas have a meaning.
     """
-    rows = _axis_rows(table)
+    rows = _axis_rows(table, styles or model_styles([table]))
     axes = table.axes
     figure = Figure(figsize=(2.3 * len(axes) + 1.6, 0.9 + 0.27 * len(rows)), layout="constrained")
     panels = figure.subplots(1, len(axes), squeeze=False, sharey=True)[0]
     for number, (panel, axis) in enumerate(zip(panels, axes, strict=True)):
-        for place, (_, is_measured, means) in enumerate(rows):
+        for place, (_, colour, means) in enumerate(rows):
             value = means[number]
             if value is not None:
-                colour = OKABE_ITO[0 if is_measured else 1]
-                fill = colour if is_measured else "white"
-                panel.plot(100 * value, place, "o", color=colour, markerfacecolor=fill, ms=6, zorder=3)
+                panel.plot(100 * value, place, "o", color=colour or _GREY, mfc=colour or "white", ms=6, zorder=3)
         panel.set_title(figure_text(axis), fontsize=9, loc="left")
         panel.set_xlabel("mean (%)", fontsize=8)
         panel.grid(color="#DDDDDD", lw=0.6)
@@ -107,11 +112,10 @@ def draw_axes(table: BoardTable) -> Figure:
     return figure
 
 
-def _draw_dots(panel: Axes, cells: list[Cell | None], column: Column) -> None:
-    for place, cell in enumerate(cells):
+def _draw_dots(panel: Axes, cells: Sequence[Cell | None], colours: Sequence[str], column: Column) -> None:
+    for place, (cell, colour) in enumerate(zip(cells, colours, strict=True)):
         if cell is None:
             continue
-        colour = OKABE_ITO[place % len(OKABE_ITO)]
         panel.plot([100 * cell.low, 100 * cell.high], [place, place], color=colour, lw=2, solid_capstyle="butt")
         if cell.num_seeds > 1:
             panel.plot([100 * value for value in cell.seed_values], [place] * cell.num_seeds, "|", color=colour, ms=7)
@@ -149,10 +153,10 @@ def _draw_references(panel: Axes, references: Sequence[tuple[float, str]]) -> No
         words.set_in_layout(False)
 
 
-def _axis_rows(table: BoardTable) -> list[tuple[str, bool, tuple[float | None, ...]]]:
-    """Label, whether it is measured, and axis means of each row with at least one complete axis."""
-    measured = [(row.model, True, row.axis_means) for row in table.rows]
-    printed = [(_published_label(row.label, row.about), False, row.axis_means) for row in table.published]
+def _axis_rows(table: BoardTable, styles: Styles) -> list[tuple[str, str | None, tuple[float | None, ...]]]:
+    """Name, colour (none if it is published) and axis means of each row with at least one complete axis."""
+    measured = [(row.name, styles[row.model].colour, row.axis_means) for row in table.rows]
+    printed = [(_published_label(row.label, row.about), None, row.axis_means) for row in table.published]
     return [row for row in (*measured, *printed) if any(value is not None for value in row[2])]
 
 

@@ -19,7 +19,7 @@ from sigma_bench.records.published import PublishedScore, load_published, read_p
 from sigma_bench.records.record import Record
 from sigma_bench.records.scoring import NOT_COMPUTABLE, Arrays, arrays_read, require_samples
 from sigma_bench.records.store import Store
-from sigma_bench.specs.board import Board
+from sigma_bench.specs.board import Board, BoardRow
 from sigma_bench.specs.untrusted import one_line
 
 IMPORTED = "imported"
@@ -79,13 +79,17 @@ def fill(board: Board, store: Store, records: Iterable[tuple[Path, Record]]) -> 
 
 
 def _with_labelled_rows(board: Board, labels: Sequence[tuple[str, str | None]]) -> Board:
-    """The board with the labels of a model in the place of its name, if it has any."""
+    """The board with the labels of a model in the place of its name, if it has any; a name of tables is extended."""
     labels_of: dict[str, set[str]] = {}
     for name, label in labels:
         if label is not None:
             labels_of.setdefault(name, set()).add(label)
-    rows = (label for name in board.rows for label in sorted(labels_of.get(name, {name})))
-    return board.model_copy(update={"rows": tuple(dict.fromkeys(rows))})
+    rows: dict[str, BoardRow] = {}
+    for row in board.rows:
+        for label in sorted(labels_of.get(row.model, {row.model})):
+            rows[label] = BoardRow(model=label, name=row.name and row.name + label.removeprefix(row.model))
+    rows |= {row.model: row for row in board.rows if row.model in rows}  # a label that the board names itself
+    return board.model_copy(update={"rows": tuple(rows.values())})
 
 
 def require_records(folder: Path, num_used: int, num_left_out: int) -> None:

@@ -1,5 +1,7 @@
 """Footnotes of a table: marks, uncertainty, completeness of the data, sources."""
 
+from collections.abc import Mapping
+
 from sigma_bench.leaderboard.board_table import BoardTable, Counts, Division, PublishedRow
 from sigma_bench.leaderboard.numbers import COMPUTED, DAGGER, DOUBLE_DAGGER, MISSING, percent
 from sigma_bench.specs.folds import LEAVE_ONE_GROUP_OUT, folds_in_words
@@ -35,11 +37,19 @@ def footnotes(table: BoardTable, *, has_styles: bool = True) -> tuple[str, ...]:
     for counts in table.counts:
         by_dataset.setdefault(counts.dataset, []).append(counts)
     for dataset, of_dataset in by_dataset.items():
-        notes.append(_counts_words(dataset, of_dataset))
+        notes.append(_counts_words(dataset, of_dataset, table.names))
         divisions = [division for division in table.divisions if division.dataset == dataset]
         notes += [_division_words(division, is_only=len(divisions) == 1) for division in divisions]
     notes += _published(table, has_styles)
     return tuple(notes)
+
+
+def brief_notes(table: BoardTable, *, has_styles: bool = True) -> tuple[str, ...]:
+    """The notes that a table of scores and intervals needs where a page has all notes."""
+    if not table.rows:
+        return ("No record fits this board yet.",)
+    bold = "; bold: not separable from the best, underlined: from the next best" if has_styles else ""
+    return (f"Percent with {level_words(table)} intervals{bold}.", "The page has all notes and published numbers.")
 
 
 def is_coverage_explained(table: BoardTable) -> bool:
@@ -83,6 +93,9 @@ def _measured(table: BoardTable, has_styles: bool) -> list[str]:
     elsewhere = [data_source_words(source) for source in table.data_sources if source != "official"]
     if elsewhere and table.sections:
         notes.append(f"Measured numbers: {' and '.join(elsewhere)}, not comparable with the published ones.")
+    named = [f"{row.name} ({row.model})" for row in table.rows if row.num_covered and row.name != row.model]
+    if named:
+        notes.append(f"Names in records and commands: {', '.join(named)}.")
     if table.deltas:
         notes.append(
             "Measured minus published, with the measured interval. reproduced: the published number lies in the "
@@ -105,7 +118,9 @@ def _references(table: BoardTable) -> list[str]:
     ceilings = [reference for reference in table.references if reference.kind == "ceiling"]
     notes = []
     if ceilings:
-        whose = "; ".join(f"{one.name}: {', '.join(one.models)}" for one in ceilings if one.models)
+        names = table.names
+        of_grid = {one.name: [names[model] for model in one.models] for one in ceilings if one.models}
+        whose = "; ".join(f"{name}: {', '.join(models)}" for name, models in of_grid.items())
         notes.append(
             "Oracle: every token goes to the object that fills most of it, the most that a grid of tokens allows"
             + (f". {whose}." if whose else ".")
@@ -145,7 +160,7 @@ def _is_worse_score_bold(table: BoardTable) -> bool:
     return False
 
 
-def _counts_words(dataset: str, counts: list[Counts]) -> str:
+def _counts_words(dataset: str, counts: list[Counts], names: Mapping[str, str]) -> str:
     """One line per dataset; if models were measured on different files, each variant names its models."""
     variants = []
     for entry in counts:
@@ -154,7 +169,7 @@ def _counts_words(dataset: str, counts: list[Counts]) -> str:
         words = f"expected {entry.num_expected}{declared}, found {entry.num_found}, scored {entry.num_scored}"
         failed = f", {entry.num_failed} not decoded" if entry.num_failed else ""
         shared = f", {entry.num_shared_groups} of its groups also in train" if entry.num_shared_groups else ""
-        models = f" ({', '.join(entry.models)})" if len(counts) > 1 else ""
+        models = f" ({', '.join(names[model] for model in entry.models)})" if len(counts) > 1 else ""
         variants.append(words + failed + shared + models)
     differ = " Different files:" if len({entry.manifest for entry in counts}) > 1 else ""
     sources = " and ".join(sorted({data_source_words(entry.data_source) for entry in counts}))

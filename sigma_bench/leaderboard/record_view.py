@@ -41,17 +41,21 @@ class Texts:
         return list(self._places)
 
 
-def record_view(path: Path, record: Record, texts: Texts) -> dict[str, Any]:
+def record_view(path: Path, record: Record, texts: Texts, name: str = "") -> dict[str, Any]:
     """A record as JSON; each text is an index into ``texts``.
+
+    ``name`` is the name of its model in tables; if it is another than that in the record, the title has both.
 
     Keys: ``title``; ``facts`` as (term, words); ``tables`` with ``caption``, ``head`` and ``rows`` of cells;
     ``command``, which repeats the evaluation (see ``rerun_command``); ``protocol``.
     """
     protocol = record.task.protocol.model_dump(mode="json", exclude={"summary"})
+    model = record.model.model
+    named = model if name in ("", model) else f"{name} ({model})"
     reading = [_reading(record)] if record.provenance.reading else []
     tables = [_scores(record), _splits(record), *reading, *map(_selection, record.selections)]
     return {
-        "title": texts.place(f"{record.model.model}, {record.task.task}"),
+        "title": texts.place(f"{named}, {record.task.task}"),
         "facts": [[texts.place(term), texts.place(words)] for term, words in _facts(path, record)],
         "tables": [
             {

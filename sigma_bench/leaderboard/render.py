@@ -13,7 +13,8 @@ from rich.text import Text
 
 from sigma_bench.leaderboard.board_table import BoardTable
 from sigma_bench.leaderboard.escaping import markdown_text
-from sigma_bench.leaderboard.table_layout import Entry, Line, TableLayout, layout
+from sigma_bench.leaderboard.notes import brief_notes
+from sigma_bench.leaderboard.table_layout import Entry, Line, Section, TableLayout, layout
 
 _LEAST_LABEL = 14
 """Width to which longer model names are folded before columns move to another table."""
@@ -21,9 +22,14 @@ _UNBOUNDED = 100_000
 _STYLES = {"best": "bold", "second": "underline", None: ""}
 
 
-def terminal_table(table: BoardTable) -> "TerminalBoard":
-    """A board that rich prints as one or several tables."""
-    return TerminalBoard(table)
+def terminal_table(table: BoardTable, *, details: bool = True) -> "TerminalBoard":
+    """A board that rich prints as one or several tables.
+
+    Args:
+        details: whether all rows, deviations and notes are shown; otherwise measured scores with their intervals,
+            floors such as chance, and what the marks mean.
+    """
+    return TerminalBoard(table, details)
 
 
 @dataclass(frozen=True)
@@ -35,9 +41,11 @@ class TerminalBoard:
     """
 
     table: BoardTable
+    details: bool
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        laid_out = layout(self.table, has_styles=console.color_system is not None)
+        lay_out = layout if self.details else _brief_layout
+        laid_out = lay_out(self.table, has_styles=console.color_system is not None)
         unbounded = options.update(max_width=_UNBOUNDED)
 
         def fits(part: TableLayout) -> bool:
@@ -48,6 +56,20 @@ class TerminalBoard:
             yield _table(part, longest_label=_longest_label(part))
             yield Text("")
         yield Text("\n".join(laid_out.notes), style="table.caption")
+
+
+def _brief_layout(table: BoardTable, *, has_styles: bool) -> TableLayout:
+    """The layout of measured scores with intervals and of floors; details are left out."""
+    rows = tuple(row for row in table.rows if row.num_covered)
+    floors = tuple(reference for reference in table.references if reference.kind == "floor")
+    measured = replace(table, rows=rows, references=floors, sections=(), deltas=())
+    whole = layout(measured)
+    lines = [line for section in whole.sections for line in section.lines]
+    brief = tuple(
+        replace(line, coverage="", entries=tuple(replace(entry, spread="") for entry in line.entries)) for line in lines
+    )
+    notes = brief_notes(measured, has_styles=has_styles)
+    return replace(whole, sections=(Section("", brief),), notes=notes)
 
 
 def _parts(whole: TableLayout, fits: Callable[[TableLayout], bool]) -> list[TableLayout]:

@@ -162,9 +162,9 @@
     const board = find("#board")?.value ?? "";
     const origins = new Set(all("input[name=origin]:checked").map((box) => box.value));
     if (model !== "" || find("input[name=origin]:not(:checked)")) showAllRows();
-    const isHidden = ({ origin, label }) => {
+    const isHidden = ({ origin, label, model: identifier = "" }) => {
       const filed = ["reference", "difference"].includes(origin) ? "measured" : origin;
-      return !origins.has(filed) || (origin !== "reference" && !label.toLowerCase().includes(model));
+      return !origins.has(filed) || (origin !== "reference" && !`${label}\n${identifier}`.toLowerCase().includes(model));
     };
     let [shown, total] = [0, 0];
     for (const section of all("section.board")) {

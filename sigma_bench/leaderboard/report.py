@@ -11,19 +11,20 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from sigma_bench.leaderboard.board_table import BoardTable
-from sigma_bench.leaderboard.figures import axes_dots, has_axes, score_dots
+from sigma_bench.leaderboard.figures import Styles, axes_dots, has_axes, score_dots
+from sigma_bench.leaderboard.model_styles import model_styles, names_of_records
 from sigma_bench.leaderboard.notes import level_words
 from sigma_bench.leaderboard.numbers import MISSING
 from sigma_bench.leaderboard.record_view import Texts, record_view
+from sigma_bench.leaderboard.summary import Statement, summary
 from sigma_bench.leaderboard.table_layout import Entry, Header, Line, Section, TableLayout, layout
-from sigma_bench.leaderboard.training_figure import training_curves
+from sigma_bench.leaderboard.training_figure import Curves, training_curves
 from sigma_bench.records.record import Record
 from sigma_bench.specs.untrusted import with_visible_controls
 
@@ -31,6 +32,8 @@ _HERE = Path(__file__).resolve().parent
 MAX_PLOTTED_MODELS = 40
 """Largest number of models in one dot plot; a larger one cannot be read."""
 _NOT_DRAWN = f"No dot plot: it holds {MAX_PLOTTED_MODELS} models at most."
+LONGEST_WORD = 20
+"""Number of characters of a word of a model's name up to which no line breaks inside it."""
 FIRST_ROWS = 100
 """Number of rows of a section that are laid out at once, so that large pages load quickly."""
 
@@ -54,11 +57,19 @@ class Gallery:
     pictures: tuple[Picture, ...]
 
 
+@dataclass(frozen=True)
+class Summary:
+    """The statements about a board."""
+
+    title: str
+    statements: tuple[Statement, ...]
+
+
 def render_report(
     tables: Sequence[BoardTable],
     records: Sequence[tuple[Path, Record]],
     *,
-    curves: Mapping[str, Sequence[Mapping[str, float]]],
+    curves: Curves,
     pictures: Mapping[str, Sequence[tuple[str, bytes]]],
     title: str,
 ) -> str:
@@ -67,7 +78,7 @@ def render_report(
     Args:
         tables: the boards to show, in order.
         records: path and record of at least every record behind them; others are left out.
-        curves: training log per model, as ``training_curves`` takes them; may be empty.
+        curves: training logs by model, as ``training_curves`` takes them; may be empty.
         pictures: by heading, caption and PNG bytes; may be empty.
         title: heading of the page.
 
@@ -80,18 +91,16 @@ def render_report(
     if missing:
         raise ValueError(f"the table cites records that were not given: {', '.join(missing)}")
     boards = [_page_layout(table) for table in tables]
+    styles = model_styles(tables, curves)
     style, script = ((_HERE / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     return _template().render(
         title=with_visible_controls(title),
         boards=boards,
-        plots=[_plots(table) for table in tables],
+        summaries=[shown for table in tables if (shown := _summary(table)).statements],
+        plots=[_plots(table, styles) for table in tables],
         origins=_origins(boards),
-        galleries=[*_curves(curves), *(_photos(heading, shown) for heading, shown in pictures.items())],
-        data=_data({name: known[name] for name in cited}),
-        aria=_aria,
-        folded=_folded,
-        first_rows=FIRST_ROWS,
-        missing=MISSING,
+        galleries=[*_curves(curves, styles), *(_photos(heading, shown) for heading, shown in pictures.items())],
+        data=_data({name: known[name] for name in cited}, names_of_records(tables)),
         style=Markup(style),
         style_digest=_digest(style),
         script=Markup(script),
@@ -103,7 +112,10 @@ def _template() -> Template:
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.get_template("report.html.j2")
+    limits = {"first_rows": FIRST_ROWS, "longest_word": LONGEST_WORD}
+    return environment.get_template(
+        "report.html.j2", globals={"aria": _aria, "folded": _folded, "missing": MISSING, **limits}
+    )
 
 
 def _page_layout(table: BoardTable) -> TableLayout:
@@ -116,21 +128,26 @@ def _is_drawn(table: BoardTable) -> bool:
     return sum(bool(row.num_covered) for row in table.rows) <= MAX_PLOTTED_MODELS
 
 
-def _plots(table: BoardTable) -> tuple[Gallery, ...]:
+def _summary(table: BoardTable) -> Summary:
+    statements = [Statement(*map(with_visible_controls, (one.question, one.sentence))) for one in summary(table)]
+    return Summary(with_visible_controls(table.title), tuple(statements))
+
+
+def _plots(table: BoardTable, styles: Styles) -> tuple[Gallery, ...]:
     if not _is_drawn(table):
         return ()
     plots = []
     if table.record_ids:
         caption = _scores_caption(table)
         alt = "Dot plot of the measured scores in the table above, one panel per column."
-        plots.append(Picture(_data_uri(score_dots(table).encode(), "image/svg+xml"), alt, caption))
+        plots.append(Picture(_data_uri(score_dots(table, styles).encode(), "image/svg+xml"), alt, caption))
     if has_axes(table):
         caption = (
             "Each axis is the mean of its columns, an error e counted as 1 - e. "
             "Filled: measured; hollow: published. A row is shown only if it has a value in every column of the axis."
         )
         alt = "Dot plot of the axes in the table above, one panel per axis."
-        plots.append(Picture(_data_uri(axes_dots(table).encode(), "image/svg+xml"), alt, caption))
+        plots.append(Picture(_data_uri(axes_dots(table, styles).encode(), "image/svg+xml"), alt, caption))
     return (Gallery("In pictures", "plot", tuple(plots)),) if plots else ()
 
 
@@ -146,12 +163,15 @@ def _scores_caption(table: BoardTable) -> str:
     return "; ".join(parts) + "."
 
 
-def _curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> list[Gallery]:
+def _curves(curves: Curves, styles: Styles) -> list[Gallery]:
     if not curves:
         return []
-    caption = "Every model minimises its own objective: compare the shape of the losses, not their height."
-    alt = with_visible_controls(f"Training curves over steps of {', '.join(curves)}.")
-    picture = Picture(_data_uri(training_curves(curves).encode(), "image/svg+xml"), alt, caption)
+    caption = (
+        "Every model minimises its own objective: compare the shape of the losses, not their height. Each model has "
+        "the same colour in all figures of this page."
+    )
+    alt = with_visible_controls(f"Training curves over steps of {', '.join(styles[model].name for model in curves)}.")
+    picture = Picture(_data_uri(training_curves(curves, styles).encode(), "image/svg+xml"), alt, caption)
     return [Gallery("Pretraining", "plot", (picture,))]
 
 
@@ -176,10 +196,10 @@ def _origins(boards: Sequence[TableLayout]) -> list[str]:
     return [origin for origin in ("measured", "published", "imported") if origin in found]
 
 
-def _data(records: Mapping[str, tuple[Path, Record]]) -> Markup:
-    """The records as JSON, escaped for a script element."""
+def _data(records: Mapping[str, tuple[Path, Record]], names: Mapping[str, str]) -> Markup:
+    """The records as JSON, escaped for a script element; ``names`` are those of their models in tables."""
     texts = Texts()
-    views: dict[str, Any] = {name: record_view(path, record, texts) for name, (path, record) in records.items()}
+    views = {key: record_view(path, record, texts, names[key]) for key, (path, record) in records.items()}
     content = {"records": views, "texts": texts.list}
     return htmlsafe_json_dumps(content, ensure_ascii=False, separators=(",", ":"))
 

@@ -60,6 +60,8 @@ class Line:
     origin: Origin = "measured"
     model: str = ""
     """Family, size and pretraining of a measured model."""
+    identifier: str = ""
+    """Name of a measured model in records."""
     facts: tuple[tuple[str, str], ...] = ()
     """Source of the numbers of a published row, as terms and descriptions."""
 
@@ -197,8 +199,14 @@ def _measured_line(table: BoardTable, row: Row, about: list[str]) -> Line:
     entries += [Entry(MISSING if mean is None else percent(mean), value=mean) for mean in row.axis_means]
     if table.mean_label:
         entries.append(Entry(MISSING if row.mean is None else percent(row.mean), value=row.mean))
-    label = f"{row.rank}. {row.model}" if row.rank is not None else row.model
-    return Line(label, _picked(_about_measured(row), about), tuple(entries), row.coverage, model=_model_words(row))
+    return Line(
+        f"{row.rank}. {row.name}" if row.rank is not None else row.name,
+        _picked(_about_measured(row), about),
+        tuple(entries),
+        row.coverage,
+        model=_model_words(row),
+        identifier=row.model,
+    )
 
 
 def _model_words(row: Row) -> str:
@@ -231,7 +239,7 @@ def _delta_line(table: BoardTable, deltas: list[Delta], about: list[str]) -> Lin
         metric = table.columns[delta.column].metric
         ends = f"[{signed(delta.low, metric)}, {signed(delta.high, metric)}]"
         entries[delta.column] = Entry(signed(delta.value, metric), ends, delta.verdict, value=delta.value)
-    label = f"{deltas[0].model} {MINUS} {deltas[0].published} {DAGGER}"
+    label = f"{table.names[deltas[0].model]} {MINUS} {deltas[0].published} {DAGGER}"
     return Line(label, ("",) * len(about), tuple(entries), origin="difference")
 
 

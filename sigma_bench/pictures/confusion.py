@@ -57,16 +57,17 @@ def confusion_pictures(
     A protocol can store predictions in another form under the same names, so the arrays decide, too.
     """
     by_id = {record.id: record for _, record in records}
-    measured: dict[tuple[str, str], dict[str, Record]] = {}
+    measured: dict[tuple[str, str], dict[str, tuple[str, Record]]] = {}
     for table in tables:
         for row in table.rows:
             for cell, column in zip(row.cells, table.columns, strict=True):
                 record = None if cell is None else by_id[cell.record_ids[0]]
                 if record is not None and _has_classes(record):
                     place = (str(column.task), record.data.world)
-                    measured.setdefault(place, {}).setdefault(row.model, record)
+                    measured.setdefault(place, {}).setdefault(row.model, (row.name, record))
     pictures = []
-    for (task, _), models in measured.items():
+    for (task, _), named in measured.items():
+        models = dict(named.values())
         matrices = _first_matrices(models, load)
         if matrices:
             names = {models[model].provenance.class_names for model in matrices}

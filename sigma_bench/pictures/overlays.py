@@ -35,10 +35,15 @@ PROPAGATION_SIDE = 160
 """Side of the square frames that propagated masks are drawn on, pixels."""
 
 
-def overlays_of(store: Store, records: Iterable[Record], data_root: Path) -> list[tuple[str, bytes]]:
+def overlays_of(
+    store: Store, records: Iterable[Record], data_root: Path, names: Mapping[str, str]
+) -> list[tuple[str, bytes]]:
     """Captions and PNG pictures of segmentation and propagation, with two sequences per task.
 
     Models of the first pretraining seed are shown in one picture if they share protocol and evaluation seed.
+
+    Args:
+        names: by the id of a record, the name of its model in tables; the name in the record for others.
 
     Raises:
         ValueError: as ``segmentation_overlays``.
@@ -48,7 +53,7 @@ def overlays_of(store: Store, records: Iterable[Record], data_root: Path) -> lis
         has_masks = record.task.protocol.kind in PICTURES
         if has_masks and record.model.pretraining_seed in (0, None):
             key = (record.task.task, record.fingerprint, record.seed)
-            by_task.setdefault(key, {})[record.model.model] = record
+            by_task.setdefault(key, {})[names.get(record.id, record.model.model)] = record
     return [
         picture
         for of_task in by_task.values()

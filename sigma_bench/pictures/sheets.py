@@ -12,7 +12,7 @@ from itertools import accumulate
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from sigma_bench.leaderboard.figures import OKABE_ITO
+from sigma_bench.leaderboard.model_styles import OKABE_ITO
 from sigma_bench.specs.untrusted import one_line
 
 Box = tuple[float, float, float, float]

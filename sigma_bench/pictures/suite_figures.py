@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 
 from sigma_bench.leaderboard.curves import GAPS, Curves, Point
 from sigma_bench.leaderboard.escaping import figure_text
-from sigma_bench.leaderboard.figures import OKABE_ITO
+from sigma_bench.leaderboard.model_styles import model_styles
 from sigma_bench.specs.condition import Disturbance
 
-_DASHES, _MARKERS = ("-", "--", "-.", ":"), ("o", "s", "^", "D", "v", "P", "X")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _GREY = "#5F5F5F"
 _ACROSS = 3
 _ROOM = 0.55
@@ -95,8 +95,9 @@ def _draw_condition(panel: Axes, found: Curves, task: str, kind: str) -> None:
 def _draw_gaps(panel: Axes, found: Curves, task: str) -> None:
     """Draw the gaps between clean clips and reversed (filled) or shuffled (hollow) ones."""
     models = [model for model in found.of(task) if any((task, model, kind) in found.gaps for kind in GAPS)]
+    styles = model_styles((), found.models)
     for place, model in enumerate(models):
-        colour = OKABE_ITO[found.models.index(model) % len(OKABE_ITO)]
+        colour = styles[model].colour
         for shift, kind in zip((-0.13, 0.13), GAPS, strict=True):
             gap = found.gaps.get((task, model, kind))
             if gap is not None:
@@ -122,25 +123,24 @@ def _over_severity(points: Sequence[Point], kind: str) -> list[tuple[float, Poin
 
 def _draw(panel: Axes, lines: Mapping[str, Sequence[tuple[float, Point]]], models: Sequence[str]) -> None:
     """Draw named lines with bars, and chance; the style of a model depends on its index in ``models``."""
-    ends = {}
+    ends, styles = {}, model_styles((), models)
     for model, line in lines.items():
         if not line:
             continue
-        index = models.index(model)
         cells = [point.cell for _, point in line]
         value = [100 * cell.value for cell in cells]
         spans = [
             [100 * (cell.value - cell.low) for cell in cells],
             [100 * (cell.high - cell.value) for cell in cells],
         ]
-        colour = OKABE_ITO[index % len(OKABE_ITO)]
+        colour = styles[model].colour
         panel.errorbar(
             [place for place, _ in line],
             value,
             yerr=spans,
             color=colour,
-            ls=_DASHES[index % len(_DASHES)],
-            marker=_MARKERS[index % len(_MARKERS)],
+            ls=styles[model].dash,
+            marker=_MARKERS[models.index(model) % len(_MARKERS)],
             ms=4,
             lw=1.4,
             elinewidth=0.6,

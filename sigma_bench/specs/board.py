@@ -5,19 +5,37 @@ that describe a model.  A column is measured (a metric of a task), published (a 
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from sigma_bench.resources import declared, hint_of_include
 from sigma_bench.specs.catalogue import dataset_names, load_task, resolve
 from sigma_bench.specs.declared import content_of
 from sigma_bench.specs.protocol import KINDS
-from sigma_bench.specs.strict import PlainName, Spec, is_yaml_file, load_spec, suggestion
+from sigma_bench.specs.strict import Label, PlainName, Spec, is_yaml_file, load_spec, suggestion
 
 Condition = Literal["method", "backbone", "pretrain_data", "pretrain_epochs", "extra_data", "motion_guided"]
 DataSource = Literal["official", "mini", "user", "transcoded"]
 About = Literal["backbone", "pretrain_data", "pretrain_epochs", "extra_data", "motion_guided", "parameters"]
+
+
+class BoardRow(Spec):
+    """A model that a board shows first, ``mini_sigma_mlp`` or ``{model: mini_sigma_mlp, name: SIGMA-MLP}``."""
+
+    model: str
+    """Name of the model in records, with its settings if the name stands for several encoders."""
+    name: Label | None = None
+    """Name in tables, figures and pages; that in records if absent."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_label(cls, content: Any) -> Any:
+        return {"model": content} if isinstance(content, str) else content
+
+    @model_serializer(mode="wrap")
+    def _as_label(self, dump: SerializerFunctionWrapHandler) -> Any:
+        return self.model if self.name is None else dump(self)
 
 
 class PublishedColumn(Spec):
@@ -126,8 +144,8 @@ class Board(Spec):
     name: PlainName
     """Name of the board and of its files."""
     title: str
-    rows: tuple[str, ...]
-    """Labels of the models that are shown first, even without a measured number; other models follow."""
+    rows: tuple[BoardRow, ...]
+    """Models that are shown first, even without a measured number; other models follow."""
     about: tuple[About, ...] = ()
     """Columns that describe a model; a column that is empty in all rows is not shown."""
     columns: Annotated[tuple[BoardColumn, ...], Field(min_length=1)]
@@ -140,6 +158,16 @@ class Board(Spec):
     not have to be in the catalogue."""
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the models of ``rows`` in records."""
+        return tuple(row.model for row in self.rows)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """By the name in records, the name in tables of each model of ``rows`` that has one."""
+        return {row.model: row.name for row in self.rows if row.name is not None}
+
+    @property
     def axes(self) -> tuple[str, ...]:
         """Groups of columns whose means are shown."""
         return tuple(dict.fromkeys(column.group for column in self.columns)) if self.mean and self.mean.axes else ()
@@ -148,7 +176,8 @@ class Board(Spec):
     def _consistent(self) -> Self:
         measured = [f"{column.place} {column.metric}" for column in self.columns if column.task]
         _require_once("column", measured)
-        _require_once("row", list(self.rows))
+        _require_once("row", list(self.labels))
+        _require_once("name", list(self.names.values()))
         numbers = [column.published for column in self.columns if column.published]
         _require_once("published column", [" ".join(number.model_dump().values()) for number in numbers])
         if numbers and self.published is None:

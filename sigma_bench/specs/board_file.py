@@ -17,7 +17,8 @@ _HEAD = """\
 # To show it:  sigma-bench --include FOLDER table {name}    (FOLDER holds boards/{name}.yaml)
 # Columns: 'group' is the header over neighbouring columns, 'label' that of one; 'metric' is one of the metrics of the
 # task's protocol; 'where' restricts a column to records with these settings, as 'table --where' does.
-# 'rows' holds names of models that come first.  A last column with the mean of complete rows:
+# 'rows' holds models that come first, each a name in records or {{model: NAME IN RECORDS, name: NAME IN TABLES}}.
+# A last column with the mean of complete rows:
 #   mean: {{label: Mean, published: null}}
 """
 _KEYS = ("name", "title", "data_source", "note", "rows", "about", "columns", "mean", "published", "context")

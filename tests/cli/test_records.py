@@ -165,7 +165,7 @@ def test_two_runs_of_one_name_are_two_curves(tmp_path: Path) -> None:
     for place, loss in (("a/run", 1.0), ("b/run", 2.0), ("other", 3.0)):
         (tmp_path / place).mkdir(parents=True)
         (tmp_path / place / "history.json").write_text(json.dumps([{"step": 1, "loss": loss}]))
-    losses = {name: history[0]["loss"] for name, history in training_histories(tmp_path).items()}
+    losses = {name: history[0]["loss"] for name, (history,) in training_histories(tmp_path).items()}
     assert losses == {"a/run": 1.0, "b/run": 2.0, "other": 3.0}
 
 

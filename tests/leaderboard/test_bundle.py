@@ -18,7 +18,7 @@ from sigma_bench.records.verification import verify_store
 from tests.leaderboard.samples import mini_records, tiny_board
 from tests.records.filled import add, predictions
 
-CURVES = {"a": [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}]}
+CURVES = {"a": [[{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}]]}
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ QUIET = (
 )
 STRANGER = "</script><img src=x onerror=alert(1)>"
 """A model's name that wants out of the JSON."""
+PHONE = {"width": 390, "height": 844}
 LINEAR, RC = 2, 8
 """Cells of a row: UCF101 linear on the mini board, UCF-RC on the board of SEVERE."""
 CONTRAST = """selector => {
@@ -111,13 +112,13 @@ def dress(page: "playwright.Page", scheme: Literal["light", "dark"]) -> None:
 def test_sorting_by_click_keeps_sections_apart_and_gaps_last(page: "playwright.Page") -> None:
     before = models(page, "measured")
     header(page, LINEAR).get_by_role("button").click()
-    measured = ["mini_sigma_mlp", "mini_videomae", "mini_random_init", STRANGER]
-    assert models(page, "measured") == [*measured, "mini_sigma_dino", "mini_dino"]
+    measured = ["SIGMA-MLP", "VideoMAE", "mini_random_init", STRANGER]
+    assert models(page, "measured") == [*measured, "SIGMA-DINO", "DINO"]
     assert models(page, "published") == ["SIGMA-DINO ViT-B", "SIGMA-MLP ViT-B", "VideoMAE ViT-B"]
     assert header(page, LINEAR).get_attribute("aria-sort") == "descending"
     assert "UCF101 (appearance) linear, descending" in page.get_by_role("status").inner_text()
     header(page, LINEAR).get_by_role("button").click()
-    assert models(page, "measured") == [*measured[::-1], "mini_sigma_dino", "mini_dino"]
+    assert models(page, "measured") == [*measured[::-1], "SIGMA-DINO", "DINO"]
     last = page.locator("#board-1 tbody").first.locator("tr").last
     assert last.get_attribute("data-origin") == "reference"
     assert page.locator("th[aria-sort]").count() == 1
@@ -136,8 +137,11 @@ def test_filters_by_board_model_and_origin(page: "playwright.Page") -> None:
     status = page.get_by_role("status")
     assert status.inner_text() == "15 of 15 rows"
     page.get_by_label("Model", exact=True).fill("videoMAE")
-    assert models(page, "measured") == ["mini_videomae"] and models(page, "published", board=2) == ["VideoMAE"]
+    assert models(page, "measured") == ["VideoMAE"] and models(page, "published", board=2) == ["VideoMAE"]
     assert status.inner_text() == "3 of 15 rows"
+    page.get_by_label("Model", exact=True).fill("mini_Video")  # the name in records
+    assert models(page, "measured") == ["VideoMAE"] and models(page, "published") == []
+    page.get_by_label("Model", exact=True).fill("videoMAE")
     page.get_by_label("published").uncheck()
     assert models(page, "published") == [] and status.inner_text() == "1 of 15 rows"
     page.get_by_role("button", name="Reset").click()
@@ -146,8 +150,8 @@ def test_filters_by_board_model_and_origin(page: "playwright.Page") -> None:
 
 
 def test_a_number_opens_its_records_by_mouse(page: "playwright.Page") -> None:
-    page.locator("#board-1").get_by_role("button", name="73.8: 3 records of mini_sigma_mlp").click()
-    dialog = page.get_by_role("dialog", name="mini_sigma_mlp, ucf101/knn")
+    page.locator("#board-1").get_by_role("button", name="73.8: 3 records of SIGMA-MLP").click()
+    dialog = page.get_by_role("dialog", name="SIGMA-MLP (mini_sigma_mlp), ucf101/knn")
     shown = dialog.inner_text()
     for words in ("sigma-bench evaluate mini_sigma_mlp ucf101/knn", "67.8–77.8", '"neighbours": 10', "torch 2.0.0"):
         assert words in shown
@@ -162,10 +166,10 @@ def test_a_number_opens_its_records_by_mouse(page: "playwright.Page") -> None:
 
 
 def test_a_number_opens_by_keyboard_and_gets_the_focus_back(page: "playwright.Page") -> None:
-    number = page.get_by_role("button", name="60.0: record of mini_videomae, UCF101 (appearance) kNN")
+    number = page.get_by_role("button", name="60.0: record of VideoMAE, UCF101 (appearance) kNN")
     number.focus()
     page.keyboard.press("Enter")
-    dialog = page.get_by_role("dialog", name="mini_videomae, ucf101/knn")
+    dialog = page.get_by_role("dialog", name="VideoMAE (mini_videomae), ucf101/knn")
     assert dialog.is_visible() and dialog.evaluate("it => it.contains(document.activeElement)")
     page.keyboard.press("Escape")
     dialog.wait_for(state="hidden")
@@ -175,7 +179,7 @@ def test_a_number_opens_by_keyboard_and_gets_the_focus_back(page: "playwright.Pa
 def test_a_link_opens_the_record_and_the_selection_grid(page: "playwright.Page", address: str) -> None:
     wanted = next(r for _, r in mini_records() if r.task.task == "ssv2/linear" and r.model.model == "mini_videomae")
     page.evaluate(f"location.hash = 'record-{wanted.id}'")
-    dialog = page.get_by_role("dialog", name="mini_videomae, ssv2/linear")
+    dialog = page.get_by_role("dialog", name="VideoMAE (mini_videomae), ssv2/linear")
     assert "C = 1 (chosen)" in dialog.inner_text() and "did not converge" in dialog.inner_text()
 
 
@@ -214,9 +218,36 @@ def test_a_phone_scrolls_tables_and_never_the_page(page: "playwright.Page") -> N
     assert page.locator("html").evaluate(sizes) == [360, 360]
     inner, outer = page.locator("#board-1 .scroll").first.evaluate(sizes)
     assert inner > outer
-    page.get_by_role("button", name="60.0: record of mini_videomae").click()
+    page.get_by_role("button", name="60.0: record of VideoMAE").click()
     assert page.locator("html").evaluate(sizes)[0] == 360
     assert page.locator("#record-body").evaluate("it => it.scrollWidth - it.clientWidth") == 0
+
+
+def test_names_on_a_phone_break_between_words_and_leave_room_for_scores(page: "playwright.Page") -> None:
+    page.set_viewport_size(PHONE)
+    words = page.locator("#board-1 th[scope=row] span")
+    assert words.count() > 10
+    assert set(words.evaluate_all("words => words.map(it => it.getClientRects().length)")) == {1}
+    widest = words.evaluate_all("words => Math.max(...words.map(it => it.offsetWidth))")
+    assert widest < page.locator("#board-1 tr.measured th").first.bounding_box()["width"] < widest + 30
+
+
+def test_a_name_of_one_very_long_word_does_not_fill_a_phone(window: "playwright.Page", tmp_path: Path) -> None:
+    record = make_record("identifier_" * 4, "ucf101/knn")
+    table = aggregate(tiny_board(), select([(Path("0.json"), record)], tiny_board()))
+    file = tmp_path / "long.html"
+    file.write_text(render_report([table], [(Path("0.json"), record)], curves={}, pictures={}, title="Long"))
+    window.set_viewport_size(PHONE)
+    window.goto(file.as_uri())
+    assert window.locator("#board-1 tr.measured th").first.bounding_box()["width"] < PHONE["width"] / 2
+    assert window.locator("html").evaluate("it => it.scrollWidth") == PHONE["width"]
+
+
+def test_the_summary_stands_before_the_filters(page: "playwright.Page") -> None:
+    summary = page.get_by_role("region", name="Summary")
+    words = summary.inner_text()
+    assert "SIGMA-MLP has the highest score in all 4 columns" in words and "SEVERE" not in words
+    assert summary.bounding_box()["y"] < page.locator("#filters").bounding_box()["y"]
 
 
 def test_tables_say_what_their_cells_are(page: "playwright.Page") -> None:

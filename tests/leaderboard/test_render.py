@@ -30,10 +30,10 @@ def tiny() -> BoardTable:
     return aggregate(board, select(records, board), published())
 
 
-def mini_text(width: int, color_system: Literal["truecolor"] | None = None) -> str:
+def mini_text(width: int, color_system: Literal["truecolor"] | None = None, *, details: bool = True) -> str:
     board = mini_board()
     console = Console(width=width, file=io.StringIO(), color_system=color_system, force_terminal=True)
-    console.print(terminal_table(aggregate(board, select(mini_records(), board), published())))
+    console.print(terminal_table(aggregate(board, select(mini_records(), board), published()), details=details))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -167,7 +167,27 @@ def test_terminal_table_is_readable_in_100_columns() -> None:
     assert max(len(line) for line in text.splitlines()) <= 100
     for words in ("UCF101", "motion", "over-", "73.8", "68.8–78.8", "73.8†", "chance", "8/8", "7/8", "bootstrap"):
         assert words in text
-    assert "…" not in text and "mini_videomae " in text
+    assert "…" not in text and "VideoMAE " in text
+
+
+def test_a_table_without_details_holds_scores_intervals_floors_and_two_notes() -> None:
+    text = mini_text(100, details=False)
+    lines = [line.rstrip() for line in text.splitlines()]
+    assert text.count("Mini world") == 1 and max(map(len, lines)) <= 100
+    for words in ("73.8", "68.8–78.8", "SIGMA-MLP", "VideoMAE", "chance", "all background"):
+        assert words in text
+    assert not any(words in text for words in ("±", "n=3", "†", "/8", "ucf101 (mini world)", "SIGMA-DINO"))  # no record
+    assert lines[-2:] == ["Percent with 95 % intervals.", "The page has all notes and published numbers."]
+    styled = mini_text(100, "truecolor", details=False)
+    assert "bold: not separable from the best, underlined: from the next best" in styled
+    assert len(re.sub(r"\x1b\[[\d;]*m", "", styled).splitlines()) == len(lines)
+
+
+def test_a_table_without_details_and_records_says_so() -> None:
+    console = Console(width=100, file=io.StringIO())
+    console.print(terminal_table(aggregate(tiny_board(), select([], tiny_board())), details=False))
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().endswith("No record fits this board yet.\n")
 
 
 @pytest.mark.parametrize("width", [60, 80])
@@ -178,7 +198,7 @@ def test_a_narrow_terminal_gets_several_tables_and_no_number_is_cut(width: int) 
     assert len(tables) == 2
     assert all(table.startswith(", continued") for table in tables[1:])
     for table in tables:
-        assert table.index("Model") < table.index("mini_videomae") < table.index("chance")
+        assert table.index("Model") < table.index("VideoMAE") < table.index("chance")
     words = text.split()
     board = mini_board()
     shown = aggregate(board, select(mini_records(), board), published())

@@ -20,7 +20,7 @@ from tests.factories import make_record
 from tests.leaderboard.samples import LINEAR, mini_board, mini_records, published, tiny_board
 
 PNG = b"\x89PNG not really"
-CURVES = {"mini_videomae": [{"step": 0.0, "loss": 1.0}, {"step": 1.0, "loss": 0.5}]}
+CURVES = {"mini_videomae": [[{"step": 0.0, "loss": 1.0}, {"step": 1.0, "loss": 0.5}]]}
 _VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from sigma_bench.resources import INCLUDE_VARIABLE
 from sigma_bench.specs.board import Board, board_names, load_board
+from sigma_bench.specs.board_file import board_text
 from sigma_bench.specs.strict import load_spec, parse_spec
 
 BOARDS = Path(__file__).resolve().parents[2] / "results" / "boards"
@@ -99,8 +100,18 @@ def test_typos_and_doubles_are_named() -> None:
     column = content()["columns"][0]
     assert "unknown key 'row'. Did you mean 'rows'" in refuse(row=[])
     assert "the column 'ucf101/knn top1' is given twice" in refuse(columns=[column, column])
-    assert "the row 'a' is given twice" in refuse(rows=["a", "a"])
+    assert "the row 'a' is given twice" in refuse(rows=["a", {"model": "a", "name": "A"}])
+    assert "the name 'A' is given twice" in refuse(rows=[{"model": model, "name": "A"} for model in "ab"])
+    assert "unknown key 'rows.0.label'" in refuse(rows=[{"model": "a", "label": "A"}])
     assert "columns" in refuse(columns=[])
+
+
+def test_a_row_is_a_name_in_records_with_or_without_a_name_in_tables(tmp_path: Path) -> None:
+    board = parse_spec(Board, content(rows=["a", {"model": "b", "name": "B: b"}, {"model": "c"}]), where="x")
+    assert board.labels == ("a", "b", "c") and board.names == {"b": "B: b"}
+    (tmp_path / "b.yaml").write_text(board_text(board), encoding="utf-8")
+    assert "  - a\n" in (tmp_path / "b.yaml").read_text()
+    assert load_spec(Board, tmp_path / "b.yaml") == board
 
 
 def test_a_column_is_measured_or_published_or_both() -> None:

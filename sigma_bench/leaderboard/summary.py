@@ -98,8 +98,16 @@ def _sentence(bests: Sequence[_Best]) -> str:
     clauses: list[str] = []
     for model, own in sorted(by_model.items(), key=lambda item: -len(item[1])):
         clauses.append(f"{model}{'' if clauses else has} in {_where(own, len(bests))}{_scores(own)} ({_remarks(own)})")
-    disagree = "The columns disagree: " if len(by_model) > 1 else ""
+    disagree = f"The columns disagree{_among_all_best(bests)}: " if len(by_model) > 1 else ""
     return f"{disagree}{'; '.join(clauses)}{_seeds(bests)}."
+
+
+def _among_all_best(bests: Sequence[_Best]) -> str:
+    """Words on the models that are the best, or not separable from it, in all columns."""
+    names = [name for name in (bests[0].model, *bests[0].ties) if all(name in (b.model, *b.ties) for b in bests)]
+    if not names:
+        return ""
+    return f", but {_listed(names)} {'is' if len(names) == 1 else 'are'} not separable from the best in any"
 
 
 def _where(bests: Sequence[_Best], num_columns: int) -> str:

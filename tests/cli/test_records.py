@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from sigma_bench.cli.main import app_main
+from sigma_bench.cli.table import show_boards
 from sigma_bench.leaderboard.training_figure import training_histories
 from sigma_bench.records.store import Store
 from sigma_bench.resources import INCLUDE_VARIABLE
@@ -152,6 +153,19 @@ def test_a_board_of_ones_own_is_written_under_its_name(run: Run, folder: Path, t
     assert "page:" not in words
     assert {path.name for path in tables.iterdir()} == {"mine.md", "mine.csv", "mine.tex"}
     assert [path.name for path in boards.iterdir()] == ["file.yaml"]
+
+
+def test_a_short_table_in_the_terminal_leaves_the_files_whole(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    add(Store(folder), predictions(0.8, seed=2), model="good", pretraining_seed=1)
+    show_boards(["mini"], folder, data=None, details=False)
+    shown = capsys.readouterr().out
+    assert "good" in shown and "Percent with 95 % intervals" in shown and f"page: {folder / 'report.html'}" in shown
+    assert "±" not in shown and "n=2" not in shown and "SIGMA-DINO" not in shown
+    whole = (folder / "table.md").read_text()
+    assert "n=2" in whole and "SIGMA-DINO" in whole and "expected 100, found 100" in whole
 
 
 def test_a_history_that_is_none_is_named(run: Run, folder: Path) -> None:

@@ -104,6 +104,20 @@ def test_columns_that_agree_and_columns_that_disagree() -> None:
     )
 
 
+def test_columns_that_disagree_name_the_models_that_are_among_the_best_of_all() -> None:
+    columns: dict[Column, Scores] = {
+        column("kNN"): {"A": 0.5, "B": 0.4, "C": 0.45},
+        column("linear"): {"A": 0.6, "B": 0.7, "C": 0.65},
+    }
+    for best, words in (
+        ({"kNN": {"A", "C"}, "linear": {"B", "A"}}, ", but A is not separable from the best in any: A has"),
+        ({"kNN": {"A", "C"}, "linear": {"B", "C"}}, ", but C is not separable from the best in any: A has"),
+        ({"kNN": {"A", "C"}, "linear": {"A", "B", "C"}}, ", but A and C are not separable from the best in any: A has"),
+        ({"kNN": {"A", "C"}, "linear": {"B"}}, ": A has"),
+    ):
+        assert sentences(table(columns, best))["Motion"].startswith(f"The columns disagree{words}")
+
+
 def test_many_columns_give_the_lowest_and_the_highest_score() -> None:
     values = (0.3, 0.2, 0.8, 0.5)
     columns: dict[Column, Scores] = {column(str(n)): {"A": value, "B": 0.1} for n, value in enumerate(values)}

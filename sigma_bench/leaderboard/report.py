@@ -19,7 +19,7 @@ from markupsafe import Markup
 from sigma_bench.leaderboard.board_table import BoardTable
 from sigma_bench.leaderboard.figures import Styles, axes_dots, has_axes, score_dots
 from sigma_bench.leaderboard.model_styles import model_styles, names_of_records
-from sigma_bench.leaderboard.notes import level_words
+from sigma_bench.leaderboard.notes import data_source_words, level_words
 from sigma_bench.leaderboard.numbers import MISSING
 from sigma_bench.leaderboard.record_view import Texts, record_view
 from sigma_bench.leaderboard.summary import Statement, summary
@@ -62,6 +62,8 @@ class Summary:
     """The statements about a board."""
 
     title: str
+    data: str
+    """Data sources of the scores; empty if all are official."""
     statements: tuple[Statement, ...]
 
 
@@ -130,7 +132,10 @@ def _is_drawn(table: BoardTable) -> bool:
 
 def _summary(table: BoardTable) -> Summary:
     statements = [Statement(*map(with_visible_controls, (one.question, one.sentence))) for one in summary(table)]
-    return Summary(with_visible_controls(table.title), tuple(statements))
+    explained = {"mini": " (generated miniature datasets)"}
+    sources = [data_source_words(source) + explained.get(source, "") for source in table.data_sources]
+    data = f"Data: {' and '.join(sources)}." if sources != ["official data"] else ""
+    return Summary(with_visible_controls(table.title), data, tuple(statements))
 
 
 def _plots(table: BoardTable, styles: Styles) -> tuple[Gallery, ...]:

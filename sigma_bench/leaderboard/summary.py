@@ -113,7 +113,7 @@ def _among_all_best(bests: Sequence[_Best]) -> str:
 def _where(bests: Sequence[_Best], num_columns: int) -> str:
     """The number of columns of a model, if it is not evident from its scores."""
     if len(bests) == num_columns > 1:
-        return "both columns, " if num_columns == 2 else f"all {num_columns} columns, "
+        return f"{_all(num_columns)}, "
     return f"{len(bests)} columns, " if len(bests) > MOST_LISTED else ""
 
 
@@ -152,8 +152,14 @@ def _rivals(bests: Sequence[_Best]) -> str:
     groups = [(count, [name for name, _ in group]) for count, group in groupby(times.most_common(), lambda one: one[1])]
     if len(bests) == 1:
         return f"not separable from it: {_listed(groups[0][1])}"
-    words = [f"{_listed(names)} in {count}" for count, names in groups]
-    return f"not separable from it: {', '.join([f'{words[0]} of {len(bests)} columns', *words[1:]])}"
+    (most, first), *rest = groups
+    where = _all(len(bests)) if most == len(bests) else f"{most} of {len(bests)} columns"
+    words = [f"{_listed(first)} in {where}", *(f"{_listed(names)} in {count}" for count, names in rest)]
+    return f"not separable from it: {', '.join(words)}"
+
+
+def _all(num_columns: int) -> str:
+    return "both columns" if num_columns == 2 else f"all {num_columns} columns"
 
 
 def _columns(count: int) -> str:

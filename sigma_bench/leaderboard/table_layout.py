@@ -215,7 +215,8 @@ def _model_words(row: Row) -> str:
     size = f"{row.num_parameters / 1e6:.1f} M parameters" if row.num_parameters else ""
     unknown = "not pretrained" if row.is_control else "pretraining data unknown"
     data = f"pretrained on {row.pretraining_data}" if row.pretraining_data else unknown
-    return ", ".join(part for part in (row.family, size, data) if part)
+    family = "" if row.family == row.name else row.family
+    return ", ".join(part for part in (family, size, data) if part)
 
 
 def _entry(cell: Cell | None, metric: str) -> Entry:

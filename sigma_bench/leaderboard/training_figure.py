@@ -72,7 +72,11 @@ def draw_training(curves: Curves, styles: Styles | None = None) -> Figure:
     }
     across = min(2, len(panels))
     down = math.ceil(len(panels) / across)
-    figure = Figure(figsize=(4.6 * across, 2.7 * down + 0.5), layout="constrained")
+    labels = _labels(curves, styles)
+    width, longest = 4.6 * across, max(map(len, labels.values()))
+    legend_columns = max(1, int(width / (0.5 + 0.07 * longest)))  # inches of a line and of a character
+    legend_rows = math.ceil(len(labels) / legend_columns)
+    figure = Figure(figsize=(width, 2.7 * down + 0.2 * legend_rows + 0.2), layout="constrained")
     axes = figure.subplots(down, across, squeeze=False).flat
     for panel in axes[len(panels) :]:
         panel.set_visible(False)
@@ -86,24 +90,20 @@ def draw_training(curves: Curves, styles: Styles | None = None) -> Figure:
             _set_log_scale(panel)
         else:
             panel.set_ylim(0, None)
-    _add_legend(figure, {model: len(curves[model]) for model, _ in logs}, styles)
+    lines = [Line2D([], [], **_look(styles, model)) for model in labels]
+    names, place = list(labels.values()), "outside upper left"
+    figure.legend(lines, names, loc=place, ncols=legend_columns, frameon=False, fontsize=8)
     return figure
+
+
+def _labels(curves: Curves, styles: Styles) -> dict[str, str]:
+    """Entries of the legend, one per model, with the number of its runs if it has several."""
+    runs = {model: len(curves[model]) for model in styles if curves.get(model)}
+    return {model: figure_text(styles[model].name) + (f", {n} runs" if n > 1 else "") for model, n in runs.items()}
 
 
 def _look(styles: Styles, model: str) -> dict[str, Any]:
     return {"color": styles[model].colour, "ls": styles[model].dash, "lw": 1.4}
-
-
-def _add_legend(figure: Figure, num_runs: Mapping[str, int], styles: Styles) -> None:
-    """Add a legend above the panels; a model with several runs has one entry."""
-    figure.legend(
-        [Line2D([], [], **_look(styles, model)) for model in num_runs],
-        [figure_text(styles[model].name) + (f", {n} runs" if n > 1 else "") for model, n in num_runs.items()],
-        loc="outside upper left",
-        ncols=4,
-        frameon=False,
-        fontsize=8,
-    )
 
 
 def _history(path: Path) -> list[dict[str, float]]:

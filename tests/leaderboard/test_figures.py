@@ -85,6 +85,16 @@ def test_a_model_has_one_name_colour_and_dash_in_all_figures_whatever_the_order_
         assert dots == colours  # the third model has no score in this column
 
 
+def test_long_names_of_many_runs_lie_within_the_figure_of_training() -> None:
+    figure = draw_training({f"{'long_name_' * 4}{number}": [MAE] for number in range(9)})
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    width, height = figure.get_size_inches() * figure.dpi
+    places = [words.get_window_extent() for words in legend.get_texts()]
+    assert all(place.x0 >= 0 and place.x1 <= width and place.y0 >= 0 and place.y1 <= height for place in places)
+    assert not any(place.overlaps(figure.axes[0].get_window_extent()) for place in places)
+
+
 def test_axes_have_the_colours_of_the_measured_models_and_published_rows_are_hollow() -> None:
     records = [(Path(f"{model}{task}"), make_record(model, task, 0.5)) for model in ("b", "a") for task in SEVERE_TASKS]
     shown = tiny_severe()

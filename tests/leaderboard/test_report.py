@@ -113,7 +113,7 @@ def test_page_shows_numbers_intervals_counts_and_marks(text: str) -> None:
     for expected in (
         *("73.8 [68.8, 78.8] ±1.0, n=3", "73.8†", "published, full-size data, not comparable with the mini world"),
         *("UCF101 (appearance)", "top1 knn@1", "7/8", "ucf101 (mini world): expected 100, found 100, scored 100."),
-        *("SIGMA-MLP, 1.5 M parameters, pretrained on k400", "not separable from the best", "Sequence 3"),
+        *("SIGMA-MLP 1.5 M parameters, pretrained on k400", "not separable from the best", "Sequence 3"),
     ):
         assert expected in words, expected
     for expected in (
@@ -251,7 +251,18 @@ def test_a_board_without_records_is_a_page_too() -> None:
     board = tiny_board()
     table = aggregate(board, select([], board), published())
     page = Page(render_report([table], [], curves={}, pictures={}, title="Empty"))
-    assert "No record fits this board yet." in page.text and page.sources == []
+    assert "No record fits this board yet." in page.text and page.sources == [] and "Summary" not in page.text
+
+
+def test_the_summary_of_each_board_has_its_data_source_unless_it_is_official() -> None:
+    board = tiny_board()
+    for source, words in (("mini", "Data: mini world (generated miniature datasets)."), ("official", "")):
+        records = [(Path("0.json"), make_record("m", value=0.5, world=source))]
+        page = Page(
+            render_report([aggregate(board, select(records, board))], records, curves={}, pictures={}, title="")
+        )
+        assert " ".join(f"Summary {words} Appearance".split()) in page.text
+        assert "m has the highest score in UCF101 kNN 50.0 [45.0, 55.0] (no other model is measured)." in page.text
 
 
 def test_a_record_behind_the_table_must_be_given() -> None:

@@ -97,6 +97,11 @@ def test_columns_that_agree_and_columns_that_disagree() -> None:
         "A has the highest score in both columns, Set kNN 50.0 [45.0, 55.0] and Set linear 70.0 [65.0, 75.0] "
         "(not separable from it: B in 1 of 2 columns)."
     )
+    tied = table(
+        {first: {"A": 0.5, "B": 0.4}, second: {"A": 0.7, "B": 0.69, "C": 0.1}},
+        {"kNN": {"A", "B"}, "linear": {"A", "B"}},
+    )
+    assert "(not separable from it: B in both columns)." in sentences(tied)["Motion"]
     disagree = table({first: {"A": 0.5, "B": 0.4}, second: {"A": 0.6, "B": 0.7}}, {"kNN": {"A"}, "linear": {"B"}})
     assert sentences(disagree)["Motion"] == (
         "The columns disagree: A has the highest score in Set kNN 50.0 [45.0, 55.0] (the other model is separably "

@@ -1,5 +1,6 @@
 """Confusion matrices against hand-counted ones and scikit-learn's."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ from sklearn.metrics import confusion_matrix
 
 from sigma_bench.leaderboard.aggregate import aggregate
 from sigma_bench.leaderboard.escaping import figure_text
+from sigma_bench.leaderboard.figures import saved
 from sigma_bench.leaderboard.select import select
 from sigma_bench.pictures.confusion import confusion, confusion_pictures, draw_confusions
 from tests.factories import make_record
-from tests.leaderboard.samples import tiny_board
+from tests.leaderboard.samples import mini_board, tiny_board
 
 
 def test_rows_are_parts_of_the_true_class() -> None:
@@ -99,3 +101,12 @@ def test_predictions_in_another_form_have_no_picture(arrays: dict[str, np.ndarra
     tables = [aggregate(tiny_board(), select(records, tiny_board()))]
     assert len(confusion_pictures(tables, records, lambda _: {"truth": np.arange(10), "predicted": np.arange(10)})) == 1
     assert confusion_pictures(tables, records, lambda _: arrays) == []
+
+
+def test_panels_have_the_names_of_models_that_a_table_declares() -> None:
+    records = [(Path("0.json"), make_record("mini_videomae", "ucf101/knn"))]
+    tables = [aggregate(board, select(records, board)) for board in (tiny_board(), mini_board())]
+    arrays = {"truth": np.arange(10), "predicted": np.arange(10)}
+    for table, name in zip(tables, ("mini_videomae", "VideoMAE"), strict=True):
+        ((_, png),) = confusion_pictures([table], records, lambda _: arrays)
+        assert png == saved(partial(draw_confusions, {name: np.eye(10)}), "png", dpi=130)

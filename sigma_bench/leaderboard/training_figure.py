@@ -91,8 +91,8 @@ def draw_training(curves: Curves, styles: Styles | None = None) -> Figure:
         else:
             panel.set_ylim(0, None)
     lines = [Line2D([], [], **_look(styles, model)) for model in labels]
-    names, place = list(labels.values()), "outside upper left"
-    figure.legend(lines, names, loc=place, ncols=legend_columns, frameon=False, fontsize=8)
+    names = list(labels.values())
+    figure.legend(lines, names, loc="outside upper left", ncols=legend_columns, frameon=False, fontsize=8)
     return figure
 
 

@@ -8,6 +8,7 @@ from sigma_bench.cli.folders import made
 from sigma_bench.cli.gallery import write_gallery
 from sigma_bench.cli.suite_lines import run_and_show
 from sigma_bench.cli.table import show_boards
+from sigma_bench.resources import declarations
 from sigma_bench.specs import catalogue
 
 RECIPES = ["mini_dino", "mini_sigma_dino", "mini_sigma_mlp", "mini_videomae"]
@@ -47,16 +48,51 @@ def demo(
     recipes = [catalogue.load_recipe(name) for name in recipe]
     world = output / "world"
     tasks = [(catalogue.resolve(catalogue.load_task(name)), world) for name in catalogue.load_suite("demo").tasks]
-    mini_world(made(world), datasets=sorted({task.dataset.home for task, _ in tasks}), seed=WORLD_SEED)
+    datasets = sorted({task.dataset.home for task, _ in tasks})
+    _say(f"Mini world: {', '.join(datasets)}, generated in their official layouts, in {world}")
+    mini_world(made(world), datasets=datasets, seed=WORLD_SEED)
     for seed in range(seeds):
         folders = [output / "checkpoints" / f"{spec.recipe}-seed{seed}" for spec in recipes]
         for spec, folder in zip(recipes, folders, strict=True):
+            _say(f"Pretraining without labels, seed {seed}: {spec.summary}")
             pretrain(spec, data=world, output=folder, seed=seed, options=RunOptions(decoded=decoded))
         statistics = [f"statistics:{CONTROLS}"] if seed == 0 else []
         trained = list(map(str, folders))
+        _say(f"Evaluation of frozen features, seed {seed}, with controls: random weights and mean colours")
         for name in (*trained, f"random:{CONTROLS}", *statistics):
             with open_suite(load_encoder(name, seed=seed), tasks, output=output, device="cpu", cache=cache) as suite:
                 run_and_show(suite)
         if seed == 0:
+            _say("Pictures of what the models have learned, for the page")
             write_gallery(trained, PICTURED, world, output, kinds=["prototypes", "features"])
+<<<<<<< Updated upstream
     show_boards([BOARD], output, data=world, details=False)
+=======
+    _add_long_records(output)
+    show_boards([BOARD], output, data=world)
+
+
+def _say(words: str) -> None:
+    """Print what the next step does."""
+    out.print(words, style="bold", markup=False)
+
+
+def _add_long_records(output: Path) -> None:
+    """Copy the committed records of the long recipes into the folder of the demo, so that its table shows them."""
+    from sigma_bench.records.store import Store
+
+    committed = Path(declarations("results")) / "records"
+    if not committed.is_dir():
+        _say("The records of long pretraining are part of the repository only, so the table has the rows of this run")
+        return
+    tasks = catalogue.load_suite("demo").tasks
+    source, target = Store(committed), Store(output)
+    names = {f"{name}_long" for name in RECIPES}
+    found = [record for _, record in source.records() if record.model.model in names and record.task.task in tasks]
+    for record in found:
+        kept = source.find_predictions(record.predictions)
+        if kept is not None:
+            target.add_reduced(record.predictions, kept[0])
+            target.add(record)
+    _say(f"Leaderboard, with {len(found)} committed records of long pretraining (three seeds, not run here)")
+>>>>>>> Stashed changes

@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sigma_bench.miniworld.patterns import PATTERNS, contrast_colour, scenery, wave, wavelength_of
 from sigma_bench.miniworld.scene import (
+    CANVAS,
     SHAPES,
     Mover,
     contrasting_colour,
@@ -24,10 +26,9 @@ from sigma_bench.miniworld.scene import (
     texture,
 )
 
-CANVAS = 64
 FLOCK = 3
-SPEED_PX = (0.5, 2.0)
-"""Range of the speed of a flock, in pixels per frame on a canvas of 64 pixels."""
+ACTOR_PIXELS, OBJECT_PIXELS = (16, 24), (23, 36)
+"""Range of the size of a solid object on a canvas of 64 pixels: in a scene, and where the object is what matters."""
 MOVE_FRAMES, REST_FRAMES, MOVE_PIXELS = 6, 2, 12
 GLIDE_FRAMES, GLIDE_COPIES = 16, 4
 WAYS = {
@@ -48,27 +49,19 @@ def stream(seed: int, *name: str | int) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32("/".join(map(str, name)).encode())])
 
 
-def flock_clip(
-    rng: np.random.Generator,
-    *,
-    digit: int,
-    part: str,
-    num_frames: int,
-    side: int = CANVAS,
-    copies: int = FLOCK,
+def scene_clip(
+    rng: np.random.Generator, pattern: str, width: str | None = None, *, num_frames: int, side: int = CANVAS
 ) -> np.ndarray:
-    """An embossed flock of one handwritten digit over a drifting background, (T, S, S, 3) uint8.
-
-    The flock moves along a straight line in a random direction.
+    """A small solid object of any shape and pattern that moves over a scene of the given pattern, (T, S, S, 3) uint8.
 
     Args:
-        copies: number of digits in a row and in a column.
+        width: a key of ``WAVELENGTHS``, or None for any wavelength.
     """
     unit = side / CANVAS
-    background, _ = texture(num_frames, side, rng, rng.uniform(0, 1) * unit)
-    angle = rng.uniform(0, 2 * np.pi)
-    centre_T2 = path(num_frames, rng.uniform(0, side, 2), angle, rng.uniform(*SPEED_PX) * unit)
-    return emboss(background, _flock(rng, digit, part, centre_T2, unit, copies))
+    background, base = scenery(pattern, wavelength_of(width, rng) * unit, rng, num_frames=num_frames, side=side)
+    shape, surface = str(rng.choice(SHAPES)), str(rng.choice(PATTERNS))
+    start_2, size = rng.uniform(0, side, 2), rng.uniform(*ACTOR_PIXELS) * unit
+    return paint(background, [_wanderer(rng, shape, surface, base, start_2, size, num_frames, side)])[0]
 
 
 def moving_flock(
@@ -143,10 +136,8 @@ def separately_moving_shapes(rng: np.random.Generator, *, num_frames: int) -> tu
 
 def occluding_shapes(rng: np.random.Generator, *, num_frames: int) -> tuple[np.ndarray, np.ndarray]:
     """Two or three different shapes that occlude each other: frames (T, S, S, 3) and object ids (T, S, S), uint8."""
-    side = CANVAS * 3 // 2
-    background, base = texture(num_frames, side, rng, rng.uniform(0, 1))
     shapes = rng.choice(SHAPES, rng.integers(2, 4), replace=False)
-    return paint(background, [_wanderer(rng, str(shape), base, num_frames, side) for shape in shapes])
+    return crossing_shapes(rng, list(map(str, shapes)), num_frames=num_frames)
 
 
 def crossing_shapes(
@@ -154,18 +145,40 @@ def crossing_shapes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The given shapes, occluding each other: frames (T, S, S, 3) and object ids (T, S, S), uint8.
 
+    The background and the objects have different patterns, and objects of the same shape have the same one.
+
     Args:
-        shapes: names of shapes; a name may occur more than once.
+        shapes: names of at most four different shapes; a name may occur more than once.
     """
-    background, base = texture(num_frames, side, rng, rng.uniform(0, 1))
-    return paint(background, [_wanderer(rng, shape, base, num_frames, side) for shape in shapes])
+    kinds = list(dict.fromkeys(shapes))
+    behind, *surfaces = map(str, rng.choice(PATTERNS, 1 + len(kinds), replace=False))
+    unit = side / CANVAS
+    background, base = scenery(behind, wavelength_of(None, rng) * unit, rng, num_frames=num_frames, side=side)
+    movers = []
+    for shape in shapes:
+        start_2, size = rng.uniform(0.2, 0.8, 2) * side, rng.uniform(*OBJECT_PIXELS) * unit
+        surface = surfaces[kinds.index(shape)]
+        movers.append(_wanderer(rng, shape, surface, base, start_2, size, num_frames, side))
+    return paint(background, movers)
 
 
-def _wanderer(rng: np.random.Generator, shape: str, base_3: np.ndarray, num_frames: int, side: int) -> Mover:
-    start = rng.uniform(0.2, 0.8, 2) * side
-    centre_T2 = path(num_frames, start, rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.5))
+def _wanderer(
+    rng: np.random.Generator,
+    shape: str,
+    surface: str,
+    base_3: np.ndarray,
+    start_2: np.ndarray,
+    size: float,
+    num_frames: int,
+    side: int,
+) -> Mover:
+    """A solid object with a pattern on its surface that moves along a straight line."""
+    centre_T2 = path(num_frames, start_2, rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.5) * side / CANVAS)
+    wavelength = wavelength_of(None, rng) * side / CANVAS
+    surface_TSS = wave(surface, wavelength, rng, num_frames=num_frames, side=side)
     colour = contrasting_colour(base_3, rng)
-    return Mover(shape_sprite(shape), colour, rng.uniform(34, 54) * side / (CANVAS * 3 // 2), centre_T2)
+    pattern_TSS3 = surface_TSS[..., None] * contrast_colour(rng)
+    return Mover(shape_sprite(shape), colour, size, centre_T2, surface_TSS3=pattern_TSS3)
 
 
 def _flock(rng: np.random.Generator, digit: int, part: str, centre_T2: np.ndarray, unit: float, copies: int) -> Mover:

@@ -3,7 +3,7 @@
 The canvas is a torus: an object that leaves on one side returns on the other.  An object is therefore equally likely to
 be anywhere at every moment, and a single frame shows nothing about the direction of motion.
 
-In the datasets for classification, a small flock of copies moves as one.  A copy that is masked in one place is visible
+In the datasets of motion, a small flock of copies moves as one.  A copy that is masked in one place is visible
 in another, so masked prediction learns something within minutes, which it does not with a single object.  The flock is
 embossed: its strokes have flanks of the opposite sign, so the mean colour of an area hardly changes when the flock
 passes, and motion cannot be inferred from colours.
@@ -21,6 +21,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates, zoom
 from sklearn.datasets import load_digits
 
+CANVAS = 64
+"""Side of a clip in pixels, unless a dataset states another."""
 SPRITE_PIXELS = 48
 DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 EMBOSS_REACH = 0.084
@@ -44,6 +46,8 @@ class Mover:
     """Centre (y, x) of the object in every frame, in pixels."""
     copies: int = 1
     """Number of objects in a row and in a column of the flock."""
+    surface_TSS3: np.ndarray | float = 0.0
+    """Pattern that is added to the colour of a solid object, (T, S, S, 3)."""
 
 
 @cache
@@ -111,8 +115,8 @@ def path(num_frames: int, start_2: np.ndarray, angle: float, speed_px: float) ->
 def contrasting_colour(base_3: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A colour clearly lighter or darker than the background."""
     lighter = rng.random() < 0.5
-    tint = rng.uniform(0, 0.25, 3)
-    return np.clip(base_3 + 0.35 + tint, 0, 1) if lighter else np.clip(base_3 - 0.35 - tint, 0, 1)
+    tint = rng.uniform(0, 0.2, 3)
+    return np.clip(base_3 + 0.25 + tint, 0, 1) if lighter else np.clip(base_3 - 0.25 - tint, 0, 1)
 
 
 def coverage(mover: Mover, side: int) -> np.ndarray:
@@ -149,7 +153,7 @@ def paint(background_TSS3: np.ndarray, movers: list[Mover]) -> tuple[np.ndarray,
     owner = np.zeros(image.shape[:3], np.uint8)
     for number, mover in enumerate(movers, start=1):
         alpha = coverage(mover, image.shape[1])
-        image += alpha[..., None] * (mover.colour - image)
+        image += alpha[..., None] * (mover.colour + mover.surface_TSS3 - image)
         owner[alpha > 0.5] = number
     return _to_bytes(image), owner
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sigma_bench.miniworld.clips import CANVAS, stream
+from sigma_bench.miniworld.clips import stream
 from sigma_bench.miniworld.generator import Counts, FileTask, Size
-from sigma_bench.miniworld.scene import SHAPES, Mover, contrasting_colour, paint, shape_sprite, texture
+from sigma_bench.miniworld.scene import CANVAS, SHAPES, Mover, contrasting_colour, paint, shape_sprite, texture
 from sigma_bench.miniworld.writers import write_video
 from sigma_bench.records.store import write_atomically
 
@@ -20,7 +20,7 @@ CLASSES = ("SwingAcross", "SwingDown", "SwingRising", "SwingFalling")
 DIRECTIONS = (0, 2, 3, 1)
 """Direction of the swing in each class, in steps of 45 degrees; 0 is to the right and 2 is down."""
 SWING_PIXELS = 18
-CYCLE_FRAMES, CYCLE_JITTER = (8, 20), 0.1
+CYCLE_FRAMES, CYCLE_JITTER = (6, 24), 0.1
 """Range of the mean cycle of a video, and the largest relative difference of a cycle from it."""
 REST_FRAMES = (2, 6)
 """Range of the number of frames before the first and after the last cycle."""

@@ -15,17 +15,18 @@ from sigma_bench.data.masks import MaskFolder
 from sigma_bench.data.media_opening import open_media
 from sigma_bench.data.sequences import MaskedSequence
 from sigma_bench.miniworld.clips import (
-    CANVAS,
     GLIDE_COPIES,
     WAYS,
-    flock_clip,
     glide_path,
     gliding_flock,
     moving_flock,
     occluding_shapes,
+    scene_clip,
     separately_moving_shapes,
     stream,
 )
+from sigma_bench.miniworld.patterns import PATTERNS, SCENES, wave
+from sigma_bench.miniworld.scene import CANVAS
 from sigma_bench.miniworld.world import DATASETS, write_miniworld
 from sigma_bench.miniworld.writers import write_video
 from sigma_bench.specs.catalogue import load_dataset
@@ -229,6 +230,35 @@ def test_categories_of_masks_are_the_shapes_drawn(world: Path) -> None:
 
 def test_a_passing_flock_leaves_mean_colours_alone() -> None:
     """Motion changes the mean colour of a ninth of the frame by less than two hundredths of the range."""
-    clip = flock_clip(stream(0, "still-camera"), digit=3, part="train", num_frames=16)
-    cell = clip.reshape(16, 64, 64, 3)[:, :63, :63].reshape(16, 3, 21, 3, 21, 3).mean(axis=(2, 4))
+    clip = moving_flock(stream(0, "still-camera"), ((0, 1), (0, 1)), part="train", num_frames=20)
+    cell = clip.reshape(20, 64, 64, 3)[:, :63, :63].reshape(20, 3, 21, 3, 21, 3).mean(axis=(2, 4))
     assert cell.std(axis=0).max() < 0.02 * 255
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_pattern_repeats_after_its_wavelength_along_its_gradient(pattern: str) -> None:
+    """The mean square of a wave is 1/2 of stripes and 1/4 of two crossed ones, and its mean is close to zero."""
+    shown = wave(pattern, 8.0, stream(1, pattern), num_frames=3, side=256, drift_px=0.5)
+    assert shown.shape == (3, 256, 256)
+    assert abs(shown.mean()) < 0.01
+    assert np.square(shown).mean() == pytest.approx(0.25 if pattern in ("checks", "plaid") else 0.5, rel=0.02)
+    power = np.abs(np.fft.fft2(shown[0])) ** 2
+    rows, columns = np.unravel_index(power.argmax(), power.shape)
+    cycles = np.hypot(min(rows, 256 - rows), min(columns, 256 - columns))
+    expected = 32 * np.sqrt(2) if pattern in ("checks", "plaid") else 32
+    assert cycles == pytest.approx(expected, abs=1.0)
+
+
+def test_neither_mean_colours_nor_their_places_show_the_class_of_a_scene() -> None:
+    """Mean colours of a ninth of the frame each; a scene is known by its pattern alone."""
+
+    def means(part: str, count: int) -> tuple[np.ndarray, np.ndarray]:
+        scenes = [SCENES[i % 10] for i in range(count)]
+        clips = [scene_clip(stream(8, part, i), s.pattern, s.width, num_frames=1) for i, s in enumerate(scenes)]
+        return np.stack(clips)[:, 0, :63, :63].reshape(count, 3, 21, 3, 21, 3).mean((2, 4)).reshape(count, -1), (
+            np.arange(count) % 10
+        )
+
+    (train, label), (test, truth) = means("train", 400), means("test", 300)
+    accuracy = LogisticRegression(C=1e-3, max_iter=200).fit(train, label).score(test, truth)
+    assert abs(accuracy - 0.1) < 4 * 0.0173  # four standard errors over 300 frames

@@ -1,10 +1,10 @@
-"""Mini HMDB51: five classes by the solid shape shown, with official file names and four clips of every source."""
+"""Mini HMDB51: five classes by the pattern of the scene, at any wavelength, with official file names and four clips of every source."""
 
 from pathlib import Path
 
-from sigma_bench.miniworld.clips import crossing_shapes, stream
+from sigma_bench.miniworld.clips import scene_clip, stream
 from sigma_bench.miniworld.generator import Counts, FileTask, Size, counts_of
-from sigma_bench.miniworld.scene import SHAPES
+from sigma_bench.miniworld.patterns import PATTERNS
 from sigma_bench.miniworld.writers import write_video
 from sigma_bench.records.store import write_atomically
 
@@ -17,20 +17,19 @@ SIZE = (200, 100)
 def build(root: Path, seed: int, size: Size) -> tuple[Counts, list[FileTask]]:
     """Write the annotation files; return the counts and the tasks that write the media files."""
     tasks = []
-    for name in SHAPES:
-        rows = []
+    for pattern in PATTERNS:
+        name, rows = pattern.replace(" ", "_"), []
         for part, count in counts_of(size).items():
-            for number in range(count // len(SHAPES)):
+            for number in range(count // len(PATTERNS)):
                 source = f"{part}_{number // CLIPS_PER_SOURCE}"
                 file = f"{source}_{name}_f_nm_np1_fr_med_{number % CLIPS_PER_SOURCE}.avi"
                 rows.append(f"{file} {USED_AS[part]}")
-                tasks.append(FileTask(_write_clip, (root / "hmdb51_org" / name / file, seed, name)))
+                tasks.append(FileTask(_write_clip, (root / "hmdb51_org" / name / file, seed, pattern)))
         lists = root / "testTrainMulti_7030_splits"
         write_atomically(lists / f"{name}_test_split1.txt", ("\n".join(rows) + "\n").encode())
-    kept = {part: count // len(SHAPES) * len(SHAPES) for part, count in counts_of(size).items()}
+    kept = {part: count // len(PATTERNS) * len(PATTERNS) for part, count in counts_of(size).items()}
     return {"hmdb51": kept}, tasks
 
 
-def _write_clip(path: Path, seed: int, shape: str) -> None:
-    frames, _ = crossing_shapes(stream(seed, "hmdb51", path.stem), [shape], num_frames=16, side=64)
-    write_video(path, frames)
+def _write_clip(path: Path, seed: int, pattern: str) -> None:
+    write_video(path, scene_clip(stream(seed, "hmdb51", path.stem), pattern, num_frames=16))

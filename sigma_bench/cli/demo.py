@@ -65,11 +65,8 @@ def demo(
         if seed == 0:
             _say("Pictures of what the models have learned, for the page")
             write_gallery(trained, PICTURED, world, output, kinds=["prototypes", "features"])
-<<<<<<< Updated upstream
-    show_boards([BOARD], output, data=world, details=False)
-=======
     _add_long_records(output)
-    show_boards([BOARD], output, data=world)
+    show_boards([BOARD], output, data=world, details=False)
 
 
 def _say(words: str) -> None:
@@ -95,4 +92,3 @@ def _add_long_records(output: Path) -> None:
             target.add_reduced(record.predictions, kept[0])
             target.add(record)
     _say(f"Leaderboard, with {len(found)} committed records of long pretraining (three seeds, not run here)")
->>>>>>> Stashed changes

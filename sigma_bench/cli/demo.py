@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from sigma_bench.cli.console import out
 from sigma_bench.cli.folders import made
 from sigma_bench.cli.gallery import write_gallery
 from sigma_bench.cli.suite_lines import run_and_show

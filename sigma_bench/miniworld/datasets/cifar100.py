@@ -1,4 +1,7 @@
-"""Mini CIFAR-100: images of 32 x 32 pixels in ten classes by the pattern of the scene, in the pickles that torchvision reads."""
+"""Mini CIFAR-100: images of 32 x 32 pixels in ten classes by the pattern of the scene.
+
+They are written as the pickles that torchvision reads.
+"""
 
 import pickle
 from pathlib import Path

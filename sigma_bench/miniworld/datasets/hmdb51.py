@@ -1,4 +1,7 @@
-"""Mini HMDB51: five classes by the pattern of the scene, at any wavelength, with official file names and four clips of every source."""
+"""Mini HMDB51: five classes by the pattern of the scene, at any wavelength.
+
+Files have official names, and there are four clips of every source.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,6 @@
-"""Mini UCF101: ten classes by the pattern of the scene, with official file names and 25 groups, of which the first 7 are test.
+"""Mini UCF101: ten classes by the pattern of the scene, with official file names.
+
+There are 25 groups, of which the first 7 are test.
 
 The folder also has the videos and annotations of the mini UCFRep.
 """

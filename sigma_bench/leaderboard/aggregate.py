@@ -167,14 +167,16 @@ def _cell(seeds: Sequence[Any]) -> Cell:
 
 def _rows(board: Board, shown: pd.DataFrame, measured: list[_Measured]) -> tuple[Row, ...]:
     """Rows of the board, then other models in the order of ``_place``; without rows of the board, see ``_by_name``."""
-    names = [*board.labels, *sorted(set(shown["model"]) - set(board.labels))]
+    found = set(shown["model"])
+    first = [row.model for row in board.rows if row.model in found or not row.optional]
+    names = [*first, *sorted(found - set(first))]
     told = shown_names(names, board)
     ranks = _ranks(names, measured) if board.mean else {}
     about = {str(row["model"]): row for row in shown.drop_duplicates("model", keep="last").to_dict(orient="records")}
     rows = {name: _row(name, told[name], about.get(name), measured, ranks.get(name), board) for name in names}
-    others = [rows[name] for name in names if name not in board.labels]
+    others = [rows[name] for name in names if name not in first]
     in_order = sorted(others, key=_place) if board.rows else _by_name(others)
-    return (*(rows[name] for name in board.labels), *in_order)
+    return (*(rows[name] for name in first), *in_order)
 
 
 def _place(row: Row) -> tuple[bool, int, str]:

@@ -27,6 +27,8 @@ class BoardRow(Spec):
     """Name of the model in records, with its settings if the name stands for several encoders."""
     name: Label | None = None
     """Name in tables, figures and pages; that in records if absent."""
+    optional: bool = False
+    """Whether the row is left out while the model has no measured number."""
 
     @model_validator(mode="before")
     @classmethod
@@ -35,7 +37,8 @@ class BoardRow(Spec):
 
     @model_serializer(mode="wrap")
     def _as_label(self, dump: SerializerFunctionWrapHandler) -> Any:
-        return self.model if self.name is None else dump(self)
+        content = {key: value for key, value in dump(self).items() if value not in (None, False)}
+        return self.model if set(content) == {"model"} else content
 
 
 class PublishedColumn(Spec):

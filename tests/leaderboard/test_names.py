@@ -64,6 +64,20 @@ def test_renderers_show_names_and_csv_and_frames_keep_those_of_records() -> None
     assert "SIGMA-MLP (mini_sigma_mlp), ucf101/knn" in page and "Random weights (random_init), ucf101/knn" in page
 
 
+def test_an_optional_row_appears_only_with_a_number_and_in_its_place() -> None:
+    optional = {"model": "mini_sigma_mlp", "name": "SIGMA-MLP (demo)", "optional": True}
+    shown = board(optional, {"model": "long", "name": "SIGMA-MLP"}, "absent")
+    assert names(filled(shown, "random_init", "long")[0]) == {
+        "long": "SIGMA-MLP", "absent": "absent", "random_init": "Random weights",
+    }  # fmt: skip
+    assert list(names(filled(shown, "long", "mini_sigma_mlp")[0]).values()) == [
+        "SIGMA-MLP (demo)",
+        "SIGMA-MLP",
+        "absent",
+    ]
+    assert parse_spec(Board, shown.model_dump(mode="json"), where="test") == shown
+
+
 def test_a_note_gives_the_names_of_records_and_only_where_they_differ() -> None:
     said = "Names in records and commands: SIGMA-MLP (mini_sigma_mlp), Random weights (random_init)."
     assert said in footnotes(filled(board(NAMED), "mini_sigma_mlp", "other", "random_init")[0])
@@ -117,8 +131,9 @@ def test_several_encoders_of_a_named_model_have_the_name_with_their_settings(tmp
 
 
 @pytest.mark.parametrize("name", ["mini", "mini_protocols", "severe_mini"])
-def test_boards_of_the_mini_world_name_the_models_of_the_demo(name: str) -> None:
-    assert list(load_board(name).names.values()) == ["SIGMA-DINO", "SIGMA-MLP", "VideoMAE", "DINO"]
+def test_boards_of_the_mini_world_name_the_models_of_both_sizes(name: str) -> None:
+    methods = ["SIGMA-DINO", "SIGMA-MLP", "VideoMAE", "DINO"]
+    assert list(load_board(name).names.values()) == [*(f"{method} (demo)" for method in methods), *methods]
 
 
 def test_a_page_has_the_first_name_of_a_model_that_a_table_declares() -> None:

@@ -1,5 +1,8 @@
 """Drawing one clip of the mini world: each function draws what one kind of dataset distinguishes.
 
+The datasets of appearance distinguish patterns of the scene (``scene_clip``), those of motion the paths of flocks of
+handwritten digits, and those of segmentation patterned objects in front of a patterned background.
+
 Every sample has a random stream of its own, which is derived from the seed, the dataset, the split and the number of
 the sample.  The pixels therefore do not depend on which other samples are drawn, or in which order.
 
@@ -95,9 +98,9 @@ def glide_path(way: tuple[int, int]) -> np.ndarray:
     """The path (y, x) of a flock relative to its start, in pixels, (T, 2); its speed is 2.2 pixels per frame.
 
     Over a clip, every digit moves by the distance between neighbours along one axis and by twice that distance along
-    the other.  All positions between neighbours are thus occupied equally often along both axes, so the set of
-    positions, without their order, shows neither the direction nor the axis.  A movement along a single axis would show
-    the axis, because the other coordinate would not change.
+    the other.  All coordinates between neighbours are thus occupied equally often along both axes, and a single frame
+    shows nothing of the motion.  The set of positions, without their order, shows the line but not in which of its two
+    senses the flock moves, so the mean over frames separates the eight directions into four pairs at most.
     """
     return np.arange(GLIDE_FRAMES)[:, None] * np.array(way) * CANVAS / GLIDE_COPIES / GLIDE_FRAMES
 

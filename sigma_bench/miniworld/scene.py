@@ -1,4 +1,4 @@
-"""Elements of a mini world clip: handwritten digits and shapes that move over textured, drifting backgrounds.
+"""Elements of a mini world clip: handwritten digits, solid shapes, smooth backgrounds, and their painting.
 
 The canvas is a torus: an object that leaves on one side returns on the other.  An object is therefore equally likely to
 be anywhere at every moment, and a single frame shows nothing about the direction of motion.
@@ -8,8 +8,9 @@ in another, so masked prediction learns something within minutes, which it does 
 embossed: its strokes have flanks of the opposite sign, so the mean colour of an area hardly changes when the flock
 passes, and motion cannot be inferred from colours.
 
-Backgrounds are smooth but not flat.  Sinkhorn could not tell tubes of flat patches apart, and sensor noise would turn
-normalised patches into targets of pure noise.
+The backgrounds of this module are smooth but not flat.  Sinkhorn could not tell tubes of flat patches apart, and sensor
+noise would turn normalised patches into targets of pure noise.  ``patterns.py`` draws the scenes of the datasets of
+appearance and of segmentation, and the surfaces of their objects.
 
 Shapes: T frames, S canvas side in pixels.  Images are (T, S, S, 3) float in [0, 1].
 """

@@ -57,7 +57,7 @@ def test_two_models_are_compared(world: Path, capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.slow
 def test_a_folder_of_videos_is_evaluated_by_persons(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("DigitOne", "DigitTwo"):
+    for name in ("NarrowChecks", "WideChecks"):
         for person in range(1, 16):
             video = world / "ucf101" / "UCF-101" / name / f"v_{name}_g{person:02}_c01.avi"
             (Path("videos") / name).mkdir(parents=True, exist_ok=True)

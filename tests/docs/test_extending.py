@@ -231,7 +231,9 @@ def test_the_declaration_of_a_csv_is_the_one_that_is_shown(
     exec(compile(script, "dataset.md", "exec"), {})
     (describe,) = (line for block in blocks("dataset", "sh") for line in block.splitlines() if " describe " in line)
     outputs([describe], world, monkeypatch)
-    written = [line for line in (tmp_path / "tasks" / "digits.yaml").read_text().splitlines() if line[:8] != "# Custom"]
+    written = [
+        line for line in (tmp_path / "tasks" / "stripes.yaml").read_text().splitlines() if line[:8] != "# Custom"
+    ]
     assert blocks("dataset", "yaml")[0].splitlines() == written[1:]
 
 

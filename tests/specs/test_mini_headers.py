@@ -40,7 +40,11 @@ def measured(model: str, column: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", MINI)
 def test_the_expected_scores_are_those_of_the_table(name: str) -> None:
+    """A recipe whose model is not in the table states no scores."""
     found = re.findall(rf"({'|'.join(TASKS)}) (\d+\.\d)", header(name))
+    if not measured(name, "value"):
+        assert found == []
+        return
     assert len(found) >= 2
     assert dict(found) == {task: measured(name, "value")[TASKS[task]] for task, _ in found}
     first, _ = found[0]

@@ -87,8 +87,8 @@ def _with_labelled_rows(board: Board, labels: Sequence[tuple[str, str | None]]) 
     rows: dict[str, BoardRow] = {}
     for row in board.rows:
         for label in sorted(labels_of.get(row.model, {row.model})):
-            name = row.name and row.name + label.removeprefix(row.model)
-            rows[label] = BoardRow(model=label, name=name, optional=row.optional)
+            shown = row.name and row.name + label.removeprefix(row.model)
+            rows[label] = BoardRow(model=label, name=shown, optional=row.optional)
     rows |= {row.model: row for row in board.rows if row.model in rows}  # a label that the board names itself
     return board.model_copy(update={"rows": tuple(rows.values())})
 

@@ -8,7 +8,7 @@ from sigma_bench.miniworld.writers import write_jpeg, write_palette_mask
 from sigma_bench.records.store import write_atomically
 
 DAVIS_FRAMES = 20
-SIZE = (4, 8)
+SIZE = (4, 16)
 """Number of training and test sequences."""
 
 

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 
 import sigma_bench as sb
+from sigma_bench.leaderboard.model_names import BASELINES
+from sigma_bench.specs.board import load_board
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -32,14 +34,15 @@ def rows_after(mark: str) -> list[list[str]]:
 
 
 def short_table(file: Path) -> str:
-    """The measured values of a board in percent, one row per model; bold where a value is among the best."""
+    """The measured values of the board mini in percent, one row per model; bold where a value is among the best."""
+    names = {**BASELINES, **load_board("mini").names}
     with file.open() as lines:
         measured = [row for row in csv.DictReader(lines) if row["origin"] == "measured"]
     tasks = list(dict.fromkeys(row["task"] for row in measured))
     cells: dict[str, list[str]] = {}
     for row in measured:
         value = f"{100 * float(row['value']):.1f}"
-        cells.setdefault(row["model"], []).append(f"**{value}**" if row["among_best"] == "true" else value)
+        cells.setdefault(names[row["model"]], []).append(f"**{value}**" if row["among_best"] == "true" else value)
     lines = [["model", *tasks], ["---", *("---:" for _ in tasks)], *([model, *row] for model, row in cells.items())]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -66,7 +66,7 @@ def demo(
         if seed == 0:
             _say("Pictures of what the models have learned, for the page")
             write_gallery(trained, PICTURED, world, output, kinds=["prototypes", "features"])
-    _add_long_records(output)
+    add_long_records(output)
     show_boards([BOARD], output, data=world, details=False)
 
 
@@ -75,7 +75,7 @@ def _say(words: str) -> None:
     out.print(words, style="bold", markup=False)
 
 
-def _add_long_records(output: Path) -> None:
+def add_long_records(output: Path) -> None:
     """Copy the committed records of the long recipes into the folder of the demo, so that its table shows them."""
     from sigma_bench.records.store import Store
 

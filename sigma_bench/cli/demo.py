@@ -50,21 +50,21 @@ def demo(
     world = output / "world"
     tasks = [(catalogue.resolve(catalogue.load_task(name)), world) for name in catalogue.load_suite("demo").tasks]
     datasets = sorted({task.dataset.home for task, _ in tasks})
-    _say(f"Mini world: {', '.join(datasets)}, generated in their official layouts, in {world}")
+    _say(f"Mini world: small generated {', '.join(datasets)} in their official layouts, so nothing is downloaded")
     mini_world(made(world), datasets=datasets, seed=WORLD_SEED)
     for seed in range(seeds):
         folders = [output / "checkpoints" / f"{spec.recipe}-seed{seed}" for spec in recipes]
         for spec, folder in zip(recipes, folders, strict=True):
-            _say(f"Pretraining without labels, seed {seed}: {spec.summary}")
+            _say(f"Pretraining without labels, with seed {seed}: {spec.summary}")
             pretrain(spec, data=world, output=folder, seed=seed, options=RunOptions(decoded=decoded))
         statistics = [f"statistics:{CONTROLS}"] if seed == 0 else []
         trained = list(map(str, folders))
-        _say(f"Evaluation of frozen features, seed {seed}, with controls: random weights and mean colours")
+        _say("Evaluation of frozen features; random weights and mean colours show what is possible without pretraining")
         for name in (*trained, f"random:{CONTROLS}", *statistics):
             with open_suite(load_encoder(name, seed=seed), tasks, output=output, device="cpu", cache=cache) as suite:
                 run_and_show(suite)
         if seed == 0:
-            _say("Pictures of what the models have learned, for the page")
+            _say("Pictures for the page: what prototypes stand for, and features over time")
             write_gallery(trained, PICTURED, world, output, kinds=["prototypes", "features"])
     add_long_records(output)
     show_boards([BOARD], output, data=world, details=False)
@@ -81,7 +81,7 @@ def add_long_records(output: Path) -> None:
 
     committed = Path(declarations("results")) / "records"
     if not committed.is_dir():
-        _say("The records of long pretraining are part of the repository only, so the table has the rows of this run")
+        _say("Leaderboard of this run; the records of longer pretraining are part of the repository only")
         return
     tasks = catalogue.load_suite("demo").tasks
     source, target = Store(committed), Store(output)
@@ -92,4 +92,4 @@ def add_long_records(output: Path) -> None:
         if kept is not None:
             target.add_reduced(record.predictions, kept[0])
             target.add(record)
-    _say(f"Leaderboard, with {len(found)} committed records of long pretraining (three seeds, not run here)")
+    _say("Leaderboard of this run, beside committed records of longer pretraining (three seeds, not run here)")

@@ -10,9 +10,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = ROOT / "results" / "tables"
-RECIPES = ("mini_sigma_mlp", "mini_sigma_dino", "mini_videomae", "mini_dino")
+MODELS = ("SIGMA-MLP", "SIGMA-DINO", "VideoMAE", "DINO")
 PANELS = ("loss", "feature_std", "usage_entropy", "code_agreement", "teacher_entropy")
-_LINE = re.compile(r'<path d="([^"]+)" clip-path="[^"]+" style="fill: none;[^"]* stroke: #\w+; stroke-width: 1\.4')
+_LINE = re.compile(r'<path d="([^"]+)"(?: clip-path="[^"]+")? style="fill: none;[^"]* stroke: (#\w+); stroke-width: 1\.4')
 _TICK = re.compile(r'<g id="ytick_\d+">.*?<use xlink:href="#\w+" x="[\d.]+" y="([\d.]+)".*?<!-- (.*?) -->', re.DOTALL)
 
 
@@ -32,15 +32,16 @@ def test_the_table_of_the_quickstart_is_an_excerpt() -> None:
 
 
 def curves() -> Mapping[str, Mapping[str, Sequence[list[float]]]]:
-    """Monitor -> recipe -> values of each seed, read from the committed figure."""
+    """Monitor -> model -> values of each seed, read from the committed figure, whose legend has a line per model."""
     found: dict[str, dict[str, list[list[float]]]] = {}
-    panels = re.split(r'<g id="axes_\d+">', (TABLES / "training.svg").read_text())[1:]
+    *panels, legend = re.split(r'<g id="(?:axes|legend)_\d+">', (TABLES / "training.svg").read_text())[1:]
+    colours = [colour for _, colour in _LINE.findall(legend)]
+    names = dict(zip(colours, re.findall(r"<!-- ([^,]+?)(?:, \d+ runs)? -->", legend), strict=True))
     for monitor, panel in zip(PANELS, panels, strict=True):
-        lines = [[float(y) for _, y in re.findall(r"([\d.]+) ([\d.]+)", line)] for line in _LINE.findall(panel)]
-        names = re.findall(r"<!-- (mini_\w+)-seed\d -->", panel)
         value = scale(_TICK.findall(panel), is_log=monitor == "loss")
-        for name, line in zip(names, lines, strict=True):
-            found.setdefault(monitor, {}).setdefault(name, []).append([value(y) for y in line])
+        for line, colour in _LINE.findall(panel):
+            heights = [float(y) for _, y in re.findall(r"([\d.]+) ([\d.]+)", line)]
+            found.setdefault(monitor, {}).setdefault(names[colour], []).append([value(y) for y in heights])
     return found
 
 
@@ -76,21 +77,22 @@ def test_the_ranges_on_the_page_of_pretraining_are_those_of_the_figure(
 ) -> None:
     rows = table_rows((ROOT / "docs" / "pretraining.md").read_text())
     (row,) = [row for row in rows if row[0] == label]
-    for recipe, cell in zip(RECIPES, row[1:], strict=True):
-        lines = curves()[monitor].get(recipe, [])
-        assert bool(cell) == bool(lines), (label, recipe)
+    for model, cell in zip(MODELS, row[1:], strict=True):
+        lines = curves()[monitor].get(model, [])
+        assert bool(cell) == bool(lines), (label, model)
         if lines:
             values = [choose(line) for line in lines]
             ends = [float(number) for number in cell.split(" to ")]
             digits = len(cell.rpartition(".")[2])
-            assert ends[0] == round(min(values), digits) and ends[-1] == round(max(values), digits), (label, recipe)
+            assert ends[0] == round(min(values), digits) and ends[-1] == round(max(values), digits), (label, model)
 
 
 def test_scores_on_the_page_of_pretraining_are_those_of_the_table() -> None:
     text = " ".join((ROOT / "docs" / "pretraining.md").read_text().split())
     with (TABLES / "mini.csv").open(newline="") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["task"] == "ssv2/linear" and row["origin"] == "measured"]
-    percent = {row["model"]: f"{100 * float(row['value']):.1f}" for row in rows}
-    assert f"is {percent['mini_sigma_mlp']} %, and {percent['random_init']} % for initial weights" in text
-    assert f"is {percent['mini_sigma_dino']} %, below initial weights" in text
-    assert f"up to {max(100 * float(row['seed_std'] or 0) for row in rows):.1f} points" in text
+        rows = [row for row in csv.DictReader(stream) if row["origin"] == "measured"]
+    percent = {(row["model"], row["task"]): f"{100 * float(row['value']):.1f}" for row in rows}
+    for method in ("sigma_mlp", "sigma_dino", "videomae"):
+        assert f"{percent[f'mini_{method}_long', 'ucf101/knn']} %" in text
+    deviations = [100 * float(row["seed_std"] or 0) for row in rows if row["task"] == "ssv2/linear"]
+    assert f"up to {max(deviations):.1f} points" in text

@@ -83,7 +83,7 @@ def moving_flock(
         step_T2[first : first + MOVE_FRAMES] = np.array(move) * MOVE_PIXELS / MOVE_FRAMES
         first += MOVE_FRAMES + REST_FRAMES
     centre_T2 = rng.uniform(0, CANVAS, 2) + step_T2.cumsum(0)
-    return emboss(background, _flock(rng, int(rng.integers(10)), part, centre_T2, 1.0, FLOCK))
+    return emboss(background, _flock(rng, int(rng.integers(10)), part, centre_T2, FLOCK))
 
 
 def gliding_flock(rng: np.random.Generator, way: tuple[int, int], *, digit: int, part: str) -> np.ndarray:
@@ -91,7 +91,7 @@ def gliding_flock(rng: np.random.Generator, way: tuple[int, int], *, digit: int,
     path_T2 = glide_path(way)
     background, _ = texture(len(path_T2), CANVAS, rng, rng.uniform(0, 1))
     centre_T2 = rng.uniform(0, CANVAS, 2) + path_T2
-    return emboss(background, _flock(rng, digit, part, centre_T2, 1.0, GLIDE_COPIES))
+    return emboss(background, _flock(rng, digit, part, centre_T2, GLIDE_COPIES))
 
 
 def glide_path(way: tuple[int, int]) -> np.ndarray:
@@ -184,8 +184,8 @@ def _wanderer(
     return Mover(shape_sprite(shape), colour, size, centre_T2, surface_TSS3=pattern_TSS3)
 
 
-def _flock(rng: np.random.Generator, digit: int, part: str, centre_T2: np.ndarray, unit: float, copies: int) -> Mover:
+def _flock(rng: np.random.Generator, digit: int, part: str, centre_T2: np.ndarray, copies: int) -> Mover:
     """A flock of copies x copies digits, scaled so that it covers as much of the canvas as one of 3 x 3."""
     contrast = rng.choice([-1, 1]) * rng.uniform(0.35, 0.6) * rng.uniform(0.7, 1, 3)
-    side = rng.uniform(20, 23) * unit * FLOCK / copies
+    side = rng.uniform(20, 23) * FLOCK / copies
     return Mover(digit_sprite(digit, rng, part), contrast, side, centre_T2, copies)

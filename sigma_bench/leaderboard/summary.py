@@ -94,20 +94,28 @@ def _sentence(bests: Sequence[_Best]) -> str:
     by_model: dict[str, list[_Best]] = {}
     for best in bests:
         by_model.setdefault(best.model, []).append(best)
+    common = _among_all_best(bests) if len(by_model) > 1 else []
     has = f" has the {'best' if any(best.is_lower_better for best in bests) else 'highest'} score"
     clauses: list[str] = []
     for model, own in sorted(by_model.items(), key=lambda item: -len(item[1])):
-        clauses.append(f"{model}{'' if clauses else has} in {_where(own, len(bests))}{_scores(own)} ({_remarks(own)})")
-    disagree = f"The columns disagree{_among_all_best(bests)}: " if len(by_model) > 1 else ""
-    return f"{disagree}{'; '.join(clauses)}{_seeds(bests)}."
+        remarks = f" ({words})" if (words := _remarks(own, common)) else ""
+        clauses.append(f"{model}{'' if clauses else has} in {_where(own, len(bests))}{_scores(own)}{remarks}")
+    start = "The columns disagree: " if len(by_model) > 1 else ""
+    if common:
+        start = f"{_listed(common)} {'is' if len(common) == 1 else 'are'} among the best in {_all(len(bests))}: "
+    has_worse = _are_alone(bests, common) and any(best.num_others >= len(common) for best in bests)
+    worse = "; all other models are separably worse" if has_worse else ""
+    return f"{start}{'; '.join(clauses)}{worse}{_seeds(bests)}."
 
 
-def _among_all_best(bests: Sequence[_Best]) -> str:
-    """Words on the models that are the best, or not separable from it, in all columns."""
-    names = [name for name in (bests[0].model, *bests[0].ties) if all(name in (b.model, *b.ties) for b in bests)]
-    if not names:
-        return ""
-    return f", but {_listed(names)} {'is' if len(names) == 1 else 'are'} not separable from the best in any"
+def _among_all_best(bests: Sequence[_Best]) -> list[str]:
+    """The models that are the best, or not separable from it, in all columns."""
+    return [name for name in (bests[0].model, *bests[0].ties) if all(name in (b.model, *b.ties) for b in bests)]
+
+
+def _are_alone(bests: Sequence[_Best], common: Sequence[str]) -> bool:
+    """Whether ``common`` has models, and no other model is the best of a column or not separable from it."""
+    return bool(common) and all(name in common for best in bests for name in (best.model, *best.ties))
 
 
 def _where(bests: Sequence[_Best], num_columns: int) -> str:
@@ -125,8 +133,10 @@ def _scores(bests: Sequence[_Best]) -> str:
     return f"from {lowest.words} to {highest.words}"
 
 
-def _remarks(bests: Sequence[_Best]) -> str:
-    """Floors that the scores of one model are not above, and models that are not separable from it."""
+def _remarks(bests: Sequence[_Best], common: Sequence[str]) -> str:
+    """Floors that the scores of one model are not above, and models not separable from it that are not ``common``."""
+    if _are_alone(bests, common):
+        return _floors(bests)
     return "; ".join(part for part in (_floors(bests), _rivals(bests)) if part)
 
 

@@ -115,12 +115,21 @@ def test_columns_that_disagree_name_the_models_that_are_among_the_best_of_all() 
         column("linear"): {"A": 0.6, "B": 0.7, "C": 0.65},
     }
     for best, words in (
-        ({"kNN": {"A", "C"}, "linear": {"B", "A"}}, ", but A is not separable from the best in any: A has"),
-        ({"kNN": {"A", "C"}, "linear": {"B", "C"}}, ", but C is not separable from the best in any: A has"),
-        ({"kNN": {"A", "C"}, "linear": {"A", "B", "C"}}, ", but A and C are not separable from the best in any: A has"),
-        ({"kNN": {"A", "C"}, "linear": {"B"}}, ": A has"),
+        ({"kNN": {"A", "C"}, "linear": {"B", "A"}}, "A is among the best in both columns: A has"),
+        ({"kNN": {"A", "C"}, "linear": {"B", "C"}}, "C is among the best in both columns: A has"),
+        ({"kNN": {"A", "C"}, "linear": {"A", "B", "C"}}, "A and C are among the best in both columns: A has"),
+        ({"kNN": {"A", "C"}, "linear": {"B"}}, "The columns disagree: A has"),
     ):
-        assert sentences(table(columns, best))["Motion"].startswith(f"The columns disagree{words}")
+        assert sentences(table(columns, best))["Motion"].startswith(words)
+    both = sentences(table(columns, {"kNN": {"A", "B"}, "linear": {"A", "B"}}))["Motion"]
+    assert both == (
+        "A and B are among the best in both columns: A has the highest score in Set kNN 50.0 [45.0, 55.0]; "
+        "B in Set linear 70.0 [65.0, 75.0]; all other models are separably worse."
+    )
+    more = sentences(table(columns, {"kNN": {"A", "C"}, "linear": {"B", "A"}}))["Motion"]
+    assert more.endswith(
+        "50.0 [45.0, 55.0] (not separable from it: C); B in Set linear 70.0 [65.0, 75.0] (not separable from it: A)."
+    )
 
 
 def test_many_columns_give_the_lowest_and_the_highest_score() -> None:
@@ -198,7 +207,9 @@ def test_every_bold_model_is_named_and_no_other_and_the_highest_is_the_first() -
             best[f"c{number}"] = {highest, *(name for name in values if draw.random() < 0.3)}
         found = sentences(table(columns, best))["Motion"]
         winners = [max(values, key=lambda name: values[name] or 0) for values in columns.values()]
-        assert found.startswith("The columns disagree") == (len(set(winners)) > 1)
+        common = set.intersection(*best.values()) if len(set(winners)) > 1 else set()
+        assert found.startswith("The columns disagree") == (len(set(winners)) > 1 and not common)
+        assert {name for name in values if name in found.partition(" among the best in ")[0]} >= common
         assert all(f"{name} has the highest" in found or f"; {name} in " in found for name in winners)
         bold = set().union(*best.values())
         named = {name for name in {f"M{model}" for model in range(5)} if name in found}

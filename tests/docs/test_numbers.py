@@ -12,7 +12,9 @@ ROOT = Path(__file__).resolve().parents[2]
 TABLES = ROOT / "results" / "tables"
 MODELS = ("SIGMA-MLP", "SIGMA-DINO", "VideoMAE", "DINO")
 PANELS = ("loss", "feature_std", "usage_entropy", "code_agreement", "teacher_entropy")
-_LINE = re.compile(r'<path d="([^"]+)"(?: clip-path="[^"]+")? style="fill: none;[^"]* stroke: (#\w+); stroke-width: 1\.4')
+_LINE = re.compile(
+    r'<path d="([^"]+)"(?: clip-path="[^"]+")? style="fill: none;[^"]* stroke: (#\w+); stroke-width: 1\.4'
+)
 _TICK = re.compile(r'<g id="ytick_\d+">.*?<use xlink:href="#\w+" x="[\d.]+" y="([\d.]+)".*?<!-- (.*?) -->', re.DOTALL)
 
 

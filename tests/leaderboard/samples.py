@@ -54,8 +54,8 @@ def mini_records() -> list[tuple[Path, Record]]:
         chance = {"chance": 0.1} if index < 6 else {"all background": 0.4}
         for seed in range(3):
             value = 0.738 - 0.04 * index + 0.01 * (seed - 1)
-            records.append(make_record("mini_sigma_mlp", task, value, pretraining_seed=seed, controls=chance))
-        records.append(make_record("mini_videomae", task, 0.6 - 0.03 * index, family="VideoMAE", controls=chance))
+            records.append(make_record("mini_sigma_mlp_long", task, value, pretraining_seed=seed, controls=chance))
+        records.append(make_record("mini_videomae_long", task, 0.6 - 0.03 * index, family="VideoMAE", controls=chance))
         if index:
             random = {"family": "random init", "pretraining_seed": None, "pretraining_data": (), "controls": chance}
             records.append(make_record("mini_random_init", task, 0.2 - 0.01 * index, **random))

@@ -68,8 +68,8 @@ def test_dots_show_models_columns_and_chance() -> None:
 def test_a_model_has_one_name_colour_and_dash_in_all_figures_whatever_the_order_of_rows() -> None:
     board = mini_board()
     table = aggregate(board, select(mini_records(), board))
-    styles = model_styles([table, replace(table, rows=table.rows[::-1])], ["new", "mini_sigma_mlp"])
-    training = draw_training({"new": [MAE], "mini_sigma_mlp": [SIGMA, SIGMA], "mini_videomae": [MAE]}, styles)
+    styles = model_styles([table, replace(table, rows=table.rows[::-1])], ["new", "mini_sigma_mlp_long"])
+    training = draw_training({"new": [MAE], "mini_sigma_mlp_long": [SIGMA, SIGMA], "mini_videomae_long": [MAE]}, styles)
     (legend,) = training.legends
     assert [words.get_text() for words in legend.get_texts()] == ["SIGMA-MLP, 2 runs", "VideoMAE", "new"]
     looks = [(line.get_color(), line.get_linestyle()) for line in legend.get_lines()]

@@ -133,7 +133,8 @@ def test_several_encoders_of_a_named_model_have_the_name_with_their_settings(tmp
 @pytest.mark.parametrize("name", ["mini", "mini_protocols", "severe_mini"])
 def test_boards_of_the_mini_world_name_the_models_of_both_sizes(name: str) -> None:
     methods = ["SIGMA-DINO", "SIGMA-MLP", "VideoMAE", "DINO"]
-    assert list(load_board(name).names.values()) == [*(f"{method} (demo)" for method in methods), *methods]
+    names = [*(f"{method} (demo)" for method in methods), *methods, "Random (video)", "Random (frames)"]
+    assert list(load_board(name).names.values()) == names
 
 
 def test_a_page_has_the_first_name_of_a_model_that_a_table_declares() -> None:

@@ -151,9 +151,14 @@ def test_filters_by_board_model_and_origin(page: "playwright.Page") -> None:
 
 def test_a_number_opens_its_records_by_mouse(page: "playwright.Page") -> None:
     page.locator("#board-1").get_by_role("button", name="73.8: 3 records of SIGMA-MLP").click()
-    dialog = page.get_by_role("dialog", name="SIGMA-MLP (mini_sigma_mlp), ucf101/knn")
+    dialog = page.get_by_role("dialog", name="SIGMA-MLP (mini_sigma_mlp_long), ucf101/knn")
     shown = dialog.inner_text()
-    for words in ("sigma-bench evaluate mini_sigma_mlp ucf101/knn", "67.8–77.8", '"neighbours": 10', "torch 2.0.0"):
+    for words in (
+        "sigma-bench evaluate mini_sigma_mlp_long ucf101/knn",
+        "67.8–77.8",
+        '"neighbours": 10',
+        "torch 2.0.0",
+    ):
         assert words in shown
     assert "pretraining 0" in shown
     dialog.get_by_role("button", name="74.8").click()
@@ -169,7 +174,7 @@ def test_a_number_opens_by_keyboard_and_gets_the_focus_back(page: "playwright.Pa
     number = page.get_by_role("button", name="60.0: record of VideoMAE, UCF101 (appearance) kNN")
     number.focus()
     page.keyboard.press("Enter")
-    dialog = page.get_by_role("dialog", name="VideoMAE (mini_videomae), ucf101/knn")
+    dialog = page.get_by_role("dialog", name="VideoMAE (mini_videomae_long), ucf101/knn")
     assert dialog.is_visible() and dialog.evaluate("it => it.contains(document.activeElement)")
     page.keyboard.press("Escape")
     dialog.wait_for(state="hidden")
@@ -177,9 +182,11 @@ def test_a_number_opens_by_keyboard_and_gets_the_focus_back(page: "playwright.Pa
 
 
 def test_a_link_opens_the_record_and_the_selection_grid(page: "playwright.Page", address: str) -> None:
-    wanted = next(r for _, r in mini_records() if r.task.task == "ssv2/linear" and r.model.model == "mini_videomae")
+    wanted = next(
+        r for _, r in mini_records() if r.task.task == "ssv2/linear" and r.model.model == "mini_videomae_long"
+    )
     page.evaluate(f"location.hash = 'record-{wanted.id}'")
-    dialog = page.get_by_role("dialog", name="VideoMAE (mini_videomae), ssv2/linear")
+    dialog = page.get_by_role("dialog", name="VideoMAE (mini_videomae_long), ssv2/linear")
     assert "C = 1 (chosen)" in dialog.inner_text() and "did not converge" in dialog.inner_text()
 
 

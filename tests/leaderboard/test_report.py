@@ -20,7 +20,7 @@ from tests.factories import make_record
 from tests.leaderboard.samples import LINEAR, mini_board, mini_records, published, tiny_board
 
 PNG = b"\x89PNG not really"
-CURVES = {"mini_videomae": [[{"step": 0.0, "loss": 1.0}, {"step": 1.0, "loss": 0.5}]]}
+CURVES = {"mini_videomae_long": [[{"step": 0.0, "loss": 1.0}, {"step": 1.0, "loss": 0.5}]]}
 _VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
@@ -119,7 +119,7 @@ def test_page_shows_numbers_intervals_counts_and_marks(text: str) -> None:
     for expected in (
         *("C = 1 (chosen)", "python 3.11.0, torch 2.0.0", "sigma-bench 0.1.0, commit abc1234"),
         *(
-            "sigma-bench evaluate mini_videomae ssv2/knn",
+            "sigma-bench evaluate mini_videomae_long ssv2/knn",
             "95 % bootstrap, 1000 replicates over 100 test units (sample)",
         ),
     ):

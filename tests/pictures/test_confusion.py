@@ -104,9 +104,9 @@ def test_predictions_in_another_form_have_no_picture(arrays: dict[str, np.ndarra
 
 
 def test_panels_have_the_names_of_models_that_a_table_declares() -> None:
-    records = [(Path("0.json"), make_record("mini_videomae", "ucf101/knn"))]
+    records = [(Path("0.json"), make_record("mini_videomae_long", "ucf101/knn"))]
     tables = [aggregate(board, select(records, board)) for board in (tiny_board(), mini_board())]
     arrays = {"truth": np.arange(10), "predicted": np.arange(10)}
-    for table, name in zip(tables, ("mini_videomae", "VideoMAE"), strict=True):
+    for table, name in zip(tables, ("mini_videomae_long", "VideoMAE"), strict=True):
         ((_, png),) = confusion_pictures([table], records, lambda _: arrays)
         assert png == saved(partial(draw_confusions, {name: np.eye(10)}), "png", dpi=130)

@@ -6,6 +6,7 @@ over test units.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -23,6 +24,8 @@ _ROOM = 0.55
 """Space for names to the right of the lines, relative to the width of the lines."""
 _APART = 0.065
 """Smallest distance of two names, relative to the height."""
+_TICK_ROOM = 1.2
+"""Smallest ratio of two numbers of videos that both have a label on the axis."""
 
 VALUES: Mapping[str, tuple[str, Callable[[Any], str]]] = {
     "frame_rate": ("frame rate kept (%)", lambda condition: f"{100 * condition.kept_share:g}"),
@@ -75,7 +78,8 @@ def draw_efficiency(found: Curves) -> Figure:
         panel.set_xscale("log")
         panel.set_xlim(sizes[0] / 1.1, sizes[-1] * (sizes[-1] / sizes[0]) ** _ROOM * 1.1)
         _draw(panel, lines, found.models)
-        panel.set_xticks(sizes, [f"{size:g}" for size in sizes])
+        room = [*(right > left * _TICK_ROOM for left, right in pairwise(sizes)), True]
+        panel.set_xticks(sizes, [f"{size:g}" if is_free else "" for size, is_free in zip(sizes, room, strict=True)])
         panel.minorticks_off()
         panel.set_xlabel("labelled videos", fontsize=8)
         panel.set_title(figure_text(task), fontsize=9, loc="left")

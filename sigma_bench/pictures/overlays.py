@@ -40,7 +40,8 @@ def overlays_of(
 ) -> list[tuple[str, bytes]]:
     """Captions and PNG pictures of segmentation and propagation, with two sequences per task.
 
-    Models of the first pretraining seed are shown in one picture if they share protocol and evaluation seed.
+    Models of the first pretraining seed are shown in one picture if they share protocol and evaluation seed.  Records
+    whose predictions are reduced have no masks and are not shown.
 
     Args:
         names: by the id of a record, the name of its model in tables; the name in the record for others.
@@ -50,7 +51,7 @@ def overlays_of(
     """
     by_task: dict[tuple[str, str, int], dict[str, Record]] = {}
     for record in records:
-        has_masks = record.task.protocol.kind in PICTURES
+        has_masks = record.task.protocol.kind in PICTURES and not store.has_reduced_only(record.predictions)
         if has_masks and record.model.pretraining_seed in (0, None):
             key = (record.task.task, record.fingerprint, record.seed)
             by_task.setdefault(key, {})[names.get(record.id, record.model.model)] = record

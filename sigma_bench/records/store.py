@@ -133,6 +133,10 @@ class Store:
             return None
         return _arrays(path, read_bounded(path, MAX_PREDICTION_BYTES)), True
 
+    def has_reduced_only(self, reference: PredictionsRef) -> bool:
+        """Whether the predictions are stored without what only pictures need, such as maps of clusters."""
+        return not (self.root / reference.file).is_file() and (self.root / reduced_file(reference)).is_file()
+
     def add(self, record: Record) -> Path:
         """Store a record under the hash of its content; records are never changed."""
         path = self.place(record) / f"{record.id}.json"

@@ -10,7 +10,7 @@ from matplotlib.image import imread
 from sigma_bench.evaluation.run import find_or_evaluate
 from sigma_bench.models.zoo import load_encoder
 from sigma_bench.palette import tint, voc_palette
-from sigma_bench.pictures.overlays import matched_clip, segmentation_overlay, segmentation_overlays
+from sigma_bench.pictures.overlays import matched_clip, overlays_of, segmentation_overlay, segmentation_overlays
 from sigma_bench.protocols.segmentation.spec import SegmentationProtocol
 from sigma_bench.records.store import Store
 from sigma_bench.specs.catalogue import load_task, resolve
@@ -55,9 +55,14 @@ def test_there_is_a_picture_per_sequence(world: Path, tmp_path: Path, name: str)
     record = find_or_evaluate(
         encoder, resolve(load_task(name)), world, tmp_path, seed=0, report=lambda phase, done, total: None
     ).record
-    pictures = segmentation_overlays(Store(tmp_path), {"colours": record}, world, num_sequences=2)
+    store = Store(tmp_path)
+    pictures = segmentation_overlays(store, {"colours": record}, world, num_sequences=2)
     assert len({png for _, png in pictures}) == 2
     assert all(png.startswith(b"\x89PNG") and name in caption for caption, png in pictures)
+    assert [png for _, png in overlays_of(store, [record], world, {record.id: "colours"})] == [p for _, p in pictures]
+    reduced = Store(tmp_path / "reduced")
+    reduced.add_reduced(record.predictions, store.load_predictions(record.predictions))
+    assert overlays_of(reduced, [record], world, {}) == [], "reduced predictions have no masks"
     split = record.data.splits["test"].model_copy(update={"manifest_sha256": "0" * 64})
     elsewhere = record.model_copy(update={"data": record.data.model_copy(update={"splits": {"test": split}})})
     with pytest.raises(ValueError, match=r"colours was not measured on the .* that is here"):

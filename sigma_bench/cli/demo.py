@@ -32,8 +32,8 @@ def demo(
 ) -> None:
     """Write the mini world, pretrain DINO, SIGMA-DINO, SIGMA-MLP and VideoMAE, and evaluate them and controls.
 
-    All results are kept.  An interrupted demo continues; if the demo is finished, only tables and pictures are written
-    again.
+    The table also shows the committed records of longer pretraining, which is not run.  All results are kept.  An
+    interrupted demo continues; if the demo is finished, only tables and pictures are written again.
     """
     from sigma_bench.api.mini_world import mini_world
     from sigma_bench.api.open_suite import open_suite

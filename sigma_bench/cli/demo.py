@@ -76,7 +76,11 @@ def _say(words: str) -> None:
 
 
 def add_long_records(output: Path) -> None:
-    """Copy the committed records of the long recipes into the folder of the demo, so that its table shows them."""
+    """Copy the committed records of the long recipes into the folder of the demo, so that its table shows them.
+
+    Raises:
+        ValueError: predictions of a committed record are missing.
+    """
     from sigma_bench.records.store import Store
 
     committed = Path(declarations("results")) / "records"
@@ -89,7 +93,10 @@ def add_long_records(output: Path) -> None:
     found = [record for _, record in source.records() if record.model.model in names and record.task.task in tasks]
     for record in found:
         kept = source.find_predictions(record.predictions)
-        if kept is not None:
-            target.add_reduced(record.predictions, kept[0])
-            target.add(record)
+        if kept is None:
+            raise ValueError(
+                f"{committed}: predictions of {record.model.model} are missing; check the folder out again"
+            )
+        target.add_reduced(record.predictions, kept[0])
+        target.add(record)
     _say("Leaderboard of this run, beside committed records of longer pretraining (three seeds, not run here)")

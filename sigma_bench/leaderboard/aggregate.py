@@ -170,10 +170,10 @@ def _rows(board: Board, shown: pd.DataFrame, measured: list[_Measured]) -> tuple
     found = set(shown["model"])
     first = [row.model for row in board.rows if row.model in found or not row.optional]
     names = [*first, *sorted(found - set(first))]
-    told = shown_names(names, board)
+    name_of = shown_names(names, board)
     ranks = _ranks(names, measured) if board.mean else {}
     about = {str(row["model"]): row for row in shown.drop_duplicates("model", keep="last").to_dict(orient="records")}
-    rows = {name: _row(name, told[name], about.get(name), measured, ranks.get(name), board) for name in names}
+    rows = {name: _row(name, name_of[name], about.get(name), measured, ranks.get(name), board) for name in names}
     others = [rows[name] for name in names if name not in first]
     in_order = sorted(others, key=_place) if board.rows else _by_name(others)
     return (*(rows[name] for name in first), *in_order)

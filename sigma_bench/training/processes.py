@@ -6,11 +6,13 @@ An exception of one process is raised by all of them, so that no process waits f
 import pickle
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sigma_bench.failures import failure_sentence
 from sigma_bench.training.distribution import LostPeerError, OneSidedError, Processes
+from sigma_bench.training.threads import on_threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -51,22 +53,29 @@ def on_all(processes: Processes, work: Callable[[], Result]) -> list[Result]:
 
 
 def shared(
-    processes: Processes, items: Sequence[Item], work: Callable[[Item], Result], report: Callable[[int, int], None]
+    processes: Processes,
+    items: Sequence[Item],
+    work: Callable[[Item], Result],
+    report: Callable[[int, int], None],
+    *,
+    use_threads: bool = False,
 ) -> list[Result]:
     """The results of ``work`` for all items, in order, on every process; the processes share the items.
 
     Args:
         report: is called with the number of finished items, estimated by this process, and the number of all.
+        use_threads: whether every process computes several of its items at a time, as ``on_threads`` does.
 
     Raises:
         Exception: the first exception of any process; all processes raise it.
     """
 
     def my_share() -> list[Result]:
-        mine: list[Result] = []
-        for item in items[processes.rank :: processes.size]:
-            mine.append(work(item))
-            report(min(len(mine) * processes.size, len(items)), len(items))
+        my_items, mine = items[processes.rank :: processes.size], list[Result]()
+        with closing(on_threads(work, my_items) if use_threads else (work(item) for item in my_items)) as results:
+            for result in results:
+                mine.append(result)
+                report(min(len(mine) * processes.size, len(items)), len(items))
         return mine
 
     parts = on_all(processes, my_share)

@@ -19,6 +19,7 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from sigma_bench.data.manifest import Split
 from sigma_bench.data.sequences import MaskedSequence
@@ -30,6 +31,7 @@ from sigma_bench.protocols.token_maps import frame_indices, token_maps, window_s
 from sigma_bench.specs.clip import SequenceClip
 from sigma_bench.specs.encoder_card import EncoderCard
 from sigma_bench.training.processes import shared
+from sigma_bench.training.threads import on_threads
 
 MEASURED_CLUSTERS = 3
 """Number of clusters from which time is predicted if every clip has a number of its own."""
@@ -78,13 +80,17 @@ def run(evaluation: Evaluation[SegmentationProtocol]) -> Predictions | None:
         work = partial(_segment_scope, split, maps, draws, protocol, evaluation.encoder.card, evaluation.seed)
         scopes = _feature_scopes(protocol, len(split.samples))
         done = shared(
-            evaluation.processes, scopes, work, lambda at, total: evaluation.report("segmentation", at, total)
+            evaluation.processes,
+            scopes,
+            work,
+            lambda at, total: evaluation.report("segmentation", at, total),
+            use_threads=True,
         )
     return _predictions(done, protocol, split) if evaluation.processes.is_main else None
 
 
 def head_seconds(protocol: SegmentationProtocol, sizes: HeadSizes) -> float | None:
-    """Predicted time of the clustering of all sequences by one process, from one clip of random features.
+    """Predicted time of the clustering of all sequences by one process, from a clip of random features per thread.
 
     The scores of clusters and controls are not part of it.  None if clips do not have clusters of their own.
     """
@@ -95,11 +101,17 @@ def head_seconds(protocol: SegmentationProtocol, sizes: HeadSizes) -> float | No
     token_ThwD = np.random.default_rng(0).standard_normal((num_maps, *side, sizes.feature_width), np.float32)
     size = sizes.image_size if protocol.evaluation_size == "encoder" else protocol.evaluation_size
     num_clusters = MEASURED_CLUSTERS if protocol.clusters == "labels_present" else protocol.clusters
+
+    def segment(seed: int) -> None:
+        (map_Thwd,) = reduced_clips([token_ThwD], [slice(None)], protocol)
+        by_frame = map_Thwd.repeat(protocol.num_frames // num_maps, 0)[:, None]
+        for unit in [map_Thwd] if protocol.pool == "clip" else by_frame:
+            cluster_maps(list(unit), num_clusters, size, protocol, seed=seed)
+
+    num_threads = torch.get_num_threads()
     started = time.perf_counter()
-    (map_Thwd,) = reduced_clips([token_ThwD], [slice(None)], protocol)
-    for unit in [map_Thwd] if protocol.pool == "clip" else map_Thwd.repeat(protocol.num_frames // num_maps, 0)[:, None]:
-        cluster_maps(list(unit), num_clusters, size, protocol, seed=0)
-    return (time.perf_counter() - started) * sizes.num_test * protocol.num_draws
+    list(on_threads(segment, range(num_threads)))
+    return (time.perf_counter() - started) * sizes.num_test * protocol.num_draws / num_threads
 
 
 def _feature_scopes(protocol: SegmentationProtocol, num_sequences: int) -> list[FeatureScope]:

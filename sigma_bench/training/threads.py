@@ -1,0 +1,29 @@
+"""Independent small computations on several threads."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import TypeVar
+
+import torch
+from threadpoolctl import threadpool_limits
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def on_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """The results of ``work`` in the order of the items, computed on as many threads as PyTorch uses.
+
+    Each item is computed by one thread.  Small matrices, for which PyTorch, BLAS and FAISS would divide every operation
+    among threads of their own, are computed faster in this way.  The results are the same.  When the caller stops early,
+    items that have not begun are not computed.
+    """
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1), ThreadPoolExecutor(num_threads, initializer=threadpool_limits, initargs=(1,)) as pool:
+            with closing(pool.map(work, items)) as results:
+                yield from results
+    finally:
+        torch.set_num_threads(num_threads)

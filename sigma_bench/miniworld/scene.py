@@ -6,7 +6,7 @@ be anywhere at every moment, and a single frame shows nothing about the directio
 In the datasets of motion, a small flock of copies moves as one.  A copy that is masked in one place is visible
 in another, so masked prediction learns something within minutes, which it does not with a single object.  The flock is
 embossed: its strokes have flanks of the opposite sign, so the mean colour of an area hardly changes when the flock
-passes.  Each copy is light with dark flanks or the reverse, at random, so what does change differs from clip to clip, and
+passes.  Each copy is light with dark flanks or the reverse, at random, so what does change differs between clips, and
 motion cannot be inferred from colours.
 
 The backgrounds of this module are smooth but not flat.  Sinkhorn could not tell tubes of flat patches apart, and sensor

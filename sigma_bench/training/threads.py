@@ -16,14 +16,17 @@ def on_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterato
     """The results of ``work`` in the order of the items, computed on as many threads as PyTorch uses.
 
     Each item is computed by one thread.  Small matrices, for which PyTorch, BLAS and FAISS would divide every operation
-    among threads of their own, are computed faster in this way.  The results are the same.  When the caller stops early,
+    among threads of their own, are computed faster in this way.  The results are the same.  If the caller stops early,
     items that have not begun are not computed.
     """
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with threadpool_limits(1), ThreadPoolExecutor(num_threads, initializer=threadpool_limits, initargs=(1,)) as pool:
-            with closing(pool.map(work, items)) as results:
-                yield from results
+        with (
+            threadpool_limits(1),
+            ThreadPoolExecutor(num_threads, initializer=threadpool_limits, initargs=(1,)) as pool,
+            closing(pool.map(work, items)) as results,
+        ):
+            yield from results
     finally:
         torch.set_num_threads(num_threads)

@@ -27,7 +27,7 @@ def demo(
     output: Path = typer.Option(
         Path("results/demo"), help="Folder for the mini world, checkpoints, records and report."
     ),
-    seeds: int = typer.Option(1, min=1, help="Number of pretraining seeds per recipe; each adds about four minutes."),
+    seeds: int = typer.Option(1, min=1, help="Number of pretraining seeds per recipe; each adds about three minutes."),
     recipe: list[str] = typer.Option(RECIPES, help="Recipes to run; repeat the option for several."),
 ) -> None:
     """Write the mini world, pretrain DINO, SIGMA-DINO, SIGMA-MLP and VideoMAE, and evaluate them and controls.

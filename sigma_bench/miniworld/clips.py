@@ -186,7 +186,6 @@ def _wanderer(
 
 def _flock(rng: np.random.Generator, digit: int, part: str, centre_T2: np.ndarray, copies: int) -> Mover:
     """A flock of copies x copies digits, scaled so that it covers as much of the canvas as one of 3 x 3."""
-    contrast = rng.uniform(0.35, 0.6) * rng.uniform(0.7, 1, 3)
+    contrast = rng.choice([-1, 1]) * rng.uniform(0.35, 0.6) * rng.uniform(0.7, 1, 3)
     side = rng.uniform(20, 23) * FLOCK / copies
-    sign_CC = rng.choice([-1, 1], (copies, copies))
-    return Mover(digit_sprite(digit, rng, part), contrast, side, centre_T2, sign_CC)
+    return Mover(digit_sprite(digit, rng, part), contrast, side, centre_T2, copies)

@@ -20,7 +20,7 @@ from sigma_bench.miniworld.clips import (
     stream,
 )
 from sigma_bench.miniworld.patterns import PATTERNS, SCENES, wave
-from sigma_bench.miniworld.scene import CANVAS, Mover, digit_sprite, emboss
+from sigma_bench.miniworld.scene import CANVAS
 from sigma_bench.specs.catalogue import load_dataset
 
 Labelled = tuple[np.ndarray, np.ndarray]
@@ -74,28 +74,6 @@ def test_one_frame_does_not_show_a_way_and_the_mean_over_frames_does_not_show_it
     (train_one, train_mean), (test_one, test_mean) = clips("train", 240), clips("test", 160)
     assert_chance(train_one, test_one, 8)
     assert_chance(train_mean, test_mean, 2)
-
-
-def test_changes_of_mean_colours_differ_between_clips_of_one_way() -> None:
-    """Mean colours of 3 x 3 cells, for flocks with one path: the cosine is 0.15, and 0.48 without signs."""
-    background = np.full((16, CANVAS, CANVAS, 3), 0.5)
-    num_clips = 30
-
-    def changes(sign_CC: np.ndarray | None) -> np.ndarray:
-        rows = []
-        for i in range(num_clips):
-            rng = stream(8, i)
-            drawn_CC = rng.choice([-1, 1], (GLIDE_COPIES, GLIDE_COPIES))
-            sprite = digit_sprite(int(rng.integers(10)), rng, "train")
-            flock = Mover(sprite, np.full(3, 0.4), 16, glide_path((1, 2)), drawn_CC if sign_CC is None else sign_CC)
-            frame_TSS = emboss(background, flock)[..., 0]
-            cells = [part for some in np.array_split(frame_TSS, 3, 1) for part in np.array_split(some, 3, 2)]
-            mean_CT = np.stack([cell.mean((1, 2)) for cell in cells])
-            rows.append((mean_CT - mean_CT.mean(1, keepdims=True)).ravel())
-        unit = np.stack(rows) / np.linalg.norm(rows, axis=1, keepdims=True)
-        return np.abs(unit @ unit.T)[np.triu_indices(num_clips, 1)]
-
-    assert changes(None).mean() < 0.3 < changes(np.ones((GLIDE_COPIES, GLIDE_COPIES))).mean()
 
 
 def test_neither_number_nor_order_of_movements_can_be_read_from_one_frame() -> None:

@@ -35,12 +35,13 @@ def rerun_command(record: Record) -> str | None:
     settings = set_options_of(record)
     if settings is None:
         return None
-    if record.data.world == "user" and not is_custom_dataset(record.task.dataset.dataset):
+    is_custom = _is_custom(record.task.dataset.dataset, included())
+    if record.data.world == "user" and not is_custom:
         where = ["--csv", "FILE", "--protocol", record.task.protocol.protocol, "--folds", record.task.folds]
     else:
         where = ["--task", record.task.task, *(["--data", "ROOT"] if record.data.world != "user" else [])]
     recorded = _recorded(record.provenance.command)
-    needed = ("FOLDER",) if is_custom_dataset(record.task.dataset.dataset) else ()
+    needed = ("FOLDER",) if is_custom else ()
     include = [word for folder in recorded.included or needed for word in ("--include", folder)]
     model = [*recorded.model] or [_model(record)]
     limit = ["--limit", str(record.data.limit)] if record.is_partial else []
@@ -100,6 +101,12 @@ def _model(record: Record) -> str:
         return "MODEL" + (geometry.group() if geometry else "")
     own_seed = card.pretraining_seed not in (None, record.seed)
     return _CONTROLS[card.model] + (f"@seed{card.pretraining_seed}" if own_seed else "")
+
+
+@lru_cache(maxsize=1024)
+def _is_custom(dataset: str, folders: tuple[Path, ...]) -> bool:
+    """Whether the dataset is declared with its own data; ``folders`` as for ``_settings``."""
+    return is_custom_dataset(dataset)
 
 
 @lru_cache(maxsize=1024)

@@ -1,8 +1,7 @@
 """Independent small computations on several threads."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from typing import TypeVar
 
 import torch
@@ -12,7 +11,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def on_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+def on_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> Generator[Result, None, None]:
     """The results of ``work`` in the order of the items, computed on as many threads as PyTorch uses.
 
     Each item is computed by one thread.  Small matrices, for which PyTorch, BLAS and FAISS would divide every operation
@@ -22,11 +21,12 @@ def on_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterato
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with (
-            threadpool_limits(1),
-            ThreadPoolExecutor(num_threads, initializer=threadpool_limits, initargs=(1,)) as pool,
-            closing(pool.map(work, items)) as results,
-        ):
-            yield from results
+        with threadpool_limits(1), ThreadPoolExecutor(num_threads, initializer=threadpool_limits, initargs=[1]) as pool:
+            futures = [pool.submit(work, item) for item in items]
+            try:
+                for future in futures:
+                    yield future.result()
+            finally:
+                pool.shutdown(cancel_futures=True)
     finally:
         torch.set_num_threads(num_threads)

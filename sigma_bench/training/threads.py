@@ -21,7 +21,7 @@ def on_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> Generat
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with threadpool_limits(1), ThreadPoolExecutor(num_threads, initializer=threadpool_limits, initargs=[1]) as pool:
+        with threadpool_limits(1), ThreadPoolExecutor(num_threads, initializer=_compute_alone) as pool:
             futures = [pool.submit(work, item) for item in items]
             try:
                 for future in futures:
@@ -30,3 +30,8 @@ def on_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> Generat
                 pool.shutdown(cancel_futures=True)
     finally:
         torch.set_num_threads(num_threads)
+
+
+def _compute_alone() -> None:
+    """Make BLAS and OpenMP use one thread in the calling thread."""
+    threadpool_limits(1)

@@ -80,7 +80,7 @@ def test_inspecting_our_own_file(run, files):
     assert code == 0
     for fact in (
         "format sigma-bench/1", "family VideoMAE", "seed 2", "missing 0 tensors", "recipe = mini_videomae",
-        "pretrained on ssv2", "length 3 epochs", "metadata summary = ",
+        "pretrained on ssv2", "length 4 epochs", "metadata summary = ",
     ):  # fmt: skip
         assert fact in out, fact
 

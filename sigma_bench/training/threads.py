@@ -15,8 +15,8 @@ def on_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> Generat
     """The results of ``work`` in the order of the items, computed on as many threads as PyTorch uses.
 
     Each item is computed by one thread.  Small matrices, for which PyTorch, BLAS and FAISS would divide every operation
-    among threads of their own, are computed faster in this way.  The results are the same.  If the caller stops early,
-    items that have not begun are not computed.
+    among threads of their own, are computed faster in this way.  Results differ by rounding at most.  If the caller
+    stops early, items that have not begun are not computed.
     """
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)

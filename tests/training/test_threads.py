@@ -1,4 +1,4 @@
-"""Several items are computed at a time, by one thread each, with the same results."""
+"""Several items are computed at a time, by one thread each, and none is begun after an error."""
 
 import threading
 import time

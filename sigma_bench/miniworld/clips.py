@@ -33,7 +33,7 @@ FLOCK = 3
 ACTOR_PIXELS, OBJECT_PIXELS = (16, 24), (23, 36)
 """Range of the size of a solid object on a canvas of 64 pixels: in a scene, and where the object is what matters."""
 MOVE_FRAMES, REST_FRAMES, MOVE_PIXELS = 6, 2, 12
-GLIDE_FRAMES, GLIDE_COPIES = 16, 4
+GLIDE_FRAMES, GLIDE_COPIES, GLIDE_SIGN_FRAMES = 16, 4, 4
 WAYS = {
     "left to right, slowly down": (1, 2),
     "left to right, slowly up": (-1, 2),
@@ -83,7 +83,7 @@ def moving_flock(
         step_T2[first : first + MOVE_FRAMES] = np.array(move) * MOVE_PIXELS / MOVE_FRAMES
         first += MOVE_FRAMES + REST_FRAMES
     centre_T2 = rng.uniform(0, CANVAS, 2) + step_T2.cumsum(0)
-    return emboss(background, _flock(rng, int(rng.integers(10)), part, centre_T2, FLOCK))
+    return emboss(background, _flock(rng, int(rng.integers(10)), part, centre_T2, FLOCK, num_frames))
 
 
 def gliding_flock(rng: np.random.Generator, way: tuple[int, int], *, digit: int, part: str) -> np.ndarray:
@@ -91,7 +91,7 @@ def gliding_flock(rng: np.random.Generator, way: tuple[int, int], *, digit: int,
     path_T2 = glide_path(way)
     background, _ = texture(len(path_T2), CANVAS, rng, rng.uniform(0, 1))
     centre_T2 = rng.uniform(0, CANVAS, 2) + path_T2
-    return emboss(background, _flock(rng, digit, part, centre_T2, GLIDE_COPIES))
+    return emboss(background, _flock(rng, digit, part, centre_T2, GLIDE_COPIES, GLIDE_SIGN_FRAMES))
 
 
 def glide_path(way: tuple[int, int]) -> np.ndarray:
@@ -184,8 +184,17 @@ def _wanderer(
     return Mover(shape_sprite(shape), colour, size, centre_T2, surface_TSS3=pattern_TSS3)
 
 
-def _flock(rng: np.random.Generator, digit: int, part: str, centre_T2: np.ndarray, copies: int) -> Mover:
-    """A flock of copies x copies digits, scaled so that it covers as much of the canvas as one of 3 x 3."""
-    contrast = rng.choice([-1, 1]) * rng.uniform(0.35, 0.6) * rng.uniform(0.7, 1, 3)
+def _flock(
+    rng: np.random.Generator, digit: int, part: str, centre_T2: np.ndarray, copies: int, sign_frames: int
+) -> Mover:
+    """A flock of copies x copies digits, scaled so that it covers as much of the canvas as one of 3 x 3.
+
+    Args:
+        sign_frames: number of frames after which every digit is light or dark anew.
+    """
+    contrast = rng.uniform(0.35, 0.6) * rng.uniform(0.7, 1, 3)
     side = rng.uniform(20, 23) * FLOCK / copies
-    return Mover(digit_sprite(digit, rng, part), contrast, side, centre_T2, copies)
+    num_frames = len(centre_T2)
+    sign_BCC = rng.choice([-1, 1], (-(-num_frames // sign_frames), copies, copies))
+    sign_TCC = sign_BCC.repeat(sign_frames, axis=0)[:num_frames]
+    return Mover(digit_sprite(digit, rng, part), contrast, side, centre_T2, sign_TCC)

@@ -6,16 +6,18 @@ be anywhere at every moment, and a single frame shows nothing about the directio
 In the datasets of motion, a small flock of copies moves as one.  A copy that is masked in one place is visible
 in another, so masked prediction learns something within minutes, which it does not with a single object.  The flock is
 embossed: its strokes have flanks of the opposite sign, so the mean colour of an area hardly changes when the flock
-passes, and motion cannot be inferred from colours.
+passes.  Each copy is light with dark flanks or the reverse, at random; in Something-Something v2, it changes every few
+frames.  The mean over frames and the colours of areas are therefore not related to the direction of motion.
 
 The backgrounds of this module are smooth but not flat.  Sinkhorn could not tell tubes of flat patches apart, and sensor
 noise would turn normalised patches into targets of pure noise.  ``patterns.py`` draws the scenes of the datasets of
 appearance and of segmentation, and the surfaces of their objects.
 
-Shapes: T frames, S canvas side in pixels.  Images are (T, S, S, 3) float in [0, 1].
+Shapes: T frames, S canvas side in pixels, C copies in a row and in a column of a flock.  Images are (T, S, S, 3) float
+in [0, 1].
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
@@ -45,10 +47,15 @@ class Mover:
     """Side of the object in pixels."""
     centre_T2: np.ndarray
     """Centre (y, x) of the object in every frame, in pixels."""
-    copies: int = 1
-    """Number of objects in a row and in a column of the flock."""
+    sign_TCC: np.ndarray = field(default_factory=lambda: np.ones((1, 1, 1)))
+    """1 or -1 for every object of a flock in every frame, by which an embossed one is light or dark."""
     surface_TSS3: np.ndarray | float = 0.0
     """Pattern that is added to the colour of a solid object, (T, S, S, 3)."""
+
+    @property
+    def copies(self) -> int:
+        """Number of objects in a row and in a column of the flock."""
+        return self.sign_TCC.shape[1]
 
 
 @cache
@@ -122,25 +129,36 @@ def contrasting_colour(base_3: np.ndarray, rng: np.random.Generator) -> np.ndarr
 
 def coverage(mover: Mover, side: int) -> np.ndarray:
     """Opacity of an object or of a whole flock on the torus, (T, S, S) in [0, 1]."""
-    period = side / mover.copies
-    offset = [
-        (axis - mover.centre_T2[:, column, None, None] + period / 2) % period - period / 2
-        for column, axis in enumerate(np.ogrid[:side, :side])
-    ]
+    offset = [(place % 1 - 0.5) * side / mover.copies for place in _places(mover, side)]
     sprite_yx = np.broadcast_arrays(*(o / mover.side * SPRITE_PIXELS + (SPRITE_PIXELS - 1) / 2 for o in offset))
     return map_coordinates(mover.sprite, np.stack(sprite_yx), order=1, mode="constant")
+
+
+def signs(flock: Mover, side: int) -> np.ndarray:
+    """The sign of the nearest object of a flock on the torus, (T, S, S)."""
+    row, column = (np.floor(place).astype(int) % flock.copies for place in _places(flock, side))
+    return flock.sign_TCC[np.arange(len(row))[:, None, None], row, column]
+
+
+def _places(mover: Mover, side: int) -> list[np.ndarray]:
+    """Rows (T, S, 1) and columns (T, 1, S) of pixels in distances between objects; object i is at i + 0.5."""
+    period = side / mover.copies
+    return [
+        (axis - mover.centre_T2[:, column, None, None]) / period + 0.5
+        for column, axis in enumerate(np.ogrid[:side, :side])
+    ]
 
 
 def emboss(background_TSS3: np.ndarray, flock: Mover) -> np.ndarray:
     """Paint a flock without changing mean colours: (T, S, S, 3) uint8.
 
     The colour of the flock is a contrast: it is added where the opacity is above its local mean, and subtracted where
-    the opacity is below.
+    the opacity is below, or the reverse for objects of sign -1.
     """
     side = background_TSS3.shape[1]
     alpha_TSS = coverage(flock, side)
     reach = EMBOSS_REACH * flock.side
-    relief_TSS = alpha_TSS - gaussian_filter(alpha_TSS, (0, reach, reach), mode="wrap")
+    relief_TSS = signs(flock, side) * (alpha_TSS - gaussian_filter(alpha_TSS, (0, reach, reach), mode="wrap"))
     return _to_bytes(background_TSS3 + EMBOSS_GAIN * relief_TSS[..., None] * flock.colour)
 
 

@@ -19,7 +19,7 @@ from sigma_bench.miniworld.generator import Counts, FileTask, Size
 from sigma_bench.records.lock import exclusive
 from sigma_bench.records.store import write_atomically
 
-GENERATOR_VERSION = 6
+GENERATOR_VERSION = 8
 UNFINISHED_MARKER = ".miniworld-unfinished"
 DATASETS = tuple(name for _, name, _ in iter_modules(datasets.__path__))
 """Folders below the root; the module of the same name in ``datasets/`` generates each."""

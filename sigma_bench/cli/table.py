@@ -1,5 +1,6 @@
 """``sigma-bench table``: a leaderboard from records, in the terminal, Markdown, CSV, LaTeX and HTML."""
 
+import gc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,6 +125,7 @@ def _filled(
 
     boards = [load_board(name) for name in names]
     records = Records(output).where(where)
+    gc.freeze()  # the garbage collector need not search thousands of records again
     return (fill_boards(boards, records) if boards else records.boards(by_dataset=by_dataset)), records
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import scipy  # a module of it is loaded when it is used
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from sigma_bench.metrics.matching import NO_LABEL
 
@@ -29,7 +29,7 @@ def hungarian_labels(truth_S: Labels, cluster_S: Labels) -> Labels:
         ValueError: different lengths, or no sample.
     """
     class_G, count_GP, place_S = _counts(truth_S, cluster_S)
-    rows, columns = linear_sum_assignment(count_GP, maximize=True)
+    rows, columns = scipy.optimize.linear_sum_assignment(count_GP, maximize=True)
     label_P = np.full(count_GP.shape[1], NO_LABEL, dtype=np.int64)
     label_P[columns] = class_G[rows]
     return label_P[place_S]

@@ -9,8 +9,8 @@ Shapes: G labels present in the truth, P clusters; ``confusion_GP[g, p]`` counts
 """
 
 import numpy as np
+import scipy  # a module of it is loaded when it is used
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 BACKGROUND_INDEX = 0
 NO_LABEL = -1
@@ -38,7 +38,7 @@ def hungarian_by_iou(confusion_GP: NDArray[np.integer], *, leftover_index: int =
     """
     iou_GP = iou_matrix(confusion_GP)
     order_P = np.lexsort(confusion_GP)  # assignments of equal cost must not depend on the numbering of clusters
-    label_G, place_P = linear_sum_assignment(1.0 - iou_GP[:, order_P])
+    label_G, place_P = scipy.optimize.linear_sum_assignment(1.0 - iou_GP[:, order_P])
     label_P = np.full(confusion_GP.shape[1], leftover_index, dtype=np.intp)
     label_P[order_P[place_P]] = label_G
     return label_P

@@ -13,6 +13,7 @@ The id is the start of the digest of the record's content, so a file that was ch
 """
 
 import contextlib
+import gc
 import hashlib
 import io
 import json
@@ -163,13 +164,14 @@ class Store:
             ValueError: names the file.
         """
         found = []
-        for path in self.paths():
-            try:
-                found.append((path, read_record(path)))
-            except ValueError as error:
-                if on_problem is None:
-                    raise
-                on_problem(path, error)
+        with _without_collection():
+            for path in self.paths():
+                try:
+                    found.append((path, read_record(path)))
+                except ValueError as error:
+                    if on_problem is None:
+                        raise
+                    on_problem(path, error)
         yield from sorted(found, key=lambda pair: pair[1].provenance.started_utc)
 
     def find(self, key: Mapping[str, Any]) -> tuple[Record, Path] | None:
@@ -187,6 +189,18 @@ class Store:
             if record.key() == key:
                 return record, path
         return None
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Pause the garbage collector, which would search all records read so far again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def read_record(path: Path) -> Record:

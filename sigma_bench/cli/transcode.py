@@ -23,7 +23,7 @@ def transcode(
     short_side: int = typer.Option(
         320, min=16, help="Largest length of the short side in pixels; smaller videos keep their size."
     ),
-    keyframe_every: int = typer.Option(16, min=1, help="Number of frames from one key frame to the next."),
+    keyframe_every: int = typer.Option(16, min=1, help="Largest number of frames from one key frame to the next."),
     crf: int = typer.Option(18, min=0, max=51, help="Constant rate factor of x264, from 0 (lossless) to 51 (worst)."),
     num_workers: int = typer.Option(os.cpu_count() or 1, min=1, help="Number of processes."),
 ) -> None:

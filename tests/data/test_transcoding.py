@@ -66,7 +66,7 @@ def test_a_copy_has_the_same_frames_and_says_what_it_is(root: Path, tmp_path: Pa
         packets = [packet.is_keyframe for packet in container.demux(video=0) if packet.size]
     keys = [index for index, is_key in enumerate(packets) if is_key]
     assert keys[0] == 0
-    assert max(np.diff([*keys, len(packets)])) == 4
+    assert max(np.diff([*keys, len(packets)])) <= 4  # and fewer where the encoder sees a new scene
 
 
 def test_a_stopped_run_continues_and_another_way_is_refused(root: Path, tmp_path: Path) -> None:

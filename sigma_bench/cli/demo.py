@@ -11,6 +11,7 @@ from sigma_bench.cli.suite_lines import run_and_show
 from sigma_bench.cli.table import show_boards
 from sigma_bench.resources import declarations
 from sigma_bench.specs import catalogue
+from sigma_bench.specs.board import load_board
 
 RECIPES = ["mini_dino", "mini_sigma_dino", "mini_sigma_mlp", "mini_videomae"]
 """Default recipes; DINO is first because it is the teacher of SIGMA-DINO."""
@@ -65,7 +66,8 @@ def demo(
                 run_and_show(suite)
         if seed == 0:
             _say("Pictures for the page: what prototypes stand for, and features over time")
-            write_gallery(trained, PICTURED, world, output, kinds=["prototypes", "features"])
+            titles = load_board(BOARD).names
+            write_gallery(trained, PICTURED, world, output, kinds=["prototypes", "features"], titles=titles)
     add_long_records(output)
     show_boards([BOARD], output, data=world, details=False)
 

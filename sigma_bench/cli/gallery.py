@@ -1,6 +1,6 @@
 """``sigma-bench gallery``: pictures of the features of models, for the page and for papers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import typer
@@ -40,15 +40,25 @@ def write_gallery(
     teacher: str | None = None,
     seed: int = 0,
     device: str = "cpu",
+    titles: Mapping[str, str] | None = None,
 ) -> None:
-    """Draw pictures and name every file that was written."""
+    """Draw pictures and name every file that was written; ``titles`` are those of ``draw_gallery``."""
     from sigma_bench.pictures.gallery import draw_gallery
     from sigma_bench.pictures.saved_pictures import FOLDER, save_picture
     from sigma_bench.protocols.feature_cache import FeatureCache
 
     resolved, cache = catalogue.resolve(catalogue.load_task(task)), FeatureCache(output / "features")
     drawn = draw_gallery(
-        names, resolved, data, cache, kinds=kinds, teacher=teacher, seed=seed, device=device, report=out.print
+        names,
+        resolved,
+        data,
+        cache,
+        kinds=kinds,
+        teacher=teacher,
+        seed=seed,
+        device=device,
+        titles=titles,
+        report=out.print,
     )
     for picture in drawn:
         path = output / FOLDER / f"{picture.stem}.png"

@@ -60,6 +60,8 @@ class Drawing:
     manifest: Manifest
     seed: int
     device: torch.device | str
+    titles: Mapping[str, str]
+    """By the name of a model in records, its name in pictures, where that differs."""
 
     @property
     def scored(self) -> Split:
@@ -72,6 +74,15 @@ class Drawing:
         source = "mini world" if self.manifest.data_source == "mini" else self.manifest.data_source
         return f"{self.task.dataset.title} ({source}), {self.scored.name} split"
 
+    def title(self, card: EncoderCard) -> str:
+        """Name of a model in pictures."""
+        return self.titles.get(card.model, card.model)
+
+    def model_words(self, card: EncoderCard) -> str:
+        """Description of a model for captions."""
+        seed = "" if card.pretraining_seed is None else f"pretraining seed {card.pretraining_seed}, "
+        return f"{self.title(card)}, {seed}checkpoint {card.checkpoint_sha256[:12]}"
+
 
 def draw_gallery(
     names: Sequence[str],
@@ -83,6 +94,7 @@ def draw_gallery(
     teacher: str | None = None,
     seed: int = 0,
     device: torch.device | str = "cpu",
+    titles: Mapping[str, str] | None = None,
     report: Callable[[str], None] = lambda words: None,
 ) -> Iterator[Drawn]:
     """Draw pictures of models, one after the other.
@@ -93,6 +105,7 @@ def draw_gallery(
         kinds: kinds of pictures, from ``KINDS``.
         teacher: name of a model that replaces the teacher of a SIGMA-DINO recipe.
         seed: seed for the choice of clips and queries, and for the weights of ``random:<recipe>``.
+        titles: by the name of a model in records, its name in pictures; the name in records for others.
         report: is called with a sentence if a picture does not apply to a model.
 
     Raises:
@@ -105,13 +118,13 @@ def draw_gallery(
     if unknown:
         raise ValueError(f"there is no picture '{unknown[0]}'; choose among {', '.join(KINDS)}")
     manifest = divided(open_dataset(task.dataset, data_root), task.folds)
-    drawing = Drawing(task, identified(manifest, manifest.splits.values()), seed, device)
+    drawing = Drawing(task, identified(manifest, manifest.splits.values()), seed, device, titles or {})
     encoders = {name: load_encoder(name, seed=seed, device=device) for name in names}
     if "prototypes" in kinds:
         for name, encoder in encoders.items():
             drawn = _prototypes(name, encoder, drawing, teacher)
             if drawn is None:
-                report(f"{encoder.card.model}: no prototypes, so no prototype gallery")
+                report(f"{drawing.title(encoder.card)}: no prototypes, so no prototype gallery")
             else:
                 yield drawn
     if "features" in kinds:
@@ -134,8 +147,8 @@ def _prototypes(name: str, encoder: Encoder, drawing: Drawing, teacher: str | No
     rows = prototype_rows(found, frames, spec, num_prototypes=NUM_PROTOTYPES, num_tubes=NUM_TUBES)
     most = np.sort(found.usage_K)[::-1][: len(rows)].sum() / found.usage_K.sum()
     caption = (
-        f"{_model_words(encoder.card)}. Each row is a prototype with its {NUM_TUBES} nearest tubes, one per clip, of "
-        f"{len(frames)} clips of {drawing.words}: the {spec.tubelet_frames} frames of a tube side by side, the tube "
+        f"{drawing.model_words(encoder.card)}. Each row is a prototype with its {NUM_TUBES} nearest tubes, one per clip, "
+        f"of {len(frames)} clips of {drawing.words}: the {spec.tubelet_frames} frames of a tube side by side, the tube "
         f"boxed. Shown are the {len(rows)} of {len(found.usage_K)} prototypes that are nearest to the most tubes, by "
         f"cosine and without Sinkhorn, together {100 * most:.0f} % of {found.usage_K.sum():,}; "
         f"{(found.usage_K == 0).sum()} are nearest to none. Clips drawn with seed {drawing.seed}{unread}."
@@ -150,7 +163,7 @@ def _features(encoders: Sequence[Encoder], drawing: Drawing) -> Drawn:
     for encoder in encoders:
         card = encoder.card
         clips, unread = _clips(drawing, UniformSampling(sampler="uniform"), card.num_frames, card.image_size, MAP_CLIPS)
-        maps[_row_name(card, encoders)] = [feature_map(encoder, frames) for frames in clips.values()]
+        maps[_row_name(card, encoders, drawing)] = [feature_map(encoder, frames) for frames in clips.values()]
     slots = min(len(clip_maps[0].colour_THW3) for clip_maps in maps.values())
     moments = min(MOMENTS, slots)
     heads = [
@@ -163,7 +176,7 @@ def _features(encoders: Sequence[Encoder], drawing: Drawing) -> Drawn:
         "runs to the right. Below the frames, one row per model: every square is a token, its colour the first three "
         "principal components of the clip's tokens as red, green and blue. Equal colours mean equal features within "
         "one clip of one row, and nothing beyond. A component's sign is chosen so that it grows with the brightness "
-        f"of the patch. {'; '.join(_model_words(encoder.card) for encoder in encoders)}."
+        f"of the patch. {'; '.join(drawing.model_words(encoder.card) for encoder in encoders)}."
     )
     image = sheet(map_rows(maps, moments), height=120, heads=heads, gaps=[moments - 1])
     return Drawn(_stem("features", drawing), "Features over time", caption, image)
@@ -176,7 +189,7 @@ def _neighbours(encoder: Encoder, drawing: Drawing, cache: FeatureCache) -> Draw
     shown = min(NUM_NEIGHBOURS, protocol.neighbours)
     votes = neighbour_rows(evaluation, number=NUM_QUERIES, num_shown=shown)
     caption = (
-        f"{_model_words(encoder.card)}. Middle frames of queries of {drawing.words} and of the {shown} "
+        f"{drawing.model_words(encoder.card)}. Middle frames of queries of {drawing.words} and of the {shown} "
         f"nearest of the {protocol.neighbours} training clips that vote on each ({protocol.protocol}), with class and "
         "cosine. Tick on green: the query's class; cross on vermillion: another. Queries are drawn with seed "
         f"{drawing.seed}, in one order for all models; the votes are right for {votes.num_right} of all "
@@ -211,15 +224,10 @@ def _clips(
     return found, f"; {unread} clips that cannot be decoded passed over" if unread else ""
 
 
-def _model_words(card: EncoderCard) -> str:
-    seed = "" if card.pretraining_seed is None else f"pretraining seed {card.pretraining_seed}, "
-    return f"{card.model} ({seed}checkpoint {card.checkpoint_sha256[:12]})"
-
-
-def _row_name(card: EncoderCard, encoders: Sequence[Encoder]) -> str:
+def _row_name(card: EncoderCard, encoders: Sequence[Encoder], drawing: Drawing) -> str:
     """Name of the model, with its seed if several models of one name are shown."""
     is_alone = sum(other.card.model == card.model for other in encoders) == 1
-    return card.model if is_alone else f"{card.model} {card.pretraining_seed}"
+    return drawing.title(card) if is_alone else f"{drawing.title(card)} {card.pretraining_seed}"
 
 
 def _stem(kind: str, drawing: Drawing, card: EncoderCard | None = None) -> str:

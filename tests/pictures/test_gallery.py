@@ -133,9 +133,9 @@ def test_the_gallery_says_what_the_protocol_scores(world: Path, tmp_path: Path) 
         FeatureCache(tmp_path / "features"),
     )
     said: list[str] = []
+    names, titles = [name, "statistics:mini_sigma_mlp"], {"image_statistics": "Mean colours"}
     drawn = {
-        picture.stem: picture
-        for picture in draw_gallery([name, "statistics:mini_sigma_mlp"], task, world, cache, report=said.append)
+        picture.stem: picture for picture in draw_gallery(names, task, world, cache, titles=titles, report=said.append)
     }
     run = f"ucf101-{tiny().recipe}-seed4"
     assert list(drawn) == [
@@ -144,7 +144,9 @@ def test_the_gallery_says_what_the_protocol_scores(world: Path, tmp_path: Path) 
         f"neighbours-{run}",
         "neighbours-ucf101-image_statistics",
     ]
-    assert said == ["image_statistics: no prototypes, so no prototype gallery"]
+    assert said == ["Mean colours: no prototypes, so no prototype gallery"]
+    caption = drawn["features-ucf101"].caption
+    assert f"{tiny().recipe}, pretraining seed 4, checkpoint" in caption and "Mean colours, checkpoint" in caption
     record = find_or_evaluate(
         load_encoder(name), task, world, tmp_path, seed=0, report=lambda *_: None, cache=cache
     ).record

@@ -148,9 +148,9 @@ def _prototypes(name: str, encoder: Encoder, drawing: Drawing, teacher: str | No
     most = np.sort(found.usage_K)[::-1][: len(rows)].sum() / found.usage_K.sum()
     caption = (
         f"{drawing.model_words(encoder.card)}. Each row is a prototype with its {NUM_TUBES} nearest tubes, one per "
-        f"clip, of {len(frames)} clips of {drawing.words}: the {spec.tubelet_frames} frames of a tube side by side, the "
-        f"tube boxed. Shown are the {len(rows)} of {len(found.usage_K)} prototypes that are nearest to the most tubes, by "
-        f"cosine and without Sinkhorn, together {100 * most:.0f} % of {found.usage_K.sum():,}; "
+        f"clip, of {len(frames)} clips of {drawing.words}: the {spec.tubelet_frames} frames of a tube side by side, "
+        f"the tube boxed. Shown are the {len(rows)} of {len(found.usage_K)} prototypes that are nearest to the most "
+        f"tubes, by cosine and without Sinkhorn, together {100 * most:.0f} % of {found.usage_K.sum():,}; "
         f"{(found.usage_K == 0).sum()} are nearest to none. Clips drawn with seed {drawing.seed}{unread}."
     )
     heads = [f"nearest tube, {spec.tubelet_frames} frames", *map(str, range(2, NUM_TUBES + 1))]

@@ -89,7 +89,8 @@ class CostModel:
             repeats = TRAINING_FACTOR if pass_.network == "training" else 1
             decoding = decoding.plus(self._decoding(session, pass_).times(clips / views / repeats))
             factors = TRAINING_FACTORS if pass_.network == "training" else (1.0, 1.0)
-            encoding = encoding.plus(self._encoding(pass_.precision).times(clips * factors[0], clips * factors[1]))
+            size = clips * self._relative_size(pass_)
+            encoding = encoding.plus(self._encoding(pass_.precision).times(size * factors[0], size * factors[1]))
         head = self._head(session)
         seconds = self._overlapped(decoding, encoding, sum(to_do.values())).plus(head or Range())
         return Predicted(seconds.times(1 / MARGIN, MARGIN), decoding, encoding, head)
@@ -107,8 +108,14 @@ class CostModel:
             return Range(max(shared.low, encoding.low), max(shared.high, encoding.high))
         return encoding.plus(decoding.times(1 / min(workers + 1, available_cores())))
 
+    def _relative_size(self, pass_: Pass) -> float:
+        """Number of pixels of a clip of a pass, relative to a clip of the encoder's card."""
+        card = self._encoder.card
+        frames, side = pass_.num_frames or card.num_frames, pass_.image_size or card.image_size
+        return frames / card.num_frames * (side / card.image_size) ** 2
+
     def _encoding(self, precision: Precision) -> Range:
-        """Seconds per clip."""
+        """Seconds per clip of the encoder's card."""
         if precision not in self._per_clip:
             card, batches = self._encoder.card, BatchEncoder(self._encoder, precision, self._batch_size)
             noise = np.random.default_rng(0).integers(

@@ -191,10 +191,8 @@ def _clips_to_do(encoder: Encoder, session: Session, cache: FeatureCache, pass_:
         return min(num_found, count_missing(encoder, split, pass_)) * pass_.num_clips(0)
     if pass_.clips_per_sample is None:
         return sum(pass_.num_clips(len(open_media(sample))) for sample in split.samples if sample.path.exists())
-    if pass_.network != "training":
-        return num_found * pass_.clips_per_sample
-    times_trained = max(1, len(set(split.folds)) - 1)  # every sample is left out of the training of one fold
-    return num_found * pass_.clips_per_sample * times_trained * TRAINING_FACTOR
+    times = max(1, len(set(split.folds)) - 1) if pass_.is_training else 1  # each fold is left out of one training
+    return num_found * pass_.clips_per_sample * times * (TRAINING_FACTOR if pass_.network == "training" else 1)
 
 
 def _missing_files(session: Session) -> str:

@@ -41,9 +41,9 @@ def _num_frames(session: Session, samples: list[Sample], pass_: Pass, card: Enco
     """Number of frames of all clips of a pass; of a pass with one clip per frame, the number of frames."""
     if pass_.clip is None and pass_.clips_per_sample is None:
         return sum(map(_length, samples))
-    folds = set(session.split(pass_).folds) if pass_.network == "training" else ()
+    folds = set(session.split(pass_).folds) if pass_.is_training else ()
     times = max(1, len(folds) - 1)  # every sample is left out of the training of one fold
-    return len(samples) * pass_.num_clips(0) * card.num_frames * times
+    return len(samples) * pass_.num_clips(0) * (pass_.num_frames or card.num_frames) * times
 
 
 def _length(sample: Sample) -> int:

@@ -9,8 +9,9 @@ from typing import Literal
 from sigma_bench.specs.clip import ClipSpec, SequenceClip
 from sigma_bench.specs.dataset import SplitName
 
-Network = Literal["frozen", "training", "trained"]
-"""``frozen``: the encoder as loaded; ``training``: forward and backward passes; ``trained``: the trained encoder."""
+Network = Literal["frozen", "training", "probing", "trained"]
+"""``frozen``: the encoder as loaded; ``training``: forward and backward passes; ``probing``: forward passes of the
+encoder as loaded, on whose output a head is trained; ``trained``: the network after the training."""
 Precision = Literal["float32", "bfloat16"]
 """Precision in which a frozen encoder computes; ``bfloat16`` means autocast, as in mixed-precision training."""
 SampleLabels = Literal["class", "actions", "cycles", "masks", "any"]
@@ -43,8 +44,17 @@ class Pass:
     """Precision of the frozen encoder; of other networks, the protocol states it elsewhere."""
     clips_per_sample: int | None = None
     """Number of clips of one sample; None means one per view of ``clip`` or, without ``clip``, one per frame."""
+    num_frames: int | None = None
+    """Number of frames of a clip; None means that of the encoder's card."""
+    image_size: int | None = None
+    """Side of a clip, pixels; None means that of the encoder's card."""
     sparse: bool = False
     """Whether samples are opened as ``is_sparse``, see ``data/media_opening.py``."""
+
+    @property
+    def is_training(self) -> bool:
+        """Whether the network or a head on it is trained in this pass."""
+        return self.network in ("training", "probing")
 
     @property
     def is_cached(self) -> bool:

@@ -120,6 +120,11 @@ class SupervisedProtocol(TrainingProtocol):
         return False
 
     @property
+    def trained_network(self) -> Literal["training", "probing"]:
+        """Whether the whole network is trained, or only the head."""
+        return "training"
+
+    @property
     def earlier_tests(self) -> tuple[int, ...]:
         """Epochs before the last one that are tested."""
         return ()
@@ -133,7 +138,7 @@ class SupervisedProtocol(TrainingProtocol):
         examples = self.optim.epochs * self.augmentation.repeats
         tests = 1 + len(self.earlier_tests)
         return (
-            Pass(splits[0].name, None, network="training", clips_per_sample=examples, sparse=True),
+            Pass(splits[0].name, None, network=self.trained_network, clips_per_sample=examples, sparse=True),
             Pass(splits[-1].name, self.views, network="trained", clips_per_sample=self.views.num_views * tests),
         )
 

@@ -101,3 +101,18 @@ def test_an_encoder_that_fails_has_no_prediction(world: Path, tmp_path: Path) ->
 
     encoder.encode = fails  # type: ignore[method-assign, assignment]
     assert with_costs(plan, encoder, cache, CPU)[0].predicted is None
+
+
+def test_the_cost_of_a_clip_follows_from_what_is_trained_and_from_its_size(world: Path, tmp_path: Path) -> None:
+    """A clip of counting_mini has 16 frames of 24 pixels, which is half of 8 frames of 48 pixels."""
+    encoder, cache = load_encoder("random:mini_videomae"), FeatureCache(tmp_path / "features")
+    names = ("ucf101/finetune_mini", "ucf101/linear_online_mini", "ucfrep/counting_mini")
+    plan = plan_tasks(encoder, [(resolve(load_task(name)), world) for name in names], tmp_path, cache, seed=0)
+    finetune, online, counting = (planned.session for planned in plan)
+    assert finetune is not None and online is not None and counting is not None
+    model = CostModel(encoder, CPU, 0, "auto")
+    training_steps, forward_passes = (planned.clips_of_passes[0] for planned in plan[:2])
+    assert training_steps / (4 * TRAINING_FACTOR) == forward_passes / 6, "4 and 6 epochs of the same videos"
+    whole, head, count = (model.predict(session, {0: 60}).encoding for session in (finetune, online, counting))
+    assert whole.low == pytest.approx(head.low * 2.5 / 3) and whole.high == pytest.approx(head.high * 4 / 3)
+    assert count.low == pytest.approx(whole.low / 2) and count.high == pytest.approx(whole.high / 2)

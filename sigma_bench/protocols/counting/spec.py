@@ -1,6 +1,7 @@
 """counting: repetitions by an iterative two-stream cycle detector (Zhang et al., CVPR 2020; SEVERE's UCF-RC)."""
 
 from collections.abc import Collection
+from functools import partial
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -104,10 +105,18 @@ class CountingProtocol(CountsFailures):
     def passes(self, splits: tuple[SplitUse, ...], card: EncoderCard, seed: int) -> tuple[Pass, ...]:
         """One training pass over the clips of the segments, and one pass for counting."""
         steps = self.training.segments_per_video * self.training.epochs * self.training.rollout_steps
+        frames = None if self.frames_per_half == "encoder" else 2 * self.frames_per_half
+        size = None if self.image_size == "encoder" else self.image_size
+        clip = partial(Pass, clip=None, num_frames=frames, image_size=size)
         return (
-            Pass(splits[0].name, None, network="training", clips_per_sample=steps),
-            Pass(splits[-1].name, None, network="trained", clips_per_sample=self.inference.num_clips),
+            clip(splits[0].name, network=self.trained_network, clips_per_sample=steps),
+            clip(splits[-1].name, network="trained", clips_per_sample=self.inference.num_clips),
         )
+
+    @property
+    def trained_network(self) -> Literal["training", "probing"]:
+        """Whether the backbone is trained with the head."""
+        return "training" if self.backbone == "trained" else "probing"
 
     @model_validator(mode="after")
     def _one_anchor_changes_nothing(self) -> Self:

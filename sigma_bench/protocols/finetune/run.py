@@ -38,7 +38,7 @@ def run(evaluation: Evaluation[FinetuneProtocol]) -> Predictions | None:
             [test.samples[index] for index in test_index],
             protocol.earlier_tests,
             fold=f"fold-{number}",
-            frozen=protocol.kind == "linear_online",
+            frozen=protocol.trained_network == "probing",
         )
         for ranked_SK, epoch in zip(ranked_ESK, tested, strict=True):
             readable = np.array([test.samples[index].id not in epoch.failures for index in test_index])

@@ -47,6 +47,11 @@ class FinetuneProtocol(SupervisedProtocol):
         return train_test_splits_or_folds(names, folds, self.train_per_class)
 
     @property
+    def trained_network(self) -> Literal["training", "probing"]:
+        """Only the head for ``linear_online``."""
+        return "training" if self.kind == "finetune" else "probing"
+
+    @property
     def earlier_tests(self) -> tuple[int, ...]:
         """Epochs before the last one that are tested: multiples of ``every_epochs``."""
         select = self.select_on_test

@@ -10,4 +10,4 @@ from sigma_bench.records.scoring import Control, Metric
 
 METRICS = {"map": Metric(mean_average_precision, prepare=lambda stored: rank(stored["truth"], stored["score"]))}
 CONTROLS = {"chance": Control("chance", metrics=("map",))}
-"""Chance is the mean prevalence of the classes: the expected mAP of random scores."""
+"""Chance is the mean prevalence of the classes, to which the mAP of random scores tends with the number of samples."""

@@ -66,7 +66,7 @@ def head_seconds(protocol: ClusteringProtocol, sizes: HeadSizes) -> float:
         fitted = min(sizes.num_test, num_clusters * protocol.kmeans_max_points_per_centroid)
         measured = min(fitted, max(2 * num_clusters, MEASURED_POINTS))
         point_PD = np.random.default_rng(0).standard_normal((measured, sizes.feature_width), np.float32)
-        clusters(point_PD, min(num_clusters, measured), few, seed=0)  # the first call also loads and starts threads
+        clusters(point_PD, min(num_clusters, measured), few, seed=0)  # the first call also starts threads and is slower
         started = time.perf_counter()
         clusters(point_PD, min(num_clusters, measured), few, seed=0)
         per_point = (time.perf_counter() - started) / (2 * measured)  # one iteration and one assignment
